@@ -1,0 +1,80 @@
+# Every target makes what it needs: a virtual environment in .venv, and in it exactly what the
+# lock says. PYTHON chooses the interpreter of a new environment: make PYTHON=python3.13 test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format lint types imports cover bench lock clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.run ## run the exporter against a simulated Image service whose images change
+	@exec $(BIN)/openstack-image-exporter demo
+
+test: $(VENV)/.dev ## run the tests
+	@$(BIN)/pytest
+
+check: lint types imports cover ## all that CI checks
+
+format: $(VENV)/.dev ## put the code in its form
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff format --check --quiet . || { echo "Not in its form: make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy --no-error-summary
+
+imports: $(VENV)/.dev
+	@$(BIN)/lint-imports >$(VENV)/imports.txt || { cat $(VENV)/imports.txt >&2; exit 1; }
+
+# The floors are checked in silence after pytest, so that its summary stays the last line.
+cover: $(VENV)/.dev
+	@$(BIN)/pytest --cov --cov-report=
+	@$(BIN)/coverage report --include='exporter/image/*' --fail-under=100 >$(VENV)/cover.txt \
+		|| { cat $(VENV)/cover.txt >&2; exit 1; }
+	@$(BIN)/coverage report --omit='exporter/image/*' --fail-under=90 >$(VENV)/cover.txt \
+		|| { cat $(VENV)/cover.txt >&2; exit 1; }
+
+bench: $(VENV)/.dev ## print benchmarks
+	@$(BIN)/pytest --override-ini='python_files=bench_*.py' --capture=no --quiet tests/benchmarks
+
+lock: ## choose the newest versions and write both locks, good for every supported Python
+	@$(PYTHON) -m venv $(VENV)-lock
+	@$(VENV)-lock/bin/python -m pip --quiet install --upgrade uv
+	@$(LOCK) --output-file requirements.txt
+	@$(LOCK) --group dev --constraints requirements.txt --output-file requirements-dev.txt
+LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal \
+	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock' pyproject.toml
+
+clean: ## remove all that make made
+	rm -rf $(VENV) $(VENV)-lock .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+		.import_linter_cache build dist
+	find exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: make PYTHON=python3.11 …" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+		echo "'$(PYTHON) -m venv' does not work here; on Debian: apt-get install python3-venv" >&2; \
+		rm -rf $(VENV); exit 1; }
+
+# The package goes in editable and without its dependencies: those are what the lock says.
+$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what the exporter needs into $(VENV) …"
+	@$(PIP) install --require-hashes --requirement requirements.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what the exporter and its tests need into $(VENV) …"
+	@$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $@
