@@ -1,0 +1,206 @@
+"""The server: addresses that are taken before anything else starts, and an end that is quick."""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from types import MappingProxyType
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Seconds. A client that has asked nothing, or has not taken its answer, is let go, or silent
+# clients would in time use up the process's file descriptors. 75 is no multiple of a usual scrape
+# interval, so that a connection is not closed at the moment at which it is used again.
+ANSWER_WITHIN = 30
+KEEP_ALIVE = 75
+# Seconds that connections get to take the rest of their answer when the server is told to end.
+GRACE = 0.5
+
+_BACKLOG = 1024
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
+_NOT_ON_THIS_MACHINE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_REASONS = MappingProxyType(
+    {
+        errno.EADDRINUSE: "the port is in use",
+        errno.EACCES: "not permitted; a port below 1024 needs the capability NET_BIND_SERVICE",
+        errno.EADDRNOTAVAIL: "the address is not one of this machine's",
+    }
+)
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; says why in one line."""
+
+
+class WebServer:
+    """Serves an application on all addresses that a listen address stands for.
+
+    ``:10292`` stands for all addresses of the machine, IPv6 and IPv4; ``localhost:10292`` for all
+    that the name has; port 0 for one that the kernel chooses.
+    """
+
+    def __init__(self, listen_address: str) -> None:
+        """Read the listen address.
+
+        Raises:
+            ValueError: it is not one; the text says what is accepted.
+        """
+        self._listen_address = listen_address
+        self._host, self._port = _parse(listen_address)
+        self._sockets: list[socket.socket] = []
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses taken by `bind`, as ``host:port``, IPv6 in brackets."""
+        return tuple(_shown(*each.getsockname()[:2]) for each in self._sockets)
+
+    def bind(self) -> None:
+        """Take the addresses: from here on clients connect, and wait until `serve`.
+
+        Raises:
+            ListenError: no address could be taken, or one is taken by another program.
+        """
+        try:
+            self._sockets = _listen(self._host, self._port)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {self._listen_address}: {_why(error)}") from error
+
+    def serve(self, app: ASGIApp, stop: threading.Event) -> None:
+        """Serve until `stop` is set, then end within about a second, whatever clients do.
+
+        Leaves signals alone. Runs in the thread that calls it.
+        """
+        config = uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            # What it says below that (a request that is not HTTP, say) is up to any client.
+            log_level="error",
+            access_log=False,
+            workers=1,
+            proxy_headers=False,
+            server_header=False,
+            headers=[("Server", "openstack-image-exporter")],
+            backlog=_BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=1,
+        )
+        asyncio.run(_Server(config, stop).serve(self._sockets))
+
+    def close(self) -> None:
+        """Give the addresses back; `serve` has done so already."""
+        for each in self._sockets:
+            each.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._stop.is_set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(GRACE, self._abort)
+        await super().shutdown(sockets)
+
+    def _abort(self) -> None:
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+
+
+class _Protocol(H11Protocol):
+    """One connection, which is aborted when its client takes too long to ask or to be answered."""
+
+    _too_long: asyncio.TimerHandle | None = None
+
+    def connection_made(  # type: ignore[override]  # as H11Protocol has it
+        self, transport: asyncio.Transport
+    ) -> None:
+        super().connection_made(transport)
+        self._allow(ANSWER_WITHIN)
+
+    def on_response_complete(self) -> None:
+        self._allow(KEEP_ALIVE + ANSWER_WITHIN)
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._allow(None)
+        super().connection_lost(exc)
+
+    def _allow(self, seconds: float | None) -> None:
+        if self._too_long:
+            self._too_long.cancel()
+        self._too_long = (
+            None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+        )
+
+
+def _parse(listen_address: str) -> tuple[str, int]:
+    match = _ADDRESS.fullmatch(listen_address)
+    if match and int(match["port"]) <= 65535:
+        with contextlib.suppress(ipaddress.AddressValueError):
+            ipv6 = match["ipv6"] and str(ipaddress.IPv6Address(match["ipv6"]))
+            return ipv6 or match["host"], int(match["port"])
+    raise ValueError(
+        f"listen address {listen_address!r}: write :PORT for all addresses, HOST:PORT, "
+        "or [IPV6]:PORT, with a port from 0 to 65535"
+    )
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen on every address of the host that this machine has, on one port."""
+    if host in {"", "::"}:
+        return [_listen_everywhere(port)]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    missing: OSError | None = None
+    with contextlib.ExitStack() as opened:
+        sockets: list[socket.socket] = []
+        for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+            try:
+                made = socket.create_server(
+                    (address[0], port, *address[2:]), family=family, backlog=_BACKLOG
+                )
+            except OSError as error:
+                if error.errno not in _NOT_ON_THIS_MACHINE:
+                    raise
+                missing = error
+                continue
+            sockets.append(opened.enter_context(made))
+            port = made.getsockname()[1]
+        if missing and not sockets:
+            raise missing
+        opened.pop_all()
+    return sockets
+
+
+def _listen_everywhere(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(
+            ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
+        )
+    return socket.create_server(("", port), backlog=_BACKLOG)
+
+
+def _why(error: OSError) -> str:
+    code = error.errno or 0
+    # Names that do not resolve have numbers of their own, below zero.
+    return _REASONS.get(code) or (os.strerror(code) if code > 0 else str(error.strerror))
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

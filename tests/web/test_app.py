@@ -1,0 +1,184 @@
+"""The routes, asked over real connections."""
+
+import base64
+import gzip
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from starlette.types import ASGIApp
+
+from exporter.web.app import create_app
+from exporter.web.landing import LandingRow
+from exporter.web.negotiation import OPENMETRICS, TEXT
+from tests.web.conftest import BOUND, Running, running
+
+Serve = Callable[[ASGIApp], Running]
+BODIES = {False: b"text 1\n" * 1000, True: b"openmetrics 1\n" * 1000 + b"# EOF\n"}
+ROW = LandingRow("lab", "an-id", "golden", "gone", "bad", 12.0)
+
+
+def well() -> None:
+    """Nothing to say against it."""
+
+
+def app(
+    metrics: Callable[[bool], bytes] = BODIES.__getitem__,
+    healthy: Callable[[], str | None] = well,
+    ready: Callable[[], str | None] = well,
+) -> ASGIApp:
+    """The application with functions that a test chooses."""
+    return create_app(metrics=metrics, healthy=healthy, ready=ready, landing=lambda: [ROW])
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Running]:
+    """A server for the tests that need nothing of their own."""
+    with running(app()) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "body"),
+    [
+        ("text/plain", TEXT, BODIES[False]),
+        ("application/openmetrics-text", OPENMETRICS, BODIES[True]),
+        ("application/json", TEXT, BODIES[False]),
+    ],
+)
+def test_metrics_come_in_the_format_asked_for(
+    standing: Running, accept: str, content_type: str, body: bytes
+) -> None:
+    """The Accept header chooses the format, which Content-Type names."""
+    answer = standing.ask("/metrics?name[]=up", headers={"Accept": accept})
+    assert (answer.status, answer.body) == (200, body)
+    assert answer.headers["content-type"] == content_type
+    assert answer.headers["vary"] == "Accept, Accept-Encoding"
+    assert "content-encoding" not in answer.headers
+
+
+def test_metrics_come_compressed_when_asked(standing: Running) -> None:
+    """With Accept-Encoding gzip, /metrics is compressed, and the same bytes each time."""
+    first, second = (standing.ask("/metrics", headers={"Accept-Encoding": "gzip"}) for _ in "12")
+    assert first.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(first.body) == BODIES[False]
+    assert first.body == second.body
+
+
+def test_accept_in_several_lines_is_one_header(standing: Running) -> None:
+    """An Accept header that stands twice is read as a whole."""
+    request = (
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain;q=0.1\r\n"
+        b"Accept: application/openmetrics-text\r\nConnection: close\r\n\r\n"
+    )
+    with standing.connect(request) as connection, connection.makefile("rb") as answer:
+        assert OPENMETRICS.encode() in answer.read()
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/nowhere"])
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_head_is_get_without_the_body(standing: Running, path: str, encoding: str) -> None:
+    """HEAD gives status and headers of GET, the length of its body too, and no body."""
+    got, head = (
+        standing.ask(path, method, {"Accept-Encoding": encoding}) for method in ("GET", "HEAD")
+    )
+    without_date = [
+        {name: value for name, value in each.headers.items() if name != "date"}
+        for each in (got, head)
+    ]
+    assert (head.status, without_date[1]) == (got.status, without_date[0])
+    assert head.body == b""
+    assert head.headers["content-length"] == str(len(got.body))
+    assert head.headers["server"] == "openstack-image-exporter"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
+def test_other_methods_are_refused(standing: Running, method: str, path: str) -> None:
+    """Other methods get 405 as plain text, and what is allowed."""
+    answer = standing.ask(path, method)
+    assert (answer.status, answer.body) == (405, b"Method Not Allowed\n")
+    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "/favicon.ico", "//", "/docs", "/%2e%2e/", "/-/"])
+def test_other_paths_are_not_found(standing: Running, path: str) -> None:
+    """Other paths get 404 as plain text, without a redirect."""
+    answer = standing.ask(path)
+    assert (answer.status, answer.body) == (404, b"Not Found\n")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(("path", "words"), [("/-/healthy", "Healthy"), ("/-/ready", "Ready")])
+def test_health_and_readiness_say_why_not(serve: Serve, path: str, words: str) -> None:
+    """200 and a word when all is well, else 503 and the reason."""
+    reasons: list[str | None] = [None, "no cycle for 200 s"]
+
+    def next_reason() -> str | None:
+        return reasons.pop(0)
+
+    server = serve(app(healthy=next_reason, ready=next_reason))
+    good, bad = server.ask(path), server.ask(path)
+    assert (good.status, good.body) == (200, f"{words}\n".encode())
+    assert (bad.status, bad.body) == (503, b"no cycle for 200 s\n")
+
+
+def test_the_landing_page_is_locked_down(standing: Running) -> None:
+    """The page allows its own style by hash, and nothing else."""
+    answer = standing.ask("/")
+    page = answer.body.decode()
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "golden" in page
+    (style,) = re.findall(r"<style>(.*)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert answer.headers["content-security-policy"] == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_renderer_that_fails_is_a_500_and_the_server_goes_on(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug while rendering is answered by 500, logged, and costs only that request."""
+
+    def fail(_: bool) -> bytes:
+        raise ValueError("a bug")
+
+    server = serve(app(metrics=fail))
+    assert server.ask("/metrics").status == 500
+    assert server.ask("/-/healthy").status == 200
+    assert "ValueError: a bug" in caplog.text
+
+
+def test_a_slow_renderer_holds_up_only_metrics(serve: Serve) -> None:
+    """While /metrics is being rendered, as often as there are threads, health is answered."""
+    rendering = threading.Semaphore(0)
+    finish = threading.Event()
+
+    def slow(_: bool) -> bytes:
+        rendering.release()
+        finish.wait(BOUND)
+        return b"done 1\n"
+
+    server = serve(app(metrics=slow))
+    request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    waiting = [server.connect(request) for _ in range(4)]
+    try:
+        assert rendering.acquire(timeout=BOUND)
+        assert rendering.acquire(timeout=BOUND)
+        assert server.ask("/-/healthy").status == 200
+        assert not rendering.acquire(blocking=False)
+        finish.set()
+        for connection in waiting:
+            with connection.makefile("rb") as answer:
+                assert answer.read().endswith(b"done 1\n")
+    finally:
+        finish.set()
+        for connection in waiting:
+            connection.close()
