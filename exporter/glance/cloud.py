@@ -1,0 +1,81 @@
+"""Signing in to a cloud: the right way for what is configured."""
+
+import random as chance
+from collections.abc import Callable
+from pathlib import Path
+
+from exporter.clock import now
+from exporter.glance.endpoint import base_url
+from exporter.glance.fixed import FixedSignIn, check_token
+from exporter.glance.signin import (
+    CloudConfigError,
+    Credential,
+    SignIn,
+    SignInError,
+    SignInStats,
+    Tls,
+)
+from exporter.glance.token_file import TokenFileSignIn
+from exporter.image.moment import Moment
+
+__all__ = [
+    "CloudConfigError",
+    "Credential",
+    "SignIn",
+    "SignInError",
+    "SignInStats",
+    "Tls",
+    "sign_in",
+]
+
+
+def sign_in(
+    name: str,
+    *,
+    cloud: str | None = None,
+    region: str | None = None,
+    interface: str | None = None,
+    endpoint: str | None = None,
+    token: str | None = None,
+    token_file: Path | None = None,
+    timeout: float,
+    clock: Callable[[], Moment] = now,
+    random: Callable[[], float] = chance.random,
+) -> SignIn:
+    """The way to sign in to the configured cloud ``name``; nothing is sent yet.
+
+    With ``endpoint`` there is no Keystone; ``cloud`` is an entry of clouds.yaml, and without
+    either the ``OS_*`` variables count. ``timeout`` is seconds for a whole sign-in, ``random``
+    gives numbers from 0 to 1 for the backoff. Raises ``CloudConfigError``.
+    """
+    try:
+        if endpoint is not None:
+            return _without_keystone(endpoint, token, token_file, clock)
+        # Only here, because openstacksdk takes most of the time and memory of a start.
+        from exporter.glance.from_openstack import from_openstack  # noqa: PLC0415
+
+        return from_openstack(cloud, region, interface, timeout=timeout, clock=clock, random=random)
+    except CloudConfigError as error:
+        raise CloudConfigError(f"cloud {name!r}: {error}") from None
+
+
+def _without_keystone(
+    endpoint: str, token: str | None, token_file: Path | None, clock: Callable[[], Moment]
+) -> SignIn:
+    try:
+        base = base_url(endpoint)
+    except ValueError as error:
+        raise CloudConfigError(f"endpoint: {error}") from None
+    if token_file is not None:
+        signin = TokenFileSignIn(base, token_file, Tls(), clock)
+        try:
+            signin.credential()
+        except SignInError as error:
+            raise CloudConfigError(error.detail) from None
+        return signin
+    if token is not None:
+        try:
+            check_token(token)
+        except ValueError as error:
+            raise CloudConfigError(f"token: {error}") from None
+    return FixedSignIn(base, token, Tls())
