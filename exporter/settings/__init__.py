@@ -1,0 +1,33 @@
+"""Settings: flags over environment over a YAML file over defaults."""
+
+from exporter.settings.models import (
+    Cloud,
+    CloudPlan,
+    ConfigFile,
+    Expect,
+    Image,
+    ImagePlan,
+    Log,
+    Settings,
+    Web,
+)
+from exporter.settings.parsing import NEWCOMER, Invocation, SettingsError, parse
+from exporter.settings.reference import Row, reference
+
+__all__ = [
+    "NEWCOMER",
+    "Cloud",
+    "CloudPlan",
+    "ConfigFile",
+    "Expect",
+    "Image",
+    "ImagePlan",
+    "Invocation",
+    "Log",
+    "Row",
+    "Settings",
+    "SettingsError",
+    "Web",
+    "parse",
+    "reference",
+]

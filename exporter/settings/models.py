@@ -1,0 +1,271 @@
+"""The settings as models, one class for each mapping of the file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from exporter.image.image import STATUSES
+from exporter.settings import fields
+from exporter.settings.sources import ENVIRONMENT_PREFIX
+
+LEAST_MAX_STALE = 15 * 60.0
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ConfigFile(_Model):
+    """Where the settings file is; these keys cannot stand in the file itself."""
+
+    file: fields.FileName | None = Field(
+        default=None, description="The settings file, in YAML. Clouds are listed there."
+    )
+
+
+class Web(_Model):
+    """What is served, and where."""
+
+    listen_address: Annotated[
+        str, BeforeValidator(fields.text('an address such as ":10292" or "127.0.0.1:10292"'))
+    ] = Field(
+        default=":10292",
+        description="Address to listen on; without a host, all addresses, IPv6 too.",
+    )
+
+
+class Log(_Model):
+    """What is logged, and how."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(fields.one_of("debug", "info", "warning", "error")),
+    ] = Field(default="info", description="Least severe level that is logged.")
+    format: Annotated[
+        Literal["logfmt", "json"], BeforeValidator(fields.one_of("logfmt", "json"))
+    ] = Field(default="logfmt", description="Format of a log line.")
+
+
+class Expect(_Model):
+    """What an image should be like; each key given becomes openstack_image_expectation_met."""
+
+    status: Annotated[
+        tuple[Annotated[str, BeforeValidator(fields.one_of(*STATUSES))], ...],
+        BeforeValidator(fields.not_empty),
+        BeforeValidator(fields.as_list),
+    ] = Field(default=(), description=f"A status or a list of them: {', '.join(STATUSES)}.")
+    protected: fields.Flag | None = Field(
+        default=None, description="Whether the image should be protected from deletion."
+    )
+    public: fields.Flag | None = Field(
+        default=None, description="Whether the image should be visible to every project."
+    )
+    max_age: fields.Seconds | None = Field(
+        default=None, description="How old the image may be, counted from its creation."
+    )
+
+
+class Image(_Model):
+    """An image to watch; a bare string is its ID."""
+
+    id: fields.ImageId = Field(description="Image ID, a UUID in lower case as a rule.")
+    alias: fields.Label | None = Field(
+        default=None,
+        description="Label `image` of its series, 1 to 255 printable characters.",
+        json_schema_extra={"default": "the ID"},
+    )
+    expect: Expect = Field(default_factory=Expect, description="What the image should be like.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_id(cls, value: object) -> object:
+        return value if isinstance(value, dict | Image) else {"id": value}
+
+
+def _inherited(key: str) -> dict[str, Any]:
+    """What the fields share by which a cloud overrides a general setting."""
+    return {
+        "default": None,
+        "description": f"Overrides `{key}` for this cloud.",
+        "json_schema_extra": {"default": f"`{key}`"},
+    }
+
+
+class Cloud(_Model):
+    """A cloud, how to sign in to it, and its images."""
+
+    name: fields.Label = Field(
+        description="Label `cloud` of its series, 1 to 255 printable characters."
+    )
+    cloud: fields.Label | None = Field(
+        default=None,
+        description="Entry of clouds.yaml to sign in by.",
+        json_schema_extra={"default": "the OS_* variables, unless `endpoint` is given"},
+    )
+    region: fields.Label | None = Field(
+        default=None,
+        description="Region whose Image service is asked.",
+        json_schema_extra={"default": "that of clouds.yaml or OS_REGION_NAME"},
+    )
+    interface: (
+        Annotated[str, BeforeValidator(fields.one_of("public", "internal", "admin"))] | None
+    ) = Field(
+        default=None,
+        description="Endpoint of the catalogue to use: public, internal or admin.",
+        json_schema_extra={"default": "that of clouds.yaml or OS_INTERFACE, else public"},
+    )
+    api: Annotated[
+        Literal["auto", "v1"],
+        BeforeValidator(
+            fields.one_of("auto", "v1", beside=" (this version does not offer v2 yet)")
+        ),
+    ] = Field(default="auto", description="Version of the Image API: auto or v1.")
+    endpoint: fields.Endpoint | None = Field(
+        default=None,
+        description="URL of an Image service that is asked without Keystone. Excludes `cloud`.",
+    )
+    token: fields.Token | None = Field(
+        default=None,
+        description="Token for `endpoint`. Better kept out of the file, in `token_file`.",
+    )
+    token_file: fields.TokenFile | None = Field(
+        default=None,
+        description="File with the token for `endpoint`, read again when it changes. "
+        "Relative to the settings file's directory.",
+    )
+    images: Annotated[tuple[Image, ...], BeforeValidator(fields.not_empty)] = Field(
+        description="List of image IDs, or of mappings as below."
+    )
+    interval: fields.Interval | None = Field(**_inherited("interval"))
+    timeout: fields.Seconds | None = Field(**_inherited("timeout"))
+    concurrency: fields.Concurrency | None = Field(**_inherited("concurrency"))
+    rate_limit: fields.Rate = Field(**_inherited("rate_limit"))
+    max_stale: fields.Seconds | None = Field(**_inherited("max_stale"))
+    properties: fields.Names | None = Field(**_inherited("properties"))
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """An image to watch.
+
+    `expect` holds only what is expected: ``status`` as a tuple of words, ``protected`` and
+    ``public`` as booleans, ``max_age`` as seconds.
+    """
+
+    image_id: str
+    alias: str
+    expect: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class CloudPlan:
+    """A cloud with all that it inherits: times in seconds, `rate_limit` in requests per second."""
+
+    name: str
+    cloud: str | None
+    region: str | None
+    interface: str | None
+    api: Literal["auto", "v1"]
+    endpoint: str | None
+    token: SecretStr | None
+    token_file: Path | None
+    images: tuple[ImagePlan, ...]
+    properties: tuple[str, ...]
+    interval: float
+    timeout: float
+    concurrency: int
+    rate_limit: float | None
+    max_stale: float
+
+
+class Settings(BaseSettings):
+    """All settings. `parse` makes them, and it alone checks what must hold between fields."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        # No clouds is right for demo only: a default that could not be written.
+        validate_default=False,
+    )
+
+    config: ConfigFile = Field(default_factory=ConfigFile, description="The settings file.")
+    web: Web = Field(default_factory=Web, description="What is served, and where.")
+    log: Log = Field(default_factory=Log, description="What is logged, and how.")
+    interval: fields.Interval = Field(
+        default="60s",
+        validate_default=True,
+        description="Time from one poll of all images of a cloud to the next, at least 1s.",
+    )
+    timeout: fields.Seconds = Field(
+        default="10s",
+        validate_default=True,
+        description="Longest time that one poll may take; at most the interval.",
+    )
+    concurrency: fields.Concurrency = Field(
+        default=16, description="Most requests in flight per cloud, 1 to 1000."
+    )
+    rate_limit: fields.Rate = Field(
+        default=None,
+        description="Most requests per second and cloud; none for no limit.",
+        json_schema_extra={"default": "none"},
+    )
+    max_stale: fields.Seconds | None = Field(
+        default=None,
+        description="How long values are kept while polls fail; at least 2 intervals.",
+        json_schema_extra={"default": "the larger of 15m and 3 intervals"},
+    )
+    properties: Annotated[fields.Names, NoDecode] = Field(
+        default=(),
+        description="Custom properties to show as openstack_image_property_info.",
+        json_schema_extra={"default": "none"},
+    )
+    clouds: Annotated[tuple[Cloud, ...], NoDecode, BeforeValidator(fields.not_empty)] = Field(
+        default=(),
+        description="List of clouds, mappings as below; in the environment, as JSON.",
+        json_schema_extra={"default": "required, except for demo"},
+    )
+
+    def plans(self) -> tuple[CloudPlan, ...]:
+        """Return the clouds with all inherited values filled in."""
+        return tuple(self._plan(cloud) for cloud in self.clouds)
+
+    def _plan(self, cloud: Cloud) -> CloudPlan:
+        interval = cloud.interval or self.interval
+        # A cloud may lift the general limit by saying none.
+        rate_limit = cloud if "rate_limit" in cloud.model_fields_set else self
+        properties = self.properties if cloud.properties is None else cloud.properties
+        base = Path() if self.config.file is None else self.config.file.parent
+        return CloudPlan(
+            name=cloud.name,
+            cloud=cloud.cloud,
+            region=cloud.region,
+            interface=cloud.interface,
+            api=cloud.api,
+            endpoint=cloud.endpoint,
+            token=cloud.token,
+            token_file=None if cloud.token_file is None else base / cloud.token_file,
+            images=tuple(_image_plan(image) for image in cloud.images),
+            properties=properties,
+            interval=interval,
+            timeout=cloud.timeout or self.timeout,
+            concurrency=cloud.concurrency or self.concurrency,
+            rate_limit=rate_limit.rate_limit,
+            max_stale=cloud.max_stale or self.max_stale or max(LEAST_MAX_STALE, 3 * interval),
+        )
+
+
+DEFAULT_PACE = {key: Settings.model_fields[key].default for key in ("interval", "timeout")}
+"""The times that hold when nothing is written, as they would be written."""
+
+
+def _image_plan(image: Image) -> ImagePlan:
+    expect = {key: value for key, value in image.expect if value not in (None, ())}
+    return ImagePlan(image.id, image.alias or image.id, MappingProxyType(expect))

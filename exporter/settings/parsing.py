@@ -1,0 +1,165 @@
+"""Settings: flags over environment over a YAML file over defaults.
+
+The models are filled by pydantic-settings. `parse` adds what a model cannot say of itself: rules
+between fields, and errors that name the source, the key, the value and what is accepted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from exporter.settings import fields, flags, sources
+from exporter.settings.flags import Command, CommandLine
+from exporter.settings.models import DEFAULT_PACE, Settings
+from exporter.settings.reference import NONE, Row, inner_model, reference
+from exporter.settings.rules import Mistake, between_fields
+from exporter.settings.sources import Place
+from exporter.settings.wording import did_you_mean, shown
+
+_CLOUDS = "accepted: a list of clouds, each with a name and images"
+NEWCOMER = (
+    "no clouds to watch: list them in a file and name it by --config.file=FILE, such as",
+    "  clouds:",
+    "    - name: mycloud",
+    "      images: [IMAGE_ID]",
+    f"or see everything against a simulated cloud: {flags.PROGRAM} demo",
+)
+
+_PROBLEMS = {
+    "missing": "missing; accepted: {meaning}",
+    "extra_forbidden": "unknown key{near}; accepted: {accepted}",
+    "model_type": "{value} is not a mapping; accepted: a mapping of keys to values",
+    "tuple_type": "{value} is not a list; accepted: a list",
+    fields.HIDDEN: "{problem}",
+}
+"""What is said of pydantic's own errors; values that may be secrets are not in it."""
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; `lines` has one line per mistake, none with a secret."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a command line asks for; `image_id` is what `show` is to show, else ``None``."""
+
+    command: Command
+    settings: Settings
+    image_id: str | None
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
+    """Read the command and the settings from the arguments after the program's name.
+
+    Nothing else is read, but for the settings file that they name. `demo` is given no clouds.
+
+    Raises:
+        SettingsError: with every mistake that was found.
+        SystemExit: with status 0, after ``--help`` or ``--version``.
+    """
+    rows = reference()
+    helps = {
+        row.key: f"{row.meaning} [default: {row.default}; {row.variable}]"
+        for row in rows
+        if row.flag != NONE
+    }
+    try:
+        line = flags.read(argv, Settings, helps)
+    except flags.UsageError as error:
+        raise SettingsError(*error.lines) from None
+    places = _places(line, environ, rows)
+    # The demo has a pace of its own, so only what is written there can be at odds.
+    general = {} if line.command == "demo" else DEFAULT_PACE
+    settings, found = _validated(places, general)
+    mistakes = [
+        *_image_id_mistakes(line.image_id),
+        *(mistake for place in places for mistake in place.mistakes),
+        *(_line(mistake, places) for mistake in found),
+        *(_missing_clouds(places) if line.command != "demo" else ()),
+    ]
+    if mistakes or settings is None:
+        raise SettingsError(*mistakes)
+    return Invocation(line.command, settings, line.image_id)
+
+
+def _places(
+    line: CommandLine, environ: Mapping[str, str], rows: Sequence[Row]
+) -> tuple[Place, ...]:
+    """Where settings are written, what wins first."""
+    without = {"clouds"} if line.command == "demo" else set[str]()
+    by_flags = sources.command_line(line.source, {row.key: row.flag for row in rows})
+    variables = {row.key: row.variable for row in rows if row.variable != NONE}
+    by_variables = sources.environment(Settings, environ, variables, without)
+    for place in (by_flags, by_variables):
+        # The file's name is needed before anything is validated.
+        if path := place.written.get("config", {}).get("file"):
+            return by_flags, by_variables, sources.file(Settings, Path(path), without)
+    return by_flags, by_variables
+
+
+def _validated(
+    places: Sequence[Place], defaults: Mapping[str, object]
+) -> tuple[Settings | None, list[Mistake]]:
+    """Build the settings, and find what is wrong in them and between them."""
+    written: dict[str, object] = {}
+    for place in reversed(places):
+        written.update(place.written)
+    between = list(between_fields(written, defaults))
+    try:
+        return Settings(_build_sources=(tuple(place.source for place in places), {})), between
+    except ValidationError as error:
+        return None, [*map(_mistake, error.errors(include_url=False)), *between]
+
+
+def _mistake(error: ErrorDetails) -> Mistake:
+    *above, key = error["loc"]
+    beside: type[BaseModel] = Settings
+    for part in above:
+        if isinstance(part, str):
+            beside = inner_model(beside.model_fields[part]) or beside
+    # The keys of config belong to flags and variables.
+    known = {key: field for key, field in beside.model_fields.items() if key != "config"}
+    problem = _PROBLEMS.get(error["type"], "{value} {problem}").format(
+        value=shown(error["input"]),
+        problem=error["msg"],
+        near=did_you_mean(str(key), known),
+        accepted=", ".join(known),
+        meaning=_within_a_line(known[key].description) if key in known else "",
+    )
+    return Mistake(error["loc"], problem)
+
+
+def _within_a_line(description: str | None) -> str:
+    text = (description or "").removesuffix(".")
+    return text[:1].lower() + text[1:]
+
+
+def _line(mistake: Mistake, places: Sequence[Place]) -> str:
+    """One line about a mistake, which names the place where it is written."""
+    place = max(places, key=lambda place: place.reach(mistake.loc))
+    # An image that is a bare ID has no key "id"; what is missing is written nowhere.
+    is_absent = mistake.text.startswith("missing")
+    loc = mistake.loc if is_absent else mistake.loc[: place.reach(mistake.loc)]
+    return f"{place.label(loc)}: {mistake.text}"
+
+
+def _image_id_mistakes(image_id: str | None) -> Iterator[str]:
+    try:
+        if image_id is not None:
+            fields.image_id(image_id)
+    except PydanticCustomError as error:
+        yield f"show: {shown(image_id)} {error.message()}"
+
+
+def _missing_clouds(places: Sequence[Place]) -> tuple[str, ...]:
+    if any("clouds" in place.written or not place.is_complete for place in places):
+        return ()
+    _, _, *files = places
+    return tuple(f"{file.label(('clouds',))}: missing; {_CLOUDS}" for file in files) or NEWCOMER
