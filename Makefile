@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format lint types imports cover bench lock clean
+.PHONY: help demo test check format readme lint types imports cover bench lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ check: lint types imports cover ## all that CI checks
 format: $(VENV)/.dev ## put the code in its form
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
+
+readme: $(VENV)/.dev ## make the tables of README.md from the code
+	@$(BIN)/python -m tests.readme_tables
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . || { echo "Not in its form: make format" >&2; exit 1; }

@@ -1,21 +1,173 @@
-"""The metrics as bytes."""
+"""The metrics as bytes: what is of images is rendered when it changes, not when it is scraped.
 
-from collections.abc import Callable
+A scrape joins what is kept and adds the exporter's own registry, rendered fresh. It equals, byte
+for byte, what prometheus_client makes of ``ImageCollector`` and then that registry.
+"""
+
+import threading
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics_format
 
-Render = Callable[[bool], bytes]
-"""All metrics, as OpenMetrics 1.0.0 when called with True, else in the text format 0.0.4."""
+from exporter.image.expectations import next_change
+from exporter.image.families import FAMILIES, Seen, seen
+from exporter.image.moment import Moment
+from exporter.image.target import Key, Target
+from exporter.store import Store
+from exporter.web import gzipped
+from exporter.web.block import SIZE, Block
+from exporter.web.lines import introduction, lines
 
 
-def render_of(registry: CollectorRegistry) -> Render:
-    """A function that collects and renders what is in the registry at each call."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An answer's body in pieces, which are shared with other answers, and its size in bytes."""
 
-    def render(openmetrics: bool) -> bytes:
-        if openmetrics:
-            # It has no annotations.
-            return bytes(openmetrics_format.generate_latest(registry))  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+    pieces: Sequence[bytes]
+    size: int
 
-    return render
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """The image part in one format and encoding; checksum and plain size are of its plain text."""
+
+    pieces: tuple[bytes, ...]
+    size: int
+    checksum: int
+    plain_size: int
+
+
+class Exposition:
+    """Renders a store and a registry; thread-safe."""
+
+    def __init__(
+        self, store: Store, registry: CollectorRegistry, now: Callable[[], Moment]
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._now = now
+        self._lock = threading.Lock()
+        self._layout = -1
+        self._targets: list[Target] = []
+        self._places: dict[Key, int] = {}
+        self._blocks: list[list[Block]] = []
+        self._joined: dict[tuple[bool, bool], _Images] = {}
+        self._valid_until = inf
+        self._expired: set[Key] = set()
+
+    def body(self, *, openmetrics: bool, compressed: bool) -> Body:
+        """All metrics at this moment."""
+        images = self._images(openmetrics, compressed)
+        own = _rendered(self._registry, openmetrics)
+        if not compressed:
+            return Body((*images.pieces, own), images.size + len(own))
+        last = gzipped.last_part(own)
+        end = gzipped.trailer(zlib.crc32(own, images.checksum), images.plain_size + len(own))
+        size = len(gzipped.HEADER) + images.size + len(last) + len(end)
+        return Body((gzipped.HEADER, *images.pieces, last, end), size)
+
+    def _images(self, openmetrics: bool, compressed: bool) -> _Images:
+        with self._lock:
+            self._refresh()
+            key = (openmetrics, compressed)
+            if key not in self._joined:
+                self._joined[key] = self._join(openmetrics, compressed)
+            return self._joined[key]
+
+    def _refresh(self) -> None:
+        """Renders what has changed since the last time, by an answer or by time alone."""
+        now = self._now()
+        layout, changed = self._store.take_changes()
+        if layout != self._layout:
+            self._layout = layout
+            self._targets = list(self._store.targets().values())
+            self._places = {target.key: place for place, target in enumerate(self._targets)}
+            self._blocks = [
+                [Block([b""] * len(chunk)) for chunk in _chunks(self._targets)] for _ in FAMILIES
+            ]
+            self._joined.clear()
+            self._expired = set()
+            self._valid_until = -inf
+            changed = set(self._places)
+        changed |= {key for key in self._expired if self._is_valid(key, now)}
+        if now.steady > self._valid_until:
+            changed |= self._passed(now)
+        if changed:
+            self._render(changed, now)
+
+    def _passed(self, now: Moment) -> set[Key]:
+        """The targets whose series time alone has changed; looks when the next such time is."""
+        passed = set()
+        self._valid_until = inf
+        for target in self._targets:
+            if target.expect or not self._is_valid(target.key, now):
+                passed.add(target.key)
+            else:
+                valid_until = self._store.observation(target.key).valid_until
+                self._valid_until = min(self._valid_until, valid_until)
+        return passed - self._expired
+
+    def _is_valid(self, key: Key, now: Moment) -> bool:
+        return now.steady <= self._store.observation(key).valid_until
+
+    def _render(self, changed: Iterable[Key], now: Moment) -> None:
+        by_block: dict[int, dict[int, Seen]] = defaultdict(dict)
+        for key in changed:
+            place = self._places.get(key)
+            if place is None:
+                continue
+            target, observation = self._targets[place], self._store.observation(key)
+            view = seen(target, observation, now)
+            by_block[place // SIZE][place % SIZE] = view
+            if view.observation is observation:
+                self._expired.discard(key)
+                verdict_until = next_change(target.expect, observation.image, now)
+                self._valid_until = min(self._valid_until, observation.valid_until, verdict_until)
+            else:
+                self._expired.add(key)
+        for number, views in by_block.items():
+            for family, blocks in zip(FAMILIES, self._blocks, strict=True):
+                texts = lines(family, list(views.values()))
+                if blocks[number].replace(dict(zip(views, texts, strict=True))):
+                    self._joined.clear()
+
+    def _join(self, openmetrics: bool, compressed: bool) -> _Images:
+        plain = self._joined.get((openmetrics, False))
+        if plain is None:
+            pieces: list[bytes] = []
+            for family, blocks in zip(FAMILIES, self._blocks, strict=True):
+                pieces += (introduction(family, openmetrics), *(block.plain for block in blocks))
+            plain = _measured(pieces)
+            self._joined[openmetrics, False] = plain
+        if not compressed:
+            return plain
+        packed: list[bytes] = []
+        for family, blocks in zip(FAMILIES, self._blocks, strict=True):
+            packed.append(gzipped.part(introduction(family, openmetrics)))
+            packed += (block.compressed for block in blocks)
+        checksum = 0
+        for piece in plain.pieces:
+            checksum = zlib.crc32(piece, checksum)
+        size = sum(map(len, packed))
+        return _Images(tuple(filter(None, packed)), size, checksum, plain.size)
+
+
+def _measured(pieces: Iterable[bytes]) -> _Images:
+    kept = tuple(filter(None, pieces))
+    size = sum(map(len, kept))
+    return _Images(kept, size, 0, size)
+
+
+def _chunks(targets: Sequence[Target]) -> Iterable[Sequence[Target]]:
+    return (targets[start : start + SIZE] for start in range(0, len(targets), SIZE))
+
+
+def _rendered(registry: CollectorRegistry, openmetrics: bool) -> bytes:
+    if openmetrics:
+        return bytes(openmetrics_format.generate_latest(registry))  # type: ignore[no-untyped-call]  # it has no annotations
+    return generate_latest(registry)

@@ -11,6 +11,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from exporter.web.app import create_app
+from exporter.web.exposition import Body
 from exporter.web.landing import LandingRow
 from exporter.web.negotiation import OPENMETRICS, TEXT
 from tests.web.conftest import BOUND, Running, running
@@ -24,8 +25,17 @@ def well() -> None:
     """Nothing to say against it."""
 
 
+def body(plain: bytes, compressed: bool) -> Body:
+    """A body in three pieces."""
+    whole = gzip.compress(plain, mtime=0) if compressed else plain
+    pieces = whole[:10], whole[10:1000], whole[1000:]
+    return Body(pieces, len(whole))
+
+
 def app(
-    metrics: Callable[[bool], bytes] = BODIES.__getitem__,
+    metrics: Callable[[bool, bool], Body] = lambda openmetrics, compressed: body(
+        BODIES[openmetrics], compressed
+    ),
     healthy: Callable[[], str | None] = well,
     ready: Callable[[], str | None] = well,
 ) -> ASGIApp:
@@ -147,7 +157,7 @@ def test_a_renderer_that_fails_is_a_500_and_the_server_goes_on(
 ) -> None:
     """A bug while rendering is answered by 500, logged, and costs only that request."""
 
-    def fail(_: bool) -> bytes:
+    def fail(_openmetrics: bool, _compressed: bool) -> Body:
         raise ValueError("a bug")
 
     server = serve(app(metrics=fail))
@@ -161,10 +171,10 @@ def test_a_slow_renderer_holds_up_only_metrics(serve: Serve) -> None:
     rendering = threading.Semaphore(0)
     finish = threading.Event()
 
-    def slow(_: bool) -> bytes:
+    def slow(_openmetrics: bool, _compressed: bool) -> Body:
         rendering.release()
         finish.wait(BOUND)
-        return b"done 1\n"
+        return Body((b"done 1\n",), 7)
 
     server = serve(app(metrics=slow))
     request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

@@ -1,0 +1,149 @@
+"""Builds the parts of the exporter from the settings and joins them: the only place that does."""
+
+import random
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from exporter import __version__
+from exporter.clock import now, steady
+from exporter.collector import CloudCollector
+from exporter.glance.client import ImageClient
+from exporter.glance.cloud import SignIn, sign_in
+from exporter.glance.environment import route
+from exporter.glance.limiter import Limiter
+from exporter.glance.signin import CloudConfigError, Tls
+from exporter.image.cloud import CloudState
+from exporter.image.target import Target
+from exporter.instruments import Instruments
+from exporter.polling.pace import Pace
+from exporter.polling.poller import Poller
+from exporter.settings import CloudPlan
+from exporter.store import Store
+
+USER_AGENT = f"openstack-image-exporter/{__version__}"
+
+ANY_HTTPS = "https://localhost"
+"""Stands for an endpoint that only the catalogue will tell; the CA bundle is the same for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A built exporter: nothing has been asked yet, and no thread runs."""
+
+    store: Store
+    instruments: Instruments
+    pollers: tuple[Poller, ...]
+    stop: threading.Event
+
+    def close(self) -> None:
+        """Ends all polling and every connection."""
+        self.stop.set()
+        for poller in self.pollers:
+            poller.stop()
+
+
+def build(plans: Sequence[CloudPlan], *, all_properties: bool = False) -> Parts:
+    """The parts for these clouds; raises ``CloudConfigError`` where one cannot be signed in to.
+
+    Images keep the properties on the plan's list, or all of them.
+    """
+    store = Store()
+    instruments = Instruments(__version__)
+    instruments.registry.register(CloudCollector(store))
+    stop = threading.Event()
+    pollers = tuple(_poller(plan, store, instruments, stop, all_properties) for plan in plans)
+    instruments.reload_successful.set(1)
+    instruments.reload_success_at.set(now().wall)
+    return Parts(store, instruments, pollers, stop)
+
+
+def targets(plan: CloudPlan) -> tuple[Target, ...]:
+    """What is watched in a cloud."""
+    return tuple(
+        Target(plan.name, image.image_id, image.alias, expect=tuple(image.expect.items()))
+        for image in plan.images
+    )
+
+
+def _poller(
+    plan: CloudPlan,
+    store: Store,
+    instruments: Instruments,
+    stop: threading.Event,
+    all_properties: bool,
+) -> Poller:
+    watched = targets(plan)
+    store.watch(CloudState(plan.name, plan.interval), watched)
+    instruments.watch(plan.name)
+    return Poller(
+        cloud=plan.name,
+        client=_client(plan, instruments, stop, all_properties),
+        targets=watched,
+        pace=Pace(plan.interval, plan.timeout, plan.concurrency),
+        max_stale=plan.max_stale,
+        store=store,
+        random=random.random,
+    )
+
+
+def _client(
+    plan: CloudPlan, instruments: Instruments, stop: threading.Event, all_properties: bool
+) -> ImageClient:
+    signin = _sign_in(plan)
+    _check_certificates(plan, signin.tls)
+    return ImageClient(
+        signin=signin,
+        route_for=partial(route, tls=signin.tls),
+        user_agent=USER_AGENT,
+        timeout=plan.timeout,
+        properties=None if all_properties else frozenset(plan.properties),
+        limiter=Limiter(plan.rate_limit, steady, stop),
+        measure=partial(instruments.measure, plan.name),
+    )
+
+
+def _sign_in(plan: CloudPlan) -> SignIn:
+    return sign_in(
+        plan.name,
+        cloud=plan.cloud,
+        region=plan.region,
+        interface=plan.interface,
+        endpoint=plan.endpoint,
+        token=plan.token.get_secret_value() if plan.token else None,
+        token_file=plan.token_file,
+        timeout=plan.timeout,
+    )
+
+
+def _check_certificates(plan: CloudPlan, tls: Tls) -> None:
+    """Raises ``CloudConfigError`` for files that are of no use, else every poll would fail."""
+    url = plan.endpoint or ANY_HTTPS
+    if not url.startswith("https:"):
+        return
+    way = route(url, tls)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if isinstance(way.verify, str):
+        is_folder = Path(way.verify).is_dir()
+        bundle, folder = (None, way.verify) if is_folder else (way.verify, None)
+        places = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+        with _refusing(plan.name, f"CA bundle {way.verify} ({places})"):
+            context.load_verify_locations(bundle, folder)
+    if way.cert:
+        certificate, key = (way.cert, None) if isinstance(way.cert, str) else way.cert
+        with _refusing(plan.name, f"client certificate {certificate}"):
+            # OpenSSL would ask for the password of a key; an empty one fails instead.
+            context.load_cert_chain(certificate, key, password="")
+
+
+@contextmanager
+def _refusing(cloud: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = f"cloud {cloud!r}: {what} cannot be used: {error.strerror}"
+        raise CloudConfigError(problem) from None

@@ -1,0 +1,125 @@
+"""The command line: settings in, a command carried out, an exit status out."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TextIO
+
+from rich.console import Console
+
+from exporter import logs
+from exporter.build import Parts, build
+from exporter.commands import Exit
+from exporter.commands.check import check
+from exporter.commands.demo import demo
+from exporter.commands.run import run
+from exporter.commands.show import show
+from exporter.glance.signin import CloudConfigError
+from exporter.printable import printable
+from exporter.settings import CloudPlan, ImagePlan, Invocation, SettingsError, parse
+from exporter.web.server import ListenError
+
+PROBLEMS = (SettingsError, CloudConfigError, ListenError)
+"""What is the operator's to mend: shown in a line, without a traceback."""
+
+ONE_SHOT = frozenset({"check", "show"})
+"""Commands whose output says what the log would; unless asked, they log only errors."""
+
+UNBOUNDED = 1_000_000
+"""Columns of what is no terminal: nothing there has to be folded."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carries out what the arguments ask for and returns the exit status.
+
+    0 is success, 1 that something is not as expected (``check``, ``show``), 2 a mistake in the
+    settings or in what they name, 130 that Ctrl-C ended it before the end.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names hold any Unicode, and the terminal's encoding may not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        invocation = parse(sys.argv[1:] if argv is None else argv, os.environ)
+        _configure_logs(invocation)
+        return COMMANDS[invocation.command](invocation)
+    except PROBLEMS as error:
+        for line in error.lines if isinstance(error, SettingsError) else (str(error),):
+            sys.stderr.write(f"{printable(line)}\n")
+        return Exit.BAD_SETTINGS
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+
+
+def _configure_logs(invocation: Invocation) -> None:
+    settings = invocation.settings.log
+    quiet = invocation.command in ONE_SHOT and "level" not in settings.model_fields_set
+    tokens = (plan.token for plan in invocation.settings.plans())
+    logs.configure(
+        "error" if quiet else settings.level,
+        settings.format,
+        sys.stderr,
+        logs.Redaction(token.get_secret_value() for token in tokens if token),
+    )
+
+
+def _run(invocation: Invocation) -> int:
+    settings = invocation.settings
+    return run(settings.web.listen_address, lambda: build(settings.plans()))
+
+
+def _demo(invocation: Invocation) -> int:
+    def say(line: str) -> None:
+        try:
+            sys.stdout.write(f"demo: {line}\n")
+            sys.stdout.flush()
+        except OSError:
+            # Who read along has left; the pages are still served, and the story still goes on.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return demo(invocation.settings, say)
+
+
+def _check(invocation: Invocation) -> int:
+    return _once(check, invocation.settings.plans())
+
+
+def _show(invocation: Invocation) -> int:
+    return _once(show, list(_asked(str(invocation.image_id), invocation.settings.plans())))
+
+
+def _asked(name: str, plans: Iterable[CloudPlan]) -> Iterator[CloudPlan]:
+    """The clouds with only the images of this ID or alias; an unknown ID is asked of them all."""
+    having = [(plan, [each for each in plan.images if _is(each, name)]) for plan in plans]
+    is_known = any(images for _, images in having)
+    for plan, images in having:
+        if images or not is_known:
+            yield replace(plan, images=tuple(images) or (ImagePlan(name, name, {}),))
+
+
+def _is(image: ImagePlan, name: str) -> bool:
+    return name in {image.image_id, image.alias}
+
+
+def _once(command: Callable[[Parts, Console, Console], int], plans: Sequence[CloudPlan]) -> int:
+    parts = build(plans, all_properties=True)
+    try:
+        return command(parts, _console(sys.stdout), _console(sys.stderr))
+    finally:
+        parts.close()
+
+
+def _console(stream: TextIO) -> Console:
+    """A console that folds lines and moves the cursor only where a person looks on."""
+    is_terminal = stream.isatty()
+    width = None if is_terminal else UNBOUNDED
+    return Console(file=stream, width=width, force_interactive=is_terminal)
+
+
+COMMANDS: dict[str, Callable[[Invocation], int]] = {
+    "run": _run,
+    "check": _check,
+    "show": _show,
+    "demo": _demo,
+}

@@ -1,0 +1,17 @@
+"""The clocks of this machine."""
+
+import time
+
+from exporter.image.moment import Moment
+
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def steady() -> float:
+    """Seconds of a clock that nobody sets; on Linux it also counts while the machine sleeps."""
+    return time.clock_gettime(_STEADY)
+
+
+def now() -> Moment:
+    """This instant, by both clocks."""
+    return Moment(steady(), time.time())

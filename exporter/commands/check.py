@@ -1,0 +1,139 @@
+"""One poll of every image, with progress, a table, and a status for the shell."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from exporter.build import Parts
+from exporter.clock import now
+from exporter.commands import Exit
+from exporter.image.expectations import judged
+from exporter.image.image import Image
+from exporter.image.observation import Observation
+from exporter.image.status_words import state
+from exporter.image.target import Target
+from exporter.polling.cycle import Verdict
+from exporter.polling.poller import Poller
+from exporter.printable import printable
+
+STYLES = {"good": "green", "bad": "red", "unknown": "yellow"}
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+WIDE = 120
+"""Columns from which on a terminal gets more than the essential ones."""
+
+ESSENTIAL = frozenset({"CLOUD", "IMAGE", "ID", "STATE", "WHY"})
+LONG = frozenset({"IMAGE", "NAME", "WHY"})
+
+
+def check(parts: Parts, out: Console, err: Console) -> int:
+    """Polls every image once and shows what came of it; 0 when all are as expected."""
+    poll_all(parts.pollers, err)
+    rows = list(parts.store.seen())
+    out.print(_table(rows, out.width))
+    wrong = sum(not _is_right(target, seen) for target, seen in rows)
+    out.print(f"images: {len(rows)}, not as expected: {wrong}")
+    return Exit.NOT_AS_EXPECTED if wrong else Exit.OK
+
+
+def poll_all(pollers: Sequence[Poller], err: Console) -> None:
+    """One cycle of each cloud, all at the same time, with a progress bar on a terminal."""
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=err, transient=True, disable=not err.is_interactive
+    ) as progress:
+        threads = []
+        for poller in pollers:
+            task = progress.add_task(printable(poller.cloud), total=len(poller.targets))
+            threads.append(
+                threading.Thread(target=_cycle, args=(poller, progress, task), daemon=True)
+            )
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _cycle(poller: Poller, progress: Progress, task: TaskID) -> None:
+    def count(_: Verdict, left: int) -> None:
+        progress.update(task, completed=len(poller.targets) - left)
+
+    poller.run_cycle(count)
+
+
+def _is_right(target: Target, seen: Observation) -> bool:
+    return (
+        seen.poll_success
+        and seen.exists is True
+        and all(met for _, met in judged(target.expect, seen.image, now()))
+    )
+
+
+def _table(rows: Iterable[tuple[Target, Observation]], width: int) -> Table:
+    headings = [each for each in COLUMNS if width >= WIDE or each in ESSENTIAL]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(
+            heading,
+            justify="right" if heading == "SIZE" else "left",
+            # What is copied, or short, stays whole while another column can give way.
+            no_wrap=heading not in LONG,
+            overflow="fold",
+        )
+    for target, seen in rows:
+        style = STYLES[state(seen)[1]]
+        table.add_row(
+            *(
+                Text(printable(COLUMNS[each](target, seen)), style if each == "STATE" else "")
+                for each in headings
+            )
+        )
+    return table
+
+
+def why(target: Target, seen: Observation) -> str:
+    """Why the image is not as expected, in words; empty where it is."""
+    if seen.failure is not None:
+        return f"{seen.failure.reason}: {seen.failure.detail}"
+    if seen.exists is False and seen.image is None:
+        return "404: deleted, never there, or not visible to these credentials"
+    unmet = [name for name, met in judged(target.expect, seen.image, now()) if not met]
+    return f"expected otherwise: {', '.join(unmet)}" if unmet else ""
+
+
+def yes_no(value: bool | None) -> str:
+    """``yes`` or ``no``, or nothing where it is not known."""
+    return "" if value is None else ("yes" if value else "no")
+
+
+def size_words(size: float | None) -> str:
+    """A number of bytes in the largest unit that fits; nothing where it is not known."""
+    if size is None:
+        return ""
+    unit = 0
+    while size >= 1024 and unit < len(UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.0f} {UNITS[unit]}" if unit == 0 else f"{size:.1f} {UNITS[unit]}"
+
+
+def _of_image(cell: Callable[[Image], str]) -> Callable[[Target, Observation], str]:
+    return lambda _, seen: "" if seen.image is None else cell(seen.image)
+
+
+COLUMNS: dict[str, Callable[[Target, Observation], str]] = {
+    "CLOUD": lambda target, _: target.cloud,
+    "IMAGE": lambda target, _: "-" if target.alias == target.image_id else target.alias,
+    "ID": lambda target, _: target.image_id,
+    "STATE": lambda _, seen: state(seen)[0],
+    "SIZE": _of_image(lambda image: size_words(image.size_bytes)),
+    "PROTECTED": _of_image(lambda image: yes_no(image.protected)),
+    "PUBLIC": _of_image(lambda image: yes_no(image.public)),
+    "NAME": _of_image(lambda image: image.name or ""),
+    "WHY": why,
+}
+"""Heading, and what stands below it for an image."""

@@ -1,0 +1,59 @@
+"""The daemon on a simulated Image service, whose images change, vanish and fail."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from types import MappingProxyType
+
+from exporter.build import build
+from exporter.commands.run import Daemon, listening, stop_on_signals
+from exporter.demo.service import SimulatedImageService
+from exporter.demo.story import IMAGES, LOOP_SECONDS, Storyteller
+from exporter.settings import Cloud, CloudPlan, Image, Settings
+
+DEFAULTS = MappingProxyType(
+    {"interval": 5.0, "timeout": 2.0, "properties": ("os_distro", "os_version")}
+)
+"""What differs from the settings' own defaults, so that there is something to see at once."""
+
+
+def plan(settings: Settings, endpoint: str) -> CloudPlan:
+    """The demo's one cloud, by the settings that were given, else by the demo's own."""
+    own = {key: value for key, value in DEFAULTS.items() if key not in settings.model_fields_set}
+    images = tuple(Image(id=image.id, alias=alias) for alias, image in IMAGES.items())
+    cloud = Cloud(name="demo", api="v1", endpoint=endpoint, images=images)
+    (planned,) = settings.model_copy(update={**own, "clouds": (cloud,)}).plans()
+    return replace(planned, timeout=min(planned.timeout, planned.interval))
+
+
+def demo(settings: Settings, say: Callable[[str], object]) -> int:
+    """Runs the demo until a signal ends it; ``say`` is given what happens, line by line.
+
+    Raises ``ListenError``.
+    """
+    stop = stop_on_signals()
+    # The service is on this machine: a proxy, which many networks ask for, would not find it.
+    os.environ["no_proxy"] = "*"
+    with (
+        closing(listening(settings.web.listen_address)) as server,
+        SimulatedImageService(IMAGES.values()) as service,
+        Storyteller(service, say),
+    ):
+        planned = plan(settings, service.url)
+        for line in _welcome(server.addresses, planned):
+            say(line)
+        return Daemon(build([planned]), server, stop).run()
+
+
+def _welcome(addresses: Sequence[str], planned: CloudPlan) -> tuple[str, ...]:
+    port = addresses[0].rpartition(":")[2]
+    host = "localhost" if addresses[0].startswith("[::]") else addresses[0].rpartition(":")[0]
+    url = f"http://{host}:{port}"
+    return (
+        f"{len(IMAGES)} images of a simulated Image service at {planned.endpoint}, polled every "
+        f"{planned.interval:g} seconds.",
+        f"metrics: {url}/metrics",
+        f"a page for people: {url}/",
+        f"what happens is told here, in a loop of {LOOP_SECONDS / 60:g} minutes; Ctrl-C ends it.",
+    )

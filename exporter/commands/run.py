@@ -1,0 +1,137 @@
+"""The daemon: clouds polled in the background, pages served from memory."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from exporter.build import Parts
+from exporter.clock import now, steady
+from exporter.commands import Exit
+from exporter.image.status_words import state
+from exporter.polling.scheduler import HEARTBEAT, Scheduler
+from exporter.web.app import create_app
+from exporter.web.exposition import Exposition
+from exporter.web.landing import LandingRow
+from exporter.web.server import ListenError, WebServer
+
+log = logging.getLogger(__name__)
+
+STAGGER = 0.25
+"""Seconds between the first cycles of two clouds, so that they do not all start at once."""
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(slots=True)
+class Daemon:
+    """Joins the parts to a server whose addresses are taken already."""
+
+    parts: Parts
+    server: WebServer
+    stop: threading.Event
+    scheduler: Scheduler = field(default_factory=Scheduler)
+    started_at: float = field(default_factory=steady)
+
+    def run(self) -> int:
+        """Polls and serves until ``stop`` is set; returns the exit status."""
+        for place, poller in enumerate(self.parts.pollers):
+            interval = poller.pace.interval
+            self.scheduler.every(
+                interval, poller.run_cycle, delay=min(place * STAGGER, interval / 2)
+            )
+        self.scheduler.start()
+        log.info("listening", extra={"fields": {"addresses": ",".join(self.server.addresses)}})
+        exposition = Exposition(self.parts.store, self.parts.instruments.registry, now)
+        app = create_app(
+            metrics=lambda openmetrics, compressed: exposition.body(
+                openmetrics=openmetrics, compressed=compressed
+            ),
+            healthy=self.why_unhealthy,
+            ready=self.why_not_ready,
+            landing=self.rows,
+        )
+        try:
+            self.server.serve(app, self.stop)
+        finally:
+            log.info("stopping")
+            self.scheduler.stop()
+            self.parts.close()
+        return Exit.OK
+
+    def why_unhealthy(self) -> str | None:
+        """Why the process should be restarted; never a cloud's fault.
+
+        The scheduler's sign of life has to be younger than three intervals.
+        """
+        age = self.scheduler.beat_age()
+        longest = 3 * max([HEARTBEAT, *(poller.pace.interval for poller in self.parts.pollers)])
+        if age < longest:
+            return None
+        return f"the scheduler has shown no sign of life for {age:.0f} seconds"
+
+    def why_not_ready(self) -> str | None:
+        """Which clouds have neither finished a cycle nor had an interval's time to."""
+        since = steady() - self.started_at
+        waiting = [
+            cloud.name
+            for cloud in self.parts.store.clouds()
+            if cloud.last_cycle_at is None and since < cloud.interval
+        ]
+        return f"no cycle finished yet: {', '.join(waiting)}" if waiting else None
+
+    def rows(self) -> Iterable[LandingRow]:
+        """What the page shows."""
+        moment = now()
+        for target, observation in self.parts.store.seen():
+            seen = observation.at(moment)
+            words, verdict = state(seen)
+            if seen.failure is not None:
+                words = f"{words} (poll failed: {seen.failure.reason})"
+            answered = seen.answered_at
+            ago = None if answered is None else moment.steady - answered.steady
+            yield LandingRow(target.cloud, target.image_id, target.alias, words, verdict, ago)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set from here on; the first one counts."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:  # noqa: ARG001  # how Python calls it
+        # A second signal within set() would wait for ever for the lock that the first one holds.
+        # SIG_IGN would do, but Python prints a complaint about one that is on its way already.
+        _on_stop_signals(lambda number, frame: None)  # noqa: ARG005  # as above
+        stop.set()
+
+    _on_stop_signals(handle)
+    return stop
+
+
+def _on_stop_signals(handle: Callable[[int, object], None]) -> None:
+    for each in STOP_SIGNALS:
+        signal.signal(each, handle)
+
+
+def listening(listen_address: str) -> WebServer:
+    """A server that has taken its addresses; raises ``ListenError``."""
+    try:
+        server = WebServer(listen_address)
+        server.bind()
+    except UnicodeError:
+        raise ListenError(f"cannot listen on {listen_address}: not a name of a host") from None
+    except ValueError as error:
+        raise ListenError(str(error)) from None
+    return server
+
+
+def run(listen_address: str, build_parts: Callable[[], Parts]) -> int:
+    """Takes the addresses, builds, and runs the daemon until a signal ends it.
+
+    Raises ``ListenError``, and what ``build_parts`` raises.
+    """
+    # First of all: the kernel keeps a signal that is not handled from process 1 of a container.
+    stop = stop_on_signals()
+    with closing(listening(listen_address)) as server:
+        return Daemon(build_parts(), server, stop).run()

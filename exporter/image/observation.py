@@ -1,0 +1,106 @@
+"""All that is known of one target at one time."""
+
+from dataclasses import dataclass, replace
+from math import inf
+
+from exporter.image.changes import NO_COUNTS, NO_MEMORY, Change, Counts, Memory, changes
+from exporter.image.image import Image
+from exporter.image.moment import Moment
+from exporter.image.outcome import Failed, Gone, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the series of one target are made from.
+
+    ``exists`` and ``image`` are as last answered; ``poll_success`` tells of the last poll only.
+    ``answered_at`` and ``changed_at`` say when the last answer and the last change came.
+    ``valid_until`` (steady seconds) is the next moment at which time alone changes the series:
+    whoever shows an observation asks for ``at(now)`` then.
+    """
+
+    exists: bool | None = None
+    image: Image | None = None
+    poll_success: bool = False
+    failure: Failed | None = None
+    request_id: str = ""
+    polled_at: Moment | None = None
+    answered_at: Moment | None = None
+    changed_at: Moment | None = None
+    valid_until: float = inf
+    counts: Counts = NO_COUNTS
+    memory: Memory = NO_MEMORY
+    latest: tuple[Change, ...] = ()
+
+    def after(self, outcome: Outcome, now: Moment, max_stale: float) -> "Observation":
+        """The observation that follows when a poll ends as ``outcome`` at ``now``.
+
+        Values are kept through failures for ``max_stale`` seconds from ``now`` on, if this was an
+        answer, else from the last one.
+        """
+        if isinstance(outcome, Failed):
+            return replace(
+                self,
+                poll_success=False,
+                failure=outcome,
+                request_id=outcome.request_id,
+                polled_at=now,
+                latest=(),
+            )
+        if isinstance(outcome, Gone):
+            return self._answered(False, None, outcome.request_id, now, max_stale)
+        # An equal image is the same image: keeping the first keeps memory flat.
+        known = self.memory.image
+        image = outcome.image if known is None or known != outcome.image else known
+        return self._answered(image.exists, image, outcome.request_id, now, max_stale)
+
+    def _answered(
+        self, exists: bool, image: Image | None, request_id: str, now: Moment, max_stale: float
+    ) -> "Observation":
+        news = changes(self.memory, exists, image)
+        shown = image if image is None or image.exists else image.remains()
+        return Observation(
+            exists=exists,
+            image=shown,
+            poll_success=True,
+            failure=None,
+            request_id=request_id,
+            polled_at=now,
+            answered_at=now,
+            changed_at=now if news else self.changed_at,
+            valid_until=inf if shown is None else now.steady + max_stale,
+            counts=self.counts.plus(news) if news else self.counts,
+            memory=self.memory.after(exists, image),
+            latest=news,
+        )
+
+    def at(self, now: Moment) -> "Observation":
+        """What is shown at ``now``: past ``valid_until`` the values are dropped.
+
+        ``exists`` goes with them when it was 1. A proved 0, ``poll_success`` and all counters
+        stay.
+        """
+        if now.steady <= self.valid_until:
+            return self
+        return replace(
+            self, exists=False if self.exists is False else None, image=None, valid_until=inf
+        )
+
+    def shows_as(self, other: "Observation") -> bool:
+        """Whether both give the same series while the values of neither are past their time."""
+        return (
+            self.exists is other.exists
+            and self.poll_success is other.poll_success
+            and (self.image is other.image or self.image == other.image)
+            and (self.counts is other.counts or self.counts == other.counts)
+        )
+
+    def stays_for(self, max_stale: float) -> "Observation":
+        """The same with another ``max_stale``, as a new configuration may ask for."""
+        if self.answered_at is None or self.valid_until == inf:
+            return self
+        return replace(self, valid_until=self.answered_at.steady + max_stale)
+
+
+UNKNOWN = Observation()
+"""What is known of a target that was never polled."""

@@ -1,0 +1,36 @@
+"""One image that is watched."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    """What a target is known by: the cloud's configured name and the image's ID."""
+
+    cloud: str
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A watched image: its labels, and what the operator expects of it.
+
+    ``alias`` is the configured name, or the ID where none is given; ``expect`` holds pairs of
+    expectation and wanted value, see ``expectations``.
+    """
+
+    cloud: str
+    image_id: str
+    alias: str
+    source: str = "configured"
+    expect: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """What it is known by."""
+        return Key(self.cloud, self.image_id)
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """The values of the labels that every series of an image carries."""
+        return (self.cloud, self.image_id, self.alias)

@@ -1,0 +1,141 @@
+"""The threads that carry out one cycle.
+
+Each takes a question from the cycle, asks it, and gives the answer back. One of them, the leader,
+waits for the next question's time while the others work or rest; there are never more of them
+than requests may be in flight, and no more than are needed.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from math import inf
+
+from exporter.glance.client import Reply
+from exporter.image.outcome import Failed
+from exporter.polling.cycle import Cycle
+from exporter.polling.question import Ask, Done, Wait
+
+log = logging.getLogger(__name__)
+
+
+class Crew:
+    """Runs one cycle with at most ``size`` threads.
+
+    ``perform`` asks one question and returns its reply; ``publish`` is called with the lock held,
+    whenever the cycle may have new verdicts.
+    """
+
+    def __init__(
+        self,
+        cycle: Cycle,
+        perform: Callable[[Ask], Reply],
+        publish: Callable[[], None],
+        clock: Callable[[], float],
+        size: int,
+    ) -> None:
+        self._cycle = cycle
+        self._perform = perform
+        self._publish = publish
+        self._clock = clock
+        self._size = size
+        self._lock = threading.Lock()
+        self._leader = threading.Condition(self._lock)
+        self._others = threading.Condition(self._lock)
+        self._threads = 0
+        self._resting = 0
+        self._leads_until: float | None = None
+        self._over = False
+        self._finished = threading.Event()
+
+    def run(self, end: float) -> None:
+        """Carries the cycle out; returns when it is done, at ``end`` at the latest."""
+        with self._lock:
+            self._start_thread()
+        self._finished.wait(max(0.0, end - self._clock()))
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the cycle now; answers that are still to come are of no use any more."""
+        with self._lock:
+            if not self._over:
+                self._over = True
+                self._cycle.close()
+                self._publish()
+            self._release()
+
+    def retract(self, image_id: str) -> None:
+        """Takes an image's outcome back, see ``Cycle.retract``."""
+        with self._lock:
+            self._cycle.retract(image_id)
+            self._publish()
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._work, name="poll", daemon=True).start()
+
+    def _work(self) -> None:
+        with self._lock:
+            try:
+                while not self._over:
+                    step = self._cycle.next(self._clock())
+                    self._publish()
+                    match step:
+                        case Done():
+                            self._release()
+                            return
+                        case Wait(until):
+                            self._wait(until)
+                        case Ask():
+                            self._ask(step)
+            except Exception:
+                log.exception("bug: a polling thread failed")
+                self._over = True
+                self._cycle.close()
+                self._publish()
+                self._release()
+            finally:
+                self._threads -= 1
+
+    def _ask(self, ask: Ask) -> None:
+        """Asks with the lock released, after making sure that somebody sees to what is next."""
+        self._hand_over()
+        self._lock.release()
+        asked_at = self._clock()
+        try:
+            reply = self._perform(ask)
+        except Exception:
+            log.exception("bug: a poll failed")
+            failed = Failed("internal", "a bug of the exporter: its log has the traceback")
+            reply = Reply(failed, asked_at, self._clock())
+        finally:
+            self._lock.acquire()
+        if not self._over:
+            self._cycle.heard(ask, reply, self._clock())
+            self._publish()
+
+    def _hand_over(self) -> None:
+        if self._leads_until is not None:
+            if self._cycle.has_due(self._clock()):
+                self._leader.notify()
+        elif self._resting:
+            self._others.notify()
+        elif self._threads < self._size:
+            self._start_thread()
+
+    def _wait(self, until: float) -> None:
+        if self._leads_until is None:
+            self._leads_until = until
+            self._leader.wait(None if until == inf else max(0.0, until - self._clock()))
+            self._leads_until = None
+            return
+        if until < self._leads_until:
+            self._leader.notify()
+        self._resting += 1
+        self._others.wait()
+        self._resting -= 1
+
+    def _release(self) -> None:
+        self._over = True
+        self._finished.set()
+        self._leader.notify_all()
+        self._others.notify_all()

@@ -1,0 +1,207 @@
+"""One cloud's polling: a cycle on demand, its outcomes to the store, its changes to the log."""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from exporter.clock import now, steady
+from exporter.glance.client import ImageClient, Reply, Window
+from exporter.image.cloud import CloudState
+from exporter.image.observation import Observation
+from exporter.image.target import Target
+from exporter.polling.crew import Crew
+from exporter.polling.cycle import Cycle, Verdict
+from exporter.polling.journal import Journal
+from exporter.polling.pace import Pace
+from exporter.polling.past import Past
+from exporter.polling.question import Ask, Kind
+from exporter.store import Store
+
+log = logging.getLogger(__name__)
+
+Observer = Callable[[Verdict, int], None]
+"""Called with each verdict and the number of images that have none yet."""
+
+
+@dataclass(slots=True)
+class Poller:
+    """Polls the images of one cloud; ``run_cycle`` is not to be called by two threads at once."""
+
+    cloud: str
+    client: ImageClient
+    targets: Sequence[Target]
+    pace: Pace
+    max_stale: float
+    store: Store
+    random: Callable[[], float]
+    _past: Past = field(init=False, default_factory=Past)
+    _crew: Crew | None = field(init=False, default=None)
+    _before: dict[str, Observation] = field(init=False, default_factory=dict)
+    _number: int = field(init=False, default=0)
+    _next_start: float | None = field(init=False, default=None)
+    _told_to_wait: float = field(init=False, default=0.0)
+    _journal: Journal = field(init=False)
+    _stopped: threading.Event = field(init=False, default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        """Listens for answers that turn out not to be trustworthy."""
+        self._journal = Journal(self.cloud)
+        self.client.on_overrun = self._retract
+
+    def run_cycle(self, observer: Observer = lambda _verdict, _left: None) -> None:
+        """Polls every image once; ends when the next cycle is to start at the latest."""
+        if self._stopped.is_set():
+            return
+        begun = steady()
+        start = self._note_start(begun)
+        end = start + self.pace.interval
+        window = Window(start + self.pace.last_start, end)
+        state = self.store.cloud(self.cloud)
+        self._number += 1
+        self.client.begin()
+        past = self._recall()
+        cycle = Cycle(self.targets, past, self.pace, start, self.random)
+        self._before = {}
+        self._journal.begin()
+        crew = self._crew = Crew(
+            cycle,
+            lambda ask: self._perform(ask, window),
+            self._publisher(cycle, observer),
+            steady,
+            self.pace.concurrency,
+        )
+        if self._stopped.is_set():
+            return
+        crew.run(end)
+        if self._stopped.is_set():
+            return
+        self.client.settle(self.pace.grace)
+        self._finish(cycle, past, begun, state)
+
+    def stop(self) -> None:
+        """Ends the cycle that is under way and every connection."""
+        self._stopped.set()
+        if self._crew is not None:
+            self._crew.stop()
+        self.client.close()
+
+    def _publisher(self, cycle: Cycle, observer: Observer) -> Callable[[], None]:
+        """What is to be called whenever the cycle may have new verdicts."""
+        left = len(self.targets)
+
+        def publish() -> None:
+            nonlocal left
+            verdicts, cycle.verdicts = cycle.verdicts, []
+            if self._stopped.is_set():
+                # What a shutdown leaves undecided is nobody's failure.
+                return
+            for verdict in verdicts:
+                left -= not verdict.again
+                try:
+                    self._observe(verdict)
+                    observer(verdict, left)
+                except Exception:
+                    log.exception("bug: an outcome was lost")
+            if cycle.breaker_open and self.store.cloud(self.cloud).api_up:
+                self.store.update_cloud(self.cloud, api_up=False, breaker_open=True)
+
+        return publish
+
+    def _perform(self, ask: Ask, window: Window) -> Reply:
+        if ask.target is None:
+            reply = self.client.list(window)
+        else:
+            tag = (self._number, ask.target.image_id) if ask.kind is Kind.POLL else None
+            fresh = ask.kind is Kind.CONFIRM
+            reply = self.client.image(ask.target.image_id, window, fresh=fresh, tag=tag)
+        if reply.wait is not None and not reply.wait_as_told:
+            self._journal.capped(reply.wait)
+        return reply
+
+    def _observe(self, verdict: Verdict) -> None:
+        target = verdict.target
+        shown = before = self.store.observation(target.key)
+        if verdict.again:
+            before = self._before.get(target.image_id, before)
+        after = before.after(verdict.outcome, now(), self.max_stale)
+        if verdict.again:
+            # A counter that was shown must not fall: that would count as a reset.
+            after = replace(after, counts=shown.counts)
+        self._before[target.image_id] = before
+        self.store.observe(target.key, after)
+        self._journal.note(target, before, after)
+
+    def _retract(self, tag: object) -> None:
+        crew = self._crew
+        if crew is not None and isinstance(tag, tuple) and tag[0] == self._number:
+            crew.retract(tag[1])
+
+    def _recall(self) -> Past:
+        """What the next cycle has to know, from the observations and the cycle before."""
+        known = {target.image_id: self.store.observation(target.key) for target in self.targets}
+        return replace(
+            self._past,
+            living=frozenset(each for each, seen in known.items() if seen.memory.exists),
+            gone=frozenset(each for each, seen in known.items() if seen.memory.exists is False),
+            new=frozenset(each for each, seen in known.items() if seen.polled_at is None),
+        )
+
+    def _note_start(self, begun: float) -> float:
+        """When the cycle was to start; counts those that never did.
+
+        The first cycle sets the time for all that follow, so that a late one does not put off
+        the next, and each image is asked at the same place in every interval.
+        """
+        interval = self.pace.interval
+        planned = begun if self._next_start is None else min(begun, self._next_start)
+        skipped = int((begun - planned) // interval)
+        start = planned + skipped * interval
+        self._next_start = start + interval
+        state = self.store.cloud(self.cloud)
+        self.store.update_cloud(
+            self.cloud, cycle_lag=begun - start, cycles_skipped=state.cycles_skipped + skipped
+        )
+        return start
+
+    def _finish(self, cycle: Cycle, past: Past, begun: float, before: CloudState) -> None:
+        tally = cycle.tally
+        self._past = replace(
+            past,
+            breaker_open=cycle.breaker_open,
+            probe=past.probe + 1 if cycle.breaker_open else 0,
+            all_missing=cycle.all_missing and not cycle.all_vanished,
+            wait_until=cycle.wait_until,
+        )
+        self._before = {}
+        self._told_to_wait += tally.told_to_wait
+        signed_in = self.client.signin.stats()
+        failures = Counter(before.failures) + tally.failures
+        needed = None
+        if tally.asked:
+            needed = self.pace.needed(len(self.targets), tally.busy / tally.asked)
+        end = now()
+        self.store.update_cloud(
+            self.cloud,
+            api_up=tally.accepted,
+            breaker_open=cycle.breaker_open,
+            mass_disappearance=cycle.all_vanished
+            or (before.mass_disappearance and not tally.found),
+            polls=before.polls + tally.polls,
+            failures=dict(failures),
+            retries=before.retries + tally.retries,
+            rate_limit_wait=self.client.limiter.waited + self._told_to_wait,
+            last_cycle_at=end.wall,
+            last_cycle_duration=end.steady - begun,
+            concurrency_needed=needed,
+            api_version="v1",
+            clock_skew=self.client.skew,
+            token_expires_at=signed_in.expires_at,
+            authentications=signed_in.authentications,
+            authentication_failures=signed_in.failures,
+            next_cycle_at=end.wall + max(0.0, (self._next_start or end.steady) - end.steady),
+        )
+        self._journal.end(before, self.store.cloud(self.cloud), tally)
+        if needed is not None and needed > self.pace.concurrency and tally.failures["not_polled"]:
+            self._journal.too_slow(tally, self.pace.concurrency, int(needed))

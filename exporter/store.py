@@ -1,0 +1,87 @@
+"""What is known now: the latest observation of each target and the state of each cloud.
+
+The only state that polling and the web share. Observations and states are frozen, so a reader
+takes a reference and needs no lock for longer than that.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from exporter.image.cloud import CloudState
+from exporter.image.observation import UNKNOWN, Observation
+from exporter.image.target import Key, Target
+
+
+class Changes(NamedTuple):
+    """What changed in a store.
+
+    ``layout`` counts the changes to what is watched; ``keys`` are the targets whose series were
+    changed by an answer or a failure.
+    """
+
+    layout: int
+    keys: set[Key]
+
+
+class Store:
+    """Targets, observations and cloud states; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._targets: dict[Key, Target] = {}
+        self._observations: dict[Key, Observation] = {}
+        self._clouds: dict[str, CloudState] = {}
+        self._changed: set[Key] = set()
+        self._layout = 0
+
+    def watch(self, cloud: CloudState, targets: Iterable[Target]) -> None:
+        """Adds a cloud and what is watched in it; nothing is known of either yet."""
+        with self._lock:
+            added = {target.key: target for target in targets}
+            self._targets.update(added)
+            self._observations.update(dict.fromkeys(added, UNKNOWN))
+            self._clouds[cloud.name] = replace(cloud, targets=len(added))
+            self._layout += 1
+
+    def observation(self, key: Key) -> Observation:
+        """The latest observation; raises ``KeyError`` for what is not watched."""
+        return self._observations[key]
+
+    def observe(self, key: Key, observation: Observation) -> None:
+        """Replaces the observation of a target."""
+        with self._lock:
+            if not observation.shows_as(self._observations[key]):
+                self._changed.add(key)
+            self._observations[key] = observation
+
+    def take_changes(self) -> Changes:
+        """What has changed since this was last called, for the one who renders."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+            return Changes(self._layout, changed)
+
+    def cloud(self, name: str) -> CloudState:
+        """The latest state; raises ``KeyError`` for a cloud that is not there."""
+        return self._clouds[name]
+
+    def update_cloud(self, name: str, **fields: object) -> None:
+        """Replaces the fields of a cloud's state."""
+        with self._lock:
+            self._clouds[name] = replace(self._clouds[name], **fields)  # type: ignore[arg-type]  # CloudState checks the names
+
+    def clouds(self) -> list[CloudState]:
+        """The state of every cloud, in the order they were added."""
+        with self._lock:
+            return list(self._clouds.values())
+
+    def targets(self) -> Mapping[Key, Target]:
+        """Every target, in the order they were added."""
+        with self._lock:
+            return dict(self._targets)
+
+    def seen(self) -> list[tuple[Target, Observation]]:
+        """Every target with its latest observation, in the order they were added."""
+        with self._lock:
+            return [(target, self._observations[key]) for key, target in self._targets.items()]

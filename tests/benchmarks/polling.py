@@ -1,0 +1,44 @@
+"""A poller to be measured, built as the daemon builds it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from exporter.build import Parts, build
+from exporter.settings import CloudPlan, ImagePlan
+from tests.benchmarks.images import image_ids
+
+INTERVAL = 60.0
+
+
+def plan(url: str, count: int, **changes: object) -> CloudPlan:
+    """One cloud with so many images at a fixed endpoint, by the default settings."""
+    nothing = MappingProxyType[str, object]({})
+    values: dict[str, object] = {
+        "name": "bench",
+        "cloud": None,
+        "region": None,
+        "interface": None,
+        "api": "v1",
+        "endpoint": url,
+        "token": None,
+        "token_file": None,
+        "images": tuple(ImagePlan(each, each, nothing) for each in image_ids(count)),
+        "properties": (),
+        "interval": INTERVAL,
+        "timeout": 10.0,
+        "concurrency": 16,
+        "rate_limit": None,
+        "max_stale": 900.0,
+    }
+    return CloudPlan(**(values | changes))  # type: ignore[arg-type]  # the fields of CloudPlan
+
+
+@contextmanager
+def built(url: str, count: int, **changes: object) -> Iterator[Parts]:
+    """The parts for that cloud."""
+    parts = build([plan(url, count, **changes)])
+    try:
+        yield parts
+    finally:
+        parts.close()

@@ -1,0 +1,39 @@
+"""The simulated Image service in a process of its own, so that it costs the measured one nothing.
+
+``python -m tests.benchmarks.server COUNT [LATENCY]`` prints its URL and serves until its standard
+input ends.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from exporter.demo.service import SimulatedImageService
+from tests.benchmarks.images import simulated
+
+
+@contextmanager
+def serving(count: int, latency: float = 0.0) -> Iterator[str]:
+    """The URL of a service with so many images that answers after ``latency`` seconds."""
+    command = [sys.executable, "-m", "tests.benchmarks.server", str(count), str(latency)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def main(count: int, latency: float) -> None:
+    """Serves until standard input ends."""
+    with SimulatedImageService(simulated(count)) as service:
+        if latency:
+            service.faults.set("latency", seconds=latency)
+        print(service.url, flush=True)  # noqa: T201  # that is how the parent learns of it
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,269 @@
+"""Tests of exporter.commands.check: one poll of every image, against real services."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from exporter.build import build
+from exporter.commands.check import check, size_words, yes_no
+from exporter.demo import SimulatedImageService
+from exporter.demo.keystone import Fault, SimulatedKeystone
+from exporter.settings import parse
+from tests.commands.program import (
+    ABSENT,
+    BOUND,
+    GOLDEN,
+    UBUNTU,
+    ended,
+    environment,
+    settings_file,
+    simulated,
+)
+
+HOSTILE = "x\x1b[2J\u202e\x85\x07[red]/[/nothing] :boom: \\"
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedImageService]:
+    """A service with two images."""
+    images = [simulated(GOLDEN, protected=True, size=2_361_393_152), simulated(UBUNTU, "Ubuntu")]
+    with SimulatedImageService(images) as running:
+        yield running
+
+
+def checked(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str]:
+    """The status and the table for these clouds."""
+    file = settings_file(folder, *clouds)
+    parts = build(parse([f"--config.file={file}"], {}).settings.plans())
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        status = check(parts, Console(file=out, width=1000), Console(file=err))
+    finally:
+        parts.close()
+    assert err.getvalue() == ""
+    return status, out.getvalue()
+
+
+def row(table: str, image_id: str) -> list[str]:
+    """The cells of an image's row, without those that are empty."""
+    (line,) = [line for line in table.split("\n") if image_id in line]
+    return re.split(r"  +", line.strip())
+
+
+def test_all_as_expected(tmp_path: Path, service: SimulatedImageService) -> None:
+    """A row for every image, and status 0."""
+    images = [{"id": GOLDEN, "alias": "golden", "expect": {"protected": True}}, UBUNTU]
+    status, table = checked(tmp_path, {"name": "lab", "endpoint": service.url, "images": images})
+    assert status == 0
+    assert row(table, "CLOUD") == [
+        "CLOUD", "IMAGE", "ID", "STATE", "SIZE", "PROTECTED", "PUBLIC", "NAME", "WHY",
+    ]  # fmt: skip
+    assert row(table, GOLDEN) == [
+        "lab", "golden", GOLDEN, "active", "2.2 GiB", "yes", "no", "cirros",
+    ]  # fmt: skip
+    assert row(table, UBUNTU) == [
+        "lab", "-", UBUNTU, "active", "16 B", "no", "no", "Ubuntu",
+    ]  # fmt: skip
+    assert table.endswith("images: 2, not as expected: 0\n")
+
+
+@pytest.mark.parametrize(
+    ("images", "why"),
+    [
+        ([ABSENT], "404: deleted, never there, or not visible to these credentials"),
+        ([{"id": UBUNTU, "expect": {"protected": True}}], "expected otherwise: protected"),
+        (
+            [{"id": UBUNTU, "expect": {"status": "queued", "public": True, "protected": False}}],
+            "expected otherwise: status, public",
+        ),
+    ],
+    ids=["gone", "unprotected", "two expectations"],
+)
+def test_what_is_not_as_expected(
+    tmp_path: Path, service: SimulatedImageService, images: list[Any], why: str
+) -> None:
+    """One image that is gone or not as expected is status 1, and its row says why."""
+    cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, *images]}
+    status, table = checked(tmp_path, cloud)
+    assert status == 1
+    assert f"  {why}" in table
+    assert table.endswith("images: 2, not as expected: 1\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "why"), [(403, "forbidden: HTTP 403"), (400, "rejected: HTTP 400")]
+)
+def test_a_poll_that_failed(
+    tmp_path: Path, service: SimulatedImageService, code: int, why: str
+) -> None:
+    """It is status 1, with the reason in its row, and others are shown all the same."""
+    service.faults.set("status", on=UBUNTU, code=code)
+    cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, UBUNTU]}
+    status, table = checked(tmp_path, cloud)
+    assert status == 1
+    assert row(table, UBUNTU)[3:] == ["unknown", why]
+    assert row(table, GOLDEN)[3] == "active"
+
+
+def test_a_cloud_that_does_not_answer(tmp_path: Path, service: SimulatedImageService) -> None:
+    """Its images have failed, and those of another cloud are shown all the same."""
+    clouds = [
+        {"name": "lab", "endpoint": service.url, "images": [GOLDEN]},
+        {"name": "down", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU], "interval": "2s",
+         "timeout": "1s"},
+    ]  # fmt: skip
+    status, table = checked(tmp_path, *clouds)
+    assert status == 1
+    assert row(table, GOLDEN)[3] == "active"
+    assert row(table, UBUNTU)[4].startswith("connection: ")
+
+
+def test_hostile_names_do_no_harm(tmp_path: Path, service: SimulatedImageService) -> None:
+    """Of an image's name or a cloud's, nothing moves the cursor and nothing is markup."""
+    service.images.change(GOLDEN, name=HOSTILE)
+    cloud = {"name": "[red][/nothing]", "endpoint": service.url, "images": [GOLDEN]}
+    status, table = checked(tmp_path, cloud)
+    assert status == 0
+    shown = row(table, GOLDEN)
+    assert shown[0] == "[red][/nothing]"
+    assert shown[-1] == "x\\x1b[2J\\u202e\\x85\\x07[red]/[/nothing] :boom: \\"
+    assert table.replace("\n", "").isprintable()
+
+
+def test_a_pipe_gets_whole_lines_and_no_progress(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """Without a terminal nothing is cut, folded, coloured or drawn, whatever the variables say."""
+    name = "a very long name " * 14
+    service.images.change(GOLDEN, name=name)
+    images = [{"id": GOLDEN, "alias": "the image that every autoscaling group boots from"}]
+    file = settings_file(
+        tmp_path, {"name": "[/x]", "endpoint": service.url, "images": [*images, ABSENT]}
+    )
+    ran = ended(tmp_path, "check", f"--config.file={file}", environ={"TERM": "xterm"})
+    assert ran.returncode == 1
+    assert ran.stderr == ""
+    assert ran.stdout.replace("\n", "").isprintable()
+    assert len(ran.stdout.splitlines()) == 4
+    assert name.strip() in ran.stdout
+    coloured = ended(tmp_path, "check", f"--config.file={file}", environ={"FORCE_COLOR": "1"})
+    assert coloured.stderr == ""
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured.stdout) == ran.stdout
+
+
+def test_a_name_that_the_encoding_does_not_have(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """It is escaped where standard output takes only ASCII."""
+    service.images.change(GOLDEN, name="東京 “x”")
+    file = settings_file(tmp_path, {"name": "lab", "endpoint": service.url, "images": [GOLDEN]})
+    ran = ended(tmp_path, "check", f"--config.file={file}", environ={"PYTHONIOENCODING": "ascii"})
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "\\u6771\\u4eac \\u201cx\\u201d" in ran.stdout
+
+
+def on_a_terminal(folder: Path, *argv: str, columns: int) -> tuple[int, str]:
+    """The status, and all that is written on a terminal of this width."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, columns))
+    with subprocess.Popen(
+        [sys.executable, "-m", "exporter", *argv],
+        cwd=folder,
+        env=environment(folder, TERM="xterm"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            # The end of a terminal is EIO on Linux.
+            while data := os.read(ours, 65536):
+                written += data
+        except OSError:
+            pass
+        finally:
+            os.close(ours)
+        return process.wait(BOUND), written.decode("utf-8")
+
+
+def test_a_terminal_gets_progress_and_colour(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """A person sees how far it is, then a table in which an ID can be copied as a whole."""
+    service.faults.set("latency", seconds=0.3)
+    cloud = {"name": "[/lab]", "endpoint": service.url, "images": [GOLDEN, UBUNTU, ABSENT]}
+    file = settings_file(tmp_path, cloud)
+    status, written = on_a_terminal(tmp_path, "check", f"--config.file={file}", columns=80)
+    assert status == 1
+    assert "/3" in written
+    assert re.search("\x1b\\[32mactive", written)
+    assert "\x1b[31mgone" in written
+    table = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    assert all(each in table for each in (GOLDEN, UBUNTU, ABSENT, "404: deleted"))
+    assert "PROTECTED" not in table
+    assert all(len(line.strip("\r")) <= 80 for line in table.split("\n")[1:])
+    assert written.index("\x1b[?25l") < written.rindex("\x1b[?25h")
+
+
+def test_a_cloud_by_keystone(tmp_path: Path, service: SimulatedImageService) -> None:
+    """Signed in by clouds.yaml it is as any other, and a refused password is a reason."""
+    auth = {
+        "username": "demo",
+        "password": "s3cret-and-long",
+        "user_domain_name": "Default",
+        "project_name": "demo",
+        "project_domain_name": "Default",
+    }
+    with SimulatedKeystone() as keystone:
+        keystone.users = {"demo": "s3cret-and-long"}
+        keystone.offer_image(service.url)
+        auth["auth_url"] = keystone.auth_url
+        (tmp_path / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"lab": {"auth": auth}}}))
+        file = settings_file(
+            tmp_path, {"name": "cloud", "cloud": "lab", "images": [GOLDEN]}, interval="3s",
+            timeout="3s",
+        )  # fmt: skip
+        ran = ended(tmp_path, "check", f"--config.file={file}")
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert row(ran.stdout, GOLDEN)[3] == "active"
+        assert keystone.token_requests == 1
+
+        keystone.fault = Fault(status=401, message="no")
+        ran = ended(tmp_path, "check", f"--config.file={file}")
+        assert ran.returncode == 1
+        assert row(ran.stdout, GOLDEN)[4].startswith("unauthorized: sign-in: Keystone at ")
+        assert "s3cret" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (None, ""),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (2_361_393_152, "2.2 GiB"),
+        (2**63 - 1, "8.0 EiB"),
+        (2**90, "1073741824.0 EiB"),
+    ],
+)
+def test_sizes_in_words(size: int | None, words: str) -> None:
+    """The largest unit that fits, to one digit."""
+    assert size_words(size) == words
+
+
+def test_flags_in_words() -> None:
+    """What is not known is not said."""
+    assert [yes_no(value) for value in (True, False, None)] == ["yes", "no", ""]

@@ -1,0 +1,121 @@
+"""Tests of exporter.commands.show: all that is said of one image."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from exporter.build import build
+from exporter.commands.show import described, show
+from exporter.demo import SimulatedImageService
+from exporter.image.image import Image
+from exporter.settings import parse
+from tests.commands.program import ABSENT, GOLDEN, settings_file, simulated
+
+
+def shown(folder: Path, *clouds: dict[str, Any]) -> tuple[int, list[str]]:
+    """The status and the lines for the images of these clouds."""
+    file = settings_file(folder, *clouds)
+    plans = parse([f"--config.file={file}"], {}).settings.plans()
+    parts = build(plans, all_properties=True)
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        status = show(parts, Console(file=out, width=1000), Console(file=err))
+    finally:
+        parts.close()
+    assert err.getvalue() == ""
+    return status, [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_every_field_and_property(tmp_path: Path) -> None:
+    """What the Image service says is there, in units and dates that a person reads."""
+    image = simulated(
+        GOLDEN,
+        "Golden\x1b[2J\u202e",
+        size=2_361_393_152,
+        virtual_size=10 * 2**30,
+        protected=True,
+        visibility="public",
+        min_disk=10,
+        min_ram=1024,
+        disk_format="qcow2",
+        properties={"os_distro": "ubuntu", "evil": "a\x1b]0;b\x07"},
+    )
+    with SimulatedImageService([image]) as service:
+        images = [{"id": GOLDEN, "alias": "golden", "expect": {"public": False}}]
+        status, lines = shown(tmp_path, {"name": "lab", "endpoint": service.url, "images": images})
+    assert status == 0
+    fields = {line[:18].strip(): line[18:].strip() for line in lines}
+    assert fields.pop("request_id").startswith("req-")
+    assert fields.pop("visibility", "public") == "public"
+    assert fields == {
+        "cloud": "lab",
+        "image_id": GOLDEN,
+        "image": "golden",
+        "state": "active",
+        "why": "expected otherwise: public",
+        "api": "v1",
+        "status": "active",
+        "name": "Golden\\x1b[2J\\u202e",
+        "size_bytes": "2361393152 (2.2 GiB)",
+        "virtual_size_bytes": "10737418240 (10.0 GiB)",
+        "protected": "yes",
+        "public": "yes",
+        "deleted": "no",
+        "created_at": "2026-11-23T11:02:42.011804+00:00",
+        "updated_at": "2026-11-23T11:02:42.011804+00:00",
+        "container_format": "bare",
+        "disk_format": "qcow2",
+        "min_disk_bytes": "10737418240 (10.0 GiB)",
+        "min_ram_bytes": "1073741824 (1.0 GiB)",
+        "project_id": image.owner,
+        "md5": image.checksum,
+        "property os_distro": "ubuntu",
+        "property evil": "a\\x1b]0;b\\x07",
+    }
+
+
+def test_lists_are_written_out() -> None:
+    """Tags and stores, which API v2 gives, stand on one line each, and not at all when empty."""
+    image = Image("v2", GOLDEN, "active", tags=("a", "b"))
+    rows = dict(described(image))
+    assert rows["tags"] == "a, b"
+    assert "stores" not in rows
+
+
+def test_an_image_that_is_gone(tmp_path: Path) -> None:
+    """It is status 1, with all there is to say."""
+    with SimulatedImageService([simulated(GOLDEN)]) as service:
+        status, lines = shown(
+            tmp_path, {"name": "lab", "endpoint": service.url, "images": [ABSENT]}
+        )
+    assert status == 1
+    assert "state     gone" in lines
+    assert "why       404: deleted, never there, or not visible to these credentials" in lines
+
+
+def test_a_deleted_image_that_an_administrator_sees(tmp_path: Path) -> None:
+    """It is gone too, and when it was deleted is said."""
+    with SimulatedImageService([simulated(GOLDEN)]) as service:
+        service.api.admin = True
+        service.images.delete(GOLDEN)
+        status, lines = shown(
+            tmp_path, {"name": "lab", "endpoint": service.url, "images": [GOLDEN]}
+        )
+    assert status == 1
+    assert "state       deleted" in lines
+    assert "deleted_at  2026-11-23T11:03:01.979328+00:00" in lines
+
+
+def test_one_cloud_that_has_it_is_enough(tmp_path: Path) -> None:
+    """Each cloud has its own block, and a poll that failed says why."""
+    with SimulatedImageService([simulated(GOLDEN)]) as service:
+        clouds = [
+            {"name": "down", "endpoint": "http://127.0.0.1:1", "images": [GOLDEN]},
+            {"name": "up", "endpoint": service.url, "images": [GOLDEN]},
+        ]
+        status, lines = shown(tmp_path, *clouds)
+    assert status == 0
+    assert lines.count("") == 1
+    assert any(line.startswith("why       connection: ") for line in lines)

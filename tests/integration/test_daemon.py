@@ -1,0 +1,313 @@
+"""The daemon as an operator runs it: real processes, real sockets, a simulated cloud."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.demo import SimulatedImageService
+from exporter.demo.keystone import Fault, SimulatedKeystone
+from tests.commands.program import (
+    GOLDEN,
+    QUICKLY,
+    ROOT,
+    UBUNTU,
+    Program,
+    daemon,
+    settings_file,
+    simulated,
+    started,
+    until,
+)
+
+EXISTS = "openstack_image_exists"
+POLL_SUCCESS = "openstack_image_poll_success"
+FAILURES = "openstack_image_exporter_poll_failures_total"
+PASSWORD = "s3cret-and-long"
+
+# Takes the place of a resolver that does not answer: getaddrinfo cannot be given a time limit,
+# and blocks outside of the interpreter as sleep does.
+SLOW_RESOLVER = """
+import pathlib, socket, time
+real = socket.getaddrinfo
+def slow(host, *args, **kwargs):
+    if host == "slow.test":
+        pathlib.Path("asked").touch()
+        time.sleep(3600)
+    return real(host, *args, **kwargs)
+socket.getaddrinfo = slow
+"""
+
+
+def cloud(endpoint: str, *images: Any, **more: Any) -> dict[str, Any]:
+    """A cloud without Keystone."""
+    return {"name": "lab", "endpoint": endpoint, "images": list(images), **more}
+
+
+@contextmanager
+def signed_in(folder: Path, auth_url: str) -> Iterator[Program]:
+    """The daemon with a cloud that is signed in to by password."""
+    auth = {
+        "auth_url": auth_url,
+        "username": "demo",
+        "password": PASSWORD,
+        "user_domain_name": "Default",
+        "project_name": "demo",
+        "project_domain_name": "Default",
+    }
+    (folder / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"lab": {"auth": auth}}}))
+    with daemon(folder, {"name": "lab", "cloud": "lab", "images": [GOLDEN, UBUNTU]}) as program:
+        yield program
+
+
+def test_five_hundred_images_are_there_after_the_first_cycle(tmp_path: Path) -> None:
+    """With a fixed endpoint and no token, every image is on /metrics once it is ready."""
+    ids = [f"image-{number}" for number in range(500)]
+    with (
+        SimulatedImageService(map(simulated, ids)) as service,
+        daemon(tmp_path, cloud(service.url, *ids)) as program,
+    ):
+        until(lambda: program.page("/-/ready") == (200, "Ready\n"))
+        metrics = program.metrics()
+        assert metrics.values(EXISTS) == [1.0] * 500
+        assert metrics.values(POLL_SUCCESS) == [1.0] * 500
+        assert metrics.value("openstack_image_exporter_polls_total", cloud="lab") == 500
+        assert service.log.count(method="HEAD", status=200) == 500
+        assert service.log.most_in_flight <= 16
+        status, page = program.page("/")
+        assert status == 200
+        assert all(image_id in page for image_id in ids)
+        assert program.ends() < QUICKLY
+
+
+def test_it_is_ready_only_after_the_first_cycle(tmp_path: Path) -> None:
+    """While the first answers are awaited it is healthy, serves its pages, and is not ready."""
+    with SimulatedImageService([simulated(GOLDEN)]) as service:
+        service.faults.set("hang")
+        with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
+            service.wait_for(lambda: service.log.in_flight == 1)
+            assert program.page("/-/ready") == (503, "no cycle finished yet: lab\n")
+            assert program.page("/-/healthy") == (200, "Healthy\n")
+            status, page = program.page("/")
+            assert status == 200
+            assert "not polled yet" in page
+            metrics = program.metrics()
+            assert metrics.value("openstack_image_target_info", image_id=GOLDEN) == 1
+            assert metrics.values(EXISTS) == []
+            assert metrics.values("openstack_image_api_up") == []
+            service.faults.clear()
+            until(lambda: program.page("/-/ready") == (200, "Ready\n"))
+            assert program.metrics().value(EXISTS) == 1
+            assert program.ends() < QUICKLY
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)],
+    ids=["SIGTERM", "Ctrl-C", "several at once"],
+)
+def test_it_ends_quickly_with_polls_in_flight(tmp_path: Path, signals: tuple[int, ...]) -> None:
+    """A service that says nothing does not hold up the end, and no poll is called failed by it."""
+    ids = [f"image-{number}" for number in range(8)]
+    with (
+        SimulatedImageService(map(simulated, ids)) as service,
+        daemon(tmp_path, cloud(service.url, *ids), interval="1s") as program,
+    ):
+        program.line("first cycle finished")
+        service.faults.set("hang")
+        service.wait_for(lambda: service.log.in_flight >= 3)
+        assert program.ends(*signals) < QUICKLY
+        assert program.lines("poll failed") == []
+        assert program.lines("msg=stopping")
+
+
+def test_it_ends_quickly_while_keystone_hangs(tmp_path: Path) -> None:
+    """A sign-in under way does not hold up the end."""
+    with SimulatedKeystone() as keystone:
+        keystone.fault = Fault(hang=True)
+        with signed_in(tmp_path, keystone.auth_url) as program:
+            until(lambda: keystone.token_requests)
+            assert program.page("/-/healthy")[0] == 200
+            assert program.ends() < QUICKLY
+            assert PASSWORD not in "\n".join(program.logged)
+
+
+@pytest.mark.parametrize("place", ["endpoint", "keystone"])
+def test_it_ends_quickly_in_a_slow_look_up(tmp_path: Path, place: str) -> None:
+    """A resolver that does not answer does not hold up the end, nor the pages."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_RESOLVER)
+    if place == "endpoint":
+        settings = cloud("http://slow.test:9292", GOLDEN)
+    else:
+        (tmp_path / "clouds.yaml").write_text(
+            "clouds: {lab: {auth: {auth_url: 'http://slow.test:5000/v3', username: demo, "
+            "password: secret, project_name: demo, user_domain_name: Default, "
+            "project_domain_name: Default}}}"
+        )
+        settings = {"name": "lab", "cloud": "lab", "images": [GOLDEN]}
+    file = settings_file(tmp_path, settings)
+    with started(
+        tmp_path,
+        f"--config.file={file}",
+        "--web.listen-address=127.0.0.1:0",
+        PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT))),
+    ) as program:
+        until((tmp_path / "asked").exists)
+        assert program.page("/-/healthy")[0] == 200
+        assert program.ends() < QUICKLY
+
+
+def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
+    """A proved 404 is exists 0 and one log line; a dead API changes no image, and says so."""
+    images = [simulated(GOLDEN), simulated(UBUNTU)]
+    with (
+        SimulatedImageService(images) as service,
+        daemon(
+            tmp_path,
+            cloud(service.url, {"id": GOLDEN, "alias": "golden"}, UBUNTU),
+            interval="1s",
+        ) as program,
+    ):
+        program.shows(EXISTS, 1)
+        service.images.remove(GOLDEN)
+        program.shows(EXISTS, 0, image="golden")
+        metrics = program.metrics()
+        # Not one cycle was unsure about it.
+        assert set(metrics.values(FAILURES)) == {0.0}
+        assert metrics.value(EXISTS, image_id=UBUNTU) == 1
+        assert metrics.values("openstack_image_size_bytes", image="golden") == []
+        assert metrics.value("openstack_image_existence_changes_total", image="golden") == 1
+        line = program.line('msg="image changed"')
+        for part in ("cloud=lab", "image=golden", f"image_id={GOLDEN}", "old=", "new=gone"):
+            assert part in line
+
+        service.stop()
+        program.shows("openstack_image_api_up", 0)
+        program.shows(POLL_SUCCESS, 0)
+        metrics = program.metrics()
+        assert metrics.value(EXISTS, image="golden") == 0
+        assert metrics.value(EXISTS, image_id=UBUNTU) == 1
+        assert metrics.value("openstack_image_size_bytes", image_id=UBUNTU) == 16
+        assert program.page("/-/ready")[0] == 200
+        assert program.page("/-/healthy")[0] == 200
+        assert "poll failed: connection" in program.page("/")[1]
+
+        service.start()
+        program.shows(POLL_SUCCESS, 1)
+        assert program.metrics().value(EXISTS, image="golden") == 0
+        program.line('msg="the API answers again"')
+        program.line('msg="the API does not answer"')
+        program.line('msg="image changed"')
+        assert program.ends() < QUICKLY
+
+
+HOSTILE = (
+    'x" level=error msg=forged\\ }\u202e\x1b[31m\x85\u2028 openstack_image_exists{image="y"} 0'
+)
+
+
+def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
+    """What tenants choose stays within its field, in the log, on /metrics and on the page."""
+    with (
+        SimulatedImageService([simulated(GOLDEN)]) as service,
+        daemon(
+            tmp_path, cloud(service.url, GOLDEN), interval="1s", properties=["os_distro"]
+        ) as program,
+    ):
+        program.shows(EXISTS, 1)
+        service.images.change(GOLDEN, name=HOSTILE, properties={"os_distro": HOSTILE})
+        until(lambda: program.metrics().values("openstack_image_info", name=HOSTILE))
+        metrics = program.metrics()
+        assert metrics.value("openstack_image_property_info", value=HOSTILE) == 1
+        assert metrics.values(EXISTS) == [1.0]
+        line = program.line("what=name")
+        assert " level=info " in line
+        assert 'new="x\\" level=error' in line
+        assert "<script" not in program.page("/")[1]
+
+        # A name that forges headers: the status stands twice, and neither is believed.
+        service.images.change(GOLDEN, name="a\r\nX-Image-Meta-Status: killed\r\nts=2026 msg=forged")
+        until(lambda: program.metrics().value(FAILURES, reason="malformed"))
+        metrics = program.metrics()
+        assert metrics.value(EXISTS) == 1
+        assert metrics.value("openstack_image_status", status="active") == 1
+        assert metrics.value("openstack_image_status", status="killed") == 0
+        line = program.line('msg="poll failed"')
+        assert "reason=malformed" in line
+        assert [line for line in program.logged if line.startswith("ts=2026 ")] == []
+        assert program.ends() < QUICKLY
+        log = "\n".join(program.logged)
+        assert log.replace("\n", "").isprintable()
+
+
+def test_a_token_of_the_settings_opens_the_service(tmp_path: Path) -> None:
+    """The configured token is sent, and seen nowhere."""
+    token = "secret-token-0123456789"
+    with (
+        SimulatedImageService([simulated(GOLDEN)], token=token) as service,
+        daemon(
+            tmp_path, cloud(service.url, GOLDEN, token=token), log={"level": "debug"}
+        ) as program,
+    ):
+        program.shows(EXISTS, 1)
+        assert token not in program.page("/metrics")[1] + program.page("/")[1]
+        assert program.ends() < QUICKLY
+        assert token not in "\n".join(program.logged)
+
+
+def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
+    """The new token is used without a failed poll; without one, polls fail and images stay."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    with (
+        SimulatedImageService([simulated(GOLDEN)], token="first") as service,
+        daemon(tmp_path, cloud(service.url, GOLDEN, token_file="token"), interval="1s") as program,
+    ):
+        program.shows(EXISTS, 1)
+        service.accept("second")
+        fresh = tmp_path / "fresh"
+        fresh.write_text("second\n")
+        fresh.rename(file)
+        service.revoke("first")
+        until(
+            lambda: any(
+                record.request.headers.get("x-auth-token") == "second" and record.status == 200
+                for record in service.log.records
+            )
+        )
+        program.shows(POLL_SUCCESS, 1)
+        assert set(program.metrics().values(FAILURES)) == {0.0}
+
+        service.revoke("second")
+        program.shows(POLL_SUCCESS, 0)
+        assert program.metrics().value(EXISTS) == 1
+        until(lambda: program.metrics().value(FAILURES, reason="unauthorized"))
+        assert program.lines("poll failed", "reason=unauthorized", "token")
+        assert program.ends() < QUICKLY
+
+
+def test_a_cloud_by_keystone(tmp_path: Path) -> None:
+    """Signed in by clouds.yaml, the images of the catalogue's endpoint are polled."""
+    with (
+        SimulatedKeystone() as keystone,
+        SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as service,
+    ):
+        keystone.users = {"demo": PASSWORD}
+        keystone.offer_image(f"{service.url}/v2")
+        with signed_in(tmp_path, keystone.auth_url) as program:
+            program.line("first cycle finished")
+            metrics = program.metrics()
+            assert metrics.values(EXISTS) == [1.0, 1.0]
+            assert metrics.value("openstack_image_exporter_authentications_total") == 1
+            expires = metrics.value("openstack_image_exporter_token_expiry_timestamp_seconds")
+            assert expires is not None
+            assert expires > time.time()
+            assert keystone.token_requests == 1
+            assert program.ends() < QUICKLY
+            assert PASSWORD not in "\n".join(program.logged)

@@ -1,0 +1,105 @@
+import platform
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from exporter.instruments import CODES, METHODS, Instruments
+
+REQUEST_ID = "req-87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
+REQUESTS = "openstack_image_exporter_requests_total"
+DURATIONS = "openstack_image_exporter_request_duration_seconds"
+
+
+@pytest.fixture
+def instruments() -> Instruments:
+    """Those of an exporter that watches one cloud and has asked nothing yet."""
+    made = Instruments("1.2.3")
+    made.watch("lab")
+    return made
+
+
+def requests(instruments: Instruments, method: str, code: str, cloud: str = "lab") -> float | None:
+    """How many requests were counted; ``None`` where there is no such series."""
+    labels = {"cloud": cloud, "method": method, "code": code}
+    return instruments.registry.get_sample_value(REQUESTS, labels)
+
+
+def in_openmetrics(instruments: Instruments) -> str:
+    """The whole exposition in that format."""
+    # It has no annotations.
+    written: bytes = openmetrics.generate_latest(instruments.registry)  # type: ignore[no-untyped-call]
+    return written.decode()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_series_of_a_cloud_begin_at_0(instruments: Instruments, method: str) -> None:
+    """Every answer that the API is known to give has a series before it is given."""
+    for code in CODES:
+        assert requests(instruments, method, code) == 0
+    labels = {"cloud": "lab", "method": method}
+    assert instruments.registry.get_sample_value(f"{DURATIONS}_count", labels) == 0
+    assert requests(instruments, method, "200", "prod") is None
+
+
+@pytest.mark.parametrize("code", ["200", "error", "418"])
+def test_a_request_is_counted_and_timed(instruments: Instruments, code: str) -> None:
+    """One more of its cloud, method and code, and its seconds in the histogram."""
+    instruments.measure("lab", "HEAD", code, 0.2, "")
+    instruments.measure("lab", "HEAD", code, 40.0, REQUEST_ID)
+    assert requests(instruments, "HEAD", code) == 2
+    assert not requests(instruments, "GET", code)
+    labels = {"cloud": "lab", "method": "HEAD"}
+    value = instruments.registry.get_sample_value
+    assert value(f"{DURATIONS}_count", labels) == 2
+    assert value(f"{DURATIONS}_sum", labels) == 40.2
+    assert value(f"{DURATIONS}_bucket", labels | {"le": "0.1"}) == 0
+    assert value(f"{DURATIONS}_bucket", labels | {"le": "0.25"}) == 1
+    assert value(f"{DURATIONS}_bucket", labels | {"le": "30.0"}) == 1
+    assert value(f"{DURATIONS}_bucket", labels | {"le": "+Inf"}) == 2
+
+
+def test_openmetrics_points_to_a_request_by_its_id(instruments: Instruments) -> None:
+    """The exemplar is in that format only."""
+    instruments.measure("lab", "HEAD", "200", 0.2, REQUEST_ID)
+    assert f'# {{request_id="{REQUEST_ID}"}} 0.2' in in_openmetrics(instruments)
+    assert REQUEST_ID not in generate_latest(instruments.registry).decode()
+
+
+def test_a_request_without_id_has_no_exemplar(instruments: Instruments) -> None:
+    """An empty exemplar would point nowhere."""
+    instruments.measure("lab", "HEAD", "200", 0.2, "")
+    assert "request_id" not in in_openmetrics(instruments)
+
+
+def test_build_and_configuration_are_shown(instruments: Instruments) -> None:
+    """What runs, by versions, and since when it is configured as it is."""
+    instruments.reload_successful.set(1)
+    instruments.reload_success_at.set(1.8e9)
+    value = instruments.registry.get_sample_value
+    versions = {"version": "1.2.3", "python_version": platform.python_version()}
+    prefix = "openstack_image_exporter"
+    assert value(f"{prefix}_build_info", versions) == 1
+    assert value(f"{prefix}_config_last_reload_successful") == 1
+    assert value(f"{prefix}_config_last_reload_success_timestamp_seconds") == 1.8e9
+
+
+@pytest.mark.parametrize("name", ["process_", "python_info", "python_gc_"])
+def test_the_process_itself_is_measured(instruments: Instruments, name: str) -> None:
+    """Process, platform and garbage collector, as prometheus_client does it."""
+    assert any(family.name.startswith(name) for family in instruments.registry.collect())
+
+
+def test_no_series_tells_when_it_was_created(instruments: Instruments) -> None:
+    """They would double the series and nobody reads them."""
+    instruments.measure("lab", "HEAD", "200", 0.2, REQUEST_ID)
+    names = {each.name for family in instruments.registry.collect() for each in family.samples}
+    assert not {name for name in names if name.endswith("_created")}
+
+
+def test_two_exporters_in_one_process_share_nothing() -> None:
+    """Each has a registry of its own."""
+    one, other = Instruments("1"), Instruments("2")
+    one.measure("lab", "HEAD", "200", 0.2, "")
+    assert requests(one, "HEAD", "200") == 1
+    assert requests(other, "HEAD", "200") is None

@@ -1,0 +1,378 @@
+"""README.md, CHANGELOG.md and CONTRIBUTING.md say what is true: what they show is run."""
+
+import logging
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter import __version__
+from exporter.cli import COMMANDS
+from exporter.demo import SimulatedImageService
+from exporter.demo.cast import IMAGES
+from exporter.demo.keystone import SimulatedKeystone
+from exporter.image.image import Image
+from exporter.image.moment import Moment
+from exporter.image.observation import UNKNOWN
+from exporter.image.outcome import Found, Gone
+from exporter.image.target import Target
+from exporter.logs import FORMATTERS, Redaction
+from exporter.polling.journal import Journal
+from exporter.settings import parse
+from tests.commands.program import ROOT, ended, started, until
+from tests.readme_tables import PREFIX, README, TABLES, rendered
+
+TEXT = README.read_text("utf-8")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w.]+)\n")
+METRIC = re.compile(rf"\b{PREFIX}\w+")
+WITHOUT_KEYSTONE = {"Token file": "a-token", "No Keystone": None}
+RECIPES = ("Password", "Application credential", "Environment variables", *WITHOUT_KEYSTONE)
+
+
+def section(title: str) -> str:
+    """The text under a heading, up to the next one of the same or a higher level."""
+    # A comment in a block of code looks like a heading.
+    plain = BLOCK.sub(lambda block: " " * len(block[0]), TEXT)
+    heading = re.search(rf"^(#+) {re.escape(title)}$", plain, re.MULTILINE)
+    assert heading, title
+    end = re.compile(rf"^#{{1,{len(heading[1])}}} ", re.MULTILINE).search(plain, heading.end())
+    return TEXT[heading.end() : end.start() if end else None]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks in that language."""
+    return [each["code"] for each in BLOCK.finditer(text) if each["language"] == language]
+
+
+def files(text: str) -> dict[str, str]:
+    """The YAML blocks by the file that their first line names."""
+    return {FILE.match(each)[1]: each for each in blocks(text, "yaml")}  # type: ignore[index]  # another test sees to it
+
+
+def table_names(text: str) -> set[str]:
+    """What stands in the first column of the tables, in code."""
+    return set(re.findall(r"^\| `([\w.-]+)", text, re.MULTILINE))
+
+
+def table_paths(text: str) -> list[str]:
+    """The paths in the first column of the tables."""
+    return re.findall(r"^\| `(/[^`]*)`", text, re.MULTILINE)
+
+
+def shell_lines() -> list[str]:
+    """Every command of the shell that the README shows."""
+    return [line for block in blocks(TEXT, "sh") for line in block.splitlines()]
+
+
+def exported(text: str) -> dict[str, str]:
+    """The variables that the shell blocks export."""
+    words = [shlex.split(line) for block in blocks(text, "sh") for line in block.splitlines()]
+    return dict(word.split("=", 1) for command, word in words if command == "export")
+
+
+def write(folder: Path, found: Mapping[str, str], changes: Mapping[str, str]) -> None:
+    """Write the files, with each text that the reader has to fit to a cloud replaced."""
+    for name, code in found.items():
+        fitted = code
+        for old, new in changes.items():
+            fitted = fitted.replace(old, new)
+        (folder / name).write_text(fitted, "utf-8")
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedImageService]:
+    """A simulated service with the images of the demo."""
+    with SimulatedImageService(IMAGES.values()) as service:
+        yield service
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    """The tables of settings, metrics and reasons are not stale."""
+    assert rendered(TEXT) == TEXT, "README.md is stale: make readme"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_stale_table_is_made_anew(name: str) -> None:
+    """Whatever stands between the markers gives way to the table."""
+    begin = f"<!-- {name} -->\n"
+    assert TEXT.count(begin) == 1
+    assert rendered(TEXT.replace(begin, f"{begin}\n| stale |\n")) == TEXT
+
+
+@pytest.mark.parametrize("damage", ["", "<!-- reasons --><!-- end of reasons -->" * 2])
+def test_markers_that_are_not_a_pair_are_refused(damage: str) -> None:
+    """A lost or doubled marker is an error that names it."""
+    with pytest.raises(ValueError, match=r"the markers of 'reasons' [02] times"):
+        rendered(TEXT.replace("<!-- reasons -->", "").replace("<!-- end of reasons -->", damage))
+
+
+@pytest.mark.parametrize("code", blocks(TEXT, "yaml"))
+def test_every_yaml_block_names_its_file(code: str) -> None:
+    """The first line of a block says which file it is, of those that the tests know."""
+    name = FILE.match(code)
+    assert name
+    assert name[1] in {
+        "exporter.yml",
+        "clouds.yaml",
+        "secure.yaml",
+        "prometheus.yml",
+        "rules.yml",
+    }
+    assert yaml.safe_load(code)
+
+
+@pytest.mark.parametrize(
+    "code", [each for each in blocks(TEXT, "yaml") if each.startswith("# exporter.yml")]
+)
+def test_settings_examples_are_accepted(code: str, tmp_path: Path) -> None:
+    """Every settings file that the README shows has no mistake."""
+    path = tmp_path / "exporter.yml"
+    path.write_text(code, "utf-8")
+    plans = parse([f"--config.file={path}"], {}).settings.plans()
+    assert len(plans) == len(yaml.safe_load(code)["clouds"])
+
+
+def test_commands_of_the_program_exist(tmp_path: Path) -> None:
+    """Every command line that the README shows is understood, and the table has every command."""
+    write(tmp_path, files(section("Set it up")), {})
+    lines = [line for line in shell_lines() if line.startswith("openstack-image-exporter")]
+    assert lines
+    for line in lines:
+        argv = shlex.split(line.replace("exporter.yml", str(tmp_path / "exporter.yml")))[1:]
+        assert parse(argv, {}).command in COMMANDS
+    assert table_names(section("Commands")) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_make_targets_exist(document: str) -> None:
+    """Every target that a document names is one of the Makefile's."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert set(re.findall(r"`make (\w+)`", (ROOT / document).read_text("utf-8"))) <= targets
+
+
+def test_installing_needs_no_more_than_the_readme_says() -> None:
+    """The oldest Python and the command are those of the package."""
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    assert 'requires-python = ">=3.11"' in project
+    assert 'openstack-image-exporter = "exporter.cli:main"' in project
+    assert "Python 3.11 or newer" in section("Install")
+
+
+def test_check_prints_the_table_shown(service: SimulatedImageService, tmp_path: Path) -> None:
+    """With the settings shown and two images in trouble, the table is the one shown."""
+    service.images.change(IMAGES["ci-runner"].id, status="deactivated")
+    service.images.delete(IMAGES["k8s-node"].id)
+    shown = section("Set it up")
+    write(tmp_path, files(shown), {"    cloud: mycloud ": f"    endpoint: {service.url} "})
+    ran = ended(tmp_path, "check", "--config.file=exporter.yml")
+    printed = [line.rstrip() for line in ran.stdout.splitlines()]
+    assert blocks(shown, "text")[0].splitlines() == printed
+    assert ran.returncode == 1
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_sign_in_recipes_sign_in(
+    recipe: str, service: SimulatedImageService, tmp_path: Path
+) -> None:
+    """Each recipe, fitted to a cloud, finds the image, by a token of that cloud's."""
+    text = section(recipe)
+    (tmp_path / "token").write_text("a-token\n", "utf-8")
+    with SimulatedKeystone() as keystone:
+        keystone.users = {"image-exporter": "the password"}
+        keystone.application_credentials = {"1b0d2a7c5f6e4d9c8a3b7e6f5d4c3b2a": "the secret"}
+        keystone.offer_image(service.url)
+        fitted = {
+            "https://keystone.example.com/v3": keystone.auth_url,
+            "https://image.example.com": service.url,
+            "http://127.0.0.1:9292": service.url,
+        }
+        write(tmp_path, files(text), fitted)
+        environ = {name: fitted.get(value, value) for name, value in exported(text).items()}
+        ran = ended(tmp_path, "check", "--config.file=exporter.yml", environ=environ)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        (polled,) = (each for each in service.log.records if each.method == "HEAD")
+        token = polled.request.headers.get("x-auth-token")
+        if recipe in WITHOUT_KEYSTONE:
+            assert token == WITHOUT_KEYSTONE[recipe]
+        else:
+            assert keystone.accepts(token)
+
+
+def rules() -> dict[str, str]:
+    """The expressions of the alerts shown, by name."""
+    (group,) = yaml.safe_load(files(section("Scrape it"))["rules.yml"])["groups"]
+    return {rule["alert"]: rule["expr"] for rule in group["rules"]}
+
+
+@pytest.mark.parametrize("expression", rules().values(), ids=rules())
+def test_alerts_keep_the_rules_for_alerts(expression: str) -> None:
+    """They use metrics that exist, none that a vanished image lacks, and no label of the scrape."""
+    used = set(METRIC.findall(expression))
+    assert used
+    assert used <= table_names(section("Metrics"))
+    assert not any(name.endswith("_info") for name in used)
+    assert "absent" not in expression
+    assert len(re.findall(r"\b(?:min|max) by \(cloud\b", expression)) == len(
+        METRIC.findall(expression)
+    )
+
+
+SERIES = {
+    'exists{cloud="c",image="gone"}': "1x5 0x60",
+    'exists{cloud="c",image="unanswered"}': "1x65",
+    'poll_success{cloud="c",image="unanswered"}': "0x65",
+    'api_up{cloud="c"}': "0x65",
+    'exporter_last_cycle_timestamp_seconds{cloud="c"}': "0x65",
+    'exporter_cycle_interval_seconds{cloud="c"}': "60x65",
+    'poll_success{cloud="d",image="forbidden"}': "0x65",
+    'status{cloud="d",image="off",status="active"}': "0x65",
+    'content_changes_total{cloud="d",image="replaced"}': "0x50 1x15",
+    'expectation_met{cloud="d",image="open",expectation="public"}': "0x65",
+    'api_up{cloud="d"}': "1x65",
+    'exporter_last_cycle_timestamp_seconds{cloud="d"}': "0+60x65",
+    'exporter_cycle_interval_seconds{cloud="d"}': "60x65",
+}
+"""What an hour looks like in a cloud whose API does not answer, c, and in one whose does, d."""
+
+FIRING = {
+    "OpenStackImageGone": 'cloud="c",image="gone"',
+    "OpenStackImageApiDown": 'cloud="c"',
+    "OpenStackImagePollingStopped": 'cloud="c"',
+    "OpenStackImagePollFails": 'cloud="d",image="forbidden"',
+    "OpenStackImageNotActive": 'cloud="d",image="off"',
+    "OpenStackImageContentChanged": 'cloud="d",image="replaced"',
+    "OpenStackImageNotAsExpected": 'cloud="d",image="open"',
+}
+"""The alerts of that hour, and for what they fire."""
+
+
+def test_alerts_fire_for_what_they_say_and_nothing_else(tmp_path: Path, promtool: Path) -> None:
+    """Each alert fires once; a dead API is one alert, and none of its images is gone or failing."""
+    write(tmp_path, files(section("Scrape it")), {})
+    expected = [
+        {"labels": f'{{alertname="{alert}",{about}}}', "value": 1}
+        for alert, about in FIRING.items()
+    ]
+    firing = 'count by (alertname, cloud, image) (ALERTS{alertstate="firing"})'
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": f"{PREFIX}{series}", "values": values} for series, values in SERIES.items()
+        ],
+        "promql_expr_test": [{"expr": firing, "eval_time": "60m", "exp_samples": expected}],
+    }
+    (tmp_path / "tests.yml").write_text(
+        yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [test]}), "utf-8"
+    )
+    assert FIRING.keys() == rules().keys()
+    for check in ("check config --syntax-only prometheus.yml", "test rules tests.yml"):
+        ran = subprocess.run(
+            [promtool, *check.split()], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_metrics_and_pages_are_those_of_the_demo(tmp_path: Path) -> None:
+    """The demo serves what the README shows and lists, but for what it says is not there."""
+    with started(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as program:
+        until(lambda: program.page("/-/ready")[0] == 200)
+        pages = table_paths(section("Pages"))
+        assert {path: program.page(path)[0] for path in pages} == dict.fromkeys(pages, 200)
+        families = list(text_string_to_metric_families(program.page("/metrics")[1]))
+        begun = program.said
+        assert program.ends() < 2
+    served = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in families
+        if family.samples
+    }
+    listed = table_names(section("Metrics"))
+    absent = set(re.findall(r"^- `(\w+)`:", section("Not in the demo"), re.MULTILINE))
+    assert {name for name in served if name.startswith(PREFIX)} == listed - absent
+    assert absent <= listed
+    assert {name.partition("_")[0] for name in served - listed} == {"process", "python"}
+
+    excerpt, told = (
+        next(each for each in blocks(section("See it"), "text") if each.startswith(start))
+        for start in (PREFIX, "demo: ")
+    )
+    series = {
+        (sample.name, *sorted(sample.labels.items()))
+        for family in families
+        for sample in family.samples
+    }
+    shown = [each for family in text_string_to_metric_families(excerpt) for each in family.samples]
+    assert len(shown) == len(excerpt.splitlines())
+    assert {(each.name, *sorted(each.labels.items())) for each in shown} <= series
+    first = re.sub(r":\d+", ":PORT", told).replace("localhost", "127.0.0.1").splitlines()[:4]
+    assert re.sub(r":\d+", ":PORT", begun).splitlines()[:4] == first
+
+
+@pytest.mark.parametrize(("format_", "start"), [("logfmt", "ts="), ("json", "{")])
+def test_log_lines_are_those_of_the_program(
+    format_: Literal["logfmt", "json"], start: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line about a vanished image is what the journal writes about one, but for its time."""
+    line = next(
+        line
+        for block in blocks(TEXT, "text")
+        for line in block.splitlines()
+        if line.startswith(start) and "image changed" in line
+    )
+    image_id, now = IMAGES["k8s-node"].id, Moment(0.0, 0.0)
+    there = UNKNOWN.after(Found(Image("v1", image_id, "active")), now, 900.0)
+    with caplog.at_level(logging.INFO, "exporter"):
+        gone = there.after(Gone(), now, 900.0)
+        Journal("demo").note(Target("demo", image_id, "k8s-node"), there, gone)
+    (record,) = caplog.records
+    written = FORMATTERS[format_](Redaction()).format(record)
+    time = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+    assert time.sub("TIME", line) == time.sub("TIME", written)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_resolve(document: str) -> None:
+    """A link leads to a file that is there, to a heading that is there, or elsewhere by https."""
+    text = BLOCK.sub("", (ROOT / document).read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, heading = target.partition("#")
+        assert target.startswith("https://") or (ROOT / path).exists(), target
+        assert not heading, f"{target}: write the test that headings are there"
+
+
+def test_the_changelog_has_this_version() -> None:
+    """What is to be released, or was, has its place in the changelog."""
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.search(
+        rf"^## {re.escape(__version__)} - (unreleased|\d{{4}}-\d\d-\d\d)$", changelog, re.MULTILINE
+    )
+
+
+def test_contributing_names_what_is_there() -> None:
+    """Every path that CONTRIBUTING.md names exists, and so does the code that it names."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    paths = set(re.findall(r"`((?:exporter|tests)/[\w./]*)`", text))
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    code = "".join((ROOT / path).read_text("utf-8") for path in paths if path.endswith(".py"))
+    names = set(re.findall(r"`([A-Z]\w+)`", text)) - {"None"}
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", code)] == []
+    layout = blocks(text, "text")[0]
+    for line in layout.splitlines()[1:-1]:
+        for name in re.split(r", ", line.strip().split("  ")[0]):
+            assert (ROOT / "exporter" / name).exists(), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documents_name_no_machine(document: str) -> None:
+    """No document holds a path of a home or work folder."""
+    text = (ROOT / document).read_text("utf-8")
+    assert not re.search(r"/(home|root|work|tmp|Users)/", text)

@@ -1,0 +1,169 @@
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from exporter.image.cloud import CloudState
+from exporter.image.observation import UNKNOWN
+from exporter.image.outcome import Found, Gone
+from exporter.image.target import Key, Target
+from exporter.store import Store
+from tests.image.samples import ACTIVE, MAX_STALE, START
+
+ONE = Target("lab", "1", "one")
+TWO = Target("lab", "2", "two")
+OTHER = Target("prod", "1", "one")
+LAB = CloudState("lab", 60.0)
+PROD = CloudState("prod", 30.0)
+FOUND = UNKNOWN.after(Found(ACTIVE), START, MAX_STALE)
+GONE = UNKNOWN.after(Gone(), START, MAX_STALE)
+
+
+@pytest.fixture
+def store() -> Store:
+    """A store that watches three images of two clouds."""
+    filled = Store()
+    filled.watch(LAB, [TWO, ONE])
+    filled.watch(PROD, [OTHER])
+    return filled
+
+
+def linger() -> None:
+    """Lets other threads run for a moment, so that what is not locked is met halfway."""
+    time.sleep(0.0001)
+
+
+@dataclass(frozen=True, slots=True)
+class SlowState(CloudState):
+    """A state that takes a while to be made."""
+
+    def __post_init__(self) -> None:
+        """Lets the others run before it is there."""
+        linger()
+
+
+class SlowName(str):
+    """A cloud's name that takes a while to be looked up."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        """The same as of the text."""
+        linger()
+        return super().__hash__()
+
+
+def test_a_new_store_knows_nothing() -> None:
+    """No target, no observation, no cloud."""
+    store = Store()
+    assert (store.seen(), store.clouds(), store.targets()) == ([], [], {})
+
+
+def test_what_is_watched_is_there_before_it_is_polled(store: Store) -> None:
+    """Targets and clouds come in the order they were added, and nothing is known of them."""
+    assert store.seen() == [(TWO, UNKNOWN), (ONE, UNKNOWN), (OTHER, UNKNOWN)]
+    assert list(store.targets().items()) == [(each.key, each) for each in (TWO, ONE, OTHER)]
+    assert store.clouds() == [replace(LAB, targets=2), replace(PROD, targets=1)]
+
+
+def test_an_observation_is_its_targets_only(store: Store) -> None:
+    """The same ID in another cloud is another image."""
+    store.observe(ONE.key, FOUND)
+    store.observe(OTHER.key, GONE)
+    assert store.observation(ONE.key) is FOUND
+    assert store.observation(OTHER.key) is GONE
+    assert store.seen() == [(TWO, UNKNOWN), (ONE, FOUND), (OTHER, GONE)]
+
+
+def test_the_fields_of_a_cloud_are_replaced_one_by_one(store: Store) -> None:
+    """What is not named stays, and so do the other clouds."""
+    store.update_cloud("lab", api_up=True, polls=5)
+    store.update_cloud("lab", polls=6)
+    assert store.cloud("lab") == replace(LAB, targets=2, api_up=True, polls=6)
+    assert store.cloud("prod") == replace(PROD, targets=1)
+
+
+@pytest.mark.parametrize(
+    ("ask", "error"),
+    [
+        pytest.param(lambda store: store.observation(Key("lab", "3")), KeyError, id="target"),
+        pytest.param(lambda store: store.cloud("nowhere"), KeyError, id="cloud"),
+        pytest.param(lambda store: store.update_cloud("nowhere", polls=1), KeyError, id="update"),
+        pytest.param(lambda store: store.update_cloud("lab", pools=1), TypeError, id="field"),
+    ],
+)
+def test_what_is_not_there_is_an_error(
+    store: Store, ask: Callable[[Store], object], error: type[Exception]
+) -> None:
+    """Targets and clouds that are not watched, and fields that a cloud has not."""
+    with pytest.raises(error):
+        ask(store)
+
+
+def test_what_was_read_does_not_change(store: Store) -> None:
+    """A reader works on what was known when it asked."""
+    seen, clouds, targets = store.seen(), store.clouds(), store.targets()
+    store.observe(ONE.key, FOUND)
+    store.update_cloud("lab", polls=5)
+    store.watch(CloudState("new", 60.0), [Target("new", "1", "one")])
+    assert seen == [(TWO, UNKNOWN), (ONE, UNKNOWN), (OTHER, UNKNOWN)]
+    assert clouds == [replace(LAB, targets=2), replace(PROD, targets=1)]
+    assert len(targets) == 3
+
+
+def together(*works: Callable[[], object]) -> list[BaseException]:
+    """Runs all of it at the same time, and returns what went wrong."""
+    errors: list[BaseException] = []
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            barrier.wait(10)
+            work()
+        except BaseException as error:  # noqa: BLE001  # the test is told
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    return errors
+
+
+def test_no_update_of_a_cloud_is_lost() -> None:
+    """Threads that replace different fields do not undo each other's."""
+    store = Store()
+    store.watch(SlowState("lab", 60.0), [])
+    lost: list[str] = []
+
+    def update(field: str) -> None:
+        for number in range(100):
+            store.update_cloud("lab", **{field: number})
+            linger()
+            if getattr(store.cloud("lab"), field) != number:
+                lost.append(field)
+
+    assert together(lambda: update("polls"), lambda: update("retries")) == []
+    assert lost == []
+
+
+def test_readers_and_writers_do_not_meet_halfway(store: Store) -> None:
+    """A reader sees every target with its observation while others are being added."""
+    store.watch(CloudState("slow", 60.0), [Target(SlowName("slow"), str(n), "") for n in range(9)])
+
+    def add() -> None:
+        for number in range(100):
+            store.watch(CloudState(f"{number}", 60.0), [Target(SlowName(number), "1", "one")])
+
+    def look() -> None:
+        for _ in range(20):
+            assert len(store.seen()) >= 12
+            assert len(store.targets()) >= 12
+            assert len(store.clouds()) >= 3
+
+    assert together(add, look) == []
+    assert len(store.seen()) == 112
