@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
+LONGEST_LINE = 4094  # gunicorn's limit_request_line
+
 # The texts of webob, through which Glance answers (tests/recordings/v1/*-get.http).
 EXPLANATIONS = {
     401: (
@@ -67,6 +69,17 @@ def listing(body: bytes, *, closes: bool = False) -> Answer:
     """A 200 with JSON."""
     start = _start(200, {"Content-Length": str(len(body)), "Content-Type": "application/json"})
     return Answer(200, finished(start, closes=closes), body, closes)
+
+
+def too_long(size: int) -> Answer:
+    """What gunicorn says, in front of Glance 33, to a request line of ``size`` bytes."""
+    body = (
+        "<html>\n  <head>\n    <title>Bad Request</title>\n  </head>\n  <body>\n"
+        "    <h1><p>Bad Request</p></h1>\n"
+        f"    Request Line is too large ({size} &gt; {LONGEST_LINE})\n  </body>\n</html>\n"
+    ).encode()
+    fields = {"Connection": "close", "Content-Type": "text/html", "Content-Length": str(len(body))}
+    return Answer(400, _start(400, fields) + b"\r\n", body, closes=True)
 
 
 def refusal(

@@ -1,7 +1,6 @@
-"""What Glance 15 answers to a request.
+"""What Glance answers to a request: v1 as Glance 15 does, v2 as Glance 33 does.
 
-A path is one row of ROUTES. API v2 is not here yet: its HEAD is 405, as on a real
-server, and its GET 404.
+A path is one row of ROUTES. Images cannot be changed by requests, only in ``images``.
 """
 
 import json
@@ -9,18 +8,27 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
-from exporter.demo.answer import Answer, document, finished, listing, recorded, refusal
-from exporter.demo.image import SimulatedImage
+from exporter.demo.answer import (
+    LONGEST_LINE,
+    Answer,
+    document,
+    finished,
+    listing,
+    recorded,
+    refusal,
+    too_long,
+)
+from exporter.demo.image import OWNER, SimulatedImage
 from exporter.demo.images import SimulatedImages
+from exporter.demo.listing import DEFAULT_LIMIT, Caller, page
 from exporter.demo.request import Request
 
 Handler: TypeAlias = "Callable[[ImageApi, Request, str], Answer]"
 
 V2_VERSIONS = ("v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 V1_VERSIONS = ("v1.1", "v1.0")
-DEFAULT_LIMIT = 25  # Glance's limit_param_default
 
 
 @dataclass
@@ -30,17 +38,20 @@ class ImageApi:
     Attributes:
         images: the images it knows.
         tokens: those it accepts, None for a service without authentication.
-        admin: whether callers see deleted images, as an administrator does.
+        admin: whether callers are administrators, who see deleted images by v1, and those
+            of all projects by v2.
+        project: that of the callers; v1 is not strict about it.
         v1_enabled: False answers 300 to all of v1, as ``enable_v1_api = False`` does.
         page_limit: the most images in one list (``api_limit_max``).
         path_prefix: what stands before the version, ``/image`` for example.
         url: what the version documents say, without the prefix.
-        replays: raw answers to HEAD by image ID; they come before all the rest.
+        replays: raw answers by image ID; they come before all the rest.
     """
 
     images: SimulatedImages
     tokens: frozenset[str] | None = None
     admin: bool = False
+    project: str = OWNER
     v1_enabled: bool = True
     page_limit: int = 1000
     path_prefix: str = ""
@@ -49,12 +60,14 @@ class ImageApi:
 
     def answer(self, request: Request) -> Answer:
         """The answer of a service that works."""
-        raw = self.replays.get(request.image_id or "") if request.method == "HEAD" else None
+        raw = self.replays.get(request.image_id or "")
         if raw is not None:
             return recorded(raw)
         path = re.sub("//+", "/", request.target.partition("?")[0])
         if not path.startswith(self.path_prefix):
             return refuse(404, request)
+        if path.startswith(f"{self.path_prefix}/v2/") and len(request.line) > LONGEST_LINE:
+            return too_long(len(request.line))
         methods, handler, subject = self._route(path.removeprefix(self.path_prefix))
         if handler not in (_versions, _choices) and not self._accepts(request):
             challenge = {"Www-Authenticate": f"Keystone uri='{self.url}'"}
@@ -71,9 +84,14 @@ class ImageApi:
         return "", _choices, ""
 
     def visible(self, image_id: str) -> SimulatedImage | None:
-        """The image of this ID if the callers may see it."""
+        """The image of this ID if v1 shows it to the callers."""
         image = self.images.get(image_id)
         return image if image and (self.admin or not image.deleted) else None
+
+    @property
+    def caller(self) -> Caller:
+        """Whom v2 answers."""
+        return Caller(self.project, self.admin)
 
     def _accepts(self, request: Request) -> bool:
         return self.tokens is None or request.headers.get("x-auth-token") in self.tokens
@@ -130,6 +148,37 @@ def _list(api: ImageApi, request: Request, detail: str) -> Answer:
     return listing(body, closes=request.closes)
 
 
+def _image_v2(api: ImageApi, request: Request, image_id: str) -> Answer:
+    if request.method != "GET":
+        return refuse(403, request)
+    image = api.images.get(image_id)
+    if image is None or not api.caller.sees(image):
+        return refuse(404, request, f"No image found with ID {image_id}")
+    return listing(image.v2_body, closes=request.closes)
+
+
+def _list_v2(api: ImageApi, request: Request, _: str) -> Answer:
+    if request.method != "GET":
+        return refuse(403, request)
+    query = parse_qs(request.target.partition("?")[2], keep_blank_values=True)
+    try:
+        found = page(api.images.all(), query, api.caller, api.page_limit)
+    except ValueError as error:
+        return refuse(400, request, str(error))
+    # Of a parameter that stands twice Glance repeats only the last value.
+    again = {key: values[-1] for key, values in query.items() if key != "marker"}
+    ends = {"first": _v2_link(again), "schema": "/v2/schemas/images"}
+    if found.marker:
+        ends["next"] = _v2_link(again | {"marker": found.marker})
+    documents = b", ".join(image.v2_body for image in found.images)
+    body = b'{"images": [' + documents + b"], " + json.dumps(ends).encode()[1:]
+    return listing(body, closes=request.closes)
+
+
+def _v2_link(query: dict[str, str]) -> str:
+    return f"/v2/images?{urlencode(query)}" if query else "/v2/images"
+
+
 def _versions(api: ImageApi, request: Request, _: str) -> Answer:
     return document(200, api.versions(), method=request.method, closes=request.closes)
 
@@ -148,7 +197,7 @@ ROUTES: tuple[tuple[re.Pattern[str], str, Handler], ...] = (
     (re.compile(r"/v1(?:\.\d)?/images/(?!detail$)([^/]+)"), "HEAD", _image),
     (re.compile(r"/v1(?:\.\d)?/images(?:/(detail))?"), "GET", _list),
     (re.compile(r"/versions"), "", _versions),
-    (re.compile(r"/v2/images/[^/]+"), "GET, PATCH, DELETE", _not_found),
-    (re.compile(r"/v2/images"), "GET, POST", _not_found),
+    (re.compile(r"/v2/images/([^/]+)"), "GET, PATCH, DELETE", _image_v2),
+    (re.compile(r"/v2/images"), "GET, POST", _list_v2),
     (re.compile(r"/v[12](?:\.\d)?/.*"), "", _not_found),
 )

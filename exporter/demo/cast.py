@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from exporter.demo.image import SimulatedImage
+from exporter.demo.image import OWNER, SimulatedImage
 
 _PLATFORM = "5f0c1ad2b0c94d1f8f0ac2c9a2ad8d11"
-_BUILD = "9a7d3c55e1f04a0c9d2c8f1b7f6e2a44"
+_BUILD = OWNER  # the callers' own project, or v2 would not show its private images
 
 IMAGES: Mapping[str, SimulatedImage] = {
     "golden-base": SimulatedImage(
@@ -76,6 +76,8 @@ IMAGES: Mapping[str, SimulatedImage] = {
         virtual_size=42_949_672_960,
         checksum="77aa5c0de9f14a5b8c6d7e8f90a1b2c3",
         protected=True,
+        visibility="shared",
+        members={_BUILD: "accepted"},
         created_at="2025-03-18T22:47:51.430097",
         updated_at="2025-03-18T23:12:08.665124",
         disk_format="vhd",

@@ -49,6 +49,11 @@ class Exchange:
         at = len(self.answer.head) // 2 if at is None else at
         return self.whole[:at], self.whole[at:]
 
+    def with_body(self, body: bytes) -> bytes:
+        """The answer with another body, announced by its length."""
+        length = b"%d" % len(body)
+        return re.sub(rb"(?<=\r\nContent-Length: )\d+", length, self.answer.head, count=1) + body
+
     def with_headers(self, added: bytes) -> bytes:
         """The answer with more header lines at the end of its head."""
         return self.answer.head[:-2] + added + b"\r\n" + self.answer.body
@@ -147,8 +152,12 @@ def many_headers(exchange: Exchange, count: int = 200) -> Script:
 
 def body_on_head(exchange: Exchange, body: bytes = b"x" * 16) -> Script:
     """An answer with a body, announced by its length, which HEAD must not have."""
-    length = b"Content-Length: %d\r\n" % len(body)
-    yield exchange.answer.head.replace(b"Content-Length: 0\r\n", length) + body
+    yield exchange.with_body(body)
+
+
+def other_body(exchange: Exchange, body: bytes = b"<html>not what was asked for</html>") -> Script:
+    """An answer to GET with another body than it should have."""
+    yield exchange.with_body(body)
 
 
 def leftover(exchange: Exchange, data: bytes, delay: float = 0.0, held: bool = False) -> Script:
@@ -173,10 +182,14 @@ def interim(exchange: Exchange, codes: Sequence[int] = (100,)) -> Script:
 
 
 def wrong_id(exchange: Exchange, image_id: str = "00000000-0000-4000-8000-000000000000") -> Script:
-    """The answer of another image."""
-    yield re.sub(
-        rb"(?<=\r\nX-Image-Meta-Id: )[^\r]*", lambda _: image_id.encode(), exchange.whole, count=1
-    )
+    """The answer of another image, in the head (v1) or the body (v2)."""
+    other, answer = image_id.encode(), exchange.answer
+    if answer.body:
+        yield exchange.with_body(
+            re.sub(rb'(?<="id": ")[^"]*', lambda _: other, answer.body, count=1)
+        )
+    else:
+        yield re.sub(rb"(?<=\r\nX-Image-Meta-Id: )[^\r]*", lambda _: other, answer.head, count=1)
 
 
 def http_1_0(exchange: Exchange) -> Script:
@@ -201,6 +214,7 @@ FAULTS: Mapping[str, Callable[..., Script]] = {
     "huge_head": huge_head,
     "many_headers": many_headers,
     "body_on_head": body_on_head,
+    "other_body": other_body,
     "leftover": leftover,
     "interim": interim,
     "wrong_id": wrong_id,

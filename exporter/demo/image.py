@@ -1,5 +1,7 @@
-"""One image as the simulated service knows it, and how Image API v1 tells of it."""
+"""One image as the simulated service knows it, and how each version of the API tells of it."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +31,25 @@ V1_FIELDS = (
     ("Disk_format", "disk_format"),
     ("Name", "name"),
 )
+# The order in which Glance 33 sends them (tests/recordings/v2/active-private.http).
+V2_FIELDS = (
+    ("name", "name"),
+    ("disk_format", "disk_format"),
+    ("container_format", "container_format"),
+    ("visibility", "visibility"),
+    ("size", "size"),
+    ("virtual_size", "virtual_size"),
+    ("status", "status"),
+    ("checksum", "checksum"),
+    ("protected", "protected"),
+    ("min_ram", "min_ram"),
+    ("min_disk", "min_disk"),
+    ("owner", "owner"),
+    ("os_hidden", "hidden"),
+    ("os_hash_algo", "hash_algorithm"),
+    ("os_hash_value", "hash_digest"),
+    ("id", "id"),
+)
 V1_BRIEF = ("id", "name", "disk_format", "container_format", "size", "checksum")
 
 
@@ -40,6 +61,9 @@ class SimulatedImage:
     a v1 head, as Glance does. Times are UTC as Glance writes them,
     ``2026-11-23T11:02:42.011804``. ``size`` is bytes, ``min_disk`` GiB, ``min_ram``
     MiB. Lone surrogates in a name or property are sent as the bytes they escape.
+    ``members`` are the projects that a shared image is shared with, and what each
+    says to it: accepted, pending or rejected. ``sha512`` is made up from the checksum
+    where none is given, so that it changes with the content.
     """
 
     id: str
@@ -61,6 +85,10 @@ class SimulatedImage:
     min_ram: int = 0
     owner: str | None = OWNER
     properties: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ("fs",)
+    members: Mapping[str, str] = field(default_factory=dict)
+    sha512: str | None = None
 
     @property
     def is_public(self) -> bool:
@@ -82,6 +110,40 @@ class SimulatedImage:
             + b"".join(line(name, str(value)) for name, value in fields if value not in (None, ""))
         )
 
+    @property
+    def hash_algorithm(self) -> str | None:
+        """What v2's digest is of; None without data."""
+        return self.checksum and "sha512"
+
+    @property
+    def hash_digest(self) -> str | None:
+        """The digest that v2 has beside the checksum; None without data."""
+        if not self.checksum:
+            return None
+        return self.sha512 or hashlib.sha512(self.checksum.encode()).hexdigest()
+
+    def v2_document(self) -> dict[str, object]:
+        """The answer to GET by v2; an image without data is in no store."""
+        document: dict[str, object] = dict(self.properties)
+        document |= {key: getattr(self, name) for key, name in V2_FIELDS}
+        document |= {
+            "created_at": _seconds(self.created_at),
+            "updated_at": _seconds(self.updated_at),
+            "tags": list(self.tags),
+            "self": f"/v2/images/{self.id}",
+            "file": f"/v2/images/{self.id}/file",
+            "schema": "/v2/schemas/image",
+        }
+        if self.checksum and self.stores:
+            document["stores"] = ",".join(self.stores)
+        return document
+
+    @cached_property
+    def v2_body(self) -> bytes:
+        """The document as it is sent: Unicode as UTF-8, lone surrogates as bytes."""
+        text = json.dumps(self.v2_document(), ensure_ascii=False)
+        return text.encode("utf-8", "surrogateescape")
+
     def v1_brief(self) -> dict[str, object]:
         """The entry of ``GET /v1/images``."""
         return {key: getattr(self, key) for key in V1_BRIEF}
@@ -91,6 +153,11 @@ class SimulatedImage:
         return {key: getattr(self, key) for _, key in V1_FIELDS} | {
             "properties": dict(self.properties)
         }
+
+
+def _seconds(time: str | None) -> str | None:
+    """A time as v2 writes it: no fraction, and the zone."""
+    return time and f"{time[:19]}Z"
 
 
 def _property_header(key: str) -> str:

@@ -29,6 +29,11 @@ class Request:
         return cls(method, target, version, headers)
 
     @property
+    def line(self) -> str:
+        """The request line, without its line break."""
+        return f"{self.method} {self.target} {self.version}"
+
+    @property
     def image_id(self) -> str | None:
         """The image asked for, by whatever version of the API; None for all other paths."""
         before, _, last = self.target.partition("?")[0].rpartition("/")

@@ -19,7 +19,7 @@ from exporter.demo.log import RequestLog
 
 
 class SimulatedImageService:
-    """Answers as Glance 15 does, and fails as it is told; a context manager.
+    """Answers as Glance 15 (v1) and Glance 33 (v2) do, and fails as it is told; a context manager.
 
     One asyncio loop in one daemon thread serves all connections.
 
@@ -36,7 +36,7 @@ class SimulatedImageService:
         images: the images, to be changed while it answers.
         faults: what fails, and for which requests.
         log: what was asked.
-        api: what else can be changed: admin, v1_enabled, page_limit, replays.
+        api: what else can be changed: admin, project, v1_enabled, page_limit, replays.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class SimulatedImageService:
         self.api.tokens = (self.api.tokens or frozenset()) - {token}
 
     def replay(self, image_id: str, raw: bytes | None) -> None:
-        """Answer HEAD for this image with exactly these bytes, whatever the token.
+        """Answer for this image with exactly these bytes, whatever the token.
 
         None ends it. The connection closes after an answer that says so itself.
         """

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo.answer import Answer, phrase, recorded, refusal
+from exporter.demo.answer import Answer, phrase, recorded, refusal, too_long
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
 CHALLENGE = {"Www-Authenticate": "Keystone uri='http://127.0.0.1:15000'"}
@@ -74,3 +74,10 @@ def test_recorded_answer_is_kept_whole(raw: bytes, answer: tuple[int, bytes, boo
     assert isinstance(found, Answer)
     assert (found.status, found.body, found.closes) == answer
     assert found.head + found.body == raw
+
+
+def test_too_long_equals_recording() -> None:
+    """What is said to a request line of 4,295 bytes is byte for byte what gunicorn said."""
+    answer = too_long(4295)
+    assert answer.closes
+    assert answer.head + answer.body == (RECORDINGS.parent / "v2" / "in-115-ids.http").read_bytes()

@@ -9,6 +9,7 @@ from exporter.demo import SimulatedImage, SimulatedImageService
 from tests.demo.wire import field, header_names, wire
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
+V2 = RECORDINGS.parent / "v2"
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
 
@@ -207,3 +208,98 @@ def test_replay_is_byte_exact(path: Path) -> None:
             assert client.socket.recv(len(raw), socket.MSG_WAITALL) == raw
         service.replay(ID, None)
         assert get(service, f"/v1/images/{ID}", "HEAD")[0] == 401
+
+
+def test_v2_image_is_its_document(service: SimulatedImageService) -> None:
+    """GET gives the document of the image as it is now."""
+    service.images.change(ID, status="deactivated", tags=("a",))
+    status, body = get(service, f"/v2/images/{ID}?x=1")
+    assert status == 200
+    image = service.images.get(ID)
+    assert image is not None
+    assert json.loads(body) == image.v2_document()
+    assert json.loads(body)["status"] == "deactivated"
+
+
+def test_v2_has_neither_deleted_images_nor_private_ones_of_others(
+    service: SimulatedImageService,
+) -> None:
+    """Both are 404; an administrator sees those of others, and a deleted one no more either."""
+    service.images.put(SimulatedImage("others", owner="another"))
+    service.images.delete(ID)
+    assert [get(service, f"/v2/images/{each}")[0] for each in (ID, "others", UNKNOWN)] == [404] * 3
+    service.api.admin = True
+    assert [get(service, f"/v2/images/{each}")[0] for each in (ID, "others")] == [404, 200]
+    service.api.admin, service.api.project = False, "another"
+    assert get(service, "/v2/images/others")[0] == 200
+
+
+def test_v2_wants_a_token() -> None:
+    """Without one both an image and the list are 401."""
+    with SimulatedImageService([SimulatedImage(ID)], token="right") as service:
+        assert get(service, f"/v2/images/{ID}")[0] == 401
+        assert get(service, "/v2/images")[0] == 401
+        with wire(service) as client:
+            assert b" 200 " in client.ask("GET", f"/v2/images/{ID}", "X-Auth-Token: right")
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("DELETE", f"/v2/images/{ID}"), ("PATCH", f"/v2/images/{ID}"), ("POST", "/v2/images")],
+)
+def test_v2_changes_nothing(service: SimulatedImageService, method: str, target: str) -> None:
+    """Requests that would change something are forbidden."""
+    assert get(service, target, method)[0] == 403
+    assert get(service, f"/v2/images/{ID}")[0] == 200
+
+
+def test_v2_list_has_the_shape_of_the_recording(service: SimulatedImageService) -> None:
+    """Documents stand as they do alone, between them and the end stand the links."""
+    body = json.loads(get(service, f"/v2/images?id=in:{ID}")[1])
+    recorded = json.loads((V2 / "in-one.http").read_bytes().partition(b"\r\n\r\n")[2])
+    assert list(body) == list(recorded)
+    assert body["first"] == f"/v2/images?id=in%3A{ID}"
+    assert body["schema"] == recorded["schema"]
+    assert list(body["images"][0]) == list(recorded["images"][0])
+    assert json.loads(get(service, "/v2/images?limit=0")[1]) == json.loads(
+        (V2 / "list-limit-0.http").read_bytes().partition(b"\r\n\r\n")[2]
+    )
+
+
+def test_v2_list_goes_on_where_next_says() -> None:
+    """Following next gives every image once, whatever the limit and the page limit."""
+    images = [SimulatedImage(f"i{number}", hidden=number == 3) for number in range(8)]
+    with SimulatedImageService(images, page_limit=3, path_prefix="/image") as service:
+        found, following = [], "/v2/images?limit=1000&visibility=all"
+        while following:
+            status, raw = get(service, f"/image{following}")
+            assert status == 200
+            body = json.loads(raw)
+            found += [image["id"] for image in body["images"]]
+            following = body.get("next")
+    assert found == ["i7", "i6", "i5", "i4", "i2", "i1", "i0"]
+
+
+def test_v2_list_refuses_what_it_cannot_answer(service: SimulatedImageService) -> None:
+    """A query with a mistake is 400 and says which."""
+    status, body = get(service, "/v2/images?limit=x")
+    assert status == 400
+    assert b"limit param must be an integer" in body
+
+
+def test_v2_request_line_has_a_limit(service: SimulatedImageService) -> None:
+    """4,094 bytes are answered; one more is refused as gunicorn does, whatever the token."""
+    longest = "/v2/images?id=in:".ljust(4094 - len("GET  HTTP/1.1"), "x")
+    assert get(service, longest)[0] == 200
+    service.accept("secret")
+    with wire(service) as client:
+        client.send("GET", longest + "x")
+        assert b"Request Line is too large (4095 &gt; 4094)" in client.read_all()
+    assert get(service, "/v1/images?limit=1&x=" + "x" * 5000)[0] == 401
+
+
+def test_v2_answer_can_be_replayed(service: SimulatedImageService) -> None:
+    """A recorded document is sent as it is."""
+    raw = (V2 / "name-newline.http").read_bytes()
+    service.replay(ID, raw)
+    assert get(service, f"/v2/images/{ID}") == (200, raw.partition(b"\r\n\r\n")[2])

@@ -1,3 +1,4 @@
+import json
 import random
 import threading
 import time
@@ -308,3 +309,45 @@ def test_records_are_in_order_of_time(service: SimulatedImageService) -> None:
         ("latency", "HEAD", TARGET)
     }
     assert records[0].request.headers["x-auth-token"] == "t"
+
+
+def test_other_body_has_its_length(service: SimulatedImageService) -> None:
+    """The head announces the body that follows, and the connection goes on."""
+    service.faults.set("other_body", on="list", body=b"abc", times=1)
+    with wire(service) as client:
+        head = client.ask("GET", "/v2/images")
+        assert (head[:12], field(head, b"Content-Length")) == (b"HTTP/1.1 200", b"3")
+        client.send("HEAD", TARGET)
+        assert client.read_head().startswith(b"abcHTTP/1.1 200 OK\r\n")
+
+
+def test_wrong_id_is_in_the_document(service: SimulatedImageService) -> None:
+    """By v2 the ID stands in the body; its links stay, and the length fits."""
+    service.images.change(ID, properties={"kernel_id": "k"})
+    service.faults.set("wrong_id", on=ID, image_id="other")
+    with wire(service) as client:
+        client.send("GET", f"/v2/images/{ID}", "Connection: close")
+        head, _, body = client.read_all().partition(b"\r\n\r\n")
+    document = json.loads(body)
+    assert (document["id"], document["kernel_id"]) == ("other", "k")
+    assert document["self"] == f"/v2/images/{ID}"
+    assert field(head, b"Content-Length") == b"%d" % len(body)
+
+
+@pytest.mark.parametrize(
+    ("on", "struck"),
+    [
+        ("images", [True, False]),
+        (ID, [True, False]),
+        ("list", [False, True]),
+        ("all", [True, True]),
+    ],
+)
+def test_faults_strike_v2_where_they_are_set(
+    service: SimulatedImageService, on: str, struck: list[bool]
+) -> None:
+    """One image and the list of many fail apart from each other."""
+    service.faults.set("status", on=on, code=503)
+    for target, fails in zip((f"/v2/images/{ID}", "/v2/images?id=in:x"), struck, strict=True):
+        with wire(service) as client:
+            assert client.ask("GET", target).startswith(b"HTTP/1.1 503 ") is fails

@@ -57,3 +57,8 @@ def test_target_tells_image_from_list(target: str, image_id: str | None, is_list
 def test_connection_closes_when_it_must(line: str, version: str, closes: bool) -> None:
     """The connection ends where the client asks for it, and before an unread body."""
     assert request("/", line, version=version).closes is closes
+
+
+def test_line_is_as_it_arrived() -> None:
+    """The request line is whole, for its length counts."""
+    assert request("/v2/images?id=in:a,b", "A: b").line == "HEAD /v2/images?id=in:a,b HTTP/1.1"
