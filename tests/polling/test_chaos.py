@@ -1,0 +1,99 @@
+"""Many short cycles with faults at random: what holds of all of them."""
+
+import os
+import random
+from typing import Any
+
+from exporter.demo import SimulatedImage
+from tests.glance.clouds import eventually
+from tests.polling.watch import serving, threads, watching
+
+IDS = [f"image-{number}" for number in range(12)]
+DOOMED = IDS[:2]
+CYCLES = 40
+CONCURRENCY = 6
+FORGED = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("status", {"code": 500}),
+    ("status", {"code": 503, "headers": {"Retry-After": "0"}}),
+    ("status", {"code": 403}),
+    ("redirect", {"location": "/"}),
+    ("reset", {}),
+    ("reset_in_head", {}),
+    ("close", {}),
+    ("close_after", {}),
+    ("truncate", {}),
+    ("garbage", {}),
+    ("hang", {}),
+    ("hang_in_head", {}),
+    ("trickle", {"pause": 0.05}),
+    ("latency", {"seconds": 0.0, "jitter": 0.1}),
+    ("many_headers", {"count": 1001}),
+    ("body_on_head", {}),
+    ("interim", {}),
+    ("wrong_id", {}),
+]
+
+# Never both in one cycle: two false 404s of one image, each from a source of its own, the second
+# on a fresh connection to an API that works, are what the rules call gone.
+FALSE_404S: list[list[tuple[str, dict[str, Any]]]] = [
+    [("status", {"code": 404})],
+    [("leftover", {"data": FORGED}), ("leftover", {"data": FORGED, "delay": 0.002})],
+]
+
+
+def test_whatever_fails_counts_add_up_and_nothing_is_falsely_gone() -> None:
+    """Cycles x images polls, failures among them, no false gone, bounded threads and sockets."""
+    seed = int(os.environ.get("CHAOS_SEED", random.randrange(2**32)))
+    print(f"CHAOS_SEED={seed}")  # noqa: T201 - shown when the test fails, to repeat it
+    chance = random.Random(seed)
+    with (
+        serving(IDS) as service,
+        watching(
+            service.url, IDS, interval=0.25, timeout=0.06, concurrency=CONCURRENCY, random=0.05
+        ) as watch,
+    ):
+        failures = 0
+        for cycle in range(1, CYCLES + 1):
+            service.faults.clear()
+            faults = FAULTS + 3 * chance.choice(FALSE_404S)
+            for image_id in chance.sample(IDS, chance.choice([0, 1, 4, 12])):
+                name, options = chance.choice(faults)
+                # A whole cloud's 404s with a list that works is a lost role, and no fault.
+                share = 0.5 if options.get("code") == 404 else chance.choice([0.3, 1.0])
+                times = 1 if options.get("code") == 404 else None
+                service.faults.set(name, on=image_id, share=share, times=times, **options)
+            if chance.random() < 0.2:
+                service.faults.set("status", on="list", code=chance.choice([404, 500]))
+            if chance.random() < 0.1:
+                service.faults.set("status", code=chance.choice([500, 404]))
+                service.faults.clear("list")
+                for image_id in IDS:
+                    service.faults.clear(image_id)
+            for image_id in DOOMED:
+                if chance.random() < 0.3:
+                    service.images.delete(image_id)
+                elif chance.random() < 0.3:
+                    service.images.put(SimulatedImage(image_id))
+            before = watch.cloud
+            watch.cycle()
+            failed = sum(not seen.poll_success for _, seen in watch.store.seen())
+            after = watch.cloud
+            assert after.polls == cycle * len(IDS)
+            assert sum(after.failures.values()) - sum(before.failures.values()) == failed
+            failures += failed
+            assert all(watch.exists()[image_id] is not False for image_id in IDS[2:])
+            assert watch.poller.client.connections <= 2 * CONCURRENCY
+            assert len(threads()) <= 2 * CONCURRENCY
+        assert 0 < failures < CYCLES * len(IDS)
+        service.faults.clear()
+        for image_id in IDS:
+            service.images.put(SimulatedImage(image_id))
+        watch.cycle()
+        watch.cycle()
+        assert watch.exists() == dict.fromkeys(IDS, True)
+        assert eventually(lambda: not threads())
+        assert watch.poller.client.connections <= CONCURRENCY
+        watch.poller.stop()
+        assert eventually(lambda: service.log.connections_open == 0)

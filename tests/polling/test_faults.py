@@ -1,0 +1,148 @@
+"""Every way a network fails, each on an image of its own, all in one cycle on real sockets."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from exporter.clock import steady
+from exporter.demo import SimulatedImageService
+from tests.polling.watch import Request, serving, threads, watching
+
+HEALTHY = [f"healthy-{number}" for number in range(8)]
+OTHER = (
+    b"HTTP/1.1 200 OK\r\nX-Image-Meta-Id: healthy-0\r\nX-Image-Meta-Status: killed\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+FORGED_404 = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+TIMEOUT = 0.3
+
+FAULTS: dict[str, tuple[str, dict[str, object], str]] = {
+    "reset before the head": ("reset", {}, "connection"),
+    "reset in the head": ("reset_in_head", {}, "connection"),
+    "closed without an answer": ("close", {}, "connection"),
+    "truncated early": ("truncate", {"at": 12}, "connection"),
+    "truncated in the head": ("truncate", {}, "connection"),
+    "hang before the head": ("hang", {}, "timeout"),
+    "hang in the head": ("hang_in_head", {}, "timeout"),
+    "a byte every 100 ms": ("trickle", {"pause": 0.1}, "timeout"),
+    "too slow": ("latency", {"seconds": 30.0}, "timeout"),
+    "not HTTP": ("garbage", {}, "malformed"),
+    "100 KiB of head": ("huge_head", {"size": 100 * 1024}, ""),
+    "300 KiB of head": ("huge_head", {"size": 300 * 1024}, "malformed"),
+    "900 more headers": ("many_headers", {"count": 900}, ""),
+    "1,000 more headers": ("many_headers", {"count": 1000}, "malformed"),
+    "a body on HEAD": ("body_on_head", {}, "malformed"),
+    "a redirect": ("redirect", {"location": "/v1/images/healthy-0"}, "rejected"),
+    "100 before the answer": ("interim", {"codes": (100, 103)}, ""),
+    "101": ("status", {"code": 101}, "rejected"),
+    "too many 1xx": ("interim", {"codes": (100,) * 20}, "malformed"),
+    "a forged 404 split in": ("leftover", {"data": FORGED_404}, "malformed"),
+    "a forged 200 split in": ("leftover", {"data": OTHER}, "malformed"),
+    "a forged 404 later": ("leftover", {"data": FORGED_404, "delay": 0.02}, "malformed"),
+    "a forged 200 later": ("leftover", {"data": OTHER, "delay": 0.02}, "malformed"),
+    "another image's answer": ("wrong_id", {}, "malformed"),
+    "closed after the answer": ("close_after", {}, ""),
+    "HTTP/1.0": ("http_1_0", {}, ""),
+    "400": ("status", {"code": 400}, "rejected"),
+    "403": ("status", {"code": 403}, "forbidden"),
+    "405": ("status", {"code": 405}, "api_version"),
+    "413": ("status", {"code": 413}, "rejected"),
+    "500": ("status", {"code": 500}, "server_error"),
+    "503": ("status", {"code": 503}, "server_error"),
+    "404 once": ("status", {"code": 404, "times": 1}, ""),
+}
+"""What it is called: the simulated service's fault, its options, and the reason expected."""
+
+
+@dataclass
+class Story:
+    """Three cycles: all is well, every fault at once, all is well again."""
+
+    seconds: list[float]
+    reasons: list[dict[str, str]]
+    exists: list[dict[str, bool | None]]
+    requests: list[Request]
+    threads_left: int
+    connections: int
+    connections_left: int
+    api_up: list[bool | None]
+
+
+def settled(service: SimulatedImageService) -> None:
+    """Waits until nothing is in flight and no polling thread runs."""
+    service.wait_for(lambda: service.log.in_flight == 0 and not threads())
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    """What came of it."""
+    ids = [*FAULTS, *HEALTHY]
+    ids = [image_id.replace(" ", "-").replace(",", "").replace("/", "-") for image_id in ids]
+    told = Story([], [], [], [], 0, 0, 0, [])
+    with (
+        serving(ids) as service,
+        watching(service.url, ids, interval=1.5, timeout=TIMEOUT, concurrency=24) as watch,
+    ):
+
+        def cycle() -> None:
+            began = steady()
+            watch.cycle()
+            told.seconds.append(steady() - began)
+            told.reasons.append(watch.reasons())
+            told.exists.append(watch.exists())
+            told.api_up.append(watch.cloud.api_up)
+
+        cycle()
+        for name, image_id in zip(FAULTS, ids, strict=False):
+            fault, options, _ = FAULTS[name]
+            service.faults.set(fault, on=image_id, **options)  # type: ignore[arg-type]  # each its own
+        cycle()
+        service.faults.clear()
+        settled(service)
+        cycle()
+        settled(service)
+        told.requests = watch.requests
+        told.threads_left = len(threads())
+        told.connections = watch.poller.client.connections
+        watch.poller.stop()
+        service.wait_for(lambda: service.log.connections_open == 0)
+        told.connections_left = watch.poller.client.connections
+    return told
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_has_its_reason_and_is_over_when_it_ends(story: Story, name: str) -> None:
+    """The poll fails for the right reason, the image stays, the next cycle succeeds."""
+    before, during, after = (
+        list(cycle.values())[list(FAULTS).index(name)] for cycle in story.reasons
+    )
+    assert (before, during, after) == ("", FAULTS[name][2], "")
+
+
+def test_other_images_are_unaffected(story: Story) -> None:
+    """Images without a fault are found in every cycle."""
+    for cycle in story.reasons:
+        assert [cycle[image_id] for image_id in HEALTHY] == [""] * len(HEALTHY)
+
+
+def test_not_one_is_gone(story: Story) -> None:
+    """No fault makes an image vanish."""
+    assert {exists for cycle in story.exists for exists in cycle.values()} == {True}
+    assert story.api_up == [True, True, True]
+
+
+def test_no_request_takes_longer_than_its_timeout(story: Story) -> None:
+    """Connect, send and receive together; a byte now and then buys no time."""
+    assert max(request.seconds for request in story.requests) < TIMEOUT + 0.5
+
+
+def test_every_cycle_ends_within_its_interval(story: Story) -> None:
+    """Whatever hangs."""
+    assert max(story.seconds) < 1.5 + 0.5
+
+
+def test_nothing_is_leaked(story: Story) -> None:
+    """No thread runs after a cycle; connections are at most the concurrency, and end with stop."""
+    assert story.threads_left == 0
+    assert story.connections <= 24
+    assert story.connections_left == 0

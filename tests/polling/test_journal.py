@@ -1,0 +1,178 @@
+import logging
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from exporter.image.cloud import CloudState
+from exporter.image.image import Image
+from exporter.image.moment import Moment
+from exporter.image.observation import UNKNOWN, Observation
+from exporter.image.outcome import Failed, Found, Gone, Outcome
+from exporter.image.target import Target
+from exporter.polling.journal import MOST_FAILURES, Journal
+from exporter.polling.tally import Tally
+
+TARGET = Target("lab", "3c3d1d01", "golden")
+UP = CloudState("lab", 60.0, api_up=True)
+DOWN = CloudState("lab", 60.0, api_up=False)
+NEW = CloudState("lab", 60.0)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> "Lines":
+    """What is logged, debug lines left out."""
+    caplog.set_level(logging.INFO)
+    return Lines(caplog)
+
+
+class Lines:
+    """Log lines as level, message and fields."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self._caplog = caplog
+
+    def take(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Those since the last time."""
+        taken = [
+            (record.levelname, record.getMessage(), getattr(record, "fields", {}))
+            for record in self._caplog.records
+        ]
+        self._caplog.clear()
+        return taken
+
+    def words(self) -> list[str]:
+        """Their messages."""
+        return [message for _, message, _ in self.take()]
+
+
+def after(before: Observation, outcome: Outcome) -> Observation:
+    """The next observation."""
+    return before.after(outcome, Moment(1.0, 1.0), 900.0)
+
+
+def test_an_unchanged_poll_says_nothing(lines: Lines) -> None:
+    """Neither the first answer nor the same one again makes a line."""
+    journal = Journal("lab")
+    first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "active")))
+    second = after(first, Found(Image("v1", "3c3d1d01", "active")))
+    journal.note(TARGET, UNKNOWN, first)
+    journal.note(TARGET, first, second)
+    assert lines.take() == []
+
+
+def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
+    """It names the image, its alias, what changed, and the request that told."""
+    first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "queued")))
+    second = after(first, Found(Image("v1", "3c3d1d01", "active"), "req-1"))
+    Journal("lab").note(TARGET, first, second)
+    assert lines.take() == [
+        (
+            "INFO",
+            "image changed",
+            {
+                "cloud": "lab",
+                "image": "golden",
+                "image_id": "3c3d1d01",
+                "request_id": "req-1",
+                "what": "status",
+                "old": "queued",
+                "new": "active",
+            },
+        )
+    ]
+
+
+def test_a_disappearance_is_a_warning(lines: Lines) -> None:
+    """What machines may not boot after is said louder."""
+    first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "active")))
+    Journal("lab").note(TARGET, first, after(first, Gone()))
+    level, message, fields = lines.take()[0]
+    assert (level, message, fields["what"], fields["new"]) == (
+        "WARNING",
+        "image changed",
+        "existence",
+        "gone",
+    )
+
+
+def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None:
+    """Not while it lasts."""
+    journal = Journal("lab")
+    seen = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "active")))
+    for outcome, expected in (
+        (Failed("timeout", "slow"), ["poll failed"]),
+        (Failed("timeout", "slow"), []),
+        (Failed("forbidden", "HTTP 403"), ["poll failed"]),
+        (Found(Image("v1", "3c3d1d01", "active")), ["poll succeeds again"]),
+    ):
+        following = after(seen, outcome)
+        journal.note(TARGET, seen, following)
+        seen = following
+        assert lines.words() == expected
+
+
+def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
+    """After so many failures that begin in one cycle, the rest is one line."""
+    journal = Journal("lab")
+    for _ in range(2):
+        journal.begin()
+        for _ in range(MOST_FAILURES + 5):
+            journal.note(TARGET, UNKNOWN, after(UNKNOWN, Failed("timeout")))
+        journal.end(UP, UP, Tally(Counter()))
+        said = lines.take()
+        assert [message for _, message, _ in said].count("poll failed") == MOST_FAILURES
+        assert said[-1] == ("WARNING", "more polls failed", {"cloud": "lab", "more": 5})
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (NEW, UP, ["first cycle finished"]),
+        (NEW, DOWN, ["first cycle finished", "the API does not answer"]),
+        (UP, UP, []),
+        (UP, DOWN, ["the API does not answer"]),
+        (DOWN, DOWN, []),
+        (DOWN, UP, ["the API answers again"]),
+    ],
+)
+def test_the_api_is_told_of_when_it_changes(
+    lines: Lines, before: CloudState, now: CloudState, expected: list[str]
+) -> None:
+    """Once when it goes, once when it is back; a first cycle says that it is over."""
+    Journal("lab").end(before, now, Tally(Counter({"timeout": 2})))
+    assert lines.words() == expected
+
+
+def test_a_mass_disappearance_is_an_error_once(lines: Lines) -> None:
+    """It is said when it is believed, not in every cycle after."""
+    lost = CloudState("lab", 60.0, api_up=True, mass_disappearance=True)
+    journal = Journal("lab")
+    journal.end(UP, lost, Tally(Counter()))
+    journal.end(lost, lost, Tally(Counter()))
+    assert [(level, message.startswith("all images")) for level, message, _ in lines.take()] == [
+        ("ERROR", True)
+    ]
+
+
+def test_a_wait_that_was_capped_is_said_once_a_cycle(lines: Lines) -> None:
+    """Every answer of an outage may carry the same Retry-After."""
+    journal = Journal("lab")
+    for _ in range(2):
+        journal.begin()
+        journal.capped(300.0)
+        journal.capped(300.0)
+        assert lines.take() == [
+            ("WARNING", "Retry-After is too long or unreadable", {"cloud": "lab", "waits": 300.0})
+        ]
+
+
+def test_too_little_concurrency_is_said_with_what_would_do(lines: Lines) -> None:
+    """The operator learns the number to configure."""
+    Journal("lab").too_slow(Tally(Counter({"not_polled": 7})), 16, 40)
+    assert lines.take()[0][2] == {
+        "cloud": "lab",
+        "not_polled": 7,
+        "concurrency": 16,
+        "concurrency_needed": 40,
+    }

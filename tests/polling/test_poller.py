@@ -1,0 +1,363 @@
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.clock import now, steady
+from exporter.collector import StoreCollector
+from exporter.demo import SimulatedImage, SimulatedImageService
+from exporter.image.moment import Moment
+from exporter.polling.cycle import Verdict
+from tests.glance.clouds import eventually
+from tests.polling.watch import CLOUD, GENEROUS, Watch, serving, threads, watching
+
+IDS = ["a", "b", "c", "d"]
+FORGED_404 = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedImageService]:
+    """A service with four images."""
+    with serving(IDS) as running:
+        yield running
+
+
+@pytest.fixture
+def watch(service: SimulatedImageService) -> Iterator[Watch]:
+    """A poller that has polled once, all found."""
+    with watching(service.url, IDS, interval=0.5, timeout=0.2) as made:
+        made.cycle()
+        assert made.exists() == dict.fromkeys(IDS, True)
+        yield made
+
+
+def samples(watch: Watch, moment: Moment) -> dict[str, dict[str, float]]:
+    """The values on /metrics at a moment, by family and image."""
+    return {
+        family.name: {sample.labels.get("image", ""): sample.value for sample in family.samples}
+        for family in StoreCollector(watch.store, lambda: moment).collect()
+    }
+
+
+def test_one_404_is_gone_after_one_cycle(service: SimulatedImageService, watch: Watch) -> None:
+    """An image that is deleted is gone within a cycle, proof included; the others stay."""
+    service.images.delete("b")
+    watch.cycle()
+    assert watch.exists() == {"a": True, "b": False, "c": True, "d": True}
+    assert watch.reasons() == dict.fromkeys(IDS, "")
+    shown = samples(watch, now())
+    assert shown["openstack_image_exists"] == {"a": 1, "b": 0, "c": 1, "d": 1}
+    assert shown["openstack_image_api_up"] == {"": 1}
+    polled, confirmed = [each for each in service.log.records if each.status == 404]
+    assert polled.connection != confirmed.connection
+    assert confirmed.request.headers["connection"] == "close"
+    service.images.put(SimulatedImage("b"))
+    watch.cycle()
+    assert watch.exists() == dict.fromkeys(IDS, True)
+
+
+def test_an_api_that_stops_changes_nothing_but_success(
+    service: SimulatedImageService, watch: Watch
+) -> None:
+    """While it is down every image exists as before, no poll succeeds, and the API is not up."""
+    service.stop()
+    for _ in range(3):
+        watch.cycle()
+        shown = samples(watch, now())
+        assert shown["openstack_image_exists"] == dict.fromkeys(IDS, 1)
+        assert shown["openstack_image_poll_success"] == dict.fromkeys(IDS, 0)
+        assert shown["openstack_image_api_up"] == {"": 0}
+
+
+def test_an_api_that_knows_nothing_takes_no_image_however_long(
+    service: SimulatedImageService,
+) -> None:
+    """404 to everything, the list included, for many cycles: nothing is gone."""
+    with watching(service.url, IDS, interval=0.05, timeout=0.5) as watch:
+        watch.cycle()
+        service.faults.set("status", code=404)
+        for _ in range(30):
+            watch.cycle()
+            assert watch.exists() == dict.fromkeys(IDS, True)
+        assert watch.cloud.api_up is False
+        assert not watch.cloud.mass_disappearance
+        assert watch.cloud.failures["unconfirmed"] > 30
+
+
+def test_a_lost_role_is_believed_after_two_cycles(
+    service: SimulatedImageService, watch: Watch
+) -> None:
+    """All images at once: unconfirmed first, gone second, and the cloud says which it may be."""
+    for image_id in IDS:
+        service.images.delete(image_id)
+    watch.cycle()
+    assert watch.exists() == dict.fromkeys(IDS, True)
+    assert watch.reasons() == dict.fromkeys(IDS, "unconfirmed")
+    assert watch.cloud.api_up
+    watch.cycle()
+    assert watch.exists() == dict.fromkeys(IDS, False)
+    assert watch.cloud.mass_disappearance
+    watch.cycle()
+    assert watch.cloud.mass_disappearance
+    service.images.put(SimulatedImage("a"))
+    watch.cycle()
+    assert not watch.cloud.mass_disappearance
+
+
+def test_values_are_dropped_when_nothing_polls_any_more(watch: Watch) -> None:
+    """With the scheduler stopped, time alone takes the values away after max_stale."""
+    moment = now()
+    fresh = samples(watch, Moment(moment.steady + 800, moment.wall + 800))
+    stale = samples(watch, Moment(moment.steady + 1000, moment.wall + 1000))
+    assert fresh["openstack_image_exists"] == dict.fromkeys(IDS, 1)
+    assert len(fresh["openstack_image_size_bytes"]) == len(IDS)
+    assert stale["openstack_image_exists"] == {}
+    assert stale["openstack_image_size_bytes"] == {}
+    assert stale["openstack_image_poll_success"] == dict.fromkeys(IDS, 1)
+
+
+def test_connections_are_kept_and_as_few_as_needed(service: SimulatedImageService) -> None:
+    """One connection per request in flight, opened once, through many cycles."""
+    ids = [f"image-{number}" for number in range(40)]
+    for image_id in ids:
+        service.images.put(SimulatedImage(image_id))
+    service.faults.set("latency", seconds=0.01)
+    with watching(service.url, ids, interval=0.2, concurrency=5) as watch:
+        for _ in range(3):
+            watch.cycle()
+        assert watch.poller.client.connections <= 5
+    assert service.log.connections_opened <= 5
+    assert service.log.most_in_flight <= 5
+    assert service.log.count(method="HEAD") == 120
+
+
+def test_a_connection_closed_between_requests_costs_nothing(
+    service: SimulatedImageService,
+) -> None:
+    """A server that closes what it promised to keep is asked again, and no poll fails."""
+    service.faults.set("close_after")
+    with watching(service.url, IDS, interval=0.2, concurrency=1) as watch:
+        for _ in range(3):
+            watch.cycle()
+            assert watch.reasons() == dict.fromkeys(IDS, "")
+        assert watch.cloud.retries == 0
+
+
+@pytest.mark.parametrize("fault", ["hang", "hang_in_head", "trickle"])
+def test_stop_in_the_middle_of_hangs_ends_within_a_second(
+    service: SimulatedImageService, fault: str
+) -> None:
+    """Polls in flight do not hold up the end, and are nobody's failure."""
+    service.faults.set(fault)
+    with watching(service.url, IDS, interval=60.0, timeout=30.0) as watch:
+        running = threading.Thread(target=watch.cycle)
+        running.start()
+        service.wait_for(lambda: service.log.in_flight == 1)
+        began = steady()
+        watch.poller.stop()
+        running.join(GENEROUS)
+        assert eventually(lambda: not threads())
+        assert steady() - began < 1.0
+        assert watch.reasons() == dict.fromkeys(IDS, "")
+        assert watch.cloud.polls == 0
+        watch.cycle()
+        assert watch.cloud.polls == 0
+    service.wait_for(lambda: service.log.connections_open == 0)
+
+
+def test_at_the_deadline_each_image_has_one_outcome(service: SimulatedImageService) -> None:
+    """A cloud that hangs ends its cycle in time, with as many outcomes as images."""
+    service.faults.set("hang")
+    verdicts: list[Verdict] = []
+    with watching(service.url, IDS, interval=0.5, timeout=30.0, concurrency=2) as watch:
+        began = steady()
+        watch.poller.run_cycle(lambda verdict, left: verdicts.append(verdict))  # noqa: ARG005
+        assert steady() - began < 1.5
+        assert sorted(verdict.target.image_id for verdict in verdicts) == IDS
+        assert set(watch.reasons().values()) == {"timeout", "not_polled"}
+        assert watch.cloud.polls == sum(watch.cloud.failures.values()) == 4
+        assert eventually(lambda: not threads())
+
+
+def test_progress_is_told(service: SimulatedImageService) -> None:
+    """An observer hears of every verdict and how many are left."""
+    left: list[int] = []
+    with watching(service.url, IDS) as watch:
+        watch.poller.run_cycle(lambda _, count: left.append(count))
+    assert left == [3, 2, 1, 0]
+
+
+def test_an_observer_that_fails_costs_no_outcome(
+    service: SimulatedImageService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug beside the polling is logged, and every image is observed."""
+
+    def observer(_: Verdict, left: int) -> None:
+        assert left != 2, "as the test has it"
+
+    with watching(service.url, IDS) as watch:
+        watch.poller.run_cycle(observer)
+        assert watch.exists() == dict.fromkeys(IDS, True)
+    assert "as the test has it" in caplog.text
+
+
+@pytest.mark.parametrize("forged", ["404", "200"])
+def test_a_forged_answer_that_comes_late_takes_nothing(
+    service: SimulatedImageService, forged: str
+) -> None:
+    """Bytes left after one answer reach the next request: its image is neither gone nor changed."""
+    data = {
+        "404": FORGED_404,
+        "200": b"HTTP/1.1 200 OK\r\nX-Image-Meta-Id: b\r\nX-Image-Meta-Status: killed\r\n\r\n",
+    }[forged]
+    service.faults.set("leftover", on="a", data=data, held=True)
+    with watching(service.url, ["a", "b", "c"], interval=5.0, timeout=2, concurrency=1) as watch:
+        running = threading.Thread(target=watch.cycle)
+        running.start()
+        # The second request waits behind the first answer's leftover.
+        service.wait_for(lambda: any(each._buffer for each in tuple(service.connections)))
+        service.faults.clear()
+        running.join(GENEROUS)
+        for image_id in ("b", "c"):
+            assert watch.reason(image_id) in {"", "malformed"}
+            image = watch.seen(image_id).image
+            assert image is None or image.status == "active"
+            assert watch.seen(image_id).exists is not False
+
+
+def test_a_leftover_found_at_the_end_takes_the_outcome_back(
+    service: SimulatedImageService, watch: Watch
+) -> None:
+    """The image keeps its earlier values, the poll is malformed, and no counter falls."""
+    service.faults.set("leftover", on="a", data=FORGED_404, delay=0.02)
+    service.images.change("a", status="deactivated")
+    counts: list[int] = []
+    watch.poller.run_cycle(lambda *_: counts.append(watch.seen("a").counts.status))
+    assert counts == [1] * 5
+    seen = watch.seen("a")
+    assert watch.reason("a") == "malformed"
+    assert seen.image is not None
+    assert seen.image.status == "active"
+    assert watch.cloud.failures == {"malformed": 1}
+    assert watch.cloud.polls == 8
+    service.faults.clear()
+    watch.cycle()
+    assert watch.seen("a").counts.status == 2
+    assert watch.reasons() == dict.fromkeys(IDS, "")
+
+
+def test_the_breaker_shows_at_once_and_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The API is not up as soon as the breaker opens; the log says so when the cycle ends."""
+    caplog.set_level(logging.INFO)
+    ids = [f"image-{number}" for number in range(20)]
+    with (
+        serving(ids) as service,
+        watching(service.url, ids, interval=0.5, timeout=0.4, concurrency=1) as watch,
+    ):
+        watch.cycle()
+        service.faults.set("status", code=500)
+        service.faults.set("hang", on=ids[-1])
+        watch.cycle()
+        assert (watch.cloud.breaker_open, watch.cloud.api_up) == (True, False)
+        asked = service.log.requests
+        watch.cycle()
+        assert service.log.requests == asked + 1
+        service.faults.clear()
+        watch.cycle()
+        assert (watch.cloud.breaker_open, watch.cloud.api_up) == (False, True)
+        assert watch.reasons() == dict.fromkeys(ids, "")
+    assert caplog.text.count("the API does not answer") == 1
+    assert caplog.text.count("the API answers again") == 1
+
+
+def test_a_wait_asked_for_is_kept_and_counted(
+    service: SimulatedImageService, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Retry-After stops the cloud; one that cannot be read is capped, and logged once."""
+    service.faults.set("status", code=429, headers={"Retry-After": "soon"})
+    asked = service.log.requests
+    watch.cycle()
+    assert 1 <= service.log.requests - asked <= 4
+    assert set(watch.reasons().values()) == {"rate_limited", "not_polled"}
+    assert watch.cloud.rate_limit_wait == pytest.approx(300, abs=1)
+    assert watch.cloud.api_up
+    service.faults.clear()
+    asked = service.log.requests
+    watch.cycle()
+    assert service.log.requests == asked
+    assert caplog.text.count("Retry-After is too long or unreadable") == 1
+
+
+def test_the_rate_limit_covers_polls_and_proofs() -> None:
+    """No second has more requests than the limit, and one, proofs and retries included."""
+    ids = [f"image-{number}" for number in range(30)]
+    with serving(ids[:20]) as service:
+        service.faults.set("status", on=ids[0], code=500, times=2)
+        with watching(service.url, ids, interval=3.0, rate=100, concurrency=16) as watch:
+            watch.cycle()
+            assert watch.cloud.rate_limit_wait > 0
+            assert sum(seen is False for seen in watch.exists().values()) == 10
+        times = sorted(record.at for record in service.log.records)
+        assert len(times) > 40
+        assert times[-1] - times[0] >= (len(times) - 1) / 100 - 0.05
+
+
+def test_images_that_the_rate_limit_leaves_out_were_not_polled(
+    service: SimulatedImageService,
+) -> None:
+    """What there is no permit for in time is not a timeout."""
+    with watching(service.url, IDS, interval=0.5, rate=4, concurrency=4) as watch:
+        watch.cycle()
+        assert sorted(watch.reasons().values()) == ["", "", "not_polled", "not_polled"]
+
+
+def test_cycles_start_from_the_same_time(service: SimulatedImageService) -> None:
+    """A late cycle keeps to the plan, and those that never started are counted."""
+    with watching(service.url, ["a"], interval=0.2) as watch:
+        watch.cycle()
+        begun = steady() - (watch.cloud.last_cycle_duration or 0.0)
+        while steady() < begun + 0.7:
+            threading.Event().wait(0.005)
+        watch.cycle()
+        assert watch.cloud.cycles_skipped == 2
+        assert 0.0 <= (watch.cloud.cycle_lag or 0.0) < 0.2
+        assert watch.cloud.next_cycle_at is not None
+        assert watch.cloud.next_cycle_at <= time.time() + 0.2
+
+
+def test_what_concurrency_would_be_needed_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Where images are left over for lack of time, the log and a metric say what it takes."""
+    ids = [f"image-{number}" for number in range(30)]
+    with serving(ids) as service:
+        service.faults.set("latency", seconds=0.05)
+        with watching(service.url, ids, interval=0.4, concurrency=1) as watch:
+            watch.cycle()
+            assert "not_polled" in watch.reasons().values()
+            assert (watch.cloud.concurrency_needed or 0) >= 4
+    assert "not every image could be polled in time" in caplog.text
+
+
+def test_the_state_of_the_cloud_after_a_cycle(watch: Watch) -> None:
+    """Counts, times and versions are as they were."""
+    cloud = watch.cloud
+    assert (cloud.name, cloud.polls, cloud.failures, cloud.retries) == (CLOUD, 4, {}, 0)
+    assert (cloud.api_up, cloud.breaker_open, cloud.api_version) == (True, False, "v1")
+    assert abs((cloud.last_cycle_at or 0) - time.time()) < 5
+    assert abs(cloud.clock_skew or 9) < 5
+    assert (cloud.token_expires_at, cloud.authentications) == (None, 0)
+
+
+def test_polls_add_up_over_cycles(service: SimulatedImageService, watch: Watch) -> None:
+    """Every cycle adds one poll for each image, and its failures."""
+    for cycle in itertools.count(2):
+        service.faults.set("status", on="a", code=403)
+        watch.cycle()
+        assert watch.cloud.polls == cycle * len(IDS)
+        assert watch.cloud.failures == {"forbidden": cycle - 1}
+        if cycle == 3:
+            break

@@ -1,0 +1,268 @@
+"""Proxies, TLS and names: what stands between the exporter and the Image service."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from exporter.clock import steady
+from exporter.demo import SimulatedImage, SimulatedImageService
+from exporter.glance import dialer
+from exporter.glance.environment import Route
+from exporter.glance.resolver import Address, Resolver
+from tests.polling.proxy import Proxy
+from tests.polling.watch import serving, threads, watching
+
+IDS = ["a", "b", "c"]
+
+
+def by(proxy: Proxy) -> Route:
+    """The way through a proxy."""
+    return Route(proxy=proxy.url, verify=True, cert=None)
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedImageService]:
+    """A service with three images."""
+    with serving(IDS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """One that the exporter trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def bundle(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Its certificate in a file."""
+    path: Path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
+
+
+def secure(authority: trustme.CA, not_after: datetime | None = None) -> SimulatedImageService:
+    """A service that speaks TLS with a certificate by this authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", not_after=not_after).configure_cert(context)
+    return SimulatedImageService([SimulatedImage(image_id) for image_id in IDS], tls=context)
+
+
+def test_a_proxy_is_asked_for_whole_urls(service: SimulatedImageService) -> None:
+    """Through a forward proxy everything works, the proof of a disappearance included."""
+    with Proxy() as proxy, watching(service.url, IDS, route=by(proxy)) as watch:
+        watch.cycle()
+        service.images.delete("a")
+        watch.cycle()
+        assert watch.exists() == {"a": False, "b": True, "c": True}
+        assert f"HEAD {service.url}/v1/images/b HTTP/1.1" in proxy.first_lines
+        assert len(proxy.first_lines) == service.log.requests
+
+
+def test_a_proxys_password_is_sent_to_it(service: SimulatedImageService) -> None:
+    """User and password in the proxy's URL become its own header."""
+    with Proxy() as proxy:
+        route = Route(proxy.url.replace("//", "//user:secret@"), verify=True, cert=None)
+        with watching(service.url, ["a"], route=route) as watch:
+            watch.cycle()
+            assert watch.reasons() == {"a": ""}
+        assert "proxy-authorization: basic " in proxy.heads[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "unconfirmed"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "rejected"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "server_error"),
+    ],
+    ids=["404", "407", "502"],
+)
+def test_a_proxys_own_answer_takes_no_image(
+    service: SimulatedImageService, answer: bytes, reason: str
+) -> None:
+    """Its 404 is unconfirmed, other answers are what they are; afterwards all is well."""
+    with Proxy() as proxy, watching(service.url, IDS, route=by(proxy)) as watch:
+        watch.cycle()
+        proxy.answer = answer
+        for _ in range(2):
+            watch.cycle()
+            assert set(watch.reasons().values()) == {reason}
+            assert set(watch.exists().values()) == {True}
+            assert watch.cloud.api_up is False
+        proxy.answer = b""
+        watch.cycle()
+        assert set(watch.reasons().values()) == {""}
+
+
+def test_a_proxy_that_is_down_is_no_connection(service: SimulatedImageService) -> None:
+    """Nothing is gone, and the images come back with the proxy."""
+    with Proxy() as proxy:
+        route = by(proxy)
+    with watching(service.url, IDS, route=route) as watch:
+        watch.cycle()
+        assert watch.reasons() == dict.fromkeys(IDS, "connection")
+        assert set(watch.exists().values()) == {None}
+
+
+def test_tls_through_a_tunnel(authority: trustme.CA, bundle: str) -> None:
+    """HTTPS goes through CONNECT, and the proxy sees no path."""
+    with secure(authority) as service, Proxy() as proxy:
+        with watching(service.url, IDS, route=Route(proxy.url, bundle, None)) as watch:
+            watch.cycle()
+            assert watch.reasons() == dict.fromkeys(IDS, "")
+        assert {line.split(" ")[0] for line in proxy.first_lines} == {"CONNECT"}
+
+
+@pytest.mark.parametrize("code", [404, 407, 503])
+def test_a_tunnel_that_is_refused_is_no_connection(
+    authority: trustme.CA, bundle: str, code: int
+) -> None:
+    """A 404 to CONNECT is not the Image service's."""
+    answer = f"HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n".encode()
+    with secure(authority) as service, Proxy(answer) as proxy:
+        with watching(service.url, ["a"], route=Route(proxy.url, bundle, None)) as watch:
+            watch.cycle()
+            assert watch.reason("a") == "connection"
+            assert f"CONNECT with {code}" in (watch.seen("a").failure or proxy).detail  # type: ignore[union-attr]  # asserted above
+        assert service.log.requests == 0
+
+
+def test_a_proxy_that_says_nothing_is_a_timeout(authority: trustme.CA, bundle: str) -> None:
+    """CONNECT has the poll's total time, whatever the proxy does."""
+    with (
+        secure(authority) as service,
+        Proxy(silent=True) as proxy,
+        watching(service.url, ["a"], route=Route(proxy.url, bundle, None), timeout=0.1) as watch,
+    ):
+        began = steady()
+        watch.cycle()
+        assert watch.reason("a") == "timeout"
+        assert steady() - began < 1.5
+
+
+def test_tls_keeps_its_connection(authority: trustme.CA, bundle: str) -> None:
+    """Polls over TLS reuse one connection, tickets of the session notwithstanding."""
+    with secure(authority) as service:
+        with watching(service.url, IDS, route=Route(None, bundle, None), concurrency=1) as watch:
+            watch.cycle()
+            watch.cycle()
+            assert watch.reasons() == dict.fromkeys(IDS, "")
+        assert service.log.connections_opened == 1
+
+
+def test_a_foreign_or_expired_certificate_is_tls(authority: trustme.CA, bundle: str) -> None:
+    """Neither is trusted, neither is retried, and nothing is sent."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    for served in (secure(trustme.CA()), secure(authority, not_after=yesterday)):
+        with served as service:
+            with watching(service.url, IDS, route=Route(None, bundle, None)) as watch:
+                watch.cycle()
+                assert watch.reasons() == dict.fromkeys(IDS, "tls")
+            assert service.log.requests == 0
+            service.wait_for(lambda: service.log.connections_open == 0)
+
+
+def test_a_handshake_that_hangs_is_a_timeout(bundle: str) -> None:
+    """A port that accepts and says nothing costs the timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with watching(url, ["a"], route=Route(None, bundle, None), timeout=0.1) as watch:
+            began = steady()
+            watch.cycle()
+            assert watch.reason("a") == "timeout"
+            assert steady() - began < 1.5
+
+
+def test_a_port_that_refuses_and_comes_back(service: SimulatedImageService) -> None:
+    """A service that is down is no connection; it is polled again in the first cycle it is up."""
+    with watching(service.url, IDS) as watch:
+        watch.cycle()
+        service.stop()
+        watch.cycle()
+        assert watch.reasons() == dict.fromkeys(IDS, "connection")
+        assert set(watch.exists().values()) == {True}
+        assert watch.cloud.api_up is False
+        service.start()
+        watch.cycle()
+        assert watch.reasons() == dict.fromkeys(IDS, "")
+        assert watch.cloud.api_up is True
+
+
+def test_a_port_that_does_not_answer_is_a_timeout() -> None:
+    """A connection that is never accepted costs the timeout."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with watching(url, ["a"], timeout=0.1) as watch:
+            watch.cycle()
+            assert watch.reason("a") == "timeout"
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> "Names":
+    """A resolver that a test has in its hand."""
+    made = Names()
+    monkeypatch.setattr(dialer, "RESOLVER", Resolver(made.lookup))
+    return made
+
+
+class Names:
+    """Look-ups that fail, hang, or answer."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.calls = 0
+
+    def lookup(self, _host: str, port: int, **_: object) -> list[Address]:
+        """127.0.0.1, whatever the name."""
+        self.calls += 1
+        self.go_on.wait(60)
+        if self.fails:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+def test_a_name_that_does_not_exist_is_no_connection(
+    service: SimulatedImageService, names: Names
+) -> None:
+    """The poll fails for it, and works as soon as the name does."""
+    names.fails = True
+    with watching(service.url.replace("127.0.0.1", "glance.test"), IDS) as watch:
+        watch.cycle()
+        assert watch.reasons() == dict.fromkeys(IDS, "connection")
+        names.fails = False
+        watch.cycle()
+        assert watch.reasons() == dict.fromkeys(IDS, "")
+
+
+def test_a_name_that_hangs_keeps_one_thread_and_no_poll(
+    service: SimulatedImageService, names: Names
+) -> None:
+    """Every poll times out in its own time, and one look-up is stuck however many asked."""
+    names.go_on.clear()
+    with watching(
+        service.url.replace("127.0.0.1", "glance.test"), IDS, timeout=0.1, interval=1.0
+    ) as watch:
+        began = steady()
+        watch.cycle()
+        assert steady() - began < 2.0
+        assert watch.reasons() == dict.fromkeys(IDS, "timeout")
+        assert names.calls == 1
+        service.wait_for(lambda: threads() == ["resolve-glance.test"])
+        names.go_on.set()
+        service.wait_for(lambda: not threads())
+        watch.cycle()
+        assert watch.reasons() == dict.fromkeys(IDS, "")

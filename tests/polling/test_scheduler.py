@@ -1,0 +1,185 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from exporter.clock import steady
+from exporter.polling import scheduler as module
+from exporter.polling.scheduler import Every, Scheduler, SteadyTime
+from tests.glance.clouds import eventually
+
+GENEROUS = 10.0
+
+
+@pytest.fixture
+def scheduler() -> Iterator[Scheduler]:
+    """One that is stopped in the end."""
+    made = Scheduler()
+    yield made
+    made.stop()
+
+
+class Recorder:
+    """A cycle that notes when it runs, and how many do at once."""
+
+    def __init__(self, work: Callable[[], object] = lambda: None) -> None:
+        self.times: list[float] = []
+        self.most = 0
+        self._running = 0
+        self._work = work
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Runs once."""
+        with self._lock:
+            self.times.append(steady())
+            self._running += 1
+            self.most = max(self.most, self._running)
+        self._work()
+        with self._lock:
+            self._running -= 1
+
+    def ran(self, times: int) -> bool:
+        """Waits until it has run so often."""
+        return eventually(lambda: len(self.times) >= times, GENEROUS)
+
+
+def test_the_first_cycle_starts_at_once(scheduler: Scheduler) -> None:
+    """It does not wait for an interval to pass."""
+    run = Recorder()
+    began = steady()
+    scheduler.every(3600, run)
+    scheduler.start()
+    assert run.ran(1)
+    assert run.times[0] - began < 2.0
+
+
+def test_a_delay_staggers_the_first_cycle(scheduler: Scheduler) -> None:
+    """The clouds after the first begin a little later."""
+    first, second = Recorder(), Recorder()
+    began = steady()
+    scheduler.every(3600, first)
+    scheduler.every(3600, second, delay=0.2)
+    scheduler.start()
+    assert second.ran(1)
+    assert second.times[0] - began >= 0.2
+    assert first.times[0] < second.times[0]
+
+
+def test_cycles_do_not_drift(scheduler: Scheduler) -> None:
+    """Each starts a whole number of intervals after the first, however long the last one took."""
+    run = Recorder(lambda: threading.Event().wait(0.03))
+    scheduler.every(0.1, run)
+    scheduler.start()
+    assert run.ran(10)
+    late = [time - run.times[0] - place * 0.1 for place, time in enumerate(run.times[:10])]
+    assert all(lateness >= -0.05 for lateness in late)
+    # One that is held up does not put off those after it.
+    assert sorted(late)[5] < 0.1
+
+
+def test_a_cycle_that_takes_its_whole_interval_does_not_cost_the_next(
+    scheduler: Scheduler,
+) -> None:
+    """A run that ends a moment after the next is due delays it by that moment, and no more."""
+    run = Recorder(lambda: threading.Event().wait(0.21))
+    scheduler.every(0.2, run)
+    scheduler.start()
+    assert run.ran(5)
+    assert run.most == 1
+    assert run.times[4] - run.times[0] < 1.5
+
+
+def test_runs_never_overlap_and_do_not_pile_up(scheduler: Scheduler) -> None:
+    """While one hangs nothing else starts; afterwards there is no burst."""
+    go_on = threading.Event()
+    run = Recorder(lambda: go_on.wait(GENEROUS))
+    other = Recorder()
+    scheduler.every(0.05, run)
+    scheduler.every(0.05, other)
+    scheduler.start()
+    assert other.ran(8)
+    assert len(run.times) == 1
+    go_on.set()
+    assert run.ran(4)
+    assert run.most == 1
+    assert run.times[3] - run.times[2] > 0.02
+
+
+def test_a_bug_in_one_run_does_not_end_the_job(
+    scheduler: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next cycle starts at its time."""
+
+    def work() -> None:
+        raise ZeroDivisionError("as the test has it")
+
+    run = Recorder(work)
+    scheduler.every(0.05, run)
+    scheduler.start()
+    assert run.ran(3)
+    assert "as the test has it" in caplog.text
+
+
+def test_the_wall_clock_does_not_matter() -> None:
+    """Now, in the scheduler's zone, is the steady clock, and is the same from any wall time."""
+    zone = SteadyTime()
+    began, now = steady(), datetime.now(zone)
+    since = (now - datetime(2000, 1, 1, tzinfo=zone)).total_seconds()
+    assert began - 0.001 <= since <= steady() + 0.001
+    for wall in (datetime(1970, 1, 1, tzinfo=zone), datetime(2100, 1, 1, tzinfo=zone)):
+        assert abs(zone.fromutc(wall) - now) < timedelta(seconds=5)
+    assert (zone.utcoffset(now), zone.dst(now)) == (timedelta(0), timedelta(0))
+    assert zone.tzname(now) == "steady"
+
+
+def test_jobs_run_on_while_the_wall_clock_jumps(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock set back by a day neither starves the jobs nor bunches them."""
+    run = Recorder()
+    scheduler.every(0.05, run)
+    scheduler.start()
+    assert run.ran(2)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 86400)
+    count = len(run.times)
+    assert run.ran(count + 3)
+
+
+def test_every_keeps_to_its_first_time() -> None:
+    """The next time is an interval after the last planned one, not after now."""
+    trigger = Every(timedelta(seconds=60))
+    first = datetime(2000, 1, 1, tzinfo=SteadyTime())
+    assert trigger.get_next_fire_time(None, first) == first
+    late = first + timedelta(seconds=90)
+    assert trigger.get_next_fire_time(first, late) == first + timedelta(seconds=60)
+
+
+def test_the_heartbeat_is_young_while_it_runs(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its age is that of the last sign of life, and grows once the scheduler has stopped."""
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    scheduler.start()
+    born = steady() - scheduler.beat_age()
+    assert eventually(lambda: steady() - scheduler.beat_age() > born + 0.1, GENEROUS)
+    scheduler.stop()
+    assert eventually(lambda: scheduler.beat_age() > 0.2, GENEROUS)
+
+
+def test_stop_does_not_wait_for_what_runs() -> None:
+    """A hanging cycle does not hold up the end, and stopping twice is harmless."""
+    go_on = threading.Event()
+    run = Recorder(lambda: go_on.wait(GENEROUS))
+    made = Scheduler()
+    made.every(60, run)
+    made.start()
+    assert run.ran(1)
+    began = steady()
+    made.stop()
+    made.stop()
+    assert steady() - began < 1.0
+    go_on.set()
