@@ -3,20 +3,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OPENSTACK := $(VENV)-openstack
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format readme lint types imports cover bench lock clean
+.PHONY: help demo test test-openstack openstack-env check format readme lint types imports \
+	cover bench lock clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## run the exporter against a simulated Image service whose images change
 	@exec $(BIN)/openstack-image-exporter demo
 
 test: $(VENV)/.dev ## run the tests
 	@$(BIN)/pytest
+
+test-openstack: $(VENV)/.dev openstack-env ## run the tests against a real Glance and Keystone
+	@OPENSTACK_TESTS=1 $(BIN)/pytest tests/openstack
 
 check: lint types imports cover ## all that CI checks
 
@@ -48,17 +53,19 @@ cover: $(VENV)/.dev
 bench: $(VENV)/.dev ## print benchmarks
 	@$(BIN)/pytest --override-ini='python_files=bench_*.py' --capture=no --quiet tests/benchmarks
 
-lock: ## choose the newest versions and write both locks, good for every supported Python
+lock: ## choose the newest versions and write the locks, good for every supported Python
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --quiet install --upgrade uv
-	@$(LOCK) --output-file requirements.txt
-	@$(LOCK) --group dev --constraints requirements.txt --output-file requirements-dev.txt
+	@$(LOCK) --output-file requirements.txt pyproject.toml
+	@$(LOCK) --group dev --constraints requirements.txt \
+		--output-file requirements-dev.txt pyproject.toml
+	@$(LOCK) --output-file tests/openstack/requirements.txt tests/openstack/requirements.in
 LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal \
-	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock' pyproject.toml
+	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
 clean: ## remove all that make made
-	rm -rf $(VENV) $(VENV)-lock .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		.import_linter_cache build dist
+	rm -rf $(VENV) $(VENV)-lock $(OPENSTACK) .coverage .hypothesis .mypy_cache \
+		.pytest_cache .ruff_cache .import_linter_cache build dist
 	find exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -80,4 +87,14 @@ $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what the exporter and its tests need into $(VENV) …"
 	@$(PIP) install --require-hashes --requirement requirements-dev.txt
 	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+# Apart from the exporter's environment: OpenStack needs other versions of the same packages.
+openstack-env: $(OPENSTACK)/.made
+$(OPENSTACK)/.made: tests/openstack/requirements.txt | $(BIN)/python
+	@echo "Installing Keystone and Glance into $(OPENSTACK) …"
+	@$(BIN)/python -m venv --clear $(OPENSTACK)
+	@echo '*' >$(OPENSTACK)/.gitignore
+	@$(OPENSTACK)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		--requirement tests/openstack/requirements.txt
 	@touch $@

@@ -103,6 +103,7 @@ def _client(
         timeout=plan.timeout,
         properties=None if all_properties else frozenset(plan.properties),
         limiter=Limiter(plan.rate_limit, steady, stop),
+        wanted=plan.api,
         measure=partial(instruments.measure, plan.name),
     )
 

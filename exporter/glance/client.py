@@ -1,19 +1,22 @@
 """One cloud's Image service: signed in, asked within the limits, each answer read."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from exporter.clock import now, steady
-from exporter.glance import v1
+from exporter.glance import v2
 from exporter.glance.answer import Answer, NoAnswer
+from exporter.glance.api import APIS, V1, V2, Api
 from exporter.glance.environment import Route
 from exporter.glance.lead import Lead
 from exporter.glance.limiter import Limiter
+from exporter.glance.reply import Reply, Window
 from exporter.glance.retry_after import http_date, seconds_to_wait
 from exporter.glance.signin import Credential, SignIn, SignInError
 from exporter.glance.transport import Transport
+from exporter.glance.v1 import is_about, is_images
+from exporter.glance.versions import VERSIONS_PATHS, choose, offered
 from exporter.image.outcome import Failed, Found, Reading
 
 Measure = Callable[[str, str, float, str], None]
@@ -22,33 +25,15 @@ Measure = Callable[[str, str, float, str], None]
 Question = Callable[[Transport, bytes, float], Answer]
 """Asks over a transport, with further header lines, by a deadline; raises ``NoAnswer``."""
 
+Read = Callable[[Answer], Reply]
+"""What an answer says; a reply of its own for each kind of question."""
+
 WAIT_CODES = frozenset({413, 429, 503})
 SERVICE_CODES = frozenset({400, 429})
+OK = 200
 
-
-class Window(NamedTuple):
-    """When one question may be asked, in steady seconds: begun by then, answered by the end."""
-
-    start_by: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What one question came to.
-
-    ``reading`` is of an image, ``listed`` of the list. ``accepted`` says that the Image service
-    itself answered with these credentials. Times are steady seconds; ``wait`` is how long the
-    service asks the whole cloud to wait, and ``wait_as_told`` that this is the wait it named.
-    """
-
-    reading: Reading | None
-    sent_at: float
-    received_at: float
-    listed: bool = False
-    accepted: bool = False
-    wait: float | None = None
-    wait_as_told: bool = True
+UNKNOWN_PREFIX = 512
+"""Bytes of a request line to leave for the endpoint's own path while that is not known."""
 
 
 @dataclass(slots=True)
@@ -62,52 +47,94 @@ class ImageClient:
     properties: frozenset[str] | None
     limiter: Limiter
     measure: Measure
+    wanted: str = "auto"
     on_overrun: Callable[[object], None] = lambda _: None
+    version: str | None = None
     skew: float | None = None
     _lead: Lead = field(init=False, default_factory=Lead)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _transport: Transport | None = field(init=False, default=None)
     _headers: tuple[Credential, bytes] | None = field(init=False, default=None)
     _skew_wanted: bool = field(init=False, default=True)
+    _doubted: bool = field(init=False, default=False)
     _closed: bool = field(init=False, default=False)
 
     def image(
         self, image_id: str, within: Window, *, fresh: bool = False, tag: object = None
     ) -> Reply:
         """Asks for one image; ``fresh`` on a connection of its own, ``tag`` for ``on_overrun``."""
+        api = self._api
 
         def read(answer: Answer) -> Reply:
-            reading = v1.read_image(answer, image_id, self.properties)
-            accepted = isinstance(reading, Found) or (
-                answer.head.code in SERVICE_CODES and bool(answer.head.request_id)
-            )
-            return self._reply(answer, reading, accepted=accepted)
+            reading = api.read_image(answer, image_id, self.properties)
+            if isinstance(reading, Failed) and reading.reason == "api_version":
+                self._doubted = True
+            return self._reply(answer, reading, accepted=_is_accepted(answer, reading))
 
         def ask(transport: Transport, headers: bytes, deadline: float) -> Answer:
             return transport.ask(
-                "HEAD",
-                v1.image_path(image_id),
+                api.method,
+                api.image_path(image_id),
                 headers,
                 deadline,
                 fresh=fresh,
                 tag=tag,
-                is_ours=lambda head: v1.is_about(head, image_id),
+                is_ours=lambda head: is_about(head, image_id),
             )
 
-        return self._asked("HEAD", within, ask, read)
+        return self._asked(api.method, within, ask, read)
+
+    def batch(
+        self, image_ids: tuple[str, ...], within: Window, *, hidden: bool, page: str | None
+    ) -> Reply:
+        """Asks for many images at once, those that are ``hidden`` or the others; v2 only.
+
+        ``page`` is the path of a further page, as the reply before gave it.
+        """
+
+        def read(answer: Answer) -> Reply:
+            batch = v2.read_batch(answer, image_ids, self.properties)
+            if isinstance(batch, Failed):
+                self._doubted = self._doubted or batch.reason == "api_version"
+                accepted = _is_accepted(answer, batch)
+                splits = v2.needs_split(answer)
+                return self._reply(answer, batch, accepted=accepted, splits=splits)
+            return self._reply(answer, None, accepted=True, batch=batch)
+
+        path = page or v2.batch_path(image_ids, hidden=hidden, limit=v2.PAGE_LIMIT)
+        return self._get(path, within, read)
 
     def list(self, within: Window) -> Reply:
         """Asks for the list of images, as proof that the API answers for these credentials."""
+        api = self._api
 
         def read(answer: Answer) -> Reply:
-            listed = v1.is_list(answer)
-            reading = None if listed else v1.read_list_failure(answer)
+            listed = api.is_list(answer)
+            reading = None if listed else api.read_list_failure(answer)
             return self._reply(answer, reading, listed=listed, accepted=listed)
 
-        def ask(transport: Transport, headers: bytes, deadline: float) -> Answer:
-            return transport.ask("GET", v1.LIST_PATH, headers, deadline)
+        return self._get(api.list_path, within, read)
 
-        return self._asked("GET", within, ask, read)
+    def batches(self, image_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+        """The IDs that can be asked for together, in such groups; none where the API has none."""
+        if not self._api.in_batches:
+            return ()
+        prefix = UNKNOWN_PREFIX if self._transport is None else self._transport.prefix_length
+        return v2.batches(image_ids, prefix_length=prefix)
+
+    def choose_version(self, within: Window) -> None:
+        """Finds out which version to speak, where that is not known, or not any more.
+
+        The one in use is kept while nothing tells otherwise.
+        """
+        if self.version is not None and not self._doubted:
+            return
+        version = choose(frozenset(), self.wanted)
+        if version is None:
+            version = choose(self._offered(within), self.wanted)
+        if version is not None:
+            self._doubted = False
+            self.version = version
 
     def begin(self) -> None:
         """To be called when a cycle begins: the clocks are compared once in each."""
@@ -134,9 +161,42 @@ class ImageClient:
         """How many connections to the Image service are open."""
         return self._transport.connections if self._transport else 0
 
-    def _asked(
-        self, method: str, within: Window, ask: Question, read: Callable[[Answer], Reply]
-    ) -> Reply:
+    @property
+    def _api(self) -> Api:
+        return APIS.get(self.version or "", V1)
+
+    def _offered(self, within: Window) -> frozenset[str]:
+        """The versions that the endpoint names; v2 where it names none but answers v2's list."""
+        found: list[frozenset[str]] = []
+
+        def read(answer: Answer) -> Reply:
+            found.append(offered(answer))
+            return self._reply(answer, None, accepted=False)
+
+        def read_list(answer: Answer) -> Reply:
+            found.append(frozenset({V2.version} if V2.is_list(answer) else ()))
+            return self._reply(answer, None, accepted=False)
+
+        ways: tuple[tuple[str, Read], ...] = (
+            *((path, read) for path in VERSIONS_PATHS),
+            (V2.list_path, read_list),
+        )
+        for path, reader in ways:
+            reply = self._get(path, within, reader)
+            if found and found[-1]:
+                return found[-1]
+            if isinstance(reply.reading, Failed):
+                # No answer at all: another path would get none either.
+                break
+        return frozenset()
+
+    def _get(self, path: str, within: Window, read: Read) -> Reply:
+        def ask(transport: Transport, headers: bytes, deadline: float) -> Answer:
+            return transport.ask("GET", path, headers, deadline)
+
+        return self._asked("GET", within, ask, read)
+
+    def _asked(self, method: str, within: Window, ask: Question, read: Read) -> Reply:
         """The reply to one question, after signing in anew where the first answer was a 401."""
         begun = steady()
         try:
@@ -197,7 +257,14 @@ class ImageClient:
         return known[1]
 
     def _reply(
-        self, answer: Answer, reading: Reading | None, *, accepted: bool, listed: bool = False
+        self,
+        answer: Answer,
+        reading: Reading | None,
+        *,
+        accepted: bool,
+        listed: bool = False,
+        batch: v2.Batch | None = None,
+        splits: bool = False,
     ) -> Reply:
         head = answer.head
         wait, as_told = None, True
@@ -207,4 +274,26 @@ class ImageClient:
             self._skew_wanted = False
             # Date is cut to the second: the middle of that second is the best guess.
             self.skew = date + 0.5 - now().wall
-        return Reply(reading, answer.sent_at, answer.received_at, listed, accepted, wait, as_told)
+        return Reply(
+            reading,
+            answer.sent_at,
+            answer.received_at,
+            listed,
+            accepted,
+            wait,
+            as_told,
+            batch,
+            splits,
+        )
+
+
+def _is_accepted(answer: Answer, reading: Reading) -> bool:
+    """Whether the Image service itself answered, and took the credentials.
+
+    A gateway in front of it also answers 400 and 429, but knows no request ID; and a portal's
+    200 is not the service's, whereas one that a tenant's name has spoiled is.
+    """
+    code = answer.head.code
+    if code in SERVICE_CODES:
+        return bool(answer.head.request_id)
+    return isinstance(reading, Found) or (code == OK and is_images(answer.head))

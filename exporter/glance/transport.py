@@ -168,6 +168,11 @@ class Transport:
         self._adapter.close()
 
     @property
+    def prefix_length(self) -> int:
+        """Bytes of a request line that stand before the path: the endpoint's own, or its URL."""
+        return len(self._before)
+
+    @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._open)

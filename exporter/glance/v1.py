@@ -4,7 +4,7 @@ import json
 
 from exporter.glance.answer import Answer
 from exporter.glance.head import Head
-from exporter.image.headers import Malformed, image_from_headers
+from exporter.image.headers import PREFIX, Malformed, image_from_headers
 from exporter.image.outcome import Failed, Found, NotFound, Reading, reason_of
 
 VERSION = "v1"
@@ -38,6 +38,11 @@ def is_about(head: Head, image_id: str) -> bool:
     """Whether the answer may be about this image: it does not name another."""
     named = head.first(b"x-image-meta-id")
     return named is None or named == image_id.encode()
+
+
+def is_images(head: Head) -> bool:
+    """Whether it tells of an image, well or badly: it is the Image service that answered."""
+    return any(name.startswith(PREFIX) for name, _ in head.fields)
 
 
 def is_list(answer: Answer) -> bool:

@@ -149,6 +149,13 @@ FAMILIES = (
         _of_image("public"),
     ),
     Family(
+        "openstack_image_hidden",
+        "gauge",
+        "Whether the image is hidden from lists, as last polled; absent through API v1, which does "
+        "not say.",
+        _of_image("hidden"),
+    ),
+    Family(
         "openstack_image_min_disk_bytes",
         "gauge",
         "Smallest disk that the image boots on in bytes, as last polled.",

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from math import inf
 
-from exporter.glance.client import Reply
+from exporter.glance.reply import Reply
 from exporter.image.outcome import Failed
 from exporter.polling.cycle import Cycle
 from exporter.polling.question import Ask, Done, Wait

@@ -3,21 +3,21 @@
 No threads, no clock, no I/O: times come in as steady seconds, questions go out as ``Ask``.
 """
 
-import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import count
 from math import inf
 from typing import NamedTuple
 
-from exporter.glance.client import Reply
+from exporter.glance.reply import Reply
+from exporter.glance.v2 import Batch
 from exporter.image.outcome import Failed, Found, Gone, NotFound, Outcome
 from exporter.image.target import Target
+from exporter.polling.agenda import Agenda, Group
 from exporter.polling.breaker import BREAKING, Breaker
 from exporter.polling.evidence import Evidence
 from exporter.polling.pace import RETRIES, Pace, schedule
 from exporter.polling.past import Past
-from exporter.polling.question import Ask, Done, Kind, Wait
+from exporter.polling.question import POLLING, Ask, Done, Kind, Wait
 from exporter.polling.tally import Tally
 
 PASSING = (BREAKING - {"tls"}) | {"rate_limited"}
@@ -25,6 +25,13 @@ PASSING = (BREAKING - {"tls"}) | {"rate_limited"}
 
 MAX_WITNESSES = 3
 """Images asked out of turn in one cycle, to tell one lost image from a lost cloud."""
+
+MAX_PAGES = 20
+"""Pages of one batch, which has room for all its images on one: a server may never end."""
+
+
+NO_PAGE = Batch({})
+NOT_FAILED = frozenset({"found", "gone"})
 
 
 class Verdict(NamedTuple):
@@ -39,7 +46,8 @@ class Cycle:
     """The state of one cycle; not thread-safe.
 
     ``next`` says what to do, ``heard`` takes the answer, ``verdicts`` gives each image's outcome
-    once it is decided, ``close`` decides the rest when the time is over.
+    once it is decided, ``close`` decides the rest when the time is over. ``groups`` are the
+    targets that are asked for together, each target in one; each by itself where none are given.
     """
 
     def __init__(
@@ -49,6 +57,8 @@ class Cycle:
         pace: Pace,
         start: float,
         random: Callable[[], float],
+        *,
+        groups: Sequence[Group] | None = None,
     ) -> None:
         self._past = past
         self._pace = pace
@@ -56,28 +66,25 @@ class Cycle:
         self._random = random
         self._targets = {target.image_id: target for target in targets}
         self._undecided = dict(self._targets)
-        self._schedule = deque(schedule(targets, past.new, start, pace.interval))
-        self._extra: list[tuple[float, int, Ask]] = []
-        self._number = count()
-        self._flying: dict[int, Ask] = {}
-        self._asking: set[Kind] = set()
-        self._last_failure: dict[str, Failed] = {}
+        asked = [(target,) for target in targets] if groups is None else groups
+        self._agenda = Agenda(self._planned(asked, start, pace.interval))
         self._ended: dict[str, str] = {}
-        self._held: list[Target] = []
+        self._request_ids: dict[str, str] = {}
         self._evidence = Evidence(past.living, suspected=past.all_missing)
         self._breaker = Breaker(pace.concurrency, is_open=past.breaker_open)
         self._witnesses = 0
         self._list_failed = False
         self._list_asked = False
         self._not_found = False
+        self._answered = False
         self._done = False
         self.wait_until = past.wait_until
         self.verdicts: list[Verdict] = []
         self.tally = Tally(Counter())
-        if past.breaker_open and self._schedule:
-            self._hold()
-            probe = self._held.pop(past.probe % len(self._held))
-            self._push(start, Ask(Kind.POLL, probe, RETRIES))
+        if past.breaker_open and targets:
+            self._agenda.hold()
+            probe = targets[past.probe % len(targets)]
+            self._agenda.push(start, Ask(Kind.POLL, (probe,), RETRIES))
 
     @property
     def breaker_open(self) -> bool:
@@ -102,10 +109,7 @@ class Cycle:
 
     def has_due(self, now: float) -> bool:
         """Whether there is a question to be asked at once."""
-        if self.wait_until > now:
-            return False
-        first = self._schedule[0][0] if self._schedule else inf
-        return min(first, self._extra[0][0] if self._extra else inf) <= now
+        return max(self._agenda.due, self.wait_until) <= now
 
     def next(self, now: float) -> Ask | Wait | Done:
         """What to do at ``now``."""
@@ -116,17 +120,12 @@ class Cycle:
             self._abandon("the cycle's time was over")
         elif self.wait_until >= last_start:
             self._abandon("the service asks to be left alone for longer than this cycle")
-        pending = min(
-            self._schedule[0][0] if self._schedule else inf,
-            self._extra[0][0] if self._extra else inf,
-        )
-        if pending < inf:
-            if max(pending, self.wait_until) > now:
-                return Wait(min(max(pending, self.wait_until), last_start))
-            return self._take(now)
-        if self._flying:
+        due = max(self._agenda.due, self.wait_until)
+        if self._agenda.due < inf:
+            return Wait(min(due, last_start)) if due > now else self._agenda.take(now)
+        if self._agenda.flying:
             return Wait(inf)
-        if self._held:
+        if self._agenda.holds:
             self._abandon("the breaker is open: the API does not answer")
         if self._only_404s and max(now, self.wait_until) < last_start:
             # Is it the API, or just these images?
@@ -139,8 +138,7 @@ class Cycle:
         """Takes the answer to a question that ``next`` gave."""
         if self._done:
             return
-        del self._flying[id(ask)]
-        self._asking.discard(ask.kind)
+        self._agenda.answered(ask)
         self.tally.asked += 1
         self.tally.busy += max(0.0, now - reply.sent_at)
         self.tally.accepted = self.tally.accepted or reply.accepted
@@ -149,6 +147,8 @@ class Cycle:
         self._not_found = self._not_found or isinstance(reply.reading, NotFound)
         self._feed_breaker(reply, now)
         match ask.kind:
+            case Kind.BATCH:
+                self._heard_batch(ask, reply, now)
             case Kind.POLL:
                 self._heard_poll(ask, reply, now)
             case Kind.CONFIRM:
@@ -160,9 +160,11 @@ class Cycle:
         self._weigh(now)
 
     def retract(self, image_id: str) -> None:
-        """Bytes were left after the answer that the image was found by: it cannot be trusted."""
-        if self._ended.get(image_id) == "":
-            failed = Failed("malformed", "bytes were left after the answer")
+        """Bytes were left after the answer about an image: what it said cannot be trusted."""
+        failed = Failed("malformed", "bytes were left after the answer")
+        if image_id in self._undecided:
+            self._end(self._targets[image_id], failed)
+        elif self._ended.get(image_id) in NOT_FAILED:
             self._ended[image_id] = failed.reason
             self.tally.failures[failed.reason] += 1
             self.verdicts.append(Verdict(self._targets[image_id], failed, again=True))
@@ -172,10 +174,8 @@ class Cycle:
         if self._done:
             return
         self._abandon("the cycle's time was over")
-        for ask in list(self._flying.values()):
-            if ask.target is not None and ask.kind is Kind.POLL:
-                self._end(ask.target, Failed("timeout", "no answer before the cycle ended"))
-        self._flying.clear()
+        for ask in self._agenda.flying:
+            self._give_up(ask, Failed("timeout", "no answer before the cycle ended"))
         self._finish("the cycle ended before it could be proved")
 
     # What next() is made of
@@ -190,38 +190,38 @@ class Cycle:
             and not self._breaker.is_open
         )
 
-    def _take(self, now: float) -> Ask:
-        if self._extra and self._extra[0][0] <= now:
-            ask = heapq.heappop(self._extra)[2]
-        else:
-            ask = Ask(Kind.POLL, self._schedule.popleft()[1])
-        self._flying[id(ask)] = ask
-        return ask
-
-    def _push(self, due: float, ask: Ask) -> None:
-        heapq.heappush(self._extra, (due, next(self._number), ask))
-
-    def _hold(self) -> None:
-        """Keeps the polls that are still to come back, for when the breaker closes."""
-        self._held += [target for _, target in self._schedule]
-        self._schedule.clear()
+    def _planned(
+        self, groups: Sequence[Group], start: float, interval: float
+    ) -> list[tuple[float, Group]]:
+        """When each group is asked; one with a new target at once."""
+        by_first = {group[0].image_id: group for group in groups}
+        new = frozenset(
+            group[0].image_id
+            for group in groups
+            if any(target.image_id in self._past.new for target in group)
+        )
+        firsts = [group[0] for group in groups]
+        return [
+            (due, by_first[first.image_id]) for due, first in schedule(firsts, new, start, interval)
+        ]
 
     def _abandon(self, why: str) -> None:
         """Asks nothing more: what has failed before keeps its reason, the rest was not polled."""
-        self._hold()
-        for target in self._held:
-            self._end(target, Failed("not_polled", why))
-        self._held.clear()
+        failed = Failed("not_polled", why)
+        self._agenda.hold()
+        for group in self._agenda.release():
+            for target in group:
+                self._end(target, failed)
         self._drop_extra(why)
 
     def _drop_extra(self, why: str) -> None:
-        """Gives up retries and proofs; a poll that was to be retried keeps its last failure."""
-        for _, _, ask in self._extra:
-            self._asking.discard(ask.kind)
-            if ask.target is not None and ask.kind is Kind.POLL:
-                failure = self._last_failure.get(ask.target.image_id)
-                self._end(ask.target, failure or Failed("not_polled", why))
-        self._extra.clear()
+        """Gives up retries and proofs."""
+        for ask in self._agenda.drop():
+            self._give_up(ask, ask.failure or Failed("not_polled", why))
+
+    def _give_up(self, ask: Ask, failed: Failed) -> None:
+        for target in ask.targets if ask.kind in POLLING else ():
+            self._end(target, failed)
 
     def _finish(self, why: str) -> None:
         if self.all_missing and self._evidence.all_at_once:
@@ -240,57 +240,101 @@ class Cycle:
         if isinstance(reply.reading, Failed):
             self._breaker.failed(reply.reading.reason)
         else:
+            self._answered = True
             self._breaker.answered()
         if self._breaker.is_open:
-            self._hold()
+            self._agenda.hold()
             self._drop_extra("the breaker is open: the API does not answer")
-        elif self._held:
+        elif self._agenda.holds:
             # The rest of the cycle's images are spread over the rest of its time: no stampede.
             left = self._start + self._pace.last_start - now
-            again = schedule(self._held, frozenset(), now, max(left, 0.0))
-            self._held.clear()
-            self._schedule = deque(sorted([*self._schedule, *again], key=lambda item: item[0]))
+            held = self._agenda.release()
+            self._agenda.plan(self._planned(held, now, max(left, 0.0)))
 
     def _heard_poll(self, ask: Ask, reply: Reply, now: float) -> None:
-        target = _target(ask)
+        (target,) = ask.targets
         match reply.reading:
             case Found() as found:
-                self._evidence.found(target.image_id, reply.sent_at)
-                self._end(target, found)
+                self._found(target, found, reply)
             case NotFound(request_id) if target.image_id in self._past.gone:
                 self._end(target, Gone(request_id))
             case NotFound():
                 self._evidence.missing(target.image_id)
-                self._push(now, Ask(Kind.CONFIRM, target))
-            case Failed() as failed:
-                self._last_failure[target.image_id] = failed
-                if not self._again(ask, failed, now):
-                    self._evidence.otherwise(target.image_id)
-                    self._end(target, failed)
+                self._agenda.push(now, Ask(Kind.CONFIRM, ask.targets))
+            case Failed() as failed if not self._again(ask, failed, now):
+                self._failed(target, failed)
+
+    def _heard_batch(self, ask: Ask, reply: Reply, now: float) -> None:
+        page = reply.batch or NO_PAGE
+        for target in ask.targets:
+            match page.readings.get(target.image_id):
+                case Found() as found:
+                    self._found(target, found, reply)
+                case Failed() as failed:
+                    self._failed(target, failed)
+        left = tuple(each for each in ask.targets if each.image_id in self._undecided)
+        if isinstance(reply.reading, Failed):
+            self._batch_failed(ask._replace(targets=left), reply.reading, reply, now)
+            return
+        # The list is as good a proof that the API answers as the one asked for that alone.
+        self._evidence.listed(reply.sent_at)
+        if page.next_path and ask.pages < MAX_PAGES:
+            further = ask._replace(targets=left, page=page.next_path, pages=ask.pages + 1)
+            self._push_batch(now, further._replace(attempt=0, failure=None))
+        elif not ask.hidden:
+            self._push_batch(now, Ask(Kind.BATCH, left, hidden=True))
+        else:
+            # No list gives them: only asking for each tells whether it is gone.
+            for target in left:
+                self._agenda.push(now, Ask(Kind.POLL, (target,)))
+
+    def _batch_failed(self, ask: Ask, failed: Failed, reply: Reply, now: float) -> None:
+        """Asks again, for fewer where the number may be the cause, or gives the images up."""
+        if reply.splits or (failed.reason == "server_error" and self._answered):
+            if len(ask.targets) == 1:
+                self._agenda.push(now, Ask(Kind.POLL, ask.targets))
+                return
+            half = (len(ask.targets) + 1) // 2
+            for part in (ask.targets[:half], ask.targets[half:]):
+                self._push_batch(now, Ask(Kind.BATCH, part, hidden=ask.hidden))
+        elif not self._again(ask, failed, now):
+            for target in ask.targets:
+                self._failed(target, failed)
+
+    def _push_batch(self, now: float, ask: Ask) -> None:
+        if ask.targets:
+            self._agenda.push(now, ask)
+
+    def _found(self, target: Target, found: Found, reply: Reply) -> None:
+        self._evidence.found(target.image_id, reply.sent_at)
+        self._end(target, found)
+
+    def _failed(self, target: Target, failed: Failed) -> None:
+        self._evidence.otherwise(target.image_id)
+        self._end(target, failed)
 
     def _heard_confirm(self, ask: Ask, reply: Reply, now: float) -> None:
-        target = _target(ask)
+        (target,) = ask.targets
         match reply.reading:
             case Found() as found:
-                self._evidence.found(target.image_id, reply.sent_at)
-                self._end(target, found)
-            case NotFound():
+                self._found(target, found, reply)
+            case NotFound(request_id) if target.image_id in self._undecided:
+                self._request_ids[target.image_id] = request_id
                 self._evidence.confirmed(target.image_id, reply.received_at)
             case Failed() as failed if not self._again(ask, failed, now):
                 why = f"404, and asked again: {failed.reason}: {failed.detail}"
                 self._end(target, Failed("unconfirmed", why, failed.request_id))
 
     def _heard_witness(self, ask: Ask, reply: Reply) -> None:
+        (target,) = ask.targets
         if isinstance(reply.reading, Found):
-            self._evidence.found(_target(ask).image_id, reply.sent_at)
+            self._evidence.found(target.image_id, reply.sent_at)
 
     def _heard_list(self, ask: Ask, reply: Reply, now: float) -> None:
         self._list_asked = True
         if reply.listed:
             self._evidence.listed(reply.sent_at)
-        elif isinstance(reply.reading, Failed) and self._again(ask, reply.reading, now):
-            self._asking.add(Kind.LIST)
-        else:
+        elif not (isinstance(reply.reading, Failed) and self._again(ask, reply.reading, now)):
             self._list_failed = True
 
     def _again(self, ask: Ask, failed: Failed, now: float) -> bool:
@@ -304,44 +348,41 @@ class Cycle:
         ):
             return False
         self.tally.retries += 1
-        self._push(due, ask._replace(attempt=ask.attempt + 1))
+        self._agenda.push(due, ask._replace(attempt=ask.attempt + 1, failure=failed))
         return True
 
     def _weigh(self, now: float) -> None:
         """Decides the 404s that can be decided, and asks for what is missing to do so."""
         for image_id in self._evidence.gone():
             self.tally.accepted = True
-            self._end(self._targets[image_id], Gone())
+            self._end(self._targets[image_id], Gone(self._request_ids[image_id]))
         if not self._evidence.undecided or self._breaker.is_open:
             return
         if not self._evidence.all_at_once:
             if not self._list_failed:
                 self._ask_list(now)
-        elif self._witnesses < MAX_WITNESSES and Kind.WITNESS not in self._asking:
+        elif self._witnesses < MAX_WITNESSES and not self._agenda.has(Kind.WITNESS):
             witness = self._evidence.witness()
             if witness is not None:
                 self._witnesses += 1
-                self._asking.add(Kind.WITNESS)
-                self._push(now, Ask(Kind.WITNESS, self._targets[witness]))
+                self._agenda.push(now, Ask(Kind.WITNESS, (self._targets[witness],)))
 
     def _ask_list(self, now: float) -> None:
-        if Kind.LIST not in self._asking:
-            self._asking.add(Kind.LIST)
-            self._push(now, Ask(Kind.LIST, None))
+        if not self._agenda.has(Kind.LIST):
+            self._agenda.push(now, Ask(Kind.LIST))
 
     def _end(self, target: Target, outcome: Outcome) -> None:
         """Gives the image its one outcome; a later one is none of this cycle's."""
         if self._undecided.pop(target.image_id, None) is None:
             return
-        reason = outcome.reason if isinstance(outcome, Failed) else ""
-        self._ended[target.image_id] = reason if not isinstance(outcome, Gone) else "gone"
         self.tally.polls += 1
-        self.tally.found += isinstance(outcome, Found)
-        if reason:
-            self.tally.failures[reason] += 1
+        match outcome:
+            case Failed(reason):
+                self._ended[target.image_id] = reason
+                self.tally.failures[reason] += 1
+            case Found():
+                self._ended[target.image_id] = "found"
+                self.tally.found += 1
+            case Gone():
+                self._ended[target.image_id] = "gone"
         self.verdicts.append(Verdict(target, outcome))
-
-
-def _target(ask: Ask) -> Target:
-    assert ask.target is not None  # noqa: S101  # only the list has none
-    return ask.target

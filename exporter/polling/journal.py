@@ -9,8 +9,10 @@ from exporter.polling.tally import Tally
 
 log = logging.getLogger(__name__)
 
-MOST_FAILURES = 20
-"""Lines per cycle about single polls that began to fail; a cloud's outage is one line."""
+MOST_FLIPS = 20
+"""Lines per cycle about single polls that began or ceased to fail; an outage is one line."""
+
+NOT_ASKED = "not_polled"
 
 ALARMING = frozenset({"existence", "content", "public", "protected"})
 
@@ -20,12 +22,12 @@ class Journal:
 
     def __init__(self, cloud: str) -> None:
         self._cloud = cloud
-        self._failures = 0
+        self._flips = 0
         self._told = False
 
     def begin(self) -> None:
         """A cycle begins."""
-        self._failures = 0
+        self._flips = 0
         self._told = False
 
     def capped(self, wait: float) -> None:
@@ -48,21 +50,27 @@ class Journal:
             level = logging.WARNING if change.what in ALARMING else logging.INFO
             fields = about | {"what": change.what, "old": change.old, "new": change.new}
             log.log(level, "image changed", extra={"fields": fields})
-        was, is_now = before.failure, after.failure
-        if is_now is not None and (was is None or was.reason != is_now.reason):
-            self._failures += 1
-            if self._failures <= MOST_FAILURES:
-                fields = about | {"reason": is_now.reason, "detail": is_now.detail}
-                log.warning("poll failed", extra={"fields": fields})
-        elif is_now is None and was is not None:
-            log.info("poll succeeds again", extra={"fields": about | {"after": was.reason}})
+        was, is_now = (seen.failure.reason if seen.failure else "" for seen in (before, after))
+        # Not to be asked is the cloud's trouble, or the pace's, each of which has its own line.
+        if was == is_now or NOT_ASKED in {was, is_now}:
+            return
+        self._flips += 1
+        if self._flips > MOST_FLIPS:
+            return
+        if after.failure is None:
+            log.info("poll succeeds again", extra={"fields": about | {"after": was}})
+        else:
+            fields = about | {"reason": is_now, "detail": after.failure.detail}
+            log.warning("poll failed", extra={"fields": fields})
 
     def end(self, before: CloudState, after: CloudState, tally: Tally) -> None:
         """A cycle ended."""
         about: dict[str, object] = {"cloud": self._cloud}
-        if self._failures > MOST_FAILURES:
-            more = self._failures - MOST_FAILURES
-            log.warning("more polls failed", extra={"fields": about | {"more": more}})
+        if self._flips > MOST_FLIPS:
+            more = self._flips - MOST_FLIPS
+            log.warning(
+                "more polls fail or succeed again", extra={"fields": about | {"more": more}}
+            )
         summary = about | {
             "polls": tally.polls,
             "failed": tally.failures.total(),

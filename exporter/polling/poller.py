@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporter.clock import now, steady
-from exporter.glance.client import ImageClient, Reply, Window
+from exporter.glance.client import ImageClient
+from exporter.glance.reply import Reply, Window
 from exporter.image.cloud import CloudState
 from exporter.image.observation import Observation
 from exporter.image.target import Target
+from exporter.polling.agenda import Group
 from exporter.polling.crew import Crew
 from exporter.polling.cycle import Cycle, Verdict
 from exporter.polling.journal import Journal
@@ -62,7 +64,9 @@ class Poller:
         self._number += 1
         self.client.begin()
         past = self._recall()
-        cycle = Cycle(self.targets, past, self.pace, start, self.random)
+        self.client.choose_version(Window(*(start + self.pace.interval / 4,) * 2))
+        groups = self._groups(past)
+        cycle = Cycle(self.targets, past, self.pace, start, self.random, groups=groups)
         self._before = {}
         self._journal.begin()
         crew = self._crew = Crew(
@@ -110,12 +114,16 @@ class Poller:
         return publish
 
     def _perform(self, ask: Ask, window: Window) -> Reply:
-        if ask.target is None:
+        if ask.kind is Kind.LIST:
             reply = self.client.list(window)
+        elif ask.kind is Kind.BATCH:
+            ids = tuple(target.image_id for target in ask.targets)
+            reply = self.client.batch(ids, window, hidden=ask.hidden, page=ask.page)
         else:
-            tag = (self._number, ask.target.image_id) if ask.kind is Kind.POLL else None
+            (target,) = ask.targets
+            tag = (self._number, target.image_id) if ask.kind is Kind.POLL else None
             fresh = ask.kind is Kind.CONFIRM
-            reply = self.client.image(ask.target.image_id, window, fresh=fresh, tag=tag)
+            reply = self.client.image(target.image_id, window, fresh=fresh, tag=tag)
         if reply.wait is not None and not reply.wait_as_told:
             self._journal.capped(reply.wait)
         return reply
@@ -147,6 +155,13 @@ class Poller:
             gone=frozenset(each for each, seen in known.items() if seen.memory.exists is False),
             new=frozenset(each for each, seen in known.items() if seen.polled_at is None),
         )
+
+    def _groups(self, past: Past) -> list[Group]:
+        """What is asked for together; one that is gone by itself, since no list would give it."""
+        known = {target.image_id: target for target in self.targets}
+        batches = self.client.batches(each for each in known if each not in past.gone)
+        groups = [tuple(known.pop(image_id) for image_id in batch) for batch in batches]
+        return [*groups, *((target,) for target in known.values())]
 
     def _note_start(self, begun: float) -> float:
         """When the cycle was to start; counts those that never did.
@@ -184,7 +199,7 @@ class Poller:
         end = now()
         self.store.update_cloud(
             self.cloud,
-            api_up=tally.accepted,
+            api_up=tally.accepted and not cycle.breaker_open,
             breaker_open=cycle.breaker_open,
             mass_disappearance=cycle.all_vanished
             or (before.mass_disappearance and not tally.found),
@@ -195,7 +210,7 @@ class Poller:
             last_cycle_at=end.wall,
             last_cycle_duration=end.steady - begun,
             concurrency_needed=needed,
-            api_version="v1",
+            api_version=self.client.version,
             clock_skew=self.client.skew,
             token_expires_at=signed_in.expires_at,
             authentications=signed_in.authentications,

@@ -3,6 +3,7 @@
 from enum import Enum
 from typing import NamedTuple
 
+from exporter.image.outcome import Failed
 from exporter.image.target import Target
 
 
@@ -10,17 +11,36 @@ class Kind(Enum):
     """What a question is for."""
 
     POLL = "poll"
+    BATCH = "batch"
     CONFIRM = "confirm"
     WITNESS = "witness"
     LIST = "list"
 
 
+POLLING = frozenset({Kind.POLL, Kind.BATCH})
+"""The questions that decide what their images end as, when they fail for good."""
+
+
 class Ask(NamedTuple):
-    """One question; ``target`` is ``None`` for the list only."""
+    """One question about these targets: one, several for a batch, none for the list.
+
+    ``attempt`` counts from 0, ``failure`` is how the attempt before ended. A batch is asked first
+    for images that are not hidden, then for ``hidden`` ones; ``page`` is the path of a further
+    page, the ``pages``-th.
+    """
 
     kind: Kind
-    target: Target | None
+    targets: tuple[Target, ...] = ()
     attempt: int = 0
+    failure: Failed | None = None
+    hidden: bool = False
+    page: str | None = None
+    pages: int = 0
+
+    @property
+    def target(self) -> Target | None:
+        """The target of a question about one; ``None`` of any other."""
+        return self.targets[0] if len(self.targets) == 1 else None
 
 
 class Wait(NamedTuple):

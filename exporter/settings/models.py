@@ -120,11 +120,12 @@ class Cloud(_Model):
         json_schema_extra={"default": "that of clouds.yaml or OS_INTERFACE, else public"},
     )
     api: Annotated[
-        Literal["auto", "v1"],
-        BeforeValidator(
-            fields.one_of("auto", "v1", beside=" (this version does not offer v2 yet)")
-        ),
-    ] = Field(default="auto", description="Version of the Image API: auto or v1.")
+        Literal["auto", "v1", "v2"], BeforeValidator(fields.one_of("auto", "v1", "v2"))
+    ] = Field(
+        default="auto",
+        description="Version of the Image API: v1, v2, or auto for what the endpoint offers, "
+        "v1 first.",
+    )
     endpoint: fields.Endpoint | None = Field(
         default=None,
         description="URL of an Image service that is asked without Keystone. Excludes `cloud`.",
@@ -170,7 +171,7 @@ class CloudPlan:
     cloud: str | None
     region: str | None
     interface: str | None
-    api: Literal["auto", "v1"]
+    api: Literal["auto", "v1", "v2"]
     endpoint: str | None
     token: SecretStr | None
     token_file: Path | None

@@ -5,9 +5,10 @@ import pytest
 
 from exporter.clock import steady
 from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.glance.client import ImageClient, Reply, Window
+from exporter.glance.client import ImageClient
 from exporter.glance.environment import Route
 from exporter.glance.limiter import Limiter
+from exporter.glance.reply import Reply, Window
 from exporter.glance.signin import Credential, SignInError, SignInStats, Tls
 from exporter.image.outcome import Failed, Found, NotFound
 

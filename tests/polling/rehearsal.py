@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import inf
 
-from exporter.glance.client import Reply
+from exporter.glance.reply import Reply
 from exporter.image.image import Image
 from exporter.image.outcome import Failed, Found, Gone, NotFound, Outcome, Reading
 from exporter.image.target import Target

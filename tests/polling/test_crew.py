@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.clock import steady
-from exporter.glance.client import Reply
+from exporter.glance.reply import Reply
 from exporter.image.outcome import Failed
 from exporter.polling.crew import Crew
 from exporter.polling.cycle import Cycle, Verdict

@@ -230,13 +230,30 @@ def test_a_found_image_is_retracted_once() -> None:
     assert run.cycle.tally.failures == {"malformed": 1}
 
 
-def test_only_a_found_image_is_retracted() -> None:
-    """Gone is proved on other connections, a failure is one already, an unknown one is none."""
+def test_an_image_that_is_gone_is_retracted_too() -> None:
+    """A 404 that bytes were left after was none; a failure is one already, an unknown one none."""
     run = rehearse("ab", by_table({"a": MISSING, "b": failed("forbidden")}))
+    assert run.words == {"a": "gone", "b": "forbidden"}
     for image_id in ("a", "b", "c"):
         run.retract(image_id)
-    assert run.words == {"a": "gone", "b": "forbidden"}
-    assert len(run.verdicts) == 2
+    assert run.words == {"a": "malformed", "b": "forbidden"}
+    assert len(run.verdicts) == 3
+
+
+def test_a_404_is_retracted_before_it_is_decided() -> None:
+    """An answer that cannot be trusted decides the image at once, whatever is confirmed later."""
+    cycle = Cycle(targets("a"), Past(living=frozenset("a")), PACE, START, lambda: 0.5)
+    poll = cycle.next(START)
+    assert isinstance(poll, Ask)
+    cycle.heard(poll, Says(MISSING).reply(START), START)
+    confirm = cycle.next(START)
+    assert isinstance(confirm, Ask)
+    assert confirm.kind is Kind.CONFIRM
+    cycle.retract("a")
+    cycle.heard(confirm, Says(MISSING).reply(START + 1), START + 1)
+    assert [verdict.outcome for verdict in cycle.verdicts] == [
+        Failed("malformed", "bytes were left after the answer")
+    ]
 
 
 def test_what_is_due_is_known_without_asking() -> None:

@@ -10,7 +10,7 @@ from exporter.image.moment import Moment
 from exporter.image.observation import UNKNOWN, Observation
 from exporter.image.outcome import Failed, Found, Gone, Outcome
 from exporter.image.target import Target
-from exporter.polling.journal import MOST_FAILURES, Journal
+from exporter.polling.journal import MOST_FLIPS, Journal
 from exporter.polling.tally import Tally
 
 TARGET = Target("lab", "3c3d1d01", "golden")
@@ -112,17 +112,33 @@ def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None
         assert lines.words() == expected
 
 
+def test_not_to_be_asked_is_not_said_of_each_image(lines: Lines) -> None:
+    """While the breaker is open a probe fails and the rest is not asked: no line a cycle."""
+    journal = Journal("lab")
+    seen = after(UNKNOWN, Failed("connection", "refused"))
+    for reason in ("not_polled", "connection", "not_polled"):
+        following = after(seen, Failed(reason))
+        journal.note(TARGET, seen, following)
+        seen = following
+    journal.note(TARGET, seen, after(seen, Found(Image("v1", "3c3d1d01", "active"))))
+    assert lines.words() == []
+
+
 def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
     """After so many failures that begin in one cycle, the rest is one line."""
     journal = Journal("lab")
     for _ in range(2):
         journal.begin()
-        for _ in range(MOST_FAILURES + 5):
+        for _ in range(MOST_FLIPS + 5):
             journal.note(TARGET, UNKNOWN, after(UNKNOWN, Failed("timeout")))
         journal.end(UP, UP, Tally(Counter()))
         said = lines.take()
-        assert [message for _, message, _ in said].count("poll failed") == MOST_FAILURES
-        assert said[-1] == ("WARNING", "more polls failed", {"cloud": "lab", "more": 5})
+        assert [message for _, message, _ in said].count("poll failed") == MOST_FLIPS
+        assert said[-1] == (
+            "WARNING",
+            "more polls fail or succeed again",
+            {"cloud": "lab", "more": 5},
+        )
 
 
 @pytest.mark.parametrize(

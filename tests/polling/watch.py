@@ -91,6 +91,7 @@ def watching(
     route: Route = DIRECT,
     signin: SignIn | None = None,
     random: float = 0.0,
+    api: str = "v1",
 ) -> Iterator[Watch]:
     """Watches these images at this endpoint; backoff takes no time unless ``random`` says so."""
     store = Store()
@@ -106,6 +107,7 @@ def watching(
         properties=frozenset(),
         limiter=Limiter(rate, steady, stop),
         measure=lambda *measured: requests.append(Request(*measured)),
+        wanted=api,
     )
     pace = Pace(interval, timeout, concurrency)
     poller = Poller(CLOUD, client, targets, pace, 900.0, store, lambda: random)

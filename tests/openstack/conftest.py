@@ -1,0 +1,29 @@
+"""A real OpenStack for the tests in this folder, which run only when asked: it takes a while."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.glance.clouds import clean
+from tests.openstack.stack import OpenStack
+
+# Not collected rather than skipped, so that `make test` has nothing to explain.
+collect_ignore_glob = [] if os.environ.get("OPENSTACK_TESTS") == "1" else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
+    """Keystone and Glance, running."""
+    with OpenStack(tmp_path_factory.mktemp("openstack")) as running:
+        yield running
+
+
+@pytest.fixture
+def clouds_yaml(openstack: OpenStack, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have openstacksdk find the cloud's clouds.yaml and secure.yaml, and nothing else."""
+    clean(monkeypatch)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(openstack.clouds_yaml))
+    monkeypatch.setenv("OS_CLIENT_SECURE_FILE", str(openstack.secure_yaml))
+    return openstack.clouds_yaml

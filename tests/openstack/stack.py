@@ -1,0 +1,260 @@
+"""Keystone and Glance as they come from the package index, on loopback, in one folder."""
+
+import getpass
+import grp
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import yaml
+
+from tests.openstack.account import Account
+from tests.openstack.service import VENV, Service, program
+
+PASSWORD = "s3cret-and-long"
+REGION = "RegionOne"
+TOKEN_CACHE = 1
+"""Seconds for which Glance believes a token without asking Keystone: 300 where nothing is said,
+which a test of a revoked token would have to wait for."""
+
+KEYSTONE = """
+[database]
+connection = sqlite:///{folder}/keystone.db
+[token]
+expiration = 3600
+[fernet_tokens]
+key_repository = {folder}/keys/tokens
+[fernet_receipts]
+key_repository = {folder}/keys/receipts
+[credential]
+key_repository = {folder}/keys/credentials
+[identity]
+domain_config_dir = {folder}/domains
+# The least that it takes: these passwords need no protection, and the tests should be quick.
+password_hash_rounds = 4
+"""
+
+GLANCE = """
+[DEFAULT]
+enabled_backends = fs:file
+node_staging_uri = file://{folder}/staging
+[database]
+connection = sqlite:///{folder}/glance.db
+[glance_store]
+default_backend = fs
+[fs]
+filesystem_store_datadir = {folder}/images
+[os_glance_staging_store]
+filesystem_store_datadir = {folder}/staging
+[os_glance_tasks_store]
+filesystem_store_datadir = {folder}/tasks
+[paste_deploy]
+flavor = keystone
+config_file = {venv}/etc/glance/glance-api-paste.ini
+[keystone_authtoken]
+auth_url = {keystone}/v3
+www_authenticate_uri = {keystone}/v3
+auth_type = password
+username = admin
+password = {password}
+project_name = admin
+user_domain_id = default
+project_domain_id = default
+interface = public
+token_cache_time = {token_cache}
+"""
+
+
+class OpenStack:
+    """A cloud with nobody else in it; a context manager that starts and ends it.
+
+    There are two projects, ``demo`` with the users ``demo`` (role member) and ``reader`` (role
+    reader), and ``other`` with the user ``other`` (role member), beside the administrator's.
+    ``clouds_yaml`` has the entries ``demo`` (by password) and ``demo-appcred`` (by application
+    credential); their secrets are in ``secure_yaml``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clouds_yaml = folder / "clouds.yaml"
+        self.secure_yaml = folder / "secure.yaml"
+        for name in ("keystone", "glance", "keys"):
+            (folder / name).mkdir()
+        self._keystone_conf = folder / "keystone" / "keystone.conf"
+        self._glance_conf = folder / "glance" / "glance-api.conf"
+        environ = {"HOME": str(folder), "PYTHONWARNINGS": "ignore", "NO_PROXY": "*"}
+        self.keystone = Service(
+            "keystone.wsgi.api:application",
+            folder / "keystone",
+            folder / "keystone.log",
+            {**environ, "OS_KEYSTONE_CONFIG_DIR": f"{folder}/keystone/"},
+        )
+        self.glance = Service(
+            "glance.wsgi.api:application",
+            folder / "glance",
+            folder / "glance.log",
+            {**environ, "OS_GLANCE_CONFIG_DIR": f"{folder}/glance"},
+        )
+        account = partial(Account, self.keystone.url, self.glance.url)
+        self.admin = account("admin", PASSWORD, "admin")
+        self.demo = account("demo", PASSWORD, "demo")
+        self.reader = account("reader", PASSWORD, "demo")
+        self.other = account("other", PASSWORD, "other")
+
+    def __enter__(self) -> Self:
+        try:
+            self._configure()
+            with ThreadPoolExecutor() as pool:
+                for made in [pool.submit(self._make_keystone), pool.submit(self._make_glance)]:
+                    made.result()
+            # Not in the pool: the kernel ends a service with the thread that started it.
+            self.keystone.start()
+            self._populate()
+            self.glance.start()
+            self._write_clouds()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End both services and close every connection."""
+        for each in (self.admin, self.demo, self.reader, self.other, self.glance, self.keystone):
+            each.close()
+
+    def revoke_tokens(self, account: Account) -> None:
+        """Revoke every token of a user, and wait until new ones are good; the password stays."""
+        # Keystone does so whenever an administrator sets a password, whichever it is. Switching
+        # the user off and on would do too, but leave a moment in which nobody can sign in.
+        body = {"user": {"password": account.password}}
+        self.admin.identity("PATCH", f"/users/{account.user_id}", body)
+        # Keystone counts in whole seconds: a token of the same second is revoked as well.
+        end = time.monotonic() + 30
+        while not self._is_good(account.sign_in()):
+            if time.monotonic() > end:
+                raise RuntimeError(f"Keystone still refuses new tokens of {account.user}")
+            time.sleep(0.05)
+
+    @contextmanager
+    def token_life(self, seconds: int) -> Iterator[None]:
+        """Let tokens that are issued meanwhile live this long; restarts Keystone twice."""
+        usual = self._keystone_conf.read_text("utf-8")
+        short = re.sub(r"^expiration = .*$", f"expiration = {seconds}", usual, flags=re.MULTILINE)
+        try:
+            with self.keystone.stopped():
+                self._keystone_conf.write_text(short, "utf-8")
+            yield
+        finally:
+            with self.keystone.stopped():
+                self._keystone_conf.write_text(usual, "utf-8")
+
+    def _is_good(self, token: str) -> bool:
+        url = f"{self.keystone.url}/v3/auth/tokens"
+        return self.admin.request("GET", url, headers={"X-Subject-Token": token}).ok
+
+    def _configure(self) -> None:
+        self._keystone_conf.write_text(KEYSTONE.format(folder=self.folder), "utf-8")
+        glance = GLANCE.format(
+            folder=self.folder,
+            venv=VENV,
+            keystone=self.keystone.url,
+            password=PASSWORD,
+            token_cache=TOKEN_CACHE,
+        )
+        self._glance_conf.write_text(glance, "utf-8")
+
+    def _make_keystone(self) -> None:
+        manage = partial(_manage, "keystone-manage", self._keystone_conf)
+        # It insists on being told who will read the keys, even where nothing has to change.
+        who = ("--keystone-user", getpass.getuser())
+        group = ("--keystone-group", grp.getgrgid(os.getgid()).gr_name)
+        manage("fernet_setup", *who, *group)
+        manage("db_sync")
+        endpoint = ("--bootstrap-public-url", f"{self.keystone.url}/v3")
+        region = ("--bootstrap-region-id", REGION)
+        manage("bootstrap", "--bootstrap-password", PASSWORD, *region, *endpoint)
+
+    def _make_glance(self) -> None:
+        _manage("glance-manage", self._glance_conf, "db_sync")
+
+    def _populate(self) -> None:
+        ask = self.admin.identity
+        service = {"service": {"name": "glance", "type": "image"}}
+        endpoint = {
+            "service_id": ask("POST", "/services", service)["service"]["id"],
+            "interface": "public",
+            "region_id": REGION,
+            "url": self.glance.url,
+        }
+        ask("POST", "/endpoints", {"endpoint": endpoint})
+        roles = {role["name"]: role["id"] for role in ask("GET", "/roles")["roles"]}
+        projects: dict[str, str] = {}
+        for account, role in (
+            (self.demo, "member"),
+            (self.reader, "reader"),
+            (self.other, "member"),
+        ):
+            if account.project not in projects:
+                wanted = {"project": {"name": account.project, "domain_id": "default"}}
+                projects[account.project] = ask("POST", "/projects", wanted)["project"]["id"]
+            person = {"name": account.user, "password": PASSWORD, "domain_id": "default"}
+            user = ask("POST", "/users", {"user": person})["user"]["id"]
+            project = projects[account.project]
+            ask("PUT", f"/projects/{project}/users/{user}/roles/{roles[role]}")
+            account.sign_in()
+
+    def _write_clouds(self) -> None:
+        auth_url = f"{self.keystone.url}/v3"
+        credential = self.demo.application_credential("exporter")
+        by_password = {
+            "auth_url": auth_url,
+            "username": "demo",
+            "user_domain_name": "Default",
+            "project_name": "demo",
+            "project_domain_name": "Default",
+        }
+        by_credential = {"auth_url": auth_url, "application_credential_id": credential["id"]}
+        clouds = {
+            "demo": {"auth": by_password, "region_name": REGION},
+            "demo-appcred": {
+                "auth_type": "v3applicationcredential",
+                "auth": by_credential,
+                "region_name": REGION,
+            },
+        }
+        secrets = {
+            "demo": {"auth": {"password": PASSWORD}},
+            "demo-appcred": {"auth": {"application_credential_secret": credential["secret"]}},
+        }
+        self.clouds_yaml.write_text(yaml.safe_dump({"clouds": clouds}), "utf-8")
+        self.secure_yaml.write_text(yaml.safe_dump({"clouds": secrets}), "utf-8")
+
+
+def _manage(name: str, config: Path, *command: str) -> None:
+    done = subprocess.run(
+        [program(name), "--config-file", str(config), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=120,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name} {command[0]} failed:\n{done.stdout[-4000:]}")
