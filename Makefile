@@ -9,10 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-openstack openstack-env check format readme lint types imports \
-	cover bench lock clean
+	cover bench bench-openstack lock clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## run the exporter against a simulated Image service whose images change
 	@exec $(BIN)/openstack-image-exporter demo
@@ -51,7 +51,11 @@ cover: $(VENV)/.dev
 		|| { cat $(VENV)/cover.txt >&2; exit 1; }
 
 bench: $(VENV)/.dev ## print benchmarks
-	@$(BIN)/pytest --override-ini='python_files=bench_*.py' --capture=no --quiet tests/benchmarks
+	@$(BENCH) tests/benchmarks
+
+bench-openstack: $(VENV)/.dev openstack-env ## print benchmarks against a real Glance and Keystone
+	@$(BENCH) tests/openstack
+BENCH = $(BIN)/pytest --override-ini='python_files=bench_*.py' --capture=no --quiet
 
 lock: ## choose the newest versions and write the locks, good for every supported Python
 	@$(PYTHON) -m venv $(VENV)-lock
@@ -64,7 +68,7 @@ LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal
 	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
 clean: ## remove all that make made
-	rm -rf $(VENV) $(VENV)-lock $(OPENSTACK) .coverage .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(VENV)-lock $(OPENSTACK) .coverage .coverage.* .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache build dist
 	find exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -20,6 +20,7 @@ from exporter.glance.signin import CloudConfigError, Tls
 from exporter.image.cloud import CloudState
 from exporter.image.target import Target
 from exporter.instruments import Instruments
+from exporter.polling.discovery import Discovery
 from exporter.polling.pace import Pace
 from exporter.polling.poller import Poller
 from exporter.settings import CloudPlan
@@ -78,16 +79,35 @@ def _poller(
     all_properties: bool,
 ) -> Poller:
     watched = targets(plan)
-    store.watch(CloudState(plan.name, plan.interval), watched)
+    aliases = (entry.alias for entry in plan.discover if entry.alias is not None)
+    state = CloudState(plan.name, plan.interval, resolved_changes=dict.fromkeys(aliases, 0))
+    store.watch(state, watched)
     instruments.watch(plan.name)
+    client = _client(plan, instruments, stop, all_properties)
     return Poller(
         cloud=plan.name,
-        client=_client(plan, instruments, stop, all_properties),
+        client=client,
         targets=watched,
         pace=Pace(plan.interval, plan.timeout, plan.concurrency),
         max_stale=plan.max_stale,
         store=store,
         random=random.random,
+        discovery=_discovery(plan, watched, client, store) if plan.discover else None,
+    )
+
+
+def _discovery(
+    plan: CloudPlan, watched: Sequence[Target], client: ImageClient, store: Store
+) -> Discovery:
+    return Discovery(
+        plan.name,
+        plan.discover,
+        watched,
+        client=client,
+        store=store,
+        interval=plan.discovery_interval,
+        forget_after=plan.forget_after,
+        clock=now,
     )
 
 

@@ -14,17 +14,25 @@ from exporter.build import Parts, build
 from exporter.commands import Exit
 from exporter.commands.check import check
 from exporter.commands.demo import demo
+from exporter.commands.list_images import list_images
 from exporter.commands.run import run
 from exporter.commands.show import show
 from exporter.glance.signin import CloudConfigError
 from exporter.printable import printable
-from exporter.settings import CloudPlan, ImagePlan, Invocation, SettingsError, parse
+from exporter.settings import (
+    Cloud,
+    CloudPlan,
+    ImagePlan,
+    Invocation,
+    SettingsError,
+    parse,
+)
 from exporter.web.server import ListenError
 
 PROBLEMS = (SettingsError, CloudConfigError, ListenError)
 """What is the operator's to mend: shown in a line, without a traceback."""
 
-ONE_SHOT = frozenset({"check", "show"})
+ONE_SHOT = frozenset({"check", "show", "list"})
 """Commands whose output says what the log would; unless asked, they log only errors."""
 
 UNBOUNDED = 1_000_000
@@ -34,8 +42,8 @@ UNBOUNDED = 1_000_000
 def main(argv: Sequence[str] | None = None) -> int:
     """Carries out what the arguments ask for and returns the exit status.
 
-    0 is success, 1 that something is not as expected (``check``, ``show``), 2 a mistake in the
-    settings or in what they name, 130 that Ctrl-C ended it before the end.
+    0 is success, 1 that something is not as expected (``check``, ``show``, ``list``), 2 a mistake
+    in the settings or in what they name, 130 that Ctrl-C ended it before the end.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names hold any Unicode, and the terminal's encoding may not.
@@ -89,13 +97,26 @@ def _show(invocation: Invocation) -> int:
     return _once(show, list(_asked(str(invocation.image_id), invocation.settings.plans())))
 
 
+def _list(invocation: Invocation) -> int:
+    settings = invocation.settings
+    if not settings.clouds:
+        settings = settings.model_copy(update={"clouds": (Cloud(name="openstack"),)})
+    # What is watched does not matter, and so nothing is.
+    return _once(list_images, [replace(plan, discover=()) for plan in settings.plans()])
+
+
 def _asked(name: str, plans: Iterable[CloudPlan]) -> Iterator[CloudPlan]:
     """The clouds with only the images of this ID or alias; an unknown ID is asked of them all."""
-    having = [(plan, [each for each in plan.images if _is(each, name)]) for plan in plans]
-    is_known = any(images for _, images in having)
-    for plan, images in having:
-        if images or not is_known:
-            yield replace(plan, images=tuple(images) or (ImagePlan(name, name, {}),))
+    having = [
+        replace(
+            plan,
+            images=tuple(each for each in plan.images if _is(each, name)),
+            discover=tuple(each for each in plan.discover if each.alias == name),
+        )
+        for plan in plans
+    ]
+    known = [plan for plan in having if plan.images or plan.discover]
+    yield from known or (replace(plan, images=(ImagePlan(name, name, {}),)) for plan in having)
 
 
 def _is(image: ImagePlan, name: str) -> bool:
@@ -121,5 +142,6 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "run": _run,
     "check": _check,
     "show": _show,
+    "list": _list,
     "demo": _demo,
 }

@@ -5,7 +5,7 @@ takes a reference and needs no lock for longer than that.
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ class Store:
         self._observations: dict[Key, Observation] = {}
         self._clouds: dict[str, CloudState] = {}
         self._changed: set[Key] = set()
+        self._dropped: set[Key] = set()
         self._layout = 0
 
     def watch(self, cloud: CloudState, targets: Iterable[Target]) -> None:
@@ -45,8 +46,36 @@ class Store:
             self._clouds[cloud.name] = replace(cloud, targets=len(added))
             self._layout += 1
 
+    def retarget(self, cloud: str, targets: Iterable[Target]) -> None:
+        """Replaces what is watched in a cloud that is there; what is known of what stays stays."""
+        with self._lock:
+            wanted = {target.key: target for target in targets}
+            known = {key: each for key, each in self._targets.items() if key.cloud == cloud}
+            if list(wanted.values()) == list(known.values()):
+                return
+            by_cloud: dict[str, dict[Key, Target]] = {name: {} for name in self._clouds}
+            for key, target in self._targets.items():
+                by_cloud[key.cloud][key] = target
+            by_cloud[cloud] = wanted
+            self._targets = {key: each for some in by_cloud.values() for key, each in some.items()}
+            for key in wanted.keys() - known.keys():
+                self._observations[key] = UNKNOWN
+            self._forget(known.keys() - wanted.keys())
+            self._clouds[cloud] = replace(self._clouds[cloud], targets=len(wanted))
+
+    def drop(self, key: Key) -> None:
+        """Watches a target no longer; raises ``KeyError`` for what is not watched."""
+        with self._lock:
+            del self._targets[key]
+            self._forget({key})
+            state = self._clouds[key.cloud]
+            self._clouds[key.cloud] = replace(state, targets=state.targets - 1)
+
     def observation(self, key: Key) -> Observation:
-        """The latest observation; raises ``KeyError`` for what is not watched."""
+        """The latest observation; raises ``KeyError`` for what is not watched.
+
+        What is dropped is known until changes are next taken, for the one who renders.
+        """
         return self._observations[key]
 
     def observe(self, key: Key, observation: Observation) -> None:
@@ -60,6 +89,9 @@ class Store:
         """What has changed since this was last called, for the one who renders."""
         with self._lock:
             changed, self._changed = self._changed, set()
+            for key in self._dropped - self._targets.keys():
+                del self._observations[key]
+            self._dropped.clear()
             return Changes(self._layout, changed)
 
     def cloud(self, name: str) -> CloudState:
@@ -85,3 +117,9 @@ class Store:
         """Every target with its latest observation, in the order they were added."""
         with self._lock:
             return [(target, self._observations[key]) for key, target in self._targets.items()]
+
+    def _forget(self, keys: Collection[Key]) -> None:
+        """What was watched under these keys is not any more; with the lock held."""
+        self._dropped.update(keys)
+        self._changed.difference_update(keys)
+        self._layout += 1

@@ -57,6 +57,11 @@ def settings_of_images() -> str:
     return _keys("clouds[].images[].")
 
 
+def settings_of_discoveries() -> str:
+    """The keys of one discovery."""
+    return _keys("clouds[].discover[].")
+
+
 def metrics_of_images() -> str:
     """What is served for every image."""
     return _metrics(Metric(each.name, each.kind, each.labels, each.help) for each in FAMILIES)
@@ -89,6 +94,7 @@ TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "general settings": general_settings,
         "settings of a cloud": settings_of_clouds,
         "settings of an image": settings_of_images,
+        "settings of a discovery": settings_of_discoveries,
         "metrics of an image": metrics_of_images,
         "metrics of a cloud": metrics_of_clouds,
         "metrics of the exporter": metrics_of_the_exporter,

@@ -115,12 +115,16 @@ def test_every_series_has_exactly_the_labels_of_its_family() -> None:
         assert {label for label, _ in labels} == LABELS[name]
         assert all(type(value) is str for _, value in labels)
     assert {name for name, _ in found} == LABELS.keys() - {
+        "openstack_image_resolved_info",
+        "openstack_image_resolved_changes_total",
+        "openstack_image_exporter_discovery_last_success_timestamp_seconds",
         "openstack_image_exporter_last_cycle_timestamp_seconds",
         "openstack_image_exporter_last_cycle_duration_seconds",
         "openstack_image_exporter_cycle_lag_seconds",
         "openstack_image_exporter_concurrency_needed",
         "openstack_image_exporter_clock_skew_seconds",
         "openstack_image_deleted_timestamp_seconds",
+        "openstack_image_hidden",
     }
 
 

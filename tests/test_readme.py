@@ -332,7 +332,7 @@ def test_log_lines_are_those_of_the_program(
     there = UNKNOWN.after(Found(Image("v1", image_id, "active")), now, 900.0)
     with caplog.at_level(logging.INFO, "exporter"):
         gone = there.after(Gone(), now, 900.0)
-        Journal("demo").note(Target("demo", image_id, "k8s-node"), there, gone)
+        Journal("demo").note(Target("demo", image_id, "k8s-node"), gone)
     (record,) = caplog.records
     written = FORMATTERS[format_](Redaction()).format(record)
     time = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")

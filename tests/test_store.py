@@ -9,7 +9,7 @@ from exporter.image.cloud import CloudState
 from exporter.image.observation import UNKNOWN
 from exporter.image.outcome import Found, Gone
 from exporter.image.target import Key, Target
-from exporter.store import Store
+from exporter.store import Changes, Store
 from tests.image.samples import ACTIVE, MAX_STALE, START
 
 ONE = Target("lab", "1", "one")
@@ -75,6 +75,50 @@ def test_an_observation_is_its_targets_only(store: Store) -> None:
     assert store.observation(ONE.key) is FOUND
     assert store.observation(OTHER.key) is GONE
     assert store.seen() == [(TWO, UNKNOWN), (ONE, FOUND), (OTHER, GONE)]
+
+
+def test_what_is_watched_in_a_cloud_can_be_replaced(store: Store) -> None:
+    """What stays keeps its observation and its place among the clouds, even under another label."""
+    store.observe(ONE.key, FOUND)
+    store.observe(TWO.key, GONE)
+    renamed, new = replace(ONE, alias="renamed"), Target("lab", "new", "new", "discovered")
+    store.retarget("lab", [renamed, new])
+    assert store.seen() == [(renamed, FOUND), (new, UNKNOWN), (OTHER, UNKNOWN)]
+    assert [cloud.targets for cloud in store.clouds()] == [2, 1]
+
+
+def test_a_target_that_is_dropped_is_known_until_changes_are_taken(store: Store) -> None:
+    """Who renders may be at it just now; who comes back later starts from nothing."""
+    store.observe(ONE.key, FOUND)
+    layout, _ = store.take_changes()
+    store.observe(ONE.key, GONE)
+    store.drop(ONE.key)
+    assert ONE.key not in store.targets()
+    assert store.cloud("lab").targets == 1
+    assert store.observation(ONE.key) is GONE
+    assert store.take_changes() == Changes(layout + 1, set())
+    with pytest.raises(KeyError):
+        store.observation(ONE.key)
+    with pytest.raises(KeyError):
+        store.drop(ONE.key)
+    store.retarget("lab", [ONE, TWO])
+    assert store.observation(ONE.key) is UNKNOWN
+
+
+def test_a_target_that_is_back_at_once_starts_from_nothing_and_stays(store: Store) -> None:
+    """Taking the changes forgets only what is not watched."""
+    store.observe(ONE.key, FOUND)
+    store.drop(ONE.key)
+    store.retarget("lab", [TWO, ONE])
+    store.take_changes()
+    assert store.observation(ONE.key) is UNKNOWN
+
+
+def test_the_same_targets_are_no_change(store: Store) -> None:
+    """So that nothing is rendered anew."""
+    before = store.take_changes()
+    store.retarget("lab", [each for each in store.targets().values() if each.cloud == "lab"])
+    assert store.take_changes() == before
 
 
 def test_the_fields_of_a_cloud_are_replaced_one_by_one(store: Store) -> None:

@@ -1,7 +1,7 @@
 """One poll of every image, with progress, a table, and a status for the shell."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -37,7 +37,10 @@ def check(parts: Parts, out: Console, err: Console) -> int:
     out.print(_table(rows, out.width))
     wrong = sum(not _is_right(target, seen) for target, seen in rows)
     out.print(f"images: {len(rows)}, not as expected: {wrong}")
-    return Exit.NOT_AS_EXPECTED if wrong else Exit.OK
+    undiscovered = [line for poller in parts.pollers for line in _undiscovered(poller)]
+    for line in undiscovered:
+        out.print(Text(printable(line)), soft_wrap=True)
+    return Exit.NOT_AS_EXPECTED if wrong or undiscovered else Exit.OK
 
 
 def poll_all(pollers: Sequence[Poller], err: Console) -> None:
@@ -61,17 +64,27 @@ def poll_all(pollers: Sequence[Poller], err: Console) -> None:
 
 def _cycle(poller: Poller, progress: Progress, task: TaskID) -> None:
     def count(_: Verdict, left: int) -> None:
-        progress.update(task, completed=len(poller.targets) - left)
+        total = len(poller.targets)
+        progress.update(task, completed=total - left, total=total)
 
     poller.run_cycle(count)
 
 
+def _undiscovered(poller: Poller) -> Iterator[str]:
+    """What is wrong with the discovery of a cloud, in words."""
+    found = poller.discovery
+    if found is None:
+        return
+    if found.failure is not None:
+        failure = found.failure
+        yield f"{poller.cloud}: discovery failed: {failure.reason}: {failure.detail}"
+    else:
+        for alias in found.unresolved:
+            yield f"{poller.cloud}: there is no image for the alias {alias}"
+
+
 def _is_right(target: Target, seen: Observation) -> bool:
-    return (
-        seen.poll_success
-        and seen.exists is True
-        and all(met for _, met in judged(target.expect, seen.image, now()))
-    )
+    return seen.poll_success and seen.exists is True and not why(target, seen)
 
 
 def _table(rows: Iterable[tuple[Target, Observation]], width: int) -> Table:
@@ -102,8 +115,11 @@ def why(target: Target, seen: Observation) -> str:
         return f"{seen.failure.reason}: {seen.failure.detail}"
     if seen.exists is False and seen.image is None:
         return "404: deleted, never there, or not visible to these credentials"
-    unmet = [name for name, met in judged(target.expect, seen.image, now()) if not met]
-    return f"expected otherwise: {', '.join(unmet)}" if unmet else ""
+    met = dict(judged(target.expect, seen.image, now()))
+    unmet = [name for name, is_met in met.items() if not is_met]
+    untold = [name for name, _ in target.expect if name not in met]
+    reasons = (("expected otherwise", unmet), ("expected, but not told", untold))
+    return "; ".join(f"{words}: {', '.join(names)}" for words, names in reasons if names)
 
 
 def yes_no(value: bool | None) -> str:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 
 from exporter.build import Parts
 from exporter.clock import now, steady
@@ -20,7 +21,7 @@ from exporter.web.server import ListenError, WebServer
 log = logging.getLogger(__name__)
 
 STAGGER = 0.25
-"""Seconds between the first cycles of two clouds, so that they do not all start at once."""
+"""Most seconds between the first cycles of two clouds, which do not all start at once."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -39,9 +40,12 @@ class Daemon:
         """Polls and serves until ``stop`` is set; returns the exit status."""
         for place, poller in enumerate(self.parts.pollers):
             interval = poller.pace.interval
-            self.scheduler.every(
-                interval, poller.run_cycle, delay=min(place * STAGGER, interval / 2)
-            )
+            delay = place * min(STAGGER, interval / 2 / len(self.parts.pollers))
+            self.scheduler.every(interval, poller.run_cycle, delay=delay)
+            if poller.discovery is not None:
+                # The first is the first cycle's.
+                every = poller.discovery.interval
+                self.scheduler.every(every, partial(poller.discover, every), delay=delay + every)
         self.scheduler.start()
         log.info("listening", extra={"fields": {"addresses": ",".join(self.server.addresses)}})
         exposition = Exposition(self.parts.store, self.parts.instruments.registry, now)
@@ -106,6 +110,8 @@ def stop_on_signals() -> threading.Event:
         stop.set()
 
     _on_stop_signals(handle)
+    # Its default is to end the process; a terminal that closes, or a habit, is no reason to.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return stop
 
 

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.clock import now, steady
 from exporter.glance import v2
 from exporter.glance.answer import Answer, NoAnswer
 from exporter.glance.api import APIS, V1, V2, Api
+from exporter.glance.discovery import read_page
 from exporter.glance.environment import Route
 from exporter.glance.lead import Lead
 from exporter.glance.limiter import Limiter
@@ -31,6 +32,7 @@ Read = Callable[[Answer], Reply]
 WAIT_CODES = frozenset({413, 429, 503})
 SERVICE_CODES = frozenset({400, 429})
 OK = 200
+NOT_FOUND = 404
 
 UNKNOWN_PREFIX = 512
 """Bytes of a request line to leave for the endpoint's own path while that is not known."""
@@ -69,6 +71,9 @@ class ImageClient:
             reading = api.read_image(answer, image_id, self.properties)
             if isinstance(reading, Failed) and reading.reason == "api_version":
                 self._doubted = True
+            elif isinstance(reading, Found) and self.version is None:
+                # No document says so, but it answers.
+                self.version = api.version
             return self._reply(answer, reading, accepted=_is_accepted(answer, reading))
 
         def ask(transport: Transport, headers: bytes, deadline: float) -> Answer:
@@ -96,6 +101,9 @@ class ImageClient:
             batch = v2.read_batch(answer, image_ids, self.properties)
             if isinstance(batch, Failed):
                 self._doubted = self._doubted or batch.reason == "api_version"
+                if answer.head.code == NOT_FOUND:
+                    # Of the list it says as little as of an image that was never proved gone.
+                    batch = Failed("unconfirmed", "the list of images is 404", batch.request_id)
                 accepted = _is_accepted(answer, batch)
                 splits = v2.needs_split(answer)
                 return self._reply(answer, batch, accepted=accepted, splits=splits)
@@ -115,6 +123,17 @@ class ImageClient:
 
         return self._get(api.list_path, within, read)
 
+    def page(self, path: str, within: Window, properties: frozenset[str]) -> Reply:
+        """Asks for one page of the list of all images; always v2, whichever version is in use."""
+
+        def read(answer: Answer) -> Reply:
+            page = read_page(answer, properties)
+            if isinstance(page, Failed):
+                return self._reply(answer, page, accepted=_is_accepted(answer, page))
+            return replace(self._reply(answer, None, accepted=True), page=page)
+
+        return self._get(path, within, read)
+
     def batches(self, image_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         """The IDs that can be asked for together, in such groups; none where the API has none."""
         if not self._api.in_batches:
@@ -122,19 +141,23 @@ class ImageClient:
         prefix = UNKNOWN_PREFIX if self._transport is None else self._transport.prefix_length
         return v2.batches(image_ids, prefix_length=prefix)
 
-    def choose_version(self, within: Window) -> None:
+    def choose_version(self, within: Window) -> Reply | None:
         """Finds out which version to speak, where that is not known, or not any more.
 
-        The one in use is kept while nothing tells otherwise.
+        The one in use is kept while nothing tells otherwise. Returns the last reply of the service
+        where it was asked: it may want to be left alone.
         """
         if self.version is not None and not self._doubted:
-            return
-        version = choose(frozenset(), self.wanted)
+            return None
+        reply, versions = None, frozenset[str]()
+        version = choose(versions, self.wanted)
         if version is None:
-            version = choose(self._offered(within), self.wanted)
+            reply, versions = self._offered(within)
+            version = choose(versions, self.wanted)
         if version is not None:
             self._doubted = False
             self.version = version
+        return reply
 
     def begin(self) -> None:
         """To be called when a cycle begins: the clocks are compared once in each."""
@@ -165,30 +188,30 @@ class ImageClient:
     def _api(self) -> Api:
         return APIS.get(self.version or "", V1)
 
-    def _offered(self, within: Window) -> frozenset[str]:
-        """The versions that the endpoint names; v2 where it names none but answers v2's list."""
-        found: list[frozenset[str]] = []
+    def _offered(self, within: Window) -> tuple[Reply, frozenset[str]]:
+        """The last reply, and the versions that the endpoint names.
+
+        That is v2 where it names none but answers v2's list.
+        """
+        found = frozenset[str]()
 
         def read(answer: Answer) -> Reply:
-            found.append(offered(answer))
+            nonlocal found
+            found = offered(answer)
             return self._reply(answer, None, accepted=False)
 
         def read_list(answer: Answer) -> Reply:
-            found.append(frozenset({V2.version} if V2.is_list(answer) else ()))
+            nonlocal found
+            found = frozenset({V2.version} if V2.is_list(answer) else ())
             return self._reply(answer, None, accepted=False)
 
-        ways: tuple[tuple[str, Read], ...] = (
-            *((path, read) for path in VERSIONS_PATHS),
-            (V2.list_path, read_list),
-        )
-        for path, reader in ways:
-            reply = self._get(path, within, reader)
-            if found and found[-1]:
-                return found[-1]
-            if isinstance(reply.reading, Failed):
-                # No answer at all: another path would get none either.
-                break
-        return frozenset()
+        for path in VERSIONS_PATHS:
+            reply = self._get(path, within, read)
+            # Where there is no answer, or a wait is asked for, another path would fare no better.
+            if found or reply.reading is not None or reply.wait is not None:
+                return reply, found
+        reply = self._get(V2.list_path, within, read_list)
+        return reply, found
 
     def _get(self, path: str, within: Window, read: Read) -> Reply:
         def ask(transport: Transport, headers: bytes, deadline: float) -> Answer:
@@ -207,7 +230,8 @@ class ImageClient:
                 answer = self._exchange(method, within, ask, credential)
             return read(answer)
         except SignInError as error:
-            return Reply(Failed(error.reason, f"sign-in: {error.detail}"), begun, steady())
+            failed = Failed(error.reason, f"sign-in: {error.detail}")
+            return Reply(failed, begun, steady(), at_sign_in=True)
         except NoAnswer as error:
             return Reply(Failed(error.reason, error.detail), begun, steady())
 
@@ -239,10 +263,17 @@ class ImageClient:
             if self._transport is None or self._transport.base_url != endpoint:
                 try:
                     fresh = Transport(
-                        endpoint, self.route_for(endpoint), self.user_agent, self.on_overrun
+                        endpoint,
+                        self.route_for(endpoint),
+                        self.user_agent,
+                        self.on_overrun,
+                        self.limiter.permit,
                     )
                 except ValueError as error:
-                    raise NoAnswer("connection", f"the endpoint cannot be asked: {error}") from None
+                    raise NoAnswer(
+                        "connection",
+                        f"the endpoint, or the proxy before it, cannot be asked: {error}",
+                    ) from None
                 if self._transport is not None:
                     self._transport.close()
                 self._transport = fresh
@@ -270,7 +301,9 @@ class ImageClient:
         wait, as_told = None, True
         if head.code in WAIT_CODES and (raw := head.first(b"retry-after")) is not None:
             wait, as_told = seconds_to_wait(raw, head.first(b"date"), now().wall)
-        if self._skew_wanted and (date := http_date(head.first(b"date"))) is not None:
+            self.limiter.hold(answer.received_at + wait)
+        date = http_date(head.only(b"date")) if self._skew_wanted else None
+        if date is not None:
             self._skew_wanted = False
             # Date is cut to the second: the middle of that second is the best guess.
             self.skew = date + 0.5 - now().wall

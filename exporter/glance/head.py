@@ -39,6 +39,11 @@ class Head:
                 return value
         return None
 
+    def only(self, name: bytes) -> bytes | None:
+        """The value of the field of that name, where one value stands there and no other."""
+        values = {value for field, value in self.fields if field == name}
+        return values.pop() if len(values) == 1 else None
+
     @property
     def request_id(self) -> str:
         """``X-Openstack-Request-Id``, empty where there is none of the form Glance gives."""

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from math import inf
 
 
 class Limiter:
     """Hands out permits to send, one at a time, spaced by at least ``1 / rate`` seconds.
 
-    ``waited`` counts the seconds for which requests were held back.
+    ``waited`` counts the seconds for which the rate held requests back.
     """
 
     def __init__(
@@ -17,28 +18,36 @@ class Limiter:
         self._clock = clock
         self._stop = stop
         self._turn = threading.Lock()
-        self._next = float("-inf")
+        self._next = -inf
+        self._holding = threading.Lock()
+        self._held_until = -inf
         self.waited = 0.0
+
+    def hold(self, until: float) -> None:
+        """Gives no permit before ``until``, to those neither who wait for theirs already."""
+        with self._holding:
+            self._held_until = max(self._held_until, until)
 
     def permit(self, deadline: float) -> bool:
         """Waits for a permit; False when there is none before the deadline, or on stop.
 
-        Without a rate there is one at once, unless the deadline has passed.
+        Without a rate there is one at once, unless the deadline has passed or there is a hold.
 
         The permit is dated when it is given, not when it was due, so that a thread that wakes
         late does not bring two requests together.
         """
-        left = deadline - self._clock()
-        if left <= 0 or not self._gap:
+        now = self._clock()
+        left = deadline - now
+        if left <= 0 or not (self._gap or self._held_until > now):
             return left > 0
         if not self._turn.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
             return False
         try:
-            wait = self._next - self._clock()
-            if wait > 0:
+            # A hold may come during the wait.
+            while (wait := max(self._next, self._held_until) - self._clock()) > 0:
                 if self._clock() + wait > deadline:
                     return False
-                self.waited += wait
+                self.waited += max(0.0, self._next - self._clock())
                 if self._stop.wait(wait):
                     return False
             self._next = self._clock() + self._gap

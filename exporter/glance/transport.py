@@ -26,6 +26,7 @@ from exporter.clock import steady
 from exporter.glance.answer import Answer, NoAnswer
 from exporter.glance.dialer import BoundedHTTPConnection, BoundedHTTPSConnection
 from exporter.glance.environment import Route
+from exporter.glance.failure import one_line
 from exporter.glance.head import Head
 from exporter.glance.wire import Rest, Silent, exchange, rest
 
@@ -50,13 +51,15 @@ class Transport:
     """Asks one endpoint (scheme, host, port and path prefix in ``base_url``); thread-safe.
 
     ``on_overrun`` is called with the tag of an answer after which bytes were left, found only
-    when its connection was about to be used again: that answer cannot be trusted.
+    when its connection was about to be used again: that answer cannot be trusted. ``permit`` is
+    asked, with the deadline, before a request is sent once more; it may wait.
     """
 
     base_url: str
     route: Route
     user_agent: str
     on_overrun: Callable[[object], None] = lambda _: None
+    permit: Callable[[float], bool] = lambda _: True
     _pool: Any = field(init=False)
     _adapter: HTTPAdapter = field(init=False)
     _before: bytes = field(init=False)
@@ -81,10 +84,11 @@ class Transport:
             adapter.cert_verify(pool, self.base_url, self.route.verify, self.route.cert)
         except OSError as error:
             # All of requests' own are such, and so is a CA bundle that is not there.
-            raise ValueError(str(error)) from None
+            raise ValueError(one_line(str(error), ())) from None
         pool.ConnectionCls = BOUNDED.get(pool.ConnectionCls, pool.ConnectionCls)
         self._pool = pool
-        parts = urlsplit(self.base_url)
+        # Prepared: a name in other letters has become what the name system knows it by.
+        parts = urlsplit(prepared.url or "")
         # An http URL through a proxy is asked for whole; requests knows when.
         self._before = self._adapter.request_url(prepared, proxies).removesuffix("/").encode()
         headers = {
@@ -128,7 +132,8 @@ class Transport:
             except Silent:
                 # The server closed it between two requests, as it may: that is no answer to this
                 # one, so it is asked once more.
-                pass
+                if not self.permit(deadline):
+                    raise NoAnswer("connection", "closed, and no time to ask once more") from None
         kept = self._connect(deadline)
         try:
             return self._exchange(
@@ -268,8 +273,8 @@ def _as_no_answer(error: Exception) -> Exception:
         case gaierror() | UnicodeError():
             return NoAnswer("connection", f"the name cannot be resolved: {error}")
         case WrappedSSLError() | SSLError():
-            return NoAnswer("tls", str(error))
+            return NoAnswer("tls", one_line(str(error), ()))
         case HTTPError() | OSError():
-            return NoAnswer("connection", str(error))
+            return NoAnswer("connection", one_line(str(error), ()))
         case _:
             return error

@@ -20,6 +20,8 @@ Clock = Callable[[], float]
 MAX_BODY = 64 * 1024 * 1024
 MAX_DIGITS = 16
 CHUNK = 65536
+INTERIM = frozenset({100, 102, 103})
+"""Answers before the answer; 101 is never asked for, and so is one of its own."""
 MAX_INTERIM = 8
 _START = b"HTTP/1."
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,16}")
@@ -90,12 +92,11 @@ class Reader:
     def head(self) -> Head:
         """The head of an answer, past interim ones.
 
-        100 and 103 may precede any answer (RFC 9110, section 15.2); 101 is never asked for, and
-        so is an answer of its own.
+        They may precede any answer (RFC 9110, section 15.2).
         """
         for _ in range(MAX_INTERIM):
             head = self._any_head()
-            if not (100 <= head.code < 200 and head.code != 101):  # the 1xx class
+            if head.code not in INTERIM:
                 return head
         raise NoAnswer("malformed", "one interim answer after another")
 

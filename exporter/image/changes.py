@@ -10,6 +10,9 @@ from exporter.image.image import Content, Image, content
 ATTRIBUTES = ("protected", "public", "visibility", "name")
 """The attributes of an image whose changes are counted."""
 
+BY_API = frozenset({"name"})
+"""Those that one API gives otherwise than another: v1 loses white space around a name."""
+
 
 class Change(NamedTuple):
     """One change, for the log and the counters: ``what`` changed from ``old`` to ``new``."""
@@ -51,7 +54,9 @@ class Memory(NamedTuple):
     def after(self, exists: bool, image: Image | None) -> "Memory":
         """The memory after an answer that the image ``exists`` or not, described or not."""
         active = self.active
-        if image is not None and image.is_active and (now := content(image)) != active:
+        now = content(image) if image is not None and image.is_active else None
+        # What says nothing of the bytes must not take the place of what does.
+        if now is not None and now != active and (now.is_known or active is None):
             active = now
         return Memory(exists, image or self.image, active)
 
@@ -80,6 +85,8 @@ def _differences(old: Image, new: Image) -> Iterator[Change]:
     if old.status != new.status:
         yield Change("status", old.status, new.status)
     for attribute in ATTRIBUTES if new.exists else ():
+        if attribute in BY_API and old.api != new.api:
+            continue
         was, now = getattr(old, attribute), getattr(new, attribute)
         if was is not None and now is not None and was != now:
             yield Change(attribute, was, now)

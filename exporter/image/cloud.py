@@ -16,6 +16,7 @@ class CloudState:
     """One cloud, as of its last finished cycle where nothing else is said.
 
     Times are seconds since the Unix epoch, durations are seconds; ``None`` is not known yet.
+    ``resolved`` has the image ID that each alias of a discovery stands for, as of the last list.
     """
 
     name: str
@@ -38,8 +39,9 @@ class CloudState:
     token_expires_at: float | None = None
     authentications: int = 0
     authentication_failures: int = 0
-    next_cycle_at: float | None = None
-    signed_in_as: str | None = None
+    discovered_at: float | None = None
+    resolved: Mapping[str, str] = field(default_factory=dict)
+    resolved_changes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,14 @@ def _failures(cloud: CloudState) -> Iterable[Point]:
 
 def _api_version(cloud: CloudState) -> Iterable[Point]:
     return () if cloud.api_version is None else (((cloud.api_version,), 1.0),)
+
+
+def _resolved(cloud: CloudState) -> Iterable[Point]:
+    return ((pair, 1.0) for pair in cloud.resolved.items())
+
+
+def _resolved_changes(cloud: CloudState) -> Iterable[Point]:
+    return (((alias,), float(count)) for alias, count in cloud.resolved_changes.items())
 
 
 CLOUD_FAMILIES = (
@@ -99,13 +109,14 @@ CLOUD_FAMILIES = (
     CloudFamily(
         "openstack_image_exporter_retries_total",
         "counter",
-        "Requests sent again within a cycle after a passing failure.",
+        "Polls tried again within a cycle after a passing failure.",
         _of("retries"),
     ),
     CloudFamily(
         "openstack_image_exporter_rate_limit_wait_seconds_total",
         "counter",
-        "Time for which requests were held back by the rate limit or a Retry-After.",
+        "Time for which the rate limit held requests back, and for which the service asked to be "
+        "left alone.",
         _of("rate_limit_wait"),
     ),
     CloudFamily(
@@ -188,6 +199,27 @@ CLOUD_FAMILIES = (
         "counter",
         "Times a token was asked for in vain.",
         _of("authentication_failures"),
+    ),
+    CloudFamily(
+        "openstack_image_resolved_info",
+        "gauge",
+        "The image that an alias of a discovery stands for, as last listed.",
+        _resolved,
+        ("image", "image_id"),
+    ),
+    CloudFamily(
+        "openstack_image_resolved_changes_total",
+        "counter",
+        "Times an alias of a discovery was seen to stand for another image since the exporter "
+        "started.",
+        _resolved_changes,
+        ("image",),
+    ),
+    CloudFamily(
+        "openstack_image_exporter_discovery_last_success_timestamp_seconds",
+        "gauge",
+        "When all images were last listed for discovery in seconds since the epoch.",
+        _of("discovered_at"),
     ),
 )
 """Every metric of a cloud, in the order of the exposition."""

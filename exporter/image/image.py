@@ -75,6 +75,11 @@ class Content:
     digests: tuple[tuple[str, str], ...]
     size_bytes: int | None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it says anything of the bytes."""
+        return bool(self.digests or self.size_bytes)
+
     def differs(self, other: "Content") -> bool:
         """Whether both are known to be of different bytes.
 

@@ -95,12 +95,6 @@ class Observation:
             and (self.counts is other.counts or self.counts == other.counts)
         )
 
-    def stays_for(self, max_stale: float) -> "Observation":
-        """The same with another ``max_stale``, as a new configuration may ask for."""
-        if self.answered_at is None or self.valid_until == inf:
-            return self
-        return replace(self, valid_until=self.answered_at.steady + max_stale)
-
 
 UNKNOWN = Observation()
 """What is known of a target that was never polled."""

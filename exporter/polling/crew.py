@@ -1,8 +1,10 @@
 """The threads that carry out one cycle.
 
-Each takes a question from the cycle, asks it, and gives the answer back. One of them, the leader,
-waits for the next question's time while the others work or rest; there are never more of them
-than requests may be in flight, and no more than are needed.
+Each takes a question from the cycle, asks it, and gives the answer back. Of those that have
+nothing to ask, one, the leader, waits for the next question's time. Another, the deputy, looks a
+moment later, and steps in where the leader is still busy; the others rest. So a service that
+answers at once is asked by one thread, without handing over, which costs more than asking, and a
+slow one by as many as it takes. There are never more threads than requests may be in flight.
 """
 
 import logging
@@ -16,6 +18,29 @@ from exporter.polling.cycle import Cycle
 from exporter.polling.question import Ask, Done, Wait
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 0.01
+"""Seconds that a question may be overdue before another thread sees to it."""
+
+
+class Post:
+    """A place for one thread that waits for a time; used with the lock held."""
+
+    def __init__(self, lock: threading.Lock, clock: Callable[[], float]) -> None:
+        self._called = threading.Condition(lock)
+        self._clock = clock
+        self.taken = False
+        self.until = inf
+
+    def keep(self, until: float) -> None:
+        """Waits until that time, or until somebody calls."""
+        self.taken, self.until = True, until
+        self._called.wait(None if until == inf else max(0.0, until - self._clock()))
+        self.taken, self.until = False, inf
+
+    def call(self) -> None:
+        """Wakes the thread that waits here, if there is one."""
+        self._called.notify()
 
 
 class Crew:
@@ -39,11 +64,11 @@ class Crew:
         self._clock = clock
         self._size = size
         self._lock = threading.Lock()
-        self._leader = threading.Condition(self._lock)
+        self._leader = Post(self._lock, clock)
+        self._deputy = Post(self._lock, clock)
         self._others = threading.Condition(self._lock)
         self._threads = 0
         self._resting = 0
-        self._leads_until: float | None = None
         self._over = False
         self._finished = threading.Event()
 
@@ -114,22 +139,27 @@ class Crew:
             self._publish()
 
     def _hand_over(self) -> None:
-        if self._leads_until is not None:
-            if self._cycle.has_due(self._clock()):
-                self._leader.notify()
+        """Sees to it that somebody looks for the next question soon enough."""
+        if min(self._leader.until, self._deputy.until) <= self._clock() + PATIENCE:
+            return
+        if self._leader.taken:
+            self._leader.call()
+        elif self._deputy.taken:
+            self._deputy.call()
         elif self._resting:
             self._others.notify()
         elif self._threads < self._size:
             self._start_thread()
 
     def _wait(self, until: float) -> None:
-        if self._leads_until is None:
-            self._leads_until = until
-            self._leader.wait(None if until == inf else max(0.0, until - self._clock()))
-            self._leads_until = None
+        if not self._leader.taken:
+            self._leader.keep(until)
             return
-        if until < self._leads_until:
-            self._leader.notify()
+        if until < self._leader.until:
+            self._leader.call()
+        if not self._deputy.taken:
+            self._deputy.keep(until + PATIENCE)
+            return
         self._resting += 1
         self._others.wait()
         self._resting -= 1
@@ -137,5 +167,6 @@ class Crew:
     def _release(self) -> None:
         self._over = True
         self._finished.set()
-        self._leader.notify_all()
+        self._leader.call()
+        self._deputy.call()
         self._others.notify_all()

@@ -4,7 +4,7 @@ No threads, no clock, no I/O: times come in as steady seconds, questions go out 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -13,11 +13,12 @@ from exporter.glance.v2 import Batch
 from exporter.image.outcome import Failed, Found, Gone, NotFound, Outcome
 from exporter.image.target import Target
 from exporter.polling.agenda import Agenda, Group
+from exporter.polling.batches import Batches, alone
 from exporter.polling.breaker import BREAKING, Breaker
 from exporter.polling.evidence import Evidence
 from exporter.polling.pace import RETRIES, Pace, schedule
 from exporter.polling.past import Past
-from exporter.polling.question import POLLING, Ask, Done, Kind, Wait
+from exporter.polling.question import Ask, Done, Kind, Wait
 from exporter.polling.tally import Tally
 
 PASSING = (BREAKING - {"tls"}) | {"rate_limited"}
@@ -26,9 +27,9 @@ PASSING = (BREAKING - {"tls"}) | {"rate_limited"}
 MAX_WITNESSES = 3
 """Images asked out of turn in one cycle, to tell one lost image from a lost cloud."""
 
-MAX_PAGES = 20
-"""Pages of one batch, which has room for all its images on one: a server may never end."""
-
+GATHER = 0.01
+LONGEST_GATHER = 0.5
+"""How long a proof waits for further 404s that it may serve: a share of the interval, seconds."""
 
 NO_PAGE = Batch({})
 NOT_FAILED = frozenset({"found", "gone"})
@@ -67,10 +68,14 @@ class Cycle:
         self._targets = {target.image_id: target for target in targets}
         self._undecided = dict(self._targets)
         asked = [(target,) for target in targets] if groups is None else groups
-        self._agenda = Agenda(self._planned(asked, start, pace.interval))
+        probe = targets[past.probe % len(targets)] if past.breaker_open and targets else None
+        others = (tuple(each for each in group if each != probe) for group in asked)
+        planned = _planned(list(filter(None, others)), past.new, start, pace.interval)
+        self._agenda = Agenda(planned)
         self._ended: dict[str, str] = {}
         self._request_ids: dict[str, str] = {}
         self._evidence = Evidence(past.living, suspected=past.all_missing)
+        self._batches = Batches()
         self._breaker = Breaker(pace.concurrency, is_open=past.breaker_open)
         self._witnesses = 0
         self._list_failed = False
@@ -81,9 +86,11 @@ class Cycle:
         self.wait_until = past.wait_until
         self.verdicts: list[Verdict] = []
         self.tally = Tally(Counter())
-        if past.breaker_open and targets:
+        if not targets:
+            # Whether the API answers is to be known all the same.
+            self._agenda.push(start, Ask(Kind.LIST))
+        if probe is not None:
             self._agenda.hold()
-            probe = targets[past.probe % len(targets)]
             self._agenda.push(start, Ask(Kind.POLL, (probe,), RETRIES))
 
     @property
@@ -122,7 +129,7 @@ class Cycle:
             self._abandon("the service asks to be left alone for longer than this cycle")
         due = max(self._agenda.due, self.wait_until)
         if self._agenda.due < inf:
-            return Wait(min(due, last_start)) if due > now else self._agenda.take(now)
+            return Wait(min(due, last_start)) if due > now else self._take(now)
         if self._agenda.flying:
             return Wait(inf)
         if self._agenda.holds:
@@ -180,6 +187,15 @@ class Cycle:
 
     # What next() is made of
 
+    def _take(self, now: float) -> Ask | Wait | Done:
+        """The question that is due; where it is a list of no use, the first of its images."""
+        ask = self._agenda.take(now)
+        if ask.kind is not Kind.BATCH or not self._batches.useless(ask.hidden):
+            return ask
+        self._agenda.answered(ask)
+        self._push_all(now, alone(ask.decides))
+        return self.next(now)
+
     @property
     def _only_404s(self) -> bool:
         """Whether 404s came and nothing else tells whether the API works; the list would."""
@@ -190,20 +206,11 @@ class Cycle:
             and not self._breaker.is_open
         )
 
-    def _planned(
-        self, groups: Sequence[Group], start: float, interval: float
-    ) -> list[tuple[float, Group]]:
-        """When each group is asked; one with a new target at once."""
-        by_first = {group[0].image_id: group for group in groups}
-        new = frozenset(
-            group[0].image_id
-            for group in groups
-            if any(target.image_id in self._past.new for target in group)
-        )
-        firsts = [group[0] for group in groups]
-        return [
-            (due, by_first[first.image_id]) for due, first in schedule(firsts, new, start, interval)
-        ]
+    def _spread(self, at: float) -> None:
+        """Plans what was held back evenly over the rest of the cycle: no stampede."""
+        left = self._start + self._pace.last_start - at
+        held = self._agenda.release()
+        self._agenda.plan(_planned(held, frozenset(), at, max(left, 0.0)))
 
     def _abandon(self, why: str) -> None:
         """Asks nothing more: what has failed before keeps its reason, the rest was not polled."""
@@ -220,7 +227,7 @@ class Cycle:
             self._give_up(ask, ask.failure or Failed("not_polled", why))
 
     def _give_up(self, ask: Ask, failed: Failed) -> None:
-        for target in ask.targets if ask.kind in POLLING else ():
+        for target in ask.decides:
             self._end(target, failed)
 
     def _finish(self, why: str) -> None:
@@ -234,22 +241,23 @@ class Cycle:
 
     def _told_to_wait(self, now: float, until: float) -> None:
         self.tally.told_to_wait += max(0.0, until - max(now, self.wait_until))
-        self.wait_until = max(self.wait_until, until)
+        if until > self.wait_until:
+            self.wait_until = until
+            self._agenda.hold()
+            self._spread(until)
 
     def _feed_breaker(self, reply: Reply, now: float) -> None:
-        if isinstance(reply.reading, Failed):
-            self._breaker.failed(reply.reading.reason)
-        else:
+        if not isinstance(reply.reading, Failed):
             self._answered = True
             self._breaker.answered()
+        elif not reply.at_sign_in or reply.reading.reason in BREAKING:
+            # That Keystone refuses says nothing of the Image service.
+            self._breaker.failed(reply.reading.reason)
         if self._breaker.is_open:
             self._agenda.hold()
             self._drop_extra("the breaker is open: the API does not answer")
         elif self._agenda.holds:
-            # The rest of the cycle's images are spread over the rest of its time: no stampede.
-            left = self._start + self._pace.last_start - now
-            held = self._agenda.release()
-            self._agenda.plan(self._planned(held, now, max(left, 0.0)))
+            self._spread(max(now, self.wait_until))
 
     def _heard_poll(self, ask: Ask, reply: Reply, now: float) -> None:
         (target,) = ask.targets
@@ -274,35 +282,31 @@ class Cycle:
                     self._failed(target, failed)
         left = tuple(each for each in ask.targets if each.image_id in self._undecided)
         if isinstance(reply.reading, Failed):
-            self._batch_failed(ask._replace(targets=left), reply.reading, reply, now)
-            return
-        # The list is as good a proof that the API answers as the one asked for that alone.
-        self._evidence.listed(reply.sent_at)
-        if page.next_path and ask.pages < MAX_PAGES:
-            further = ask._replace(targets=left, page=page.next_path, pages=ask.pages + 1)
-            self._push_batch(now, further._replace(attempt=0, failure=None))
-        elif not ask.hidden:
-            self._push_batch(now, Ask(Kind.BATCH, left, hidden=True))
+            self._batch_failed(ask, left, reply.reading, reply, now)
         else:
-            # No list gives them: only asking for each tells whether it is gone.
-            for target in left:
-                self._agenda.push(now, Ask(Kind.POLL, (target,)))
+            # The list is as good a proof that the API answers as the one asked for that alone.
+            self._evidence.listed(reply.sent_at)
+            self._push_all(now, self._batches.after_page(ask, left, page.next_path))
 
-    def _batch_failed(self, ask: Ask, failed: Failed, reply: Reply, now: float) -> None:
+    def _batch_failed(
+        self, ask: Ask, left: tuple[Target, ...], failed: Failed, reply: Reply, now: float
+    ) -> None:
         """Asks again, for fewer where the number may be the cause, or gives the images up."""
-        if reply.splits or (failed.reason == "server_error" and self._answered):
-            if len(ask.targets) == 1:
-                self._agenda.push(now, Ask(Kind.POLL, ask.targets))
-                return
-            half = (len(ask.targets) + 1) // 2
-            for part in (ask.targets[:half], ask.targets[half:]):
-                self._push_batch(now, Ask(Kind.BATCH, part, hidden=ask.hidden))
-        elif not self._again(ask, failed, now):
-            for target in ask.targets:
+        of_server = failed.reason == "server_error" and not self._breaker.is_open
+        if reply.splits or (of_server and self._answered):
+            self._push_all(now, self._batches.after_refusal(ask, left, failed))
+        elif self._again(ask, failed, now):
+            pass
+        elif of_server:
+            # Is it the API, or one of these images?
+            rest = (*left, *ask.rest)
+            self._agenda.push(now, Ask(Kind.LIST, (), RETRIES, failed, ask.hidden, rest=rest))
+        else:
+            for target in ask.decides:
                 self._failed(target, failed)
 
-    def _push_batch(self, now: float, ask: Ask) -> None:
-        if ask.targets:
+    def _push_all(self, now: float, asks: Iterable[Ask]) -> None:
+        for ask in asks:
             self._agenda.push(now, ask)
 
     def _found(self, target: Target, found: Found, reply: Reply) -> None:
@@ -310,7 +314,7 @@ class Cycle:
         self._end(target, found)
 
     def _failed(self, target: Target, failed: Failed) -> None:
-        self._evidence.otherwise(target.image_id)
+        self._evidence.failed(target.image_id)
         self._end(target, failed)
 
     def _heard_confirm(self, ask: Ask, reply: Reply, now: float) -> None:
@@ -334,7 +338,13 @@ class Cycle:
         self._list_asked = True
         if reply.listed:
             self._evidence.listed(reply.sent_at)
-        elif not (isinstance(reply.reading, Failed) and self._again(ask, reply.reading, now)):
+            if ask.failure is not None:
+                self._push_all(now, self._batches.fewer(ask.rest, ask.hidden, ask.failure))
+        elif isinstance(reply.reading, Failed) and self._again(ask, reply.reading, now):
+            pass
+        elif ask.failure is not None and ask.rest:
+            self._give_up(ask, ask.failure)
+        else:
             self._list_failed = True
 
     def _again(self, ask: Ask, failed: Failed, now: float) -> bool:
@@ -360,16 +370,16 @@ class Cycle:
             return
         if not self._evidence.all_at_once:
             if not self._list_failed:
-                self._ask_list(now)
+                self._ask_list(now + min(LONGEST_GATHER, GATHER * self._pace.interval))
         elif self._witnesses < MAX_WITNESSES and not self._agenda.has(Kind.WITNESS):
             witness = self._evidence.witness()
             if witness is not None:
                 self._witnesses += 1
                 self._agenda.push(now, Ask(Kind.WITNESS, (self._targets[witness],)))
 
-    def _ask_list(self, now: float) -> None:
+    def _ask_list(self, due: float) -> None:
         if not self._agenda.has(Kind.LIST):
-            self._agenda.push(now, Ask(Kind.LIST))
+            self._agenda.push(due, Ask(Kind.LIST))
 
     def _end(self, target: Target, outcome: Outcome) -> None:
         """Gives the image its one outcome; a later one is none of this cycle's."""
@@ -386,3 +396,16 @@ class Cycle:
             case Gone():
                 self._ended[target.image_id] = "gone"
         self.verdicts.append(Verdict(target, outcome))
+
+
+def _planned(
+    groups: Sequence[Group], new: frozenset[str], start: float, interval: float
+) -> list[tuple[float, Group]]:
+    """When each group is asked; one with a ``new`` target at once."""
+    by_first = {group[0].image_id: group for group in groups}
+    at_once = frozenset(
+        group[0].image_id for group in groups if any(each.image_id in new for each in group)
+    )
+    firsts = [group[0] for group in groups]
+    planned = schedule(firsts, at_once, start, interval)
+    return [(due, by_first[first.image_id]) for due, first in planned]

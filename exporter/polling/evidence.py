@@ -10,6 +10,9 @@ one cycle, which a lost role or project looks like, one more cycle has to say th
 import heapq
 from math import inf
 
+SEVERAL = 2
+"""From how many images on it is suspicious that none is left."""
+
 
 class Evidence:
     """The 404s of one cycle and what speaks for them; times are steady seconds.
@@ -24,18 +27,25 @@ class Evidence:
         self._missing: set[str] = set()
         self._witnesses = set(living)
         self._confirmed: list[tuple[float, str]] = []
+        self._failed: set[str] = set()
         self._proved_at = -inf
         self._lives = False
 
     @property
     def all_at_once(self) -> bool:
-        """Whether it still may be that everything turned 404 at once, for the first time."""
-        return len(self._living) > 1 and not self._suspected and not self._lives
+        """Whether it still may be that everything turned 404 at once, for the first time.
+
+        An image whose poll fails says nothing about it: only one that is found does, or that all
+        others have failed.
+        """
+        if len(self._living) < SEVERAL or self._suspected or self._lives:
+            return False
+        return self.all_missing or len(self._missing) + len(self._failed) < len(self._living)
 
     @property
     def all_missing(self) -> bool:
-        """Whether every one of several images that were there is 404 in this cycle."""
-        return len(self._living) > 1 and self._living <= self._missing and not self._lives
+        """Whether several images that were there are 404 in this cycle, and none is found."""
+        return len(self._missing) >= SEVERAL and not self._lives
 
     @property
     def undecided(self) -> bool:
@@ -44,8 +54,9 @@ class Evidence:
 
     def missing(self, image_id: str) -> None:
         """The image was answered with 404."""
-        self._missing.add(image_id)
-        self._witnesses.discard(image_id)
+        if image_id in self._living:
+            self._missing.add(image_id)
+            self._witnesses.discard(image_id)
 
     def confirmed(self, image_id: str, at: float) -> None:
         """The image was answered with 404 again at ``at``, on a fresh connection."""
@@ -54,15 +65,16 @@ class Evidence:
     def found(self, image_id: str, sent_at: float) -> None:
         """A question sent at ``sent_at`` was answered with the image: the API works."""
         self._proved_at = max(self._proved_at, sent_at)
-        self.otherwise(image_id)
+        self._lives = self._lives or image_id in self._living
 
     def listed(self, sent_at: float) -> None:
         """A question sent at ``sent_at`` was answered with the list: the API works."""
         self._proved_at = max(self._proved_at, sent_at)
 
-    def otherwise(self, image_id: str) -> None:
-        """The image's poll ended, and not with 404: so not everything turned 404."""
-        self._lives = self._lives or image_id in self._living
+    def failed(self, image_id: str) -> None:
+        """The image's poll failed, which tells nothing of it."""
+        if image_id in self._living - self._missing:
+            self._failed.add(image_id)
 
     def witness(self) -> str | None:
         """An image that was there and may be still: its answer tells most. Each comes up once."""

@@ -4,7 +4,7 @@ import logging
 
 from exporter.image.cloud import CloudState
 from exporter.image.observation import Observation
-from exporter.image.target import Target
+from exporter.image.target import Key, Target
 from exporter.polling.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ class Journal:
     def __init__(self, cloud: str) -> None:
         self._cloud = cloud
         self._flips = 0
+        self._too_slow = False
+        self._failing: dict[Key, str] = {}
         self._told = False
 
     def begin(self) -> None:
@@ -35,10 +37,10 @@ class Journal:
         if not self._told:
             self._told = True
             fields = {"cloud": self._cloud, "waits": wait}
-            log.warning("Retry-After is too long or unreadable", extra={"fields": fields})
+            log.warning("Retry-After is too long, negative or unreadable", extra={"fields": fields})
 
-    def note(self, target: Target, before: Observation, after: Observation) -> None:
-        """One image went from one observation to the next."""
+    def note(self, target: Target, after: Observation) -> None:
+        """What is known of one image is ``after`` from now on."""
         about: dict[str, object] = {
             "cloud": target.cloud,
             "image": target.alias,
@@ -50,10 +52,15 @@ class Journal:
             level = logging.WARNING if change.what in ALARMING else logging.INFO
             fields = about | {"what": change.what, "old": change.old, "new": change.new}
             log.log(level, "image changed", extra={"fields": fields})
-        was, is_now = (seen.failure.reason if seen.failure else "" for seen in (before, after))
+        was = self._failing.get(target.key, "")
+        is_now = after.failure.reason if after.failure else ""
         # Not to be asked is the cloud's trouble, or the pace's, each of which has its own line.
-        if was == is_now or NOT_ASKED in {was, is_now}:
+        if is_now in {was, NOT_ASKED}:
             return
+        if is_now:
+            self._failing[target.key] = is_now
+        else:
+            del self._failing[target.key]
         self._flips += 1
         if self._flips > MOST_FLIPS:
             return
@@ -88,14 +95,27 @@ class Journal:
                 "all images of the cloud are gone: role, project, region or policy?",
                 extra={"fields": about},
             )
+        if not tally.failures["not_polled"]:
+            self._too_slow = False
         log.debug("cycle finished", extra={"fields": summary})
 
-    def too_slow(self, tally: Tally, concurrency: int, needed: int) -> None:
-        """Some images were not asked for lack of time; says what would have been enough."""
+    def too_slow(
+        self,
+        not_polled: int,
+        *,
+        concurrency: int,
+        concurrency_needed: float | None,
+        rate_needed: float,
+    ) -> None:
+        """Some images were not asked for lack of time; says once what would be enough."""
+        if self._too_slow:
+            return
+        self._too_slow = True
         fields: dict[str, object] = {
             "cloud": self._cloud,
-            "not_polled": tally.failures["not_polled"],
+            "not_polled": not_polled,
             "concurrency": concurrency,
-            "concurrency_needed": needed,
+            "concurrency_needed": concurrency_needed,
+            "rate_needed": round(rate_needed, 1),
         }
         log.warning("not every image could be polled in time", extra={"fields": fields})

@@ -9,6 +9,9 @@ from exporter.image.target import Target
 SPREAD = 0.8
 """The share of the interval over which the requests of a cycle start; the rest is for retries."""
 
+TICK = 0.02
+"""Seconds within which requests that are due start together: to wake up costs more than to ask."""
+
 RETRIES = 2
 BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
@@ -40,6 +43,10 @@ class Pace:
         """Seconds before an attempt (1 is the first retry): exponential, with full jitter."""
         return random() * min(LONGEST_BACKOFF, BACKOFF * 2.0**attempt)
 
+    def rate(self, requests: int) -> float:
+        """Requests a second with which so many start within their share of the interval."""
+        return requests / (SPREAD * self.interval)
+
     def needed(self, polls: int, seconds_each: float) -> float:
         """Requests in flight with which so many polls start within their share of the interval."""
         return float(max(1, ceil(polls * seconds_each / (SPREAD * self.interval))))
@@ -51,11 +58,13 @@ def schedule(
     """When each image is asked, soonest first.
 
     New ones at once, the others evenly over a share of the interval, each at the same place in
-    every cycle, so that one is never asked later than an interval after the last time.
+    every cycle, so that one is never asked later than an interval after the last time. Where
+    there are several in a tick, they are asked at the beginning of it.
     """
     gap = SPREAD * interval / max(len(targets), 1)
+    together = max(1, int(TICK / gap)) if gap else 1
     due = [
-        (start if target.image_id in new else start + place * gap, target)
+        (start if target.image_id in new else start + place // together * together * gap, target)
         for place, target in enumerate(targets)
     ]
     return sorted(due, key=lambda item: item[0])

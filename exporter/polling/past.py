@@ -8,9 +8,9 @@ from math import inf
 class Past:
     """What a cycle has to know of those before it.
 
-    ``living``, ``gone`` and ``new`` are the IDs that were last answered as there, as gone, and
-    never polled. ``probe`` counts the cycles in which the breaker was open, ``wait_until`` is
-    when the service may be asked again.
+    ``living`` and ``gone`` are the IDs that were last answered as there and as gone, ``new`` those
+    that do not wait for their turn: never polled, or leaving. ``probe`` counts the cycles in which
+    the breaker was open, ``wait_until`` is when the service may be asked again.
     """
 
     living: frozenset[str] = frozenset()

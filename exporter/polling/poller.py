@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
@@ -15,6 +16,7 @@ from exporter.image.target import Target
 from exporter.polling.agenda import Group
 from exporter.polling.crew import Crew
 from exporter.polling.cycle import Cycle, Verdict
+from exporter.polling.discovery import Discovery
 from exporter.polling.journal import Journal
 from exporter.polling.pace import Pace
 from exporter.polling.past import Past
@@ -23,13 +25,19 @@ from exporter.store import Store
 
 log = logging.getLogger(__name__)
 
+CHOOSING = 0.25
+"""The share of the interval by which it is known which version to speak, or polling begins."""
+
 Observer = Callable[[Verdict, int], None]
 """Called with each verdict and the number of images that have none yet."""
 
 
 @dataclass(slots=True)
 class Poller:
-    """Polls the images of one cloud; ``run_cycle`` is not to be called by two threads at once."""
+    """Polls the images of one cloud; ``run_cycle`` is not to be called by two threads at once.
+
+    With a ``discovery`` its ``targets`` are those of each cycle, from its beginning on.
+    """
 
     cloud: str
     client: ImageClient
@@ -38,6 +46,7 @@ class Poller:
     max_stale: float
     store: Store
     random: Callable[[], float]
+    discovery: Discovery | None = None
     _past: Past = field(init=False, default_factory=Past)
     _crew: Crew | None = field(init=False, default=None)
     _before: dict[str, Observation] = field(init=False, default_factory=dict)
@@ -56,6 +65,7 @@ class Poller:
         """Polls every image once; ends when the next cycle is to start at the latest."""
         if self._stopped.is_set():
             return
+        self._find_targets()
         begun = steady()
         start = self._note_start(begun)
         end = start + self.pace.interval
@@ -63,12 +73,11 @@ class Poller:
         state = self.store.cloud(self.cloud)
         self._number += 1
         self.client.begin()
-        past = self._recall()
-        self.client.choose_version(Window(*(start + self.pace.interval / 4,) * 2))
+        self._journal.begin()
+        past = self._choose_version(self._recall(), start + self.pace.interval * CHOOSING)
         groups = self._groups(past)
         cycle = Cycle(self.targets, past, self.pace, start, self.random, groups=groups)
         self._before = {}
-        self._journal.begin()
         crew = self._crew = Crew(
             cycle,
             lambda ask: self._perform(ask, window),
@@ -82,14 +91,35 @@ class Poller:
         if self._stopped.is_set():
             return
         self.client.settle(self.pace.grace)
-        self._finish(cycle, past, begun, state)
+        self._finish(cycle, past, len(groups), begun, state)
+
+    def discover(self, seconds: float) -> None:
+        """Looks for images to watch, for so long, unless the API is to be left alone."""
+        if self.discovery is None or self._stopped.is_set():
+            return
+        begun = steady()
+        waits = begun < max(self._past.wait_until, self.discovery.wait_until)
+        if not waits and not self.store.cloud(self.cloud).breaker_open:
+            self.discovery.refresh(Window(begun + seconds, begun + seconds))
 
     def stop(self) -> None:
         """Ends the cycle that is under way and every connection."""
         self._stopped.set()
+        if self.discovery is not None:
+            self.discovery.stop()
         if self._crew is not None:
             self._crew.stop()
         self.client.close()
+
+    def _find_targets(self) -> None:
+        """What the cycle is about to ask for; discovered before, until that has worked once."""
+        if self.discovery is None:
+            return
+        if not self.discovery.succeeded:
+            # The first cycle may as well begin later.
+            share = 1.0 if self._next_start is None else CHOOSING
+            self.discover(self.pace.interval * share)
+        self.targets = self.discovery.begin()
 
     def _publisher(self, cycle: Cycle, observer: Observer) -> Callable[[], None]:
         """What is to be called whenever the cycle may have new verdicts."""
@@ -108,7 +138,7 @@ class Poller:
                     observer(verdict, left)
                 except Exception:
                     log.exception("bug: an outcome was lost")
-            if cycle.breaker_open and self.store.cloud(self.cloud).api_up:
+            if cycle.breaker_open and self.store.cloud(self.cloud).api_up is not False:
                 self.store.update_cloud(self.cloud, api_up=False, breaker_open=True)
 
         return publish
@@ -124,22 +154,40 @@ class Poller:
             tag = (self._number, target.image_id) if ask.kind is Kind.POLL else None
             fresh = ask.kind is Kind.CONFIRM
             reply = self.client.image(target.image_id, window, fresh=fresh, tag=tag)
+        self._note_wait(reply)
+        return reply
+
+    def _choose_version(self, past: Past, until: float) -> Past:
+        """Sees to it that the version to speak is known; the past, with the wait asked for."""
+        if steady() < past.wait_until:
+            return past
+        reply = self.client.choose_version(Window(until, until))
+        if reply is None or reply.wait is None:
+            return past
+        self._note_wait(reply)
+        self._told_to_wait += reply.wait
+        return replace(past, wait_until=steady() + reply.wait)
+
+    def _note_wait(self, reply: Reply) -> None:
         if reply.wait is not None and not reply.wait_as_told:
             self._journal.capped(reply.wait)
-        return reply
 
     def _observe(self, verdict: Verdict) -> None:
         target = verdict.target
+        if self.discovery is not None and self.discovery.drops(target.image_id, verdict.outcome):
+            return
         shown = before = self.store.observation(target.key)
         if verdict.again:
             before = self._before.get(target.image_id, before)
         after = before.after(verdict.outcome, now(), self.max_stale)
         if verdict.again:
-            # A counter that was shown must not fall: that would count as a reset.
-            after = replace(after, counts=shown.counts)
+            # A counter that was shown must not fall, which would count as a reset, nor rise again
+            # by the same answer: what was counted is remembered.
+            memory = shown.memory._replace(exists=before.memory.exists)
+            after = replace(after, counts=shown.counts, memory=memory)
         self._before[target.image_id] = before
         self.store.observe(target.key, after)
-        self._journal.note(target, before, after)
+        self._journal.note(target, after)
 
     def _retract(self, tag: object) -> None:
         crew = self._crew
@@ -149,11 +197,14 @@ class Poller:
     def _recall(self) -> Past:
         """What the next cycle has to know, from the observations and the cycle before."""
         known = {target.image_id: self.store.observation(target.key) for target in self.targets}
+        found = self.discovery
         return replace(
             self._past,
+            wait_until=max(self._past.wait_until, found.wait_until if found else -inf),
             living=frozenset(each for each, seen in known.items() if seen.memory.exists),
             gone=frozenset(each for each, seen in known.items() if seen.memory.exists is False),
-            new=frozenset(each for each, seen in known.items() if seen.polled_at is None),
+            new=frozenset(each for each, seen in known.items() if seen.polled_at is None)
+            | (found.leaving if found else frozenset()),
         )
 
     def _groups(self, past: Past) -> list[Group]:
@@ -180,7 +231,9 @@ class Poller:
         )
         return start
 
-    def _finish(self, cycle: Cycle, past: Past, begun: float, before: CloudState) -> None:
+    def _finish(
+        self, cycle: Cycle, past: Past, groups: int, begun: float, before: CloudState
+    ) -> None:
         tally = cycle.tally
         self._past = replace(
             past,
@@ -195,11 +248,11 @@ class Poller:
         failures = Counter(before.failures) + tally.failures
         needed = None
         if tally.asked:
-            needed = self.pace.needed(len(self.targets), tally.busy / tally.asked)
+            needed = self.pace.needed(max(groups, tally.asked), tally.busy / tally.asked)
         end = now()
         self.store.update_cloud(
             self.cloud,
-            api_up=tally.accepted and not cycle.breaker_open,
+            api_up=_api_up(cycle, before),
             breaker_open=cycle.breaker_open,
             mass_disappearance=cycle.all_vanished
             or (before.mass_disappearance and not tally.found),
@@ -215,8 +268,19 @@ class Poller:
             token_expires_at=signed_in.expires_at,
             authentications=signed_in.authentications,
             authentication_failures=signed_in.failures,
-            next_cycle_at=end.wall + max(0.0, (self._next_start or end.steady) - end.steady),
         )
         self._journal.end(before, self.store.cloud(self.cloud), tally)
-        if needed is not None and needed > self.pace.concurrency and tally.failures["not_polled"]:
-            self._journal.too_slow(tally, self.pace.concurrency, int(needed))
+        if tally.failures["not_polled"] and not cycle.breaker_open and not tally.told_to_wait:
+            self._journal.too_slow(
+                tally.failures["not_polled"],
+                concurrency=self.pace.concurrency,
+                concurrency_needed=needed,
+                rate_needed=self.pace.rate(max(groups, tally.asked)),
+            )
+
+
+def _api_up(cycle: Cycle, before: CloudState) -> bool | None:
+    """Whether the API answered; as before where the service asked not to be asked at all."""
+    if not cycle.tally.asked and not cycle.breaker_open:
+        return before.api_up
+    return cycle.tally.accepted and not cycle.breaker_open

@@ -26,7 +26,7 @@ class Ask(NamedTuple):
 
     ``attempt`` counts from 0, ``failure`` is how the attempt before ended. A batch is asked first
     for images that are not hidden, then for ``hidden`` ones; ``page`` is the path of a further
-    page, the ``pages``-th.
+    page, the ``pages``-th. ``rest`` are targets that wait for the answer, to be asked for then.
     """
 
     kind: Kind
@@ -36,11 +36,17 @@ class Ask(NamedTuple):
     hidden: bool = False
     page: str | None = None
     pages: int = 0
+    rest: tuple[Target, ...] = ()
 
     @property
     def target(self) -> Target | None:
         """The target of a question about one; ``None`` of any other."""
         return self.targets[0] if len(self.targets) == 1 else None
+
+    @property
+    def decides(self) -> tuple[Target, ...]:
+        """The targets that have failed when the question fails for good."""
+        return (*(self.targets if self.kind in POLLING else ()), *self.rest)
 
 
 class Wait(NamedTuple):

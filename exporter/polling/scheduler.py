@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.executors.base import BaseExecutor, run_job
+from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -53,13 +54,35 @@ class Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
         return now if previous is None else previous + self._interval
 
 
+class DaemonThreads(BaseExecutor):  # type: ignore[misc]  # APScheduler 3 has no types
+    """Runs each call in a thread that does not keep the process from ending.
+
+    The threads of APScheduler's own pools are waited for at exit, also for a call that hangs in a
+    look-up of a name, which nothing can interrupt.
+    """
+
+    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        threading.Thread(
+            target=self._run, args=(job, run_times), name=f"job-{job.name}", daemon=True
+        ).start()
+
+    def _run(self, job: Job, run_times: list[datetime]) -> None:
+        try:
+            events = run_job(
+                job, job._jobstore_alias, run_times, self._logger.name
+            )  # as its own executors do
+        except BaseException as error:  # noqa: BLE001  # as above
+            self._run_job_error(job.id, error, error.__traceback__)
+        else:
+            self._run_job_success(job.id, events)
+
+
 class Scheduler:
     """Calls each cloud's cycle at its interval; a call never overlaps the one before."""
 
     def __init__(self) -> None:
         self._zone = SteadyTime()
         self._scheduler = BackgroundScheduler(timezone=self._zone, daemon=True)
-        self._jobs = 0
         self._beat = steady()
 
     def every(self, interval: float, run: Callable[[], object], delay: float = 0.0) -> None:
@@ -76,7 +99,6 @@ class Scheduler:
                 run()
 
         first = datetime.now(self._zone) + timedelta(seconds=delay)
-        self._jobs += 1
         self._scheduler.add_job(
             run_alone,
             Every(timedelta(seconds=interval)),
@@ -87,9 +109,9 @@ class Scheduler:
         )
 
     def start(self) -> None:
-        """Starts the scheduler's thread; there are two for each job, one of which may wait."""
+        """Starts the scheduler's thread; each call has one of its own."""
         self.every(HEARTBEAT, self._heartbeat)
-        self._scheduler.add_executor(ThreadPoolExecutor(2 * self._jobs), "default")
+        self._scheduler.add_executor(DaemonThreads(), "default")
         self._scheduler.start()
 
     def stop(self) -> None:

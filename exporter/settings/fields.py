@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
+from exporter.image.document import NO_PROPERTIES
 from exporter.settings.durations import EXAMPLES, LONGEST, format_duration, parse_duration
-from exporter.settings.wording import shown
+from exporter.settings.wording import name, shown
 
 HIDDEN = "hidden"
 """Type of an error whose value must not be shown."""
@@ -177,6 +178,14 @@ def not_empty(value: object) -> object:
     return value
 
 
+def properties(value: object) -> tuple[tuple[str, str], ...]:
+    """Read a mapping of custom properties to what they are to be."""
+    if not isinstance(value, dict):
+        raise refused("is not a mapping; accepted: a mapping of property names to values")
+    not_empty(list(value))
+    return tuple((_property_name(key), _property_value(key, each)) for key, each in value.items())
+
+
 def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse a list in which an entry stands twice."""
     for index, value in enumerate(values):
@@ -195,6 +204,7 @@ Rate = Annotated[float | None, BeforeValidator(rate)]
 Endpoint = Annotated[str, BeforeValidator(endpoint)]
 Token = Annotated[SecretStr, BeforeValidator(token)]
 Names = Annotated[tuple[Label, ...], BeforeValidator(separated), AfterValidator(each_once)]
+Properties = Annotated[tuple[tuple[str, str], ...], BeforeValidator(properties)]
 TokenFile = Annotated[Path, BeforeValidator(token_file)]
 FileName = Annotated[Path, BeforeValidator(file_name)]
 
@@ -205,6 +215,23 @@ def _string(value: object, accepted: str) -> str:
     if isinstance(value, list | dict) or value is None:
         raise refused(f"is not text; accepted: {accepted}")
     raise refused("is not text to YAML; put it in quotes")
+
+
+def _property_name(value: object) -> str:
+    key = value if isinstance(value, str) else shown(value)
+    if key in NO_PROPERTIES:
+        raise hidden(f"{name(key)} is no custom property, but a field of every image")
+    try:
+        return text()(key)
+    except PydanticCustomError as error:
+        raise hidden(f"{shown(key)} {error.message()}") from None
+
+
+def _property_value(key: str, value: object) -> str:
+    try:
+        return text()(value)
+    except PydanticCustomError as error:
+        raise hidden(f"{name(key)}: {shown(value)} {error.message()}") from None
 
 
 def _bare_number(value: object) -> float | None:

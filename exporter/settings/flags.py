@@ -17,11 +17,12 @@ from exporter.settings.wording import did_you_mean, name, shown
 
 PROGRAM = "openstack-image-exporter"
 
-Command = Literal["run", "check", "show", "demo"]
+Command = Literal["run", "check", "show", "list", "demo"]
 COMMANDS: dict[Command, str] = {
     "run": "Poll the images and serve /metrics; what no command means.",
     "check": "Sign in, poll every image once and print a table.",
     "show": "Print all that the Image service says about an image.",
+    "list": "Print the images that are visible, to be pasted under images:.",
     "demo": "Run against a simulated service whose images come and go.",
 }
 DETAILS: dict[Command, str] = {
@@ -29,6 +30,8 @@ DETAILS: dict[Command, str] = {
     "check": "Exits with 0 when all images are as expected, 1 when one is gone or a poll\n"
     "failed, 2 when the settings are wrong.",
     "show": "Asks each cloud of the settings for IMAGE_ID.",
+    "list": "Needs no images in the settings, and without clouds there takes the OS_* variables.\n"
+    "Exits with 0, or with 1 when a cloud could not be asked.",
     "demo": "Needs no settings file and no cloud: all happens on this machine.",
 }
 """What a command's own help says besides."""
@@ -53,6 +56,8 @@ _METAVARS = {
     "concurrency": "N",
     "rate_limit": "N",
     "max_stale": "DURATION",
+    "discovery_interval": "DURATION",
+    "forget_after": "DURATION",
     "properties": "NAME,NAME",
 }
 

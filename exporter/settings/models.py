@@ -9,11 +9,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from exporter.image.discovery import Entry
 from exporter.image.image import STATUSES
 from exporter.settings import fields
 from exporter.settings.sources import ENVIRONMENT_PREFIX
 
 LEAST_MAX_STALE = 15 * 60.0
+LEAST_DISCOVERY_INTERVAL = 5 * 60.0
+
+VISIBILITIES = ("public", "private", "shared", "community")
+LISTED_STATUSES = ("queued", "saving", "uploading", "importing", "active", "deactivated")
+"""The statuses of images that a list may hold: those of deleted ones are left out."""
 
 
 class _Model(BaseModel):
@@ -96,6 +102,43 @@ def _inherited(key: str) -> dict[str, Any]:
     }
 
 
+class Discover(_Model):
+    """Images to watch for what they are: those that meet every criterion given."""
+
+    name: fields.Label | None = Field(
+        default=None, description="Glob for the image's name, such as `ubuntu-24.04-*`."
+    )
+    tag: Annotated[
+        tuple[fields.Label, ...],
+        BeforeValidator(fields.not_empty),
+        BeforeValidator(fields.as_list),
+    ] = Field(default=(), description="A tag or a list of them, all of which the image must have.")
+    owner: fields.Label | None = Field(
+        default=None, description="ID of the project that owns the image."
+    )
+    visibility: Annotated[str, BeforeValidator(fields.one_of(*VISIBILITIES))] | None = Field(
+        default=None, description=f"Who sees the image: {', '.join(VISIBILITIES)}."
+    )
+    status: Annotated[
+        tuple[Annotated[str, BeforeValidator(fields.one_of(*LISTED_STATUSES))], ...],
+        BeforeValidator(fields.not_empty),
+        BeforeValidator(fields.as_list),
+    ] = Field(default=(), description=f"A status or a list of them: {', '.join(LISTED_STATUSES)}.")
+    property: fields.Properties = Field(
+        default=(), description="Mapping of custom properties to their values, all to be so."
+    )
+    most_recent: fields.Flag = Field(
+        default=False,
+        description="Whether only the image created last is meant; needs `alias`.",
+        json_schema_extra={"default": "false"},
+    )
+    alias: fields.Label | None = Field(
+        default=None,
+        description="Label `image` of the most recent image, whichever it is. Only with "
+        "`most_recent`.",
+    )
+
+
 class Cloud(_Model):
     """A cloud, how to sign in to it, and its images."""
 
@@ -140,13 +183,20 @@ class Cloud(_Model):
         "Relative to the settings file's directory.",
     )
     images: Annotated[tuple[Image, ...], BeforeValidator(fields.not_empty)] = Field(
-        description="List of image IDs, or of mappings as below."
+        default=(),
+        description="List of image IDs, or of mappings as below.",
+        json_schema_extra={"default": "required without `discover`"},
+    )
+    discover: Annotated[tuple[Discover, ...], BeforeValidator(fields.not_empty)] = Field(
+        default=(), description="List of mappings as below: images to watch for what they are."
     )
     interval: fields.Interval | None = Field(**_inherited("interval"))
     timeout: fields.Seconds | None = Field(**_inherited("timeout"))
     concurrency: fields.Concurrency | None = Field(**_inherited("concurrency"))
     rate_limit: fields.Rate = Field(**_inherited("rate_limit"))
     max_stale: fields.Seconds | None = Field(**_inherited("max_stale"))
+    discovery_interval: fields.Interval | None = Field(**_inherited("discovery_interval"))
+    forget_after: fields.Seconds | None = Field(**_inherited("forget_after"))
     properties: fields.Names | None = Field(**_inherited("properties"))
 
 
@@ -182,6 +232,9 @@ class CloudPlan:
     concurrency: int
     rate_limit: float | None
     max_stale: float
+    discover: tuple[Entry, ...] = ()
+    discovery_interval: float = LEAST_DISCOVERY_INTERVAL
+    forget_after: float = 24 * 3600.0
 
 
 class Settings(BaseSettings):
@@ -208,7 +261,7 @@ class Settings(BaseSettings):
     timeout: fields.Seconds = Field(
         default="10s",
         validate_default=True,
-        description="Longest time that one poll may take; at most the interval.",
+        description="Longest time that one request may take; at most the interval.",
     )
     concurrency: fields.Concurrency = Field(
         default=16, description="Most requests in flight per cloud, 1 to 1000."
@@ -222,6 +275,17 @@ class Settings(BaseSettings):
         default=None,
         description="How long values are kept while polls fail; at least 2 intervals.",
         json_schema_extra={"default": "the larger of 15m and 3 intervals"},
+    )
+    discovery_interval: fields.Interval | None = Field(
+        default=None,
+        description="Time from one list of a cloud's images, for `discover`, to the next; at "
+        "least the interval.",
+        json_schema_extra={"default": "the larger of 5m and the interval"},
+    )
+    forget_after: fields.Seconds = Field(
+        default="24h",
+        validate_default=True,
+        description="How long a discovered image that is gone is shown as such.",
     )
     properties: Annotated[fields.Names, NoDecode] = Field(
         default=(),
@@ -260,6 +324,11 @@ class Settings(BaseSettings):
             concurrency=cloud.concurrency or self.concurrency,
             rate_limit=rate_limit.rate_limit,
             max_stale=cloud.max_stale or self.max_stale or max(LEAST_MAX_STALE, 3 * interval),
+            discover=tuple(map(_entry, cloud.discover)),
+            discovery_interval=cloud.discovery_interval
+            or self.discovery_interval
+            or max(LEAST_DISCOVERY_INTERVAL, interval),
+            forget_after=cloud.forget_after or self.forget_after,
         )
 
 
@@ -270,3 +339,15 @@ DEFAULT_PACE = {key: Settings.model_fields[key].default for key in ("interval", 
 def _image_plan(image: Image) -> ImagePlan:
     expect = {key: value for key, value in image.expect if value not in (None, ())}
     return ImagePlan(image.id, image.alias or image.id, MappingProxyType(expect))
+
+
+def _entry(discover: Discover) -> Entry:
+    return Entry(
+        name=discover.name,
+        tags=discover.tag,
+        owner=discover.owner,
+        visibility=discover.visibility,
+        statuses=discover.status,
+        properties=discover.property,
+        alias=discover.alias,
+    )

@@ -15,11 +15,15 @@ from exporter.settings import fields, flags, sources
 from exporter.settings.flags import Command, CommandLine
 from exporter.settings.models import DEFAULT_PACE, Settings
 from exporter.settings.reference import NONE, Row, inner_model, reference
-from exporter.settings.rules import Mistake, between_fields
+from exporter.settings.rules import Mistake, between_fields, nothing_to_watch
 from exporter.settings.sources import Place
 from exporter.settings.wording import did_you_mean, shown
 
 _CLOUDS = "accepted: a list of clouds, each with a name and images"
+
+WITHOUT_IMAGES = frozenset({"demo", "list"})
+"""The commands that need no images in the settings, nor clouds."""
+
 NEWCOMER = (
     "no clouds to watch: list them in a file and name it by --config.file=FILE, such as",
     "  clouds:",
@@ -77,12 +81,12 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     places = _places(line, environ, rows)
     # The demo has a pace of its own, so only what is written there can be at odds.
     general = {} if line.command == "demo" else DEFAULT_PACE
-    settings, found = _validated(places, general)
+    settings, found = _validated(places, general, watches=line.command not in WITHOUT_IMAGES)
     mistakes = [
-        *_image_id_mistakes(line.image_id),
+        *_image_id_mistakes(line.image_id, settings),
         *(mistake for place in places for mistake in place.mistakes),
         *(_line(mistake, places) for mistake in found),
-        *(_missing_clouds(places) if line.command != "demo" else ()),
+        *(_missing_clouds(places) if line.command not in WITHOUT_IMAGES else ()),
     ]
     if mistakes or settings is None:
         raise SettingsError(*mistakes)
@@ -105,13 +109,13 @@ def _places(
 
 
 def _validated(
-    places: Sequence[Place], defaults: Mapping[str, object]
+    places: Sequence[Place], defaults: Mapping[str, object], *, watches: bool
 ) -> tuple[Settings | None, list[Mistake]]:
     """Build the settings, and find what is wrong in them and between them."""
     written: dict[str, object] = {}
     for place in reversed(places):
         written.update(place.written)
-    between = list(between_fields(written, defaults))
+    between = [*between_fields(written, defaults), *(nothing_to_watch(written) if watches else ())]
     try:
         return Settings(_build_sources=(tuple(place.source for place in places), {})), between
     except ValidationError as error:
@@ -150,9 +154,11 @@ def _line(mistake: Mistake, places: Sequence[Place]) -> str:
     return f"{place.label(loc)}: {mistake.text}"
 
 
-def _image_id_mistakes(image_id: str | None) -> Iterator[str]:
+def _image_id_mistakes(image_id: str | None, settings: Settings | None) -> Iterator[str]:
+    plans = settings.plans() if settings else ()
+    aliases = {image.alias for plan in plans for image in plan.images}
     try:
-        if image_id is not None:
+        if image_id is not None and image_id not in aliases:
             fields.image_id(image_id)
     except PydanticCustomError as error:
         yield f"show: {shown(image_id)} {error.message()}"

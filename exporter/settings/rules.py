@@ -15,6 +15,8 @@ Loc = tuple[str | int, ...]
 BESIDE_ENDPOINT = ("cloud", "region", "interface")
 """Keys of a cloud that belong to a sign-in by OpenStack's own configuration."""
 
+CRITERIA = ("name", "tag", "owner", "visibility", "status", "property")
+"""Keys of a discovery that narrow it down."""
 
 _ONE = "accepted: one of the two"
 
@@ -48,6 +50,12 @@ _LIMITS = (
         "is less than two intervals of {}; accepted: at least two",
         "is more than half of max_stale, {}; accepted: at most half of it",
     ),
+    _Limit(
+        "discovery_interval",
+        lambda seconds, interval: seconds < interval,
+        "is shorter than the interval, {}; accepted: at least the interval",
+        "is longer than discovery_interval, {}; accepted: at most that",
+    ),
 )
 
 
@@ -62,6 +70,7 @@ def between_fields(
         yield from _times(loc, cloud, {**defaults, **_given(written)})
         yield from _sign_in(loc, cloud)
         yield from _repeated(_image_ids((*loc, "images"), cloud.get("images")))
+        yield from _discoveries(loc, cloud)
     yield from _repeated((("clouds", index, "name"), cloud.get("name")) for index, cloud in clouds)
 
 
@@ -96,6 +105,46 @@ def _sign_in(loc: Loc, cloud: Mapping[str, object]) -> Iterator[Mistake]:
                 yield Mistake((*loc, key), "needs an endpoint; accepted: only beside endpoint")
     if "token" in here and "token_file" in here:
         yield Mistake((*loc, "token"), f"excluded by token_file; {_ONE}")
+
+
+def nothing_to_watch(written: Mapping[str, object]) -> Iterator[Mistake]:
+    """Yield a mistake for each cloud that has neither images nor discoveries."""
+    for index, cloud in _mappings(written.get("clouds")):
+        if not {"images", "discover"} & cloud.keys():
+            yield Mistake(
+                ("clouds", index, "images"),
+                "missing; accepted: list of image IDs, or of mappings, unless discover is given",
+            )
+
+
+def _discoveries(loc: Loc, cloud: Mapping[str, object]) -> Iterator[Mistake]:
+    taken = {label: place for place, label in _labels(loc, cloud)}
+    for index, entry in _mappings(cloud.get("discover")):
+        at: Loc = (*loc, "discover", index)
+        here = _given(entry)
+        if here.keys().isdisjoint(CRITERIA):
+            yield Mistake(at, f"no criterion; accepted: at least one of {', '.join(CRITERIA)}")
+        alias, is_one = here.get("alias"), here.get("most_recent", False)
+        if is_one is True and alias is None:
+            yield Mistake((*at, "most_recent"), "needs an alias; accepted: only beside alias")
+        if is_one is False and alias is not None:
+            problem = "would be shared by many images; accepted: only beside most_recent: true"
+            yield Mistake((*at, "alias"), f"{shown(alias)} {problem}")
+        if isinstance(alias, str) and taken.setdefault(alias, (*at, "alias")) != (*at, "alias"):
+            problem = f"stands twice, first at {key_path(taken[alias])}"
+            yield Mistake((*at, "alias"), f"{shown(alias)} {problem}")
+
+
+def _labels(loc: Loc, cloud: Mapping[str, object]) -> Iterator[tuple[Loc, str]]:
+    """What the images on the cloud's list are called, and where that is written."""
+    aliases = {index: image.get("alias") for index, image in _mappings(cloud.get("images"))}
+    for at, image_id in _image_ids((*loc, "images"), cloud.get("images")):
+        index = at[len(loc) + 1]
+        label = aliases.get(index) if isinstance(index, int) else None
+        if isinstance(label, str):
+            yield (*loc, "images", index, "alias"), label
+        elif isinstance(image_id, str):
+            yield at, image_id
 
 
 def _repeated(entries: Iterable[tuple[Loc, object]]) -> Iterator[Mistake]:

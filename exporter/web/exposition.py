@@ -6,6 +6,7 @@ for byte, what prometheus_client makes of ``ImageCollector`` and then that regis
 
 import threading
 import zlib
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from exporter.store import Store
 from exporter.web import gzipped
 from exporter.web.block import SIZE, Block
 from exporter.web.lines import introduction, lines
+
+CLOCK_STEP = 1.0
+"""Seconds by which the clocks may drift apart unnoticed; more, and the wall clock was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,11 @@ class Exposition:
         self._places: dict[Key, int] = {}
         self._blocks: list[list[Block]] = []
         self._joined: dict[tuple[bool, bool], _Images] = {}
-        self._valid_until = inf
+        self._pending: set[Key] = set()
         self._expired: set[Key] = set()
+        self._valid_until = inf
+        self._verdicts_until = array("d")
+        self._clocks_apart = 0.0
 
     def body(self, *, openmetrics: bool, compressed: bool) -> Body:
         """All metrics at this moment."""
@@ -83,34 +90,47 @@ class Exposition:
         """Renders what has changed since the last time, by an answer or by time alone."""
         now = self._now()
         layout, changed = self._store.take_changes()
+        # Kept until it is rendered: a change must not be lost to an error on the way.
+        self._pending |= changed
         if layout != self._layout:
+            self._lay_out(now)
             self._layout = layout
-            self._targets = list(self._store.targets().values())
-            self._places = {target.key: place for place, target in enumerate(self._targets)}
-            self._blocks = [
-                [Block([b""] * len(chunk)) for chunk in _chunks(self._targets)] for _ in FAMILIES
-            ]
-            self._joined.clear()
-            self._expired = set()
-            self._valid_until = -inf
-            changed = set(self._places)
-        changed |= {key for key in self._expired if self._is_valid(key, now)}
+        if abs(now.wall - now.steady - self._clocks_apart) > CLOCK_STEP:
+            self._clocks_apart = now.wall - now.steady
+            self._pending.update(target.key for target in self._targets if target.expect)
+        self._pending |= {key for key in self._expired if self._is_valid(key, now)}
         if now.steady > self._valid_until:
-            changed |= self._passed(now)
-        if changed:
-            self._render(changed, now)
+            self._pending |= self._passed(now)
+        if self._pending:
+            self._render(self._pending, now)
+            self._pending = set()
+
+    def _lay_out(self, now: Moment) -> None:
+        """Makes room for what is watched now, all of it to be rendered."""
+        self._targets = list(self._store.targets().values())
+        self._places = {target.key: place for place, target in enumerate(self._targets)}
+        self._blocks = [
+            [Block([b""] * len(chunk)) for chunk in _chunks(self._targets)] for _ in FAMILIES
+        ]
+        self._joined.clear()
+        self._pending = set(self._places)
+        self._expired = set()
+        self._valid_until = inf
+        self._verdicts_until = array("d", [inf]) * len(self._targets)
+        self._clocks_apart = now.wall - now.steady
 
     def _passed(self, now: Moment) -> set[Key]:
         """The targets whose series time alone has changed; looks when the next such time is."""
         passed = set()
         self._valid_until = inf
-        for target in self._targets:
-            if target.expect or not self._is_valid(target.key, now):
-                passed.add(target.key)
-            else:
-                valid_until = self._store.observation(target.key).valid_until
-                self._valid_until = min(self._valid_until, valid_until)
-        return passed - self._expired
+        for target, verdict_until in zip(self._targets, self._verdicts_until, strict=True):
+            key = target.key
+            until = min(self._store.observation(key).valid_until, verdict_until)
+            if now.steady <= until:
+                self._valid_until = min(self._valid_until, until)
+            elif key not in self._expired:
+                passed.add(key)
+        return passed
 
     def _is_valid(self, key: Key, now: Moment) -> bool:
         return now.steady <= self._store.observation(key).valid_until
@@ -118,15 +138,14 @@ class Exposition:
     def _render(self, changed: Iterable[Key], now: Moment) -> None:
         by_block: dict[int, dict[int, Seen]] = defaultdict(dict)
         for key in changed:
-            place = self._places.get(key)
-            if place is None:
-                continue
+            place = self._places[key]
             target, observation = self._targets[place], self._store.observation(key)
             view = seen(target, observation, now)
             by_block[place // SIZE][place % SIZE] = view
+            verdict_until = next_change(target.expect, view.image, now)
+            self._verdicts_until[place] = verdict_until
             if view.observation is observation:
                 self._expired.discard(key)
-                verdict_until = next_change(target.expect, observation.image, now)
                 self._valid_until = min(self._valid_until, observation.valid_until, verdict_until)
             else:
                 self._expired.add(key)

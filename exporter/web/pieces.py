@@ -1,5 +1,6 @@
 """An answer whose body is in pieces that are shared with other answers."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from starlette.responses import Response
@@ -7,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from exporter.web.exposition import Body
 
-CHUNK = 256 * 1024
+CHUNK = 64 * 1024
 """Bytes to send at once: smaller pieces are joined, so that there are few calls."""
 
 
@@ -33,6 +34,8 @@ class PiecewiseResponse(Response):
         if scope["method"] != "HEAD":
             for chunk in _chunks(self._pieces):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                # A client that takes all at once, or has left, does not make send() wait.
+                await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

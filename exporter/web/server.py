@@ -15,15 +15,20 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.web import crowd
+
 # Seconds. A client that has asked nothing, or has not taken its answer, is let go, or silent
 # clients would in time use up the process's file descriptors. 75 is no multiple of a usual scrape
 # interval, so that a connection is not closed at the moment at which it is used again.
 ANSWER_WITHIN = 30
 KEEP_ALIVE = 75
+# Seconds for a connection that is one too many to ask and be told so.
+REFUSE_WITHIN = 5
 # Seconds that connections get to take the rest of their answer when the server is told to end.
 GRACE = 0.5
 
-_BACKLOG = 1024
+# Connections that the kernel keeps waiting, and that are taken at once.
+_BACKLOG = 256
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
 _NOT_ON_THIS_MACHINE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _REASONS = MappingProxyType(
@@ -124,17 +129,36 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """One connection, which is aborted when its client takes too long to ask or to be answered."""
+    """One connection, which is aborted when its client takes too long to ask or to be answered.
+
+    Beyond a number of connections it is refused.
+    """
 
     _too_long: asyncio.TimerHandle | None = None
+    _is_idle = False
 
     def connection_made(  # type: ignore[override]  # as H11Protocol has it
         self, transport: asyncio.Transport
     ) -> None:
         super().connection_made(transport)
-        self._allow(ANSWER_WITHIN)
+        # A client that went away leaves its connection at once, but not always its task.
+        too_many = max(len(self.connections), len(self.tasks)) - crowd.limit()
+        if too_many > crowd.SPARE:
+            transport.abort()
+        elif too_many > 0:
+            self.app = crowd.Crowded(self.app)
+            self._allow(REFUSE_WITHIN)
+        else:
+            self._allow(ANSWER_WITHIN)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_idle:
+            self._is_idle = False
+            self._allow(ANSWER_WITHIN)
+        super().data_received(data)
 
     def on_response_complete(self) -> None:
+        self._is_idle = True
         self._allow(KEEP_ALIVE + ANSWER_WITHIN)
         super().on_response_complete()
 

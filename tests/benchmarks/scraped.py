@@ -1,14 +1,18 @@
-"""A process with so many observations, served by the exporter and by prometheus_client's own app.
+"""A process that serves so many images, in one of three ways.
 
-``python -m tests.benchmarks.scraped COUNT`` prints both URLs. Each line on its standard input
-changes one image and is answered with the resident size in bytes; the process ends with the input.
+``python -m tests.benchmarks.scraped COUNT WAY`` prints the URL of its metrics. The ways are
+``exporter``: observations made up once; ``prometheus_client``: the same by its own collector and
+WSGI app; or the URL of an Image service, which is polled at full speed. Each line on standard
+input changes one image and is answered with the resident size and its peak in bytes; the process
+ends with the input.
 """
 
+import logging
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -17,37 +21,41 @@ from exporter.clock import now
 from exporter.collector import CloudCollector, ImageCollector
 from exporter.image.cloud import CloudState
 from exporter.image.image import Image
-from exporter.image.observation import UNKNOWN
 from exporter.image.outcome import Found
 from exporter.image.target import Target
 from exporter.instruments import Instruments
+from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.web.app import create_app
 from exporter.web.exposition import Exposition
 from exporter.web.server import WebServer
 from tests.benchmarks.images import image_ids
+from tests.benchmarks.polling import built
 
 MAX_STALE = 900.0
+INTERVAL = 1.0
+"""Seconds: so short that images are asked for as fast as they can be."""
 
 
 class Scraped:
-    """The parent's side: two URLs, and a way to change an image."""
+    """The parent's side: a URL, and a way to change an image."""
 
     def __init__(self, output: IO[str], control: IO[str]) -> None:
         self._output, self._control = output, control
-        self.exporter, self.baseline = output.readline().split()
+        self.url = output.readline().strip()
 
-    def change(self) -> float:
-        """Changes one image; the resident size of the process in bytes."""
+    def change(self) -> tuple[float, float]:
+        """Changes one image; the resident size of the process and its peak, in bytes."""
         self._control.write("change\n")
         self._control.flush()
-        return float(self._output.readline())
+        resident, peak = map(float, self._output.readline().split())
+        return resident, peak
 
 
 @contextmanager
-def scraped(count: int) -> Iterator[Scraped]:
+def scraped(count: int, way: str) -> Iterator[Scraped]:
     """Such a process."""
-    command = [sys.executable, "-m", "tests.benchmarks.scraped", str(count)]
+    command = [sys.executable, "-m", "tests.benchmarks.scraped", str(count), way]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -57,14 +65,21 @@ def scraped(count: int) -> Iterator[Scraped]:
         process.stdin.close()
 
 
+def is_whole(size: float, virtual_size: float | None) -> bool:
+    """Whether both are of one observation: one from the service has no virtual size."""
+    if virtual_size is None:
+        return size < 2**31
+    return size - 2**31 == virtual_size - 2**33
+
+
 def _image(image_id: str, number: int) -> Image:
     return Image(
         "v1",
         image_id,
         "active",
         name=f"image {number}",
-        size_bytes=2**30 + number,
-        virtual_size_bytes=2**33,
+        size_bytes=2**31 + number,
+        virtual_size_bytes=2**33 + number,
         protected=True,
         public=False,
         deleted=False,
@@ -79,19 +94,28 @@ def _image(image_id: str, number: int) -> Image:
     )
 
 
-def main(count: int) -> None:
-    """Serves until standard input ends."""
+def _filled(targets: list[Target]) -> Store:
     store = Store()
-    targets = [Target("bench", each, each) for each in image_ids(count)]
     store.watch(CloudState("bench", 60.0), targets)
     for number, target in enumerate(targets):
-        found = Found(_image(target.image_id, number))
-        store.observe(target.key, UNKNOWN.after(found, now(), MAX_STALE))
+        _observe(store, target, number)
+    return store
+
+
+def _observe(store: Store, target: Target, number: int) -> None:
+    found = Found(_image(target.image_id, number))
+    store.observe(target.key, store.observation(target.key).after(found, now(), MAX_STALE))
+
+
+def _poll(poller: Poller, stop: threading.Event) -> None:
+    while not stop.is_set():
+        poller.run_cycle()
+
+
+def _serve(store: Store, stop: threading.Event) -> str:
+    """Serves as the daemon does; the address."""
     own = Instruments("0")
     own.registry.register(CloudCollector(store))
-    plain = CollectorRegistry()
-    plain.register(ImageCollector(store, now))
-    baseline, _ = start_http_server(0, "127.0.0.1", plain)
     server = WebServer("127.0.0.1:0")
     server.bind()
     exposition = Exposition(store, own.registry, now)
@@ -103,22 +127,48 @@ def main(count: int) -> None:
         ready=lambda: None,
         landing=tuple,
     )
-    stop = threading.Event()
     threading.Thread(target=server.serve, args=(app, stop), daemon=True).start()
-    print(  # noqa: T201  # that is how the parent learns of it
-        f"http://{server.addresses[0]}/metrics",
-        f"http://127.0.0.1:{baseline.server_port}/metrics",
-        flush=True,
-    )
-    for number, _ in enumerate(sys.stdin):
-        target = targets[number % count]
-        found = Found(_image(target.image_id, count + number))
-        after = store.observation(target.key).after(found, now(), MAX_STALE)
-        store.observe(target.key, after)
-        with open("/proc/self/statm") as statm:
-            print(int(statm.read().split()[1]) * 4096, flush=True)  # noqa: T201  # as above
-    stop.set()
+    return server.addresses[0]
+
+
+def _serve_plainly(store: Store) -> str:
+    """Serves as prometheus_client does; the address."""
+    registry = CollectorRegistry()
+    registry.register(ImageCollector(store, now))
+    server, _ = start_http_server(0, "127.0.0.1", registry)
+    return f"127.0.0.1:{server.server_port}"
+
+
+def _memory() -> tuple[int, int]:
+    with open("/proc/self/status") as status:
+        lines = dict(line.split(":", 1) for line in status)
+    resident, peak = (int(lines[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))
+    return resident, peak
+
+
+def main(count: int, way: str) -> None:
+    """Serves until standard input ends."""
+    targets = [Target("bench", each, each) for each in image_ids(count)]
+    stop = threading.Event()
+    # Every change would be a line.
+    logging.disable()
+    with ExitStack() as stack:
+        if way.startswith("http:"):
+            parts = stack.enter_context(built(way, count, interval=INTERVAL))
+            store = parts.store
+            (poller,) = parts.pollers
+            while any(observation.image is None for _, observation in store.seen()):
+                poller.run_cycle()
+            threading.Thread(target=_poll, args=(poller, stop), daemon=True).start()
+        else:
+            store = _filled(targets)
+        address = _serve_plainly(store) if way == "prometheus_client" else _serve(store, stop)
+        print(f"http://{address}/metrics", flush=True)  # noqa: T201  # the parent reads it
+        for number, _ in enumerate(sys.stdin):
+            _observe(store, targets[number % count], count + number)
+            print(*_memory(), flush=True)  # noqa: T201  # as above
+        stop.set()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

@@ -267,3 +267,41 @@ def test_sizes_in_words(size: int | None, words: str) -> None:
 def test_flags_in_words() -> None:
     """What is not known is not said."""
     assert [yes_no(value) for value in (True, False, None)] == ["yes", "no", ""]
+
+
+GOLDEN_ALIAS = {"name": "cir*", "most_recent": True, "alias": "golden"}
+
+
+def test_discovered_images_are_checked_too(tmp_path: Path, service: SimulatedImageService) -> None:
+    """They are listed first, and then polled with the others."""
+    cloud = {
+        "name": "lab",
+        "endpoint": service.url,
+        "images": [UBUNTU],
+        "discover": [GOLDEN_ALIAS],
+    }
+    status, table = checked(tmp_path, cloud)
+    assert status == 0
+    assert row(table, GOLDEN)[:4] == ["lab", "golden", GOLDEN, "active"]
+    assert table.endswith("images: 2, not as expected: 0\n")
+
+
+def test_a_discovery_that_fails_is_not_as_expected(tmp_path: Path) -> None:
+    """Nothing is known of the images that it would have found."""
+    with SimulatedImageService() as service:
+        service.faults.set("status", code=403)
+        cloud = {"name": "lab", "endpoint": service.url, "discover": [GOLDEN_ALIAS]}
+        status, table = checked(tmp_path, cloud)
+    assert status == 1
+    assert table.endswith(
+        "images: 0, not as expected: 0\nlab: discovery failed: forbidden: HTTP 403\n"
+    )
+
+
+def test_an_alias_without_an_image_is_not_as_expected(tmp_path: Path) -> None:
+    """Somebody counts on there being one."""
+    with SimulatedImageService([simulated(UBUNTU, "Ubuntu")]) as service:
+        cloud = {"name": "lab", "endpoint": service.url, "discover": [GOLDEN_ALIAS]}
+        status, table = checked(tmp_path, cloud)
+    assert status == 1
+    assert table.endswith("lab: there is no image for the alias golden\n")

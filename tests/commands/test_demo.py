@@ -72,5 +72,5 @@ def test_its_own_settings_give_way_to_those_given(
     settings = parse(["demo", *argv], environ).settings
     planned = plan(settings, "http://127.0.0.1:9292")
     assert (planned.interval, planned.timeout, planned.properties) == wanted
-    assert planned.endpoint == "http://127.0.0.1:9292"
+    assert (planned.endpoint, planned.api) == ("http://127.0.0.1:9292", "v1")
     assert [image.alias for image in planned.images] == list(IMAGES)

@@ -91,8 +91,10 @@ def test_an_image_that_is_gone(tmp_path: Path) -> None:
             tmp_path, {"name": "lab", "endpoint": service.url, "images": [ABSENT]}
         )
     assert status == 1
-    assert "state     gone" in lines
-    assert "why       404: deleted, never there, or not visible to these credentials" in lines
+    rows = dict(line.split(maxsplit=1) for line in lines if line)
+    assert rows["state"] == "gone"
+    assert rows["why"] == "404: deleted, never there, or not visible to these credentials"
+    assert rows["request_id"].startswith("req-")
 
 
 def test_a_deleted_image_that_an_administrator_sees(tmp_path: Path) -> None:

@@ -245,11 +245,12 @@ def test_a_date_is_measured_by_the_servers_clock(
     service: SimulatedImageService, client: ImageClient
 ) -> None:
     """Its clock may be years off: the wait is between its two dates, and the skew is shown."""
-    headers = {
-        "Retry-After": "Tue, 01 Jan 2030 00:00:20 GMT",
-        "Date": "Tue, 01 Jan 2030 00:00:00 GMT",
-    }
-    service.faults.set("status", code=503, headers=headers)
+    service.replay(
+        ID,
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+        b"Retry-After: Tue, 01 Jan 2030 00:00:20 GMT\r\n"
+        b"Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n\r\n",
+    )
     assert head(client).wait == 20.0
     assert client.skew is not None
     assert abs(client.skew) > 86400
@@ -264,10 +265,23 @@ def test_the_clocks_are_compared_once_a_cycle(
     assert first is not None
     head(client)
     assert client.skew == first
-    service.faults.set("status", code=500, headers={"Date": "Tue, 01 Jan 2030 00:00:00 GMT"})
+    service.replay(
+        ID,
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n"
+        b"Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n\r\n",
+    )
     client.begin()
     head(client)
     assert client.skew != first
+
+
+def test_a_second_date_is_not_taken_for_the_servers(
+    service: SimulatedImageService, client: ImageClient
+) -> None:
+    """A name with a line break may bring a Date of its own."""
+    service.faults.set("status", code=500, headers={"Date": "Tue, 01 Jan 2030 00:00:00 GMT"})
+    head(client)
+    assert client.skew is None
 
 
 @pytest.mark.parametrize(

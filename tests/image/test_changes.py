@@ -159,3 +159,27 @@ def test_a_memory_of_the_same_content_is_the_same_object() -> None:
     memory = remembering(ACTIVE)
     again = memory.after(True, replace(ACTIVE, updated_at=1.0))
     assert again.active is memory.active
+
+
+BY_V2 = replace(ACTIVE, api="v2", name=" golden ", visibility="private", hidden=False)
+
+
+@pytest.mark.parametrize(("old", "new"), [(ACTIVE, BY_V2), (BY_V2, ACTIVE)])
+def test_another_api_changes_no_name(old: Image, new: Image) -> None:
+    """v1 loses white space around a name that v2 gives, and knows one visibility only."""
+    assert changes(remembering(old), True, new) == ()
+
+
+def test_another_api_hides_no_change_of_what_both_say_alike() -> None:
+    """An image made public, unprotected or deactivated just then is noticed all the same."""
+    new = replace(BY_V2, public=True, visibility="public", protected=False, status="deactivated")
+    told = changes(remembering(ACTIVE), True, new)
+    assert [change.what for change in told] == ["status", "protected", "public"]
+
+
+def test_names_are_compared_again_after_the_api_has_changed() -> None:
+    """What the new one said first is what it is compared with."""
+    memory = remembering(ACTIVE).after(True, BY_V2)
+    assert changes(memory, True, replace(BY_V2, name="silver")) == (
+        Change("name", " golden ", "silver"),
+    )

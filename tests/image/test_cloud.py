@@ -24,6 +24,11 @@ ONE_FIELD = {
     "concurrency_needed": (3.5, "openstack_image_exporter_concurrency_needed", 3.5),
     "clock_skew": (-4.0, "openstack_image_exporter_clock_skew_seconds", -4.0),
     "token_expires_at": (2e9, "openstack_image_exporter_token_expiry_timestamp_seconds", 2e9),
+    "discovered_at": (
+        1e9,
+        "openstack_image_exporter_discovery_last_success_timestamp_seconds",
+        1e9,
+    ),
     "authentications": (4, "openstack_image_exporter_authentications_total", 4.0),
     "authentication_failures": (
         6,
@@ -53,7 +58,13 @@ def test_a_field_is_shown_by_its_series_alone(field: str, row: tuple[object, str
 
 def test_every_number_of_the_state_is_tested() -> None:
     """What has no series of its own is for the page, or has labels."""
-    others = {"name", "failures", "api_version", "next_cycle_at", "signed_in_as"}
+    others = {
+        "name",
+        "failures",
+        "api_version",
+        "resolved",
+        "resolved_changes",
+    }
     assert {field.name for field in fields(CloudState)} == ONE_FIELD.keys() | others
 
 
@@ -69,6 +80,8 @@ def test_what_is_not_known_yet_is_absent() -> None:
             "openstack_image_exporter_clock_skew_seconds",
             "openstack_image_exporter_token_expiry_timestamp_seconds",
             "openstack_image_exporter_api_version_info",
+            "openstack_image_resolved_info",
+            "openstack_image_exporter_discovery_last_success_timestamp_seconds",
         }
     )
 
@@ -81,7 +94,8 @@ def test_an_api_that_is_down_is_0_and_not_absent() -> None:
 def test_counters_begin_at_0() -> None:
     """Every counter exists from the configuration on, so that its first increase is seen."""
     counters = {family.name for family in CLOUD_FAMILIES if family.kind == "counter"}
-    shown = {key: value for key, value in series(NEW).items() if key[0] in counters}
+    discovering = replace(NEW, resolved_changes={"golden": 0})
+    shown = {key: value for key, value in series(discovering).items() if key[0] in counters}
     assert {name for name, *_ in shown} == counters
     assert set(shown.values()) == {0.0}
 
@@ -100,10 +114,22 @@ def test_the_version_of_the_api_is_a_label() -> None:
     assert shown["openstack_image_exporter_api_version_info", "v1"] == 1.0
 
 
+def test_an_alias_tells_its_image_and_how_often_that_changed() -> None:
+    """One that stands for no image has its counter only."""
+    shown = series(
+        replace(NEW, resolved={"golden": "b"}, resolved_changes={"golden": 1, "silver": 0})
+    )
+    assert {key: value for key, value in shown.items() if "resolved" in key[0]} == {
+        ("openstack_image_resolved_info", "golden", "b"): 1.0,
+        ("openstack_image_resolved_changes_total", "golden"): 1.0,
+        ("openstack_image_resolved_changes_total", "silver"): 0.0,
+    }
+
+
 @pytest.mark.parametrize("family", CLOUD_FAMILIES, ids=lambda family: family.name)
 def test_a_family_of_a_cloud_is_named_by_the_rules(family: CloudFamily) -> None:
     """Counters end in _total and nothing else does; help is a sentence on one line."""
     name, kind, text = family.name, family.kind, family.help
-    assert re.fullmatch(r"openstack_image_(api_up|exporter_[a-z_]+)", name)
+    assert re.fullmatch(r"openstack_image_(api_up|(exporter|resolved)_[a-z_]+)", name)
     assert name.endswith("_total") == (kind == "counter")
     assert re.fullmatch(r"[A-Z][^\n]+[.?]", text)

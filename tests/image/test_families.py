@@ -82,9 +82,14 @@ def test_every_point_has_a_value_for_each_label(family: Family) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
 def test_every_family_shows_a_known_image(family: Family) -> None:
-    """Only the time of deletion is of other images."""
-    shown = list(family.points(seen(EXPECTING, FOUND, START)))
-    optional = {"openstack_image_property_info", "openstack_image_content_info"}
+    """Only the time of deletion is of other images, and v1 does not say what is hidden."""
+    hidden = UNKNOWN.after(Found(replace(ACTIVE, hidden=True)), START, MAX_STALE)
+    shown = list(family.points(seen(EXPECTING, hidden, START)))
+    optional = {
+        "openstack_image_property_info",
+        "openstack_image_content_info",
+        "openstack_image_hidden",
+    }
     assert bool(shown) is (family.name != "openstack_image_deleted_timestamp_seconds")
     empty = UNKNOWN.after(Found(replace(ACTIVE, digests=(), properties=())), START, MAX_STALE)
     if family.name in optional:
@@ -116,6 +121,7 @@ NUMBERS = {
     "openstack_image_virtual_size_bytes": "virtual_size_bytes",
     "openstack_image_protected": "protected",
     "openstack_image_public": "public",
+    "openstack_image_hidden": "hidden",
     "openstack_image_min_disk_bytes": "min_disk_bytes",
     "openstack_image_min_ram_bytes": "min_ram_bytes",
     "openstack_image_created_timestamp_seconds": "created_at",
@@ -155,12 +161,13 @@ def test_polling_an_image_that_does_not_change_changes_no_series() -> None:
 
 OTHERWISE: dict[str, object] = dict.fromkeys(field.name for field in fields(Image)) | {
     "digests": (),
+    "hidden": True,
     "properties": (),
     "status": "queued",
     "visibility": "public",
 }
-UNSHOWN = {"api", "id", "deleted", "deleted_at", "hidden", "tags", "stores"}
-"""What is shown by what exists, of deleted images, or not yet, since v1 does not say it."""
+UNSHOWN = {"api", "id", "deleted", "deleted_at", "tags", "stores"}
+"""What is shown by what exists, of deleted images, or not at all."""
 
 
 @pytest.mark.parametrize("attribute", sorted(OTHERWISE.keys() - UNSHOWN))

@@ -1,4 +1,4 @@
-"""The exporter itself, as a child process that polls every second."""
+"""The exporter itself, as a child process that polls every two seconds."""
 
 import os
 import re
@@ -13,7 +13,9 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-INTERVAL = 1.0
+INTERVAL = 2.0
+"""Seconds, also for one request: a Glance that has to ask Keystone about a token is slow."""
+
 TIMEOUT = 30.0
 
 UPDATED = "openstack_image_updated_timestamp_seconds"
@@ -26,11 +28,12 @@ Change = tuple[float | None, float | None]
 
 
 class Exporter:
-    """A running exporter, seen only through ``/metrics``."""
+    """A running exporter, seen only through ``/metrics``; its log explains what fails."""
 
-    def __init__(self, url: str, clouds: tuple[str, ...]) -> None:
+    def __init__(self, url: str, clouds: tuple[str, ...], log: Path) -> None:
         self.url = url
         self.clouds = clouds
+        self._log = log
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -52,7 +55,7 @@ class Exporter:
         """The first scrape for which ``condition`` holds."""
         end = time.monotonic() + TIMEOUT
         while not condition(samples := self.scrape()):
-            assert time.monotonic() < end, f"not within {TIMEOUT:g} s: {what}"
+            assert time.monotonic() < end, f"not within {TIMEOUT:g} s: {what}\n{self._said()}"
             time.sleep(0.05)
         return samples
 
@@ -87,8 +90,11 @@ class Exporter:
             dict(_differences(_of_images(before, cloud), _of_images(after, cloud)))
             for cloud in self.clouds
         ]
-        assert all(each == per_cloud[0] for each in per_cloud), per_cloud
+        assert all(each == per_cloud[0] for each in per_cloud), f"{per_cloud}\n{self._said()}"
         return per_cloud[0]
+
+    def _said(self) -> str:
+        return self._log.read_text("utf-8")[-4000:]
 
 
 def series(name: str, **labels: str) -> Series:
@@ -155,7 +161,7 @@ def exporter(
             stderr=output,
         )
     try:
-        running = Exporter(f"http://{_address(process, log)}", clouds)
+        running = Exporter(f"http://{_address(process, log)}", clouds, log)
         try:
             yield running
         finally:

@@ -22,8 +22,7 @@ from tests.openstack.service import VENV, Service, program
 PASSWORD = "s3cret-and-long"
 REGION = "RegionOne"
 TOKEN_CACHE = 1
-"""Seconds for which Glance believes a token without asking Keystone: 300 where nothing is said,
-which a test of a revoked token would have to wait for."""
+"""Seconds; Glance's own default, 300, a test of a revoked token would have to wait for."""
 
 KEYSTONE = """
 [database]
@@ -79,11 +78,13 @@ class OpenStack:
     There are two projects, ``demo`` with the users ``demo`` (role member) and ``reader`` (role
     reader), and ``other`` with the user ``other`` (role member), beside the administrator's.
     ``clouds_yaml`` has the entries ``demo`` (by password) and ``demo-appcred`` (by application
-    credential); their secrets are in ``secure_yaml``.
+    credential); their secrets are in ``secure_yaml``. ``token_cache`` is for how many seconds
+    Glance believes a token without asking Keystone.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, token_cache: int = TOKEN_CACHE) -> None:
         self.folder = folder
+        self._token_cache = token_cache
         self.clouds_yaml = folder / "clouds.yaml"
         self.secure_yaml = folder / "secure.yaml"
         for name in ("keystone", "glance", "keys"):
@@ -175,7 +176,7 @@ class OpenStack:
             venv=VENV,
             keystone=self.keystone.url,
             password=PASSWORD,
-            token_cache=TOKEN_CACHE,
+            token_cache=self._token_cache,
         )
         self._glance_conf.write_text(glance, "utf-8")
 

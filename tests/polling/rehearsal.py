@@ -2,14 +2,16 @@
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from exporter.glance.reply import Reply
+from exporter.glance.v2 import Batch
 from exporter.image.image import Image
 from exporter.image.outcome import Failed, Found, Gone, NotFound, Outcome, Reading
 from exporter.image.target import Target
+from exporter.polling.agenda import Group
 from exporter.polling.cycle import Cycle, Verdict
 from exporter.polling.pace import Pace
 from exporter.polling.past import Past
@@ -30,6 +32,15 @@ def found(image_id: str, status: str = "active") -> Found:
     return Found(Image("v1", image_id, status))
 
 
+def listing(*readings: Found | Failed, next_path: str | None = None) -> "Says":
+    """A page of a list with these images; a failure is of the image that its detail names."""
+    by_id = {
+        reading.image.id if isinstance(reading, Found) else reading.detail: reading
+        for reading in readings
+    }
+    return Says(None, batch=Batch(by_id, next_path))
+
+
 def failed(reason: str) -> Failed:
     """A failure."""
     return Failed(reason, "as the test has it")
@@ -46,18 +57,21 @@ class Says:
     seconds: float = 0.01
     wait: float | None = None
     accepted: bool | None = None
+    batch: Batch | None = None
+    splits: bool = False
 
     def reply(self, sent_at: float) -> Reply:
         """The reply to a question that was sent at that time."""
-        listed = self.reading is None
-        good = isinstance(self.reading, Found) or listed
+        good = isinstance(self.reading, Found) or self.reading is None
         return Reply(
             self.reading,
             sent_at,
             sent_at + self.seconds,
-            listed=listed,
+            listed=self.reading is None and self.batch is None,
             accepted=good if self.accepted is None else self.accepted,
             wait=self.wait,
+            batch=self.batch,
+            splits=self.splits,
         )
 
 
@@ -187,12 +201,13 @@ def rehearse(
     pace: Pace = PACE,
     start: float = START,
     random: float = 0.5,
+    groups: Sequence[Group] | None = None,
 ) -> Rehearsal:
     """Runs one cycle; every image is new to it unless ``past`` says otherwise."""
     watched = targets(*image_ids)
     if past is None:
         past = Past(new=frozenset(each.image_id for each in watched))
-    cycle = Cycle(watched, past, pace, start, lambda: random)
+    cycle = Cycle(watched, past, pace, start, lambda: random, groups=groups)
     return Rehearsal(cycle, answers, pace.concurrency, end=start + pace.interval, now=start).run()
 
 

@@ -41,10 +41,16 @@ def test_every_image_is_asked_once_and_found() -> None:
     assert tally.busy == pytest.approx(20 * 0.01)
 
 
-def test_a_cycle_without_images_is_done_at_once() -> None:
-    """Nothing to watch is nothing to ask, with the breaker open too."""
-    assert rehearse([], all_found).asked == []
-    assert rehearse([], all_found, past=Past(breaker_open=True)).asked == []
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_cycle_without_images_asks_for_the_list(is_open: bool) -> None:
+    """Discovery may find nothing, and whether the API answers is told all the same."""
+    run = rehearse([], by_table({}), past=Past(breaker_open=is_open))
+    assert [ask.kind for _, ask in run.asked] == [Kind.LIST]
+    assert run.cycle.tally.accepted
+    assert not run.cycle.breaker_open
+    down = rehearse([], in_turn(failed("server_error")), past=Past(breaker_open=is_open))
+    assert not down.cycle.tally.accepted
+    assert down.cycle.breaker_open == is_open
 
 
 def test_no_more_than_the_concurrency_is_in_flight() -> None:

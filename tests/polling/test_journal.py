@@ -56,8 +56,8 @@ def test_an_unchanged_poll_says_nothing(lines: Lines) -> None:
     journal = Journal("lab")
     first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "active")))
     second = after(first, Found(Image("v1", "3c3d1d01", "active")))
-    journal.note(TARGET, UNKNOWN, first)
-    journal.note(TARGET, first, second)
+    journal.note(TARGET, first)
+    journal.note(TARGET, second)
     assert lines.take() == []
 
 
@@ -65,7 +65,7 @@ def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
     """It names the image, its alias, what changed, and the request that told."""
     first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "queued")))
     second = after(first, Found(Image("v1", "3c3d1d01", "active"), "req-1"))
-    Journal("lab").note(TARGET, first, second)
+    Journal("lab").note(TARGET, second)
     assert lines.take() == [
         (
             "INFO",
@@ -86,7 +86,7 @@ def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
 def test_a_disappearance_is_a_warning(lines: Lines) -> None:
     """What machines may not boot after is said louder."""
     first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "active")))
-    Journal("lab").note(TARGET, first, after(first, Gone()))
+    Journal("lab").note(TARGET, after(first, Gone()))
     level, message, fields = lines.take()[0]
     assert (level, message, fields["what"], fields["new"]) == (
         "WARNING",
@@ -107,7 +107,7 @@ def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None
         (Found(Image("v1", "3c3d1d01", "active")), ["poll succeeds again"]),
     ):
         following = after(seen, outcome)
-        journal.note(TARGET, seen, following)
+        journal.note(TARGET, following)
         seen = following
         assert lines.words() == expected
 
@@ -115,22 +115,30 @@ def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None
 def test_not_to_be_asked_is_not_said_of_each_image(lines: Lines) -> None:
     """While the breaker is open a probe fails and the rest is not asked: no line a cycle."""
     journal = Journal("lab")
-    seen = after(UNKNOWN, Failed("connection", "refused"))
-    for reason in ("not_polled", "connection", "not_polled"):
-        following = after(seen, Failed(reason))
-        journal.note(TARGET, seen, following)
-        seen = following
-    journal.note(TARGET, seen, after(seen, Found(Image("v1", "3c3d1d01", "active"))))
-    assert lines.words() == []
+    seen = UNKNOWN
+    for outcome, expected in (
+        (Failed("connection", "refused"), ["poll failed"]),
+        (Failed("not_polled"), []),
+        (Failed("connection", "refused"), []),
+        (Failed("not_polled"), []),
+        (Failed("forbidden"), ["poll failed"]),
+        (Failed("not_polled"), []),
+        (Found(Image("v1", "3c3d1d01", "active")), ["poll succeeds again"]),
+    ):
+        seen = after(seen, outcome)
+        journal.note(TARGET, seen)
+        assert lines.words() == expected
 
 
 def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
-    """After so many failures that begin in one cycle, the rest is one line."""
+    """After twenty failures that begin in one cycle, the rest is one line."""
+    assert MOST_FLIPS == 20
     journal = Journal("lab")
-    for _ in range(2):
+    for reason in ("timeout", "connection"):
         journal.begin()
-        for _ in range(MOST_FLIPS + 5):
-            journal.note(TARGET, UNKNOWN, after(UNKNOWN, Failed("timeout")))
+        for number in range(MOST_FLIPS + 5):
+            target = Target("lab", f"image-{number}", "alias")
+            journal.note(target, after(UNKNOWN, Failed(reason)))
         journal.end(UP, UP, Tally(Counter()))
         said = lines.take()
         assert [message for _, message, _ in said].count("poll failed") == MOST_FLIPS
@@ -179,16 +187,34 @@ def test_a_wait_that_was_capped_is_said_once_a_cycle(lines: Lines) -> None:
         journal.capped(300.0)
         journal.capped(300.0)
         assert lines.take() == [
-            ("WARNING", "Retry-After is too long or unreadable", {"cloud": "lab", "waits": 300.0})
+            (
+                "WARNING",
+                "Retry-After is too long, negative or unreadable",
+                {"cloud": "lab", "waits": 300.0},
+            )
         ]
 
 
 def test_too_little_concurrency_is_said_with_what_would_do(lines: Lines) -> None:
     """The operator learns the number to configure."""
-    Journal("lab").too_slow(Tally(Counter({"not_polled": 7})), 16, 40)
+    journal = Journal("lab")
+    journal.too_slow(7, concurrency=16, concurrency_needed=40, rate_needed=12.345)
     assert lines.take()[0][2] == {
         "cloud": "lab",
         "not_polled": 7,
         "concurrency": 16,
         "concurrency_needed": 40,
+        "rate_needed": 12.3,
     }
+
+
+def test_it_is_said_once_as_long_as_it_lasts(lines: Lines) -> None:
+    """A line in every cycle would tell nothing new; after a good cycle it is news again."""
+    journal = Journal("lab")
+    said = []
+    for not_polled in (7, 7, 0, 7):
+        if not_polled:
+            journal.too_slow(not_polled, concurrency=16, concurrency_needed=40, rate_needed=1.0)
+        journal.end(UP, UP, Tally(Counter({"not_polled": not_polled} if not_polled else {})))
+        said.append([message for _, message, _ in lines.take() if "in time" in message])
+    assert [len(each) for each in said] == [1, 0, 0, 1]

@@ -231,7 +231,10 @@ def test_a_forged_answer_that_comes_late_takes_nothing(
 def test_a_leftover_found_at_the_end_takes_the_outcome_back(
     service: SimulatedImageService, watch: Watch
 ) -> None:
-    """The image keeps its earlier values, the poll is malformed, and no counter falls."""
+    """The image keeps its earlier values, the poll is malformed, and no counter falls.
+
+    Nor does it rise again, by the same answer or by a clean one that says the same.
+    """
     service.faults.set("leftover", on="a", data=FORGED_404, delay=0.02)
     service.images.change("a", status="deactivated")
     counts: list[int] = []
@@ -243,9 +246,10 @@ def test_a_leftover_found_at_the_end_takes_the_outcome_back(
     assert seen.image.status == "active"
     assert watch.cloud.failures == {"malformed": 1}
     assert watch.cloud.polls == 8
+    watch.cycle()
     service.faults.clear()
     watch.cycle()
-    assert watch.seen("a").counts.status == 2
+    assert watch.seen("a").counts.status == 1
     assert watch.reasons() == dict.fromkeys(IDS, "")
 
 
@@ -290,7 +294,7 @@ def test_a_wait_asked_for_is_kept_and_counted(
     asked = service.log.requests
     watch.cycle()
     assert service.log.requests == asked
-    assert caplog.text.count("Retry-After is too long or unreadable") == 1
+    assert caplog.text.count("Retry-After is too long, negative or unreadable") == 1
 
 
 def test_the_rate_limit_covers_polls_and_proofs() -> None:
@@ -326,8 +330,6 @@ def test_cycles_start_from_the_same_time(service: SimulatedImageService) -> None
         watch.cycle()
         assert watch.cloud.cycles_skipped == 2
         assert 0.0 <= (watch.cloud.cycle_lag or 0.0) < 0.2
-        assert watch.cloud.next_cycle_at is not None
-        assert watch.cloud.next_cycle_at <= time.time() + 0.2
 
 
 def test_what_concurrency_would_be_needed_is_said(caplog: pytest.LogCaptureFixture) -> None:

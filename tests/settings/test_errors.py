@@ -18,10 +18,15 @@ STATUSES = (
     "queued, saving, uploading, importing, active, deactivated, killed, deleted, pending_delete"
 )
 OF_A_CLOUD = (
-    "name, cloud, region, interface, api, endpoint, token, token_file, images, "
-    "interval, timeout, concurrency, rate_limit, max_stale, properties"
+    "name, cloud, region, interface, api, endpoint, token, token_file, images, discover, "
+    "interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, forget_after, "
+    "properties"
 )
-AT_TOP = "web, log, interval, timeout, concurrency, rate_limit, max_stale, properties, clouds"
+AT_TOP = (
+    "web, log, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "
+    "forget_after, properties, clouds"
+)
+OF_A_DISCOVERY = "name, tag, owner, visibility, status, property, most_recent, alias"
 CLOUDS = "clouds: [{name: a, images: [b]}]"
 
 
@@ -45,6 +50,11 @@ def of_file(path: Path, content: str | bytes) -> list[str]:
 def image(text: str) -> str:
     """A file with one image."""
     return f"clouds: [{{name: a, images: [{text}]}}]"
+
+
+def discover(text: str) -> str:
+    """A file with one image and one discovery."""
+    return cloud(f"discover: [{text}]")
 
 
 def cloud(text: str) -> str:
@@ -286,7 +296,8 @@ ONE_MISTAKE = {
     ),
     "cloud without images": (
         "clouds: [{name: a}]",
-        "clouds[0].images: missing; accepted: list of image IDs, or of mappings as below",
+        "clouds[0].images: missing; accepted: list of image IDs, or of mappings, "
+        "unless discover is given",
     ),
     "empty images": (
         "clouds: [{name: a, images: []}]",
@@ -322,9 +333,8 @@ ONE_MISTAKE = {
         "clouds[2].name: 'a' stands twice, first at clouds[0].name",
     ),
     "api": (
-        cloud("api: v2"),
-        "clouds[0].api: 'v2' is not accepted; "
-        "accepted: auto, v1 (this version does not offer v2 yet)",
+        cloud("api: v3"),
+        "clouds[0].api: 'v3' is not accepted; accepted: auto, v1, v2",
     ),
     "interface": (
         cloud("interface: publicURL"),
@@ -397,6 +407,112 @@ ONE_MISTAKE = {
     "token for a token_file": (
         cloud('endpoint: "http://a", token_file: "hunter2\\n"'),
         "clouds[0].token_file: not the name of a file (and not shown); accepted: a path, in quotes",
+    ),
+    # discoveries
+    "discovery, empty list": (
+        cloud("discover: []"),
+        "clouds[0].discover: an empty list; accepted: at least one entry",
+    ),
+    "discovery, a word": (
+        discover("ubuntu"),
+        f"clouds[0].discover[0]: 'ubuntu' is not a mapping; {MAPPING}",
+    ),
+    "discovery of everything": (
+        discover("{}"),
+        "clouds[0].discover[0]: no criterion; accepted: at least one of "
+        "name, tag, owner, visibility, status, property",
+    ),
+    "discovery, an empty criterion": (
+        discover("{name: null, most_recent: false}"),
+        "clouds[0].discover[0]: no criterion; accepted: at least one of "
+        "name, tag, owner, visibility, status, property",
+    ),
+    "discovery, unknown key": (
+        discover("{name: a, tags: b}"),
+        f"clouds[0].discover[0].tags: unknown key; did you mean tag?; accepted: {OF_A_DISCOVERY}",
+    ),
+    "discovery, empty name": (
+        discover("{name: ''}"),
+        f"clouds[0].discover[0].name: '' is not accepted; {LABEL}",
+    ),
+    "discovery, no tags": (
+        discover("{tag: []}"),
+        "clouds[0].discover[0].tag: an empty list; accepted: at least one entry",
+    ),
+    "discovery, tag": (
+        discover("{tag: [a, 1]}"),
+        "clouds[0].discover[0].tag[1]: 1 is not text to YAML; put it in quotes",
+    ),
+    "discovery, visibility": (
+        discover("{visibility: all}"),
+        "clouds[0].discover[0].visibility: 'all' is not accepted; "
+        "accepted: public, private, shared, community",
+    ),
+    "discovery, status": (
+        discover("{status: [active, deleted]}"),
+        "clouds[0].discover[0].status[1]: 'deleted' is not accepted; "
+        "accepted: queued, saving, uploading, importing, active, deactivated",
+    ),
+    "discovery, property": (
+        discover("{property: os_distro}"),
+        "clouds[0].discover[0].property: 'os_distro' is not a mapping; "
+        "accepted: a mapping of property names to values",
+    ),
+    "discovery, no property": (
+        discover("{property: {}}"),
+        "clouds[0].discover[0].property: an empty list; accepted: at least one entry",
+    ),
+    "discovery, value of a property": (
+        discover("{property: {os_distro: 1}}"),
+        "clouds[0].discover[0].property: os_distro: 1 is not text to YAML; put it in quotes",
+    ),
+    "discovery, hostile name of a property": (
+        discover('{property: {"a\\nb": c}}'),
+        rf"clouds[0].discover[0].property: 'a\nb' is not accepted; {LABEL}",
+    ),
+    "discovery, a field as a property": (
+        discover("{property: {disk_format: raw}}"),
+        "clouds[0].discover[0].property: disk_format is no custom property, "
+        "but a field of every image",
+    ),
+    "discovery, most recent": (
+        discover("{name: a, most_recent: 1, alias: x}"),
+        "clouds[0].discover[0].most_recent: 1 is not accepted; accepted: true or false",
+    ),
+    "discovery, most recent without an alias": (
+        discover("{name: a, most_recent: true}"),
+        "clouds[0].discover[0].most_recent: needs an alias; accepted: only beside alias",
+    ),
+    "discovery, alias of many": (
+        discover("{name: a, alias: x}"),
+        "clouds[0].discover[0].alias: 'x' would be shared by many images; "
+        "accepted: only beside most_recent: true",
+    ),
+    "discovery, alias twice": (
+        discover("{name: a, most_recent: true, alias: x}, {name: c, most_recent: true, alias: x}"),
+        "clouds[0].discover[1].alias: 'x' stands twice, first at clouds[0].discover[0].alias",
+    ),
+    "discovery, alias of an image": (
+        "clouds: [{name: a, images: [{id: b, alias: x}, c], "
+        "discover: [{name: a, most_recent: true, alias: x}]}]",
+        "clouds[0].discover[0].alias: 'x' stands twice, first at clouds[0].images[0].alias",
+    ),
+    "discovery, alias that is an ID": (
+        discover("{name: a, most_recent: true, alias: b}"),
+        "clouds[0].discover[0].alias: 'b' stands twice, first at clouds[0].images[0]",
+    ),
+    "discovery more often than polling": (
+        cloud("discovery_interval: 30s"),
+        "clouds[0].discovery_interval: '30s' is shorter than the interval, 1m; "
+        "accepted: at least the interval",
+    ),
+    "polling more seldom than discovery": (
+        f"discovery_interval: 5m\n{cloud('interval: 6m')}",
+        "clouds[0].interval: '6m' is longer than discovery_interval, 5m; accepted: at most that",
+    ),
+    "forgetting at once": (
+        f"forget_after: 0\n{CLOUDS}",
+        "forget_after: 0 is too short; accepted: 1ms or longer",
     ),
     # images
     "ID": (image("a/b"), f"clouds[0].images[0]: 'a/b' is not an image ID; {ID}"),

@@ -12,7 +12,7 @@ A_SECRET = (
     "flag {} is refused, as anybody can read a command line: "
     "put a secret in clouds.yaml, or in the file that a cloud's token_file names"
 )
-COMMANDS = "accepted: run, check, show IMAGE_ID, demo"
+COMMANDS = "accepted: run, check, show IMAGE_ID, list, demo"
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def refusal(*argv: str) -> tuple[str, ...]:
         (["--config.file=FILE", "--interval=30s", "show", "--", "-b"], "show", "-b"),
         (["--config.file=FILE", "--interval=30s", "--", "show", "b"], "show", "b"),
         (["--interval", "30s", "demo"], "demo", None),
+        (["--interval", "30s", "list"], "list", None),
     ],
 )
 def test_flags_may_stand_before_and_after_the_command(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from exporter.image.discovery import Entry
 from exporter.settings import (
     Cloud,
     CloudPlan,
@@ -69,8 +70,69 @@ def test_every_default(read: Read) -> None:
             concurrency=16,
             rate_limit=None,
             max_stale=900.0,
+            discover=(),
+            discovery_interval=300.0,
+            forget_after=86400.0,
         ),
     )
+
+
+def test_discoveries_are_criteria_with_everything_in_its_place(read: Read) -> None:
+    """Words stand for lists of one, and a cloud may have discoveries instead of images."""
+    content = """\
+clouds:
+  - name: a
+    discover:
+      - {name: "ubuntu-*", tag: golden, status: active}
+      - name: "windows-*"
+        tag: [golden, signed]
+        owner: p
+        visibility: public
+        status: [active, deactivated]
+        property: {os_distro: windows, os_version: "11"}
+        most_recent: true
+        alias: windows
+"""
+    (plan,) = plans(content, read)
+    assert plan.images == ()
+    assert plan.discover == (
+        Entry(name="ubuntu-*", tags=("golden",), statuses=("active",)),
+        Entry(
+            name="windows-*",
+            tags=("golden", "signed"),
+            owner="p",
+            visibility="public",
+            statuses=("active", "deactivated"),
+            properties=(("os_distro", "windows"), ("os_version", "11")),
+            alias="windows",
+        ),
+    )
+
+
+def test_the_pace_of_discovery_may_be_a_cloud_s_own(read: Read) -> None:
+    """What stands in the cloud wins, and without a word discovery is no faster than polling."""
+    content = """\
+discovery_interval: 10m
+forget_after: 1h
+clouds:
+  - {name: a, images: [b]}
+  - {name: b, images: [b], discovery_interval: 20m, forget_after: 2h}
+"""
+    assert [(each.discovery_interval, each.forget_after) for each in plans(content, read)] == [
+        (600.0, 3600.0),
+        (1200.0, 7200.0),
+    ]
+    (slow,) = plans("interval: 20m\n" + MINIMAL, read)
+    assert slow.discovery_interval == 1200.0
+
+
+def test_list_needs_neither_images_nor_clouds(tmp_path: Path) -> None:
+    """It is the command that tells which images there are."""
+    assert parse(["list"], {}).settings.plans() == ()
+    path = tmp_path / "exporter.yml"
+    path.write_text("clouds: [{name: a}]")
+    (plan,) = parse([f"--config.file={path}", "list"], {}).settings.plans()
+    assert (plan.name, plan.images, plan.discover) == ("a", (), ())
 
 
 PRECEDENCE = {
@@ -83,6 +145,8 @@ PRECEDENCE = {
     "concurrency": (1, "2", "3", (1, 2, 3)),
     "rate_limit": (1, "2.5", "none", (1.0, 2.5, None)),
     "max_stale": ("20m", "30m", "1h", (1200.0, 1800.0, 3600.0)),
+    "discovery_interval": ("10m", "20m", "30m", (600.0, 1200.0, 1800.0)),
+    "forget_after": ("1h", "2h", "1d", (3600.0, 7200.0, 86400.0)),
     "properties": (["a"], "b,c", "d, e", (("a",), ("b", "c"), ("d", "e"))),
 }
 

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,6 +19,8 @@ from tests.web.conftest import BOUND, Running, running
 
 Serve = Callable[[ASGIApp], Running]
 BODIES = {False: b"text 1\n" * 1000, True: b"openmetrics 1\n" * 1000 + b"# EOF\n"}
+QUICKLY = 2.0
+"""Seconds within which a server that is told to end must have ended."""
 ROW = LandingRow("lab", "an-id", "golden", "gone", "bad", 12.0)
 
 
@@ -66,6 +69,16 @@ def test_metrics_come_in_the_format_asked_for(
     assert (answer.status, answer.body) == (200, body)
     assert answer.headers["content-type"] == content_type
     assert answer.headers["vary"] == "Accept, Accept-Encoding"
+    assert "content-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "accept_encoding", ["", "identity", "identity;q=1, gzip;q=0", "gzip;q=0", "br, zstd"]
+)
+def test_metrics_come_plain_when_gzip_is_not_taken(standing: Running, accept_encoding: str) -> None:
+    """Who does not take gzip is not sent it."""
+    answer = standing.ask("/metrics", headers={"Accept-Encoding": accept_encoding})
+    assert (answer.status, answer.body) == (200, BODIES[False])
     assert "content-encoding" not in answer.headers
 
 
@@ -192,3 +205,70 @@ def test_a_slow_renderer_holds_up_only_metrics(serve: Serve) -> None:
         finish.set()
         for connection in waiting:
             connection.close()
+
+
+class Slow:
+    """A renderer that a test lets go on."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.finish = threading.Event()
+        self.count = 0
+
+    def __call__(self, _openmetrics: bool, _compressed: bool) -> Body:
+        """A short body, once it may be finished."""
+        self.count += 1
+        self.begun.release()
+        self.finish.wait(BOUND)
+        return Body((b"done 1\n",), 7)
+
+
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_clients_that_leave_are_not_rendered_for(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of those who left while all threads were at work nothing is left: no work, no log."""
+    slow = Slow()
+    server = serve(app(metrics=slow))
+    with server.connect(SCRAPE), server.connect(SCRAPE):
+        assert slow.begun.acquire(timeout=BOUND)
+        assert slow.begun.acquire(timeout=BOUND)
+        for _ in range(50):
+            server.connect(SCRAPE).close()
+        # Each of these is answered after the loop has seen those leave.
+        for _ in range(2):
+            assert server.ask("/-/healthy").status == 200
+        slow.finish.set()
+        assert server.ask("/metrics").body == b"done 1\n"
+    assert slow.count == 3
+    assert not caplog.records
+
+
+def test_a_body_that_is_sent_along_is_not_looked_at(serve: Serve) -> None:
+    """A request with a body is answered like one without."""
+    request = (
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
+    )
+    with serve(app()).connect(request) as connection, connection.makefile("rb") as answer:
+        assert answer.read().endswith(BODIES[False])
+
+
+def test_a_slow_renderer_does_not_delay_the_end(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that is told to end while it renders ends, and has nothing to complain about."""
+    slow = Slow()
+    server = serve(app(metrics=slow))
+    waiting = [server.connect(SCRAPE) for _ in range(4)]
+    try:
+        assert slow.begun.acquire(timeout=BOUND)
+        began = time.monotonic()
+        server.end()
+        assert time.monotonic() - began < QUICKLY
+        assert not caplog.records
+    finally:
+        slow.finish.set()
+        for each in waiting:
+            each.close()

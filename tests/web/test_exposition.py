@@ -3,8 +3,9 @@
 import gzip
 import threading
 import zlib
+from collections import Counter as Count
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from math import inf
 
 import pytest
@@ -17,10 +18,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.collector import CloudCollector, ImageCollector
 from exporter.image.cloud import CloudState
+from exporter.image.families import Family, Seen
 from exporter.image.image import STATUSES, Image
 from exporter.image.moment import Moment
 from exporter.image.outcome import Failed, Found, Gone, Outcome
 from exporter.image.target import Target
+from exporter.instruments import Instruments
 from exporter.store import Store
 from exporter.web import exposition as module
 from exporter.web.exposition import Exposition
@@ -44,6 +47,10 @@ class Clock:
         """Lets time pass, on both clocks."""
         self.now = Moment(self.now.steady + seconds, self.now.wall + seconds)
 
+    def set(self, seconds: float) -> None:
+        """Sets the wall clock forward or back."""
+        self.now = Moment(self.now.steady, self.now.wall + seconds)
+
 
 class Scene:
     """A store with three targets, the exposition of it, and the plain collectors."""
@@ -51,6 +58,7 @@ class Scene:
     def __init__(self, expect: tuple[tuple[str, object], ...] = ()) -> None:
         self.clock = Clock()
         self.store = Store()
+        self.expect = expect
         self.targets = [Target("lab", each, f"alias {each}", expect=expect) for each in IDS]
         self.store.watch(CloudState("lab", 60.0), self.targets)
         self.own = CollectorRegistry()
@@ -64,6 +72,12 @@ class Scene:
         key = self.targets[place].key
         before = self.store.observation(key)
         self.store.observe(key, before.after(outcome, self.clock(), MAX_STALE))
+
+    def join(self) -> None:
+        """Another cloud with one more target is watched."""
+        target = Target(f"cloud {len(self.targets)}", "one", "one", expect=self.expect)
+        self.targets.append(target)
+        self.store.watch(CloudState(target.cloud, 60.0), [target])
 
     def served(self, openmetrics: bool, compressed: bool = False) -> bytes:
         """What a scrape gets, unpacked."""
@@ -107,25 +121,92 @@ IMAGES = st.builds(
 OUTCOMES = st.one_of(
     st.builds(Found, IMAGES), st.just(Gone()), st.just(Failed("timeout", "no answer"))
 )
-STEPS = st.lists(st.tuples(st.integers(0, len(IDS) - 1), OUTCOMES) | st.floats(1, 150), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
-@given(STEPS, st.booleans())
+@dataclass(frozen=True)
+class End:
+    """A poll of one target ends."""
+
+    place: int
+    outcome: Outcome
+
+    def __call__(self, scene: Scene) -> None:
+        """Lets it happen."""
+        scene.end(self.place % len(scene.targets), self.outcome)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Time passes."""
+
+    seconds: float
+
+    def __call__(self, scene: Scene) -> None:
+        """Lets it happen."""
+        scene.clock.move(self.seconds)
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The wall clock is set."""
+
+    seconds: float
+
+    def __call__(self, scene: Scene) -> None:
+        """Lets it happen."""
+        scene.clock.set(self.seconds)
+
+
+@dataclass(frozen=True)
+class Join:
+    """Another cloud is watched."""
+
+    def __call__(self, scene: Scene) -> None:
+        """Lets it happen."""
+        scene.join()
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.builds(End, st.integers(0, 4), OUTCOMES),
+        st.builds(End, st.integers(0, 4), OUTCOMES),
+        st.builds(Pass, st.floats(1, 150)),
+        st.builds(Reset, st.floats(2, 1e9) | st.floats(-1e9, -2)),
+        st.builds(Join),
+    ),
+    max_size=12,
+)
+EXPECTATIONS = st.sampled_from(
+    ((), (("status", ("active",)), ("max_age", 1.6e9)), (("max_age", 9e8),))
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(STEPS, EXPECTATIONS)
 def test_it_equals_what_prometheus_client_renders(
-    steps: list[tuple[int, Outcome] | float], expecting: bool
+    steps: list[Callable[[Scene], None]], expect: tuple[tuple[str, object], ...]
 ) -> None:
     """After any sequence of answers and times it is, byte for byte, the plain collector's."""
-    scene = Scene((("status", ("active",)), ("max_age", 1.6e9)) if expecting else ())
+    scene = Scene(expect)
     for step in steps:
-        if isinstance(step, tuple):
-            scene.end(*step)
-        else:
-            scene.clock.move(step)
+        step(scene)
         for openmetrics in (False, True):
             expected = scene.plain(openmetrics)
             assert scene.served(openmetrics) == expected
             assert scene.served(openmetrics, compressed=True) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(STEPS, EXPECTATIONS)
+def test_it_equals_it_also_when_scrapes_are_rare(
+    steps: list[Callable[[Scene], None]], expect: tuple[tuple[str, object], ...]
+) -> None:
+    """Any number of changes between two scrapes come to the same."""
+    scene = Scene(expect)
+    scene.served(True, compressed=True)
+    for step in steps:
+        step(scene)
+    assert scene.served(True, compressed=True) == scene.plain(True)
 
 
 def test_both_formats_parse() -> None:
@@ -163,6 +244,75 @@ def test_an_expectation_that_time_breaks_is_shown_broken() -> None:
     assert series + b',image_id="one"} 1.0' in scene.served(False)
     scene.clock.move(51)
     assert series + b',image_id="one"} 0.0' in scene.served(False)
+
+
+def test_an_expectation_is_judged_again_when_the_clock_is_set() -> None:
+    """A wall clock that was wrong and is set right shows in the verdicts at once."""
+    scene = Scene((("max_age", 50.0),))
+    scene.end(0, Found(Image("v1", "one", "active", created_at=scene.clock().wall + 1000)))
+    series = b'openstack_image_expectation_met{cloud="lab",expectation="max_age",image="alias one"'
+    for forward, met in ((2000, b"0.0"), (-2000, b"1.0")):
+        scene.clock.set(forward)
+        assert series + b',image_id="one"} ' + met in scene.served(False)
+
+
+def test_time_is_not_rendered_for_those_it_does_not_concern(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When the values of one image are past their time, the others are left as they are."""
+    scene = Scene((("max_age", 1e6),))
+    scene.end(0, Found(Image("v1", "one", "active", created_at=scene.clock().wall)))
+    scene.clock.move(MAX_STALE / 2)
+    for place in (1, 2):
+        scene.end(place, Found(Image("v1", IDS[place], "active", created_at=scene.clock().wall)))
+    scene.served(False)
+    rendered: list[int] = []
+    monkeypatch.setattr(module, "lines", _counting(rendered))
+    scene.clock.move(MAX_STALE / 2 + 1)
+    assert scene.served(False) == scene.plain(False)
+    assert set(rendered) == {1}
+    rendered.clear()
+    scene.clock.move(MAX_STALE)
+    assert scene.served(False) == scene.plain(False)
+    assert set(rendered) == {2}
+
+
+def test_an_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be rendered is tried again by the next scrape, the image as a whole."""
+    scene = Scene()
+    scene.served(False)
+    scene.end(0, Found(Image("v1", "one", "active", size_bytes=5)))
+    calls = iter(range(100))
+
+    def fail(family: Family, views: list[Seen]) -> list[bytes]:
+        if next(calls) == 2:
+            raise MemoryError
+        return lines(family, views)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "lines", fail)
+        with pytest.raises(MemoryError):
+            scene.served(False)
+    assert scene.served(False) == scene.plain(False)
+    assert scene.served(True, compressed=True) == scene.plain(True)
+
+
+def test_no_family_stands_twice() -> None:
+    """What is of images and what is the exporter's own have no name in common."""
+    store = Store()
+    store.watch(CloudState("lab", 60.0), [Target("lab", "one", "one")])
+    own = Instruments("0")
+    own.registry.register(CloudCollector(store))
+    own.watch("lab")
+    kept = Exposition(store, own.registry, Clock())
+    for openmetrics in (False, True):
+        whole = b"".join(kept.body(openmetrics=openmetrics, compressed=False).pieces)
+        for word in (b"HELP", b"TYPE"):
+            names = [
+                line.split()[2] for line in whole.splitlines() if line.startswith(b"# " + word)
+            ]
+            assert [name for name, times in Count(names).items() if times > 1] == []
+            assert b"openstack_image_exists" in names
 
 
 def _counting(calls: list[int]) -> Callable[..., list[bytes]]:
@@ -251,13 +401,3 @@ def test_an_observation_without_an_end_is_valid_for_ever() -> None:
     assert scene.store.observation(scene.targets[0].key).valid_until == inf
     scene.clock.move(1e9)
     assert scene.served(False) == scene.plain(False)
-
-
-def test_values_kept_with_another_limit_are_dropped_by_it() -> None:
-    """A shorter max_stale, put in by a new configuration, counts from the last answer."""
-    scene = Scene()
-    scene.end(0, Found(Image("v1", "one", "active", size_bytes=5)))
-    key = scene.targets[0].key
-    observation = scene.store.observation(key)
-    assert replace(observation, valid_until=0).at(scene.clock()).image is None
-    assert observation.stays_for(10.0).valid_until == scene.clock().steady + 10.0

@@ -24,6 +24,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from exporter.web import server
+from exporter.web.exposition import Body
+from exporter.web.pieces import PiecewiseResponse
 from exporter.web.server import ListenError, WebServer
 from tests.web.conftest import BOUND, Running
 
@@ -43,6 +45,11 @@ async def large(_: Request) -> Response:
     return Response(LARGE)
 
 
+async def pieces(_: Request) -> Response:
+    """The same in pieces, each sent when there is room for it."""
+    return PiecewiseResponse(Body((LARGE[:1_000_000],) * 20, len(LARGE)), {})
+
+
 async def endless(_: Request) -> Response:
     """No answer, ever."""
     answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -50,7 +57,12 @@ async def endless(_: Request) -> Response:
 
 
 APP = Starlette(
-    routes=[Route("/", hello), Route("/large", large), Route("/endless", endless)],
+    routes=[
+        Route("/", hello),
+        Route("/large", large),
+        Route("/pieces", pieces),
+        Route("/endless", endless),
+    ],
 )
 
 
@@ -302,6 +314,22 @@ def test_a_client_that_does_not_take_its_answer_is_let_go(
     running = serve(APP)
     with running.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") as deaf:
         assert select.select([deaf], [], [], BOUND)[0]
+        until = time.monotonic() + BOUND
+        while is_established(running.port, deaf.getsockname()[1]):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_a_kept_connection_has_no_longer_to_take_its_answer(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time to take an answer begins with its request, on a connection that was idle too."""
+    monkeypatch.setattr(server, "ANSWER_WITHIN", 0.3)
+    running = serve(APP)
+    with running.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") as deaf:
+        while not deaf.recv(1000).endswith(b"hello"):
+            pass
+        deaf.sendall(b"GET /pieces HTTP/1.1\r\nHost: x\r\n\r\n")
         until = time.monotonic() + BOUND
         while is_established(running.port, deaf.getsockname()[1]):
             assert time.monotonic() < until

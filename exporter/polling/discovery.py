@@ -1,0 +1,193 @@
+"""One cloud's discovered images: listed now and then, watched from then on, let go in the end."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+
+from exporter.glance.client import ImageClient
+from exporter.glance.discovery import Page, listed, paths
+from exporter.glance.reply import Window
+from exporter.image.discovery import Entry, Member, Resolution, resolve, succeed
+from exporter.image.moment import Moment
+from exporter.image.outcome import Failed, Found, Outcome
+from exporter.image.target import Key, Target
+from exporter.store import Store
+
+log = logging.getLogger(__name__)
+
+MOST_LINES = 20
+"""Lines per list about single images; a new role may bring or take thousands."""
+
+
+class Discovery:
+    """Keeps the targets of a cloud in step with what its images are; thread-safe.
+
+    ``configured`` are the targets that stay whatever is listed. ``failure`` says why the last
+    list that was asked for is not there, ``succeeded`` whether there ever was one.
+    ``wait_until`` is when the service may be asked again, in steady seconds.
+    """
+
+    def __init__(
+        self,
+        cloud: str,
+        entries: Sequence[Entry],
+        configured: Sequence[Target],
+        *,
+        client: ImageClient,
+        store: Store,
+        interval: float,
+        forget_after: float,
+        clock: Callable[[], Moment],
+    ) -> None:
+        self.interval = interval
+        self.failure: Failed | None = None
+        self.succeeded = False
+        self.wait_until = -inf
+        self.leaving: frozenset[str] = frozenset()
+        self._cloud = cloud
+        self._entries = entries
+        self._configured = {target.image_id: target for target in configured}
+        self._client = client
+        self._store = store
+        self._forget_after = forget_after
+        self._clock = clock
+        self._properties = frozenset(name for each in entries for name, _ in each.properties)
+        self._paths = paths(entries)
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._members: dict[str, Member] = {}
+        self._resolved: dict[str, str] = {}
+        self._stopped = threading.Event()
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """The aliases for which there is no image in the last list."""
+        resolved = self._store.cloud(self._cloud).resolved
+        aliases = (entry.alias for entry in self._entries if entry.alias is not None)
+        return tuple(alias for alias in aliases if alias not in resolved)
+
+    def refresh(self, within: Window) -> None:
+        """Lists the images and follows what has changed; where that fails, nothing changes.
+
+        Returns at once while another thread is at it.
+        """
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            images = listed(lambda path: self._page(path, within), self._paths)
+            if self._stopped.is_set():
+                return
+            if isinstance(images, Failed):
+                self._note_failure(images)
+            else:
+                self._follow(resolve(self._entries, images, self._configured))
+        except Exception:
+            log.exception("bug: a discovery failed")
+        finally:
+            self._turn.release()
+
+    def begin(self) -> tuple[Target, ...]:
+        """The targets of a cycle that begins now, without those that were gone for long enough."""
+        with self._lock:
+            now = self._clock().steady
+            for image_id, member in tuple(self._members.items()):
+                if member.is_over(self._forget_after, now):
+                    self._drop(image_id)
+                    log.info("image is forgotten", extra=self._about(image_id, member.label))
+            # A question of the cycle before may be older than the list that an image is not on.
+            self.leaving = frozenset(
+                image_id for image_id, member in self._members.items() if not member.matches
+            )
+            return self._targets()
+
+    def drops(self, image_id: str, outcome: Outcome) -> bool:
+        """Whether a poll's outcome is of no use: the image is superseded, and dropped by now."""
+        if image_id in self._configured:
+            return False
+        with self._lock:
+            member = self._members.get(image_id)
+            if member is None:
+                return True
+            if isinstance(outcome, Failed):
+                return False
+            exists = isinstance(outcome, Found) and outcome.image.exists
+            after = member.after(exists, self._clock().steady)
+            if after is not None:
+                self._members[image_id] = after
+            elif image_id in self.leaving:
+                self._drop(image_id)
+                return True
+            return False
+
+    def stop(self) -> None:
+        """A list that is under way is of no use any more."""
+        self._stopped.set()
+
+    def _page(self, path: str, within: Window) -> Page | Failed:
+        reply = self._client.page(path, within, self._properties)
+        if reply.wait is not None:
+            self.wait_until = reply.received_at + reply.wait
+        return reply.listing
+
+    def _note_failure(self, failed: Failed) -> None:
+        if self.failure is None or self.failure.reason != failed.reason:
+            fields = {"cloud": self._cloud, "reason": failed.reason, "detail": failed.detail}
+            log.warning("discovery failed", extra={"fields": fields})
+        self.failure = failed
+
+    def _follow(self, resolution: Resolution) -> None:
+        with self._lock:
+            before, self._members = self._members, succeed(self._members, resolution.labels)
+            self.leaving -= resolution.labels.keys()
+            self._store.retarget(self._cloud, self._targets())
+            self._resolve(resolution.aliases)
+            after = dict(self._members)
+        if self.failure is not None:
+            log.info("discovery succeeds again", extra={"fields": {"cloud": self._cloud}})
+        self.failure, self.succeeded = None, True
+        self._note(before, after)
+
+    def _resolve(self, aliases: Mapping[str, str]) -> None:
+        """Counts the aliases that stand for another image than the last one they stood for."""
+        changes = dict(self._store.cloud(self._cloud).resolved_changes)
+        for alias, image_id in aliases.items():
+            old = self._resolved.get(alias, image_id)
+            if old != image_id:
+                changes[alias] += 1
+                fields = {"cloud": self._cloud, "image": alias, "old": old, "new": image_id}
+                log.info("alias stands for another image", extra={"fields": fields})
+        self._resolved |= aliases
+        self._store.update_cloud(
+            self._cloud,
+            discovered_at=self._clock().wall,
+            resolved=dict(aliases),
+            resolved_changes=changes,
+        )
+
+    def _note(self, before: Mapping[str, Member], after: Mapping[str, Member]) -> None:
+        matched, matching = (
+            {image_id for image_id, member in members.items() if member.matches}
+            for members in (before, after)
+        )
+        lines = [(each, "image matches no more") for each in sorted(matched - matching)]
+        lines += [(each, "image discovered") for each in sorted(matching - matched)]
+        for image_id, line in lines[:MOST_LINES]:
+            log.info(line, extra=self._about(image_id, after[image_id].label))
+        if len(lines) > MOST_LINES:
+            fields = {"cloud": self._cloud, "more": len(lines) - MOST_LINES}
+            log.info("more images are discovered or match no more", extra={"fields": fields})
+
+    def _drop(self, image_id: str) -> None:
+        del self._members[image_id]
+        self._store.drop(Key(self._cloud, image_id))
+
+    def _targets(self) -> tuple[Target, ...]:
+        found = (
+            Target(self._cloud, image_id, member.label, "discovered")
+            for image_id, member in self._members.items()
+        )
+        return (*self._configured.values(), *found)
+
+    def _about(self, image_id: str, label: str) -> dict[str, object]:
+        return {"fields": {"cloud": self._cloud, "image": label, "image_id": image_id}}

@@ -1,0 +1,107 @@
+"""Tests of exporter.commands.list_images: what is printed can stand in the settings."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from exporter.build import build
+from exporter.commands.list_images import line, list_images
+from exporter.demo import SimulatedImage, SimulatedImageService
+from exporter.demo.keystone import SimulatedKeystone
+from exporter.image.image import Image
+from exporter.settings import parse
+from tests.commands.program import GOLDEN, UBUNTU, ended, settings_file, simulated
+
+HOSTILE = "x\n- id: forged\r\x1b[2J\u202e\x85\u2028# [red]/[/nothing] :boom:"
+
+
+def printed(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str, str]:
+    """The status, and what was printed where."""
+    file = settings_file(folder, *clouds)
+    parts = build(parse([f"--config.file={file}", "list"], {}).settings.plans())
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        status = list_images(parts, Console(file=out, width=40), Console(file=err, width=40))
+    finally:
+        parts.close()
+    return status, out.getvalue(), err.getvalue()
+
+
+def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path) -> None:
+    """All pages of it, with the name as a comment, and none that is hidden or deleted."""
+    images = [
+        simulated(UBUNTU, "Ubuntu"),
+        simulated(GOLDEN, "Golden base"),
+        SimulatedImage("nameless", name=None),
+        simulated("hidden", hidden=True),
+        simulated("community", "a", visibility="community", owner="other"),
+    ]
+    with SimulatedImageService(images, page_limit=2) as service:
+        service.images.put(simulated("deleted"))
+        service.images.delete("deleted")
+        cloud = {"name": "lab", "endpoint": service.url}
+        result = printed(tmp_path, cloud, {**cloud, "name": "b\u00fcro", "images": [GOLDEN]})
+    of_one = (
+        f"- id: nameless\n- id: {GOLDEN}  # Golden base\n- id: {UBUNTU}  # Ubuntu\n"
+        "- id: community  # a\n"
+    )
+    assert result == (0, f"# lab\n{of_one}# b\u00fcro\n{of_one}", "")
+
+
+@pytest.mark.parametrize("image_id", [GOLDEN, "12345", "1e3", "null", "-", "on", "2026-11-23"])
+def test_a_line_is_yaml_of_that_id(image_id: str) -> None:
+    """Whatever the ID looks like to YAML, and whatever its name holds."""
+    text = line(Image("v2", image_id, "active", name=HOSTILE))
+    assert text.isprintable()
+    assert yaml.safe_load(text) == [{"id": image_id}]
+    plans = parse(
+        ["run"], {"IMAGE_EXPORTER_CLOUDS": f'[{{"name": "a", "images": ["{image_id}"]}}]'}
+    ).settings.plans()
+    assert plans[0].images[0].image_id == image_id
+
+
+def test_a_cloud_that_cannot_be_asked_is_status_1(tmp_path: Path) -> None:
+    """It is said on standard error, in a line, and the others are listed."""
+    with SimulatedImageService([simulated(GOLDEN)]) as service:
+        status, out, err = printed(
+            tmp_path,
+            {"name": "down", "endpoint": "http://127.0.0.1:1"},
+            {"name": "up", "endpoint": service.url},
+        )
+    assert status == 1
+    assert out == f"# up\n- id: {GOLDEN}  # cirros\n"
+    assert err.startswith("down: connection: ")
+    assert err.count("\n") == 1
+
+
+def test_without_settings_the_environment_says_which_cloud(tmp_path: Path) -> None:
+    """A newcomer needs no file to see which images there are."""
+    with SimulatedImageService([simulated(GOLDEN)]) as service, SimulatedKeystone() as keystone:
+        keystone.users = {"demo": "secret"}
+        keystone.offer_image(service.url)
+        environ = {
+            "OS_AUTH_URL": keystone.auth_url,
+            "OS_USERNAME": "demo",
+            "OS_PASSWORD": "secret",
+            "OS_USER_DOMAIN_NAME": "Default",
+            "OS_PROJECT_NAME": "demo",
+            "OS_PROJECT_DOMAIN_NAME": "Default",
+        }
+        ran = ended(tmp_path, "list", environ=environ)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (
+        0,
+        f"# openstack\n- id: {GOLDEN}  # cirros\n",
+        "",
+    )
+
+
+def test_without_anything_it_says_what_is_missing(tmp_path: Path) -> None:
+    """One line and status 2."""
+    ran = ended(tmp_path, "list")
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr.count("\n") == 1

@@ -1,0 +1,205 @@
+"""Which images are watched for what they are, and what becomes of them."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.image.discovery import Entry, Member, Resolution, resolve, succeed
+from exporter.image.image import Image
+
+IMAGE = Image(
+    "v2",
+    "a",
+    "active",
+    name="ubuntu-24.04-2026.11",
+    hidden=False,
+    visibility="shared",
+    project_id="images",
+    tags=("golden", "signed"),
+    properties=(("os_distro", "ubuntu"), ("os_version", "24.04")),
+    created_at=1000.0,
+)
+
+MATCHING = {
+    "nothing asked": Entry(),
+    "the name itself": Entry(name="ubuntu-24.04-2026.11"),
+    "a glob": Entry(name="ubuntu-??.04-[0-9]*"),
+    "one tag": Entry(tags=("signed",)),
+    "all tags": Entry(tags=("signed", "golden")),
+    "owner": Entry(owner="images"),
+    "visibility": Entry(visibility="shared"),
+    "status": Entry(statuses=("queued", "active")),
+    "properties": Entry(properties=(("os_version", "24.04"), ("os_distro", "ubuntu"))),
+    "everything": Entry("ubuntu*", ("golden",), "images", "shared", ("active",), alias="x"),
+}
+DIFFERENT = {
+    "another name": Entry(name="ubuntu-24.04"),
+    "case of the name": Entry(name="Ubuntu*"),
+    "a tag that is missing": Entry(tags=("golden", "old")),
+    "case of a tag": Entry(tags=("Golden",)),
+    "owner": Entry(owner="others"),
+    "visibility": Entry(visibility="public"),
+    "status": Entry(statuses=("queued",)),
+    "value of a property": Entry(properties=(("os_distro", "debian"),)),
+    "a property that is missing": Entry(properties=(("os_admin_user", "ubuntu"),)),
+    "one of several": Entry("ubuntu*", ("golden",), "others"),
+}
+
+WORDS = st.sampled_from(["", "a", "b", "golden-1", "golden-2", "x[", "*", "a\nb"])
+IMAGES = st.lists(
+    st.builds(
+        Image,
+        api=st.just("v2"),
+        id=st.sampled_from("abcdefgh"),
+        status=st.sampled_from(["active", "queued", "deleted"]),
+        name=st.none() | WORDS,
+        hidden=st.sampled_from([None, False, True]),
+        visibility=st.sampled_from(["public", "private"]),
+        project_id=st.none() | WORDS,
+        tags=st.lists(WORDS).map(tuple),
+        properties=st.lists(st.tuples(WORDS, WORDS)).map(tuple),
+        created_at=st.none() | st.integers(0, 3).map(float),
+    ),
+    unique_by=lambda image: image.id,
+)
+ENTRIES = st.lists(
+    st.builds(
+        Entry,
+        name=st.none() | WORDS | st.just("golden-*"),
+        tags=st.lists(WORDS, max_size=2).map(tuple),
+        owner=st.none() | WORDS,
+        visibility=st.sampled_from([None, "public"]),
+        statuses=st.lists(st.sampled_from(["active", "queued"])).map(tuple),
+        properties=st.lists(st.tuples(WORDS, WORDS), max_size=1).map(tuple),
+        alias=st.sampled_from([None, None, "x", "y"]),
+    )
+)
+IDS = st.frozensets(st.sampled_from("abcdefgh"))
+LABELS = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["x", "y"]))
+MEMBERS = st.dictionaries(
+    st.sampled_from("abcdefgh"),
+    st.builds(
+        Member,
+        label=st.sampled_from(["x", "y"]),
+        matches=st.booleans(),
+        gone_since=st.none() | st.floats(0, 100),
+    ),
+)
+
+
+@pytest.mark.parametrize("entry", MATCHING.values(), ids=MATCHING)
+def test_an_image_that_meets_every_criterion_matches(entry: Entry) -> None:
+    """Each criterion by itself, and all of them together."""
+    assert entry.matches(IMAGE)
+
+
+@pytest.mark.parametrize("entry", DIFFERENT.values(), ids=DIFFERENT)
+def test_one_criterion_that_is_not_met_is_enough(entry: Entry) -> None:
+    """An image has to be all that is asked for."""
+    assert not entry.matches(IMAGE)
+
+
+def test_hidden_and_deleted_images_never_match() -> None:
+    """They are not among what anybody boots from."""
+    assert not Entry().matches(replace(IMAGE, hidden=True))
+    assert not Entry().matches(replace(IMAGE, status="deleted"))
+    assert Entry().matches(replace(IMAGE, hidden=None))
+
+
+def test_an_image_without_a_name_matches_no_name() -> None:
+    """It is asked for by a glob that nothing at all fits, or by what else it is."""
+    nameless = replace(IMAGE, name=None)
+    assert not Entry(name="?*").matches(nameless)
+    assert Entry(name="*", owner="images").matches(nameless)
+
+
+def test_the_most_recent_has_the_alias() -> None:
+    """The image created last, by its ID where several were created at once, and no other."""
+    old, b, a = (
+        replace(IMAGE, id=each, created_at=at) for each, at in (("z", 1), ("b", 2), ("a", 2))
+    )
+    unknown = replace(IMAGE, id="zz", created_at=None)
+    images = [old, b, unknown, a]
+    assert resolve([Entry(alias="x")], images, ()) == Resolution({"b": "x"}, {"x": "b"})
+    assert resolve([Entry(alias="x")], [unknown], ()) == Resolution({"zz": "x"}, {"x": "zz"})
+    assert resolve([Entry(alias="x")], [], ()) == Resolution()
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_an_image_found_twice_is_one_with_an_alias(turn: int) -> None:
+    """The alias wins over the ID, and the first alias over the second."""
+    entries = [Entry(alias="x"), Entry(tags=("golden",))][::turn]
+    assert resolve(entries, [IMAGE], ()).labels == {"a": "x"}
+    both = resolve([Entry(alias="x"), Entry(alias="y")], [IMAGE], ())
+    assert both == Resolution({"a": "x"}, {"x": "a", "y": "a"})
+
+
+def test_a_configured_image_is_not_discovered_again() -> None:
+    """It has its series already; an alias stands for it all the same."""
+    assert resolve([Entry(alias="x")], [IMAGE], {"a"}) == Resolution({}, {"x": "a"})
+
+
+@given(ENTRIES, IMAGES, IDS)
+def test_a_resolution_has_what_matches_and_nothing_else(
+    entries: list[Entry], images: list[Image], configured: frozenset[str]
+) -> None:
+    """In whatever order a list comes; each alias labels one image at most."""
+    found = resolve(entries, images, configured)
+    assert found == resolve(entries, images[::-1], configured)
+    by_id = {image.id: image for image in images}
+    for image_id, label in found.labels.items():
+        assert image_id not in configured
+        assert any(
+            entry.matches(by_id[image_id]) for entry in entries if entry.alias in {None, label}
+        )
+        assert label == image_id or found.aliases[label] == image_id
+    for entry in entries:
+        matching = {image.id for image in images if entry.matches(image)}
+        if entry.alias is None:
+            assert matching - configured <= found.labels.keys()
+        elif matching:
+            assert found.aliases[entry.alias] in by_id
+    aliases = [label for image_id, label in found.labels.items() if label != image_id]
+    assert len(aliases) == len(set(aliases))
+
+
+@given(MEMBERS, LABELS)
+def test_a_list_makes_members_stay_come_or_leave(
+    members: dict[str, Member], labels: dict[str, str]
+) -> None:
+    """Nothing is dropped by a list, no label of a leaving one changes, and no memory is lost."""
+    after = succeed(members, labels)
+    assert after.keys() == members.keys() | labels.keys()
+    assert {each for each, member in after.items() if member.matches} == labels.keys()
+    for image_id, member in after.items():
+        before = members.get(image_id, Member(""))
+        assert member.gone_since == before.gone_since
+        assert member.label == labels.get(image_id, before.label)
+    assert succeed(after, labels) == after
+    assert list(after)[: len(members)] == list(members)
+
+
+def test_what_leaves_and_is_there_is_dropped_at_once() -> None:
+    """Superseded is not gone."""
+    assert Member("x", matches=False).after(True, 5.0) is None
+    assert Member("x", matches=False, gone_since=1.0).after(True, 5.0) is None
+
+
+def test_what_is_gone_is_kept_until_it_was_gone_for_long_enough() -> None:
+    """From the first answer that it is gone on, if no list has it any more."""
+    gone = Member("x", matches=False).after(False, 5.0)
+    assert gone is not None
+    assert gone == gone.after(False, 9.0) == Member("x", matches=False, gone_since=5.0)
+    assert not gone.is_over(10.0, 14.9)
+    assert gone.is_over(10.0, 15.0)
+    assert not replace(gone, matches=True).is_over(10.0, 99.0)
+    assert not Member("x", matches=False).is_over(0.0, 99.0)
+
+
+def test_what_matches_stays_whatever_is_answered() -> None:
+    """Gone before the next list, and back: its time of being gone starts anew."""
+    gone = Member("x").after(False, 5.0)
+    assert gone == Member("x", gone_since=5.0)
+    assert gone.after(True, 6.0) == Member("x")

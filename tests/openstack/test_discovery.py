@@ -1,0 +1,87 @@
+"""Discovery against a real Glance: what its own filters leave, and images that come and go."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.commands.program import Program, ended, settings_file, started, until
+from tests.openstack.stack import OpenStack
+
+EXISTS = "openstack_image_exists"
+TAG = f"ours-{uuid4()}"
+NAME = f"golden & co #{uuid4()}"
+PROPERTY = {"os_distro": "a/b c+d=é"}
+
+
+def environ(openstack: OpenStack) -> dict[str, str]:
+    """Where the program finds its clouds."""
+    return {
+        "OS_CLIENT_CONFIG_FILE": str(openstack.clouds_yaml),
+        "OS_CLIENT_SECURE_FILE": str(openstack.secure_yaml),
+    }
+
+
+@pytest.fixture
+def watching(openstack: OpenStack, tmp_path: Path) -> Iterator[Program]:
+    """An exporter with an alias, a tag, and a property that only another project's image has."""
+    project = openstack.demo.project_id
+    discover = [
+        {"name": f"{NAME}*", "owner": project, "most_recent": True, "alias": "golden"},
+        {"tag": [TAG, "second"], "visibility": "private", "status": "queued"},
+        {"property": PROPERTY},
+    ]
+    cloud = {"name": "demo", "cloud": "demo", "discover": discover}
+    pace = {"interval": "1s", "timeout": "1s", "discovery_interval": "1s", "forget_after": "3s"}
+    file = settings_file(tmp_path, cloud, **pace)
+    argv = (f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
+    with started(tmp_path, *argv, stdout_to=None, **environ(openstack)) as program:
+        yield program
+        assert program.ends() < 2
+
+
+def test_images_are_discovered_superseded_and_deleted(
+    openstack: OpenStack, watching: Program
+) -> None:
+    """The series of what is superseded vanish; what is deleted is gone, and then forgotten."""
+    old, new, tagged, offered, untagged, foreign = (str(uuid4()) for _ in range(6))
+    openstack.demo.create(untagged, "untagged", tags=[TAG])
+    openstack.other.create(foreign, f"{NAME} of a stranger", visibility="community")
+    openstack.demo.create(old, NAME)
+    openstack.demo.create(tagged, "tagged", tags=["second", "third", TAG])
+    openstack.other.create(offered, "offered", visibility="shared", **PROPERTY)
+    openstack.other.share(offered, openstack.demo.project_id)
+    for image_id, label in ((old, "golden"), (tagged, tagged), (offered, offered)):
+        watching.shows(EXISTS, 1, image_id=image_id, image=label)
+    watched = {
+        sample.labels["image_id"]
+        for sample in watching.metrics().samples
+        if sample.name == "openstack_image_target_info"
+    }
+    assert watched == {old, tagged, offered}
+
+    openstack.demo.create(new, f"{NAME} 2")
+    watching.shows(EXISTS, 1, image_id=new, image="golden")
+    until(lambda: watching.metrics().values("openstack_image_target_info", image_id=old) == [])
+    watching.shows("openstack_image_resolved_info", 1, image="golden")
+    watching.shows("openstack_image_resolved_changes_total", 1, image="golden")
+
+    openstack.demo.delete(tagged)
+    watching.shows(EXISTS, 0, image_id=tagged)
+    until(lambda: watching.metrics().values(EXISTS, image_id=tagged) == [])
+    assert watching.metrics().values(EXISTS) == [1, 1]
+
+
+def test_list_prints_what_is_visible(openstack: OpenStack, tmp_path: Path) -> None:
+    """Every ID that Glance lists to the project, community images of others included."""
+    mine, foreign = str(uuid4()), str(uuid4())
+    openstack.demo.create(mine, "mine\nof two lines")
+    openstack.other.create(foreign, "theirs", visibility="community")
+    file = settings_file(tmp_path, {"name": "demo", "cloud": "demo"})
+    ran = ended(tmp_path, "list", f"--config.file={file}", environ=environ(openstack))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    lines = ran.stdout.splitlines()
+    assert lines[0] == "# demo"
+    assert rf"- id: {mine}  # mine\nof two lines" in lines
+    assert f"- id: {foreign}  # theirs" in lines

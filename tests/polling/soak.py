@@ -1,0 +1,148 @@
+"""A process that polls for a long time, as fast as answers come, and tells what it holds.
+
+``python -m tests.polling.soak URL IMAGE_ID...`` reads numbers of cycles from standard input. After
+each it prints what it then holds, as JSON; it ends with its input.
+"""
+
+import ctypes
+import gc
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import IO, NamedTuple
+
+from prometheus_client import generate_latest
+
+from exporter.build import build
+from exporter.polling import pace
+from exporter.settings import CloudPlan, ImagePlan
+from tests.glance.clouds import eventually
+from tests.polling.watch import threads
+
+CLOUD = "soak"
+CONCURRENCY = 4
+TIMEOUT = 0.1
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Held(NamedTuple):
+    """What the process holds between two cycles, and what it has polled.
+
+    ``resident`` is in bytes; ``strays`` are sockets that are no connection it keeps.
+    """
+
+    resident: int
+    threads: int
+    connections: int
+    strays: int
+    polls: int
+    failures: int
+    existing: int
+
+
+class Soaked:
+    """The parent's side: lets cycles run."""
+
+    def __init__(self, control: IO[str], output: IO[str]) -> None:
+        self._control, self._output = control, output
+
+    def run(self, cycles: int) -> Held:
+        """What the process holds after so many more cycles."""
+        self._control.write(f"{cycles}\n")
+        self._control.flush()
+        return Held(*json.loads(self._output.readline()))
+
+
+@contextmanager
+def soaking(url: str, image_ids: Sequence[str]) -> Iterator[Soaked]:
+    """Such a process."""
+    command = [sys.executable, "-m", "tests.polling.soak", url, *image_ids]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield Soaked(process.stdin, process.stdout)
+        process.stdin.close()
+
+
+def _plan(url: str, image_ids: Sequence[str]) -> CloudPlan:
+    nothing = MappingProxyType[str, object]({})
+    return CloudPlan(
+        name=CLOUD,
+        cloud=None,
+        region=None,
+        interface=None,
+        api="v1",
+        endpoint=url,
+        token=None,
+        token_file=None,
+        images=tuple(ImagePlan(each, each, nothing) for each in image_ids),
+        properties=(),
+        interval=60.0,
+        timeout=TIMEOUT,
+        concurrency=CONCURRENCY,
+        rate_limit=None,
+        max_stale=900.0,
+    )
+
+
+def _resident() -> int:
+    """Resident size in bytes, without what is free already.
+
+    Python's collector has its own time, and glibc keeps pages that were freed: what either holds
+    at one moment says nothing of a leak.
+    """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * PAGE
+
+
+def _sockets() -> int:
+    count = 0
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            count += os.readlink(f"/proc/self/fd/{number}").startswith("socket:")
+        except FileNotFoundError:  # the descriptor of the listing itself
+            continue
+    return count
+
+
+def main(url: str, image_ids: Sequence[str]) -> None:
+    """Polls as it is told until standard input ends."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    # Cycles end when all is answered: nothing is spread over the interval, nor waited for after.
+    pace.SPREAD = 1e-9
+    pace.LONGEST_GRACE = 0.0
+    parts = build([_plan(url, image_ids)])
+    (poller,) = parts.pollers
+    poller.random = lambda: 0.0
+    for line in sys.stdin:
+        for _ in range(int(line)):
+            poller.run_cycle()
+            generate_latest(parts.instruments.registry)
+        eventually(lambda: not threads())
+        state = parts.store.cloud(CLOUD)
+        connections = poller.client.connections
+        held = Held(
+            resident=_resident(),
+            threads=threading.active_count(),
+            connections=connections,
+            strays=_sockets() - connections,
+            polls=state.polls,
+            failures=sum(state.failures.values()),
+            existing=sum(bool(observation.exists) for _, observation in parts.store.seen()),
+        )
+        print(json.dumps(held), flush=True)  # noqa: T201  # that is how the parent learns of it
+    parts.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,408 @@
+"""Discovered images, polled on real sockets: found, superseded, deleted, forgotten."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from exporter.clock import now, steady
+from exporter.collector import StoreCollector
+from exporter.demo import SimulatedImage, SimulatedImageService
+from exporter.glance.client import ImageClient
+from exporter.glance.fixed import FixedSignIn
+from exporter.glance.limiter import Limiter
+from exporter.glance.reply import Window
+from exporter.glance.signin import Tls
+from exporter.image.cloud import CloudState
+from exporter.image.discovery import Entry
+from exporter.image.moment import Moment
+from exporter.image.target import Key, Target
+from exporter.polling.discovery import MOST_LINES, Discovery
+from exporter.polling.pace import Pace
+from exporter.polling.poller import Poller
+from exporter.store import Store
+from tests.polling.watch import CLOUD, DIRECT, GENEROUS
+
+FORGET_AFTER = 3600.0
+GOLDEN = Entry(name="golden-*", alias="golden")
+TAGGED = Entry(tags=("ours",))
+EXISTS = "openstack_image_exists"
+CHANGES = "openstack_image_existence_changes_total"
+
+Series = dict[tuple[str, ...], float]
+
+
+def golden(image_id: str, day: int, **fields: object) -> SimulatedImage:
+    """A golden image, created on that day."""
+    at = f"2026-11-{day:02}T00:00:00.000000"
+    return SimulatedImage(image_id, name=f"golden-{day}", created_at=at, **fields)  # type: ignore[arg-type]  # fields of it
+
+
+class Lab:
+    """A cloud that is discovered, with time that a test can let pass."""
+
+    def __init__(
+        self, service: SimulatedImageService, entries: list[Entry], listed: list[str], api: str
+    ) -> None:
+        self.service = service
+        self.store = Store()
+        self.ahead = 0.0
+        configured = [Target(CLOUD, image_id, image_id) for image_id in listed]
+        counts = {entry.alias: 0 for entry in entries if entry.alias is not None}
+        self.store.watch(CloudState(CLOUD, 2.0, resolved_changes=counts), configured)
+        self.stopped = threading.Event()
+        client = ImageClient(
+            signin=FixedSignIn(service.url, None, Tls()),
+            route_for=lambda _: DIRECT,
+            user_agent="test",
+            timeout=0.5,
+            properties=frozenset(),
+            limiter=Limiter(None, steady, self.stopped),
+            measure=lambda *_: None,
+            wanted=api,
+        )
+        self.discovery = Discovery(
+            CLOUD,
+            entries,
+            configured,
+            client=client,
+            store=self.store,
+            interval=GENEROUS,
+            forget_after=FORGET_AFTER,
+            clock=self.time,
+        )
+        self.poller = Poller(
+            CLOUD,
+            client,
+            configured,
+            Pace(2.0, 0.5, 4),
+            900.0,
+            self.store,
+            lambda: 0.0,
+            discovery=self.discovery,
+        )
+
+    def time(self) -> Moment:
+        """Now, or later where the test says so."""
+        moment = now()
+        return Moment(moment.steady + self.ahead, moment.wall + self.ahead)
+
+    def cycle(self) -> None:
+        """Polls every image once."""
+        self.poller.run_cycle()
+
+    def refresh(self) -> None:
+        """Lists the images."""
+        self.poller.discover(GENEROUS)
+
+    def series(self, name: str) -> Series:
+        """The values of a metric, by the labels beside the cloud."""
+        return {
+            tuple(value for key, value in sample.labels.items() if key != "cloud"): sample.value
+            for family in StoreCollector(self.store, now).collect()
+            for sample in family.samples
+            if sample.name == name
+        }
+
+    @property
+    def why_not_listed(self) -> str:
+        """Why the last list failed; empty where it did not."""
+        return self.discovery.failure.reason if self.discovery.failure else ""
+
+    @property
+    def watched(self) -> dict[str, str]:
+        """The label of each image that is watched."""
+        return {target.image_id: target.alias for target in self.store.targets().values()}
+
+
+@contextmanager
+def lab(
+    *images: SimulatedImage, entries: list[Entry], listed: list[str] | None = None, api: str = "v2"
+) -> Iterator[Lab]:
+    """A cloud with these images, in which these are discovered, and those on a list watched too."""
+    with SimulatedImageService(images) as service:
+        made = Lab(service, entries, listed or [], api)
+        try:
+            yield made
+        finally:
+            made.stopped.set()
+            made.poller.stop()
+
+
+@pytest.fixture(params=["v1", "v2"])
+def api(request: pytest.FixtureRequest) -> str:
+    """Discovery is the same whichever way images are polled."""
+    return str(request.param)
+
+
+def test_the_first_cycle_asks_for_what_was_discovered_before_it(api: str) -> None:
+    """Images on the list come first, and everything has its answer after one cycle."""
+    images = [SimulatedImage("a", tags=("ours",)), SimulatedImage("b"), golden("c", 1)]
+    with lab(*images, entries=[TAGGED, GOLDEN], listed=["b"], api=api) as cloud:
+        cloud.cycle()
+        assert cloud.watched == {"b": "b", "a": "a", "c": "golden"}
+        assert cloud.series(EXISTS) == {("b", "b"): 1, ("a", "a"): 1, ("c", "golden"): 1}
+        assert cloud.series("openstack_image_target_info") == {
+            ("b", "b", "configured"): 1,
+            ("a", "a", "discovered"): 1,
+            ("c", "golden", "discovered"): 1,
+        }
+        assert cloud.series("openstack_image_exporter_targets") == {(): 3}
+        assert cloud.series("openstack_image_resolved_info") == {("golden", "c"): 1}
+        assert cloud.series("openstack_image_resolved_changes_total") == {("golden",): 0}
+        (at,) = cloud.series(
+            "openstack_image_exporter_discovery_last_success_timestamp_seconds"
+        ).values()
+        assert abs(now().wall - at) < GENEROUS
+
+
+def test_an_alias_that_moves_leaves_nothing_behind(
+    api: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The superseded image is still there, so its series vanish; it was never gone."""
+    with lab(golden("old", 1), entries=[GOLDEN], api=api) as cloud:
+        cloud.cycle()
+        cloud.service.images.put(golden("new", 2))
+        with caplog.at_level(logging.INFO, "exporter"):
+            cloud.refresh()
+        assert cloud.watched == {"old": "golden", "new": "golden"}
+        assert cloud.series(EXISTS) == {("old", "golden"): 1}
+        cloud.cycle()
+        assert cloud.series(EXISTS) == {("new", "golden"): 1}
+        assert cloud.series(CHANGES) == {("new", "golden"): 0}
+        assert cloud.series("openstack_image_resolved_info") == {("golden", "new"): 1}
+        assert cloud.series("openstack_image_resolved_changes_total") == {("golden",): 1}
+        assert cloud.series("openstack_image_exporter_targets") == {(): 1}
+    fields = {"cloud": CLOUD, "image": "golden"}
+    assert [(each.message, each.fields) for each in caplog.records] == [  # type: ignore[attr-defined]  # ours
+        ("alias stands for another image", fields | {"old": "old", "new": "new"}),
+        ("image matches no more", fields | {"image_id": "old"}),
+        ("image discovered", fields | {"image_id": "new"}),
+    ]
+
+
+def test_a_deleted_image_is_gone_and_then_forgotten(api: str) -> None:
+    """Exists is 0 for as long as the settings say; one on the list stays for ever."""
+    images = [golden("old", 1), golden("new", 2), SimulatedImage("listed")]
+    with lab(*images, entries=[GOLDEN], listed=["listed"], api=api) as cloud:
+        cloud.cycle()
+        cloud.service.images.delete("new")
+        cloud.service.images.delete("listed")
+        cloud.service.images.put(SimulatedImage("other"))
+        cloud.refresh()
+        # Both at once is what a lost role looks like, so a second cycle has to say the same.
+        cloud.cycle()
+        cloud.cycle()
+        shown = {("listed", "listed"): 0.0, ("old", "golden"): 1.0, ("new", "golden"): 0.0}
+        assert cloud.series(EXISTS) == shown
+        assert cloud.series(CHANGES)["new", "golden"] == 1
+        cloud.ahead = FORGET_AFTER - GENEROUS
+        cloud.cycle()
+        assert cloud.series(EXISTS) == shown
+        cloud.ahead = FORGET_AFTER
+        cloud.cycle()
+        del shown["new", "golden"]
+        assert cloud.series(EXISTS) == shown
+
+
+def test_an_image_that_comes_back_goes_on_with_its_counters() -> None:
+    """Gone and back is two changes of existence."""
+    with lab(
+        golden("a", 1), SimulatedImage("b", tags=("ours",)), entries=[GOLDEN, TAGGED]
+    ) as cloud:
+        cloud.cycle()
+        cloud.service.images.delete("a")
+        cloud.refresh()
+        cloud.cycle()
+        assert cloud.series(EXISTS)["a", "golden"] == 0
+        cloud.service.images.put(golden("a", 1))
+        cloud.refresh()
+        cloud.cycle()
+        assert cloud.series(EXISTS)["a", "golden"] == 1
+        assert cloud.series(CHANGES)["a", "golden"] == 2
+        cloud.ahead = 2 * FORGET_AFTER
+        cloud.cycle()
+        assert cloud.series(EXISTS)["a", "golden"] == 1
+
+
+def test_an_answer_older_than_the_list_drops_nothing() -> None:
+    """Only a question of a later cycle tells that an image that matches no more is still there."""
+    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+        cloud.cycle()
+        cloud.service.faults.set("hang", on="a")
+        cloud.service.log.clear()
+        thread = threading.Thread(target=cloud.cycle)
+        thread.start()
+        cloud.service.wait_for(lambda: cloud.service.log.in_flight == 1)
+        cloud.service.images.change("a", name="x")
+        cloud.refresh()
+        cloud.service.faults.clear()
+        thread.join(GENEROUS)
+        assert cloud.series(EXISTS) == {("a", "golden"): 1}
+        cloud.cycle()
+        assert cloud.series(EXISTS) == {}
+
+
+FAULTS = {
+    "an error": ("status", {"code": 500}),
+    "no answer": ("reset", {}),
+    "no list": ("status", {"code": 200}),
+    "no v2": ("status", {"code": 300}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_failed_list_changes_nothing(fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once, and so is that lists come again."""
+    name, options = FAULTS[fault]
+    with lab(golden("a", 1), SimulatedImage("b"), entries=[GOLDEN], listed=["b"]) as cloud:
+        cloud.cycle()
+        before = cloud.store.cloud(CLOUD)
+        cloud.service.images.change("a", name="x")
+        cloud.service.faults.set(name, on="list", **options)
+        with caplog.at_level(logging.INFO, "exporter"):
+            cloud.refresh()
+            cloud.refresh()
+            assert cloud.watched == {"b": "b", "a": "golden"}
+            assert cloud.store.cloud(CLOUD) == before
+            assert cloud.why_not_listed
+            cloud.service.faults.clear()
+            cloud.refresh()
+        assert not cloud.why_not_listed
+        assert [each.message for each in caplog.records] == [
+            "discovery failed",
+            "discovery succeeds again",
+            "image matches no more",
+        ]
+
+
+def test_a_list_that_is_cut_short_changes_nothing() -> None:
+    """All pages or none: what stands on the missing one is not lost."""
+    with lab(*(golden(str(day), day) for day in range(1, 8)), entries=[Entry(name="g*")]) as cloud:
+        cloud.service.api.page_limit = 3
+        cloud.cycle()
+        assert len(cloud.watched) == 7
+        cloud.service.images.delete("7")
+        cloud.service.faults.set("latency", on="list", times=2)
+        cloud.service.faults.set("status", code=503)
+        cloud.service.log.clear()
+        cloud.refresh()
+        assert [each.fault for each in cloud.service.log.records] == [
+            "latency",
+            "latency",
+            "status",
+        ]
+        assert len(cloud.watched) == 7
+        assert cloud.why_not_listed == "server_error"
+        cloud.service.faults.clear()
+        cloud.cycle()
+        assert len(cloud.watched) == 7
+
+
+def test_until_a_list_came_each_cycle_asks_for_one() -> None:
+    """A cloud that is down at the start is discovered when it is back, without a long wait."""
+    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+        cloud.service.faults.set("status", code=503)
+        cloud.cycle()
+        assert cloud.series("openstack_image_api_up") == {(): 0}
+        assert (
+            cloud.series("openstack_image_exporter_discovery_last_success_timestamp_seconds") == {}
+        )
+        assert cloud.discovery.unresolved == ("golden",)
+        cloud.service.faults.clear()
+        cloud.cycle()
+        assert cloud.series(EXISTS) == {("a", "golden"): 1}
+        cloud.service.log.clear()
+        cloud.cycle()
+        assert cloud.service.log.count(path="limit=1000&member") == 0
+
+
+def test_nothing_found_is_no_dead_api() -> None:
+    """Without a single image the API is asked for its list, and up when that comes."""
+    with lab(SimulatedImage("a"), entries=[GOLDEN]) as cloud:
+        cloud.cycle()
+        assert cloud.series("openstack_image_api_up") == {(): 1}
+        assert cloud.series("openstack_image_exporter_targets") == {(): 0}
+
+
+def test_no_list_is_asked_for_while_the_api_is_to_be_left_alone() -> None:
+    """Neither while the breaker is open nor before a wait that was asked for is over."""
+    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+        cloud.cycle()
+        cloud.service.log.clear()
+        cloud.store.update_cloud(CLOUD, breaker_open=True)
+        cloud.refresh()
+        assert cloud.service.log.requests == 0
+        cloud.store.update_cloud(CLOUD, breaker_open=False)
+        cloud.service.faults.set("status", code=429, headers={"Retry-After": "60"})
+        cloud.refresh()
+        cloud.refresh()
+        cloud.cycle()
+        assert cloud.service.log.requests == 1
+        assert cloud.store.observation(Key(CLOUD, "a")).failure is not None
+
+
+def test_lists_are_not_asked_for_at_the_same_time() -> None:
+    """A second one while the first is under way is left out."""
+    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+        cloud.service.faults.set("hang")
+        window = Window(steady() + GENEROUS, steady() + GENEROUS)
+        thread = threading.Thread(target=cloud.discovery.refresh, args=(window,))
+        thread.start()
+        cloud.service.wait_for(lambda: cloud.service.log.in_flight == 1)
+        cloud.discovery.refresh(window)
+        assert cloud.service.log.requests == 1
+        cloud.service.faults.clear()
+        thread.join(GENEROUS)
+        assert cloud.discovery.succeeded
+
+
+def test_a_stop_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """A list that was under way at the end says nothing any more."""
+    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+        cloud.service.faults.set("hang")
+        thread = threading.Thread(target=cloud.cycle)
+        thread.start()
+        cloud.service.wait_for(lambda: cloud.service.log.in_flight == 1)
+        cloud.poller.stop()
+        thread.join(GENEROUS)
+        assert not thread.is_alive()
+        cloud.refresh()
+    assert caplog.records == []
+
+
+def test_many_images_at_once_are_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """So many lines, and one about all the others."""
+    images = [golden(str(number), 1) for number in range(50)]
+    with (
+        lab(*images, entries=[Entry(name="golden*")]) as cloud,
+        caplog.at_level(logging.INFO, "exporter"),
+    ):
+        cloud.refresh()
+        assert len(cloud.watched) == 50
+    messages = [each.message for each in caplog.records]
+    assert messages == [
+        *["image discovered"] * MOST_LINES,
+        "more images are discovered or match no more",
+    ]
+    assert caplog.records[-1].fields == {"cloud": CLOUD, "more": 30}  # type: ignore[attr-defined]  # ours
+
+
+def test_hidden_images_and_strangers_are_told_apart() -> None:
+    """A hidden image is not discovered; one that becomes hidden is dropped without being gone."""
+    images = [
+        golden("a", 1, owner="p1", visibility="public"),
+        golden("b", 2, owner="p2", visibility="community"),
+        golden("c", 3, owner="p1", visibility="public", hidden=True),
+    ]
+    with lab(*images, entries=[Entry(name="golden-*", owner="p1", alias="golden")]) as cloud:
+        cloud.cycle()
+        assert cloud.watched == {"a": "golden"}
+        cloud.service.images.change("a", hidden=True)
+        cloud.refresh()
+        cloud.cycle()
+        assert cloud.watched == {}
+        assert cloud.series("openstack_image_resolved_info") == {}
+        assert cloud.discovery.unresolved == ("golden",)

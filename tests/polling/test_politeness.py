@@ -1,0 +1,130 @@
+"""What a cloud sees of the exporter: how many requests, and when."""
+
+import threading
+from collections.abc import Sequence
+from statistics import median
+
+import pytest
+
+from exporter.clock import steady
+from exporter.demo import SimulatedImage, SimulatedImageService
+from exporter.glance.answer import NoAnswer
+from exporter.glance.limiter import Limiter
+from exporter.glance.transport import Transport
+from tests.polling.watch import DIRECT, GENEROUS, serving, watching
+
+IDS = [f"image-{number}" for number in range(20)]
+RATE = 20.0
+
+
+def busiest_second(times: Sequence[float]) -> int:
+    """The most requests in any window of one second."""
+    return max(sum(begin <= time < begin + 1.0 for time in times) for begin in times)
+
+
+def test_the_rate_limit_holds_on_the_wire() -> None:
+    """No second brings more than the rate and one: polls, retries and proofs together."""
+    with serving(IDS[2:]) as service:
+        service.faults.set("status", on=IDS[5], code=500, times=2)
+        service.faults.set("reset", on=IDS[6], times=1)
+        with watching(service.url, IDS, interval=3.0, rate=RATE, concurrency=16) as watch:
+            for _ in range(2):
+                watch.cycle()
+            exists = watch.exists()
+            assert [exists[each] for each in IDS] == [False] * 2 + [True] * 18
+            assert watch.cloud.retries >= 2
+        times = [record.at for record in service.log.records]
+    # Two cycles of twenty, what failed again, and two confirmations.
+    assert len(times) >= 45
+    assert busiest_second(times) <= RATE + 1
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_a_request_sent_once_more_needs_a_permit_too(permitted: bool) -> None:
+    """Where a kept connection was closed under a request, the second sending counts as another."""
+    deadlines: list[float] = []
+
+    def permit(deadline: float) -> bool:
+        deadlines.append(deadline)
+        return permitted
+
+    path = "/v1/images/a"
+    with SimulatedImageService([SimulatedImage("a")]) as service:
+        transport = Transport(service.url, DIRECT, "t", permit=permit)
+        deadline = steady() + GENEROUS
+        transport.ask("HEAD", path, b"", deadline)
+        service.faults.set("close", times=1)
+        if permitted:
+            assert transport.ask("HEAD", path, b"", deadline).head.code == 200
+        else:
+            with pytest.raises(NoAnswer, match="no time to ask once more"):
+                transport.ask("HEAD", path, b"", deadline)
+        transport.close()
+        assert service.log.requests == (3 if permitted else 2)
+    assert deadlines == [deadline]
+
+
+def test_every_image_has_its_place_in_each_cycle() -> None:
+    """Later cycles ask for the images evenly over 80 % of the interval, always at the same time."""
+    places: dict[str, list[float]] = {f"/v1/images/{each}": [] for each in IDS}
+    with serving(IDS) as service, watching(service.url, IDS, interval=1.0) as watch:
+        watch.cycle()
+        for _ in range(3):
+            service.log.clear()
+            watch.cycle()
+            first = service.log.records[0].at
+            for record in service.log.records:
+                places[record.path].append(record.at - first)
+    gap = 0.8 / len(IDS)
+    for number, times in enumerate(places.values()):
+        assert len(times) == 3
+        # One cycle may be held up; the median is not.
+        assert median(times) == pytest.approx(number * gap, abs=0.1)
+
+
+def test_one_clouds_trouble_delays_no_other() -> None:
+    """While a cloud hangs and another waits for its permits, a third is polled as ever."""
+    with (
+        serving(IDS) as hanging,
+        serving(IDS) as service,
+        watching(hanging.url, IDS, interval=GENEROUS, timeout=GENEROUS) as stuck,
+        watching(service.url, IDS, interval=GENEROUS, rate=1.0) as slow,
+        watching(service.url, IDS, interval=0.3) as quick,
+    ):
+        hanging.faults.set("hang")
+        others = [threading.Thread(target=watch.cycle) for watch in (stuck, slow)]
+        for other in others:
+            other.start()
+        hanging.wait_for(lambda: hanging.log.in_flight > 0)
+        for _ in range(3):
+            quick.cycle()
+            assert set(quick.reasons().values()) == {""}
+        assert all(other.is_alive() for other in others)
+        for watch in (stuck, slow):
+            watch.poller.stop()
+        for other in others:
+            other.join(GENEROUS)
+
+
+@pytest.mark.parametrize("rate", [None, 1000.0])
+def test_a_hold_holds_those_too_who_wait_for_their_permit(rate: float | None) -> None:
+    """Whoever was on its way when the service asked to be left alone waits as well."""
+    limiter = Limiter(rate, steady, threading.Event())
+    until = steady() + 0.2
+    limiter.hold(until)
+    limiter.hold(until - 0.1)
+    assert not limiter.permit(until - 0.05)
+    given: list[float] = []
+
+    def work() -> None:
+        if limiter.permit(until + GENEROUS):
+            given.append(steady())
+
+    askers = [threading.Thread(target=work) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join(GENEROUS)
+    assert len(given) == 4
+    assert min(given) >= until
+    assert limiter.waited < 0.1

@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+
+from exporter.demo import SimulatedImage, SimulatedImageService
+from tests.polling.soak import CONCURRENCY, Held, Soaked, soaking
+from tests.polling.watch import serving
+
+IDS = [f"image-{number}" for number in range(12)]
+PHASE = 25
+"""Cycles under the same faults."""
+
+ROUND = 4 * PHASE
+CYCLES = 2000
+WARM = 200
+
+SINGLE: list[tuple[str, dict[str, Any]]] = [
+    ("reset", {}),
+    ("reset_in_head", {}),
+    ("close", {}),
+    ("close_after", {}),
+    ("truncate", {}),
+    ("garbage", {}),
+    ("many_headers", {"count": 1001}),
+    ("body_on_head", {}),
+    ("redirect", {"location": "/"}),
+    ("status", {"code": 503, "headers": {"Retry-After": "0"}}),
+    ("hang", {"times": 2}),
+]
+"""Faults of one image each; there are fewer than images, so that one has none."""
+
+
+def quiet(service: SimulatedImageService) -> None:
+    """All is well."""
+    service.faults.clear()
+    for image_id in IDS:
+        service.images.put(SimulatedImage(image_id))
+
+
+def mixed(service: SimulatedImageService) -> None:
+    """Each image but one fails in its own way, at times."""
+    for image_id, (name, options) in zip(IDS, SINGLE, strict=False):
+        service.faults.set(name, on=image_id, **({"share": 0.3} | options))
+
+
+def vanished(service: SimulatedImageService) -> None:
+    """Some images are gone, others are there."""
+    quiet(service)
+    for image_id in IDS[:4]:
+        service.images.delete(image_id)
+
+
+def down(service: SimulatedImageService) -> None:
+    """The API fails as a whole, so that the breaker opens."""
+    quiet(service)
+    service.faults.set("status", code=500)
+
+
+def one_round(service: SimulatedImageService, process: Soaked) -> Held:
+    """What is held after cycles of every kind, the last of them quiet."""
+    for begin in (mixed, vanished, down, quiet):
+        begin(service)
+        held = process.run(PHASE)
+        service.log.clear()
+    return held
+
+
+@pytest.mark.skipif("sys.platform != 'linux'", reason="sizes are read from /proc")
+def test_nothing_grows_in_two_thousand_cycles() -> None:
+    """Memory, threads and sockets are after 2,000 cycles what they were after 200."""
+    with serving(IDS) as service, soaking(service.url, IDS) as process:
+        rounds = [one_round(service, process) for _ in range(CYCLES // ROUND)]
+    warm, last = rounds[WARM // ROUND - 1], rounds[-1]
+    print(f"{warm}\n{last}")  # noqa: T201  # shown when the test fails
+    assert last.polls == CYCLES * len(IDS)
+    assert 0 < last.failures < last.polls / 2
+    assert last.existing == len(IDS)
+    assert last.resident <= 1.05 * warm.resident
+    assert last.threads <= warm.threads
+    assert last.connections <= CONCURRENCY
+    assert (warm.strays, last.strays) == (0, 0)

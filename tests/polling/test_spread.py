@@ -1,0 +1,62 @@
+"""How the requests of a cycle are spread over its time, and by how many threads."""
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.clock import steady
+from exporter.glance.reply import Reply
+from exporter.polling.crew import Crew
+from exporter.polling.cycle import Cycle
+from exporter.polling.pace import SPREAD, TICK, Pace, schedule
+from exporter.polling.past import Past
+from exporter.polling.question import Ask
+from tests.glance.clouds import eventually
+from tests.polling.rehearsal import START, Says, found, targets
+from tests.polling.watch import GENEROUS, threads
+
+IDS = [f"image-{number}" for number in range(30)]
+
+
+@given(st.integers(1, 3000), st.floats(0.5, 100))
+def test_an_image_starts_at_its_place_or_within_a_tick_before(count: int, interval: float) -> None:
+    """Several start together where there are several in a tick; where there are not, none does."""
+    watched = targets(*(str(number) for number in range(count)))
+    gap = SPREAD * interval / count
+    times = [time for time, _ in schedule(watched, frozenset(), START, interval)]
+    early = [START + place * gap - time for place, time in enumerate(times)]
+    assert all(-1e-9 <= seconds < TICK for seconds in early)
+    assert len(set(times)) == count or 2 * gap <= TICK
+
+
+def test_images_without_time_to_be_spread_over_start_at_once() -> None:
+    """A breaker that closes at the end of a cycle leaves none."""
+    times = [time for time, _ in schedule(targets("a", "b"), frozenset(), START, 0.0)]
+    assert times == [START, START]
+
+
+def test_one_that_hangs_holds_up_no_other() -> None:
+    """While the thread that waits for the next question's time is asking, another steps in."""
+    others_asked = threading.Event()
+    asked: list[str] = []
+
+    def perform(ask: Ask) -> Reply:
+        assert ask.target
+        image_id = ask.target.image_id
+        if image_id == IDS[0]:
+            others_asked.wait(GENEROUS)
+        else:
+            asked.append(image_id)
+            if len(asked) == len(IDS) - 1:
+                others_asked.set()
+        return Says(found(image_id), seconds=0.0).reply(steady())
+
+    start = steady()
+    pace = Pace(2.0, GENEROUS, 2)
+    cycle = Cycle(targets(*IDS), Past(living=frozenset(IDS)), pace, start, lambda: 0.0)
+    crew = Crew(cycle, perform, lambda: None, steady, pace.concurrency)
+    crew.run(start + GENEROUS)
+    assert asked == IDS[1:]
+    assert cycle.tally.found == len(IDS)
+    assert eventually(lambda: not threads())

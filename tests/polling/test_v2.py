@@ -1,0 +1,553 @@
+import contextlib
+import itertools
+import json
+import math
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from exporter.build import build
+from exporter.clock import now
+from exporter.collector import StoreCollector
+from exporter.demo import SimulatedImage, SimulatedImageService
+from exporter.demo.image import OWNER
+from exporter.image.target import Key
+from exporter.polling.scheduler import Scheduler
+from exporter.settings import parse
+from tests.glance.clouds import eventually
+from tests.polling.watch import Watch, watching
+
+OTHER = "f" * 32
+IDS = [str(uuid.UUID(int=number)) for number in range(1, 1001)]
+FEW = IDS[:6]
+
+KINDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"visibility": "public", "owner": OTHER},
+    {"visibility": "community", "owner": OTHER},
+    {"visibility": "shared", "owner": OTHER, "members": {OWNER: "accepted"}},
+    {"visibility": "shared", "owner": OTHER, "members": {OWNER: "pending"}},
+    {"visibility": "shared", "owner": OTHER, "members": {OWNER: "rejected"}},
+    {"hidden": True},
+    {"visibility": "public", "owner": OTHER, "hidden": True},
+    {"visibility": "community", "owner": OTHER, "hidden": True},
+)
+"""What an image may be to those who ask for it, and the list leave it out for."""
+
+
+@contextlib.contextmanager
+def serving(
+    images: Mapping[str, SimulatedImage] | None = None, **options: Any
+) -> Iterator[SimulatedImageService]:
+    """A service without v1 that has these images, else a few."""
+    some = images or {each: SimulatedImage(each) for each in FEW}
+    with SimulatedImageService(some.values(), **options) as service:
+        service.api.v1_enabled = False
+        yield service
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedImageService]:
+    """A service without v1 that has a few images."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def watch(service: SimulatedImageService) -> Iterator[Watch]:
+    """A poller that has polled them once by v2, all found."""
+    with watching(service.url, FEW, interval=0.5, timeout=0.3, api="v2") as made:
+        made.cycle()
+        assert made.exists() == dict.fromkeys(FEW, True)
+        yield made
+
+
+def asked(service: SimulatedImageService) -> int:
+    """How many requests came since the last time."""
+    count = service.log.requests
+    service.log.clear()
+    return count
+
+
+def test_a_thousand_images_of_all_kinds_cost_thirty_requests() -> None:
+    """Whatever kind an image is, a list gives it; one that is gone costs two requests, then one."""
+    images = {
+        image_id: SimulatedImage(image_id, **KINDS[number % len(KINDS)])
+        for number, image_id in enumerate(IDS)
+    }
+    with (
+        serving(images) as service,
+        watching(service.url, IDS, interval=3.0, timeout=2.0, concurrency=16, api="auto") as watch,
+    ):
+        for _ in range(2):
+            watch.cycle()
+            assert watch.exists() == dict.fromkeys(IDS, True)
+            assert asked(service) <= 30
+        gone = IDS[::40]
+        for image_id in gone:
+            service.images.delete(image_id)
+        watch.cycle()
+        assert {each for each, exists in watch.exists().items() if not exists} == set(gone)
+        assert asked(service) <= 30 + 2 * len(gone)
+        watch.cycle()
+        assert asked(service) <= 30 + len(gone)
+        assert set(watch.reasons().values()) == {""}
+        assert watch.cloud.polls == 4 * len(IDS)
+
+
+def test_a_killed_image_is_on_no_list_and_there_all_the_same(
+    service: SimulatedImageService, watch: Watch
+) -> None:
+    """What a list leaves out is asked for by itself before anything is said of it."""
+    service.images.change(FEW[0], status="killed")
+    watch.cycle()
+    seen = watch.seen(FEW[0])
+    assert (seen.exists, seen.image and seen.image.status) == (True, "killed")
+
+
+def test_short_pages_are_followed(service: SimulatedImageService, watch: Watch) -> None:
+    """A server that gives two images a page is asked for as many pages as it takes."""
+    service.api.page_limit = 2
+    asked(service)
+    watch.cycle()
+    assert watch.exists() == dict.fromkeys(FEW, True)
+    assert service.log.count(path="marker=") == 2
+    assert asked(service) == 3
+
+
+def test_an_image_that_goes_and_comes_back(service: SimulatedImageService, watch: Watch) -> None:
+    """Gone after one cycle, proof included, on a fresh connection; there again after the next."""
+    service.images.delete(FEW[1])
+    watch.cycle()
+    assert watch.exists() == {**dict.fromkeys(FEW, True), FEW[1]: False}
+    first, second = [each for each in service.log.records if each.status == 404]
+    assert first.connection != second.connection
+    asked(service)
+    watch.cycle()
+    assert asked(service) == 2
+    service.images.put(SimulatedImage(FEW[1]))
+    watch.cycle()
+    assert watch.exists() == dict.fromkeys(FEW, True)
+    assert watch.seen(FEW[1]).counts.existence == 2
+
+
+def test_an_api_that_answers_404_to_everything_takes_nothing(
+    service: SimulatedImageService,
+) -> None:
+    """Its list included, however long; the polls are unconfirmed."""
+    with watching(service.url, FEW, interval=0.1, timeout=0.5, api="v2") as watch:
+        watch.cycle()
+        service.faults.set("status", code=404)
+        for _ in range(10):
+            watch.cycle()
+            assert watch.exists() == dict.fromkeys(FEW, True)
+            assert set(watch.reasons().values()) == {"unconfirmed"}
+        assert watch.cloud.api_up is False
+
+
+def test_an_api_that_stops_changes_nothing_but_success(
+    service: SimulatedImageService, watch: Watch
+) -> None:
+    """Every image is as it was, every poll has failed, and all is well in the cycle after."""
+    service.stop()
+    watch.cycle()
+    assert watch.exists() == dict.fromkeys(FEW, True)
+    assert set(watch.reasons().values()) == {"connection"}
+    assert watch.cloud.api_up is False
+    service.start()
+    watch.cycle()
+    assert set(watch.reasons().values()) == {""}
+
+
+@pytest.mark.parametrize("fault", ["hang", "hang_in_head", "trickle"])
+def test_batches_in_flight_at_the_deadline_time_out(
+    service: SimulatedImageService, fault: str
+) -> None:
+    """Each image has its one outcome when the time is over."""
+    service.faults.set(fault, on="list")
+    with watching(service.url, FEW, interval=0.5, timeout=30.0, api="v2") as watch:
+        watch.cycle()
+        assert watch.reasons() == dict.fromkeys(FEW, "timeout")
+        assert watch.cloud.polls == len(FEW)
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "most"),
+    [
+        ("status", {"code": 400}, 2),
+        ("status", {"code": 414}, 2),
+        ("status", {"code": 431}, 2),
+        ("other_body", {}, 3),
+    ],
+)
+def test_a_server_that_gives_no_list_is_asked_for_each_image(
+    service: SimulatedImageService, fault: str, options: dict[str, Any], most: int
+) -> None:
+    """An old server does not know the filters: every image is found all the same."""
+    service.faults.set(fault, on="list", **options)
+    with watching(service.url, FEW, interval=0.5, api="v2") as watch:
+        watch.cycle()
+        assert set(watch.reasons().values()) == {""}
+        assert asked(service) == most + len(FEW)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(403, "forbidden"), (429, "rate_limited"), (401, "unauthorized")]
+)
+def test_lists_that_are_not_allowed_are_not_split(
+    service: SimulatedImageService, watch: Watch, code: int, reason: str
+) -> None:
+    """No image is asked for by itself for want of a role or for asking too much."""
+    service.faults.set("status", on="list", code=code)
+    asked(service)
+    watch.cycle()
+    assert set(watch.reasons().values()) == {reason}
+    assert service.log.count(path="/v2/images/") == 0
+    assert asked(service) <= 3
+
+
+def test_bytes_left_after_a_list_make_it_malformed(
+    service: SimulatedImageService, watch: Watch
+) -> None:
+    """Nothing is taken from it, and the next cycle is as ever."""
+    service.faults.set("leftover", on="list", data=b"HTTP/1.1 404 Not Found\r\n\r\n")
+    watch.cycle()
+    assert watch.exists() == dict.fromkeys(FEW, True)
+    service.faults.clear()
+    watch.cycle()
+    assert set(watch.reasons().values()) == {""}
+
+
+def test_a_token_refused_in_the_middle_of_a_cycle_is_nobodys_end() -> None:
+    """A 401 to a list is not a 404 of its images."""
+    with serving(token="good") as service:
+        with watching(service.url, FEW, interval=0.5, api="v2") as watch:
+            watch.cycle()
+            assert set(watch.reasons().values()) == {"unauthorized"}
+        assert set(watch.exists().values()) == {None}
+
+
+# Which version is spoken
+
+
+def version_shown(watch: Watch) -> dict[str, float]:
+    """The versions on /metrics."""
+    return {
+        sample.labels["version"]: sample.value
+        for family in StoreCollector(watch.store, now).collect()
+        for sample in family.samples
+        if sample.name == "openstack_image_exporter_api_version_info"
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "/image"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_auto_speaks_what_the_document_offers_v1_first(prefix: str, version: str) -> None:
+    """It asks once, remembers, and says so in a metric; a path prefix makes no difference."""
+    with serving(path_prefix=prefix) as service:
+        service.api.v1_enabled = version == "v1"
+        with watching(service.url + prefix, FEW, interval=0.5, api="auto") as watch:
+            for _ in range(3):
+                watch.cycle()
+                assert set(watch.reasons().values()) == {""}
+                assert version_shown(watch) == {version: 1.0}
+        assert sum("/images" not in record.path for record in service.log.records) == 1
+
+
+@pytest.mark.parametrize("v1_enabled", [True, False])
+def test_auto_without_a_readable_document(v1_enabled: bool) -> None:
+    """A service that answers v2's list is asked by v2."""
+    with serving() as service:
+        service.api.v1_enabled = v1_enabled
+        service.faults.set("other_body", times=2)
+        with watching(service.url, FEW, interval=0.5, api="auto") as watch:
+            watch.cycle()
+            assert set(watch.reasons().values()) == {""}
+            assert version_shown(watch) == {"v2": 1.0}
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_auto_with_the_endpoint_down_at_the_start(version: str) -> None:
+    """Nothing is said of a version until the service answers; then it is the right one."""
+    with serving() as service:
+        service.api.v1_enabled = version == "v1"
+        service.stop()
+        with watching(service.url, FEW, interval=0.5, api="auto") as watch:
+            watch.cycle()
+            assert "connection" in watch.reasons().values()
+            assert version_shown(watch) == {}
+            service.start()
+            watch.cycle()
+            assert set(watch.reasons().values()) == {""}
+            assert version_shown(watch) == {version: 1.0}
+
+
+def test_v1_switched_off_while_the_exporter_runs() -> None:
+    """The cycle after next uses v2 at the latest; nothing is gone meanwhile, nothing counted."""
+    images = {
+        each: SimulatedImage(each, name=f"  padded {each} ", visibility="community") for each in FEW
+    }
+    with (
+        serving(images) as service,
+        watching(service.url, FEW, interval=0.5, api="auto") as watch,
+    ):
+        service.api.v1_enabled = True
+        watch.cycle()
+        before = {each: watch.seen(each).counts for each in FEW}
+        service.api.v1_enabled = False
+        watch.cycle()
+        assert set(watch.reasons().values()) == {"api_version"}
+        assert watch.exists() == dict.fromkeys(FEW, True)
+        watch.cycle()
+        assert set(watch.reasons().values()) == {""}
+        assert version_shown(watch) == {"v2": 1.0}
+        assert {each: watch.seen(each).counts for each in FEW} == before
+        service.images.change(FEW[0], name="another", visibility="public")
+        watch.cycle()
+        counts = watch.seen(FEW[0]).counts
+        assert (counts.name, counts.visibility, counts.public, counts.content) == (1, 1, 1, 0)
+
+
+def test_an_image_made_public_while_the_version_changes_is_noticed() -> None:
+    """What both versions say alike is compared across them."""
+    with serving() as service, watching(service.url, FEW, interval=0.5, api="auto") as watch:
+        service.api.v1_enabled = True
+        watch.cycle()
+        service.api.v1_enabled = False
+        service.images.change(FEW[0], visibility="public", protected=True)
+        watch.cycle()
+        watch.cycle()
+        counts = watch.seen(FEW[0]).counts
+        assert (counts.public, counts.protected, counts.name, counts.content) == (1, 1, 0, 0)
+
+
+def test_a_wait_asked_for_by_the_version_document_is_kept() -> None:
+    """Nothing else is asked until it is over, in the next cycle neither."""
+    with serving() as service, watching(service.url, FEW, interval=0.3, api="auto") as watch:
+        service.faults.set("status", code=503, headers={"Retry-After": "100"})
+        for _ in range(2):
+            watch.cycle()
+            assert set(watch.reasons().values()) == {"not_polled"}
+        assert service.log.requests == 1
+        assert watch.cloud.rate_limit_wait == pytest.approx(100, abs=1)
+
+
+# The same life through both versions
+
+LIFE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("queued", {"status": "queued", "size": None, "checksum": None}),
+    ("saving", {"status": "saving", "size": 1024}),
+    ("active", {"status": "active", "checksum": "1" * 32}),
+    ("protected", {"protected": True}),
+    ("public", {"visibility": "public"}),
+    ("deactivated", {"status": "deactivated"}),
+    ("active again", {"status": "active"}),
+    ("new content", {"size": 2048, "checksum": "2" * 32}),
+    ("renamed", {"name": "other"}),
+    ("private again", {"visibility": "private", "protected": False}),
+    ("hidden", {"hidden": True}),
+    ("deleted", {"deleted": True, "deleted_at": "2026-11-23T11:03:01", "status": "deleted"}),
+)
+
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+Differs = Callable[[Sample, float], tuple[Sample, float] | None]
+
+
+def _as_it_is(sample: Sample, value: float) -> tuple[Sample, float]:
+    return sample, value
+
+
+def _nothing(_sample: Sample, _value: float) -> None:
+    return None
+
+
+def _without(label: str) -> Differs:
+    def differs(sample: Sample, value: float) -> tuple[Sample, float]:
+        name, labels = sample
+        return (name, tuple(pair for pair in labels if pair[0] != label)), value
+
+    return differs
+
+
+def _but(label: str, value_of_one: str) -> Differs:
+    def differs(sample: Sample, value: float) -> tuple[Sample, float] | None:
+        return None if (label, value_of_one) in sample[1] else (sample, value)
+
+    return differs
+
+
+def _to_the_second(sample: Sample, value: float) -> tuple[Sample, float]:
+    return sample, math.floor(value)
+
+
+EXCEPTIONS: Mapping[str, Differs] = {
+    # v1 does not say whether an image is hidden.
+    "openstack_image_hidden": _nothing,
+    # v1 knows no visibility but public, so it sees none change into another.
+    "openstack_image_info": _without("visibility"),
+    "openstack_image_attribute_changes_total": _but("attribute", "visibility"),
+    # v1 has no digest but MD5.
+    "openstack_image_content_info": _but("algorithm", "sha512"),
+    # v2 leaves out fractions of a second.
+    "openstack_image_created_timestamp_seconds": _to_the_second,
+    "openstack_image_updated_timestamp_seconds": _to_the_second,
+}
+"""What either version cannot know, by sample: what of it can be compared, if anything."""
+
+TO_AN_ADMINISTRATOR: Mapping[str, Differs] = {
+    # v1 shows a deleted image to an administrator, v2 answers 404.
+    "openstack_image_status": _nothing,
+    "openstack_image_status_changes_total": _nothing,
+    "openstack_image_deleted_timestamp_seconds": _nothing,
+}
+"""The same, where an administrator asks and the image is deleted."""
+
+
+def shown(watch: Watch, exceptions: Mapping[str, Differs]) -> dict[Sample, float]:
+    """The samples of images on /metrics, as far as they can be compared."""
+    found = {}
+    for family in StoreCollector(watch.store, now).collect():
+        for each in family.samples:
+            if "image_id" not in each.labels:
+                continue
+            sample = (each.name, tuple(sorted(each.labels.items())))
+            compared = exceptions.get(each.name, _as_it_is)(sample, each.value)
+            if compared is not None:
+                found[compared[0]] = compared[1]
+    return found
+
+
+@pytest.mark.parametrize("admin", [False, True])
+def test_the_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
+    """After each step of an image's life, what is shown is the same, but for the exceptions."""
+    with ExitStack() as stack:
+        service = stack.enter_context(serving())
+        service.api.v1_enabled = True
+        service.api.admin = admin
+        watches = [
+            stack.enter_context(watching(service.url, FEW, interval=0.5, api=api))
+            for api in ("v1", "v2")
+        ]
+        seen = []
+        for step, fields in LIFE:
+            service.images.change(FEW[2], **fields)
+            exceptions = dict(EXCEPTIONS)
+            if admin and step == "deleted":
+                exceptions |= TO_AN_ADMINISTRATOR
+            for watch in watches:
+                watch.cycle()
+            by_v1, by_v2 = (shown(watch, exceptions) for watch in watches)
+            assert by_v1 == by_v2, step
+            seen.append(by_v1)
+        unseen = [
+            step
+            for (step, _), (before, after) in zip(LIFE[1:], itertools.pairwise(seen), strict=True)
+            if before == after
+        ]
+        assert unseen == ["hidden"], "what both can know of a step is shown"
+        counts = watches[1].seen(FEW[2]).counts
+        assert (counts.status, counts.content, counts.existence) == (4, 1, 1)
+
+
+def test_a_large_image_of_open_telekom_cloud() -> None:
+    """The size is in a property, the MD5 is that of nothing: the first is shown, not the second."""
+    image = SimulatedImage(
+        FEW[0],
+        size=0,
+        checksum="d41d8cd98f00b204e9800998ecf8427e",
+        properties={"__image_size": "5368709120"},
+    )
+    images = {FEW[0]: image, FEW[1]: SimulatedImage(FEW[1])}
+    with serving(images) as service, watching(service.url, list(images), api="v2") as watch:
+        watch.cycle()
+        series = shown(watch, {})
+        mine = {
+            (name, labels): value
+            for (name, labels), value in series.items()
+            if ("image_id", FEW[0]) in labels
+        }
+        sizes = [v for (name, _), v in mine.items() if name == "openstack_image_size_bytes"]
+        assert sizes == [5368709120.0]
+        contents = [dict(ls) for (name, ls) in mine if name == "openstack_image_content_info"]
+        assert "md5" not in {labels["algorithm"] for labels in contents}
+
+
+# Several clouds
+
+
+@dataclass
+class Trouble:
+    """What is wrong with one cloud: a fault, and what its polls then end as, all or that of one."""
+
+    fault: str = ""
+    on: str = "all"
+    options: dict[str, Any] = field(default_factory=dict)
+    reasons: frozenset[str] = frozenset({""})
+
+
+TROUBLES = (
+    Trouble(),
+    Trouble("status", FEW[0], {"code": 403}, frozenset({"", "forbidden"})),
+    Trouble("status", "all", {"code": 403}, frozenset({"forbidden"})),
+    Trouble("reset", "all", {}, frozenset({"connection", "not_polled"})),
+    Trouble("latency", "all", {"seconds": 0.02}),
+)
+CLOUDS = 50
+HANGING = 7
+
+
+def cloud(number: int, endpoint: str) -> dict[str, object]:
+    """The settings of a cloud of twenty images: a third names its version, the others find out."""
+    api = "auto" if number % 3 else ("v1", "v2")[number % 2]
+    return {"name": f"cloud-{number}", "endpoint": endpoint, "api": api, "images": IDS[:20]}
+
+
+def test_fifty_clouds_have_each_their_own_troubles() -> None:
+    """All are polled, by v1 or v2, whatever happens to others, and one that hangs delays none."""
+    with ExitStack() as stack:
+        services = []
+        for number in range(CLOUDS):
+            images = [SimulatedImage(each) for each in IDS[:20]]
+            service = stack.enter_context(SimulatedImageService(images))
+            service.api.v1_enabled = number % 2 == 0
+            trouble = TROUBLES[number % len(TROUBLES)]
+            if number == HANGING:
+                service.faults.set("hang")
+            elif trouble.fault:
+                service.faults.set(trouble.fault, on=trouble.on, **trouble.options)
+            services.append(service)
+        environ = {
+            "IMAGE_EXPORTER_CLOUDS": json.dumps(
+                [cloud(n, at.url) for n, at in enumerate(services)]
+            ),
+            "IMAGE_EXPORTER_INTERVAL": "40s",
+            "IMAGE_EXPORTER_TIMEOUT": "30s",
+            "IMAGE_EXPORTER_CONCURRENCY": "4",
+        }
+        parts = build(parse(["run"], environ).settings.plans())
+        stack.callback(parts.close)
+        scheduler = Scheduler()
+        stack.callback(scheduler.stop)
+        for poller in parts.pollers:
+            scheduler.every(40.0, poller.run_cycle)
+        scheduler.start()
+
+        def finished() -> set[int]:
+            states = (parts.store.cloud(f"cloud-{number}") for number in range(CLOUDS))
+            return {n for n, state in enumerate(states) if state.last_cycle_at is not None}
+
+        assert eventually(lambda: len(finished()) >= CLOUDS - 1, 25.0)
+        assert HANGING not in finished()
+        for number in set(range(CLOUDS)) - {HANGING}:
+            keys = [Key(f"cloud-{number}", each) for each in IDS[:20]]
+            seen = [parts.store.observation(key) for key in keys]
+            reasons = {each.failure.reason if each.failure else "" for each in seen}
+            expected = TROUBLES[number % len(TROUBLES)]
+            by_list = expected.on == FEW[0] and number % 2
+            assert reasons <= expected.reasons, number
+            assert by_list or reasons >= expected.reasons - {"not_polled"}, number
+            assert parts.store.cloud(f"cloud-{number}").polls == 20
