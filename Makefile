@@ -8,7 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-openstack openstack-env check format readme lint types imports \
+.PHONY: help demo test test-openstack test-dashboards openstack-env check format readme \
+	dashboards lint types imports \
 	cover bench bench-openstack lock clean
 
 help: ## say what there is
@@ -29,8 +30,15 @@ format: $(VENV)/.dev ## put the code in its form
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
-readme: $(VENV)/.dev ## make the tables of README.md from the code
+readme: $(VENV)/.dev ## make the tables of README.md and dashboards/README.md from the code
 	@$(BIN)/python -m tests.readme_tables
+	@$(BIN)/python -m tests.dashboards.alert_table
+
+dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code
+	@$(BIN)/python -m dashboards.generate
+
+test-dashboards: $(VENV)/.dev ## ask every query of the dashboards of a real Prometheus
+	@$(BIN)/pytest tests/dashboards/live.py
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . || { echo "Not in its form: make format" >&2; exit 1; }

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from exporter.clock import now, steady
@@ -166,10 +167,11 @@ class ImageClient:
     def settle(self, grace: float) -> None:
         """To be called when a cycle ends: looks for bytes left behind on idle connections.
 
-        Takes at most ``grace`` seconds.
+        Takes at most ``grace`` seconds, and none where answers have bodies of a known length:
+        what a tenant writes cannot end those early.
         """
         if self._transport is not None:
-            self._transport.settle(grace)
+            self._transport.settle(0.0 if self._api.in_batches else grace)
 
     def close(self) -> None:
         """Ends every connection, also those on which an answer is awaited."""
@@ -206,28 +208,31 @@ class ImageClient:
             return self._reply(answer, None, accepted=False)
 
         for path in VERSIONS_PATHS:
-            reply = self._get(path, within, read)
+            # No token is looked at for these, so they go ahead of nothing.
+            reply = self._get(path, within, read, leads=False)
             # Where there is no answer, or a wait is asked for, another path would fare no better.
             if found or reply.reading is not None or reply.wait is not None:
                 return reply, found
         reply = self._get(V2.list_path, within, read_list)
         return reply, found
 
-    def _get(self, path: str, within: Window, read: Read) -> Reply:
+    def _get(self, path: str, within: Window, read: Read, *, leads: bool = True) -> Reply:
         def ask(transport: Transport, headers: bytes, deadline: float) -> Answer:
             return transport.ask("GET", path, headers, deadline)
 
-        return self._asked("GET", within, ask, read)
+        return self._asked("GET", within, ask, read, leads=leads)
 
-    def _asked(self, method: str, within: Window, ask: Question, read: Read) -> Reply:
+    def _asked(
+        self, method: str, within: Window, ask: Question, read: Read, *, leads: bool = True
+    ) -> Reply:
         """The reply to one question, after signing in anew where the first answer was a 401."""
         begun = steady()
         try:
             credential = self.signin.credential()
-            answer = self._exchange(method, within, ask, credential)
+            answer = self._exchange(method, within, ask, credential, leads=leads)
             if answer.head.code == 401:
                 credential = self.signin.renew(credential)
-                answer = self._exchange(method, within, ask, credential)
+                answer = self._exchange(method, within, ask, credential, leads=leads)
             return read(answer)
         except SignInError as error:
             failed = Failed(error.reason, f"sign-in: {error.detail}")
@@ -236,10 +241,11 @@ class ImageClient:
             return Reply(Failed(error.reason, error.detail), begun, steady())
 
     def _exchange(
-        self, method: str, within: Window, ask: Question, credential: Credential
+        self, method: str, within: Window, ask: Question, credential: Credential, *, leads: bool
     ) -> Answer:
         transport = self._transport_to(credential.endpoint)
-        with self._lead.turn(credential.generation, max(0.0, within.start_by - steady())):
+        patience = max(0.0, within.start_by - steady())
+        with self._lead.turn(credential.generation, patience) if leads else nullcontext():
             if not self.limiter.permit(within.start_by):
                 raise NoAnswer("not_polled", "there was no time left for it in this cycle")
             begun = steady()

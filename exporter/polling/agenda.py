@@ -44,6 +44,12 @@ class Agenda:
         """Whether such a question came up and has not been answered."""
         return self._kinds[kind] > 0
 
+    def lists(self, now: float) -> bool:
+        """Whether a list of images that are not hidden is under way, or due."""
+        is_due = bool(self._planned) and self._planned[0][0] <= now and len(self._planned[0][1]) > 1
+        flying = self._flying.values()
+        return is_due or any(ask.kind is Kind.BATCH and not ask.hidden for ask in flying)
+
     def take(self, now: float) -> Ask:
         """The question that is due, which is under way from here on."""
         if self._extra and self._extra[0][0] <= now:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from exporter.image.outcome import Failed
 from exporter.image.target import Target
+from exporter.polling.agenda import Group
 from exporter.polling.question import Ask, Kind
 
 MAX_PAGES = 20
@@ -26,9 +27,39 @@ class Batches:
     old servers have no such thing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, groups: Iterable[Group]) -> None:
         self._working: set[bool] = set()
         self._refusals: Counter[bool] = Counter()
+        sizes = [(len(group), _letters(group)) for group in groups]
+        self._most = max((count for count, _ in sizes), default=1)
+        self._room = max((letters for _, letters in sizes), default=0)
+        self._unlisted: list[Target] = []
+
+    @property
+    def has_unlisted(self) -> bool:
+        """Whether images wait for the lists of hidden ones."""
+        return bool(self._unlisted)
+
+    def take_unlisted(self) -> list[Target]:
+        """Those images, which wait no more."""
+        taken, self._unlisted = self._unlisted, []
+        return taken
+
+    def hidden_lists(self) -> list[Ask]:
+        """The lists of hidden images for those that wait: as few as they fit into."""
+        packed: list[list[Target]] = []
+        for target in self.take_unlisted():
+            last = packed[-1] if packed else []
+            if not last or len(last) >= self._most or _letters((*last, target)) > self._room:
+                packed.append(last := [])
+            last.append(target)
+        return [
+            ask
+            for group in packed
+            for ask in (
+                alone(group) if len(group) < FEW else [Ask(Kind.BATCH, tuple(group), hidden=True)]
+            )
+        ]
 
     def useless(self, hidden: bool) -> bool:
         """Whether the server gives no such lists in this cycle."""
@@ -46,7 +77,9 @@ class Batches:
         if ask.hidden:
             # No list gives them: only asking for each tells whether it is gone.
             return asks + alone(left)
-        return [*asks, Ask(Kind.BATCH, left, hidden=True)]
+        # What other lists leave out is asked for together with it.
+        self._unlisted += left
+        return asks
 
     def after_refusal(self, ask: Ask, left: tuple[Target, ...], failed: Failed) -> list[Ask]:
         """What follows a list that was refused, maybe for its length or for one of its images."""
@@ -65,6 +98,11 @@ class Batches:
             return _halves(targets, hidden, failed)
         scout, *rest = targets
         return [Ask(Kind.BATCH, (scout,), failure=failed, hidden=hidden, rest=tuple(rest))]
+
+
+def _letters(group: Iterable[Target]) -> int:
+    """What the group's IDs, with a comma each, take of a request line."""
+    return sum(len(target.image_id) + 1 for target in group)
 
 
 def alone(targets: Iterable[Target]) -> list[Ask]:

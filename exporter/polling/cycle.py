@@ -75,7 +75,7 @@ class Cycle:
         self._ended: dict[str, str] = {}
         self._request_ids: dict[str, str] = {}
         self._evidence = Evidence(past.living, suspected=past.all_missing)
-        self._batches = Batches()
+        self._batches = Batches(asked)
         self._breaker = Breaker(pace.concurrency, is_open=past.breaker_open)
         self._witnesses = 0
         self._list_failed = False
@@ -164,6 +164,8 @@ class Cycle:
                 self._heard_witness(ask, reply)
             case Kind.LIST:
                 self._heard_list(ask, reply, now)
+        if self._batches.has_unlisted and not self._agenda.lists(now):
+            self._push_all(now, self._batches.hidden_lists())
         self._weigh(now)
 
     def retract(self, image_id: str) -> None:
@@ -222,7 +224,9 @@ class Cycle:
         self._drop_extra(why)
 
     def _drop_extra(self, why: str) -> None:
-        """Gives up retries and proofs."""
+        """Gives up retries, proofs, and what waits for a list."""
+        for target in self._batches.take_unlisted():
+            self._end(target, Failed("not_polled", why))
         for ask in self._agenda.drop():
             self._give_up(ask, ask.failure or Failed("not_polled", why))
 

@@ -58,8 +58,9 @@ def schedule(
     """When each image is asked, soonest first.
 
     New ones at once, the others evenly over a share of the interval, each at the same place in
-    every cycle, so that one is never asked later than an interval after the last time. Where
-    there are several in a tick, they are asked at the beginning of it.
+    every cycle: an interval after the last time, except that after its first, when it was new,
+    an image may wait for as much of another as its place is late. Where there are several in a
+    tick, they are asked at the beginning of it.
     """
     gap = SPREAD * interval / max(len(targets), 1)
     together = max(1, int(TICK / gap)) if gap else 1

@@ -314,6 +314,17 @@ def test_batches_asked_at_the_same_time_are_given_up_at_the_same_time() -> None:
     assert sorted(run.kinds(Kind.POLL)) == list(IDS)
 
 
+def test_what_several_lists_leave_out_is_asked_for_together() -> None:
+    """One list of hidden images serves all that are due at once, and fits a request line."""
+    cloud = Cloud(hidden=frozenset((*IDS[:3], *IDS[8:11])))
+    run = together(cloud, batches=[IDS[:8], IDS[8:]])
+    assert run.words == dict.fromkeys(IDS, "found")
+    lists = asks_of(run, Kind.BATCH)
+    assert [(ask.hidden, len(ask.targets)) for ask in lists] == [(False, 8), (False, 8), (True, 6)]
+    crowded = together(Cloud(hidden=frozenset(IDS)), batches=[IDS[:8], IDS[8:]])
+    assert [len(ask.targets) for ask in asks_of(crowded, Kind.BATCH)] == [8, 8, 8, 8]
+
+
 def test_a_server_that_knows_no_hidden_images_still_gives_the_others() -> None:
     """Only lists of hidden images are given up."""
     cloud = Cloud(hidden=frozenset(IDS[:4]))
@@ -323,7 +334,7 @@ def test_a_server_that_knows_no_hidden_images_still_gives_the_others() -> None:
         batches=[(*IDS[:2], *IDS[4:10]), (*IDS[2:4], *IDS[10:])],
     )
     assert run.words == dict.fromkeys(IDS, "found")
-    assert [ask.hidden for ask in asks_of(run, Kind.BATCH)] == [False, True, False, True]
+    assert [ask.hidden for ask in asks_of(run, Kind.BATCH)] == [False, False, True, True]
     run = together(unless(Cloud(hidden=frozenset(IDS)), lists=REFUSED, hidden=True))
     assert run.words == dict.fromkeys(IDS, "found")
     assert sizes(run) == [16, 16, 1]
@@ -520,7 +531,7 @@ def test_an_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> No
 
 def test_a_list_that_works_is_of_use_whatever_fails_later() -> None:
     """Refusals of lists of one image count only where no list was given."""
-    batches = Batches()
+    batches = Batches(())
     one, many = tuple(targets(IDS[0])), tuple(targets(*IDS))
     batches.after_page(Ask(Kind.BATCH, many), (), None)
     for _ in range(SCOUTS + 1):
@@ -532,7 +543,7 @@ def test_a_list_that_works_is_of_use_whatever_fails_later() -> None:
 def test_few_images_are_asked_for_one_by_one() -> None:
     """A list of two that fails is followed by no shorter list."""
     few = tuple(targets(*IDS[:FEW]))
-    assert Batches().fewer(few, False, failed("rejected")) == alone(few)
+    assert Batches(()).fewer(few, False, failed("rejected")) == alone(few)
 
 
 # Whatever is replied

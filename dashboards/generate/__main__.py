@@ -1,0 +1,26 @@
+"""Writes the JSON of every dashboard beside this package."""
+
+from pathlib import Path
+
+from dashboards.generate import exporter, image, overview
+from dashboards.generate.board import text
+
+HOME = Path(__file__).resolve().parent.parent
+"""Where the JSON is."""
+
+FILES = {
+    "overview.json": overview.board,
+    "image.json": image.board,
+    "exporter.json": exporter.board,
+}
+"""Each file, and what gives the dashboard in it."""
+
+
+def main() -> None:
+    """Writes all files anew."""
+    for name, board in FILES.items():
+        (HOME / name).write_text(text(board()), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

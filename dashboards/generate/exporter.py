@@ -1,0 +1,339 @@
+"""How the exporter is doing: what it asks, what it is answered, and whether it keeps up."""
+
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import units
+
+from dashboards.generate.board import board as assembled
+from dashboards.generate.colors import BAD, BLUE, GOOD, ORANGE, VERMILION
+from dashboards.generate.panels import (
+    Frame,
+    bands,
+    dashed,
+    lines,
+    none_is_good,
+    number,
+    over_time,
+    steps,
+)
+from dashboards.generate.promql import above_zero, cloud, process
+from dashboards.generate.words import BREAKER, CODES, REASONS, UP
+
+UID = "openstack-images-exporter"
+
+REQUESTS = cloud("exporter_requests_total")
+DURATIONS = cloud("exporter_request_duration_seconds_bucket")
+LAST_CYCLE = f"max by (cloud) ({cloud('exporter_last_cycle_duration_seconds')})"
+INTERVAL = f"max by (cloud) ({cloud('exporter_cycle_interval_seconds')})"
+TOKEN_LEFT = f"min by (cloud) ({cloud('exporter_token_expiry_timestamp_seconds')}) - time()"
+
+FIXED_ENDPOINT = "No token is in use that expires: the endpoint is fixed."
+
+
+def _increase(metric: str, by: str = "cloud") -> str:
+    return f"sum by ({by}) (increase({cloud(metric)}[$__rate_interval]))"
+
+
+def _quantile(share: float) -> str:
+    rates = f"sum by (le) (rate({DURATIONS}[$__rate_interval]))"
+    return f"histogram_quantile({share}, {rates})"
+
+
+SUMMARY = (
+    number(
+        Frame("Exporters down", "Exporters that Prometheus could not scrape.", 3, 4),
+        f"sum({process('up')} == bool 0)",
+        thresholds=none_is_good(),
+    ),
+    number(
+        Frame("API down", "Clouds whose Image service answered nothing in the last cycle.", 3, 4),
+        f"sum(max by (cloud) ({cloud('api_up')}) == bool 0)",
+        thresholds=none_is_good(),
+    ),
+    number(
+        Frame(
+            "All gone at once",
+            "Clouds of which every image vanished in one cycle: look for a lost role, project, "
+            "region or policy.",
+            3,
+            4,
+        ),
+        f"sum(max by (cloud) ({cloud('exporter_mass_disappearance')}))",
+        thresholds=none_is_good(),
+    ),
+    number(
+        Frame(
+            "Cycle / interval",
+            "How much of its interval the slowest cloud's last cycle took. At 100 % images are "
+            "not polled in time.",
+            3,
+            4,
+            units.PercentUnit,
+        ),
+        f"max({LAST_CYCLE} / {INTERVAL})",
+        thresholds=steps((None, GOOD), (0.8, ORANGE), (1, BAD)),
+    ),
+    number(
+        Frame(
+            "Last cycle ended",
+            "How long ago the last cycle of the cloud that waits longest was completed, in its "
+            "intervals. Above 2 the poller hangs.",
+            3,
+            4,
+            "suffix: intervals ago",
+        ),
+        "max((time() - max by (cloud) "
+        f"({cloud('exporter_last_cycle_timestamp_seconds')})) / {INTERVAL})",
+        thresholds=steps((None, GOOD), (2, ORANGE), (3, BAD)),
+        decimals=1,
+    ),
+    number(
+        Frame(
+            "Token left",
+            "Time until the first token expires; it is renewed before.",
+            3,
+            4,
+            units.Seconds,
+            FIXED_ENDPOINT,
+        ),
+        f"min({TOKEN_LEFT})",
+        thresholds=steps((None, BAD), (60, GOOD)),
+    ),
+    number(
+        Frame(
+            "Reload failed",
+            "Exporters whose configuration was refused at the last reload; the one before is in "
+            "use.",
+            3,
+            4,
+        ),
+        f"sum({process('openstack_image_exporter_config_last_reload_successful')} == bool 0)",
+        thresholds=none_is_good(),
+    ),
+    number(
+        Frame("Version", "What is running; several during an update.", 3, 4),
+        f"count by (version) ({process('openstack_image_exporter_build_info')})",
+        legend="{{version}}",
+    ),
+)
+
+SERVICE = (
+    bands(
+        Frame(
+            "Image service",
+            "Up: it answered in the last cycle, and accepted the credentials.",
+            12,
+            5,
+        ),
+        (over_time(f"max by (cloud) ({cloud('api_up')})", "{{cloud}}"), UP),
+    ),
+    bands(
+        Frame(
+            "Circuit breaker",
+            "Open: the Image service did not answer many times in a row, so it is asked once in "
+            "a cycle until it does.",
+            12,
+            5,
+        ),
+        (over_time(f"max by (cloud) ({cloud('exporter_breaker_open')})", "{{cloud}}"), BREAKER),
+    ),
+    lines(
+        Frame(
+            "Requests by code",
+            "Requests to the Image service by what it answered; error is no answer.",
+            12,
+            8,
+            units.RequestsPerSecond,
+        ),
+        over_time(
+            f"sum by (code) (rate({REQUESTS}[$__rate_interval])) > 0",
+            "{{code}}",
+        ),
+        named=CODES,
+        stacked=True,
+    ),
+    lines(
+        Frame(
+            "Latency",
+            "How long the Image service took to answer: the median, and what the slowest tenth "
+            "and hundredth exceeded.",
+            12,
+            8,
+            units.Seconds,
+        ),
+        over_time(_quantile(0.5), "median"),
+        over_time(_quantile(0.9), "90 %"),
+        over_time(_quantile(0.99), "99 %"),
+        named={"median": ("median", BLUE), "90 %": ("90 %", ORANGE), "99 %": ("99 %", VERMILION)},
+    ),
+    lines(
+        Frame(
+            "Failed polls by reason",
+            "Polls that ended without an answer about the image; none is as it should be.",
+            12,
+            8,
+        ),
+        over_time(
+            above_zero(_increase("exporter_poll_failures_total", "reason"), "reason"), "{{reason}}"
+        ),
+        named=REASONS,
+        bars=True,
+        up_to=1,
+    ),
+    lines(
+        Frame(
+            "Polls",
+            "Polls of images: one for each image and cycle, retries not counted.",
+            12,
+            8,
+        ),
+        over_time(_increase("exporter_polls_total"), "{{cloud}}"),
+    ),
+)
+
+PACE = (
+    dashed(
+        lines(
+            Frame(
+                "Cycle against interval",
+                "How long the last cycle took, and its interval (broken line), at which it ends "
+                "whether all images were asked or not.",
+                8,
+                7,
+                units.Seconds,
+            ),
+            over_time(LAST_CYCLE, "{{cloud}}"),
+            over_time(INTERVAL, "{{cloud}} interval"),
+        ),
+        "/ interval$/",
+    ),
+    lines(
+        Frame("Cycle late", "How long after its time a cycle started.", 8, 7, units.Seconds),
+        over_time(f"max by (cloud) ({cloud('exporter_cycle_lag_seconds')})", "{{cloud}}"),
+        up_to=1,
+    ),
+    lines(
+        Frame(
+            "Cycles skipped",
+            "Cycles that did not start at their time: the one before still ran, or the exporter "
+            "was held up.",
+            8,
+            7,
+        ),
+        over_time(_increase("exporter_cycles_skipped_total"), "{{cloud}}"),
+        bars=True,
+        up_to=1,
+    ),
+    lines(
+        Frame(
+            "Held back by rate limits",
+            "Share of the time for which requests waited, for rate_limit or a Retry-After; above "
+            "100 % where several waited at once.",
+            8,
+            7,
+            units.PercentUnit,
+        ),
+        over_time(
+            "sum by (cloud) (rate("
+            f"{cloud('exporter_rate_limit_wait_seconds_total')}[$__rate_interval]))",
+            "{{cloud}}",
+        ),
+        up_to=1,
+    ),
+    lines(
+        Frame("Retries", "Requests sent again within a cycle after a passing failure.", 8, 7),
+        over_time(_increase("exporter_retries_total"), "{{cloud}}"),
+        bars=True,
+        up_to=1,
+    ),
+    lines(
+        Frame(
+            "Concurrency needed",
+            "Requests in flight that the last cycle needed to ask for every image in time: above "
+            "the setting concurrency, images are not polled.",
+            8,
+            7,
+        ),
+        over_time(f"max by (cloud) ({cloud('exporter_concurrency_needed')})", "{{cloud}}"),
+    ),
+)
+
+SIGN_IN = (
+    lines(
+        Frame(
+            "Token left over time",
+            "Time until the token expires; it should rise again before it reaches 0.",
+            8,
+            7,
+            units.Seconds,
+            FIXED_ENDPOINT,
+        ),
+        over_time(TOKEN_LEFT, "{{cloud}}"),
+    ),
+    lines(
+        Frame(
+            "Sign-ins",
+            "Times a token was asked for, and of those the ones in vain. Without Keystone, none.",
+            8,
+            7,
+        ),
+        over_time(_increase("exporter_authentications_total"), "{{cloud}}"),
+        over_time(_increase("exporter_authentication_failures_total"), "{{cloud}} in vain"),
+        up_to=1,
+    ),
+    lines(
+        Frame(
+            "Clock skew",
+            "How far the Image service's clock is ahead of the exporter's, to the second.",
+            8,
+            7,
+            units.Seconds,
+        ),
+        over_time(f"max by (cloud) ({cloud('exporter_clock_skew_seconds')})", "{{cloud}}"),
+        from_zero=False,
+    ),
+)
+
+PROCESS = (
+    lines(
+        Frame("Processor", "Processors used by the exporter.", 8, 7),
+        over_time(
+            f"rate({process('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}"
+        ),
+    ),
+    lines(
+        Frame("Memory", "Resident memory.", 8, 7, units.BytesIEC),
+        over_time(process("process_resident_memory_bytes"), "{{instance}}"),
+    ),
+    lines(
+        Frame("Open files", "Files and sockets in use.", 8, 7),
+        over_time(process("process_open_fds"), "{{instance}}"),
+    ),
+    lines(
+        Frame("Scrape", "How long Prometheus took to scrape.", 8, 7, units.Seconds),
+        over_time(process("scrape_duration_seconds"), "{{instance}}"),
+    ),
+    lines(
+        Frame("Series", "Samples in a scrape.", 8, 7),
+        over_time(process("scrape_samples_scraped"), "{{instance}}"),
+    ),
+    lines(
+        Frame("Uptime", "Time since the exporter started.", 8, 7, units.Seconds),
+        over_time(f"time() - {process('process_start_time_seconds')}", "{{instance}}"),
+    ),
+)
+
+
+def board() -> models.Dashboard:
+    """The dashboard of the exporter itself."""
+    return assembled(
+        UID,
+        "OpenStack images / Exporter",
+        "The exporter itself: what it asks, what it is answered, and whether it keeps up.",
+        [
+            ("", SUMMARY),
+            ("Image service", SERVICE),
+            ("Pace", PACE),
+            ("Sign-in", SIGN_IN),
+            ("Process", PROCESS),
+        ],
+    )

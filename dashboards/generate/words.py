@@ -1,0 +1,48 @@
+"""What values are called, and their colours."""
+
+from itertools import cycle
+
+from dashboards.generate.colors import (
+    BAD,
+    BLUE,
+    GOOD,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    SKY,
+    VERMILION,
+    WINE,
+    YELLOW,
+)
+from dashboards.generate.promql import CHANGES
+from exporter.image.outcome import REASONS as OUTCOMES
+from exporter.instruments import CODES as ANSWERS
+
+YES_NO = {1: ("yes", GREY), 0: ("no", GREY)}
+UP = {1: ("up", GOOD), 0: ("down", BAD)}
+ANSWERED = {1: ("answered", GOOD), 0: ("failed", BAD)}
+MET = {1: ("met", GOOD), 0: ("not met", BAD)}
+PROTECTED = {1: ("protected", BLUE), 0: ("not protected", SKY)}
+PUBLIC = {1: ("public", SKY), 0: ("not public", BLUE)}
+HIDDEN = {1: ("hidden", SKY), 0: ("listed", BLUE)}
+BREAKER = {1: ("open", BAD), 0: ("closed", GOOD)}
+
+_TROUBLE = (ORANGE, VERMILION, PINK, YELLOW, WINE, GREEN, SKY, GREY)
+
+REASONS = {
+    "none": ("none", BLUE),
+    **{reason: (reason, color) for reason, color in zip(OUTCOMES, cycle(_TROUBLE), strict=False)},
+}
+"""A colour for each reason why a poll can fail; what often comes together differs."""
+
+CHANGE_NAMES = {
+    name: (name, color)
+    for name, color in zip(CHANGES.values(), (ORANGE, WINE, BLUE, SKY), strict=True)
+}
+"""A colour for each kind of change of an image."""
+
+_CODES = (BLUE, GREEN, YELLOW, ORANGE, SKY, VERMILION, WINE, GREY)
+
+CODES = {code: (code, color) for code, color in zip(ANSWERS, cycle(_CODES), strict=False)}
+"""A colour for each answer to a request that is known beforehand."""
