@@ -74,7 +74,9 @@ ENTRIES = st.lists(
         statuses=st.lists(st.sampled_from(["active", "queued"])).map(tuple),
         properties=st.lists(st.tuples(WORDS, WORDS), max_size=1).map(tuple),
         alias=st.sampled_from([None, None, "x", "y"]),
-    )
+    ),
+    # The settings let no two have one alias.
+    unique_by=lambda entry: entry.alias or id(entry),
 )
 IDS = st.frozensets(st.sampled_from("abcdefgh"))
 LABELS = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["x", "y"]))
