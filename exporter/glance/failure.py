@@ -28,7 +28,7 @@ REASON_OF: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 _TIMEOUTS = (exceptions.ConnectTimeout, requests.Timeout, ReadTimeoutError, TimeoutError)
 _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-_USERINFO = re.compile(r"//[^/@\s]*@")
+_USERINFO = re.compile(r"//[^/\s]*@")
 _SECRET_KEY = re.compile(r"pass|secret|token|code|otp|key|credential$", re.IGNORECASE)
 
 

@@ -82,8 +82,9 @@ class Transport:
             # As requests does before it sends: without it, urllib3 takes the system's CAs.
             adapter: Any = self._adapter
             adapter.cert_verify(pool, self.base_url, self.route.verify, self.route.cert)
-        except OSError as error:
-            # All of requests' own are such, and so is a CA bundle that is not there.
+        except (OSError, ValueError) as error:
+            # All of requests' own are OSErrors, and so is a CA bundle that is not there; urllib3
+            # has a ValueError for a proxy's URL, which it quotes with the password.
             raise ValueError(one_line(str(error), ())) from None
         pool.ConnectionCls = BOUNDED.get(pool.ConnectionCls, pool.ConnectionCls)
         self._pool = pool

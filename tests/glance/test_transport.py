@@ -202,6 +202,17 @@ def test_an_endpoint_that_cannot_be_asked_is_refused(url: str) -> None:
         Transport(url, DIRECT, "t")
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://user:s3cret@proxy:99999", "http://user:s3@cret@[::1", "ftp://user:s3cret@proxy:1"],
+)
+def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(proxy: str) -> None:
+    """Its URL comes from the environment, and the libraries quote it whole."""
+    with pytest.raises(ValueError, match=r"\S") as raised:
+        Transport("https://127.0.0.1", replace(DIRECT, proxy=proxy), "t")
+    assert "cret" not in str(raised.value)
+
+
 def test_a_bundle_that_is_not_there_is_refused() -> None:
     """So is a client certificate; the text names the file."""
     for route in (replace(DIRECT, verify="/nowhere/x.pem"), replace(DIRECT, cert="/nowhere/x.pem")):
