@@ -169,7 +169,9 @@ def test_an_entry_that_cannot_work(
 ) -> None:
     """One line says what is wrong with an entry."""
     path = configure(monkeypatch, tmp_path, {"lab": cloud})
-    assert wrong(cloud="lab").removeprefix(f"cloud 'lab' in {path}: ") == fault
+    # From Python 3.13 on, some of it ends in a suggestion of Python's own.
+    told = wrong(cloud="lab").removeprefix(f"cloud 'lab' in {path}: ")
+    assert told.startswith(fault)
 
 
 def test_no_one_is_ever_asked(monkeypatch: pytest.MonkeyPatch) -> None:
