@@ -4,9 +4,16 @@ import threading
 from collections.abc import Callable
 from math import inf
 
+MARGIN = 1.05
+"""How much wider than the rate asks for permits are spaced.
+
+Between its permit and its send a thread may be held up by a busy machine: without a margin, a
+request that is sent late would bring one too many into the second after.
+"""
+
 
 class Limiter:
-    """Hands out permits to send, one at a time, spaced by at least ``1 / rate`` seconds.
+    """Hands out permits to send, one at a time, spaced by ``MARGIN / rate`` seconds at least.
 
     ``waited`` counts the seconds for which the rate held requests back.
     """
@@ -14,7 +21,7 @@ class Limiter:
     def __init__(
         self, rate: float | None, clock: Callable[[], float], stop: threading.Event
     ) -> None:
-        self._gap = 1 / rate if rate else 0.0
+        self._gap = MARGIN / rate if rate else 0.0
         self._clock = clock
         self._stop = stop
         self._turn = threading.Lock()
