@@ -72,7 +72,8 @@ lock: ## choose the newest versions and write the locks, good for every supporte
 	@$(LOCK) --group dev --constraints requirements.txt \
 		--output-file requirements-dev.txt pyproject.toml
 	@$(LOCK) --output-file tests/openstack/requirements.txt tests/openstack/requirements.in
-LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal \
+# Extras stay in: pip takes coverage[toml] for unpinned where the lock says only coverage.
+LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal --no-strip-extras \
 	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
 clean: ## remove all that make made
