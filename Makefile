@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-openstack test-dashboards openstack-env check format readme \
+.PHONY: help demo test test-openstack openstack-env check format readme \
 	dashboards lint types imports \
 	cover bench bench-openstack lock clean
 
@@ -36,9 +36,6 @@ readme: $(VENV)/.dev ## make the tables of README.md and dashboards/README.md fr
 
 dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code
 	@$(BIN)/python -m dashboards.generate
-
-test-dashboards: $(VENV)/.dev ## ask every query of the dashboards of a real Prometheus
-	@$(BIN)/pytest tests/dashboards/live.py
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . || { echo "Not in its form: make format" >&2; exit 1; }

@@ -16,7 +16,7 @@ from exporter.image.cloud import CLOUD_FAMILIES
 from exporter.image.families import FAMILIES
 from exporter.image.image import DELETED_STATUSES, STATUSES
 from exporter.instruments import Instruments
-from tests.dashboards.live import Query, boards, panels, queries, variables
+from tests.dashboards.queries import Query, boards, panels, queries, variables
 
 OF_PROMETHEUS = {"ALERTS", "scrape_duration_seconds", "scrape_samples_scraped", "up"}
 """Series that Prometheus makes itself."""
