@@ -18,6 +18,7 @@ from exporter.glance.environment import route
 from exporter.glance.limiter import Limiter
 from exporter.glance.signin import CloudConfigError, Tls
 from exporter.image.cloud import CloudState
+from exporter.image.shard import WHOLE, Shard
 from exporter.image.target import Target
 from exporter.instruments import Instruments
 from exporter.polling.discovery import Discovery
@@ -40,6 +41,7 @@ class Parts:
     instruments: Instruments
     pollers: tuple[Poller, ...]
     stop: threading.Event
+    shard: Shard = WHOLE
 
     def close(self) -> None:
         """Ends all polling and every connection."""
@@ -48,23 +50,29 @@ class Parts:
             poller.stop()
 
 
-def build(plans: Sequence[CloudPlan], *, all_properties: bool = False) -> Parts:
+def build(
+    plans: Sequence[CloudPlan], *, shard: Shard = WHOLE, all_properties: bool = False
+) -> Parts:
     """The parts for these clouds; raises ``CloudConfigError`` where one cannot be signed in to.
 
-    Images keep the properties on the plan's list, or all of them.
+    Of the images only the shard's are watched, and they keep the properties on the plan's list,
+    or all of them.
     """
     store = Store()
-    instruments = Instruments(__version__)
+    instruments = Instruments(__version__, shard)
     instruments.registry.register(CloudCollector(store))
     stop = threading.Event()
-    pollers = tuple(_poller(plan, store, instruments, stop, all_properties) for plan in plans)
+    pollers = tuple(
+        _poller(plan, store, instruments, stop, shard=shard, all_properties=all_properties)
+        for plan in plans
+    )
     instruments.reload_successful.set(1)
     instruments.reload_success_at.set(now().wall)
-    return Parts(store, instruments, pollers, stop)
+    return Parts(store, instruments, pollers, stop, shard)
 
 
 def targets(plan: CloudPlan) -> tuple[Target, ...]:
-    """What is watched in a cloud."""
+    """The images on a cloud's list, those of all shards."""
     return tuple(
         Target(plan.name, image.image_id, image.alias, expect=tuple(image.expect.items()))
         for image in plan.images
@@ -76,14 +84,17 @@ def _poller(
     store: Store,
     instruments: Instruments,
     stop: threading.Event,
+    *,
+    shard: Shard,
     all_properties: bool,
 ) -> Poller:
-    watched = targets(plan)
-    aliases = (entry.alias for entry in plan.discover if entry.alias is not None)
+    listed = targets(plan)
+    watched = tuple(each for each in listed if shard.has_image(plan.name, each.image_id))
+    aliases = shard.aliases(plan.name, plan.discover)
     state = CloudState(plan.name, plan.interval, resolved_changes=dict.fromkeys(aliases, 0))
     store.watch(state, watched)
     instruments.watch(plan.name)
-    client = _client(plan, instruments, stop, all_properties)
+    client = _client(plan, shard, instruments, stop, all_properties)
     return Poller(
         cloud=plan.name,
         client=client,
@@ -92,17 +103,18 @@ def _poller(
         max_stale=plan.max_stale,
         store=store,
         random=random.random,
-        discovery=_discovery(plan, watched, client, store) if plan.discover else None,
+        discovery=_discovery(plan, shard, listed, client, store) if plan.discover else None,
     )
 
 
 def _discovery(
-    plan: CloudPlan, watched: Sequence[Target], client: ImageClient, store: Store
+    plan: CloudPlan, shard: Shard, listed: Sequence[Target], client: ImageClient, store: Store
 ) -> Discovery:
     return Discovery(
         plan.name,
         plan.discover,
-        watched,
+        listed,
+        shard=shard,
         client=client,
         store=store,
         interval=plan.discovery_interval,
@@ -112,9 +124,15 @@ def _discovery(
 
 
 def _client(
-    plan: CloudPlan, instruments: Instruments, stop: threading.Event, all_properties: bool
+    plan: CloudPlan,
+    shard: Shard,
+    instruments: Instruments,
+    stop: threading.Event,
+    all_properties: bool,
 ) -> ImageClient:
     signin = _sign_in(plan)
+    # The limit is what the cloud grants, to all shards together.
+    rate = None if plan.rate_limit is None else plan.rate_limit / shard.total
     _check_certificates(plan, signin.tls)
     return ImageClient(
         signin=signin,
@@ -122,7 +140,7 @@ def _client(
         user_agent=USER_AGENT,
         timeout=plan.timeout,
         properties=None if all_properties else frozenset(plan.properties),
-        limiter=Limiter(plan.rate_limit, steady, stop),
+        limiter=Limiter(rate, steady, stop),
         wanted=plan.api,
         measure=partial(instruments.measure, plan.name),
     )

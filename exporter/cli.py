@@ -18,6 +18,7 @@ from exporter.commands.list_images import list_images
 from exporter.commands.run import run
 from exporter.commands.show import show
 from exporter.glance.signin import CloudConfigError
+from exporter.image.shard import WHOLE, Shard
 from exporter.printable import printable
 from exporter.settings import (
     Cloud,
@@ -74,7 +75,7 @@ def _configure_logs(invocation: Invocation) -> None:
 
 def _run(invocation: Invocation) -> int:
     settings = invocation.settings
-    return run(settings.web.listen_address, lambda: build(settings.plans()))
+    return run(settings.web.listen_address, lambda: build(settings.plans(), shard=settings.part()))
 
 
 def _demo(invocation: Invocation) -> int:
@@ -90,7 +91,8 @@ def _demo(invocation: Invocation) -> int:
 
 
 def _check(invocation: Invocation) -> int:
-    return _once(check, invocation.settings.plans())
+    settings = invocation.settings
+    return _once(check, settings.plans(), settings.part())
 
 
 def _show(invocation: Invocation) -> int:
@@ -123,8 +125,12 @@ def _is(image: ImagePlan, name: str) -> bool:
     return name in {image.image_id, image.alias}
 
 
-def _once(command: Callable[[Parts, Console, Console], int], plans: Sequence[CloudPlan]) -> int:
-    parts = build(plans, all_properties=True)
+def _once(
+    command: Callable[[Parts, Console, Console], int],
+    plans: Sequence[CloudPlan],
+    shard: Shard = WHOLE,
+) -> int:
+    parts = build(plans, shard=shard, all_properties=True)
     try:
         return command(parts, _console(sys.stdout), _console(sys.stderr))
     finally:

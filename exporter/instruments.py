@@ -13,6 +13,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from exporter.image.shard import WHOLE, Shard
+
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds in seconds: from an answer out of a cache to one at the end of a long timeout."""
 
@@ -26,7 +28,7 @@ CODES = ("200", "400", "401", "403", "404", "500", "503", "error")
 class Instruments:
     """Counters, histograms and gauges of this process, in a registry of their own."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, shard: Shard = WHOLE) -> None:
         # It has no annotations.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
@@ -53,6 +55,17 @@ class Instruments:
             ("version", "python_version"),
             registry=self.registry,
         ).labels(version, platform.python_version()).set(1)
+        # As numbers, which rules can count and compare.
+        Gauge(
+            "openstack_image_exporter_shard_index",
+            "Which of the shards this exporter is; the first is 0.",
+            registry=self.registry,
+        ).set(shard.index)
+        Gauge(
+            "openstack_image_exporter_shards",
+            "How many shards share the images, as this exporter was told.",
+            registry=self.registry,
+        ).set(shard.total)
         self.reload_successful = Gauge(
             "openstack_image_exporter_config_last_reload_successful",
             "Whether the configuration that was read last is in use.",

@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
+from exporter.image.shard import WHOLE, Shard
 from exporter.instruments import CODES, METHODS, Instruments
 
 REQUEST_ID = "req-87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
@@ -82,6 +83,14 @@ def test_build_and_configuration_are_shown(instruments: Instruments) -> None:
     assert value(f"{prefix}_build_info", versions) == 1
     assert value(f"{prefix}_config_last_reload_successful") == 1
     assert value(f"{prefix}_config_last_reload_success_timestamp_seconds") == 1.8e9
+
+
+@pytest.mark.parametrize("shard", [WHOLE, Shard(2, 3)])
+def test_the_shard_is_shown_as_numbers(shard: Shard) -> None:
+    """Index and number of shards can be counted and compared; without sharding there is one."""
+    value = Instruments("1", shard).registry.get_sample_value
+    assert value("openstack_image_exporter_shard_index") == shard.index
+    assert value("openstack_image_exporter_shards") == shard.total
 
 
 @pytest.mark.parametrize("name", ["process_", "python_info", "python_gc_"])

@@ -21,6 +21,7 @@ from exporter.image.image import Image
 from exporter.image.moment import Moment
 from exporter.image.observation import UNKNOWN
 from exporter.image.outcome import Found, Gone
+from exporter.image.shard import Shard
 from exporter.image.target import Target
 from exporter.logs import FORMATTERS, Redaction
 from exporter.polling.journal import Journal
@@ -125,6 +126,7 @@ def test_every_yaml_block_names_its_file(code: str) -> None:
         "secure.yaml",
         "prometheus.yml",
         "rules.yml",
+        "statefulset.yml",
     }
     assert yaml.safe_load(code)
 
@@ -138,6 +140,18 @@ def test_settings_examples_are_accepted(code: str, tmp_path: Path) -> None:
     path.write_text(code, "utf-8")
     plans = parse([f"--config.file={path}"], {}).settings.plans()
     assert len(plans) == len(yaml.safe_load(code)["clouds"])
+
+
+def test_the_pods_of_the_statefulset_shown_are_its_shards(tmp_path: Path) -> None:
+    """With the name of a pod for the reference to it, the variables say which shard it is."""
+    (code,) = [each for each in blocks(TEXT, "yaml") if each.startswith("# statefulset.yml")]
+    index, total = yaml.safe_load(code)["env"]
+    assert index["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    write(tmp_path, files(section("Set it up")), {})
+    for number, pod in enumerate(("exporter-0", "exporter-1", "exporter-2")):
+        environ = {index["name"]: pod, total["name"]: total["value"]}
+        read = parse([f"--config.file={tmp_path / 'exporter.yml'}"], environ)
+        assert read.settings.part() == Shard(number, 3)
 
 
 def test_commands_of_the_program_exist(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def check(parts: Parts, out: Console, err: Console) -> int:
     rows = list(parts.store.seen())
     out.print(_table(rows, out.width))
     wrong = sum(not _is_right(target, seen) for target, seen in rows)
-    out.print(f"images: {len(rows)}, not as expected: {wrong}")
+    shard = parts.shard
+    of = f" (shard {shard.index} of {shard.total})" if shard.total > 1 else ""
+    out.print(f"images: {len(rows)}, not as expected: {wrong}{of}")
     undiscovered = [line for poller in parts.pollers for line in _undiscovered(poller)]
     for line in undiscovered:
         out.print(Text(printable(line)), soft_wrap=True)

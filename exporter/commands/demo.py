@@ -43,7 +43,7 @@ def demo(settings: Settings, say: Callable[[str], object]) -> int:
         planned = plan(settings, service.url)
         for line in _welcome(server.addresses, planned):
             say(line)
-        return Daemon(build([planned]), server, stop).run()
+        return Daemon(build([planned], shard=settings.part()), server, stop).run()
 
 
 def _welcome(addresses: Sequence[str], planned: CloudPlan) -> tuple[str, ...]:

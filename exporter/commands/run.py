@@ -47,6 +47,9 @@ class Daemon:
                 every = poller.discovery.interval
                 self.scheduler.every(every, partial(poller.discover, every), delay=delay + every)
         self.scheduler.start()
+        if (shard := self.parts.shard).total > 1:
+            fields = {"index": shard.index, "total": shard.total}
+            log.info("watching one shard of the images", extra={"fields": fields})
         log.info("listening", extra={"fields": {"addresses": ",".join(self.server.addresses)}})
         exposition = Exposition(self.parts.store, self.parts.instruments.registry, now)
         app = create_app(

@@ -11,6 +11,7 @@ from exporter.glance.reply import Window
 from exporter.image.discovery import Entry, Member, Resolution, resolve, succeed
 from exporter.image.moment import Moment
 from exporter.image.outcome import Failed, Found, Outcome
+from exporter.image.shard import WHOLE, Shard
 from exporter.image.target import Key, Target
 from exporter.store import Store
 
@@ -23,8 +24,9 @@ MOST_LINES = 20
 class Discovery:
     """Keeps the targets of a cloud in step with what its images are; thread-safe.
 
-    ``configured`` are the targets that stay whatever is listed. ``failure`` says why the last
-    list that was asked for is not there, ``succeeded`` whether there ever was one.
+    ``configured`` are the targets that stay whatever is listed; those of them, and of the images
+    that are discovered, which belong to another shard are left to that. ``failure`` says why the
+    last list that was asked for is not there, ``succeeded`` whether there ever was one.
     ``wait_until`` is when the service may be asked again, in steady seconds.
     """
 
@@ -39,6 +41,7 @@ class Discovery:
         interval: float,
         forget_after: float,
         clock: Callable[[], Moment],
+        shard: Shard = WHOLE,
     ) -> None:
         self.interval = interval
         self.failure: Failed | None = None
@@ -47,7 +50,13 @@ class Discovery:
         self.leaving: frozenset[str] = frozenset()
         self._cloud = cloud
         self._entries = entries
-        self._configured = {target.image_id: target for target in configured}
+        self._shard = shard
+        self._listed = frozenset(target.image_id for target in configured)
+        self._configured = {
+            target.image_id: target
+            for target in configured
+            if shard.has_image(cloud, target.image_id)
+        }
         self._client = client
         self._store = store
         self._forget_after = forget_after
@@ -64,7 +73,7 @@ class Discovery:
     def unresolved(self) -> tuple[str, ...]:
         """The aliases for which there is no image in the last list."""
         resolved = self._store.cloud(self._cloud).resolved
-        aliases = (entry.alias for entry in self._entries if entry.alias is not None)
+        aliases = self._shard.aliases(self._cloud, self._entries)
         return tuple(alias for alias in aliases if alias not in resolved)
 
     def refresh(self, within: Window) -> None:
@@ -81,7 +90,8 @@ class Discovery:
             if isinstance(images, Failed):
                 self._note_failure(images)
             else:
-                self._follow(resolve(self._entries, images, self._configured))
+                resolution = resolve(self._entries, images, self._listed)
+                self._follow(self._shard.part(self._cloud, resolution))
         except Exception:
             log.exception("bug: a discovery failed")
         finally:

@@ -10,6 +10,7 @@ from exporter.settings.models import (
     ImagePlan,
     Log,
     Settings,
+    Sharding,
     Web,
 )
 from exporter.settings.parsing import NEWCOMER, Invocation, SettingsError, parse
@@ -29,6 +30,7 @@ __all__ = [
     "Row",
     "Settings",
     "SettingsError",
+    "Sharding",
     "Web",
     "parse",
     "reference",

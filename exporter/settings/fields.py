@@ -19,10 +19,13 @@ from exporter.settings.wording import name, shown
 HIDDEN = "hidden"
 """Type of an error whose value must not be shown."""
 
+MOST_SHARDS = 1000
+
 _IMAGE_ID = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,15}")
+_POD = re.compile(r"[a-z][a-z0-9.-]*-([0-9]{1,3})")
 _TOKEN = re.compile(r"[!-~]+")
 _AN_IMAGE_ID = "1 to 255 letters, digits, '.', '_' and '-', but not '.' or '..'"
 
@@ -107,6 +110,23 @@ def whole_number(least: int, most: int) -> Callable[[object], int]:
         return value
 
     return read
+
+
+def shard_index(value: object) -> int:
+    """Read the index of a shard; a StatefulSet numbers its pods by the end of their names."""
+    if isinstance(value, str) and (named := _POD.fullmatch(value)):
+        value = named[1]
+    try:
+        return whole_number(0, MOST_SHARDS - 1)(value)
+    except PydanticCustomError as error:
+        raise refused(
+            f"{error.message()}, or a name that ends in one, as exporter-2 does"
+        ) from None
+
+
+def shards(value: object) -> int:
+    """Read a number of shards."""
+    return whole_number(1, MOST_SHARDS)(value)
 
 
 def rate(value: object) -> float | None:
@@ -200,6 +220,8 @@ Flag = Annotated[bool, BeforeValidator(true_or_false)]
 Interval = Annotated[float, BeforeValidator(duration(least=1))]
 Seconds = Annotated[float, BeforeValidator(duration(least=0.001))]
 Concurrency = Annotated[int, BeforeValidator(whole_number(1, 1000))]
+ShardIndex = Annotated[int, BeforeValidator(shard_index)]
+Shards = Annotated[int, BeforeValidator(shards)]
 Rate = Annotated[float | None, BeforeValidator(rate)]
 Endpoint = Annotated[str, BeforeValidator(endpoint)]
 Token = Annotated[SecretStr, BeforeValidator(token)]

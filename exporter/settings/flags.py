@@ -51,6 +51,8 @@ _SECRET = re.compile(r"--?.*?(token|passw(or)?d|passphrase|secret|credential|api
 _METAVARS = {
     "config.file": "FILE",
     "web.listen_address": "ADDRESS",
+    "shard.index": "N",
+    "shard.total": "N",
     "interval": "DURATION",
     "timeout": "DURATION",
     "concurrency": "N",

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from exporter.image.discovery import Entry
 from exporter.image.image import STATUSES
+from exporter.image.shard import WHOLE, Shard
 from exporter.settings import fields
 from exporter.settings.sources import ENVIRONMENT_PREFIX
 
@@ -55,6 +56,19 @@ class Log(_Model):
     format: Annotated[
         Literal["logfmt", "json"], BeforeValidator(fields.one_of("logfmt", "json"))
     ] = Field(default="logfmt", description="Format of a log line.")
+
+
+class Sharding(_Model):
+    """Which part of the images is watched, where several exporters share them."""
+
+    index: fields.ShardIndex | None = Field(
+        default=None,
+        description="Which of the shards this is, from 0; the name of a StatefulSet's pod will do.",
+    )
+    total: fields.Shards | None = Field(
+        default=None,
+        description="How many shards share the images, the same for all; needs the index.",
+    )
 
 
 class Expect(_Model):
@@ -253,6 +267,9 @@ class Settings(BaseSettings):
     config: ConfigFile = Field(default_factory=ConfigFile, description="The settings file.")
     web: Web = Field(default_factory=Web, description="What is served, and where.")
     log: Log = Field(default_factory=Log, description="What is logged, and how.")
+    shard: Sharding = Field(
+        default_factory=Sharding, description="Which part of the images is watched."
+    )
     interval: fields.Interval = Field(
         default="60s",
         validate_default=True,
@@ -268,7 +285,7 @@ class Settings(BaseSettings):
     )
     rate_limit: fields.Rate = Field(
         default=None,
-        description="Most requests per second and cloud; none for no limit.",
+        description="Most requests per second and cloud, all shards together; none for no limit.",
         json_schema_extra={"default": "none"},
     )
     max_stale: fields.Seconds | None = Field(
@@ -297,6 +314,11 @@ class Settings(BaseSettings):
         description="List of clouds, mappings as below; in the environment, as JSON.",
         json_schema_extra={"default": "required, except for demo"},
     )
+
+    def part(self) -> Shard:
+        """Return the shard that is watched: the only one, unless settings say otherwise."""
+        index, total = self.shard.index, self.shard.total
+        return WHOLE if index is None or total is None else Shard(index, total)
 
     def plans(self) -> tuple[CloudPlan, ...]:
         """Return the clouds with all inherited values filled in."""

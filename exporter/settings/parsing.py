@@ -114,12 +114,17 @@ def _validated(
     """Build the settings, and find what is wrong in them and between them."""
     written: dict[str, object] = {}
     for place in reversed(places):
-        written.update(place.written)
+        written |= {key: _merged(written.get(key), each) for key, each in place.written.items()}
     between = [*between_fields(written, defaults), *(nothing_to_watch(written) if watches else ())]
     try:
         return Settings(_build_sources=(tuple(place.source for place in places), {})), between
     except ValidationError as error:
         return None, [*map(_mistake, error.errors(include_url=False)), *between]
+
+
+def _merged(before: object, over: object) -> object:
+    """What is written in two places: a group of settings may be written half here, half there."""
+    return {**before, **over} if isinstance(before, dict) and isinstance(over, dict) else over
 
 
 def _mistake(error: ErrorDetails) -> Mistake:

@@ -7,6 +7,9 @@ take what was written as it is, right or wrong, so that all mistakes are reporte
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from pydantic_core import PydanticCustomError
+
+from exporter.settings import fields
 from exporter.settings.durations import format_duration, parse_duration
 from exporter.settings.wording import key_path, shown
 
@@ -64,6 +67,7 @@ def between_fields(
 ) -> Iterator[Mistake]:
     """Yield every mistake between settings, in what was written and the defaults of the rest."""
     yield from _times((), written, defaults)
+    yield from _shard(written.get("shard"))
     clouds = list(_mappings(written.get("clouds")))
     for index, cloud in clouds:
         loc: Loc = ("clouds", index)
@@ -91,6 +95,22 @@ def _times(
         elif "interval" in here:
             problem = limit.of_interval.format(format_duration(seconds))
             yield Mistake((*loc, "interval"), f"{shown(here['interval'])} {problem}")
+
+
+def _shard(written: object) -> Iterator[Mistake]:
+    here = _given(written) if isinstance(written, dict) else {}
+    for key, other in (("index", "total"), ("total", "index")):
+        if key in here and other not in here:
+            problem = f"needs shard.{other} beside it; accepted: both or none"
+            yield Mistake(("shard", key), f"{shown(here[key])} {problem}")
+    try:
+        index, total = fields.shard_index(here.get("index")), fields.shards(here.get("total"))
+    except PydanticCustomError:
+        # What else they are, their fields say.
+        return
+    if index >= total:
+        problem = f"is no shard of {total}; accepted: 0 to {total - 1}, the first is 0"
+        yield Mistake(("shard", "index"), f"{shown(here['index'])} {problem}")
 
 
 def _sign_in(loc: Loc, cloud: Mapping[str, object]) -> Iterator[Mistake]:

@@ -23,10 +23,14 @@ OF_A_CLOUD = (
     "properties"
 )
 AT_TOP = (
-    "web, log, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "
+    "web, log, shard, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "
     "forget_after, properties, clouds"
 )
 OF_A_DISCOVERY = "name, tag, owner, visibility, status, property, most_recent, alias"
+INDEX = (
+    "is not accepted; accepted: a whole number from 0 to 999, "
+    "or a name that ends in one, as exporter-2 does"
+)
 CLOUDS = "clouds: [{name: a, images: [b]}]"
 
 
@@ -280,6 +284,45 @@ ONE_MISTAKE = {
         "properties[1]: 1 is not text to YAML; put it in quotes",
     ),
     "a property twice": (f"properties: [a, b, a]\n{CLOUDS}", "properties: 'a' stands twice"),
+    # shards
+    "shard": (f"shard: 1\n{CLOUDS}", f"shard: 1 is not a mapping; {MAPPING}"),
+    "shard, unknown key": (
+        f"shard: {{count: 3}}\n{CLOUDS}",
+        "shard.count: unknown key; accepted: index, total",
+    ),
+    "shard without a number of shards": (
+        f"shard: {{index: 1}}\n{CLOUDS}",
+        "shard.index: 1 needs shard.total beside it; accepted: both or none",
+    ),
+    "shards without an index": (
+        f"shard: {{index: , total: 3}}\n{CLOUDS}",
+        "shard.total: 3 needs shard.index beside it; accepted: both or none",
+    ),
+    "a shard too many": (
+        f"shard: {{index: 3, total: 3}}\n{CLOUDS}",
+        "shard.index: 3 is no shard of 3; accepted: 0 to 2, the first is 0",
+    ),
+    "a pod too many": (
+        f"shard: {{index: exporter-3, total: 3}}\n{CLOUDS}",
+        "shard.index: 'exporter-3' is no shard of 3; accepted: 0 to 2, the first is 0",
+    ),
+    "index, negative": (f"shard: {{index: -1, total: 3}}\n{CLOUDS}", f"shard.index: -1 {INDEX}"),
+    "index, a Deployment's pod": (
+        f"shard: {{index: exporter-7d9f8b6c5-x2x4z, total: 3}}\n{CLOUDS}",
+        f"shard.index: 'exporter-7d9f8b6c5-x2x4z' {INDEX}",
+    ),
+    "index, a number of many digits": (
+        f"shard: {{index: exporter-24567, total: 3}}\n{CLOUDS}",
+        f"shard.index: 'exporter-24567' {INDEX}",
+    ),
+    "index, text that is a number": (
+        f"shard: {{index: '-5', total: 9}}\n{CLOUDS}",
+        f"shard.index: '-5' {INDEX}",
+    ),
+    "no shards": (
+        f"shard: {{index: 0, total: 0}}\n{CLOUDS}",
+        "shard.total: 0 is not accepted; accepted: a whole number from 1 to 1000",
+    ),
     # clouds
     "no clouds": (
         "interval: 1m",

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from exporter.image.discovery import Entry
+from exporter.image.shard import WHOLE, Shard
 from exporter.settings import (
     Cloud,
     CloudPlan,
@@ -53,6 +54,7 @@ def test_every_default(read: Read) -> None:
     assert (invocation.command, invocation.image_id) == ("run", None)
     assert settings.web.listen_address == ":10292"
     assert (settings.log.level, settings.log.format) == ("info", "logfmt")
+    assert settings.part() == WHOLE
     assert settings.plans() == (
         CloudPlan(
             name="a",
@@ -176,6 +178,32 @@ def test_keys_of_one_group_come_from_different_places(read: Read) -> None:
     """A flag for one key of a group leaves the others as the file has them."""
     log = read(f"{MINIMAL}log: {{level: debug, format: json}}", "--log.level=error").settings.log
     assert (log.level, log.format) == ("error", "json")
+
+
+@pytest.mark.parametrize("index", ["2", "exporter-2", "image-exporter.v1-002"])
+def test_a_shard_is_told_in_two_places(index: str, read: Read) -> None:
+    """The number may stand in the file, and a pod's number or name in its environment."""
+    content = f"{MINIMAL}shard: {{total: 3}}"
+    assert read(content, IMAGE_EXPORTER_SHARD__INDEX=index).settings.part() == Shard(2, 3)
+    both = {"IMAGE_EXPORTER_SHARD__INDEX": index, "IMAGE_EXPORTER_SHARD__TOTAL": "3"}
+    assert read(MINIMAL, **both).settings.part() == Shard(2, 3)
+    flags = ("--shard.index", "1", "--shard.total=2")
+    assert read(content, *flags, **both).settings.part() == Shard(1, 2)
+
+
+def test_a_shard_is_refused_where_it_is_told(read: Read) -> None:
+    """The variable, flag or key that has to be changed is named."""
+    variable = "environment variable IMAGE_EXPORTER_SHARD__INDEX"
+    with pytest.raises(SettingsError) as caught:
+        read(f"{MINIMAL}shard: {{total: 3}}", IMAGE_EXPORTER_SHARD__INDEX="exporter-3")
+    assert caught.value.lines == (
+        f"{variable}: 'exporter-3' is no shard of 3; accepted: 0 to 2, the first is 0",
+    )
+    with pytest.raises(SettingsError) as caught:
+        read(MINIMAL, "--shard.total=3")
+    assert caught.value.lines == (
+        "flag --shard.total: '3' needs shard.index beside it; accepted: both or none",
+    )
 
 
 def test_an_empty_variable_is_none(read: Read) -> None:
@@ -439,7 +467,8 @@ def test_the_reference_has_every_setting() -> None:
     assert rows["max_stale"].default == "the larger of 15m and 3 intervals"
     assert rows["clouds[].name"].default == "required"
     assert rows["interval"].default == "60s"
-    assert [key for key in rows if "[]" not in key and key != "clouds"] == [
+    elsewhere = {"clouds", "shard.index", "shard.total"}
+    assert [key for key in rows if "[]" not in key and key not in elsewhere] == [
         "config.file",
         *PRECEDENCE,
     ]
