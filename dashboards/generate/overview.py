@@ -175,7 +175,7 @@ PLACES = (
         ),
         label("Cloud", "cloud"),
         label("API version", "version"),
-        Column("Images", f"max by (cloud) ({cloud('exporter_targets')})"),
+        Column("Images", f"count by (cloud) ({ALL.value('poll_success')})"),
         Column("Gone", f"sum by (cloud) (1 - {ALL.value('exists')})"),
         Column("No answer", f"sum by (cloud) (1 - {ALL.value('poll_success')})"),
         Column(
