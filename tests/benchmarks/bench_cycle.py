@@ -76,7 +76,7 @@ def _in_a_process(url: str, count: int, warm_up: int = 0) -> dict[str, float]:
     return figures
 
 
-def _peak() -> float:
+def peak() -> float:
     """The largest resident size so far, in bytes.
 
     Not ``getrusage``'s, which begins with that of the process that started this one.
@@ -98,7 +98,7 @@ def main(url: str, count: int, warm_up: int) -> None:
         print(  # noqa: T201  # that is how the parent learns of it
             json.dumps(
                 {
-                    "peak": _peak(),
+                    "peak": peak(),
                     "seconds": time.perf_counter() - wall,
                     "processor": time.process_time() - processor,
                     "connections": poller.client.connections,

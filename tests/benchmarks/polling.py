@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 from exporter.build import Parts, build
+from exporter.image.shard import WHOLE, Shard
 from exporter.settings import CloudPlan, ImagePlan
 from tests.benchmarks.images import image_ids
 
@@ -35,9 +36,9 @@ def plan(url: str, count: int, **changes: object) -> CloudPlan:
 
 
 @contextmanager
-def built(url: str, count: int, **changes: object) -> Iterator[Parts]:
-    """The parts for that cloud."""
-    parts = build([plan(url, count, **changes)])
+def built(url: str, count: int, shard: Shard = WHOLE, /, **changes: object) -> Iterator[Parts]:
+    """The parts for that cloud, or for a shard of it."""
+    parts = build([plan(url, count, **changes)], shard=shard)
     try:
         yield parts
     finally:
