@@ -16,7 +16,7 @@ from exporter.polling.agenda import Agenda, Group
 from exporter.polling.batches import Batches, alone
 from exporter.polling.breaker import BREAKING, Breaker
 from exporter.polling.evidence import Evidence
-from exporter.polling.pace import RETRIES, Pace, schedule
+from exporter.polling.pace import LIST_WEIGHT, RETRIES, Pace, schedule
 from exporter.polling.past import Past
 from exporter.polling.question import Ask, Done, Kind, Wait
 from exporter.polling.tally import Tally
@@ -71,7 +71,7 @@ class Cycle:
         probe = targets[past.probe % len(targets)] if past.breaker_open and targets else None
         others = (tuple(each for each in group if each != probe) for group in asked)
         planned = _planned(list(filter(None, others)), past.new, start, pace.interval)
-        self._agenda = Agenda(planned)
+        self._agenda = Agenda(planned, pace.lists)
         self._ended: dict[str, str] = {}
         self._request_ids: dict[str, str] = {}
         self._evidence = Evidence(past.living, suspected=past.all_missing)
@@ -147,7 +147,8 @@ class Cycle:
             return
         self._agenda.answered(ask)
         self.tally.asked += 1
-        self.tally.busy += max(0.0, now - reply.sent_at)
+        weight = LIST_WEIGHT if ask.kind is Kind.BATCH else 1
+        self.tally.busy += weight * max(0.0, now - reply.sent_at)
         self.tally.accepted = self.tally.accepted or reply.accepted
         if reply.wait is not None:
             self._told_to_wait(now, now + reply.wait)

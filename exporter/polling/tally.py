@@ -9,7 +9,8 @@ class Tally:
     """Counts of one cycle, beside its verdicts.
 
     ``accepted`` says that the Image service answered with accepted credentials. ``told_to_wait``
-    is seconds that it asked to be left alone for, ``busy`` those that ``asked`` requests took.
+    is seconds that it asked to be left alone for, ``busy`` those that ``asked`` requests took, each
+    list counted as the several requests that it weighs.
     """
 
     failures: Counter[str]

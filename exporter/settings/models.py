@@ -281,7 +281,9 @@ class Settings(BaseSettings):
         description="Longest time that one request may take; at most the interval.",
     )
     concurrency: fields.Concurrency = Field(
-        default=16, description="Most requests in flight per cloud, 1 to 1000."
+        default=16,
+        description="Most requests in flight per cloud, 1 to 1000; a list of many images counts "
+        "as 8.",
     )
     rate_limit: fields.Rate = Field(
         default=None,

@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.image.outcome import Failed, Reading
 from exporter.polling.batches import FEW, MAX_PAGES, SCOUTS, Batches, alone
 from exporter.polling.cycle import Cycle
-from exporter.polling.pace import RETRIES, Pace
+from exporter.polling.pace import LIST_WEIGHT, RETRIES, Pace
 from exporter.polling.past import Past
 from exporter.polling.question import Ask, Kind
 from tests.polling.rehearsal import (
@@ -508,9 +509,26 @@ def test_a_batch_with_a_new_image_is_asked_at_once() -> None:
         Cloud(),
         past=Past(living=frozenset(IDS) - new, new=new),
         batches=[IDS[:4], IDS[4:8], IDS[8:]],
+        pace=replace(PACE, concurrency=2 * LIST_WEIGHT),
     )
     asked = {ask.targets[0].image_id: now for now, ask in run.asked}
     assert asked == {IDS[0]: START, IDS[4]: START + 16.0, IDS[8]: START}
+
+
+@pytest.mark.parametrize("concurrency", [1, LIST_WEIGHT - 1, LIST_WEIGHT, 3 * LIST_WEIGHT])
+def test_a_list_weighs_as_much_as_several_requests(concurrency: int) -> None:
+    """Few lists are in flight at once, and images that are asked for alone do not wait for them."""
+    lists = [IDS[start : start + 3] for start in range(0, 15, 3)]
+    alone = IDS[15:]
+    pace = replace(PACE, concurrency=concurrency)
+    run = together(Cloud(), batches=[*lists, *((each,) for each in alone)], pace=pace)
+    assert set(run.words.values()) == {"found"}
+    starts = [now for now, ask in run.asked if ask.kind is Kind.BATCH]
+    most = max(1, concurrency // LIST_WEIGHT)
+    assert max(Counter(starts).values()) == min(most, len(lists))
+    assert run.cycle.tally.busy == pytest.approx(0.01 * (len(alone) + LIST_WEIGHT * len(lists)))
+    if concurrency > 1:
+        assert min(now for now, ask in run.asked if ask.kind is Kind.POLL) == START
 
 
 def test_an_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> None:

@@ -1,9 +1,8 @@
 import contextlib
 import itertools
 import json
-import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from exporter.image.target import Key
 from exporter.polling.scheduler import Scheduler
 from exporter.settings import parse
 from tests.glance.clouds import eventually
+from tests.life import EXCEPTIONS, LIFE, TO_AN_ADMINISTRATOR, shown
 from tests.polling.watch import Watch, watching
 
 OTHER = "f" * 32
@@ -338,88 +338,6 @@ def test_a_wait_asked_for_by_the_version_document_is_kept() -> None:
 
 # The same life through both versions
 
-LIFE: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("queued", {"status": "queued", "size": None, "checksum": None}),
-    ("saving", {"status": "saving", "size": 1024}),
-    ("active", {"status": "active", "checksum": "1" * 32}),
-    ("protected", {"protected": True}),
-    ("public", {"visibility": "public"}),
-    ("deactivated", {"status": "deactivated"}),
-    ("active again", {"status": "active"}),
-    ("new content", {"size": 2048, "checksum": "2" * 32}),
-    ("renamed", {"name": "other"}),
-    ("private again", {"visibility": "private", "protected": False}),
-    ("hidden", {"hidden": True}),
-    ("deleted", {"deleted": True, "deleted_at": "2026-11-23T11:03:01", "status": "deleted"}),
-)
-
-Sample = tuple[str, tuple[tuple[str, str], ...]]
-Differs = Callable[[Sample, float], tuple[Sample, float] | None]
-
-
-def _as_it_is(sample: Sample, value: float) -> tuple[Sample, float]:
-    return sample, value
-
-
-def _nothing(_sample: Sample, _value: float) -> None:
-    return None
-
-
-def _without(label: str) -> Differs:
-    def differs(sample: Sample, value: float) -> tuple[Sample, float]:
-        name, labels = sample
-        return (name, tuple(pair for pair in labels if pair[0] != label)), value
-
-    return differs
-
-
-def _but(label: str, value_of_one: str) -> Differs:
-    def differs(sample: Sample, value: float) -> tuple[Sample, float] | None:
-        return None if (label, value_of_one) in sample[1] else (sample, value)
-
-    return differs
-
-
-def _to_the_second(sample: Sample, value: float) -> tuple[Sample, float]:
-    return sample, math.floor(value)
-
-
-EXCEPTIONS: Mapping[str, Differs] = {
-    # v1 does not say whether an image is hidden.
-    "openstack_image_hidden": _nothing,
-    # v1 knows no visibility but public, so it sees none change into another.
-    "openstack_image_info": _without("visibility"),
-    "openstack_image_attribute_changes_total": _but("attribute", "visibility"),
-    # v1 has no digest but MD5.
-    "openstack_image_content_info": _but("algorithm", "sha512"),
-    # v2 leaves out fractions of a second.
-    "openstack_image_created_timestamp_seconds": _to_the_second,
-    "openstack_image_updated_timestamp_seconds": _to_the_second,
-}
-"""What either version cannot know, by sample: what of it can be compared, if anything."""
-
-TO_AN_ADMINISTRATOR: Mapping[str, Differs] = {
-    # v1 shows a deleted image to an administrator, v2 answers 404.
-    "openstack_image_status": _nothing,
-    "openstack_image_status_changes_total": _nothing,
-    "openstack_image_deleted_timestamp_seconds": _nothing,
-}
-"""The same, where an administrator asks and the image is deleted."""
-
-
-def shown(watch: Watch, exceptions: Mapping[str, Differs]) -> dict[Sample, float]:
-    """The samples of images on /metrics, as far as they can be compared."""
-    found = {}
-    for family in StoreCollector(watch.store, now).collect():
-        for each in family.samples:
-            if "image_id" not in each.labels:
-                continue
-            sample = (each.name, tuple(sorted(each.labels.items())))
-            compared = exceptions.get(each.name, _as_it_is)(sample, each.value)
-            if compared is not None:
-                found[compared[0]] = compared[1]
-    return found
-
 
 @pytest.mark.parametrize("admin", [False, True])
 def test_the_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
@@ -433,19 +351,19 @@ def test_the_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> N
             for api in ("v1", "v2")
         ]
         seen = []
-        for step, fields in LIFE:
+        for step, fields in LIFE.items():
             service.images.change(FEW[2], **fields)
             exceptions = dict(EXCEPTIONS)
             if admin and step == "deleted":
                 exceptions |= TO_AN_ADMINISTRATOR
             for watch in watches:
                 watch.cycle()
-            by_v1, by_v2 = (shown(watch, exceptions) for watch in watches)
+            by_v1, by_v2 = (shown(watch.store, exceptions) for watch in watches)
             assert by_v1 == by_v2, step
             seen.append(by_v1)
         unseen = [
             step
-            for (step, _), (before, after) in zip(LIFE[1:], itertools.pairwise(seen), strict=True)
+            for step, (before, after) in zip([*LIFE][1:], itertools.pairwise(seen), strict=True)
             if before == after
         ]
         assert unseen == ["hidden"], "what both can know of a step is shown"
@@ -464,7 +382,7 @@ def test_a_large_image_of_open_telekom_cloud() -> None:
     images = {FEW[0]: image, FEW[1]: SimulatedImage(FEW[1])}
     with serving(images) as service, watching(service.url, list(images), api="v2") as watch:
         watch.cycle()
-        series = shown(watch, {})
+        series = shown(watch.store)
         mine = {
             (name, labels): value
             for (name, labels), value in series.items()
