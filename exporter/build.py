@@ -24,7 +24,7 @@ from exporter.instruments import Instruments
 from exporter.polling.discovery import Discovery
 from exporter.polling.pace import Pace
 from exporter.polling.poller import Poller
-from exporter.settings import CloudPlan
+from exporter.settings import CloudPlan, expected_properties
 from exporter.store import Store
 
 USER_AGENT = f"openstack-image-exporter/{__version__}"
@@ -73,8 +73,9 @@ def build(
 
 def targets(plan: CloudPlan) -> tuple[Target, ...]:
     """The images on a cloud's list, those of all shards."""
+    shown = frozenset(plan.properties)
     return tuple(
-        Target(plan.name, image.image_id, image.alias, expect=tuple(image.expect.items()))
+        Target(plan.name, image.image_id, image.alias, expect=image.expect, properties=shown)
         for image in plan.images
     )
 
@@ -120,6 +121,7 @@ def _discovery(
         interval=plan.discovery_interval,
         forget_after=plan.forget_after,
         clock=now,
+        shown=frozenset(plan.properties),
     )
 
 
@@ -139,11 +141,17 @@ def _client(
         route_for=partial(route, tls=signin.tls),
         user_agent=USER_AGENT,
         timeout=plan.timeout,
-        properties=None if all_properties else frozenset(plan.properties),
+        properties=None if all_properties else _properties(plan),
         limiter=Limiter(rate, steady, stop),
         wanted=plan.api,
         measure=partial(instruments.measure, plan.name),
     )
+
+
+def _properties(plan: CloudPlan) -> frozenset[str]:
+    """What has to be known of images: the properties that are shown, and those expected."""
+    expects = {*(each.expect for each in plan.images), *(each.expect for each in plan.discover)}
+    return frozenset(plan.properties) | expected_properties(expects)
 
 
 def _sign_in(plan: CloudPlan) -> SignIn:

@@ -118,7 +118,7 @@ def _asked(name: str, plans: Iterable[CloudPlan]) -> Iterator[CloudPlan]:
         for plan in plans
     ]
     known = [plan for plan in having if plan.images or plan.discover]
-    yield from known or (replace(plan, images=(ImagePlan(name, name, {}),)) for plan in having)
+    yield from known or (replace(plan, images=(ImagePlan(name, name),)) for plan in having)
 
 
 def _is(image: ImagePlan, name: str) -> bool:

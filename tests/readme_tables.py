@@ -19,6 +19,7 @@ from exporter.settings import Row, reference
 
 README = Path(__file__).parent.parent / "README.md"
 PREFIX = "openstack_image_"
+EXPECT = "expect."
 
 
 class Metric(NamedTuple):
@@ -43,6 +44,7 @@ def general_settings() -> str:
         (
             (_code(row.key), _code(row.flag), _code(row.variable), row.default, row.meaning)
             for row in _settings("")
+            if not row.key.startswith(EXPECT)
         ),
     )
 
@@ -50,6 +52,11 @@ def general_settings() -> str:
 def settings_of_clouds() -> str:
     """The keys of one cloud."""
     return _keys("clouds[].")
+
+
+def expectations() -> str:
+    """The keys of what is expected."""
+    return _keys(EXPECT)
 
 
 def settings_of_images() -> str:
@@ -95,6 +102,7 @@ TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "settings of a cloud": settings_of_clouds,
         "settings of an image": settings_of_images,
         "settings of a discovery": settings_of_discoveries,
+        "expectations": expectations,
         "metrics of an image": metrics_of_images,
         "metrics of a cloud": metrics_of_clouds,
         "metrics of the exporter": metrics_of_the_exporter,

@@ -11,7 +11,7 @@ from rich.text import Text
 from exporter.build import Parts
 from exporter.clock import now
 from exporter.commands import Exit
-from exporter.image.expectations import judged
+from exporter.image.expectations import verdicts
 from exporter.image.image import Image
 from exporter.image.observation import Observation
 from exporter.image.status_words import state
@@ -117,9 +117,9 @@ def why(target: Target, seen: Observation) -> str:
         return f"{seen.failure.reason}: {seen.failure.detail}"
     if seen.exists is False and seen.image is None:
         return "404: deleted, never there, or not visible to these credentials"
-    met = dict(judged(target.expect, seen.image, now()))
-    unmet = [name for name, is_met in met.items() if not is_met]
-    untold = [name for name, _ in target.expect if name not in met]
+    found = verdicts(target.expect, seen, now())
+    unmet = [each.expectation for each in found if each.met is False]
+    untold = [each.expectation for each in found if each.met is None]
     reasons = (("expected otherwise", unmet), ("expected, but not told", untold))
     return "; ".join(f"{words}: {', '.join(names)}" for words, names in reasons if names)
 

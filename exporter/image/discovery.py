@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from math import inf
 
+from exporter.image.expectations import Expect
 from exporter.image.image import Image
 
 
@@ -14,7 +15,8 @@ class Entry:
 
     ``name`` is a glob in which case counts, ``tags`` are all to be there, ``statuses`` are those
     that will do, ``properties`` pairs of name and value. With an ``alias`` only the most recent
-    of the images that match is meant, and that is what it is called.
+    of the images that match is meant, and that is what it is called. ``expect`` is what is
+    expected of the images that it finds.
     """
 
     name: str | None = None
@@ -24,6 +26,7 @@ class Entry:
     statuses: tuple[str, ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
     alias: str | None = None
+    expect: Expect = ()
 
     def matches(self, image: Image) -> bool:
         """Whether the image meets every criterion; a hidden or deleted one never does."""
@@ -44,11 +47,13 @@ class Resolution:
     """What the entries come to in one list of images.
 
     ``labels`` has what each discovered image is called, by ID, ``aliases`` the ID that each alias
-    stands for now; an alias for which there is no image is not among them.
+    stands for now; an alias for which there is no image is not among them. ``expects`` has what
+    is expected of each discovered image, by ID.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    expects: Mapping[str, Expect] = field(default_factory=dict)
 
 
 def resolve(
@@ -58,24 +63,28 @@ def resolve(
 
     An alias stands for the image created last, of several that were created at once for the one
     whose ID sorts last. An image that has no alias is called by its ID, and one that has several
-    by the first.
+    by the first. Of an image that several entries find, the first one's expectations hold.
     """
     labels: dict[str, str] = {}
     aliases: dict[str, str] = {}
+    expects: dict[str, Expect] = {}
     listed = tuple(images)
     for entry in entries:
         matching = [image for image in listed if entry.matches(image)]
         if entry.alias is None:
             for image in matching:
                 labels.setdefault(image.id, image.id)
+                expects.setdefault(image.id, entry.expect)
         elif matching:
             newest = max(matching, key=_age).id
             aliases[entry.alias] = newest
+            expects.setdefault(newest, entry.expect)
             if labels.get(newest, newest) == newest:
                 labels[newest] = entry.alias
     for image_id in configured:
         labels.pop(image_id, None)
-    return Resolution(labels, aliases)
+        expects.pop(image_id, None)
+    return Resolution(labels, aliases, expects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,7 @@ class Member:
     label: str
     matches: bool = True
     gone_since: float | None = None
+    expect: Expect = ()
 
     def after(self, exists: bool, now: float) -> "Member | None":
         """What an answer makes of it; ``None`` where it is to be dropped, being superseded."""
@@ -105,17 +115,26 @@ class Member:
         )
 
 
-def succeed(members: Mapping[str, Member], labels: Mapping[str, str]) -> dict[str, Member]:
-    """The members when a list has come to these ``labels``: they stay, are new, or are leaving.
+def succeed(members: Mapping[str, Member], found: Resolution) -> dict[str, Member]:
+    """The members when a list has come to what is ``found``: they stay, are new, or are leaving.
 
-    Those that leave keep their labels; one that matches again goes on with what is known of it.
+    Those that leave keep their labels and what is expected of them; one that matches again goes
+    on with what is known of it.
     """
     staying = {
-        image_id: replace(member, label=labels.get(image_id, member.label), matches=is_matching)
+        image_id: replace(
+            member,
+            label=found.labels.get(image_id, member.label),
+            matches=image_id in found.labels,
+            expect=found.expects.get(image_id, member.expect),
+        )
         for image_id, member in members.items()
-        for is_matching in (image_id in labels,)
     }
-    new = {each: Member(label) for each, label in labels.items() if each not in members}
+    new = {
+        image_id: Member(label, expect=found.expects.get(image_id, ()))
+        for image_id, label in found.labels.items()
+        if image_id not in members
+    }
     return staying | new
 
 

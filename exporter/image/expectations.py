@@ -1,62 +1,202 @@
 """What the operator expects of an image, held against what it is."""
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from math import inf
+from typing import Any, NamedTuple
 
 from exporter.image.image import Image
 from exporter.image.moment import Moment
+from exporter.image.observation import Observation
+from exporter.image.sizes import Range
 
-Judge = Callable[[Image, object, Moment], bool | None]
-"""Whether an image meets what is wanted at a moment, ``None`` where the API does not say."""
+Expect = tuple[tuple[str, object], ...]
+"""Pairs of expectation and wanted value, whose shape is its judge's, see ``JUDGES``."""
 
+VISIBILITIES = ("public", "private", "shared", "community")
+"""Every visibility of API v2; v1 knows only whether it is the first."""
 
-def _status(image: Image, wanted: object, _: Moment) -> bool:
-    return image.status in wanted if isinstance(wanted, tuple) else image.status == wanted
+EXISTS = "exists"
+"""The one expectation of an image that is not there; wanted is a boolean."""
 
-
-def _protected(image: Image, wanted: object, _: Moment) -> bool | None:
-    return None if image.protected is None else image.protected == wanted
-
-
-def _public(image: Image, wanted: object, _: Moment) -> bool | None:
-    return None if image.public is None else image.public == wanted
+MD5 = "md5"
 
 
-def _max_age(image: Image, wanted: object, now: Moment) -> bool | None:
-    ends = _max_age_ends(image, wanted)
-    return None if ends == inf else now.wall <= ends
+class Verdict(NamedTuple):
+    """One expectation: what was wanted, what is, and whether it is ``met``.
+
+    ``actual`` is ``None`` where it is not known, ``met`` where it cannot be judged.
+    """
+
+    expectation: str
+    wanted: object
+    actual: object
+    met: bool | None
 
 
-def _max_age_ends(image: Image, wanted: object) -> float:
-    """When (wall seconds) the image becomes too old; infinite where its creation is unknown."""
-    if image.created_at is None or not isinstance(wanted, int | float):
-        return inf
-    return image.created_at + wanted
+Judge = Callable[[Image, Any, Moment], tuple[object, bool | None]]
+"""What a living image is, and whether that is as wanted; ``None`` where the API does not say."""
 
 
-EXPECTATIONS: dict[str, Judge] = {
-    "status": _status,
-    "protected": _protected,
-    "public": _public,
-    "max_age": _max_age,
+def _equal(attribute: str) -> Judge:
+    """Wanted is the value itself."""
+
+    def judge(image: Image, wanted: object, _: Moment) -> tuple[object, bool | None]:
+        actual = getattr(image, attribute)
+        return actual, None if actual is None else actual == wanted
+
+    return judge
+
+
+def _among(attribute: str) -> Judge:
+    """Wanted is a tuple of the values that will do; also for a range of sizes."""
+
+    def judge(
+        image: Image, wanted: tuple[str, ...] | Range, _: Moment
+    ) -> tuple[object, bool | None]:
+        actual = getattr(image, attribute)
+        return actual, None if actual is None else actual in wanted
+
+    return judge
+
+
+def _visibility(image: Image, wanted: tuple[str, ...], _: Moment) -> tuple[object, bool | None]:
+    """Wanted is a tuple of visibilities; of one that is not public, v1 does not say which it is."""
+    if image.visibility is not None:
+        return image.visibility, image.visibility in wanted
+    if image.public is not False:
+        # That it is public, every API says in both ways.
+        return None, None
+    possible = VISIBILITIES[1:]
+    fitting = [each in wanted for each in possible]
+    return possible, all(fitting) if all(fitting) or not any(fitting) else None
+
+
+def _checksum(image: Image, wanted: str, _: Moment) -> tuple[object, bool | None]:
+    """Wanted is an MD5 in hexadecimal, lower case."""
+    actual = dict(image.digests).get(MD5)
+    return actual, None if actual is None else actual.lower() == wanted
+
+
+def _hash(
+    image: Image, wanted: tuple[tuple[str, str], ...], _: Moment
+) -> tuple[object, bool | None]:
+    """Wanted is pairs of algorithm and digest, in lower case; one that is given decides."""
+    given = dict(image.digests)
+    actual = tuple((each, given[each]) for each, _ in wanted if each in given)
+    met = all(digest.lower() == dict(wanted)[algorithm] for algorithm, digest in actual)
+    return actual or None, met if actual else None
+
+
+def _name(image: Image, wanted: str, _: Moment) -> tuple[object, bool | None]:
+    """Wanted is a glob in which case counts."""
+    return image.name, None if image.name is None else fnmatchcase(image.name, wanted)
+
+
+def _properties(
+    image: Image, wanted: tuple[tuple[str, str], ...], _: Moment
+) -> tuple[object, bool | None]:
+    """Wanted is pairs of name and value, all to be so; one that is not there is not as wanted.
+
+    v1 gives names in lower case, and does not tell the value ``None`` from none at all.
+    """
+    held = dict(image.properties)
+    is_v1 = image.api == "v1"
+    actual = tuple((name, held.get(name.lower() if is_v1 else name)) for name, _ in wanted)
+    pairs = [(value, is_now) for (_, value), (_, is_now) in zip(wanted, actual, strict=True)]
+    untold = [is_v1 and is_now is None and value == "None" for value, is_now in pairs]
+    if any(value != is_now for (value, is_now), no in zip(pairs, untold, strict=True) if not no):
+        return actual, False
+    return actual, None if any(untold) else True
+
+
+def _lasts(attribute: str) -> Judge:
+    """Wanted is seconds that may have passed since the time in the attribute."""
+
+    def judge(image: Image, wanted: float, now: Moment) -> tuple[object, bool | None]:
+        since = getattr(image, attribute)
+        if since is None:
+            return None, None
+        # As in next_change: a difference of such numbers is not the same to the last bit.
+        return now.wall - since, now.wall <= since + wanted
+
+    return judge
+
+
+TIMED = {"max_age": "created_at", "max_unchanged": "updated_at"}
+"""The expectations that time alone can break, and the attribute from which on it counts."""
+
+JUDGES: dict[str, Judge] = {
+    "status": _among("status"),
+    "protected": _equal("protected"),
+    "public": _equal("public"),
+    "visibility": _visibility,
+    "hidden": _equal("hidden"),
+    "checksum": _checksum,
+    "hash": _hash,
+    "size": _among("size_bytes"),
+    "min_disk": _among("min_disk_bytes"),
+    "min_ram": _among("min_ram_bytes"),
+    "disk_format": _among("disk_format"),
+    "container_format": _among("container_format"),
+    "owner": _among("project_id"),
+    "name": _name,
+    "properties": _properties,
+    **{name: _lasts(attribute) for name, attribute in TIMED.items()},
 }
-"""Every expectation by its name in the settings, and who judges it."""
+"""Who judges each expectation of a living image, by its name in the settings."""
+
+EXPECTATIONS = (EXISTS, *JUDGES)
+"""The names of all expectations."""
 
 
-def judged(
-    expect: tuple[tuple[str, object], ...], image: Image | None, now: Moment
-) -> tuple[tuple[str, bool], ...]:
-    """Each expectation that can be judged of a living image, and whether it is met."""
-    if image is None or not image.exists:
-        return ()
-    verdicts = ((name, EXPECTATIONS[name](image, wanted, now)) for name, wanted in expect)
-    return tuple((name, met) for name, met in verdicts if met is not None)
+def verdicts(expect: Expect, seen: Observation, now: Moment) -> tuple[Verdict, ...]:
+    """One for each expectation, those that cannot be judged included.
+
+    ``seen`` is to be an observation as it stands now, see ``Observation.at``. Of an image that is
+    gone, only its existence can be judged; of one that nothing is known of, nothing.
+    """
+    return tuple(_verdict(name, wanted, seen, now) for name, wanted in expect)
 
 
-def next_change(expect: tuple[tuple[str, object], ...], image: Image | None, now: Moment) -> float:
-    """The steady time at which time alone changes a verdict; infinite where it does not."""
+def judged(expect: Expect, seen: Observation, now: Moment) -> tuple[Verdict, ...]:
+    """The verdicts on all that can be judged: ``met`` is true or false."""
+    return tuple(each for each in verdicts(expect, seen, now) if each.met is not None)
+
+
+def as_expected(expect: Expect, seen: Observation, now: Moment) -> bool:
+    """Whether the image is there, or not, as it should be, and every expectation is met.
+
+    Where nothing else is said, it should be there. What cannot be judged is not met.
+    """
+    wanted = dict(expect).get(EXISTS, True)
+    if seen.exists is not wanted:
+        return False
+    return wanted is False or all(each.met for each in verdicts(expect, seen, now))
+
+
+def next_change(expect: Expect, image: Image | None, now: Moment) -> float:
+    """The steady time at which time alone next changes a verdict; infinite where it does not."""
     if image is None or not image.exists:
         return inf
-    ages = (wanted for name, wanted in expect if name == "max_age")
-    ends = min((_max_age_ends(image, wanted) for wanted in ages), default=inf)
-    return now.steady + (ends - now.wall) if ends >= now.wall else inf
+    ends = (
+        getattr(image, TIMED[name]) + wanted
+        for name, wanted in expect
+        if name in TIMED and getattr(image, TIMED[name]) is not None
+    )
+    nearest = min((end for end in ends if end >= now.wall), default=inf)
+    return now.steady + (nearest - now.wall)
+
+
+def is_timed(expect: Expect) -> bool:
+    """Whether what the clock says matters to any of the expectations."""
+    return any(name in TIMED for name, _ in expect)
+
+
+def _verdict(name: str, wanted: object, seen: Observation, now: Moment) -> Verdict:
+    if name == EXISTS:
+        met = None if seen.exists is None else seen.exists is wanted
+        return Verdict(name, wanted, seen.exists, met)
+    if seen.image is None or not seen.image.exists:
+        return Verdict(name, wanted, None, None)
+    return Verdict(name, wanted, *JUDGES[name](seen.image, wanted, now))

@@ -31,6 +31,13 @@ class Seen:
         """What was last said of it."""
         return self.observation.image
 
+    @property
+    def properties(self) -> Iterable[tuple[str, str]]:
+        """Name and value of the image's properties that are to be shown."""
+        shown = self.target.properties
+        held = () if self.image is None else self.image.properties
+        return held if shown is None else (each for each in held if each[0] in shown)
+
 
 def seen(target: Target, observation: Observation, now: Moment) -> Seen:
     """What the families show of ``target`` at ``now``."""
@@ -93,7 +100,7 @@ def _content_info(seen: Seen) -> Iterable[Point]:
 
 
 def _property_info(seen: Seen) -> Iterable[Point]:
-    return ((held, 1.0) for held in (seen.image.properties if seen.image else ()))
+    return ((held, 1.0) for held in seen.properties)
 
 
 def _attribute_changes(seen: Seen) -> Iterable[Point]:
@@ -106,8 +113,8 @@ def _target_info(seen: Seen) -> Iterable[Point]:
 
 
 def _expectation_met(seen: Seen) -> Iterable[Point]:
-    verdicts = judged(seen.target.expect, seen.image, seen.now)
-    return (((name,), float(met)) for name, met in verdicts)
+    verdicts = judged(seen.target.expect, seen.observation, seen.now)
+    return (((each.expectation,), float(each.met is True)) for each in verdicts)
 
 
 FAMILIES = (

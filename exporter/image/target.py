@@ -16,7 +16,8 @@ class Target:
     """A watched image: its labels, and what the operator expects of it.
 
     ``alias`` is the configured name, or the ID where none is given; ``expect`` holds pairs of
-    expectation and wanted value, see ``expectations``.
+    expectation and wanted value, see ``expectations``. ``properties`` are those that are shown,
+    all that are known where it is ``None``.
     """
 
     cloud: str
@@ -24,6 +25,7 @@ class Target:
     alias: str
     source: str = "configured"
     expect: tuple[tuple[str, object], ...] = ()
+    properties: frozenset[str] | None = None
 
     @property
     def key(self) -> Key:

@@ -25,8 +25,9 @@ class Discovery:
     """Keeps the targets of a cloud in step with what its images are; thread-safe.
 
     ``configured`` are the targets that stay whatever is listed; those of them, and of the images
-    that are discovered, which belong to another shard are left to that. ``failure`` says why the
-    last list that was asked for is not there, ``succeeded`` whether there ever was one.
+    that are discovered, which belong to another shard are left to that. ``shown`` are the
+    properties that are shown of discovered ones, see ``Target``. ``failure`` says why the last list
+    that was asked for is not there, ``succeeded`` whether there ever was one.
     ``wait_until`` is when the service may be asked again, in steady seconds.
     """
 
@@ -42,6 +43,7 @@ class Discovery:
         forget_after: float,
         clock: Callable[[], Moment],
         shard: Shard = WHOLE,
+        shown: frozenset[str] | None = None,
     ) -> None:
         self.interval = interval
         self.failure: Failed | None = None
@@ -61,6 +63,7 @@ class Discovery:
         self._store = store
         self._forget_after = forget_after
         self._clock = clock
+        self._shown = shown
         self._properties = frozenset(name for each in entries for name, _ in each.properties)
         self._paths = paths(entries)
         self._turn = threading.Lock()
@@ -148,7 +151,7 @@ class Discovery:
 
     def _follow(self, resolution: Resolution) -> None:
         with self._lock:
-            before, self._members = self._members, succeed(self._members, resolution.labels)
+            before, self._members = self._members, succeed(self._members, resolution)
             self.leaving -= resolution.labels.keys()
             self._store.retarget(self._cloud, self._targets())
             self._resolve(resolution.aliases)
@@ -194,7 +197,7 @@ class Discovery:
 
     def _targets(self) -> tuple[Target, ...]:
         found = (
-            Target(self._cloud, image_id, member.label, "discovered")
+            Target(self._cloud, image_id, member.label, "discovered", member.expect, self._shown)
             for image_id, member in self._members.items()
         )
         return (*self._configured.values(), *found)

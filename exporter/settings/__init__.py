@@ -1,11 +1,11 @@
 """Settings: flags over environment over a YAML file over defaults."""
 
+from exporter.settings.expect import Expect, expected_properties
 from exporter.settings.models import (
     Cloud,
     CloudPlan,
     ConfigFile,
     Discover,
-    Expect,
     Image,
     ImagePlan,
     Log,
@@ -32,6 +32,7 @@ __all__ = [
     "SettingsError",
     "Sharding",
     "Web",
+    "expected_properties",
     "parse",
     "reference",
 ]

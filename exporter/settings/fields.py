@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
 from exporter.image.document import NO_PROPERTIES
-from exporter.settings.durations import EXAMPLES, LONGEST, format_duration, parse_duration
+from exporter.image.durations import EXAMPLES, LONGEST, format_duration, parse_duration
 from exporter.settings.wording import name, shown
 
 HIDDEN = "hidden"
@@ -187,8 +187,8 @@ def separated(value: object) -> object:
 
 
 def as_list(value: object) -> object:
-    """Let one word stand for a list of it."""
-    return [value] if isinstance(value, str) else value
+    """Let one word stand for a list of it; so that what is no word is told what a word is."""
+    return [value] if isinstance(value, str | int | float) else value
 
 
 def not_empty(value: object) -> object:

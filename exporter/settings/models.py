@@ -1,24 +1,23 @@
 """The settings as models, one class for each mapping of the file."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from exporter.image.discovery import Entry
-from exporter.image.image import STATUSES
+from exporter.image.expectations import VISIBILITIES
+from exporter.image.expectations import Expect as Wanted
 from exporter.image.shard import WHOLE, Shard
 from exporter.settings import fields
+from exporter.settings.expect import Expect, merged
 from exporter.settings.sources import ENVIRONMENT_PREFIX
 
 LEAST_MAX_STALE = 15 * 60.0
 LEAST_DISCOVERY_INTERVAL = 5 * 60.0
 
-VISIBILITIES = ("public", "private", "shared", "community")
 LISTED_STATUSES = ("queued", "saving", "uploading", "importing", "active", "deactivated")
 """The statuses of images that a list may hold: those of deleted ones are left out."""
 
@@ -71,25 +70,6 @@ class Sharding(_Model):
     )
 
 
-class Expect(_Model):
-    """What an image should be like; each key given becomes openstack_image_expectation_met."""
-
-    status: Annotated[
-        tuple[Annotated[str, BeforeValidator(fields.one_of(*STATUSES))], ...],
-        BeforeValidator(fields.not_empty),
-        BeforeValidator(fields.as_list),
-    ] = Field(default=(), description=f"A status or a list of them: {', '.join(STATUSES)}.")
-    protected: fields.Flag | None = Field(
-        default=None, description="Whether the image should be protected from deletion."
-    )
-    public: fields.Flag | None = Field(
-        default=None, description="Whether the image should be visible to every project."
-    )
-    max_age: fields.Seconds | None = Field(
-        default=None, description="How old the image may be, counted from its creation."
-    )
-
-
 class Image(_Model):
     """An image to watch; a bare string is its ID."""
 
@@ -99,7 +79,11 @@ class Image(_Model):
         description="Label `image` of its series, 1 to 255 printable characters.",
         json_schema_extra={"default": "the ID"},
     )
-    expect: Expect = Field(default_factory=Expect, description="What the image should be like.")
+    expect: Expect = Field(
+        default_factory=Expect,
+        description="What the image should be like, see below.",
+        json_schema_extra={"default": "what the cloud says"},
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -150,6 +134,11 @@ class Discover(_Model):
         default=None,
         description="Label `image` of the most recent image, whichever it is. Only with "
         "`most_recent`.",
+    )
+    expect: Expect = Field(
+        default_factory=Expect,
+        description="What the images that it finds should be like, see below.",
+        json_schema_extra={"default": "what the cloud says"},
     )
 
 
@@ -212,19 +201,20 @@ class Cloud(_Model):
     discovery_interval: fields.Interval | None = Field(**_inherited("discovery_interval"))
     forget_after: fields.Seconds | None = Field(**_inherited("forget_after"))
     properties: fields.Names | None = Field(**_inherited("properties"))
+    expect: Expect = Field(
+        default_factory=Expect,
+        description="What its images should be like, see below.",
+        json_schema_extra={"default": "what is said for all clouds"},
+    )
 
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """An image to watch.
-
-    `expect` holds only what is expected: ``status`` as a tuple of words, ``protected`` and
-    ``public`` as booleans, ``max_age`` as seconds.
-    """
+    """An image to watch, and all that is expected of it, see ``expectations``."""
 
     image_id: str
     alias: str
-    expect: Mapping[str, object]
+    expect: Wanted = ()
 
 
 @dataclass(frozen=True)
@@ -311,6 +301,9 @@ class Settings(BaseSettings):
         description="Custom properties to show as openstack_image_property_info.",
         json_schema_extra={"default": "none"},
     )
+    expect: Annotated[Expect, CliSuppress] = Field(
+        default_factory=Expect, description="What all images should be like, see below."
+    )
     clouds: Annotated[tuple[Cloud, ...], NoDecode, BeforeValidator(fields.not_empty)] = Field(
         default=(),
         description="List of clouds, mappings as below; in the environment, as JSON.",
@@ -332,6 +325,7 @@ class Settings(BaseSettings):
         rate_limit = cloud if "rate_limit" in cloud.model_fields_set else self
         properties = self.properties if cloud.properties is None else cloud.properties
         base = Path() if self.config.file is None else self.config.file.parent
+        expects = _Expects(self.expect, cloud.expect)
         return CloudPlan(
             name=cloud.name,
             cloud=cloud.cloud,
@@ -341,14 +335,17 @@ class Settings(BaseSettings):
             endpoint=cloud.endpoint,
             token=cloud.token,
             token_file=None if cloud.token_file is None else base / cloud.token_file,
-            images=tuple(_image_plan(image) for image in cloud.images),
+            images=tuple(
+                ImagePlan(image.id, image.alias or image.id, expects.of(image.expect))
+                for image in cloud.images
+            ),
             properties=properties,
             interval=interval,
             timeout=cloud.timeout or self.timeout,
             concurrency=cloud.concurrency or self.concurrency,
             rate_limit=rate_limit.rate_limit,
             max_stale=cloud.max_stale or self.max_stale or max(LEAST_MAX_STALE, 3 * interval),
-            discover=tuple(map(_entry, cloud.discover)),
+            discover=tuple(_entry(each, expects.of(each.expect)) for each in cloud.discover),
             discovery_interval=cloud.discovery_interval
             or self.discovery_interval
             or max(LEAST_DISCOVERY_INTERVAL, interval),
@@ -360,12 +357,23 @@ DEFAULT_PACE = {key: Settings.model_fields[key].default for key in ("interval", 
 """The times that hold when nothing is written, as they would be written."""
 
 
-def _image_plan(image: Image) -> ImagePlan:
-    expect = {key: value for key, value in image.expect if value not in (None, ())}
-    return ImagePlan(image.id, image.alias or image.id, MappingProxyType(expect))
+class _Expects:
+    """What is expected in a cloud, equal expectations of many images being kept once."""
+
+    def __init__(self, general: Expect, of_cloud: Expect) -> None:
+        self._above = (general, of_cloud)
+        self._known: dict[Wanted, Wanted] = {}
+        self._unsaid = merged(*self._above)
+
+    def of(self, expect: Expect) -> Wanted:
+        """What holds where this is said."""
+        if not expect.model_fields_set:
+            return self._unsaid
+        wanted = merged(*self._above, expect)
+        return self._known.setdefault(wanted, wanted)
 
 
-def _entry(discover: Discover) -> Entry:
+def _entry(discover: Discover, expect: Wanted) -> Entry:
     return Entry(
         name=discover.name,
         tags=discover.tag,
@@ -374,4 +382,5 @@ def _entry(discover: Discover) -> Entry:
         statuses=discover.status,
         properties=discover.property,
         alias=discover.alias,
+        expect=expect,
     )

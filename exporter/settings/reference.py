@@ -6,6 +6,7 @@ from typing import NamedTuple, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from exporter.settings.expect import Expect
 from exporter.settings.models import Settings
 from exporter.settings.sources import ENVIRONMENT_PREFIX
 
@@ -24,7 +25,10 @@ class Row(NamedTuple):
 
 
 def reference() -> list[Row]:
-    """Return every setting in the models' order, with those of a cloud and of an image."""
+    """Return every setting in the models' order, with those of a cloud and of an image.
+
+    What is expected has its keys once, under ``expect``, and elsewhere one row.
+    """
     return list(_rows(Settings, ()))
 
 
@@ -33,16 +37,18 @@ def _rows(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[Row]:
         keys = (*above, key)
         inner = inner_model(field)
         is_list = inner is not None and field.annotation is not inner
-        if inner is None or is_list:
-            in_list = any(part.endswith("[]") for part in keys)
+        in_list = any(part.endswith("[]") for part in keys)
+        is_leaf = inner is None or is_list or (inner is Expect and in_list)
+        in_file_only = in_list or keys[0] == "expect"
+        if is_leaf:
             yield Row(
                 key=".".join(keys),
-                flag=NONE if in_list or is_list else "--" + ".".join(keys).replace("_", "-"),
-                variable=NONE if in_list else ENVIRONMENT_PREFIX + "__".join(keys).upper(),
+                flag=NONE if in_file_only or is_list else "--" + ".".join(keys).replace("_", "-"),
+                variable=NONE if in_file_only else ENVIRONMENT_PREFIX + "__".join(keys).upper(),
                 default=_default(field),
                 meaning=field.description or "",
             )
-        if inner is not None:
+        if inner is not None and not (is_leaf and not is_list):
             yield from _rows(inner, (*above, f"{key}[]" if is_list else key))
 
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from pydantic_core import PydanticCustomError
 
+from exporter.image.durations import format_duration, parse_duration
 from exporter.settings import fields
-from exporter.settings.durations import format_duration, parse_duration
+from exporter.settings.expect import NOTHING
 from exporter.settings.wording import key_path, shown
 
 Loc = tuple[str | int, ...]
@@ -68,6 +69,7 @@ def between_fields(
     """Yield every mistake between settings, in what was written and the defaults of the rest."""
     yield from _times((), written, defaults)
     yield from _shard(written.get("shard"))
+    yield from _expectations(("expect",), written.get("expect"))
     clouds = list(_mappings(written.get("clouds")))
     for index, cloud in clouds:
         loc: Loc = ("clouds", index)
@@ -75,6 +77,10 @@ def between_fields(
         yield from _sign_in(loc, cloud)
         yield from _repeated(_image_ids((*loc, "images"), cloud.get("images")))
         yield from _discoveries(loc, cloud)
+        yield from _expectations((*loc, "expect"), cloud.get("expect"))
+        for key in ("images", "discover"):
+            for place, entry in _mappings(cloud.get(key)):
+                yield from _expectations((*loc, key, place, "expect"), entry.get("expect"))
     yield from _repeated((("clouds", index, "name"), cloud.get("name")) for index, cloud in clouds)
 
 
@@ -153,6 +159,24 @@ def _discoveries(loc: Loc, cloud: Mapping[str, object]) -> Iterator[Mistake]:
         if isinstance(alias, str) and taken.setdefault(alias, (*at, "alias")) != (*at, "alias"):
             problem = f"stands twice, first at {key_path(taken[alias])}"
             yield Mistake((*at, "alias"), f"{shown(alias)} {problem}")
+
+
+def _expectations(loc: Loc, written: object) -> Iterator[Mistake]:
+    """What cannot hold of one image at once."""
+    if not isinstance(written, dict):
+        return
+    here = {key: value for key, value in _given(written).items() if value != NOTHING}
+    if here.get("exists") is False:
+        for key in here.keys() - {"exists"}:
+            problem = "excluded by exists: false; accepted: that alone"
+            yield Mistake((*loc, key), problem)
+    public, visibility = here.get("public"), here.get("visibility")
+    if not isinstance(public, bool) or visibility is None:
+        return
+    ways = visibility if isinstance(visibility, list) else [visibility]
+    if all((way == "public") is not public for way in ways):
+        problem = f"contradicts public: {shown(public)}; accepted: one of the two, or both alike"
+        yield Mistake((*loc, "visibility"), f"{shown(visibility)} {problem}")
 
 
 def _labels(loc: Loc, cloud: Mapping[str, object]) -> Iterator[tuple[Loc, str]]:

@@ -15,7 +15,7 @@ from math import inf
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics_format
 
-from exporter.image.expectations import next_change
+from exporter.image.expectations import is_timed, next_change
 from exporter.image.families import FAMILIES, Seen, seen
 from exporter.image.moment import Moment
 from exporter.image.target import Key, Target
@@ -97,7 +97,7 @@ class Exposition:
             self._layout = layout
         if abs(now.wall - now.steady - self._clocks_apart) > CLOCK_STEP:
             self._clocks_apart = now.wall - now.steady
-            self._pending.update(target.key for target in self._targets if target.expect)
+            self._pending.update(target.key for target in self._targets if is_timed(target.expect))
         self._pending |= {key for key in self._expired if self._is_valid(key, now)}
         if now.steady > self._valid_until:
             self._pending |= self._passed(now)

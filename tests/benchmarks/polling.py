@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import MappingProxyType
 
 from exporter.build import Parts, build
 from exporter.image.shard import WHOLE, Shard
@@ -14,7 +13,6 @@ INTERVAL = 60.0
 
 def plan(url: str, count: int, **changes: object) -> CloudPlan:
     """One cloud with so many images at a fixed endpoint, by the default settings."""
-    nothing = MappingProxyType[str, object]({})
     values: dict[str, object] = {
         "name": "bench",
         "cloud": None,
@@ -24,7 +22,7 @@ def plan(url: str, count: int, **changes: object) -> CloudPlan:
         "endpoint": url,
         "token": None,
         "token_file": None,
-        "images": tuple(ImagePlan(each, each, nothing) for each in image_ids(count)),
+        "images": tuple(ImagePlan(each, each) for each in image_ids(count)),
         "properties": (),
         "interval": INTERVAL,
         "timeout": 10.0,

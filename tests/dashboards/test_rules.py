@@ -12,6 +12,7 @@ import yaml
 
 from exporter.image.changes import ATTRIBUTES
 from exporter.image.cloud import CLOUD_FAMILIES
+from exporter.image.expectations import EXPECTATIONS
 from exporter.image.families import FAMILIES
 from exporter.image.image import STATUSES
 from exporter.image.outcome import REASONS
@@ -197,6 +198,14 @@ def test_every_alert_has_a_runbook(alert: str) -> None:
     assert re.search(r"^```sh\n(.*\n)*openstack", sections[2], re.MULTILINE)
 
 
+def test_the_runbook_of_expectations_explains_each() -> None:
+    """Whatever the label of the alert says, there is a row about it."""
+    text = (RUNBOOKS / "OpenStackImageNotAsExpected.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
+    explained = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(explained) == sorted(["expectation", *EXPECTATIONS])
+
+
 def test_no_runbook_is_left_over() -> None:
     """Every file in the folder is the runbook of an alert."""
     assert {path.stem for path in RUNBOOKS.iterdir()} == alerts().keys()
@@ -290,6 +299,7 @@ def test_an_outage_holds_back_only_what_could_not_be_asked() -> None:
             {"OpenStackImageNotActive"},
             ["cloud", "image_id"],
         ),
+        "OpenStackImageGone": ({"OpenStackImageNotAsExpected"}, ["cloud", "image_id"]),
     }
 
 

@@ -124,8 +124,10 @@ def test_the_most_recent_has_the_alias() -> None:
     )
     unknown = replace(IMAGE, id="zz", created_at=None)
     images = [old, b, unknown, a]
-    assert resolve([Entry(alias="x")], images, ()) == Resolution({"b": "x"}, {"x": "b"})
-    assert resolve([Entry(alias="x")], [unknown], ()) == Resolution({"zz": "x"}, {"x": "zz"})
+    assert resolve([Entry(alias="x")], images, ()) == Resolution({"b": "x"}, {"x": "b"}, {"b": ()})
+    assert resolve([Entry(alias="x")], [unknown], ()) == Resolution(
+        {"zz": "x"}, {"x": "zz"}, {"zz": ()}
+    )
     assert resolve([Entry(alias="x")], [], ()) == Resolution()
 
 
@@ -135,12 +137,23 @@ def test_an_image_found_twice_is_one_with_an_alias(turn: int) -> None:
     entries = [Entry(alias="x"), Entry(tags=("golden",))][::turn]
     assert resolve(entries, [IMAGE], ()).labels == {"a": "x"}
     both = resolve([Entry(alias="x"), Entry(alias="y")], [IMAGE], ())
-    assert both == Resolution({"a": "x"}, {"x": "a", "y": "a"})
+    assert both == Resolution({"a": "x"}, {"x": "a", "y": "a"}, {"a": ()})
 
 
 def test_a_configured_image_is_not_discovered_again() -> None:
     """It has its series already; an alias stands for it all the same."""
     assert resolve([Entry(alias="x")], [IMAGE], {"a"}) == Resolution({}, {"x": "a"})
+
+
+def test_what_is_expected_of_an_image_is_said_by_the_first_entry_that_finds_it() -> None:
+    """With an alias that is the most recent one, and no other."""
+    golden, plain = (("protected", True),), (("protected", False),)
+    old = replace(IMAGE, id="old", created_at=1.0)
+    new = replace(IMAGE, id="new", created_at=2.0)
+    entries = [Entry(alias="x", expect=golden), Entry(tags=("golden",), expect=plain)]
+    assert resolve(entries, [old, new], ()).expects == {"new": golden, "old": plain}
+    assert resolve(entries[::-1], [old, new], ()).expects == {"new": plain, "old": plain}
+    assert resolve(entries, [old, new], {"new"}).expects == {"old": plain}
 
 
 @given(ENTRIES, IMAGES, IDS)
@@ -151,6 +164,7 @@ def test_a_resolution_has_what_matches_and_nothing_else(
     found = resolve(entries, images, configured)
     assert found == resolve(entries, images[::-1], configured)
     by_id = {image.id: image for image in images}
+    assert found.expects.keys() == found.labels.keys()
     for image_id, label in found.labels.items():
         assert image_id not in configured
         assert any(
@@ -172,14 +186,17 @@ def test_a_list_makes_members_stay_come_or_leave(
     members: dict[str, Member], labels: dict[str, str]
 ) -> None:
     """Nothing is dropped by a list, no label of a leaving one changes, and no memory is lost."""
-    after = succeed(members, labels)
+    expects = {image_id: (("name", image_id),) for image_id in labels}
+    found = Resolution(labels, {}, expects)
+    after = succeed(members, found)
     assert after.keys() == members.keys() | labels.keys()
     assert {each for each, member in after.items() if member.matches} == labels.keys()
     for image_id, member in after.items():
         before = members.get(image_id, Member(""))
         assert member.gone_since == before.gone_since
         assert member.label == labels.get(image_id, before.label)
-    assert succeed(after, labels) == after
+        assert member.expect == expects.get(image_id, before.expect)
+    assert succeed(after, found) == after
     assert list(after)[: len(members)] == list(members)
 
 

@@ -15,6 +15,7 @@ from exporter.image.cloud import CloudState
 from exporter.image.moment import Moment
 from exporter.image.observation import UNKNOWN, Observation
 from exporter.image.outcome import Failed, Found, Gone, Outcome
+from exporter.image.sizes import Range
 from exporter.image.target import Target
 from tests.image.samples import ACTIVE, MAX_STALE, START, later, read, registry_of
 
@@ -24,8 +25,19 @@ UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
 TARGET = Target("lab", "3c3d1d01", "ubuntu")
 EXPECTING = replace(
     TARGET,
-    expect=(("status", ("active",)), ("protected", True), ("public", True), ("max_age", 7776000.0)),
+    expect=(
+        ("exists", True),
+        ("status", ("active",)),
+        ("protected", True),
+        ("public", True),
+        ("hidden", False),
+        ("size", Range(2**30, None)),
+        ("properties", (("os_distro", "debian"),)),
+        ("max_age", 7776000.0),
+    ),
+    properties=frozenset({"os_version"}),
 )
+UNWANTED = replace(TARGET, expect=(("exists", False),))
 HOSTILE = replace(ACTIVE, name='a "quoted" \\ name\nforged_metric 1', properties=())
 QUEUED = read(
     b"X-Image-Meta-Status: queued", b"X-Image-Meta-Size: 0", b"X-Image-Meta-Is_public: False"
@@ -67,6 +79,8 @@ CASES: dict[str, tuple[Target, Observation, Moment]] = {
     "failing": (TARGET, after(Found(ACTIVE), Failed("timeout")), START),
     "stale": (TARGET, after(Found(ACTIVE), Failed("timeout")), STALE),
     "gone": (EXPECTING, after(Found(ACTIVE), Gone()), START),
+    "gone_as_expected": (UNWANTED, after(Found(ACTIVE), Gone()), START),
+    "stale_with_expectations": (EXPECTING, after(Found(ACTIVE), Failed("timeout")), STALE),
     "back": (TARGET, after(Found(ACTIVE), Gone(), Found(ACTIVE)), START),
     "deleted_as_admin_sees_it": (EXPECTING, after(Found(ACTIVE), Found(DELETED)), START),
     "never_polled": (Target("lab", "3c3d1d01", "3c3d1d01", source="discovered"), UNKNOWN, START),

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from statistics import median
-from types import MappingProxyType
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -59,8 +58,7 @@ def images(openstack: OpenStack) -> tuple[ImagePlan, ...]:
         openstack.other.create(offered, "offered", visibility="shared")
         openstack.other.share(offered, openstack.demo.project_id)
         made += [private, hidden, community, offered]
-    nothing = MappingProxyType[str, object]({})
-    return tuple(ImagePlan(each, each, nothing) for each in made)
+    return tuple(ImagePlan(each, each) for each in made)
 
 
 @pytest.mark.usefixtures("clouds_yaml")

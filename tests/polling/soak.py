@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import IO, NamedTuple
 
 from prometheus_client import generate_latest
@@ -75,7 +74,6 @@ def soaking(url: str, image_ids: Sequence[str]) -> Iterator[Soaked]:
 
 
 def _plan(url: str, image_ids: Sequence[str]) -> CloudPlan:
-    nothing = MappingProxyType[str, object]({})
     return CloudPlan(
         name=CLOUD,
         cloud=None,
@@ -85,7 +83,7 @@ def _plan(url: str, image_ids: Sequence[str]) -> CloudPlan:
         endpoint=url,
         token=None,
         token_file=None,
-        images=tuple(ImagePlan(each, each, nothing) for each in image_ids),
+        images=tuple(ImagePlan(each, each) for each in image_ids),
         properties=(),
         interval=60.0,
         timeout=TIMEOUT,

@@ -20,16 +20,25 @@ STATUSES = (
 OF_A_CLOUD = (
     "name, cloud, region, interface, api, endpoint, token, token_file, images, discover, "
     "interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, forget_after, "
-    "properties"
+    "properties, expect"
 )
 AT_TOP = (
     "web, log, shard, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "
-    "forget_after, properties, clouds"
+    "forget_after, properties, expect, clouds"
 )
-OF_A_DISCOVERY = "name, tag, owner, visibility, status, property, most_recent, alias"
+OF_A_DISCOVERY = "name, tag, owner, visibility, status, property, most_recent, alias, expect"
 INDEX = (
     "is not accepted; accepted: a whole number from 0 to 999, "
     "or a name that ends in one, as exporter-2 does"
+)
+OF_EXPECT = (
+    "exists, status, protected, public, visibility, hidden, checksum, hash, size, min_disk, "
+    "min_ram, disk_format, container_format, owner, name, properties, max_age, max_unchanged"
+)
+A_SIZE = "a size such as 512MiB or 1536KiB, or a range such as 1GiB..4GiB, 1GiB.. or ..4GiB"
+UNITS = "B, KiB, MiB, GiB, TiB, PiB, EiB"
+ALGORITHMS = (
+    "sha1, sha224, sha256, sha384, sha512, sha3_224, sha3_256, sha3_384, sha3_512, blake2b, blake2s"
 )
 CLOUDS = "clouds: [{name: a, images: [b]}]"
 
@@ -151,9 +160,8 @@ ONE_MISTAKE = {
         "clouds[0].images[0].name: unknown key; accepted: id, alias, expect",
     ),
     "unknown expectation": (
-        image("{id: b, expect: {size: 1}}"),
-        "clouds[0].images[0].expect.size: unknown key; "
-        "accepted: status, protected, public, max_age",
+        image("{id: b, expect: {tag: x}}"),
+        f"clouds[0].images[0].expect.tag: unknown key; accepted: {OF_EXPECT}",
     ),
     "the file's own name in it": (
         f"config: {{file: x}}\n{CLOUDS}",
@@ -619,6 +627,199 @@ ONE_MISTAKE = {
     "max_age": (
         image("{id: b, expect: {max_age: 90}}"),
         "clouds[0].images[0].expect.max_age: 90 has no unit; write 1m30s",
+    ),
+    # expectations; those above are an image's
+    **{
+        f"expectation, {what}": (f"expect: {text}\n{CLOUDS}", f"expect{line}")
+        for what, text, line in (
+            ("no mapping", "[a]", f": a list is not a mapping; {MAPPING}"),
+            (
+                "unknown",
+                "{tags: x}",
+                f".tags: unknown key; did you mean status?; accepted: {OF_EXPECT}",
+            ),
+            (
+                "exists",
+                "{exists: yes please}",
+                ".exists: 'yes please' is not accepted; accepted: true or false",
+            ),
+            (
+                "visibility",
+                "{visibility: secret}",
+                ".visibility: 'secret' is not accepted; "
+                "accepted: public, private, shared, community",
+            ),
+            (
+                "no visibility",
+                "{visibility: []}",
+                ".visibility: an empty list; accepted: at least one entry",
+            ),
+            ("hidden", "{hidden: 0}", ".hidden: 0 is not accepted; accepted: true or false"),
+            (
+                "checksum",
+                "{checksum: abc}",
+                ".checksum: 'abc' is not an MD5; accepted: 32 hexadecimal digits",
+            ),
+            (
+                "checksum of digits",
+                f"{{checksum: {'1' * 32}}}",
+                f".checksum: {'1' * 32} is not text to YAML; put it in quotes",
+            ),
+            (
+                "checksum of no digits",
+                f"{{checksum: {'g' * 32}}}",
+                f".checksum: '{'g' * 32}' is not an MD5; accepted: 32 hexadecimal digits",
+            ),
+            (
+                "hash",
+                "{hash: abc}",
+                ".hash: 'abc' is not a mapping; accepted: a mapping of algorithms to digests",
+            ),
+            ("no hash", "{hash: {}}", ".hash: an empty list; accepted: at least one entry"),
+            (
+                "hash of MD5",
+                f"{{hash: {{md5: {'a' * 32}}}}}",
+                ".hash: md5 is no key of it; write checksum instead",
+            ),
+            (
+                "hash, unknown algorithm",
+                "{hash: {sha-256: a}}",
+                f".hash: sha-256 is no algorithm; accepted: {ALGORITHMS}",
+            ),
+            (
+                "hash, algorithm that is no text",
+                "{hash: {~: a}}",
+                f".hash: ~ is no algorithm; accepted: {ALGORITHMS}",
+            ),
+            (
+                "hash, digest",
+                "{hash: {sha256: abc}}",
+                ".hash: sha256: 'abc' is not a sha256 digest; accepted: 64 hexadecimal digits",
+            ),
+            ("size", "{size: large}", f".size: 'large' is not a size; accepted: {A_SIZE}"),
+            (
+                "size, null in a list",
+                "{size: [~]}",
+                f".size: a list is not a size; accepted: {A_SIZE}",
+            ),
+            ("size without a unit", "{size: 4096}", ".size: 4096 has no unit; write 4096B"),
+            (
+                "size without a unit, as text",
+                "{size: '4096'}",
+                f".size: '4096' has no unit; accepted: {UNITS}",
+            ),
+            ("disk without a unit", "{min_disk: 40}", ".min_disk: 40 has no unit; write 40GiB"),
+            ("memory without a unit", "{min_ram: 512}", ".min_ram: 512 has no unit; write 512MiB"),
+            (
+                "size, unknown unit",
+                "{size: 4GB}",
+                f".size: '4GB' has the unknown unit GB; accepted: {UNITS}",
+            ),
+            (
+                "size, a fraction",
+                "{size: 1.5GiB}",
+                f".size: '1.5GiB' is not a size; accepted: {A_SIZE}",
+            ),
+            ("size below 0", "{size: -1}", f".size: -1 is not a size; accepted: {A_SIZE}"),
+            ("size, a boolean", "{size: true}", f".size: true is not a size; accepted: {A_SIZE}"),
+            (
+                "size too large",
+                "{size: 9EiB}",
+                f".size: '9EiB' is larger than 2^63 - 1 bytes; accepted: {A_SIZE}",
+            ),
+            (
+                "range without ends",
+                "{size: ..}",
+                f".size: '..' is a range without ends; accepted: {A_SIZE}",
+            ),
+            (
+                "range the wrong way round",
+                "{size: 4GiB..1GiB}",
+                ".size: '4GiB..1GiB' is a range whose end is below its beginning; "
+                f"accepted: {A_SIZE}",
+            ),
+            (
+                "range with a bad end",
+                "{size: 1GiB..4}",
+                f".size: '1GiB..4' has no unit; accepted: {UNITS}",
+            ),
+            (
+                "range of three",
+                "{size: 1B..2B..3B}",
+                f".size: '1B..2B..3B' is not a size; accepted: {A_SIZE}",
+            ),
+            (
+                "disk format",
+                "{disk_format: 2}",
+                ".disk_format: 2 is not text to YAML; put it in quotes",
+            ),
+            ("owner", "{owner: ''}", f".owner: '' is not accepted; {LABEL}"),
+            ("name", "{name: [a]}", f".name: a list is not text; {LABEL}"),
+            (
+                "properties",
+                "{properties: [a]}",
+                ".properties: a list is not a mapping; "
+                "accepted: a mapping of property names to values",
+            ),
+            (
+                "no property",
+                "{properties: {}}",
+                ".properties: an empty list; accepted: at least one entry",
+            ),
+            (
+                "a property that is none",
+                "{properties: {min_ram: a}}",
+                ".properties: min_ram is no custom property, but a field of every image",
+            ),
+            (
+                "a property's value",
+                "{properties: {a: 1}}",
+                ".properties: a: 1 is not text to YAML; put it in quotes",
+            ),
+            (
+                "max_unchanged",
+                "{max_unchanged: soon}",
+                f".max_unchanged: 'soon' is not a duration; {DURATION}",
+            ),
+            (
+                "public and another visibility",
+                "{public: true, visibility: private}",
+                ".visibility: 'private' contradicts public: true; "
+                "accepted: one of the two, or both alike",
+            ),
+            (
+                "not public, and public",
+                "{public: false, visibility: [public]}",
+                ".visibility: a list contradicts public: false; "
+                "accepted: one of the two, or both alike",
+            ),
+            (
+                "exists: false and more",
+                "{exists: false, status: active}",
+                ".status: excluded by exists: false; accepted: that alone",
+            ),
+        )
+    },
+    "expectation of a cloud": (
+        cloud("expect: {size: 1}"),
+        "clouds[0].expect.size: 1 has no unit; write 1B",
+    ),
+    "expectations of a cloud that contradict each other": (
+        cloud("expect: {exists: false, hidden: true}"),
+        "clouds[0].expect.hidden: excluded by exists: false; accepted: that alone",
+    ),
+    "expectation of a discovery": (
+        discover("{name: a, expect: {min_ram: 1}}"),
+        "clouds[0].discover[0].expect.min_ram: 1 has no unit; write 1MiB",
+    ),
+    "expectations of a discovery that contradict each other": (
+        discover("{name: a, expect: {public: true, visibility: shared}}"),
+        "clouds[0].discover[0].expect.visibility: 'shared' contradicts public: true; "
+        "accepted: one of the two, or both alike",
+    ),
+    "expectations of an image that contradict each other": (
+        image("{id: b, expect: {exists: false, name: a}}"),
+        "clouds[0].images[0].expect.name: excluded by exists: false; accepted: that alone",
     ),
 }
 

@@ -1,0 +1,101 @@
+"""Expectations through the whole program: settings in, real answers, series and log lines out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.demo import SimulatedImageService
+from tests.commands.program import GOLDEN, UBUNTU, Metrics, daemon, simulated, until
+
+MET = "openstack_image_expectation_met"
+PROPERTY = "openstack_image_property_info"
+CHANGES = "openstack_image_content_changes_total"
+OLD = "826ad52d67c55b1f07cabe148b8146ac"
+NEW = "0123456789abcdef0123456789abcdef"
+
+
+def met(metrics: Metrics, image_id: str) -> dict[str, float]:
+    """The verdicts on an image, by expectation."""
+    return {
+        sample.labels["expectation"]: sample.value
+        for sample in metrics.samples
+        if sample.name == MET and sample.labels["image_id"] == image_id
+    }
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_every_level_is_judged_on_listed_and_on_discovered_images(tmp_path: Path, api: str) -> None:
+    """A property that is expected is known although it is not shown."""
+    images = [
+        simulated(GOLDEN, "golden", protected=True, properties={"os_distro": "ubuntu"}),
+        simulated(UBUNTU, "ubuntu", properties={"os_distro": "debian", "os_version": "12"}),
+    ]
+    cloud: dict[str, Any] = {
+        "api": api,
+        "expect": {"protected": True, "properties": {"os_distro": "ubuntu"}, "hidden": False},
+        "images": [{"id": GOLDEN, "expect": {"size": "1KiB.."}}],
+        "discover": [{"name": "ubuntu", "expect": {"protected": None, "max_unchanged": "1s"}}],
+        "properties": ["os_version"],
+    }
+    hidden = {} if api == "v1" else {"hidden": 1.0}
+    with (
+        SimulatedImageService(images) as service,
+        daemon(
+            tmp_path,
+            {"name": "lab", "endpoint": service.url, **cloud},
+            interval="1s",
+            expect={"status": "active"},
+        ) as program,
+    ):
+        until(lambda: len(program.metrics().values("openstack_image_exists")) == 2)
+        metrics = program.metrics()
+        assert met(metrics, GOLDEN) == {
+            "status": 1.0, "protected": 1.0, "size": 0.0, "properties": 1.0, **hidden,
+        }  # fmt: skip
+        assert met(metrics, UBUNTU) == {
+            "status": 1.0, "properties": 0.0, "max_unchanged": 0.0, **hidden,
+        }  # fmt: skip
+        assert metrics.values(PROPERTY, image_id=GOLDEN) == []
+        assert metrics.values(PROPERTY, image_id=UBUNTU, property="os_version", value="12") == [1.0]
+        assert len(metrics.values(PROPERTY)) == 1
+
+        service.images.change(UBUNTU, properties={"os_distro": "ubuntu", "os_version": "12"})
+        program.shows(MET, 1.0, image_id=UBUNTU, expectation="properties")
+        program.ends()
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_swap_is_counted_and_said_with_both_digests(tmp_path: Path, api: str) -> None:
+    """Under one ID, while the image is active."""
+    with SimulatedImageService([simulated(GOLDEN, checksum=OLD)]) as service:
+        cloud = {"name": "lab", "api": api, "endpoint": service.url, "images": [GOLDEN]}
+        with daemon(tmp_path, cloud, interval="1s") as program:
+            program.shows(CHANGES, 0.0)
+            program.shows("openstack_image_exists", 1.0)
+            service.images.change(GOLDEN, checksum=NEW)
+            line = program.line('msg="image changed"', "what=content")
+            assert f"old=md5:{OLD}" in line
+            assert f"new=md5:{NEW}" in line
+            assert (line.count("sha512:") == 2) is (api == "v2")
+            program.shows(CHANGES, 1.0)
+            program.ends()
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_swap_while_the_exporter_is_off_is_caught_by_what_is_expected(
+    tmp_path: Path, api: str
+) -> None:
+    """Counters begin anew and have nothing to compare with; the expectation has."""
+    image = {"id": GOLDEN, "expect": {"checksum": OLD}}
+    with SimulatedImageService([simulated(GOLDEN, checksum=OLD)]) as service:
+        cloud = {"name": "lab", "api": api, "endpoint": service.url, "images": [image]}
+        with daemon(tmp_path, cloud, interval="1s") as program:
+            program.shows(MET, 1.0, expectation="checksum")
+            program.ends()
+        service.images.change(GOLDEN, checksum=NEW)
+        with daemon(tmp_path, cloud, interval="1s") as program:
+            program.shows(MET, 0.0, expectation="checksum")
+            assert program.metrics().values(CHANGES) == [0.0]
+            assert program.lines("what=content") == []
+            program.ends()
