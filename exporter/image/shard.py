@@ -43,7 +43,11 @@ class Shard:
             for image_id, label in resolution.labels.items()
             if (label in own if aliases.get(label) == image_id else self.has_image(cloud, image_id))
         }
-        return Resolution(labels, {alias: aliases[alias] for alias in aliases if alias in own})
+        return Resolution(
+            labels,
+            {alias: aliases[alias] for alias in aliases if alias in own},
+            {each: expect for each, expect in resolution.expects.items() if each in labels},
+        )
 
     def _wins(self, what: str) -> bool:
         return owner(what, self.total) == self.index

@@ -104,6 +104,7 @@ def test_discovered_images_and_aliases_are_shared_out(
     aliases = [item for part in parts for item in part.aliases.items()]
     assert sorted(labels) == sorted(whole.labels.items())
     assert sorted(aliases) == sorted(whole.aliases.items())
+    assert all(part.expects.keys() == part.labels.keys() for part in parts)
     for shard, part in zip(shards, parts, strict=True):
         assert part.aliases.keys() <= set(shard.aliases(CLOUD, entries))
         for alias, image_id in part.aliases.items():
