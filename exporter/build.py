@@ -92,7 +92,12 @@ def _poller(
     listed = targets(plan)
     watched = tuple(each for each in listed if shard.has_image(plan.name, each.image_id))
     aliases = shard.aliases(plan.name, plan.discover)
-    state = CloudState(plan.name, plan.interval, resolved_changes=dict.fromkeys(aliases, 0))
+    state = CloudState(
+        plan.name,
+        plan.interval,
+        discovery_interval=plan.discovery_interval if plan.discover else None,
+        resolved_changes=dict.fromkeys(aliases, 0),
+    )
     store.watch(state, watched)
     instruments.watch(plan.name)
     client = _client(plan, shard, instruments, stop, all_properties)

@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,10 +13,13 @@ from typing import NamedTuple
 from exporter.image.cloud import CLOUD_FAMILIES, CLOUD_LABELS
 from exporter.image.families import FAMILIES
 from exporter.image.outcome import REASONS
+from exporter.image.standing import PROBLEMS
+from exporter.image.trouble import TROUBLES
 from exporter.instruments import Instruments
 from exporter.polling.breaker import BREAKING
 from exporter.polling.cycle import PASSING
 from exporter.settings import Row, reference
+from exporter.web.query import Query
 
 README = Path(__file__).parent.parent / "README.md"
 PREFIX = "openstack_image_"
@@ -96,6 +100,22 @@ def reasons() -> str:
     )
 
 
+def parameters_of_images() -> str:
+    """What may be asked of the API."""
+    return table(
+        ("Parameter", "Default", "Accepted"),
+        (
+            (_code(name), str(field.default) or "all", field.description or "")
+            for name, field in Query.model_fields.items()
+        ),
+    )
+
+
+def words_of(meanings: Mapping[str, str], heading: str) -> str:
+    """The words that a field may hold, and what they mean."""
+    return table((heading, "Meaning"), ((_code(word), text) for word, text in meanings.items()))
+
+
 TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "general settings": general_settings,
@@ -107,6 +127,9 @@ TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "metrics of a cloud": metrics_of_clouds,
         "metrics of the exporter": metrics_of_the_exporter,
         "reasons": reasons,
+        "parameters of images": parameters_of_images,
+        "problems": partial(words_of, PROBLEMS, "Problem"),
+        "troubles": partial(words_of, TROUBLES, "Trouble"),
     }
 )
 """Every table by the name that its markers bear."""

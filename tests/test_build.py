@@ -66,8 +66,18 @@ def test_parts_are_built_from_the_settings(tmp_path: Path) -> None:
         assert poller.client.timeout == 3
         assert [seen.polled_at for _, seen in parts.store.seen()] == [None, None]
         assert [cloud.targets for cloud in parts.store.clouds()] == [2]
+        assert [cloud.discovery_interval for cloud in parts.store.clouds()] == [None]
         parts.close()
         assert service.log.requests == 0
+
+
+def test_a_cloud_that_is_discovered_says_how_often(tmp_path: Path) -> None:
+    """The interval of discovery is in the state of the cloud, as are its aliases."""
+    entry = {"name": "a*", "most_recent": True, "alias": "newest"}
+    parts = built(tmp_path, discover=[entry], discovery_interval="10m")
+    (cloud,) = parts.store.clouds()
+    assert (cloud.discovery_interval, cloud.resolved_changes) == (600.0, {"newest": 0})
+    parts.close()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """README.md, CHANGELOG.md and CONTRIBUTING.md say what is true: what they show is run."""
 
+import json
 import logging
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,16 +19,22 @@ from exporter.cli import COMMANDS
 from exporter.demo import SimulatedImageService
 from exporter.demo.cast import IMAGES
 from exporter.demo.keystone import SimulatedKeystone
+from exporter.image.cloud import CloudState
 from exporter.image.image import Image
 from exporter.image.moment import Moment
 from exporter.image.observation import UNKNOWN
-from exporter.image.outcome import Found, Gone
+from exporter.image.outcome import Failed, Found, Gone
 from exporter.image.shard import Shard
 from exporter.image.target import Target
 from exporter.logs import FORMATTERS, Redaction
 from exporter.polling.journal import Journal
 from exporter.settings import parse
+from exporter.store import Store
+from exporter.web.documents import as_json, listing_document
+from exporter.web.listing import listing
+from exporter.web.query import Query
 from tests.commands.program import ROOT, ended, started, until
+from tests.image.samples import ACTIVE, MAX_STALE, START
 from tests.readme_tables import PREFIX, README, TABLES, rendered
 
 TEXT = README.read_text("utf-8")
@@ -191,6 +199,35 @@ def test_check_prints_the_table_shown(service: SimulatedImageService, tmp_path: 
     printed = [line.rstrip() for line in ran.stdout.splitlines()]
     assert blocks(shown, "text")[0].splitlines() == printed
     assert ran.returncode == 1
+
+
+def shape(document: object) -> object:
+    """The keys of a document, in their order, with those that are up to a cloud left out."""
+    if isinstance(document, list):
+        return [shape(each) for each in document[:1]]
+    if isinstance(document, dict):
+        free = ("digests", "properties", "expectations", "aliases")
+        return {key: None if key in free else shape(value) for key, value in document.items()}
+    return None
+
+
+def test_the_api_answers_in_the_shape_shown() -> None:
+    """Every field that an answer may have is shown, at its place, and no other."""
+    (shown,) = blocks(section("Images as JSON"), "json")
+    store = Store()
+    target = Target("mycloud", "an-id", "golden")
+    state = CloudState(
+        "mycloud", 60.0, discovery_interval=300.0, discovery_failure=Failed("timeout")
+    )
+    store.watch(state, [target])
+    seen = UNKNOWN
+    for outcome in (Found(ACTIVE), Found(replace(ACTIVE, name="other")), Failed("timeout")):
+        seen = seen.after(outcome, START, MAX_STALE)
+    store.observe(target.key, seen)
+    answer = json.loads(as_json(listing_document(listing(store, Query(), START))))
+    assert shape(json.loads(shown)) == shape(answer)
+    parameters = section("Images as JSON").split("end of parameters")[0]
+    assert table_names(parameters) == set(Query.model_fields)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,11 +11,11 @@ from functools import partial
 from exporter.build import Parts
 from exporter.clock import now, steady
 from exporter.commands import Exit
-from exporter.image.status_words import state
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.web.app import create_app
 from exporter.web.exposition import Exposition
-from exporter.web.landing import LandingRow
+from exporter.web.listing import Listing, listing
+from exporter.web.query import Query
 from exporter.web.server import ListenError, WebServer
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Daemon:
             ),
             healthy=self.why_unhealthy,
             ready=self.why_not_ready,
-            landing=self.rows,
+            images=self.images,
         )
         try:
             self.server.serve(app, self.stop)
@@ -89,17 +89,9 @@ class Daemon:
         ]
         return f"no cycle finished yet: {', '.join(waiting)}" if waiting else None
 
-    def rows(self) -> Iterable[LandingRow]:
-        """What the page shows."""
-        moment = now()
-        for target, observation in self.parts.store.seen():
-            seen = observation.at(moment)
-            words, verdict = state(seen)
-            if seen.failure is not None:
-                words = f"{words} (poll failed: {seen.failure.reason})"
-            answered = seen.answered_at
-            ago = None if answered is None else moment.steady - answered.steady
-            yield LandingRow(target.cloud, target.image_id, target.alias, words, verdict, ago)
+    def images(self, query: Query) -> Listing:
+        """What the query comes to now."""
+        return listing(self.parts.store, query, now())
 
 
 def stop_on_signals() -> threading.Event:

@@ -127,7 +127,8 @@ class RenewingSignIn:
         """Counts of sign-ins that ended, and when the token in use expires."""
         with self._lock:
             expires_at = self._held.credential.expires_at if self._held else None
-            return SignInStats(self._authentications, self._failures, expires_at)
+            failure = None if self._failure is None else str(self._failure)
+            return SignInStats(self._authentications, self._failures, expires_at, failure)
 
     def close(self) -> None:
         """Cut a sign-in that is under way, and begin none any more."""
@@ -171,6 +172,7 @@ class RenewingSignIn:
             self._attempt = None
             self._authentications += 1
             self._failures_in_a_row = 0
+            self._failure = None
             self._generation += 1
             credential = Credential(grant.endpoint, grant.token, grant.expires_at, self._generation)
             self._held = _Held(credential, began, grant.life)

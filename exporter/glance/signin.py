@@ -59,11 +59,13 @@ class SignInStats:
     """``authentications`` counts the sign-ins that ended, ``failures`` those of them that failed.
 
     ``expires_at`` is that of the token in use, in Unix seconds; None without such a token.
+    ``failure`` says why the last sign-in failed; None where it did not.
     """
 
     authentications: int
     failures: int
     expires_at: float | None
+    failure: str | None = None
 
 
 class SignIn(Protocol):

@@ -60,7 +60,9 @@ class TokenFileSignIn:
     def stats(self) -> SignInStats:
         """Each reading of a changed file counts as one sign-in."""
         with self._lock:
-            return SignInStats(self._reads, self._failures, expires_at=None)
+            state = self._state if self._reads else None
+            failure = str(state) if isinstance(state, SignInError) else None
+            return SignInStats(self._reads, self._failures, expires_at=None, failure=failure)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from exporter.image.families import Point
-from exporter.image.outcome import REASONS
+from exporter.image.outcome import REASONS, Failed
 
 CLOUD_LABELS = ("cloud",)
 """The labels of every series of a cloud."""
@@ -16,7 +16,11 @@ class CloudState:
     """One cloud, as of its last finished cycle where nothing else is said.
 
     Times are seconds since the Unix epoch, durations are seconds; ``None`` is not known yet.
-    ``resolved`` has the image ID that each alias of a discovery stands for, as of the last list.
+    ``sign_in_failure`` says why the last sign-in failed, None where it did not.
+    ``next_cycle_at`` is when the next cycle is to start, known once the first has begun.
+    ``resolved`` has the image ID that each alias of a discovery stands for, as of the last list;
+    ``discovery_interval`` is None where nothing is to be discovered, ``discovery_failure`` says
+    why the last list that was asked for is not there.
     """
 
     name: str
@@ -31,6 +35,7 @@ class CloudState:
     rate_limit_wait: float = 0.0
     last_cycle_at: float | None = None
     last_cycle_duration: float | None = None
+    next_cycle_at: float | None = None
     cycles_skipped: int = 0
     cycle_lag: float | None = None
     concurrency_needed: float | None = None
@@ -39,6 +44,9 @@ class CloudState:
     token_expires_at: float | None = None
     authentications: int = 0
     authentication_failures: int = 0
+    sign_in_failure: str | None = None
+    discovery_interval: float | None = None
+    discovery_failure: Failed | None = None
     discovered_at: float | None = None
     resolved: Mapping[str, str] = field(default_factory=dict)
     resolved_changes: Mapping[str, int] = field(default_factory=dict)

@@ -14,7 +14,8 @@ class Observation:
     """What the series of one target are made from.
 
     ``exists`` and ``image`` are as last answered; ``poll_success`` tells of the last poll only.
-    ``answered_at`` and ``changed_at`` say when the last answer and the last change came.
+    ``answered_at`` and ``changed_at`` say when the last answer and the last change came,
+    ``changed`` what that was, and ``since`` when the state (existence and status) was first seen.
     ``valid_until`` (steady seconds) is the next moment at which time alone changes the series:
     whoever shows an observation asks for ``at(now)`` then.
     """
@@ -27,6 +28,8 @@ class Observation:
     polled_at: Moment | None = None
     answered_at: Moment | None = None
     changed_at: Moment | None = None
+    changed: tuple[Change, ...] = ()
+    since: Moment | None = None
     valid_until: float = inf
     counts: Counts = NO_COUNTS
     memory: Memory = NO_MEMORY
@@ -45,6 +48,7 @@ class Observation:
                 failure=outcome,
                 request_id=outcome.request_id,
                 polled_at=now,
+                since=self.since or now,
                 latest=(),
             )
         if isinstance(outcome, Gone):
@@ -59,6 +63,7 @@ class Observation:
     ) -> "Observation":
         news = changes(self.memory, exists, image)
         shown = image if image is None or image.exists else image.remains()
+        is_same = self.exists is exists and _status(self.image) == _status(shown)
         return Observation(
             exists=exists,
             image=shown,
@@ -68,6 +73,8 @@ class Observation:
             polled_at=now,
             answered_at=now,
             changed_at=now if news else self.changed_at,
+            changed=news or self.changed,
+            since=self.since if is_same else now,
             valid_until=inf if shown is None else now.steady + max_stale,
             counts=self.counts.plus(news) if news else self.counts,
             memory=self.memory.after(exists, image),
@@ -82,9 +89,12 @@ class Observation:
         """
         if now.steady <= self.valid_until:
             return self
-        return replace(
-            self, exists=False if self.exists is False else None, image=None, valid_until=inf
-        )
+        if self.exists is False:
+            return replace(self, image=None, valid_until=inf)
+        # Values have a time after which they are dropped only once there was an answer.
+        age = now.steady - self.valid_until
+        dropped = Moment(self.valid_until, now.wall - age)
+        return replace(self, exists=None, image=None, since=dropped, valid_until=inf)
 
     def shows_as(self, other: "Observation") -> bool:
         """Whether both give the same series while the values of neither are past their time."""
@@ -94,6 +104,10 @@ class Observation:
             and (self.image is other.image or self.image == other.image)
             and (self.counts is other.counts or self.counts == other.counts)
         )
+
+
+def _status(image: Image | None) -> str | None:
+    return None if image is None else image.status
 
 
 UNKNOWN = Observation()

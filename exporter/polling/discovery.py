@@ -148,6 +148,7 @@ class Discovery:
             fields = {"cloud": self._cloud, "reason": failed.reason, "detail": failed.detail}
             log.warning("discovery failed", extra={"fields": fields})
         self.failure = failed
+        self._store.update_cloud(self._cloud, discovery_failure=failed)
 
     def _follow(self, resolution: Resolution) -> None:
         with self._lock:
@@ -174,6 +175,7 @@ class Discovery:
         self._store.update_cloud(
             self._cloud,
             discovered_at=self._clock().wall,
+            discovery_failure=None,
             resolved=dict(aliases),
             resolved_changes=changes,
         )

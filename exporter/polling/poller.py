@@ -226,8 +226,12 @@ class Poller:
         start = planned + skipped * interval
         self._next_start = start + interval
         state = self.store.cloud(self.cloud)
+        moment = now()
         self.store.update_cloud(
-            self.cloud, cycle_lag=begun - start, cycles_skipped=state.cycles_skipped + skipped
+            self.cloud,
+            cycle_lag=begun - start,
+            cycles_skipped=state.cycles_skipped + skipped,
+            next_cycle_at=moment.wall + self._next_start - moment.steady,
         )
         return start
 
@@ -268,6 +272,7 @@ class Poller:
             token_expires_at=signed_in.expires_at,
             authentications=signed_in.authentications,
             authentication_failures=signed_in.failures,
+            sign_in_failure=signed_in.failure,
         )
         self._journal.end(before, self.store.cloud(self.cloud), tally)
         if tally.failures["not_polled"] and not cycle.breaker_open and not tally.told_to_wait:

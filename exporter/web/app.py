@@ -1,19 +1,20 @@
 """The routes: what each page answers, from functions that the caller gives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from exporter.web.answers import Lister, Parameters, images_answer, page_answer, script_answer
 from exporter.web.exposition import Body
-from exporter.web.landing import HEADERS, LandingRow, landing_page
 from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from exporter.web.page import SCRIPT_PATH
 from exporter.web.pieces import PiecewiseResponse
 from exporter.web.workers import Workers
 
@@ -21,6 +22,8 @@ from exporter.web.workers import Workers
 _WORKERS = 2
 
 Result = TypeVar("Result")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 Verdict = Callable[[], str | None]
 """None when all is well, else why not, in one line."""
@@ -31,13 +34,14 @@ def create_app(
     metrics: Callable[[bool, bool], Body],
     healthy: Verdict,
     ready: Verdict,
-    landing: Callable[[], Iterable[LandingRow]],
+    images: Lister,
 ) -> Starlette:
-    """The application: ``/metrics``, ``/``, ``/-/healthy`` and ``/-/ready``, for GET and HEAD.
+    """The application: each page answers GET and HEAD.
 
     `metrics` is asked for a body with whether it is to be OpenMetrics, and compressed.
-    `metrics` and `landing` are called in a thread, two at a time: they never hold up another
-    client. `healthy` and `ready` are called in the event loop and must be quick.
+    `images` is asked for what a query comes to. Both are called in a thread, two at a time: they
+    never hold up another client. `healthy` and `ready` are called in the event loop and must be
+    quick.
     """
     workers = Workers(_WORKERS)
 
@@ -54,13 +58,21 @@ def create_app(
             headers["Content-Encoding"] = "gzip"
         return PiecewiseResponse(body, headers)
 
-    async def front_page(request: Request) -> Response:
-        page = await _unless_gone(request, workers.do(lambda: landing_page(landing())))
-        return HTMLResponse(page, headers=HEADERS)
+    def listed(answer: Callable[[Lister, Parameters], Response]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            parameters = request.query_params.multi_items()
+            return await _unless_gone(request, workers.do(partial(answer, images, parameters)))
+
+        return endpoint
+
+    async def script(_: Request) -> Response:
+        return script_answer()
 
     app = Starlette(
         routes=[
-            Route("/", front_page),
+            Route("/", listed(page_answer)),
+            Route(f"/{SCRIPT_PATH}", script),
+            Route("/api/images", listed(images_answer)),
             Route("/metrics", metrics_page),
             Route("/-/healthy", _verdict_page(healthy, "Healthy")),
             Route("/-/ready", _verdict_page(ready, "Ready")),
@@ -94,7 +106,7 @@ def _header(request: Request, name: str) -> str:
     return ",".join(request.headers.getlist(name))
 
 
-def _verdict_page(verdict: Verdict, well: str) -> Callable[[Request], Awaitable[Response]]:
+def _verdict_page(verdict: Verdict, well: str) -> Endpoint:
     async def page(_: Request) -> Response:
         reason = verdict()
         return PlainTextResponse(f"{reason or well}\n", 503 if reason else 200)

@@ -28,6 +28,7 @@ from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.web.app import create_app
 from exporter.web.exposition import Exposition
+from exporter.web.listing import listing
 from exporter.web.server import WebServer
 from tests.benchmarks.images import image_ids
 from tests.benchmarks.polling import built
@@ -125,7 +126,7 @@ def _serve(store: Store, stop: threading.Event) -> str:
         ),
         healthy=lambda: None,
         ready=lambda: None,
-        landing=tuple,
+        images=lambda query: listing(store, query, now()),
     )
     threading.Thread(target=server.serve, args=(app, stop), daemon=True).start()
     return server.addresses[0]

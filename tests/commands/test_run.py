@@ -17,6 +17,7 @@ from exporter.commands.run import STOP_SIGNALS, Daemon, listening, stop_on_signa
 from exporter.demo import SimulatedImageService
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.settings import parse
+from exporter.web.query import Query
 from exporter.web.server import ListenError
 from tests.commands.program import BOUND, GOLDEN, settings_file, simulated, until
 
@@ -76,7 +77,8 @@ def test_ready_is_a_cycle_that_finished(tmp_path: Path) -> None:
         assert made.why_not_ready() == "no cycle finished yet: lab"
         made.parts.pollers[0].run_cycle()
         assert made.why_not_ready() is None
-        assert [row.state for row in made.rows()] == ["unknown (poll failed: connection)"]
+        (row,) = made.images(Query()).rows
+        assert (row.state, row.problems) == ("unknown", ("unknown", "failing"))
 
 
 def test_ready_is_an_interval_that_passed(tmp_path: Path) -> None:
@@ -88,20 +90,21 @@ def test_ready_is_an_interval_that_passed(tmp_path: Path) -> None:
         assert made.why_not_ready() is None
 
 
-def test_rows_are_what_is_known(tmp_path: Path) -> None:
-    """Before the first poll nothing is, then the state and how old it is."""
+def test_images_are_what_is_known(tmp_path: Path) -> None:
+    """Before the first poll nothing is, then the state and when it was seen."""
     with (
         SimulatedImageService([simulated(GOLDEN)]) as service,
         daemon(tmp_path, service.url) as made,
     ):
-        (row,) = made.rows()
-        assert (row.state, row.verdict, row.answered_ago) == ("not polled yet", "unknown", None)
+        before = made.images(Query())
+        assert [row.state for row in before.rows] == ["pending"]
         made.parts.pollers[0].run_cycle()
-        (row,) = made.rows()
-        assert (row.cloud, row.image_id, row.alias) == ("lab", GOLDEN, GOLDEN)
-        assert (row.state, row.verdict) == ("active", "good")
-        assert row.answered_ago is not None
-        assert 0 <= row.answered_ago < BOUND
+        after = made.images(Query())
+        (row,) = after.rows
+        assert (row.target.key, row.state, row.problems) == (("lab", GOLDEN), "active", ())
+        assert row.seen.since is not None
+        assert before.now <= row.seen.since <= after.now
+        assert made.images(Query(q="nothing like it")).rows == []
 
 
 def run_and_end(folder: Path, service: SimulatedImageService) -> None:

@@ -194,9 +194,11 @@ def test_failures_back_off(keystone: SimulatedKeystone, signin: SignIn, clock: F
         clock.advance(0.5)
     stats = signin.stats()
     assert (stats.authentications, stats.failures, stats.expires_at) == (8, 8, None)
+    assert str(stats.failure).startswith("server_error: ")
     keystone.fault = None
     credential = signin.credential()
     assert signin.stats().expires_at == credential.expires_at
+    assert signin.stats().failure is None
     keystone.fault = Fault(status=500)
     clock.advance(3600)
     refused(signin.credential)

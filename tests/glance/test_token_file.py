@@ -108,9 +108,11 @@ def test_what_is_no_token(
         assert refused(signin.credential) == f"token file {path} {fault}"
         clock.advance(1)
     assert (signin.stats().authentications, signin.stats().failures) == (1, 1)
+    assert signin.stats().failure == f"unauthorized: token file {path} {fault}"
     path.write_text("good")
     clock.advance(1)
     assert signin.credential().token == "good"
+    assert signin.stats().failure is None
 
 
 def test_a_file_that_comes_back_as_it_was(

@@ -64,6 +64,10 @@ def test_every_number_of_the_state_is_tested() -> None:
         "api_version",
         "resolved",
         "resolved_changes",
+        "next_cycle_at",
+        "sign_in_failure",
+        "discovery_interval",
+        "discovery_failure",
     }
     assert {field.name for field in fields(CloudState)} == ONE_FIELD.keys() | others
 

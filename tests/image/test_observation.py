@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.image.changes import ATTRIBUTES, NO_COUNTS, Counts
+from exporter.image.changes import ATTRIBUTES, NO_COUNTS, Change, Counts
 from exporter.image.families import FAMILIES, seen
 from exporter.image.image import STATUSES, Image
 from exporter.image.observation import UNKNOWN, Observation
@@ -71,8 +71,48 @@ def test_a_failure_changes_only_the_success_of_the_poll(reason: str, before: Obs
         failure=failed,
         request_id="req-3",
         polled_at=later(120),
+        since=before.since or later(120),
         latest=(),
     )
+
+
+def test_the_state_is_dated_from_when_it_was_first_seen() -> None:
+    """Of existence and status; other changes, the same answer again and failures leave it."""
+    renamed, queued = replace(ACTIVE, name="other"), replace(ACTIVE, status="queued")
+    steps: list[tuple[Outcome, float]] = [
+        (Failed("timeout"), 0),
+        (Failed("timeout"), 0),
+        (Found(ACTIVE), 120),
+        (Found(ACTIVE), 120),
+        (Found(renamed), 120),
+        (Failed("timeout"), 120),
+        (Found(queued), 360),
+        (Found(DELETED), 420),
+        (Found(PENDING), 480),
+        (Gone(), 540),
+        (Gone(), 540),
+        (Found(ACTIVE), 660),
+    ]
+    observation = UNKNOWN
+    for number, (outcome, since) in enumerate(steps):
+        observation = observation.after(outcome, later(60 * number), MAX_STALE)
+        assert observation.since == later(since)
+
+
+def test_what_is_not_known_any_more_is_so_since_its_time_was_over() -> None:
+    """Values that are dropped date the state; a proved absence is dated as before."""
+    assert FOUND.at(later(MAX_STALE + 500)).since == later(MAX_STALE)
+    deleted = after(Found(ACTIVE), Found(DELETED))
+    assert deleted.at(later(MAX_STALE + 500)).since == later(60)
+
+
+def test_the_last_change_stays_until_the_next() -> None:
+    """What changed, and when, is still known after polls that change nothing, or fail."""
+    renamed = replace(ACTIVE, name="other")
+    kept = after(Found(ACTIVE), Found(renamed), Found(renamed), Failed("timeout"))
+    assert (kept.changed, kept.changed_at) == ((Change("name", "golden", "other"),), later(60))
+    assert kept.latest == ()
+    assert after(Gone(), observation=kept).changed == (Change("existence", "there", "gone"),)
 
 
 @pytest.mark.parametrize("answer", [Found(ACTIVE), Gone()])

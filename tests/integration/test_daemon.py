@@ -1,5 +1,6 @@
 """The daemon as an operator runs it: real processes, real sockets, a simulated cloud."""
 
+import json
 import os
 import signal
 import time
@@ -80,7 +81,7 @@ def test_five_hundred_images_are_there_after_the_first_cycle(tmp_path: Path) -> 
         assert metrics.value("openstack_image_exporter_polls_total", cloud="lab") == 500
         assert service.log.count(method="HEAD", status=200) == 500
         assert service.log.most_in_flight <= 16
-        status, page = program.page("/")
+        status, page = program.page("/?limit=1000")
         assert status == 200
         assert all(image_id in page for image_id in ids)
         assert program.ends() < QUICKLY
@@ -196,7 +197,10 @@ def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
         assert metrics.value("openstack_image_size_bytes", image_id=UBUNTU) == 16
         assert program.page("/-/ready")[0] == 200
         assert program.page("/-/healthy")[0] == 200
-        assert "poll failed: connection" in program.page("/")[1]
+        told = json.loads(program.page("/api/images?problem=failing")[1])
+        assert (told["matching"], told["clouds"][0]["troubles"]) == (2, ["api_down"])
+        assert {each["last_poll"]["failure"]["reason"] for each in told["images"]} == {"connection"}
+        assert "connection: " in program.page("/")[1]
 
         service.start()
         program.shows(POLL_SUCCESS, 1)
@@ -208,7 +212,8 @@ def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
 
 
 HOSTILE = (
-    'x" level=error msg=forged\\ }\u202e\x1b[31m\x85\u2028 openstack_image_exists{image="y"} 0'
+    'x" level=error msg=forged\\ }\u202e\x1b[31m\x85\u2028<script>'
+    ' openstack_image_exists{image="y"} 0'
 )
 
 
@@ -229,7 +234,11 @@ def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
         line = program.line("what=name")
         assert " level=info " in line
         assert 'new="x\\" level=error' in line
-        assert "<script" not in program.page("/")[1]
+        page = program.page("/")[1]
+        assert "\\u2028&lt;script&gt; openstack_image_exists" in page
+        assert page.count("<script") == 1
+        (told,) = json.loads(program.page("/api/images")[1])["images"]
+        assert told["name"] == HOSTILE
 
         # A name that forges headers: the status stands twice, and neither is believed.
         service.images.change(GOLDEN, name="a\r\nX-Image-Meta-Status: killed\r\nts=2026 msg=forged")

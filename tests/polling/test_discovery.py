@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -266,11 +267,13 @@ def test_a_failed_list_changes_nothing(fault: str, caplog: pytest.LogCaptureFixt
             cloud.refresh()
             cloud.refresh()
             assert cloud.watched == {"b": "b", "a": "golden"}
-            assert cloud.store.cloud(CLOUD) == before
             assert cloud.why_not_listed
+            failed = cloud.discovery.failure
+            assert cloud.store.cloud(CLOUD) == replace(before, discovery_failure=failed)
             cloud.service.faults.clear()
             cloud.refresh()
         assert not cloud.why_not_listed
+        assert cloud.store.cloud(CLOUD).discovery_failure is None
         assert [each.message for each in caplog.records] == [
             "discovery failed",
             "discovery succeeds again",

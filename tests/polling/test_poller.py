@@ -3,12 +3,15 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from exporter.clock import now, steady
 from exporter.collector import StoreCollector
 from exporter.demo import SimulatedImage, SimulatedImageService
+from exporter.glance.signin import Credential, Tls
+from exporter.glance.token_file import TokenFileSignIn
 from exporter.image.moment import Moment
 from exporter.polling.cycle import Verdict
 from tests.glance.clouds import eventually
@@ -352,6 +355,26 @@ def test_the_state_of_the_cloud_after_a_cycle(watch: Watch) -> None:
     assert abs((cloud.last_cycle_at or 0) - time.time()) < 5
     assert abs(cloud.clock_skew or 9) < 5
     assert (cloud.token_expires_at, cloud.authentications) == (None, 0)
+    assert cloud.sign_in_failure is None
+    started = (cloud.last_cycle_at or 0) - (cloud.last_cycle_duration or 0)
+    assert abs((cloud.next_cycle_at or 0) - started - cloud.interval) < 0.5
+
+
+def test_the_cloud_says_why_signing_in_fails(
+    service: SimulatedImageService, tmp_path: Path
+) -> None:
+    """The reason of the last sign-in is there until one succeeds."""
+    path = tmp_path / "token"
+    signin = TokenFileSignIn(service.url, path, Tls(), now)
+    with watching(service.url, IDS, signin=signin) as watch:
+        watch.cycle()
+        assert watch.cloud.sign_in_failure == (
+            f"unauthorized: token file {path} cannot be read: No such file or directory"
+        )
+        path.write_text("a-token")
+        signin.renew(Credential(service.url, None, None, generation=0))
+        watch.cycle()
+        assert watch.cloud.sign_in_failure is None
 
 
 def test_polls_add_up_over_cycles(service: SimulatedImageService, watch: Watch) -> None:

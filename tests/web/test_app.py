@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import json
 import re
 import threading
 import time
@@ -13,15 +14,17 @@ from starlette.types import ASGIApp
 
 from exporter.web.app import create_app
 from exporter.web.exposition import Body
-from exporter.web.landing import LandingRow
+from exporter.web.listing import listing
 from exporter.web.negotiation import OPENMETRICS, TEXT
+from exporter.web.page import SCRIPT
+from tests.web.cast import NOW, cast
 from tests.web.conftest import BOUND, Running, running
 
 Serve = Callable[[ASGIApp], Running]
 BODIES = {False: b"text 1\n" * 1000, True: b"openmetrics 1\n" * 1000 + b"# EOF\n"}
 QUICKLY = 2.0
 """Seconds within which a server that is told to end must have ended."""
-ROW = LandingRow("lab", "an-id", "golden", "gone", "bad", 12.0)
+STORE = cast()
 
 
 def well() -> None:
@@ -43,7 +46,12 @@ def app(
     ready: Callable[[], str | None] = well,
 ) -> ASGIApp:
     """The application with functions that a test chooses."""
-    return create_app(metrics=metrics, healthy=healthy, ready=ready, landing=lambda: [ROW])
+    return create_app(
+        metrics=metrics,
+        healthy=healthy,
+        ready=ready,
+        images=lambda query: listing(STORE, query, NOW),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +108,9 @@ def test_accept_in_several_lines_is_one_header(standing: Running) -> None:
         assert OPENMETRICS.encode() in answer.read()
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/", "/page.js", "/api/images", "/metrics", "/-/healthy", "/-/ready", "/nowhere"]
+)
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_head_is_get_without_the_body(standing: Running, path: str, encoding: str) -> None:
     """HEAD gives status and headers of GET, the length of its body too, and no body."""
@@ -118,7 +128,9 @@ def test_head_is_get_without_the_body(standing: Running, path: str, encoding: st
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
-@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
+@pytest.mark.parametrize(
+    "path", ["/", "/page.js", "/api/images", "/metrics", "/-/healthy", "/-/ready"]
+)
 def test_other_methods_are_refused(standing: Running, method: str, path: str) -> None:
     """Other methods get 405 as plain text, and what is allowed."""
     answer = standing.ask(path, method)
@@ -127,7 +139,9 @@ def test_other_methods_are_refused(standing: Running, method: str, path: str) ->
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-@pytest.mark.parametrize("path", ["/metrics/", "/favicon.ico", "//", "/docs", "/%2e%2e/", "/-/"])
+@pytest.mark.parametrize(
+    "path", ["/metrics/", "/favicon.ico", "//", "/docs", "/%2e%2e/", "/-/", "/api/", "/page.css"]
+)
 def test_other_paths_are_not_found(standing: Running, path: str) -> None:
     """Other paths get 404 as plain text, without a redirect."""
     answer = standing.ask(path)
@@ -149,20 +163,85 @@ def test_health_and_readiness_say_why_not(serve: Serve, path: str, words: str) -
     assert (bad.status, bad.body) == (503, b"no cycle for 200 s\n")
 
 
-def test_the_landing_page_is_locked_down(standing: Running) -> None:
-    """The page allows its own style by hash, and nothing else."""
+def test_the_page_is_locked_down(standing: Running) -> None:
+    """The page allows its own style by hash, its own script, and nothing else."""
     answer = standing.ask("/")
     page = answer.body.decode()
+    assert answer.status == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert "golden" in page
+    assert "id-of-gone" in page
     (style,) = re.findall(r"<style>(.*)</style>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert answer.headers["content-security-policy"] == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'sha256-{digest}'; script-src 'self'; "
+        "connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_script_is_served(standing: Running) -> None:
+    """What the page loads is there, as a script."""
+    answer = standing.ask("/page.js")
+    assert (answer.status, answer.body.decode()) == (200, SCRIPT)
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_is_of_what_is_asked_for(standing: Running) -> None:
+    """The query chooses the images, and a page after the last one is the last."""
+    page = standing.ask("/?q=id-of-g&limit=25&refresh=0").body.decode()
+    assert "id-of-gone" in page
+    assert "id-of-fine" not in page
+    last = standing.ask("/?limit=7&page=99&sort=image")
+    assert (last.status, b"15 to 18 of 18" in last.body) == (200, True)
+
+
+def test_a_page_that_makes_no_sense_is_shown_without_that(standing: Running) -> None:
+    """What is wrong is named and left out, the rest is kept, and the status is 400."""
+    answer = standing.ask("/?q=id-of-gone&limit=no&nope=1")
+    page = answer.body.decode()
+    assert answer.status == 400
+    assert "<code>limit=no</code></bdi>: accepted is a whole number from 1 to 1000" in page
+    assert "<code>nope=1</code>" in page
+    assert "id-of-fine" not in page
+
+
+def test_the_api_answers_in_json(standing: Running) -> None:
+    """What the page is asked for may be asked of the API too."""
+    answer = standing.ask("/api/images?problem=gone&sort=image&limit=1&page=2")
+    told = json.loads(answer.body)
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (told["matching"], told["page"], told["pages"], told["limit"]) == (2, 2, 2, 1)
+    assert [each["alias"] for each in told["images"]] == ["gone"]
+    assert json.loads(standing.ask("/api/images?page=99").body)["images"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "value", "accepted"),
+    [
+        ("limit=0", "limit", "0", "a whole number from 1 to 1000"),
+        ("limit=10&limit=20", "limit", "20", "one value"),
+        ("order=%ff", "order", "\ufffd", "asc, desc"),
+        (f"q={'x' * 256}", "q", "x" * 256, "up to 255 characters"),
+    ],
+)
+def test_the_api_refuses_what_makes_no_sense(
+    standing: Running, query: str, name: str, value: str, accepted: str
+) -> None:
+    """400 as JSON names the parameter and what is accepted."""
+    answer = standing.ask(f"/api/images?{query}")
+    assert answer.status == 400
+    assert answer.headers["content-type"] == "application/json"
+    assert json.loads(answer.body) == {
+        "error": f"{name}: accepted is {accepted}",
+        "parameters": [{"name": name, "value": value, "accepted": accepted}],
+    }
 
 
 def test_a_renderer_that_fails_is_a_500_and_the_server_goes_on(
