@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-openstack openstack-env check format readme \
 	dashboards lint types imports \
-	cover bench bench-openstack lock clean
+	cover bench bench-openstack build sbom version lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,19 +62,43 @@ bench-openstack: $(VENV)/.dev openstack-env ## print benchmarks against a real G
 	@$(BENCH) tests/openstack
 BENCH = $(BIN)/pytest --override-ini='python_files=bench_*.py' --capture=no --quiet
 
+# The time in what is built is the commit's, or where there is none one that never changes.
+build sbom: export SOURCE_DATE_EPOCH := $(or $(shell git log -1 --format=%ct 2>/dev/null),1577836800)
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py)
+
+DIST := dist
+
+build: $(VENV)/.dev ## build wheel and sdist in dist, the same bytes whenever it is done
+	@rm -rf $(DIST)
+	@$(BIN)/python -m build --no-isolation --outdir $(DIST) >$(VENV)/build.txt 2>&1 \
+		|| { cat $(VENV)/build.txt >&2; exit 1; }
+	@ls $(DIST)/*
+
+sbom: $(VENV)-sbom/.made ## write the bill of materials of what the exporter runs with, in dist
+	@mkdir -p $(DIST)
+	@sed 's/^dynamic = .*/version = "$(VERSION)"/' pyproject.toml >$(VENV)-sbom/pyproject.toml
+	@PYTHONWARNINGS=ignore $(VENV)-sbom/bin/cyclonedx-py requirements --output-reproducible \
+		--pyproject $(VENV)-sbom/pyproject.toml \
+		--output-file $(DIST)/openstack-image-exporter-$(VERSION).cdx.json requirements.txt
+	@ls $(DIST)/*.cdx.json
+
+version: ## print the version
+	@echo $(VERSION)
+
 lock: ## choose the newest versions and write the locks, good for every supported Python
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --quiet install --upgrade uv
 	@$(LOCK) --output-file requirements.txt pyproject.toml
 	@$(LOCK) --group dev --constraints requirements.txt \
 		--output-file requirements-dev.txt pyproject.toml
+	@$(LOCK) --group sbom --output-file requirements-sbom.txt
 	@$(LOCK) --output-file tests/openstack/requirements.txt tests/openstack/requirements.in
 # Extras stay in: pip takes coverage[toml] for unpinned where the lock says only coverage.
 LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal --no-strip-extras \
 	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
 clean: ## remove all that make made
-	rm -rf $(VENV) $(VENV)-lock $(OPENSTACK) .coverage .coverage.* .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-sbom $(OPENSTACK) .coverage .coverage.* .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache build dist
 	find exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -107,4 +131,11 @@ $(OPENSTACK)/.made: tests/openstack/requirements.txt | $(BIN)/python
 	@echo '*' >$(OPENSTACK)/.gitignore
 	@$(OPENSTACK)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
 		--requirement tests/openstack/requirements.txt
+	@touch $@
+
+# Apart from the exporter's environment: what makes the list must not be on it.
+$(VENV)-sbom/.made: requirements-sbom.txt | $(BIN)/python
+	@$(BIN)/python -m venv --clear $(VENV)-sbom
+	@$(VENV)-sbom/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		--requirement requirements-sbom.txt
 	@touch $@

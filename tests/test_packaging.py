@@ -13,7 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 RUN = [Requirement(each) for each in PROJECT["project"]["dependencies"]]
 DEV = [Requirement(each) for each in PROJECT["dependency-groups"]["dev"]]
 LOCKS = ["requirements.txt", "requirements-dev.txt"]
-OPENSTACK_LOCK = "tests/openstack/requirements.txt"
+OTHER_LOCKS = ["requirements-sbom.txt", "tests/openstack/requirements.txt"]
 
 
 def pins(name: str) -> list[tuple[str, str]]:
@@ -40,7 +40,7 @@ def test_tests_run_with_the_versions_that_run() -> None:
     assert locked(LOCKS[0]).items() <= locked(LOCKS[1]).items()
 
 
-@pytest.mark.parametrize("name", [*LOCKS, OPENSTACK_LOCK])
+@pytest.mark.parametrize("name", [*LOCKS, *OTHER_LOCKS])
 def test_locks_name_no_place(name: str) -> None:
     """Every package has hashes, and nothing says from which index or folder it comes."""
     text = (ROOT / name).read_text("utf-8")

@@ -411,9 +411,9 @@ def test_the_changelog_has_this_version() -> None:
 def test_contributing_names_what_is_there() -> None:
     """Every path that CONTRIBUTING.md names exists, and so does the code that it names."""
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    paths = set(re.findall(r"`((?:exporter|tests)/[\w./]*)`", text))
+    paths = set(re.findall(r"`((?:exporter|tests|\.github)/[\w./]*)`", text))
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
-    code = "".join((ROOT / path).read_text("utf-8") for path in paths if path.endswith(".py"))
+    code = "".join((ROOT / path).read_text("utf-8") for path in paths if (ROOT / path).is_file())
     names = set(re.findall(r"`([A-Z]\w+)`", text)) - {"None"}
     assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", code)] == []
     layout = blocks(text, "text")[0]
