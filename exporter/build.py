@@ -3,9 +3,9 @@
 import random
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from exporter.glance.client import ImageClient
 from exporter.glance.cloud import SignIn, sign_in
 from exporter.glance.environment import route
 from exporter.glance.limiter import Limiter
-from exporter.glance.signin import CloudConfigError, Tls
+from exporter.glance.signin import CloudConfigError, Tls, identity_of
 from exporter.image.cloud import CloudState
 from exporter.image.shard import WHOLE, Shard
 from exporter.image.target import Target
@@ -34,20 +34,160 @@ ANY_HTTPS = "https://localhost"
 
 
 @dataclass(frozen=True, slots=True)
+class Built:
+    """One cloud, built and not asked yet; ``identity`` is that of all that its poller goes by."""
+
+    plan: CloudPlan
+    identity: bytes
+    poller: Poller
+
+
+@dataclass(slots=True)
 class Parts:
-    """A built exporter: nothing has been asked yet, and no thread runs."""
+    """A built exporter: nothing has been asked yet, and no thread runs.
+
+    ``clouds`` are those in use, by name, in the order of the settings.
+    """
 
     store: Store
     instruments: Instruments
-    pollers: tuple[Poller, ...]
-    stop: threading.Event
     shard: Shard = WHOLE
+    all_properties: bool = False
+    clouds: dict[str, Built] = field(default_factory=dict)
+
+    @property
+    def pollers(self) -> tuple[Poller, ...]:
+        """The poller of each cloud."""
+        return tuple(built.poller for built in self.clouds.values())
 
     def close(self) -> None:
         """Ends all polling and every connection."""
-        self.stop.set()
         for poller in self.pollers:
             poller.stop()
+
+    def prepare(self, plans: Sequence[CloudPlan]) -> tuple[Built, ...]:
+        """The clouds of these plans, for ``exchange``; nothing is asked, and nothing changes.
+
+        Raises ``CloudConfigError`` where one cannot be signed in to.
+        """
+        return tuple(self._built(plan) for plan in plans)
+
+    def exchange(self, wanted: Sequence[Built]) -> "Exchange":
+        """Takes these clouds into use instead of those that were, as a whole.
+
+        A cloud that is asked as before keeps its poller, and what is known of an image that is
+        still watched in its cloud is kept in any case. What goes out of use is retired, and is to
+        be stopped.
+        """
+        before = self.clouds
+        after = {built.plan.name: built for built in wanted}
+        new: dict[str, tuple[Target, ...]] = {}
+        with self.store.whole:
+            for name in before.keys() - after.keys():
+                before[name].poller.retire()
+                self.store.forget(name)
+                self.instruments.forget(name)
+            self.clouds = {}
+            for name, built in after.items():
+                old = before.get(name)
+                if old is not None and old.identity == built.identity:
+                    self.clouds[name] = Built(built.plan, built.identity, old.poller)
+                else:
+                    self.clouds[name] = built
+                    self._take_over(built, old)
+                new[name] = self._retarget(self.clouds[name])
+            self.store.arrange(list(after))
+            self.instruments.reload_successful.set(1)
+            self.instruments.reload_success_at.set(now().wall)
+        in_use = set(map(id, self.pollers))
+        return Exchange(
+            started=tuple(name for name in after if self.clouds[name] is after[name]),
+            kept=tuple(name for name in after if self.clouds[name] is not after[name]),
+            removed=tuple(name for name in before if name not in after),
+            ended=tuple(
+                built.poller
+                for built in (*before.values(), *wanted)
+                if id(built.poller) not in in_use
+            ),
+            new=new,
+        )
+
+    def _built(self, plan: CloudPlan) -> Built:
+        signin = _sign_in(plan)
+        files = _check_certificates(plan, signin.tls)
+        client = _client(plan, signin, self.shard, self.instruments, self.all_properties)
+        discovery = None
+        if plan.discover:
+            discovery = _discovery(plan, self.shard, targets(plan), client, self.store)
+        poller = Poller(
+            cloud=plan.name,
+            client=client,
+            targets=self._mine(plan),
+            pace=Pace(plan.interval, plan.timeout, plan.concurrency),
+            max_stale=plan.max_stale,
+            store=self.store,
+            random=random.random,
+            discovery=discovery,
+        )
+        # Images come and go without another poller. A token is in the identity of its sign-in.
+        apart = replace(plan, images=(), token=None)
+        properties = sorted(_properties(plan))
+        return Built(plan, identity_of(signin.identity, files, properties, repr(apart)), poller)
+
+    def _mine(self, plan: CloudPlan) -> tuple[Target, ...]:
+        """The images on a cloud's list that this shard watches."""
+        listed = targets(plan)
+        return tuple(each for each in listed if self.shard.has_image(plan.name, each.image_id))
+
+    def _retarget(self, built: Built) -> tuple[Target, ...]:
+        """Has a poller watch what is on its plan's list; returns what is new."""
+        plan, poller = built.plan, built.poller
+        # A discovery has to know the list of all shards.
+        listed = self._mine(plan) if poller.discovery is None else targets(plan)
+        return poller.retarget(listed)
+
+    def _take_over(self, built: Built, old: Built | None) -> None:
+        """Makes room for a cloud, or has a new poller go on where the old one left off."""
+        plan = built.plan
+        aliases = self.shard.aliases(plan.name, plan.discover)
+        discovery_interval = plan.discovery_interval if plan.discover else None
+        if old is None:
+            state = CloudState(
+                plan.name,
+                plan.interval,
+                discovery_interval=discovery_interval,
+                resolved_changes=dict.fromkeys(aliases, 0),
+            )
+            self.store.watch(state, ())
+            self.instruments.watch(plan.name)
+            return
+        old.poller.retire()
+        built.poller.succeed(old.poller)
+        was = self.store.cloud(plan.name)
+        changes = {alias: was.resolved_changes.get(alias, 0) for alias in aliases}
+        self.store.update_cloud(
+            plan.name,
+            interval=plan.interval,
+            discovery_interval=discovery_interval,
+            breaker_open=False,
+            resolved={alias: each for alias, each in was.resolved.items() if alias in changes},
+            resolved_changes=changes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What an exchange of clouds came to, by the clouds' names.
+
+    ``started`` have a poller that is new, ``kept`` have the one they had. ``ended`` are pollers
+    that are retired or never were in use. ``new`` has the images that were not watched before.
+    """
+
+    started: tuple[str, ...]
+    kept: tuple[str, ...]
+    removed: tuple[str, ...]
+    ended: tuple[Poller, ...]
+    new: Mapping[str, tuple[Target, ...]]
 
 
 def build(
@@ -61,14 +201,9 @@ def build(
     store = Store()
     instruments = Instruments(__version__, shard)
     instruments.registry.register(CloudCollector(store))
-    stop = threading.Event()
-    pollers = tuple(
-        _poller(plan, store, instruments, stop, shard=shard, all_properties=all_properties)
-        for plan in plans
-    )
-    instruments.reload_successful.set(1)
-    instruments.reload_success_at.set(now().wall)
-    return Parts(store, instruments, pollers, stop, shard)
+    parts = Parts(store, instruments, shard, all_properties)
+    parts.exchange(parts.prepare(plans))
+    return parts
 
 
 def targets(plan: CloudPlan) -> tuple[Target, ...]:
@@ -77,39 +212,6 @@ def targets(plan: CloudPlan) -> tuple[Target, ...]:
     return tuple(
         Target(plan.name, image.image_id, image.alias, expect=image.expect, properties=shown)
         for image in plan.images
-    )
-
-
-def _poller(
-    plan: CloudPlan,
-    store: Store,
-    instruments: Instruments,
-    stop: threading.Event,
-    *,
-    shard: Shard,
-    all_properties: bool,
-) -> Poller:
-    listed = targets(plan)
-    watched = tuple(each for each in listed if shard.has_image(plan.name, each.image_id))
-    aliases = shard.aliases(plan.name, plan.discover)
-    state = CloudState(
-        plan.name,
-        plan.interval,
-        discovery_interval=plan.discovery_interval if plan.discover else None,
-        resolved_changes=dict.fromkeys(aliases, 0),
-    )
-    store.watch(state, watched)
-    instruments.watch(plan.name)
-    client = _client(plan, shard, instruments, stop, all_properties)
-    return Poller(
-        cloud=plan.name,
-        client=client,
-        targets=watched,
-        pace=Pace(plan.interval, plan.timeout, plan.concurrency),
-        max_stale=plan.max_stale,
-        store=store,
-        random=random.random,
-        discovery=_discovery(plan, shard, listed, client, store) if plan.discover else None,
     )
 
 
@@ -131,23 +233,17 @@ def _discovery(
 
 
 def _client(
-    plan: CloudPlan,
-    shard: Shard,
-    instruments: Instruments,
-    stop: threading.Event,
-    all_properties: bool,
+    plan: CloudPlan, signin: SignIn, shard: Shard, instruments: Instruments, all_properties: bool
 ) -> ImageClient:
-    signin = _sign_in(plan)
     # The limit is what the cloud grants, to all shards together.
     rate = None if plan.rate_limit is None else plan.rate_limit / shard.total
-    _check_certificates(plan, signin.tls)
     return ImageClient(
         signin=signin,
         route_for=partial(route, tls=signin.tls),
         user_agent=USER_AGENT,
         timeout=plan.timeout,
         properties=None if all_properties else _properties(plan),
-        limiter=Limiter(rate, steady, stop),
+        limiter=Limiter(rate, steady, threading.Event()),
         wanted=plan.api,
         measure=partial(instruments.measure, plan.name),
     )
@@ -172,24 +268,35 @@ def _sign_in(plan: CloudPlan) -> SignIn:
     )
 
 
-def _check_certificates(plan: CloudPlan, tls: Tls) -> None:
-    """Raises ``CloudConfigError`` for files that are of no use, else every poll would fail."""
+def _check_certificates(plan: CloudPlan, tls: Tls) -> bytes:
+    """What identifies the files' contents.
+
+    Raises ``CloudConfigError`` for files that are of no use, else every poll would fail.
+    """
     url = plan.endpoint or ANY_HTTPS
     if not url.startswith("https:"):
-        return
+        return b""
     way = route(url, tls)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    files: list[str] = []
     if isinstance(way.verify, str):
         is_folder = Path(way.verify).is_dir()
         bundle, folder = (None, way.verify) if is_folder else (way.verify, None)
         places = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
         with _refusing(plan.name, f"CA bundle {way.verify} ({places})"):
             context.load_verify_locations(bundle, folder)
+            files += sorted(map(str, Path(folder).iterdir())) if folder else [way.verify]
     if way.cert:
         certificate, key = (way.cert, None) if isinstance(way.cert, str) else way.cert
         with _refusing(plan.name, f"client certificate {certificate}"):
             # OpenSSL would ask for the password of a key; an empty one fails instead.
             context.load_cert_chain(certificate, key, password="")
+            files += [certificate, key or certificate]
+    return identity_of(*((file, _content(Path(file))) for file in files))
+
+
+def _content(file: Path) -> str:
+    return file.read_bytes().hex() if file.is_file() else ""
 
 
 @contextmanager

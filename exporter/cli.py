@@ -15,6 +15,7 @@ from exporter.commands import Exit
 from exporter.commands.check import check
 from exporter.commands.demo import demo
 from exporter.commands.list_images import list_images
+from exporter.commands.reload import problem_lines
 from exporter.commands.run import run
 from exporter.commands.show import show
 from exporter.glance.signin import CloudConfigError
@@ -25,6 +26,7 @@ from exporter.settings import (
     CloudPlan,
     ImagePlan,
     Invocation,
+    Settings,
     SettingsError,
     parse,
 )
@@ -35,6 +37,9 @@ PROBLEMS = (SettingsError, CloudConfigError, ListenError)
 
 ONE_SHOT = frozenset({"check", "show", "list"})
 """Commands whose output says what the log would; unless asked, they log only errors."""
+
+SECRETS = logs.Redaction()
+"""What no line of the log may show."""
 
 UNBOUNDED = 1_000_000
 """Columns of what is no terminal: nothing there has to be folded."""
@@ -51,10 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         invocation = parse(sys.argv[1:] if argv is None else argv, os.environ)
+        _hide_secrets(invocation.settings)
         _configure_logs(invocation)
         return COMMANDS[invocation.command](invocation)
     except PROBLEMS as error:
-        for line in error.lines if isinstance(error, SettingsError) else (str(error),):
+        for line in problem_lines(error):
             sys.stderr.write(f"{printable(line)}\n")
         return Exit.BAD_SETTINGS
     except KeyboardInterrupt:
@@ -64,18 +70,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _configure_logs(invocation: Invocation) -> None:
     settings = invocation.settings.log
     quiet = invocation.command in ONE_SHOT and "level" not in settings.model_fields_set
-    tokens = (plan.token for plan in invocation.settings.plans())
-    logs.configure(
-        "error" if quiet else settings.level,
-        settings.format,
-        sys.stderr,
-        logs.Redaction(token.get_secret_value() for token in tokens if token),
-    )
+    logs.configure("error" if quiet else settings.level, settings.format, sys.stderr, SECRETS)
+
+
+def _hide_secrets(settings: Settings) -> None:
+    """Keeps the settings' secrets out of the log, those of earlier settings included."""
+    for plan in settings.plans():
+        if plan.token is not None:
+            SECRETS.add(plan.token.get_secret_value())
 
 
 def _run(invocation: Invocation) -> int:
-    settings = invocation.settings
-    return run(settings.web.listen_address, lambda: build(settings.plans(), shard=settings.part()))
+    def read() -> Settings:
+        settings = parse(invocation.argv, os.environ).settings
+        _hide_secrets(settings)
+        return settings
+
+    def use(settings: Settings) -> None:
+        _configure_logs(replace(invocation, settings=settings))
+
+    return run(invocation.settings, read, use)
 
 
 def _demo(invocation: Invocation) -> int:

@@ -1,6 +1,7 @@
 """The exporter's own metrics that are counted as things happen, not read from the store."""
 
 import platform
+import threading
 
 from prometheus_client import (
     CollectorRegistry,
@@ -32,6 +33,8 @@ class Instruments:
         # It has no annotations.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
+        self._lock = threading.Lock()
+        self._codes: dict[str, set[tuple[str, str]]] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -79,10 +82,20 @@ class Instruments:
 
     def watch(self, cloud: str) -> None:
         """Lets the series of a cloud begin at 0, so that their first increase is seen."""
-        for method in METHODS:
-            self.durations.labels(cloud, method)
-            for code in CODES:
-                self.requests.labels(cloud, method, code)
+        with self._lock:
+            self._codes[cloud] = {(method, code) for method in METHODS for code in CODES}
+            for method in METHODS:
+                self.durations.labels(cloud, method)
+                for code in CODES:
+                    self.requests.labels(cloud, method, code)
+
+    def forget(self, cloud: str) -> None:
+        """Takes the series of a cloud away, for good: what is measured late counts no more."""
+        with self._lock:
+            for method, code in self._codes.pop(cloud):
+                self.requests.remove(cloud, method, code)
+            for method in METHODS:
+                self.durations.remove(cloud, method)
 
     def measure(self, cloud: str, method: str, code: str, seconds: float, request_id: str) -> None:
         """Counts one request to the Image service.
@@ -90,6 +103,11 @@ class Instruments:
         ``code`` is that of the answer, or ``error``; ``request_id`` is the service's own for it,
         as ``Head.request_id`` gives it, and empty where there is none.
         """
-        self.requests.labels(cloud, method, code).inc()
         exemplar = {"request_id": request_id} if request_id else None
-        self.durations.labels(cloud, method).observe(seconds, exemplar)
+        with self._lock:
+            codes = self._codes.get(cloud)
+            if codes is None:
+                return
+            codes.add((method, code))
+            self.requests.labels(cloud, method, code).inc()
+            self.durations.labels(cloud, method).observe(seconds, exemplar)

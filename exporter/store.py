@@ -5,7 +5,7 @@ takes a reference and needs no lock for longer than that.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,9 +26,14 @@ class Changes(NamedTuple):
 
 
 class Store:
-    """Targets, observations and cloud states; thread-safe."""
+    """Targets, observations and cloud states; thread-safe.
+
+    ``whole`` is held while a new configuration is taken into use in several steps, and by whoever
+    must not see half of that, or reads more than once and wants it to fit together.
+    """
 
     def __init__(self) -> None:
+        self.whole = threading.RLock()
         self._lock = threading.Lock()
         self._targets: dict[Key, Target] = {}
         self._observations: dict[Key, Observation] = {}
@@ -46,22 +51,43 @@ class Store:
             self._clouds[cloud.name] = replace(cloud, targets=len(added))
             self._layout += 1
 
-    def retarget(self, cloud: str, targets: Iterable[Target]) -> None:
-        """Replaces what is watched in a cloud that is there; what is known of what stays stays."""
+    def retarget(self, cloud: str, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Replaces what is watched in a cloud that is there; what is known of what stays stays.
+
+        Returns the targets that were not watched before.
+        """
         with self._lock:
             wanted = {target.key: target for target in targets}
             known = {key: each for key, each in self._targets.items() if key.cloud == cloud}
             if list(wanted.values()) == list(known.values()):
-                return
-            by_cloud: dict[str, dict[Key, Target]] = {name: {} for name in self._clouds}
-            for key, target in self._targets.items():
-                by_cloud[key.cloud][key] = target
+                return ()
+            by_cloud = self._by_cloud()
             by_cloud[cloud] = wanted
             self._targets = {key: each for some in by_cloud.values() for key, each in some.items()}
-            for key in wanted.keys() - known.keys():
-                self._observations[key] = UNKNOWN
+            added = tuple(each for key, each in wanted.items() if key not in known)
+            self._observations.update({target.key: UNKNOWN for target in added})
             self._forget(known.keys() - wanted.keys())
             self._clouds[cloud] = replace(self._clouds[cloud], targets=len(wanted))
+            return added
+
+    def forget(self, cloud: str) -> None:
+        """Watches a cloud no longer, nor anything in it; raises ``KeyError`` for an unknown one."""
+        with self._lock:
+            del self._clouds[cloud]
+            leaving = [key for key in self._targets if key.cloud == cloud]
+            for key in leaving:
+                del self._targets[key]
+            self._forget(leaving)
+
+    def arrange(self, clouds: Sequence[str]) -> None:
+        """Puts the clouds, and what is watched in them, in this order; it has to name them all."""
+        with self._lock:
+            if list(self._clouds) == list(clouds):
+                return
+            by_cloud = self._by_cloud()
+            self._clouds = {name: self._clouds[name] for name in clouds}
+            self._targets = {key: each for name in clouds for key, each in by_cloud[name].items()}
+            self._layout += 1
 
     def drop(self, key: Key) -> None:
         """Watches a target no longer; raises ``KeyError`` for what is not watched."""
@@ -70,6 +96,15 @@ class Store:
             self._forget({key})
             state = self._clouds[key.cloud]
             self._clouds[key.cloud] = replace(state, targets=state.targets - 1)
+
+    def known(self, targets: Iterable[Target]) -> list[tuple[Target, Observation]]:
+        """Those of the targets that are watched still, each with its latest observation."""
+        with self._lock:
+            return [
+                (target, self._observations[target.key])
+                for target in targets
+                if target.key in self._targets
+            ]
 
     def observation(self, key: Key) -> Observation:
         """The latest observation; raises ``KeyError`` for what is not watched.
@@ -117,6 +152,13 @@ class Store:
         """Every target with its latest observation, in the order they were added."""
         with self._lock:
             return [(target, self._observations[key]) for key, target in self._targets.items()]
+
+    def _by_cloud(self) -> dict[str, dict[Key, Target]]:
+        """What is watched in each cloud; with the lock held."""
+        by_cloud: dict[str, dict[Key, Target]] = {name: {} for name in self._clouds}
+        for key, target in self._targets.items():
+            by_cloud[key.cloud][key] = target
+        return by_cloud
 
     def _forget(self, keys: Collection[Key]) -> None:
         """What was watched under these keys is not any more; with the lock held."""

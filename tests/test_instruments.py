@@ -106,9 +106,27 @@ def test_no_series_tells_when_it_was_created(instruments: Instruments) -> None:
     assert not {name for name in names if name.endswith("_created")}
 
 
+def test_the_series_of_a_cloud_that_is_forgotten_are_gone(instruments: Instruments) -> None:
+    """All of them, for good: a request that ends late brings none back. The next one is at 0."""
+    instruments.watch("prod")
+    for cloud in ("lab", "prod"):
+        instruments.measure(cloud, "HEAD", "418", 0.2, "")
+    before = in_openmetrics(instruments)
+    instruments.forget("lab")
+    instruments.measure("lab", "HEAD", "200", 0.2, "")
+    after = in_openmetrics(instruments)
+    assert 'cloud="lab"' in before
+    assert 'cloud="lab"' not in after
+    assert requests(instruments, "HEAD", "418", "prod") == 1
+    instruments.watch("lab")
+    assert requests(instruments, "HEAD", "200") == 0
+    assert requests(instruments, "HEAD", "418") is None
+
+
 def test_two_exporters_in_one_process_share_nothing() -> None:
     """Each has a registry of its own."""
     one, other = Instruments("1"), Instruments("2")
+    one.watch("lab")
     one.measure("lab", "HEAD", "200", 0.2, "")
     assert requests(one, "HEAD", "200") == 1
     assert requests(other, "HEAD", "200") is None

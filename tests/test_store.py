@@ -87,6 +87,41 @@ def test_what_is_watched_in_a_cloud_can_be_replaced(store: Store) -> None:
     assert [cloud.targets for cloud in store.clouds()] == [2, 1]
 
 
+def test_retargeting_tells_what_is_new(store: Store) -> None:
+    """What was watched before is not, under whatever label."""
+    new = Target("lab", "new", "new")
+    assert store.retarget("lab", [replace(ONE, alias="renamed"), new]) == (new,)
+    assert store.retarget("lab", [replace(ONE, alias="renamed"), new]) == ()
+    assert store.retarget("lab", [new]) == ()
+
+
+def test_a_cloud_that_is_forgotten_is_gone_with_all_that_was_watched(store: Store) -> None:
+    """The others stay, who renders is told, and one that is back starts from nothing."""
+    store.observe(ONE.key, FOUND)
+    layout, _ = store.take_changes()
+    store.observe(ONE.key, GONE)
+    store.forget("lab")
+    assert store.seen() == [(OTHER, UNKNOWN)]
+    assert [cloud.name for cloud in store.clouds()] == ["prod"]
+    assert store.known([ONE, TWO, OTHER]) == [(OTHER, UNKNOWN)]
+    assert store.take_changes() == Changes(layout + 1, set())
+    with pytest.raises(KeyError):
+        store.forget("lab")
+    store.watch(LAB, [ONE])
+    assert store.known([ONE]) == [(ONE, UNKNOWN)]
+
+
+def test_clouds_are_put_in_order(store: Store) -> None:
+    """With what is watched in them; the order that they are in is no change."""
+    layout, _ = store.take_changes()
+    store.arrange(["lab", "prod"])
+    assert store.take_changes().layout == layout
+    store.arrange(["prod", "lab"])
+    assert store.take_changes().layout == layout + 1
+    assert [cloud.name for cloud in store.clouds()] == ["prod", "lab"]
+    assert [target for target, _ in store.seen()] == [OTHER, TWO, ONE]
+
+
 def test_a_target_that_is_dropped_is_known_until_changes_are_taken(store: Store) -> None:
     """Who renders may be at it just now; who comes back later starts from nothing."""
     store.observe(ONE.key, FOUND)

@@ -7,7 +7,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from exporter.build import build
-from exporter.commands.run import Daemon, listening, stop_on_signals
+from exporter.commands.run import Daemon, listening
+from exporter.commands.signals import stop_on_signals
 from exporter.demo.service import SimulatedImageService
 from exporter.demo.story import IMAGES, LOOP_SECONDS, Storyteller
 from exporter.settings import Cloud, CloudPlan, Image, Settings

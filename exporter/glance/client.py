@@ -179,6 +179,7 @@ class ImageClient:
             self._closed = True
             if self._transport is not None:
                 self._transport.close()
+        self.limiter.stop()
         self.signin.close()
 
     @property
@@ -256,7 +257,9 @@ class ImageClient:
                 code, request_id = str(answer.head.code), answer.head.request_id
                 return answer
             finally:
-                self.measure(method, code, steady() - begun, request_id)
+                # What closing cut off was no failure of the service's.
+                if not self._closed:
+                    self.measure(method, code, steady() - begun, request_id)
 
     def _transport_to(self, endpoint: str) -> Transport:
         """The transport to the endpoint; another one when the catalogue names another."""

@@ -1,6 +1,6 @@
 """Sign-in without Keystone: a configured endpoint, and one token for ever or none."""
 
-from exporter.glance.signin import Credential, SignInError, SignInStats, Tls
+from exporter.glance.signin import Credential, SignInError, SignInStats, Tls, identity_of
 
 
 def check_token(token: str) -> None:
@@ -16,6 +16,7 @@ class FixedSignIn:
 
     def __init__(self, endpoint: str, token: str | None, tls: Tls) -> None:
         self.tls = tls
+        self.identity = identity_of(endpoint, token)
         self._credential = Credential(endpoint, token, expires_at=None, generation=1)
 
     def credential(self) -> Credential:

@@ -17,7 +17,7 @@ from exporter.glance.failure import secrets_of
 from exporter.glance.fixed import FixedSignIn, check_token
 from exporter.glance.keystone import ImageService, Keystone
 from exporter.glance.renewing import RenewingSignIn
-from exporter.glance.signin import CloudConfigError, SignIn, Tls
+from exporter.glance.signin import CloudConfigError, SignIn, Tls, identity_of
 from exporter.image.moment import Moment
 
 
@@ -55,7 +55,8 @@ def from_openstack(
     )
     secrets = secrets_of({"auth": found.config["auth"]})
     keystone = Keystone(plugin, service, tls=tls, timeout=timeout, secrets=secrets)
-    return RenewingSignIn(keystone, tls=tls, clock=clock, random=random)
+    identity = identity_of(found.config, service)
+    return RenewingSignIn(keystone, tls=tls, clock=clock, random=random, identity=identity)
 
 
 def _fixed(endpoint: str | None, token: str | None, tls: Tls) -> FixedSignIn:

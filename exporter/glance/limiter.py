@@ -30,10 +30,19 @@ class Limiter:
         self._held_until = -inf
         self.waited = 0.0
 
+    @property
+    def held_until(self) -> float:
+        """Before when no permit is given, because the service asked to be left alone."""
+        return self._held_until
+
     def hold(self, until: float) -> None:
         """Gives no permit before ``until``, to those neither who wait for theirs already."""
         with self._holding:
             self._held_until = max(self._held_until, until)
+
+    def stop(self) -> None:
+        """Lets who waits for a permit go without one."""
+        self._stop.set()
 
     def permit(self, deadline: float) -> bool:
         """Waits for a permit; False when there is none before the deadline, or on stop.

@@ -71,8 +71,10 @@ class RenewingSignIn:
         tls: Tls,
         clock: Callable[[], Moment],
         random: Callable[[], float],
+        identity: bytes = b"",
     ) -> None:
         self.tls = tls
+        self.identity = identity
         self._keystone = keystone
         self._clock = clock
         self._random = random

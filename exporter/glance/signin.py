@@ -1,9 +1,20 @@
 """What every way of signing in to a cloud has in common."""
 
+import hashlib
+import json
+import os
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.image.outcome import REASONS
+
+_KEY = os.urandom(32)
+
+
+def identity_of(*parts: object) -> bytes:
+    """The same bytes for the same parts in this process; what they hold cannot be read from it."""
+    text = json.dumps(parts, sort_keys=True, default=repr)
+    return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), key=_KEY).digest()
 
 
 class CloudConfigError(Exception):
@@ -70,6 +81,11 @@ class SignInStats:
 
 class SignIn(Protocol):
     """Gives credentials for one cloud to any number of threads."""
+
+    @property
+    def identity(self) -> bytes:
+        """The same for two that sign in to the same service in the same way; tells no secret."""
+        ...
 
     @property
     def tls(self) -> Tls:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exporter.glance.fixed import check_token
-from exporter.glance.signin import Credential, SignInError, SignInStats, Tls
+from exporter.glance.signin import Credential, SignInError, SignInStats, Tls, identity_of
 from exporter.image.moment import Moment
 
 LOOK_EVERY = 1.0
@@ -28,6 +28,7 @@ class TokenFileSignIn:
 
     def __init__(self, endpoint: str, path: Path, tls: Tls, clock: Callable[[], Moment]) -> None:
         self.tls = tls
+        self.identity = identity_of(endpoint, str(path))
         self._endpoint = endpoint
         self._path = path
         self._clock = clock

@@ -252,6 +252,9 @@ class Transport:
                 self._pool._prepare_proxy(connection)
             else:
                 connection.connect()
+            if self._closed:
+                # It was closed while there was no socket yet that could have been shut down.
+                raise NoAnswer("connection", "the exporter is stopping")
         except Exception as error:  # noqa: BLE001  # raised again, as ours where it is one
             self._drop(kept)
             raise _as_no_answer(error) from None

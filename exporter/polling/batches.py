@@ -30,10 +30,15 @@ class Batches:
     def __init__(self, groups: Iterable[Group]) -> None:
         self._working: set[bool] = set()
         self._refusals: Counter[bool] = Counter()
-        sizes = [(len(group), _letters(group)) for group in groups]
-        self._most = max((count for count, _ in sizes), default=1)
-        self._room = max((letters for _, letters in sizes), default=0)
+        self._most, self._room = 1, 0
         self._unlisted: list[Target] = []
+        self.add(groups)
+
+    def add(self, groups: Iterable[Group]) -> None:
+        """Takes in further groups: how large they are tells what fits into a list."""
+        for group in groups:
+            self._most = max(self._most, len(group))
+            self._room = max(self._room, _letters(group))
 
     @property
     def has_unlisted(self) -> bool:

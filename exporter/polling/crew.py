@@ -9,11 +9,12 @@ slow one by as many as it takes. There are never more threads than requests may 
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 from exporter.glance.reply import Reply
 from exporter.image.outcome import Failed
+from exporter.polling.agenda import Group
 from exporter.polling.cycle import Cycle
 from exporter.polling.question import Ask, Done, Wait
 
@@ -87,6 +88,15 @@ class Crew:
                 self._cycle.close()
                 self._publish()
             self._release()
+
+    def add(self, groups: Sequence[Group]) -> bool:
+        """Has images asked for at once; says whether the cycle goes on for long enough."""
+        with self._lock:
+            if self._over or not self._cycle.add(groups, self._clock()):
+                return False
+            if self._threads:
+                self._hand_over()
+            return True
 
     def retract(self, image_id: str) -> None:
         """Takes an image's outcome back, see ``Cycle.retract``."""

@@ -118,6 +118,20 @@ class Cycle:
         """Whether there is a question to be asked at once."""
         return max(self._agenda.due, self.wait_until) <= now
 
+    def add(self, groups: Sequence[Group], now: float) -> bool:
+        """Takes in images that are to be asked at once; says whether there is time left for it."""
+        last_start = self._start + self._pace.last_start
+        if self._done or max(now, self.wait_until) >= last_start:
+            return False
+        added = {target.image_id: target for group in groups for target in group}
+        self._targets |= added
+        self._undecided |= added
+        self._batches.add(groups)
+        self._agenda.plan((now, group) for group in groups)
+        if self._breaker.is_open:
+            self._agenda.hold()
+        return True
+
     def next(self, now: float) -> Ask | Wait | Done:
         """What to do at ``now``."""
         if self._done:

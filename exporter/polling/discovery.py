@@ -53,12 +53,7 @@ class Discovery:
         self._cloud = cloud
         self._entries = entries
         self._shard = shard
-        self._listed = frozenset(target.image_id for target in configured)
-        self._configured = {
-            target.image_id: target
-            for target in configured
-            if shard.has_image(cloud, target.image_id)
-        }
+        self._listed, self._configured = self._on_the_list(configured)
         self._client = client
         self._store = store
         self._forget_after = forget_after
@@ -105,7 +100,7 @@ class Discovery:
         with self._lock:
             now = self._clock().steady
             for image_id, member in tuple(self._members.items()):
-                if member.is_over(self._forget_after, now):
+                if not self._stopped.is_set() and member.is_over(self._forget_after, now):
                     self._drop(image_id)
                     log.info("image is forgotten", extra=self._about(image_id, member.label))
             # A question of the cycle before may be older than the list that an image is not on.
@@ -133,9 +128,39 @@ class Discovery:
                 return True
             return False
 
+    def targets(self) -> tuple[Target, ...]:
+        """All that is watched now."""
+        with self._lock:
+            return self._targets()
+
+    def configure(self, configured: Sequence[Target]) -> tuple[Target, ...]:
+        """Has these targets stay whatever is listed; returns those that were not watched before."""
+        with self._lock:
+            before = self._configured
+            self._listed, self._configured = self._on_the_list(configured)
+            for image_id in self._listed:
+                self._members.pop(image_id, None)
+            if before.keys() - self._configured.keys():
+                # What was taken off the list may be discovered by now.
+                self.succeeded = False
+            return self._store.retarget(self._cloud, self._targets())
+
+    def succeed(self, other: "Discovery") -> None:
+        """Goes on with what another discovered, until the first list of its own."""
+        with other._lock:
+            members, resolved = dict(other._members), dict(other._resolved)
+        with self._lock:
+            self._members = {
+                image_id: member
+                for image_id, member in members.items()
+                if image_id not in self._listed
+            }
+            self._resolved = resolved
+
     def stop(self) -> None:
-        """A list that is under way is of no use any more."""
-        self._stopped.set()
+        """A list that is under way is of no use any more, and changes nothing from now on."""
+        with self._lock:
+            self._stopped.set()
 
     def _page(self, path: str, within: Window) -> Page | Failed:
         reply = self._client.page(path, within, self._properties)
@@ -152,6 +177,8 @@ class Discovery:
 
     def _follow(self, resolution: Resolution) -> None:
         with self._lock:
+            if self._stopped.is_set():
+                return
             before, self._members = self._members, succeed(self._members, resolution)
             self.leaving -= resolution.labels.keys()
             self._store.retarget(self._cloud, self._targets())
@@ -196,6 +223,14 @@ class Discovery:
     def _drop(self, image_id: str) -> None:
         del self._members[image_id]
         self._store.drop(Key(self._cloud, image_id))
+
+    def _on_the_list(
+        self, configured: Sequence[Target]
+    ) -> tuple[frozenset[str], dict[str, Target]]:
+        """The IDs of all shards' images, and this one's own."""
+        listed = {target.image_id: target for target in configured}
+        mine = (each for each in listed if self._shard.has_image(self._cloud, each))
+        return frozenset(listed), {image_id: listed[image_id] for image_id in mine}
 
     def _targets(self) -> tuple[Target, ...]:
         found = (

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -36,7 +36,8 @@ Observer = Callable[[Verdict, int], None]
 class Poller:
     """Polls the images of one cloud; ``run_cycle`` is not to be called by two threads at once.
 
-    With a ``discovery`` its ``targets`` are those of each cycle, from its beginning on.
+    With a ``discovery`` its ``targets`` are those of each cycle, from its beginning on. Once it is
+    retired it writes nothing to the store any more: another may be at its cloud by then.
     """
 
     cloud: str
@@ -55,6 +56,9 @@ class Poller:
     _told_to_wait: float = field(init=False, default=0.0)
     _journal: Journal = field(init=False)
     _stopped: threading.Event = field(init=False, default_factory=threading.Event)
+    _writing: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _prepares: bool = field(init=False, default=False)
+    _counted: CloudState | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Listens for answers that turn out not to be trustworthy."""
@@ -63,20 +67,36 @@ class Poller:
 
     def run_cycle(self, observer: Observer = lambda _verdict, _left: None) -> None:
         """Polls every image once; ends when the next cycle is to start at the latest."""
-        if self._stopped.is_set():
-            return
+        try:
+            self._run_cycle(observer)
+        except KeyError:
+            # Of a cloud that was taken away in the meantime nothing can be read any more.
+            if not self._stopped.is_set():
+                raise
+        finally:
+            self._prepares = False
+
+    def _run_cycle(self, observer: Observer) -> None:
+        with self._writing:
+            if self._stopped.is_set():
+                return
+            self._prepares = True
         self._find_targets()
         begun = steady()
         start = self._note_start(begun)
         end = start + self.pace.interval
         window = Window(start + self.pace.last_start, end)
         state = self.store.cloud(self.cloud)
+        self._counted = self._counted or state
         self._number += 1
         self.client.begin()
         self._journal.begin()
-        past = self._choose_version(self._recall(), start + self.pace.interval * CHOOSING)
-        groups = self._groups(past)
-        cycle = Cycle(self.targets, past, self.pace, start, self.random, groups=groups)
+        known = {target.image_id: (target, seen) for target, seen in self.store.known(self.targets)}
+        targets = [target for target, _ in known.values()]
+        past = self._recall({image_id: seen for image_id, (_, seen) in known.items()})
+        past = self._choose_version(past, start + self.pace.interval * CHOOSING)
+        groups = self._groups(targets, past.gone)
+        cycle = Cycle(targets, past, self.pace, start, self.random, groups=groups)
         self._before = {}
         crew = self._crew = Crew(
             cycle,
@@ -85,6 +105,10 @@ class Poller:
             steady,
             self.pace.concurrency,
         )
+        with self._writing:
+            self._prepares = False
+            new = [target for target in self.targets if target.image_id not in known]
+        self._ask_now(new)
         if self._stopped.is_set():
             return
         crew.run(end)
@@ -92,6 +116,34 @@ class Poller:
             return
         self.client.settle(self.pace.grace)
         self._finish(cycle, past, len(groups), begun, state)
+
+    def retarget(self, targets: Sequence[Target]) -> tuple[Target, ...]:
+        """Has these configured images watched from now on, besides what is discovered.
+
+        What is known of those that stay stays. Returns the others, see ``ask_at_once``.
+        """
+        with self._writing:
+            if self.discovery is None:
+                self.targets = targets
+                return self.store.retarget(self.cloud, targets)
+            new = self.discovery.configure(targets)
+            self.targets = self.discovery.targets()
+            return new
+
+    def ask_at_once(self, targets: Sequence[Target]) -> bool:
+        """Asks for new images in the cycle under way; says whether it takes them in.
+
+        If it does not, a cycle that is begun now asks for them.
+        """
+        if self._prepares:
+            return True
+        return self._ask_now(targets)
+
+    def _ask_now(self, targets: Sequence[Target]) -> bool:
+        crew = self._crew
+        if not targets:
+            return True
+        return crew is not None and crew.add(self._groups(targets, frozenset()))
 
     def discover(self, seconds: float) -> None:
         """Looks for images to watch, for so long, unless the API is to be left alone."""
@@ -102,11 +154,33 @@ class Poller:
         if not waits and not self.store.cloud(self.cloud).breaker_open:
             self.discovery.refresh(Window(begun + seconds, begun + seconds))
 
-    def stop(self) -> None:
-        """Ends the cycle that is under way and every connection."""
-        self._stopped.set()
+    def retire(self) -> None:
+        """Writes nothing to the store from now on; ``stop`` is still to be called."""
+        with self._writing:
+            self._stopped.set()
         if self.discovery is not None:
             self.discovery.stop()
+
+    def succeed(self, other: "Poller") -> None:
+        """Goes on where another left off, which is retired; to be called before the first cycle.
+
+        What was discovered stays until the next list. That the service asked to be left alone
+        counts if it is the same service.
+        """
+        if self.discovery is not None and other.discovery is not None:
+            self.discovery.succeed(other.discovery)
+        if self.client.signin.identity == other.client.signin.identity:
+            self._past = replace(self._past, wait_until=other.wait_until)
+
+    @property
+    def wait_until(self) -> float:
+        """When the service may be asked again, in steady seconds, as far as it has said so."""
+        found = -inf if self.discovery is None else self.discovery.wait_until
+        return max(self._past.wait_until, self.client.limiter.held_until, found)
+
+    def stop(self) -> None:
+        """Ends the cycle that is under way and every connection."""
+        self.retire()
         if self._crew is not None:
             self._crew.stop()
         self.client.close()
@@ -119,7 +193,8 @@ class Poller:
             # The first cycle may as well begin later.
             share = 1.0 if self._next_start is None else CHOOSING
             self.discover(self.pace.interval * share)
-        self.targets = self.discovery.begin()
+        with self._writing:
+            self.targets = self.discovery.begin()
 
     def _publisher(self, cycle: Cycle, observer: Observer) -> Callable[[], None]:
         """What is to be called whenever the cycle may have new verdicts."""
@@ -128,20 +203,27 @@ class Poller:
         def publish() -> None:
             nonlocal left
             verdicts, cycle.verdicts = cycle.verdicts, []
-            if self._stopped.is_set():
-                # What a shutdown leaves undecided is nobody's failure.
-                return
-            for verdict in verdicts:
-                left -= not verdict.again
-                try:
-                    self._observe(verdict)
-                    observer(verdict, left)
-                except Exception:
-                    log.exception("bug: an outcome was lost")
-            if cycle.breaker_open and self.store.cloud(self.cloud).api_up is not False:
-                self.store.update_cloud(self.cloud, api_up=False, breaker_open=True)
+            with self._writing:
+                if self._stopped.is_set():
+                    # What a shutdown leaves undecided is nobody's failure.
+                    return
+                for verdict in verdicts:
+                    left -= not verdict.again
+                    try:
+                        self._observe(verdict)
+                        observer(verdict, left)
+                    except Exception:
+                        log.exception("bug: an outcome was lost")
+                if cycle.breaker_open and self.store.cloud(self.cloud).api_up is not False:
+                    self.store.update_cloud(self.cloud, api_up=False, breaker_open=True)
 
         return publish
+
+    def _update(self, **fields: object) -> None:
+        """Replaces fields of the cloud's state, unless the cloud is another's by now."""
+        with self._writing:
+            if not self._stopped.is_set():
+                self.store.update_cloud(self.cloud, **fields)
 
     def _perform(self, ask: Ask, window: Window) -> Reply:
         if ask.kind is Kind.LIST:
@@ -176,6 +258,9 @@ class Poller:
         target = verdict.target
         if self.discovery is not None and self.discovery.drops(target.image_id, verdict.outcome):
             return
+        if not self.store.known((target,)):
+            # Taken off the list while it was asked for.
+            return
         shown = before = self.store.observation(target.key)
         if verdict.again:
             before = self._before.get(target.image_id, before)
@@ -194,23 +279,26 @@ class Poller:
         if crew is not None and isinstance(tag, tuple) and tag[0] == self._number:
             crew.retract(tag[1])
 
-    def _recall(self) -> Past:
+    def _recall(self, known: Mapping[str, Observation]) -> Past:
         """What the next cycle has to know, from the observations and the cycle before."""
-        known = {target.image_id: self.store.observation(target.key) for target in self.targets}
         found = self.discovery
         return replace(
             self._past,
             wait_until=max(self._past.wait_until, found.wait_until if found else -inf),
             living=frozenset(each for each, seen in known.items() if seen.memory.exists),
             gone=frozenset(each for each, seen in known.items() if seen.memory.exists is False),
-            new=frozenset(each for each, seen in known.items() if seen.polled_at is None)
+            new=frozenset(each for each, seen in known.items() if self._is_new(seen))
             | (found.leaving if found else frozenset()),
         )
 
-    def _groups(self, past: Past) -> list[Group]:
+    def _is_new(self, seen: Observation) -> bool:
+        """Whether an image is asked for at once: at first all are, by whomever polled before."""
+        return seen.polled_at is None or self._number == 1
+
+    def _groups(self, targets: Iterable[Target], gone: frozenset[str]) -> list[Group]:
         """What is asked for together; one that is gone by itself, since no list would give it."""
-        known = {target.image_id: target for target in self.targets}
-        batches = self.client.batches(each for each in known if each not in past.gone)
+        known = {target.image_id: target for target in targets}
+        batches = self.client.batches(each for each in known if each not in gone)
         groups = [tuple(known.pop(image_id) for image_id in batch) for batch in batches]
         return [*groups, *((target,) for target in known.values())]
 
@@ -227,8 +315,7 @@ class Poller:
         self._next_start = start + interval
         state = self.store.cloud(self.cloud)
         moment = now()
-        self.store.update_cloud(
-            self.cloud,
+        self._update(
             cycle_lag=begun - start,
             cycles_skipped=state.cycles_skipped + skipped,
             next_cycle_at=moment.wall + self._next_start - moment.steady,
@@ -254,8 +341,9 @@ class Poller:
         if tally.asked:
             needed = self.pace.needed(max(groups, tally.asked), tally.busy / tally.asked)
         end = now()
-        self.store.update_cloud(
-            self.cloud,
+        # Counted by those who polled the cloud before: a counter does not fall at a reload.
+        earlier = self._counted or before
+        self._update(
             api_up=_api_up(cycle, before),
             breaker_open=cycle.breaker_open,
             mass_disappearance=cycle.all_vanished
@@ -263,15 +351,17 @@ class Poller:
             polls=before.polls + tally.polls,
             failures=dict(failures),
             retries=before.retries + tally.retries,
-            rate_limit_wait=self.client.limiter.waited + self._told_to_wait,
+            rate_limit_wait=earlier.rate_limit_wait
+            + self.client.limiter.waited
+            + self._told_to_wait,
             last_cycle_at=end.wall,
             last_cycle_duration=end.steady - begun,
             concurrency_needed=needed,
             api_version=self.client.version,
             clock_skew=self.client.skew,
             token_expires_at=signed_in.expires_at,
-            authentications=signed_in.authentications,
-            authentication_failures=signed_in.failures,
+            authentications=earlier.authentications + signed_in.authentications,
+            authentication_failures=earlier.authentication_failures + signed_in.failures,
             sign_in_failure=signed_in.failure,
         )
         self._journal.end(before, self.store.cloud(self.cloud), tally)

@@ -77,6 +77,22 @@ class DaemonThreads(BaseExecutor):  # type: ignore[misc]  # APScheduler 3 has no
             self._run_job_success(job.id, events)
 
 
+class Repeated:
+    """A call that is made again and again, until it is stopped."""
+
+    def __init__(self, job: Job, zone: tzinfo) -> None:
+        self._job = job
+        self._zone = zone
+
+    def hasten(self) -> None:
+        """Makes the next call now, or after the one that is running; all others follow that."""
+        self._job.modify(next_run_time=datetime.now(self._zone))
+
+    def stop(self) -> None:
+        """Makes no further call; does not wait for one that is running."""
+        self._job.remove()
+
+
 class Scheduler:
     """Calls each cloud's cycle at its interval; a call never overlaps the one before."""
 
@@ -85,7 +101,7 @@ class Scheduler:
         self._scheduler = BackgroundScheduler(timezone=self._zone, daemon=True)
         self._beat = steady()
 
-    def every(self, interval: float, run: Callable[[], object], delay: float = 0.0) -> None:
+    def every(self, interval: float, run: Callable[[], object], delay: float = 0.0) -> Repeated:
         """Calls ``run`` after ``delay`` seconds and then every ``interval`` seconds.
 
         One that is late is called as soon as possible, once, however late it is. One whose time
@@ -99,7 +115,7 @@ class Scheduler:
                 run()
 
         first = datetime.now(self._zone) + timedelta(seconds=delay)
-        self._scheduler.add_job(
+        job = self._scheduler.add_job(
             run_alone,
             Every(timedelta(seconds=interval)),
             next_run_time=first,
@@ -107,6 +123,7 @@ class Scheduler:
             coalesce=True,
             max_instances=2,
         )
+        return Repeated(job, self._zone)
 
     def start(self) -> None:
         """Starts the scheduler's thread; each call has one of its own."""

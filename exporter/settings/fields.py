@@ -99,6 +99,13 @@ def true_or_false(value: object) -> bool:
     return value
 
 
+def switch(value: object) -> bool:
+    """Read a YAML boolean, or the word for one that a variable holds."""
+    return true_or_false(
+        {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    )
+
+
 def whole_number(least: int, most: int) -> Callable[[object], int]:
     """Read a whole number within bounds."""
 
@@ -217,6 +224,7 @@ def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
 Label = Annotated[str, BeforeValidator(text())]
 ImageId = Annotated[str, BeforeValidator(image_id)]
 Flag = Annotated[bool, BeforeValidator(true_or_false)]
+Switch = Annotated[bool, BeforeValidator(switch)]
 Interval = Annotated[float, BeforeValidator(duration(least=1))]
 Seconds = Annotated[float, BeforeValidator(duration(least=0.001))]
 Concurrency = Annotated[int, BeforeValidator(whole_number(1, 1000))]

@@ -6,7 +6,7 @@ around them: commands, help, and refusals that repeat no value, as it may be a p
 
 import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -53,6 +53,8 @@ _METAVARS = {
     "web.listen_address": "ADDRESS",
     "shard.index": "N",
     "shard.total": "N",
+    "web.enable_lifecycle": "BOOL",
+    "config.reload_on_change": "BOOL",
     "interval": "DURATION",
     "timeout": "DURATION",
     "concurrency": "N",
@@ -89,12 +91,16 @@ class _Parser(ArgumentParser):
 
 
 def read(
-    argv: Sequence[str], settings: type[BaseSettings], helps: Mapping[str, str]
+    argv: Sequence[str],
+    settings: type[BaseSettings],
+    helps: Mapping[str, str],
+    switches: Collection[str] = (),
 ) -> CommandLine:
     """Read the arguments that follow the program's name.
 
-    `helps` has the help text of every setting that has a flag, by key such as ``log.level``. Help
-    and version are printed, and end the program with status 0.
+    `helps` has the help text of every setting that has a flag, by key such as ``log.level``.
+    `switches` are flags that need no value, and mean true without one. Help and version are
+    printed, and end the program with status 0.
 
     Raises:
         UsageError: an unknown flag or command, a flag without its value, a secret as a flag.
@@ -102,7 +108,8 @@ def read(
     """
     # What follows a bare -- is no flag, whatever it looks like.
     end = argv.index("--") if "--" in argv else len(argv)
-    before, after = list(argv[:end]), argv[end + 1 :]
+    before = [f"{word}=true" if word in switches else word for word in argv[:end]]
+    after = argv[end + 1 :]
     parser = _parser(next((command for command in COMMANDS if command in before), None))
     source = CliSettingsSource[ArgumentParser](
         settings,

@@ -32,6 +32,11 @@ class ConfigFile(_Model):
     file: fields.FileName | None = Field(
         default=None, description="The settings file, in YAML. Clouds are listed there."
     )
+    reload_on_change: fields.Switch = Field(
+        default=False,
+        description="Whether the settings are read again when the file changes.",
+        json_schema_extra={"default": "false"},
+    )
 
 
 class Web(_Model):
@@ -42,6 +47,11 @@ class Web(_Model):
     ] = Field(
         default=":10292",
         description="Address to listen on; without a host, all addresses, IPv6 too.",
+    )
+    enable_lifecycle: fields.Switch = Field(
+        default=False,
+        description="Whether `POST /-/reload` reads the settings again.",
+        json_schema_extra={"default": "false"},
     )
 
 

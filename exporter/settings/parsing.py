@@ -52,11 +52,15 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Invocation:
-    """What a command line asks for; `image_id` is what `show` is to show, else ``None``."""
+    """What a command line asks for; `image_id` is what `show` is to show, else ``None``.
+
+    `argv` is that command line, which may come to mean something else when files change.
+    """
 
     command: Command
     settings: Settings
     image_id: str | None
+    argv: tuple[str, ...] = ()
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
@@ -75,7 +79,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
         if row.flag != NONE
     }
     try:
-        line = flags.read(argv, Settings, helps)
+        line = flags.read(argv, Settings, helps, {row.flag for row in rows if row.is_switch})
     except flags.UsageError as error:
         raise SettingsError(*error.lines) from None
     places = _places(line, environ, rows)
@@ -90,7 +94,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     ]
     if mistakes or settings is None:
         raise SettingsError(*mistakes)
-    return Invocation(line.command, settings, line.image_id)
+    return Invocation(line.command, settings, line.image_id, tuple(argv))
 
 
 def _places(

@@ -15,13 +15,14 @@ NONE = "—"
 
 
 class Row(NamedTuple):
-    """A setting, as the documentation and the help show it."""
+    """A setting, as the documentation and the help show it; ``is_switch`` if it is on or off."""
 
     key: str
     flag: str
     variable: str
     default: str
     meaning: str
+    is_switch: bool = False
 
 
 def reference() -> list[Row]:
@@ -47,6 +48,7 @@ def _rows(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[Row]:
                 variable=NONE if in_file_only else ENVIRONMENT_PREFIX + "__".join(keys).upper(),
                 default=_default(field),
                 meaning=field.description or "",
+                is_switch=field.annotation is bool,
             )
         if inner is not None and not (is_leaf and not is_list):
             yield from _rows(inner, (*above, f"{key}[]" if is_list else key))

@@ -1,7 +1,7 @@
 """The routes: what each page answers, from functions that the caller gives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -21,6 +21,8 @@ from exporter.web.workers import Workers
 # Rendering is work for the processor: more threads would not end it sooner.
 _WORKERS = 2
 
+NO_LIFECYCLE = "Reloading by request is not enabled: --web.enable-lifecycle enables it."
+
 Result = TypeVar("Result")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -29,14 +31,22 @@ Verdict = Callable[[], str | None]
 """None when all is well, else why not, in one line."""
 
 
+Reload = Callable[[], Sequence[str]]
+"""Reads the settings again: says why they cannot be used, a line each; nothing when they are."""
+
+
 def create_app(
     *,
     metrics: Callable[[bool, bool], Body],
     healthy: Verdict,
     ready: Verdict,
     images: Lister,
+    reload: Reload | None = None,
 ) -> Starlette:
     """The application: each page answers GET and HEAD.
+
+    ``/-/reload`` is for POST and PUT, and refused without `reload`, which is called in a thread,
+    one at a time.
 
     `metrics` is asked for a body with whether it is to be OpenMetrics, and compressed.
     `images` is asked for what a query comes to. Both are called in a thread, two at a time: they
@@ -76,6 +86,7 @@ def create_app(
             Route("/metrics", metrics_page),
             Route("/-/healthy", _verdict_page(healthy, "Healthy")),
             Route("/-/ready", _verdict_page(ready, "Ready")),
+            Route("/-/reload", _reload_page(reload), methods=["POST", "PUT"]),
         ],
         exception_handlers={HTTPException: _refusal, ClientDisconnect: _nothing},
     )
@@ -110,6 +121,19 @@ def _verdict_page(verdict: Verdict, well: str) -> Endpoint:
     async def page(_: Request) -> Response:
         reason = verdict()
         return PlainTextResponse(f"{reason or well}\n", 503 if reason else 200)
+
+    return page
+
+
+def _reload_page(reload: Reload | None) -> Callable[[Request], Awaitable[Response]]:
+    # Apart from the others, which it would hold up.
+    workers = Workers(1)
+
+    async def page(_: Request) -> Response:
+        if reload is None:
+            return PlainTextResponse(f"{NO_LIFECYCLE}\n", 403)
+        lines = await workers.do(reload)
+        return PlainTextResponse("".join(f"{line}\n" for line in lines), 400 if lines else 200)
 
     return page
 

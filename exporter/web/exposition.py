@@ -69,8 +69,9 @@ class Exposition:
 
     def body(self, *, openmetrics: bool, compressed: bool) -> Body:
         """All metrics at this moment."""
-        images = self._images(openmetrics, compressed)
-        own = _rendered(self._registry, openmetrics)
+        with self._store.whole:
+            images = self._images(openmetrics, compressed)
+            own = _rendered(self._registry, openmetrics)
         if not compressed:
             return Body((*images.pieces, own), images.size + len(own))
         last = gzipped.last_part(own)

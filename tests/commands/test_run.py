@@ -13,7 +13,8 @@ import pytest
 
 from exporter.build import build
 from exporter.clock import steady
-from exporter.commands.run import STOP_SIGNALS, Daemon, listening, stop_on_signals
+from exporter.commands.run import Daemon, listening
+from exporter.commands.signals import STOP_SIGNALS, stop_on_signals
 from exporter.demo import SimulatedImageService
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.settings import parse

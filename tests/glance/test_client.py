@@ -43,6 +43,8 @@ class Token:
                 self.number += 1
         return self.credential()
 
+    identity = b""
+
     def stats(self) -> SignInStats:
         """Nothing of interest."""
         return SignInStats(self.number, 0, None)

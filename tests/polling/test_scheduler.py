@@ -183,3 +183,17 @@ def test_stop_does_not_wait_for_what_runs() -> None:
     made.stop()
     assert steady() - began < 1.0
     go_on.set()
+
+
+def test_a_call_can_be_hastened_and_stopped(scheduler: Scheduler) -> None:
+    """Hastened, it comes at once, in the middle of its interval; stopped, it comes no more."""
+    run, other = Recorder(), Recorder()
+    repeated = scheduler.every(3600, run)
+    scheduler.start()
+    assert run.ran(1)
+    repeated.hasten()
+    assert run.ran(2)
+    repeated.stop()
+    scheduler.every(3600, other)
+    assert other.ran(1)
+    assert len(run.times) == 2

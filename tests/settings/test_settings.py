@@ -141,6 +141,7 @@ def test_list_needs_neither_images_nor_clouds(tmp_path: Path) -> None:
 PRECEDENCE = {
     # key, in the file, variable, flag, and what is read of each
     "web.listen_address": (":1", ":2", ":3", (":1", ":2", ":3")),
+    "web.enable_lifecycle": (True, "false", "true", (True, False, True)),
     "log.level": ("debug", "warning", "error", ("debug", "warning", "error")),
     "log.format": ("json", "logfmt", "json", ("json", "logfmt", "json")),
     "interval": ("20s", "30s", "1m30s", (20.0, 30.0, 90.0)),
@@ -173,6 +174,21 @@ def test_flags_win_over_the_environment_over_the_file(key: str, read: Read) -> N
 
     found = (read(content), read(content, **environ), read(content, argv, **environ))
     assert tuple(map(value, found)) == values
+
+
+@pytest.mark.parametrize(
+    ("argv", "value"),
+    [
+        (["--web.enable-lifecycle"], True),
+        (["--web.enable-lifecycle=true"], True),
+        (["--web.enable-lifecycle=false"], False),
+        (["check", "--web.enable-lifecycle"], True),
+        ([], False),
+    ],
+)
+def test_a_switch_needs_no_value(argv: list[str], value: bool, read: Read) -> None:
+    """As a flag of Prometheus', it is on when it is there; it may be said in words too."""
+    assert read(MINIMAL, *argv).settings.web.enable_lifecycle is value
 
 
 def test_keys_of_one_group_come_from_different_places(read: Read) -> None:
@@ -474,7 +490,7 @@ def test_the_reference_has_every_setting() -> None:
         key
         for key in rows
         if "[]" not in key and key not in elsewhere and not key.startswith("expect.")
-    ] == ["config.file", *PRECEDENCE]
+    ] == ["config.file", "config.reload_on_change", *PRECEDENCE]
     keys_of_expect = [key.partition(".")[2] for key in rows if key.startswith("expect.")]
     assert keys_of_expect == list(Expect.model_fields) == list(EXPECTATIONS)
     assert all(row.meaning.endswith(".") and row.default for row in rows.values())

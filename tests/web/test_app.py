@@ -44,6 +44,7 @@ def app(
     ),
     healthy: Callable[[], str | None] = well,
     ready: Callable[[], str | None] = well,
+    reload: Callable[[], tuple[str, ...]] | None = None,
 ) -> ASGIApp:
     """The application with functions that a test chooses."""
     return create_app(
@@ -51,6 +52,7 @@ def app(
         healthy=healthy,
         ready=ready,
         images=lambda query: listing(STORE, query, NOW),
+        reload=reload,
     )
 
 
@@ -351,3 +353,43 @@ def test_a_slow_renderer_does_not_delay_the_end(
         slow.finish.set()
         for each in waiting:
             each.close()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_reload_by_request(serve: Serve, method: str) -> None:
+    """200 where the settings are in use, else 400 with a line for each mistake."""
+    answers = [(), ("file: one mistake", "file: another")]
+    running = serve(app(reload=lambda: answers.pop(0)))
+    done, refused = (running.ask("/-/reload", method) for _ in range(2))
+    assert (done.status, done.body) == (200, b"")
+    assert (refused.status, refused.body) == (400, b"file: one mistake\nfile: another\n")
+
+
+def test_a_reload_by_request_has_to_be_enabled(standing: Running) -> None:
+    """It says by which flag; looking at the page reloads nothing in any case."""
+    refused = standing.ask("/-/reload", "POST")
+    assert refused.status == 403
+    assert b"--web.enable-lifecycle" in refused.body
+    assert standing.ask("/-/reload").status == 405
+
+
+def test_a_reload_does_not_hold_up_scrapes(serve: Serve) -> None:
+    """Reloads that take long leave both threads to those who scrape."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> tuple[str, ...]:
+        begun.set()
+        go_on.wait(BOUND)
+        return ()
+
+    running = serve(app(reload=slow))
+    asked = [
+        running.connect(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        for _ in range(3)
+    ]
+    assert begun.wait(BOUND)
+    assert running.ask("/metrics").status == 200
+    go_on.set()
+    for each in asked:
+        assert each.recv(12) == b"HTTP/1.1 200"
+        each.close()

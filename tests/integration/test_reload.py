@@ -1,0 +1,120 @@
+"""The daemon told to read its settings again: by signal, by request, by a changed file."""
+
+import http.client
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.demo import SimulatedImageService
+from tests.commands.program import (
+    BOUND,
+    GOLDEN,
+    QUICKLY,
+    UBUNTU,
+    Program,
+    daemon,
+    settings_file,
+    simulated,
+    started,
+    until,
+)
+from tests.commands.reloading import cloud
+
+SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
+TARGETS = "openstack_image_exporter_targets"
+LOOPBACK = "--web.listen-address=127.0.0.1:0"
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedImageService]:
+    """A service with two images."""
+    with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:
+        yield running
+
+
+def post(program: Program) -> tuple[int, str]:
+    """Ask for a reload."""
+    connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=BOUND)
+    try:
+        connection.request("POST", "/-/reload")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_a_reload_by_signal(tmp_path: Path, service: SimulatedImageService) -> None:
+    """Good settings are used, bad ones are not and are in the log as they would be at the start."""
+    with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
+        program.shows(TARGETS, 1)
+        settings_file(tmp_path, cloud(service.url, GOLDEN, UBUNTU), log={"level": "debug"})
+        program.process.send_signal(signal.SIGHUP)
+        program.shows("openstack_image_exists", 1, image=UBUNTU)
+        assert "cause=SIGHUP" in program.line("settings are in use")
+
+        settings_file(tmp_path, cloud(service.url), interval="soon")
+        program.process.send_signal(signal.SIGHUP)
+        program.shows(SUCCESSFUL, 0)
+        file = tmp_path / "exporter.yml"
+        problem = f"{file}: interval: 'soon' is not a duration; accepted: 30s, 1m30s, 15m, 90d"
+        assert program.lines("settings cannot be used", problem)
+        program.shows(TARGETS, 2)
+        assert post(program)[0] == 403
+
+        settings_file(tmp_path, cloud(service.url, UBUNTU))
+        for _ in range(20):
+            program.process.send_signal(signal.SIGHUP)
+        program.shows(SUCCESSFUL, 1)
+        program.shows(TARGETS, 1)
+        assert program.ends(signal.SIGHUP, signal.SIGTERM) < QUICKLY
+
+
+def test_a_reload_by_request(tmp_path: Path, service: SimulatedImageService) -> None:
+    """Where it is enabled, the answer says whether, and why not."""
+    file = settings_file(tmp_path, cloud(service.url, GOLDEN))
+    argv = [f"--config.file={file}", LOOPBACK, "--web.enable-lifecycle"]
+    with started(tmp_path, *argv) as program:
+        program.shows(TARGETS, 1)
+        settings_file(tmp_path, cloud(service.url, GOLDEN, UBUNTU))
+        assert post(program) == (200, "")
+        assert program.metrics().value(TARGETS) == 2
+        settings_file(tmp_path, cloud(service.url, GOLDEN, token_file="token"))
+        said = f"cloud 'lab': token file {tmp_path / 'token'} cannot be read"
+        assert post(program) == (400, f"{said}: No such file or directory\n")
+        assert program.metrics().value(SUCCESSFUL) == 0
+        assert program.metrics().value(TARGETS) == 2
+        assert program.ends() < QUICKLY
+
+
+def test_a_reload_by_a_changed_file(tmp_path: Path, service: SimulatedImageService) -> None:
+    """A folder that Kubernetes mounts changes by a link that is swapped, and is followed."""
+    for name, images in (("..1", [GOLDEN]), ("..2", [GOLDEN, UBUNTU])):
+        (tmp_path / name).mkdir()
+        settings_file(tmp_path / name, cloud(service.url, *images))
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "settings.yml").symlink_to("..data/exporter.yml")
+    argv = ["--config.file=settings.yml", LOOPBACK, "--config.reload-on-change"]
+    with started(tmp_path, *argv) as program:
+        program.shows(TARGETS, 1)
+        (tmp_path / "..data_tmp").symlink_to("..2")
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+        program.shows(TARGETS, 2)
+        assert 'cause="the file changed"' in program.line("settings are in use")
+        assert program.ends() < QUICKLY
+
+
+def test_a_hangup_at_the_start_ends_nothing(tmp_path: Path, service: SimulatedImageService) -> None:
+    """From the moment that the addresses are taken it is a reload, which comes when it can."""
+    with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
+
+        def caught() -> bool:
+            status = Path(f"/proc/{program.process.pid}/status").read_text()
+            mask = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+            return bool(int(mask.split()[1], 16) & 1 << (signal.SIGHUP - 1))
+
+        until(caught)
+        program.process.send_signal(signal.SIGHUP)
+        program.line("settings are in use")
+        assert program.ends() < QUICKLY
