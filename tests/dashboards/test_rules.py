@@ -299,6 +299,7 @@ def test_an_outage_holds_back_only_what_could_not_be_asked() -> None:
             {"OpenStackImageNotActive"},
             ["cloud", "image_id"],
         ),
+        "OpenStackImageExporterDown": ({"OpenStackImageShardMissing"}, ["job"]),
         "OpenStackImageGone": ({"OpenStackImageNotAsExpected"}, ["cloud", "image_id"]),
     }
 

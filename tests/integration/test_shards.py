@@ -93,12 +93,14 @@ def test_each_image_is_asked_for_by_one_shard_and_many_at_once(
         assert sum(each in path for path in asked) == 1
 
 
+@pytest.mark.parametrize("api", ["v1", "v2", "auto"])
 def test_a_shard_without_images_of_a_cloud_still_says_whether_its_api_is_up(
-    service: SimulatedImageService, tmp_path: Path, opened: ExitStack
+    api: str, service: SimulatedImageService, tmp_path: Path, opened: ExitStack
 ) -> None:
     """It asks for the list alone; cycles end, nothing fails, and no image has a series."""
-    fleet = Fleet(tmp_path, opened, cloud(service, images=[IDS[0]]))
+    fleet = Fleet(tmp_path, opened, {**cloud(service, images=[IDS[0]]), "api": api})
     fleet.cycle()
+    assert len([record for record in service.log.records if "/images/" in record.path]) == 1
     assert fleet.watched() == Counter({IDS[0]: 1})
     for name in ("openstack_image_api_up", "openstack_image_exporter_last_cycle_timestamp_seconds"):
         assert len(fleet.samples(name)) == TOTAL
