@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TextIO
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.console import Console
 from exporter import logs
 from exporter.build import Parts, build
 from exporter.commands import Exit
-from exporter.commands.check import check
+from exporter.commands.check import Format, check
 from exporter.commands.demo import demo
 from exporter.commands.list_images import list_images
 from exporter.commands.reload import problem_lines
@@ -106,7 +107,8 @@ def _demo(invocation: Invocation) -> int:
 
 def _check(invocation: Invocation) -> int:
     settings = invocation.settings
-    return _once(check, settings.plans(), settings.part())
+    output: Format = "json" if invocation.options.get("format") == "json" else "table"
+    return _once(partial(check, output=output), settings.plans(), settings.part())
 
 
 def _show(invocation: Invocation) -> int:

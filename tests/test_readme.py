@@ -230,6 +230,19 @@ def test_the_api_answers_in_the_shape_shown() -> None:
     assert table_names(parameters) == set(Query.model_fields)
 
 
+def test_check_prints_json_as_shown(service: SimulatedImageService, tmp_path: Path) -> None:
+    """The document shown is what comes of the settings shown, but for the other images."""
+    service.images.change(IMAGES["ci-runner"].id, status="deactivated")
+    changes = {"    cloud: mycloud ": f"    endpoint: {service.url} "}
+    write(tmp_path, files(section("Set it up")), changes)
+    ran = ended(tmp_path, "check", "--config.file=exporter.yml", "--format=json")
+    printed, shown = json.loads(ran.stdout), json.loads(blocks(section("Check as JSON"), "json")[0])
+    (image,) = [each for each in printed["images"] if each["image"] == "ci-runner"]
+    assert [image] == shown["images"]
+    assert printed.keys() == shown.keys()
+    assert printed["expectations"].keys() == shown["expectations"].keys()
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_sign_in_recipes_sign_in(
     recipe: str, service: SimulatedImageService, tmp_path: Path

@@ -1,7 +1,8 @@
-"""One poll of every image, with progress, a table, and a status for the shell."""
+"""One poll of every image, with progress, what was expected and is, and a status."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -11,14 +12,20 @@ from rich.text import Text
 from exporter.build import Parts
 from exporter.clock import now
 from exporter.commands import Exit
-from exporter.image.expectations import verdicts
+from exporter.commands.check_report import report
+from exporter.commands.expectations_table import expectations_table
+from exporter.image.expectations import as_expected, verdicts
 from exporter.image.image import Image
+from exporter.image.moment import Moment
 from exporter.image.observation import Observation
 from exporter.image.status_words import state
 from exporter.image.target import Target
 from exporter.polling.cycle import Verdict
 from exporter.polling.poller import Poller
 from exporter.printable import printable
+
+Format = Literal["table", "json"]
+"""How ``check`` says what it found."""
 
 STYLES = {"good": "green", "bad": "red", "unknown": "yellow"}
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -30,19 +37,38 @@ ESSENTIAL = frozenset({"CLOUD", "IMAGE", "ID", "STATE", "WHY"})
 LONG = frozenset({"IMAGE", "NAME", "WHY"})
 
 
-def check(parts: Parts, out: Console, err: Console) -> int:
+def check(parts: Parts, out: Console, err: Console, output: Format = "table") -> int:
     """Polls every image once and shows what came of it; 0 when all are as expected."""
     poll_all(parts.pollers, err)
+    moment = now()
     rows = list(parts.store.seen())
-    out.print(_table(rows, out.width))
-    wrong = sum(not _is_right(target, seen) for target, seen in rows)
-    shard = parts.shard
-    of = f" (shard {shard.index} of {shard.total})" if shard.total > 1 else ""
-    out.print(f"images: {len(rows)}, not as expected: {wrong}{of}")
+    judged = [(target, seen, is_right(target, seen, moment)) for target, seen in rows]
     undiscovered = [line for poller in parts.pollers for line in _undiscovered(poller)]
+    if output == "json":
+        # Not by the console, which would fold it.
+        out.file.write(f"{report(judged, undiscovered, moment)}\n")
+    else:
+        _print(rows, undiscovered, out, moment)
+    wrong = undiscovered or not all(each for *_, each in judged)
+    return Exit.NOT_AS_EXPECTED if wrong else Exit.OK
+
+
+def _print(
+    rows: Sequence[tuple[Target, Observation]],
+    undiscovered: Sequence[str],
+    out: Console,
+    moment: Moment,
+) -> None:
+    out.print(_table(rows, out.width))
+    found = expectations_table(rows, moment)
+    if found.row_count:
+        out.print()
+        out.print(found)
+        out.print()
+    wrong = sum(not is_right(target, seen, moment) for target, seen in rows)
+    out.print(f"images: {len(rows)}, not as expected: {wrong}")
     for line in undiscovered:
         out.print(Text(printable(line)), soft_wrap=True)
-    return Exit.NOT_AS_EXPECTED if wrong or undiscovered else Exit.OK
 
 
 def poll_all(pollers: Sequence[Poller], err: Console) -> None:
@@ -85,8 +111,9 @@ def _undiscovered(poller: Poller) -> Iterator[str]:
             yield f"{poller.cloud}: there is no image for the alias {alias}"
 
 
-def _is_right(target: Target, seen: Observation) -> bool:
-    return seen.poll_success and seen.exists is True and not why(target, seen)
+def is_right(target: Target, seen: Observation, moment: Moment) -> bool:
+    """Whether the image was answered for, and is as it should be."""
+    return seen.poll_success and as_expected(target.expect, seen, moment)
 
 
 def _table(rows: Iterable[tuple[Target, Observation]], width: int) -> Table:
@@ -101,7 +128,8 @@ def _table(rows: Iterable[tuple[Target, Observation]], width: int) -> Table:
             overflow="fold",
         )
     for target, seen in rows:
-        style = STYLES[state(seen)[1]]
+        is_well = seen.exists is False and not why(target, seen)
+        style = STYLES["good" if is_well else state(seen)[1]]
         table.add_row(
             *(
                 Text(printable(COLUMNS[each](target, seen)), style if each == "STATE" else "")
@@ -115,11 +143,14 @@ def why(target: Target, seen: Observation) -> str:
     """Why the image is not as expected, in words; empty where it is."""
     if seen.failure is not None:
         return f"{seen.failure.reason}: {seen.failure.detail}"
+    moment = now()
+    if seen.exists is False and as_expected(target.expect, seen, moment):
+        return ""
     if seen.exists is False and seen.image is None:
         return "404: deleted, never there, or not visible to these credentials"
-    found = verdicts(target.expect, seen, now())
+    found = verdicts(target.expect, seen, moment)
     unmet = [each.expectation for each in found if each.met is False]
-    untold = [each.expectation for each in found if each.met is None]
+    untold = [each.expectation for each in found if each.met is None and seen.exists]
     reasons = (("expected otherwise", unmet), ("expected, but not told", untold))
     return "; ".join(f"{words}: {', '.join(names)}" for words, names in reasons if names)
 

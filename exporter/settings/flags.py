@@ -5,7 +5,7 @@ around them: commands, help, and refusals that repeat no value, as it may be a p
 """
 
 import re
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -20,14 +20,14 @@ PROGRAM = "openstack-image-exporter"
 Command = Literal["run", "check", "show", "list", "demo"]
 COMMANDS: dict[Command, str] = {
     "run": "Poll the images and serve /metrics; what no command means.",
-    "check": "Sign in, poll every image once and print a table.",
+    "check": "Sign in, poll every image once, print what was expected and what is.",
     "show": "Print all that the Image service says about an image.",
     "list": "Print the images that are visible, to be pasted under images:.",
     "demo": "Run against a simulated service whose images come and go.",
 }
 DETAILS: dict[Command, str] = {
     "run": "Ends on SIGTERM and Ctrl-C.",
-    "check": "Exits with 0 when all images are as expected, 1 when one is gone or a poll\n"
+    "check": "Exits with 0 when all images are as expected, 1 when one is not, is gone or a poll\n"
     "failed, 2 when the settings are wrong.",
     "show": "Asks each cloud of the settings for IMAGE_ID.",
     "list": "Needs no images in the settings, and without clouds there takes the OS_* variables.\n"
@@ -37,6 +37,24 @@ DETAILS: dict[Command, str] = {
 """What a command's own help says besides."""
 ARGUMENTS: dict[Command, tuple[str, ...]] = {"show": ("IMAGE_ID",)}
 """What a command takes besides flags, for those that do."""
+
+
+class Option(NamedTuple):
+    """A flag of one command, which is no setting: its value's name, its words, its help."""
+
+    metavar: str
+    words: tuple[str, ...]
+    help: str
+
+
+OPTIONS: dict[Command, dict[str, Option]] = {
+    "check": {
+        "format": Option(
+            "FORMAT", ("table", "json"), "How to print it: table or json. [default: table]"
+        ),
+    },
+}
+"""The flags that only one command has, without their dashes."""
 
 ABOUT = "Watch a list of OpenStack images and serve what is seen as Prometheus metrics."
 EXAMPLES = f"""\
@@ -75,10 +93,14 @@ class UsageError(Exception):
 
 
 class CommandLine(NamedTuple):
-    """What was asked for, and the flags as a source of settings."""
+    """What was asked for, and the flags as a source of settings.
+
+    ``options`` has the flags that are the command's own, see ``OPTIONS``.
+    """
 
     command: Command
     image_id: str | None
+    options: Mapping[str, str]
     source: CliSettingsSource[ArgumentParser]
 
 
@@ -110,7 +132,8 @@ def read(
     end = argv.index("--") if "--" in argv else len(argv)
     before = [f"{word}=true" if word in switches else word for word in argv[:end]]
     after = argv[end + 1 :]
-    parser = _parser(next((command for command in COMMANDS if command in before), None))
+    named = next((command for command in COMMANDS if command in before), None)
+    parser = _parser(named)
     source = CliSettingsSource[ArgumentParser](
         settings,
         root_parser=parser,
@@ -125,7 +148,8 @@ def read(
     # All flags are known by now, so what argparse does not know are the words between them.
     parsed, words = parser.parse_known_args(before)
     command, image_id = _command([*words, *after])
-    return CommandLine(command, image_id, source(parsed_args=parsed))
+    options = _options(OPTIONS.get(named, {}) if named else {}, parsed)
+    return CommandLine(command, image_id, options, source(parsed_args=parsed))
 
 
 def _parser(command: Command | None) -> _Parser:
@@ -150,7 +174,27 @@ def _parser(command: Command | None) -> _Parser:
     general.add_argument(
         "--version", action="version", version=f"{PROGRAM} {__version__}", help="Show the version."
     )
+    own = OPTIONS.get(command, {}) if command else {}
+    if own:
+        group = parser.add_argument_group(f"{command} flags")
+        for key, option in own.items():
+            group.add_argument(f"--{key}", metavar=option.metavar, help=option.help)
     return parser
+
+
+def _options(known: Mapping[str, Option], parsed: Namespace) -> dict[str, str]:
+    """What was given of a command's own flags, taken out of what was parsed."""
+    given = {}
+    for key, option in known.items():
+        value = getattr(parsed, key)
+        delattr(parsed, key)
+        if value is None:
+            continue
+        if option.words and value not in option.words:
+            accepted = ", ".join(option.words)
+            raise UsageError(f"flag --{key}: {shown(value)} is not accepted; accepted: {accepted}")
+        given[key] = value
+    return given
 
 
 def _adder(parser: ArgumentParser, helps: Mapping[str, str]) -> Callable[..., None]:
@@ -196,6 +240,9 @@ def _unknown(flag: str, known: Iterable[str]) -> str:
         )
     if flag == "--clouds":
         return "flag --clouds is refused: list clouds in the settings file (--config.file)"
+    for command, options in OPTIONS.items():
+        if flag.removeprefix("--") in options:
+            return f"flag {flag} is refused; accepted: only after the command {command}"
     # Cut before anything that may be a value: --flag:value, or -pvalue.
     cut = _FLAG.match(flag)
     near = did_you_mean(f"--{flag.lstrip('-')}", known, "--")

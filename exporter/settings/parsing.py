@@ -5,7 +5,7 @@ between fields, and errors that name the source, the key, the value and what is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -54,13 +54,15 @@ class SettingsError(Exception):
 class Invocation:
     """What a command line asks for; `image_id` is what `show` is to show, else ``None``.
 
-    `argv` is that command line, which may come to mean something else when files change.
+    `argv` is that command line, which may come to mean something else when files change, and
+    `options` has the flags that only this command has.
     """
 
     command: Command
     settings: Settings
     image_id: str | None
     argv: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
@@ -94,7 +96,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     ]
     if mistakes or settings is None:
         raise SettingsError(*mistakes)
-    return Invocation(line.command, settings, line.image_id, tuple(argv))
+    return Invocation(line.command, settings, line.image_id, tuple(argv), line.options)
 
 
 def _places(

@@ -1,6 +1,7 @@
 """Tests of exporter.commands.check: one poll of every image, against real services."""
 
 import io
+import json
 import os
 import pty
 import re
@@ -16,7 +17,7 @@ import yaml
 from rich.console import Console
 
 from exporter.build import build
-from exporter.commands.check import check, size_words, yes_no
+from exporter.commands.check import Format, check, size_words, yes_no
 from exporter.demo import SimulatedImageService
 from exporter.demo.keystone import Fault, SimulatedKeystone
 from exporter.settings import parse
@@ -42,13 +43,13 @@ def service() -> Iterator[SimulatedImageService]:
         yield running
 
 
-def checked(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str]:
-    """The status and the table for these clouds."""
+def checked(folder: Path, *clouds: dict[str, Any], output: Format = "table") -> tuple[int, str]:
+    """The status and the table, or the JSON, for these clouds."""
     file = settings_file(folder, *clouds)
     parts = build(parse([f"--config.file={file}"], {}).settings.plans())
     out, err = io.StringIO(), io.StringIO()
     try:
-        status = check(parts, Console(file=out, width=1000), Console(file=err))
+        status = check(parts, Console(file=out, width=1000), Console(file=err), output)
     finally:
         parts.close()
     assert err.getvalue() == ""
@@ -57,7 +58,7 @@ def checked(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str]:
 
 def row(table: str, image_id: str) -> list[str]:
     """The cells of an image's row, without those that are empty."""
-    (line,) = [line for line in table.split("\n") if image_id in line]
+    line = next(line for line in table.split("\n") if image_id in line)
     return re.split(r"  +", line.strip())
 
 
@@ -83,12 +84,25 @@ def test_all_as_expected(tmp_path: Path, service: SimulatedImageService) -> None
     [
         ([ABSENT], "404: deleted, never there, or not visible to these credentials"),
         ([{"id": UBUNTU, "expect": {"protected": True}}], "expected otherwise: protected"),
+        ([{"id": UBUNTU, "expect": {"exists": False}}], "expected otherwise: exists"),
+        ([{"id": UBUNTU, "expect": {"hidden": False}}], "expected, but not told: hidden"),
+        (
+            [{"id": ABSENT, "expect": {"exists": True, "name": "x"}}],
+            "404: deleted, never there, or not visible to these credentials",
+        ),
         (
             [{"id": UBUNTU, "expect": {"status": "queued", "public": True, "protected": False}}],
             "expected otherwise: status, public",
         ),
     ],
-    ids=["gone", "unprotected", "two expectations"],
+    ids=[
+        "gone",
+        "unprotected",
+        "there",
+        "not told",
+        "gone against what is expected",
+        "two expectations",
+    ],
 )
 def test_what_is_not_as_expected(
     tmp_path: Path, service: SimulatedImageService, images: list[Any], why: str
@@ -99,6 +113,142 @@ def test_what_is_not_as_expected(
     assert status == 1
     assert f"  {why}" in table
     assert table.endswith("images: 2, not as expected: 1\n")
+
+
+EXPECTING = [
+    {
+        "id": GOLDEN,
+        "alias": "golden",
+        "expect": {
+            "status": ["active", "deactivated"],
+            "protected": False,
+            "hidden": False,
+            "size": "1GiB..4GiB",
+            "properties": {"os_distro": "ubuntu"},
+        },
+    },
+    {"id": ABSENT, "expect": {"exists": False}},
+]
+
+
+def test_what_was_expected_is_held_against_what_is(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """A row for each expectation, those that are not met last; and a line that sums it up."""
+    cloud = {"name": "lab", "endpoint": service.url, "images": EXPECTING}
+    status, table = checked(tmp_path, cloud)
+    assert status == 1
+    _, _, second = table.partition("\n\n")
+    lines = [re.split(r"  +", line.strip()) for line in second.split("\n")]
+    assert lines[:7] == [
+        ["CLOUD", "IMAGE", "EXPECTATION", "EXPECTED", "IS", "VERDICT"],
+        ["lab", "golden", "status", "active or deactivated", "active", "met"],
+        ["lab", "golden", "size", "1GiB..4GiB", "2252MiB", "met"],
+        ["lab", ABSENT, "exists", "false", "false", "met"],
+        ["lab", "golden", "hidden", "false", "not told"],
+        ["lab", "golden", "protected", "false", "true", "not met"],
+        ["lab", "golden", "properties", "os_distro: ubuntu", "os_distro: none", "not met"],
+    ]
+    assert second.endswith("\nimages: 2, not as expected: 1\n")
+
+
+def test_an_image_that_is_to_be_gone_is_as_expected(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """It is status 0, and nothing is said against it."""
+    cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, EXPECTING[1]]}
+    status, table = checked(tmp_path, cloud)
+    assert status == 0
+    assert row(table, ABSENT) == ["lab", "-", ABSENT, "gone"]
+
+
+def test_of_a_deleted_image_that_is_still_seen_only_its_existence_counts(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """An administrator is shown its status; what else was expected is nobody's business now."""
+    service.api.admin = True
+    service.images.delete(GOLDEN)
+    image = {"id": GOLDEN, "expect": {"exists": True, "protected": True}}
+    cloud = {"name": "lab", "api": "v1", "endpoint": service.url, "images": [image]}
+    status, table = checked(tmp_path, cloud)
+    assert status == 1
+    assert row(table, GOLDEN)[3] == "deleted"
+    assert "expected otherwise: exists\n" in table
+    assert table.count("protected") == 0
+
+
+def test_the_same_as_json(tmp_path: Path, service: SimulatedImageService) -> None:
+    """One document on standard output, whatever is wrong: bytes, seconds, lists, null."""
+    service.images.change(GOLDEN, name=HOSTILE)
+    images = [*EXPECTING, {"id": UBUNTU, "expect": {"max_age": "1s"}}]
+    cloud = {"name": "lab", "endpoint": service.url, "images": images}
+    service.faults.set("status", on=UBUNTU, code=403)
+    status, text = checked(tmp_path, cloud, output="json")
+    assert status == 1
+    assert text.isascii()
+    assert text.replace("\n", "").isprintable()
+    found = json.loads(text)
+    assert (found["as_expected"], found["problems"]) == (False, [])
+    assert found["expectations"] == {"met": 3, "not_met": 2, "not_judged": 2}
+    golden, absent, ubuntu = found["images"]
+    verdicts = {each.pop("expectation"): each for each in golden.pop("expectations")}
+    assert golden == {
+        "cloud": "lab",
+        "image": "golden",
+        "image_id": GOLDEN,
+        "source": "configured",
+        "as_expected": False,
+        "exists": True,
+        "state": "active",
+        "name": HOSTILE,
+        "failure": None,
+    }
+    assert verdicts == {
+        "status": {"expected": ["active", "deactivated"], "actual": "active", "met": True},
+        "protected": {"expected": False, "actual": True, "met": False},
+        "hidden": {"expected": False, "actual": None, "met": None},
+        "size": {
+            "expected": {"min": 2**30, "max": 2**32},
+            "actual": 2361393152,
+            "met": True,
+        },
+        "properties": {
+            "expected": {"os_distro": "ubuntu"},
+            "actual": {"os_distro": None},
+            "met": False,
+        },
+    }
+    assert (absent["as_expected"], absent["exists"], absent["state"]) == (True, False, "gone")
+    assert ubuntu["failure"] == {"reason": "forbidden", "detail": "HTTP 403"}
+    assert (ubuntu["as_expected"], ubuntu["exists"], ubuntu["name"]) == (False, None, None)
+    (age,) = ubuntu["expectations"]
+    assert age == {"expectation": "max_age", "expected": 1.0, "actual": None, "met": None}
+
+
+def test_problems_of_discovery_are_in_the_json_too(tmp_path: Path) -> None:
+    """There is no image that could say so."""
+    with SimulatedImageService() as service:
+        cloud = {"name": "lab", "endpoint": service.url, "discover": [GOLDEN_ALIAS]}
+        status, text = checked(tmp_path, cloud, output="json")
+    assert status == 1
+    assert json.loads(text) == {
+        "as_expected": False,
+        "expectations": {"met": 0, "not_met": 0, "not_judged": 0},
+        "problems": ["lab: there is no image for the alias golden"],
+        "images": [],
+    }
+
+
+@pytest.mark.parametrize("expect", [{"protected": True}, {"protected": False}])
+def test_the_status_tells_a_pipeline(
+    tmp_path: Path, service: SimulatedImageService, expect: dict[str, bool]
+) -> None:
+    """0 when all is as expected and 1 when not; standard output is JSON alone."""
+    images = [{"id": GOLDEN, "expect": expect}]
+    file = settings_file(tmp_path, {"name": "lab", "endpoint": service.url, "images": images})
+    ran = ended(tmp_path, "check", f"--config.file={file}", "--format=json")
+    assert (ran.returncode, ran.stderr) == (0 if expect["protected"] else 1, "")
+    assert json.loads(ran.stdout)["as_expected"] is expect["protected"]
 
 
 @pytest.mark.parametrize(

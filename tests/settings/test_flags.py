@@ -54,6 +54,21 @@ def test_flags_may_stand_before_and_after_the_command(
         assert invocation.settings.interval == 30.0
 
 
+@pytest.mark.parametrize(
+    ("argv", "options"),
+    [
+        (["check"], {}),
+        (["check", "--format=json"], {"format": "json"}),
+        (["--format", "table", "--interval=30s", "check"], {"format": "table"}),
+    ],
+)
+def test_a_command_may_have_flags_of_its_own(
+    argv: list[str], options: dict[str, str], file: str
+) -> None:
+    """They are no settings: nothing else sets them, and no other command takes them."""
+    assert parse([*argv, f"--config.file={file}"], {}).options == options
+
+
 def test_the_last_of_equal_flags_wins_and_properties_add_up() -> None:
     """As with every program: a later flag overrides an earlier one, a list grows."""
     argv = ["demo", "--interval=30s", "--interval=20s", "--properties=a,b", "--properties", "c"]
@@ -73,6 +88,19 @@ def test_a_list_may_be_emptied_by_a_flag() -> None:
         (["start"], [f"unknown command 'start'; {COMMANDS}"]),
         (["\x1b[1m"], [rf"unknown command '\x1b[1m'; {COMMANDS}"]),
         (["run", "now"], ["unexpected argument 'now' after run"]),
+        (
+            ["check", "--format=xml"],
+            ["flag --format: 'xml' is not accepted; accepted: table, json"],
+        ),
+        (["check", "--format"], ["flag --format: expected one argument"]),
+        (
+            ["list", "--format=json"],
+            ["flag --format is refused; accepted: only after the command check"],
+        ),
+        (
+            ["--format=json"],
+            ["flag --format is refused; accepted: only after the command check"],
+        ),
         (["show"], ["show needs an argument: openstack-image-exporter show IMAGE_ID"]),
         (["show", "a", "b"], ["unexpected argument 'b' after show"]),
         (["-"], [f"unknown command '-'; {COMMANDS}"]),

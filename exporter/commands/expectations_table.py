@@ -1,0 +1,47 @@
+"""What was expected of images, held against what is, as a table for people."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+from rich.text import Text
+
+from exporter.image.expectations import verdicts
+from exporter.image.moment import Moment
+from exporter.image.observation import Observation
+from exporter.image.target import Target
+from exporter.image.verdict_words import actual_words, wanted_words
+from exporter.printable import printable
+
+WORDS = {True: ("met", "green"), None: ("not told", "yellow"), False: ("not met", "red")}
+"""What is said of each verdict, and how; in the order of the table, the worst being last."""
+
+HEADINGS = ("CLOUD", "IMAGE", "EXPECTATION", "EXPECTED", "IS", "VERDICT")
+SHORT = frozenset({"EXPECTATION", "VERDICT"})
+
+
+def expectations_table(rows: Iterable[tuple[Target, Observation]], now: Moment) -> Table:
+    """A row for every expectation; those that are not met come last, where one looks first.
+
+    Of an image that is gone, only what is said of its existence stands there.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in HEADINGS:
+        table.add_column(heading, no_wrap=heading in SHORT, overflow="fold")
+    found = [
+        (target, each)
+        for target, seen in rows
+        for each in verdicts(target.expect, seen, now)
+        if each.met is not None or seen.exists is not False
+    ]
+    order = list(WORDS)
+    for target, verdict in sorted(found, key=lambda row: order.index(row[1].met)):
+        said, style = WORDS[verdict.met]
+        cells = (
+            target.cloud,
+            target.alias,
+            verdict.expectation,
+            wanted_words(verdict),
+            actual_words(verdict),
+        )
+        table.add_row(*(Text(printable(cell)) for cell in cells), Text(said, style))
+    return table
