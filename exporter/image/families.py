@@ -1,12 +1,13 @@
 """The metrics of an image: one row each, its values a function of what is seen of the target."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from exporter.image.changes import ATTRIBUTES
 from exporter.image.expectations import judged
 from exporter.image.image import STATUSES, Image
+from exporter.image.lifetimes import built_at, provided_until, replacement_due, uuid_valid_until
 from exporter.image.moment import Moment
 from exporter.image.observation import Observation
 from exporter.image.target import Target
@@ -101,6 +102,13 @@ def _content_info(seen: Seen) -> Iterable[Point]:
 
 def _property_info(seen: Seen) -> Iterable[Point]:
     return ((held, 1.0) for held in seen.properties)
+
+
+def _lifetime(
+    value: Callable[[Mapping[str, str]], float | None],
+) -> Callable[[Seen], Iterable[Point]]:
+    """A time that properties say, where all of those that say it are to be shown."""
+    return lambda seen: _number(value(dict(seen.properties)))
 
 
 def _attribute_changes(seen: Seen) -> Iterable[Point]:
@@ -213,6 +221,34 @@ FAMILIES = (
         "Custom property of the image that the configuration asks for, as last polled.",
         _property_info,
         ("property", "value"),
+    ),
+    Family(
+        "openstack_image_built_timestamp_seconds",
+        "gauge",
+        "When the image was built in seconds since the epoch, by its property image_build_date, as "
+        "last polled.",
+        _lifetime(built_at),
+    ),
+    Family(
+        "openstack_image_replacement_due_timestamp_seconds",
+        "gauge",
+        "When the next build is due in seconds since the epoch, by the image's properties "
+        "image_build_date and replace_frequency, as last polled.",
+        _lifetime(replacement_due),
+    ),
+    Family(
+        "openstack_image_provided_until_timestamp_seconds",
+        "gauge",
+        "Until when images of this name are provided in seconds since the epoch, by the image's "
+        "property provided_until, as last polled.",
+        _lifetime(provided_until),
+    ),
+    Family(
+        "openstack_image_uuid_valid_until_timestamp_seconds",
+        "gauge",
+        "Until when the image can be used by its ID in seconds since the epoch, by its property "
+        "uuid_validity, as last polled.",
+        _lifetime(uuid_valid_until),
     ),
     Family(
         "openstack_image_status_changes_total",

@@ -175,3 +175,32 @@ def test_every_attribute_of_an_image_is_shown(attribute: str) -> None:
     """What is read and never shown would not be needed."""
     other = replace(ACTIVE, **{attribute: OTHERWISE[attribute]})  # type: ignore[arg-type]  # fitting
     assert series(UNKNOWN.after(Found(other), START, MAX_STALE)) != series(FOUND)
+
+
+SAID = (
+    ("image_build_date", "2025-06-11"),
+    ("provided_until", "2027-04-30"),
+    ("replace_frequency", "monthly"),
+    ("uuid_validity", "2028-04-30"),
+)
+
+
+@pytest.mark.parametrize(
+    ("listed", "shown"),
+    [
+        ({"image_build_date"}, {"built"}),
+        ({"image_build_date", "replace_frequency"}, {"built", "replacement_due"}),
+        ({"replace_frequency"}, set()),
+        ({"provided_until", "uuid_validity"}, {"provided_until", "uuid_valid_until"}),
+        (set(), set()),
+    ],
+)
+def test_lifetimes_are_shown_where_their_properties_are(listed: set[str], shown: set[str]) -> None:
+    """One that is known only because it is expected is not."""
+    target = replace(TARGET, properties=frozenset(listed))
+    observation = UNKNOWN.after(Found(replace(ACTIVE, properties=SAID)), START, MAX_STALE)
+    view = seen(target, observation, START)
+    found = {family.name for family in FAMILIES for _ in family.points(view)}
+    names = {f"openstack_image_{each}_timestamp_seconds" for each in shown}
+    others = {f"openstack_image_{each}_timestamp_seconds" for each in ("created", "updated")}
+    assert {name for name in found if name.endswith("_timestamp_seconds")} == names | others

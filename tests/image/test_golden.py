@@ -51,6 +51,12 @@ CHANGED = replace(
     visibility="public",
 )
 OTHER_CONTENT = replace(ACTIVE, digests=(("md5", "0" * 32),))
+LIFETIMES = (
+    ("image_build_date", "2025-06-11 10:00"),
+    ("provided_until", "2027-04-30"),
+    ("replace_frequency", "monthly"),
+    ("uuid_validity", "last-3"),
+)
 DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=1_799_999_000.5)
 
 
@@ -76,6 +82,7 @@ CASES: dict[str, tuple[Target, Observation, Moment]] = {
     "queued": (TARGET, found(QUEUED), START),
     "unknown_status": (TARGET, found(replace(ACTIVE, status="quarantined")), START),
     "changed": (TARGET, after(Found(ACTIVE), Found(OTHER_CONTENT), Found(CHANGED)), START),
+    "lifetimes": (TARGET, found(replace(ACTIVE, properties=LIFETIMES)), START),
     "failing": (TARGET, after(Found(ACTIVE), Failed("timeout")), START),
     "stale": (TARGET, after(Found(ACTIVE), Failed("timeout")), STALE),
     "gone": (EXPECTING, after(Found(ACTIVE), Gone()), START),
