@@ -35,9 +35,7 @@ class Seen:
     @property
     def properties(self) -> Iterable[tuple[str, str]]:
         """Name and value of the image's properties that are to be shown."""
-        shown = self.target.properties
-        held = () if self.image is None else self.image.properties
-        return held if shown is None else (each for each in held if each[0] in shown)
+        return () if self.image is None else self.target.shown(self.image.properties)
 
 
 def seen(target: Target, observation: Observation, now: Moment) -> Seen:

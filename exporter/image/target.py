@@ -36,3 +36,9 @@ class Target:
     def labels(self) -> tuple[str, str, str]:
         """The values of the labels that every series of an image carries."""
         return (self.cloud, self.image_id, self.alias)
+
+    def shown(self, properties: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """Those of an image's properties that are shown; others are known to be judged only."""
+        if self.properties is None:
+            return properties
+        return tuple(each for each in properties if each[0] in self.properties)

@@ -63,7 +63,7 @@ def image_document(row: Standing) -> Document:
         **{name: getattr(image, name, None) for name in OF_IMAGE},
         **{name: _utc(getattr(image, name, None)) for name in TIMES_OF_IMAGE},
         "digests": dict(image.digests) if image else {},
-        "properties": dict(image.properties) if image else {},
+        "properties": dict(target.shown(image.properties)) if image else {},
         "expectations": dict(row.met),
         "last_change": _last_change(row),
         "last_poll": _last_poll(row),

@@ -40,6 +40,14 @@ def series(observation: Observation, seconds: float = 0.0) -> Series:
     }
 
 
+SAID = (
+    ("image_build_date", "2025-06-11"),
+    ("provided_until", "2027-04-30"),
+    ("replace_frequency", "monthly"),
+    ("uuid_validity", "2028-04-30"),
+)
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
 def test_a_family_is_named_by_the_rules(family: Family) -> None:
     """Base units only, _total on counters and nowhere else, and an info is a gauge."""
@@ -83,7 +91,8 @@ def test_every_point_has_a_value_for_each_label(family: Family) -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
 def test_every_family_shows_a_known_image(family: Family) -> None:
     """Only the time of deletion is of other images, and v1 does not say what is hidden."""
-    hidden = UNKNOWN.after(Found(replace(ACTIVE, hidden=True)), START, MAX_STALE)
+    told = replace(ACTIVE, hidden=True, properties=SAID)
+    hidden = UNKNOWN.after(Found(told), START, MAX_STALE)
     shown = list(family.points(seen(EXPECTING, hidden, START)))
     optional = {
         "openstack_image_property_info",
@@ -175,14 +184,6 @@ def test_every_attribute_of_an_image_is_shown(attribute: str) -> None:
     """What is read and never shown would not be needed."""
     other = replace(ACTIVE, **{attribute: OTHERWISE[attribute]})  # type: ignore[arg-type]  # fitting
     assert series(UNKNOWN.after(Found(other), START, MAX_STALE)) != series(FOUND)
-
-
-SAID = (
-    ("image_build_date", "2025-06-11"),
-    ("provided_until", "2027-04-30"),
-    ("replace_frequency", "monthly"),
-    ("uuid_validity", "2028-04-30"),
-)
 
 
 @pytest.mark.parametrize(
