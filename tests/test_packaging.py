@@ -12,8 +12,13 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 RUN = [Requirement(each) for each in PROJECT["project"]["dependencies"]]
 DEV = [Requirement(each) for each in PROJECT["dependency-groups"]["dev"]]
-LOCKS = ["requirements.txt", "requirements-dev.txt"]
-OTHER_LOCKS = ["requirements-sbom.txt", "tests/openstack/requirements.txt"]
+WHEEL = [Requirement(each) for each in PROJECT["dependency-groups"]["wheel"]]
+LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-build.txt"]
+OTHER_LOCKS = [
+    "requirements-sbom.txt",
+    "tests/openstack/requirements.txt",
+    "tests/k8s/requirements.txt",
+]
 
 
 def pins(name: str) -> list[tuple[str, str]]:
@@ -27,12 +32,19 @@ def locked(name: str) -> dict[str, str]:
     return dict(pins(name))
 
 
-@pytest.mark.parametrize(("name", "wanted"), [(LOCKS[0], RUN), (LOCKS[1], RUN + DEV)], ids=LOCKS)
+@pytest.mark.parametrize(
+    ("name", "wanted"), [*zip(LOCKS, [RUN, RUN + DEV, WHEEL], strict=True)], ids=LOCKS
+)
 def test_locks_hold_what_the_package_asks_for(name: str, wanted: list[Requirement]) -> None:
     """Every requirement is locked, at a version that it allows."""
     versions = locked(name)
     for each in wanted:
         assert each.specifier.contains(versions[canonicalize_name(each.name)]), each
+
+
+def test_the_wheel_is_made_by_what_is_locked() -> None:
+    """What a lock holds for making the wheel is what the package asks for to be made."""
+    assert [str(each) for each in WHEEL] == PROJECT["build-system"]["requires"]
 
 
 def test_tests_run_with_the_versions_that_run() -> None:

@@ -135,6 +135,7 @@ def test_every_yaml_block_names_its_file(code: str) -> None:
         "prometheus.yml",
         "rules.yml",
         "statefulset.yml",
+        "kustomization.yaml",
     }
     assert yaml.safe_load(code)
 

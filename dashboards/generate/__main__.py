@@ -1,8 +1,8 @@
-"""Writes the JSON of every dashboard beside this package."""
+"""Writes the JSON of every dashboard beside this package, and the rules for Kubernetes."""
 
 from pathlib import Path
 
-from dashboards.generate import exporter, image, overview
+from dashboards.generate import exporter, image, overview, prometheusrule
 from dashboards.generate.board import text
 
 HOME = Path(__file__).resolve().parent.parent
@@ -20,6 +20,8 @@ def main() -> None:
     """Writes all files anew."""
     for name, board in FILES.items():
         (HOME / name).write_text(text(board()), "utf-8")
+    rules = prometheusrule.RULES.read_text("utf-8")
+    prometheusrule.FILE.write_text(prometheusrule.text(rules), "utf-8")
 
 
 if __name__ == "__main__":

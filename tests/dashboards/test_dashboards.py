@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards.generate import colors
+from dashboards.generate import colors, prometheusrule
 from dashboards.generate.__main__ import FILES, HOME, main
 from dashboards.generate.board import TAG, text
 from dashboards.generate.states import BY_NUMBER
@@ -51,10 +51,20 @@ def test_the_json_is_what_the_code_makes(name: str) -> None:
 
 
 def test_all_files_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One command writes every dashboard."""
+    """One command writes every dashboard, and the rules as Kubernetes takes them."""
     monkeypatch.setattr("dashboards.generate.__main__.HOME", tmp_path)
+    monkeypatch.setattr(prometheusrule, "FILE", tmp_path / "prometheusrule.yaml")
     main()
-    assert {path.name for path in tmp_path.iterdir()} == FILES.keys()
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {*FILES, "prometheusrule.yaml"}
+
+
+def test_kubernetes_has_the_same_rules() -> None:
+    """The PrometheusRule is made from the rule file and not stale: `make dashboards` makes it."""
+    rules = prometheusrule.RULES.read_text("utf-8")
+    made = prometheusrule.FILE.read_text("utf-8")
+    assert made == prometheusrule.text(rules)
+    assert yaml.safe_load(made)["spec"] == yaml.safe_load(rules)
 
 
 @every_board

@@ -1,0 +1,57 @@
+# The exporter as an image: docker build -t openstack-image-exporter .
+# Two stages of one base, so that the environment that the first one makes runs in the second.
+FROM python:3.13-slim AS build
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
+
+WORKDIR /src
+RUN python -m venv /opt/build && python -m venv /opt/exporter
+
+# Wheels only: nothing is compiled, and no package's own script runs here. The packages come first,
+# since they change less often than the exporter.
+COPY requirements.txt requirements-build.txt ./
+RUN /opt/build/bin/pip install --quiet --require-hashes --only-binary=:all: -r requirements-build.txt \
+    && /opt/exporter/bin/pip install --quiet --require-hashes --only-binary=:all: --no-compile \
+        -r requirements.txt
+
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+RUN /opt/build/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /opt/wheel . \
+    && /opt/exporter/bin/pip install --quiet --no-deps --no-compile --no-index /opt/wheel/*.whl \
+    && /opt/exporter/bin/pip uninstall --quiet --yes pip \
+    # OpenStack's packages bring 16 MB of tests along.
+    && find /opt/exporter/lib -type d -name tests -prune -exec rm -r {} + \
+    # Compiled here, and good whatever the files' times are: nothing can be written at run time.
+    && python -m compileall -q --invalidation-mode unchecked-hash /opt/exporter/lib
+
+FROM python:3.13-slim
+
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=unknown
+ARG SOURCE=https://example.com/openstack-image-exporter
+LABEL org.opencontainers.image.title="OpenStack image exporter" \
+      org.opencontainers.image.description="Prometheus exporter that watches a configured list of OpenStack images" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="$SOURCE" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED" \
+      org.opencontainers.image.base.name="python:3.13-slim"
+
+COPY --from=build /opt/exporter /opt/exporter
+ENV PATH=/opt/exporter/bin:$PATH \
+    # Whoever looks for a file in the home of a user who has none finds no file, rather than no home.
+    HOME=/nonexistent \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+# As a number, by which Kubernetes can see that it is not root.
+USER 10001:10001
+EXPOSE 10292
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s \
+    CMD ["python", "-m", "exporter.health"]
+ENTRYPOINT ["openstack-image-exporter"]
+CMD ["run"]

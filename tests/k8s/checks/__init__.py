@@ -1,0 +1,31 @@
+"""Checks of manifests: each takes all of them, and yields a line for each problem."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from tests.k8s.checks.behaviour import network, probing, shards
+from tests.k8s.checks.schema import kubernetes, prometheus_operator
+from tests.k8s.checks.security import security
+from tests.k8s.checks.values import images, names, places, quantities, sizes
+from tests.k8s.checks.wiring import files, ports, references, selectors, volumes
+from tests.k8s.manifest import Manifest
+
+Check = Callable[[Sequence[Manifest]], Iterator[str]]
+
+CHECKS: tuple[Check, ...] = (
+    kubernetes,
+    prometheus_operator,
+    selectors,
+    ports,
+    volumes,
+    references,
+    files,
+    quantities,
+    names,
+    images,
+    places,
+    sizes,
+    security,
+    probing,
+    shards,
+    network,
+)

@@ -1,0 +1,89 @@
+"""The Pod Security level `restricted`, and what this project asks for besides.
+
+After https://kubernetes.io/docs/concepts/security/pod-security-standards/, for pods of Linux.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tests.k8s.manifest import Manifest, Workload, of_kind, title, workloads
+
+VOLUMES = frozenset(
+    {
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    }
+)
+PROFILES = frozenset({"RuntimeDefault", "Localhost"})
+
+Context = dict[str, Any]
+
+POD_RULES: dict[str, Callable[[Manifest], bool]] = {
+    "shares the node's namespaces": lambda pod: (
+        not any(pod.get(key) for key in ("hostNetwork", "hostPID", "hostIPC"))
+    ),
+    "has a volume that is not allowed": lambda pod: all(
+        set(volume) - {"name"} <= VOLUMES for volume in pod.get("volumes", ())
+    ),
+    "sets sysctls": lambda pod: not pod.get("securityContext", {}).get("sysctls"),
+    "gets a token of Kubernetes": lambda pod: pod.get("automountServiceAccountToken") is False,
+    "lets files of its volumes be read by root only": lambda pod: (
+        pod.get("securityContext", {}).get("fsGroup", 0) > 0
+    ),
+}
+"""What is wrong with a pod, and what holds where it is not."""
+
+CONTAINER_RULES: dict[str, Callable[[Context], bool]] = {
+    "may run as root": lambda context: context.get("runAsNonRoot") is True,
+    "runs as root": lambda context: context.get("runAsUser", 0) > 0,
+    "is privileged": lambda context: not context.get("privileged"),
+    "may gain privileges": lambda context: context.get("allowPrivilegeEscalation") is False,
+    "keeps capabilities": lambda context: (
+        context.get("capabilities", {}).get("drop") == ["ALL"]
+        and not context.get("capabilities", {}).get("add")
+    ),
+    "has no seccomp profile": lambda context: (
+        context.get("seccompProfile", {}).get("type") in PROFILES
+    ),
+    "unmasks /proc": lambda context: context.get("procMount", "Default") == "Default",
+    "chooses its SELinux user": lambda context: not context.get("seLinuxOptions"),
+    "switches AppArmor off": lambda context: (
+        context.get("appArmorProfile", {}).get("type", "RuntimeDefault") in PROFILES
+    ),
+    "can write to its root": lambda context: context.get("readOnlyRootFilesystem") is True,
+}
+"""What is wrong with a container, and what holds of its security context where it is not."""
+
+
+def security(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """Pods may run where `restricted` is enforced, write nothing, and hold no token."""
+    for workload in workloads(manifests):
+        yield from (f"{workload.title}: {problem}" for problem in _of_pod(workload))
+    for account in of_kind(manifests, "ServiceAccount"):
+        if account.get("automountServiceAccountToken") is not False:
+            yield f"{title(account)}: its token is mounted"
+    for namespace in of_kind(manifests, "Namespace"):
+        level = namespace["metadata"]["labels"].get("pod-security.kubernetes.io/enforce")
+        if level != "restricted":
+            yield f"{title(namespace)}: enforces {level}"
+
+
+def _of_pod(workload: Workload) -> Iterator[str]:
+    yield from (problem for problem, holds in POD_RULES.items() if not holds(workload.pod))
+    shared = workload.pod.get("securityContext", {})
+    for container in workload.containers:
+        context = {**shared, **container.get("securityContext", {})}
+        for problem, holds in CONTAINER_RULES.items():
+            if not holds(context):
+                yield f"{container['name']} {problem}"
+        if any("hostPort" in port for port in container.get("ports", ())):
+            yield f"{container['name']} takes a port of the node"
+        for mount in container.get("volumeMounts", ()):
+            if not mount.get("readOnly"):
+                yield f"{mount['name']} can be written to"

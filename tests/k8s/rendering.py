@@ -1,0 +1,45 @@
+"""What kustomize makes of the overlays and components, by kubectl."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from tests.k8s.manifest import Manifest
+
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "k8s"
+OVERLAYS = ("single", "sharded")
+OPERATOR = ("prometheus-operator", "grafana")
+COMBINATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{overlay: (overlay, ()) for overlay in OVERLAYS},
+    **{f"{overlay} with the operator": (overlay, OPERATOR) for overlay in OVERLAYS},
+}
+"""What is rendered: an overlay, and the components that are added to it."""
+
+
+def rendered(kubectl: Path, folder: Path) -> list[Manifest]:
+    """The manifests that a kustomization makes."""
+    command = [str(kubectl), "kustomize", str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return [each for each in yaml.load_all(ran.stdout, yaml.CSafeLoader) if each]
+
+
+def combined(
+    kubectl: Path, folder: Path, overlay: str, components: Sequence[str]
+) -> list[Manifest]:
+    """The manifests of an overlay with these components, and of the examples beside it."""
+    k8s = Path(os.path.relpath(K8S, folder.resolve()))
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [str(k8s / "overlays" / overlay)],
+        "components": [str(k8s / "components" / each) for each in components],
+        "namespace": "openstack-image-exporter",
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    examples = (yaml.safe_load(path.read_text("utf-8")) for path in K8S.glob("examples/*.yaml"))
+    return [*rendered(kubectl, folder), *examples]
