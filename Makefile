@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-openstack openstack-env k8s-env k8s-image check format readme \
-	dashboards lint types imports \
+	dashboards screenshot lint types imports \
 	cover bench bench-openstack build sbom version lock clean
 
 help: ## say what there is
@@ -37,6 +37,9 @@ readme: $(VENV)/.dev ## make the tables of README.md and dashboards/README.md fr
 
 dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code, and k8s/ its rules
 	@$(BIN)/python -m dashboards.generate
+
+screenshot: $(VENV)/.dev ## draw the picture of the page in README.md
+	@$(BIN)/python -m tests.web.browser.screenshot
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . || { echo "Not in its form: make format" >&2; exit 1; }
