@@ -207,7 +207,7 @@ def shape(document: object) -> object:
     if isinstance(document, list):
         return [shape(each) for each in document[:1]]
     if isinstance(document, dict):
-        free = ("digests", "properties", "expectations", "aliases")
+        free = ("digests", "properties", "expected", "actual", "aliases")
         return {key: None if key in free else shape(value) for key, value in document.items()}
     return None
 
@@ -216,7 +216,7 @@ def test_the_api_answers_in_the_shape_shown() -> None:
     """Every field that an answer may have is shown, at its place, and no other."""
     (shown,) = blocks(section("Images as JSON"), "json")
     store = Store()
-    target = Target("mycloud", "an-id", "golden")
+    target = Target("mycloud", "an-id", "golden", expect=(("protected", True),))
     state = CloudState(
         "mycloud", 60.0, discovery_interval=300.0, discovery_failure=Failed("timeout")
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from exporter.image.expectations import EXISTS, verdicts
+from exporter.image.expectations import EXISTS, Verdict, verdicts
 from exporter.image.image import STATUSES
 from exporter.image.moment import Moment
 from exporter.image.observation import Observation
@@ -26,14 +26,13 @@ STATES: Mapping[str, str] = MappingProxyType(
 class Standing:
     """A target as it stands at one moment.
 
-    ``seen`` is the observation with values past their time dropped, ``met`` each expectation and
-    whether it is met, ``None`` where that cannot be judged, ``state`` a key of ``STATES``,
-    ``problems`` keys of ``PROBLEMS``, worst first.
+    ``seen`` is the observation with values past their time dropped, ``verdicts`` has one for each
+    expectation, ``state`` is a key of ``STATES``, ``problems`` keys of ``PROBLEMS``, worst first.
     """
 
     target: Target
     seen: Observation
-    met: Mapping[str, bool | None]
+    verdicts: tuple[Verdict, ...]
     state: str
     problems: tuple[str, ...]
 
@@ -45,16 +44,16 @@ class Standing:
         return len(RANKS) + (self.state != "pending")
 
     @property
-    def unmet(self) -> tuple[str, ...]:
-        """The expectations that are not met."""
-        return tuple(name for name, is_met in self.met.items() if is_met is False)
+    def unmet(self) -> tuple[Verdict, ...]:
+        """The verdicts on expectations that are not met."""
+        return tuple(each for each in self.verdicts if each.met is False)
 
     @property
     def untold(self) -> tuple[str, ...]:
         """The expectations that cannot be judged, since the API does not say, of a living image."""
         if self.seen.image is None or not self.seen.exists:
             return ()
-        return tuple(name for name, is_met in self.met.items() if is_met is None)
+        return tuple(each.expectation for each in self.verdicts if each.met is None)
 
 
 Sign = Callable[[Observation, Mapping[str, bool | None]], bool]
@@ -101,9 +100,10 @@ RANKS: Mapping[str, int] = MappingProxyType({name: place for place, name in enum
 def standing(target: Target, observation: Observation, now: Moment) -> Standing:
     """How ``target`` stands at ``now``."""
     seen = observation.at(now)
-    met = {each.expectation: each.met for each in verdicts(target.expect, seen, now)}
+    found = verdicts(target.expect, seen, now)
+    met = {each.expectation: each.met for each in found}
     problems = tuple(name for name, (_, sign) in _SIGNS.items() if sign(seen, met))
-    return Standing(target, seen, met, _state(seen), problems)
+    return Standing(target, seen, found, _state(seen), problems)
 
 
 def _state(seen: Observation) -> str:

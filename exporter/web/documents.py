@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+from exporter.image.expectations import Verdict
 from exporter.image.moment import Moment
 from exporter.image.outcome import Failed
 from exporter.image.standing import Standing
 from exporter.image.trouble import unresolved
+from exporter.image.verdict_words import plain
 from exporter.web.listing import CloudStanding, Listing
 from exporter.web.query import QueryError
 from exporter.web.times import utc
@@ -53,8 +55,8 @@ def image_document(row: Standing) -> Document:
     target, seen, image = row.target, row.seen, row.seen.image
     return {
         "cloud": target.cloud,
-        "id": target.image_id,
-        "alias": target.alias,
+        "image": target.alias,
+        "image_id": target.image_id,
         "source": target.source,
         "state": row.state,
         "since": _at(seen.since),
@@ -64,7 +66,7 @@ def image_document(row: Standing) -> Document:
         **{name: _utc(getattr(image, name, None)) for name in TIMES_OF_IMAGE},
         "digests": dict(image.digests) if image else {},
         "properties": dict(target.shown(image.properties)) if image else {},
-        "expectations": dict(row.met),
+        "expectations": [_verdict(each) for each in row.verdicts],
         "last_change": _last_change(row),
         "last_poll": _last_poll(row),
         "last_answer_at": _at(seen.answered_at),
@@ -101,6 +103,16 @@ def cloud_document(cloud: CloudStanding) -> Document:
             "failure": state.sign_in_failure,
         },
         "discovery": None if state.discovery_interval is None else discovery,
+    }
+
+
+def _verdict(verdict: Verdict) -> Document:
+    """As in the report of ``check``."""
+    return {
+        "expectation": verdict.expectation,
+        "expected": plain(verdict.wanted),
+        "actual": plain(verdict.actual),
+        "met": verdict.met,
     }
 
 

@@ -11,6 +11,7 @@ from exporter import HOMEPAGE, __version__
 from exporter.image.image import Image
 from exporter.image.standing import PROBLEMS, STATES
 from exporter.image.trouble import TROUBLES, unresolved
+from exporter.image.verdict_words import actual_words, wanted_words
 from exporter.printable import printable
 from exporter.web.listing import Listing, called
 from exporter.web.query import REFRESHES, PageQuery, QueryError
@@ -85,7 +86,14 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(
-    number="{:,}".format, printable=printable, span=span, utc=utc, value=value, words=words
+    actual_words=actual_words,
+    number="{:,}".format,
+    printable=printable,
+    span=span,
+    utc=utc,
+    value=value,
+    wanted_words=wanted_words,
+    words=words,
 )
 _TEMPLATES.globals.update(
     columns=COLUMNS,

@@ -81,8 +81,9 @@ def test_what_is_not_as_expected_is_a_problem() -> None:
     observation = after(Found(replace(ACTIVE, public=None)))
     stood = stands(observation, status=("queued",), protected=False, public=True, max_age=1e12)
     assert stood.problems == ("unexpected",)
-    assert stood.met == {"status": False, "protected": False, "public": None, "max_age": True}
-    assert stood.unmet == ("status", "protected")
+    met = {each.expectation: each.met for each in stood.verdicts}
+    assert met == {"status": False, "protected": False, "public": None, "max_age": True}
+    assert [each.expectation for each in stood.unmet] == ["status", "protected"]
     assert stood.untold == ("public",)
 
 

@@ -220,7 +220,7 @@ def test_the_api_answers_in_json(standing: Running) -> None:
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert (told["matching"], told["page"], told["pages"], told["limit"]) == (2, 2, 2, 1)
-    assert [each["alias"] for each in told["images"]] == ["gone"]
+    assert [each["image"] for each in told["images"]] == ["gone"]
     assert json.loads(standing.ask("/api/images?page=99").body)["images"] == []
 
 

@@ -40,15 +40,15 @@ def test_a_page_of_images_says_where_it_is() -> None:
         "pages": 4,
         "limit": 5,
     }
-    assert [each["alias"] for each in whole["images"]] == ["bare", "fine", "wanted"]
+    assert [each["image"] for each in whole["images"]] == ["bare", "fine", "wanted"]
 
 
 def test_an_image_is_told_whole() -> None:
     """Everything that is known of an image is there, in bytes, booleans and times in UTC."""
     assert image("unexpected") == {
         "cloud": "first",
-        "id": "id-of-unexpected",
-        "alias": "unexpected",
+        "image": "unexpected",
+        "image_id": "id-of-unexpected",
         "source": "configured",
         "state": "active",
         "since": "2027-01-15T08:03:20Z",
@@ -72,7 +72,11 @@ def test_an_image_is_told_whole() -> None:
         "deleted_at": None,
         "digests": {"md5": "826ad52d67c55b1f07cabe148b8146ac"},
         "properties": {"os_distro": "ubuntu", "os_version": "22.04"},
-        "expectations": {"protected": False, "public": False, "status": True},
+        "expectations": [
+            {"expectation": "protected", "expected": True, "actual": False, "met": False},
+            {"expectation": "public", "expected": False, "actual": True, "met": False},
+            {"expectation": "status", "expected": ["active"], "actual": "active", "met": True},
+        ],
         "last_change": {
             "at": "2027-01-15T09:58:30Z",
             "changes": [
@@ -94,9 +98,9 @@ def test_what_is_not_known_is_null() -> None:
     """An image that was never polled has all its fields, none of which says anything."""
     told = image("new")
     assert told.keys() == image("fine").keys()
-    assert (told["state"], told["problems"], told["expectations"]) == ("pending", [], {})
-    said = {"cloud", "id", "alias", "source", "state", "problems", "expectations"}
-    assert {name for name, value in told.items() if value not in (None, {})} <= said
+    assert (told["state"], told["problems"], told["expectations"]) == ("pending", [], [])
+    said = {"cloud", "image", "image_id", "source", "state"}
+    assert {name for name, value in told.items() if value not in (None, {}, [])} == said
 
 
 def test_a_failed_poll_says_why() -> None:
@@ -113,7 +117,9 @@ def test_a_failed_poll_says_why() -> None:
 
 def test_an_expectation_that_cannot_be_judged_is_null() -> None:
     """It is neither met nor not."""
-    assert image("bare")["expectations"] == {"protected": None}
+    assert image("bare")["expectations"] == [
+        {"expectation": "protected", "expected": True, "actual": None, "met": None}
+    ]
 
 
 def test_clouds_are_told_with_their_troubles() -> None:
@@ -158,7 +164,7 @@ def test_clouds_are_told_with_their_troubles() -> None:
 
 def test_names_are_told_as_they_are() -> None:
     """Whatever a name holds, a script gets it back, and the text itself is printable ASCII."""
-    told = {each["id"]: each["name"] for each in document(cloud="second")["images"]}
+    told = {each["image_id"]: each["name"] for each in document(cloud="second")["images"]}
     assert told == NAMES
     text = as_json(listing_document(listing(CAST, Query(cloud="second"), NOW)))
     assert all(character == "\n" or " " <= character <= "~" for character in text)

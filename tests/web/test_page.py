@@ -87,7 +87,7 @@ def test_the_page_shows_every_image() -> None:
     """A row has the state, since when, names and ID, cloud, size, flags, change and poll."""
     assert READ.rows[0] != []
     assert READ.row("unexpected") == [
-        "● active not as expected: protected, public",
+        "● active protected is false, expected true public is true, expected false",
         "1 h ago",
         "unexpected golden id-of-unexpected",
         "first",

@@ -308,7 +308,7 @@ def test_links_lead_on_behind_a_prefix(proxied: Running, opened: Opened) -> None
         answer = tab.page.request.get(url)
         assert answer.status == 200, url
         if name == "JSON":
-            assert [each["alias"] for each in json.loads(answer.text())["images"]] == ["gone"]
+            assert [each["image"] for each in json.loads(answer.text())["images"]] == ["gone"]
     assert all(urlsplit(url).path.startswith(PREFIX) for url in tab.requests if "data:" not in url)
 
 
