@@ -137,3 +137,14 @@ def test_the_image_is_built_for_both_kinds_of_machine() -> None:
     assert built["platforms"] == "linux/amd64,linux/arm64"
     assert built["push"] == "${{ inputs.push == true }}"
     assert {"push", "pull_request"} <= triggers("image.yml").keys()
+
+
+def test_the_image_is_told_what_it_asks_for() -> None:
+    """Every argument that the Dockerfile takes is given, and no other."""
+    asked = re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    given = [
+        line.partition("=")[0]
+        for step in WORKFLOWS["image.yml"]["jobs"]["image"]["steps"]
+        for line in step.get("with", {}).get("build-args", "").splitlines()
+    ]
+    assert sorted(given) == sorted(asked)
