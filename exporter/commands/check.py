@@ -18,6 +18,7 @@ from exporter.image.expectations import as_expected, verdicts
 from exporter.image.image import Image
 from exporter.image.moment import Moment
 from exporter.image.observation import Observation
+from exporter.image.shard import Shard
 from exporter.image.status_words import state
 from exporter.image.target import Target
 from exporter.polling.cycle import Verdict
@@ -48,7 +49,7 @@ def check(parts: Parts, out: Console, err: Console, output: Format = "table") ->
         # Not by the console, which would fold it.
         out.file.write(f"{report(judged, undiscovered, moment)}\n")
     else:
-        _print(rows, undiscovered, out, moment)
+        _print(rows, undiscovered, parts.shard, out, moment)
     wrong = undiscovered or not all(each for *_, each in judged)
     return Exit.NOT_AS_EXPECTED if wrong else Exit.OK
 
@@ -56,6 +57,7 @@ def check(parts: Parts, out: Console, err: Console, output: Format = "table") ->
 def _print(
     rows: Sequence[tuple[Target, Observation]],
     undiscovered: Sequence[str],
+    shard: Shard,
     out: Console,
     moment: Moment,
 ) -> None:
@@ -66,7 +68,8 @@ def _print(
         out.print(found)
         out.print()
     wrong = sum(not is_right(target, seen, moment) for target, seen in rows)
-    out.print(f"images: {len(rows)}, not as expected: {wrong}")
+    of = f" (shard {shard.index} of {shard.total})" if shard.total > 1 else ""
+    out.print(f"images: {len(rows)}, not as expected: {wrong}{of}")
     for line in undiscovered:
         out.print(Text(printable(line)), soft_wrap=True)
 
