@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.console import Console
 from exporter import logs
 from exporter.build import Parts, build
 from exporter.commands import Exit
+from exporter.commands.baseline import adopt, refuse
 from exporter.commands.check import Format, check
 from exporter.commands.demo import demo
 from exporter.commands.list_images import list_images
@@ -31,6 +33,7 @@ from exporter.settings import (
     SettingsError,
     parse,
 )
+from exporter.settings.sources import ENVIRONMENT_PREFIX
 from exporter.web.server import ListenError
 
 PROBLEMS = (SettingsError, CloudConfigError, ListenError)
@@ -107,6 +110,14 @@ def _demo(invocation: Invocation) -> int:
 
 def _check(invocation: Invocation) -> int:
     settings = invocation.settings
+    if invocation.options.keys() >= {"format", "baseline"}:
+        raise SettingsError("check: --format and --baseline exclude each other")
+    if "baseline" in invocation.options:
+        file = Path(invocation.options["baseline"])
+        in_variable = bool(os.environ.get(f"{ENVIRONMENT_PREFIX}CLOUDS"))
+        refuse(file, settings, clouds_elsewhere=in_variable)
+        # The file is for all shards.
+        return _once(partial(adopt, settings=settings, file=file), settings.plans())
     output: Format = "json" if invocation.options.get("format") == "json" else "table"
     return _once(partial(check, output=output), settings.plans(), settings.part())
 

@@ -44,23 +44,24 @@ def check(parts: Parts, out: Console, err: Console, output: Format = "table") ->
     moment = now()
     rows = list(parts.store.seen())
     judged = [(target, seen, is_right(target, seen, moment)) for target, seen in rows]
-    undiscovered = [line for poller in parts.pollers for line in _undiscovered(poller)]
+    problems = [line for poller in parts.pollers for line in undiscovered(poller)]
     if output == "json":
         # Not by the console, which would fold it.
-        out.file.write(f"{report(judged, undiscovered, moment)}\n")
+        out.file.write(f"{report(judged, problems, moment)}\n")
     else:
-        _print(rows, undiscovered, parts.shard, out, moment)
-    wrong = undiscovered or not all(each for *_, each in judged)
+        print_tables(rows, problems, parts.shard, out, moment)
+    wrong = problems or not all(each for *_, each in judged)
     return Exit.NOT_AS_EXPECTED if wrong else Exit.OK
 
 
-def _print(
+def print_tables(
     rows: Sequence[tuple[Target, Observation]],
-    undiscovered: Sequence[str],
+    problems: Sequence[str],
     shard: Shard,
     out: Console,
     moment: Moment,
 ) -> None:
+    """The images, then what was expected of them and is, then what it comes to."""
     out.print(_table(rows, out.width))
     found = expectations_table(rows, moment)
     if found.row_count:
@@ -70,7 +71,7 @@ def _print(
     wrong = sum(not is_right(target, seen, moment) for target, seen in rows)
     of = f" (shard {shard.index} of {shard.total})" if shard.total > 1 else ""
     out.print(f"images: {len(rows)}, not as expected: {wrong}{of}")
-    for line in undiscovered:
+    for line in problems:
         out.print(Text(printable(line)), soft_wrap=True)
 
 
@@ -101,7 +102,7 @@ def _cycle(poller: Poller, progress: Progress, task: TaskID) -> None:
     poller.run_cycle(count)
 
 
-def _undiscovered(poller: Poller) -> Iterator[str]:
+def undiscovered(poller: Poller) -> Iterator[str]:
     """What is wrong with the discovery of a cloud, in words."""
     found = poller.discovery
     if found is None:

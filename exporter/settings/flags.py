@@ -52,6 +52,11 @@ OPTIONS: dict[Command, dict[str, Option]] = {
         "format": Option(
             "FORMAT", ("table", "json"), "How to print it: table or json. [default: table]"
         ),
+        "baseline": Option(
+            "FILE",
+            (),
+            "Write the settings to this new file, with what is now as what is expected.",
+        ),
     },
 }
 """The flags that only one command has, without their dashes."""

@@ -1,0 +1,168 @@
+"""``check --baseline FILE``: the settings, with what is now as what is expected."""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from exporter.build import Parts
+from exporter.clock import now
+from exporter.commands import Exit
+from exporter.commands.check import is_right, poll_all, print_tables, undiscovered
+from exporter.image.baseline import baseline
+from exporter.image.expectations import as_expected, verdicts
+from exporter.image.moment import Moment
+from exporter.image.observation import Observation
+from exporter.image.target import Key, Target
+from exporter.printable import printable
+from exporter.settings import Expect, Settings, SettingsError
+from exporter.settings.editing import Edits, with_expectations
+from exporter.settings.expect import merged
+
+_TOKEN = re.compile(r"\btoken['\"]?\s*:", re.IGNORECASE)
+"""A token in the file, or one that a comment has kept."""
+
+Row = tuple[Target, Observation]
+
+
+def refuse(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> None:
+    """Raises ``SettingsError`` where no baseline can be written, before anything is asked.
+
+    ``clouds_elsewhere`` says that the clouds do not stand in the settings file.
+    """
+    source = settings.config.file
+    if source is None or clouds_elsewhere:
+        raise SettingsError(
+            "check --baseline: needs the clouds in a settings file, named by --config.file"
+        )
+    if os.path.lexists(file):
+        raise SettingsError(f"{file}: is there already, and is not overwritten")
+    if not file.parent.is_dir():
+        raise SettingsError(f"{file}: cannot be written: {file.parent} is no directory")
+    if source.parent.resolve() == file.parent.resolve():
+        return
+    for cloud in settings.clouds:
+        if cloud.token_file is not None and not cloud.token_file.is_absolute():
+            raise SettingsError(
+                f"{file}: token_file of cloud {cloud.name!r} is relative to the directory of "
+                f"{source}; write the baseline there"
+            )
+
+
+def adopt(parts: Parts, out: Console, err: Console, *, settings: Settings, file: Path) -> int:
+    """Polls every image once and writes settings that expect what is now to ``file``.
+
+    0 when ``check`` finds all as expected with them; 1 when it would not, or when nothing was
+    written since not all is known. Raises ``SettingsError``.
+    """
+    poll_all(parts.pollers, err)
+    moment = now()
+    rows = list(parts.store.seen())
+    problems = [line for poller in parts.pollers for line in undiscovered(poller)]
+    failed = sum(not seen.poll_success for _, seen in rows)
+    if failed or problems:
+        print_tables(rows, problems, parts.shard, out, moment)
+        _say(err, f"{file}: not written, since not all could be asked about")
+        return Exit.NOT_AS_EXPECTED
+    known = {target.key: (target, seen) for target, seen in rows}
+    source = Path(str(settings.config.file))
+    listed = {
+        key: (place, _changes(known[key], own, moment)) for place, key, own in _listed(settings)
+    }
+    is_faithful = _write(file, source, {place: each for place, each in listed.values() if each})
+    for line in _remarks(known, {key: each for key, (_, each) in listed.items()}, moment):
+        _say(out, line)
+    if not is_faithful:
+        _say(out, f"{file}: without the comments and aliases of {source}, which could not be kept")
+    changed = sum(bool(each) for _, each in listed.values())
+    _say(out, f"{file}: written; images: {len(listed)}, changed: {changed}")
+    found = [row for row in rows if row[0].key not in listed]
+    if not found:
+        return Exit.OK
+    wrong = sum(not is_right(*row, moment) for row in found)
+    _say(out, f"discovered, and not in it: {len(found)}, not as expected: {wrong}")
+    return Exit.NOT_AS_EXPECTED if wrong else Exit.OK
+
+
+def _listed(settings: Settings) -> Iterator[tuple[tuple[int, int], Key, frozenset[str]]]:
+    """Each image on a list: its place in the file, its key, and the keys of its own expect."""
+    for cloud_place, cloud in enumerate(settings.clouds):
+        for place, image in enumerate(cloud.images):
+            own = frozenset(key for key, value in image.expect.given.items() if value is not None)
+            yield (cloud_place, place), Key(cloud.name, image.id), own
+
+
+def _changes(row: Row, own: frozenset[str], moment: Moment) -> dict[str, object]:
+    target, seen = row
+    wanted = dict(target.expect).get("properties")
+    expected = {name for name, _ in wanted} if isinstance(wanted, tuple) else set()
+    shown = {name for name, _ in target.shown(seen.image.properties)} if seen.image else set()
+    return baseline(
+        target.expect, own, expected | shown, seen=seen, now=moment, holds=_holds(seen, moment)
+    )
+
+
+def _holds(seen: Observation, moment: Moment) -> Callable[[str, object], bool]:
+    def holds(key: str, value: object) -> bool:
+        try:
+            expect = merged(Expect.model_validate({key: value}))
+        except ValidationError:
+            return False
+        return bool(expect) and all(each.met for each in verdicts(expect, seen, moment))
+
+    return holds
+
+
+def _remarks(
+    known: Mapping[Key, Row], listed: Mapping[Key, Mapping[str, object]], moment: Moment
+) -> Iterator[str]:
+    """What somebody should know before taking what is for what should be."""
+    for key, changes in listed.items():
+        target, seen = known[key]
+        about = f"{target.cloud}: {target.alias}"
+        if not seen.exists and not as_expected(target.expect, seen, moment):
+            yield f"{about}: is gone, and expected to be from now on"
+        for each in verdicts(target.expect, seen, moment) if seen.exists else ():
+            if not each.met:
+                new = "nothing" if changes.get(each.expectation) is None else "what is now"
+                yield f"{about}: {each.expectation} is not met, so {new} is expected instead"
+
+
+def _write(file: Path, source: Path, edits: Edits) -> bool:
+    """Whether all but the expectations is as it was, comments too."""
+    try:
+        text = source.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{source}: cannot be read any more") from None
+    edited = with_expectations(text, edits)
+    create(file, edited.text, source.stat(), is_secret=bool(_TOKEN.search(text)))
+    return edited.is_faithful
+
+
+def create(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> None:
+    """Writes a file that nobody can read who could not read the one it is ``like``.
+
+    One with a secret is its owner's alone. Raises ``SettingsError``, also where it is there.
+    """
+    mode = 0o600 if is_secret else stat.S_IMODE(like.st_mode) & 0o666
+    try:
+        with open(file, "x", encoding="utf-8", newline="", opener=_opener(mode)) as new:
+            made = os.fstat(new.fileno())
+            if made.st_gid != like.st_gid:
+                os.fchmod(new.fileno(), stat.S_IMODE(made.st_mode) & ~0o070)
+            new.write(text)
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def _opener(mode: int) -> Callable[[str, int], int]:
+    return lambda name, flags: os.open(name, flags, mode)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(Text(printable(line)), soft_wrap=True)

@@ -1,0 +1,221 @@
+"""check --baseline: one command adopts what is now, and check is content with it."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.commands.baseline import create
+from exporter.demo import SimulatedImageService
+from exporter.settings import SettingsError
+from tests.commands.program import ABSENT, GOLDEN, UBUNTU, ended, settings_file, simulated
+
+SETTINGS = """\
+# The images of the lab.
+expect: {{status: active, max_age: 1s, properties: {{OS_Distro: debian}}}}  # of all
+properties: [os_version]
+clouds:
+  - name: lab
+    api: {api}
+    endpoint: {url}
+    images:
+      - {ubuntu}  # plain
+      - id: {golden}
+        alias: golden
+        expect:
+          size: ..1GiB      # met, and it stays
+          protected: false  # not so
+          hidden: true
+          visibility: [private, shared]
+      - {{id: {absent}, expect: {{name: x, exists: true}}}}
+"""
+
+
+def images() -> SimulatedImageService:
+    """A service with two images, of which one has a name that is hard to write."""
+    golden = simulated(
+        GOLDEN,
+        "golden [1] * \U0001f947 'x': #",
+        protected=True,
+        min_disk=40,
+        properties={"os_distro": "ubuntu", "os_version": "24.04", "secret": "none of it"},
+    )
+    return SimulatedImageService([golden, simulated(UBUNTU, "\x1b[2J", size=None, checksum=None)])
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_all_is_as_expected_right_after(tmp_path: Path, api: str) -> None:
+    """Comments and what was met stay; the rest is what is now, or lifted; it is said what."""
+    source, new = tmp_path / "exporter.yml", tmp_path / "new.yml"
+    with images() as service:
+        fitted = SETTINGS.format(
+            api=api, url=service.url, ubuntu=UBUNTU, golden=GOLDEN, absent=ABSENT
+        )
+        source.write_text(fitted, "utf-8")
+        assert ended(tmp_path, "check", f"--config.file={source}").returncode == 1
+        ran = ended(tmp_path, "check", f"--config.file={source}", f"--baseline={new}")
+        assert (ran.returncode, ran.stderr) == (0, "")
+        said = ran.stdout.splitlines()
+        assert "lab: golden: protected is not met, so what is now is expected instead" in said
+        assert "lab: golden: max_age is not met, so nothing is expected instead" in said
+        assert f"lab: {ABSENT}: is gone, and expected to be from now on" in said
+        assert said[-1] == f"{new}: written; images: 3, changed: 3"
+
+        assert source.read_text("utf-8") == fitted
+        text = new.read_text("utf-8")
+        assert text.startswith(fitted[: fitted.index(UBUNTU)])
+        assert "          size: ..1GiB      # met, and it stays\n" in text
+        assert "          protected: true  # not so\n" in text
+        assert "none of it" not in text
+        ubuntu, golden, absent = yaml.safe_load(text)["clouds"][0]["images"]
+        assert golden["expect"]["properties"]["os_version"] == "24.04"
+        assert ("hash" in golden["expect"]) is (api == "v2")
+        assert {"name", "checksum", "size"} & ubuntu["expect"].keys() == set()
+        assert absent["expect"] == {"name": None, "exists": False}
+
+        again = ended(tmp_path, "check", f"--config.file={new}")
+        assert (again.returncode, again.stderr) == (0, "")
+        assert again.stdout.endswith("images: 3, not as expected: 0\n")
+
+        service.images.change(GOLDEN, checksum="0" * 32)
+        assert ended(tmp_path, "check", f"--config.file={new}").returncode == 1
+
+
+def test_what_cannot_be_asked_about_is_no_baseline(tmp_path: Path) -> None:
+    """Nothing is written, and the table says why."""
+    with images() as service:
+        service.faults.set("status", on=UBUNTU, code=403)
+        cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, UBUNTU]}
+        file = settings_file(tmp_path, cloud)
+        ran = ended(tmp_path, "check", f"--config.file={file}", "--baseline=new.yml")
+    assert ran.returncode == 1
+    assert ran.stderr == "new.yml: not written, since not all could be asked about\n"
+    assert "forbidden: HTTP 403" in ran.stdout
+    assert not (tmp_path / "new.yml").exists()
+
+
+@pytest.mark.parametrize(("expect", "wrong"), [({"protected": True}, 0), ({"protected": False}, 1)])
+def test_discovered_images_are_not_in_it(
+    tmp_path: Path, expect: dict[str, bool], wrong: int
+) -> None:
+    """They come and go, so what is expected of them stays where it is; the status tells of it."""
+    with images() as service:
+        discover = [{"name": "golden*", "expect": expect}]
+        cloud = {
+            "name": "lab", "endpoint": service.url, "images": [UBUNTU], "discover": discover,
+        }  # fmt: skip
+        file = settings_file(tmp_path, cloud)
+        ran = ended(tmp_path, "check", f"--config.file={file}", "--baseline=new.yml")
+        again = ended(tmp_path, "check", "--config.file=new.yml")
+    assert ran.returncode == again.returncode == wrong
+    assert ran.stdout.endswith(f"discovered, and not in it: 1, not as expected: {wrong}\n")
+    assert yaml.safe_load((tmp_path / "new.yml").read_text())["clouds"][0]["discover"] == discover
+
+
+def refusal(folder: Path, *argv: str, **environ: str) -> str:
+    """What is said where a baseline is refused before anything is asked."""
+    ran = ended(folder, "check", *argv, environ=environ)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    return ran.stderr
+
+
+def test_what_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    """Neither the settings themselves, nor another file, nor where a link leads that dangles."""
+    cloud = {"name": "lab", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU]}
+    file = settings_file(tmp_path, cloud)
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in (file.name, "link"):
+        problem = f"{name}: is there already, and is not overwritten\n"
+        assert refusal(tmp_path, f"--config.file={file}", f"--baseline={name}") == problem
+    like = file.stat()
+    with pytest.raises(SettingsError, match="File exists"):
+        create(file, "x", like, is_secret=False)
+
+
+def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> None:
+    """Before anything is asked, in one line."""
+    cloud: dict[str, Any] = {"name": "lab", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU]}
+    (tmp_path / "token").write_text("x")
+    (tmp_path / "elsewhere").mkdir()
+    file = settings_file(tmp_path, {**cloud, "token_file": "token"})
+    needs_file = "check --baseline: needs the clouds in a settings file, named by --config.file\n"
+    clouds = {"IMAGE_EXPORTER_CLOUDS": '[{"name": "a", "images": ["b"]}]'}
+    given = f"--config.file={file}"
+    assert refusal(tmp_path, "--baseline=new.yml", **clouds) == needs_file
+    assert refusal(tmp_path, given, "--baseline=new.yml", **clouds) == needs_file
+    assert refusal(tmp_path, given, "--baseline=no/new.yml") == (
+        "no/new.yml: cannot be written: no is no directory\n"
+    )
+    assert refusal(tmp_path, given, "--baseline=elsewhere/new.yml") == (
+        "elsewhere/new.yml: token_file of cloud 'lab' is relative to the directory of "
+        f"{file}; write the baseline there\n"
+    )
+    assert refusal(tmp_path, given, "--baseline=new.yml", "--format=json") == (
+        "check: --format and --baseline exclude each other\n"
+    )
+
+
+def mode(file: Path) -> int:
+    """Who may do what with a file."""
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+@pytest.mark.parametrize(("old", "new"), [(0o644, 0o644), (0o640, 0o640), (0o600, 0o600)])
+def test_who_could_not_read_the_settings_cannot_read_the_baseline(
+    tmp_path: Path, old: int, new: int
+) -> None:
+    """It is as open as the old file and never more; a program that serves it can go on."""
+    before = os.umask(0o022)
+    try:
+        source = tmp_path / "old"
+        source.touch()
+        source.chmod(old)
+        create(tmp_path / "new", "x", source.stat(), is_secret=False)
+        assert mode(tmp_path / "new") == new
+        create(tmp_path / "secret", "x", source.stat(), is_secret=True)
+        assert mode(tmp_path / "secret") == 0o600
+        others = list(source.stat())
+        others[stat.ST_GID] += 1
+        create(tmp_path / "another group", "x", os.stat_result(others), is_secret=False)
+        assert mode(tmp_path / "another group") == new & ~0o070
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize(
+    "line", ["    token: s3cret", "    # token: s3cret", "    'token': s3cret"]
+)
+def test_a_file_with_a_token_is_its_owners_alone(tmp_path: Path, key: str) -> None:
+    """Also one that a comment has kept, however open the old file was; nothing shows it."""
+    with images() as service:
+        source = tmp_path / "exporter.yml"
+        source.write_text(
+            f"clouds:\n  - name: lab\n    endpoint: {service.url}\n"
+            f"    {key}: s3cret\n    images: [{GOLDEN}]\n"
+        )
+        source.chmod(0o644)
+        ran = ended(tmp_path, "check", f"--config.file={source}", "--baseline=new.yml")
+    assert ran.returncode == 0
+    assert "s3cret" not in ran.stdout + ran.stderr
+    assert "s3cret" in (tmp_path / "new.yml").read_text()
+    assert mode(tmp_path / "new.yml") == 0o600
+
+
+def test_comments_that_could_not_be_kept_are_told_of(tmp_path: Path) -> None:
+    """Aliases share a place, so the file is written anew."""
+    with images() as service:
+        source = tmp_path / "exporter.yml"
+        source.write_text(
+            f"# x\nclouds:\n  - {{name: a, endpoint: {service.url}, images: &x [{GOLDEN}]}}\n"
+            f"  - {{name: b, endpoint: {service.url}, images: *x}}\n"
+        )
+        ran = ended(tmp_path, "check", f"--config.file={source}", "--baseline=new.yml")
+        assert ran.returncode == 0
+        assert (
+            f"new.yml: without the comments and aliases of {source}, which could not be kept"
+            in ran.stdout
+        )
+        assert ended(tmp_path, "check", "--config.file=new.yml").returncode == 0
