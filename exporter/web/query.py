@@ -25,7 +25,9 @@ class QueryError(ValueError):
 
     def __init__(self, parameters: Iterable[tuple[str, str, str]]) -> None:
         self.parameters = tuple(parameters)
-        super().__init__("; ".join(f"{name}: accepted is {ok}" for name, _, ok in self.parameters))
+        super().__init__(
+            "; ".join(f"{name} is not accepted: give {ok}" for name, _, ok in self.parameters)
+        )
 
 
 def _among(accepted: Collection[Any]) -> AfterValidator:
@@ -43,7 +45,7 @@ _TEXT = f"up to {LONGEST_TEXT} characters"
 
 
 def _one_of(words: Iterable[object]) -> str:
-    return ", ".join(str(word) for word in words if word != "")
+    return f"one of {', '.join(str(word) for word in words if word != '')}"
 
 
 class Query(BaseModel):
@@ -60,9 +62,9 @@ class Query(BaseModel):
     problem: Annotated[str, _among(_PROBLEMS), Field(description=_one_of(_PROBLEMS))] = ""
     sort: Annotated[
         Literal["state", "since", "image", "cloud", "size", "changed", "polled"],
-        Field(description="state, since, image, cloud, size, changed, polled"),
+        Field(description="one of state, since, image, cloud, size, changed, polled"),
     ] = "state"
-    order: Annotated[Literal["asc", "desc"], Field(description="asc, desc")] = "asc"
+    order: Annotated[Literal["asc", "desc"], Field(description="one of asc, desc")] = "asc"
     page: Annotated[
         int, Field(ge=1, le=10**9, description="a whole number from 1 to 1000000000")
     ] = 1
@@ -96,7 +98,7 @@ class Query(BaseModel):
         """What a parameter accepts, or, where there is none of this name, which there are."""
         if name in cls.model_fields:
             return str(cls.model_fields[name].description)
-        return f"no parameter of this name, only {_one_of(cls.model_fields)}"
+        return f"{_one_of(cls.model_fields)} in its place"
 
     def link(self, **changes: object) -> str:
         """The query that differs by ``changes``, as ``?name=value…``, without defaults."""

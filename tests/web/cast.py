@@ -20,6 +20,8 @@ REVERSED = "evil\u202egnp.exe\u2066\u200f"
 CONTROLS = "bell\x07 esc\x1b[31m nul\x00 line\r\nfeed\u2028 del\x7f"
 LONG = "x" * 255
 MIDDLE_EAST = "צילום שרת نظام"
+BEFORE = {MIDDLE_EAST: "اسم قديم"}
+"""Names that images had before the one that they have."""
 
 REQUEST = "req-01234567-89ab-cdef-0123-456789abcdef"
 DOWN = Failed("timeout", "no answer in 10 s")
@@ -133,7 +135,11 @@ def cast() -> Store:
         (
             (
                 Target("second", image_id, image_id, "discovered"),
-                ((40, found(name=name)), (5, Failed("connection", name))),
+                (
+                    (50, found(name=BEFORE.get(name, name))),
+                    (40, found(name=name)),
+                    (5, Failed("connection", name)),
+                ),
             )
             for image_id, name in NAMES.items()
         ),

@@ -206,7 +206,7 @@ def test_a_page_that_makes_no_sense_is_shown_without_that(standing: Running) -> 
     answer = standing.ask("/?q=id-of-gone&limit=no&nope=1")
     page = answer.body.decode()
     assert answer.status == 400
-    assert "<code>limit=no</code></bdi>: accepted is a whole number from 1 to 1000" in page
+    assert "<code>limit=no</code></bdi>: give a whole number from 1 to 1000" in page
     assert "<code>nope=1</code>" in page
     assert "id-of-fine" not in page
 
@@ -229,7 +229,7 @@ def test_the_api_answers_in_json(standing: Running) -> None:
     [
         ("limit=0", "limit", "0", "a whole number from 1 to 1000"),
         ("limit=10&limit=20", "limit", "20", "one value"),
-        ("order=%ff", "order", "\ufffd", "asc, desc"),
+        ("order=%ff", "order", "\ufffd", "one of asc, desc"),
         (f"q={'x' * 256}", "q", "x" * 256, "up to 255 characters"),
     ],
 )
@@ -241,7 +241,7 @@ def test_the_api_refuses_what_makes_no_sense(
     assert answer.status == 400
     assert answer.headers["content-type"] == "application/json"
     assert json.loads(answer.body) == {
-        "error": f"{name}: accepted is {accepted}",
+        "error": f"{name} is not accepted: give {accepted}",
         "parameters": [{"name": name, "value": value, "accepted": accepted}],
     }
 

@@ -189,7 +189,7 @@ def test_a_refusal_names_what_is_accepted() -> None:
     """Each parameter that makes no sense is there with its value and what is accepted."""
     refused = QueryError([("limit", CONTROLS, "a number"), ("order", "up", "asc, desc")])
     assert json.loads(as_json(refusal_document(refused))) == {
-        "error": "limit: accepted is a number; order: accepted is asc, desc",
+        "error": "limit is not accepted: give a number; order is not accepted: give asc, desc",
         "parameters": [
             {"name": "limit", "value": CONTROLS, "accepted": "a number"},
             {"name": "order", "value": "up", "accepted": "asc, desc"},

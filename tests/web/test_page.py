@@ -298,7 +298,7 @@ def test_no_match_is_said() -> None:
 def test_mistakes_are_shown() -> None:
     """Parameters that were left out are named with what is accepted, as text."""
     shown = html(mistakes=QueryError([("limit", "<b>\u202e", "a number")]))
-    assert "<code>limit=&lt;b&gt;\\u202e</code></bdi>: accepted is a number" in shown
+    assert "<code>limit=&lt;b&gt;\\u202e</code></bdi>: give a number" in shown
 
 
 @pytest.mark.parametrize("text", [HOSTILE, REVERSED, CONTROLS, LONG])

@@ -16,19 +16,24 @@ def test_nothing_asked_for_is_the_first_hundred_worst_first() -> None:
     assert (Query().sort, Query().order, Query().page, Query().limit) == ("state", "asc", 1, 100)
 
 
+def words(name: str) -> list[str]:
+    """The words that a parameter is said to accept."""
+    return PageQuery.accepts(name).removeprefix("one of ").split(", ")
+
+
 @pytest.mark.parametrize("name", ["state", "problem", "sort", "order", "refresh"])
 def test_every_word_that_is_said_to_be_accepted_is(name: str) -> None:
     """What the text for people lists is what may be given."""
-    for word in PageQuery.accepts(name).split(", "):
+    for word in words(name):
         assert str(getattr(PageQuery.read([(name, word)]), name)) == word
 
 
 def test_what_is_listed_is_all_there_is() -> None:
     """Every status, problem and order that there is may be asked for."""
-    assert set(STATUSES) < set(Query.accepts("state").split(", "))
-    assert set(PROBLEMS) < set(Query.accepts("problem").split(", "))
-    assert set(SORTS) == set(Query.accepts("sort").split(", "))
-    assert set(map(str, REFRESHES)) == set(PageQuery.accepts("refresh").split(", "))
+    assert set(STATUSES) < set(words("state"))
+    assert set(PROBLEMS) < set(words("problem"))
+    assert set(SORTS) == set(words("sort"))
+    assert set(map(str, REFRESHES)) == set(words("refresh"))
 
 
 NAMES = "q, cloud, state, problem, sort, order, page, limit"
@@ -42,12 +47,12 @@ NAMES = "q, cloud, state, problem, sort, order, page, limit"
         (
             "state",
             "Active",
-            "gone, unknown, pending, other, queued, saving, uploading, importing, active, "
+            "one of gone, unknown, pending, other, queued, saving, uploading, importing, active, "
             "deactivated, killed, deleted, pending_delete",
         ),
-        ("problem", "bad", "any, none, gone, not_active, unexpected, unknown, failing"),
-        ("sort", "name", "state, since, image, cloud, size, changed, polled"),
-        ("order", "up", "asc, desc"),
+        ("problem", "bad", "one of any, none, gone, not_active, unexpected, unknown, failing"),
+        ("sort", "name", "one of state, since, image, cloud, size, changed, polled"),
+        ("order", "up", "one of asc, desc"),
         ("page", "0", "a whole number from 1 to 1000000000"),
         ("page", "1e3", "a whole number from 1 to 1000000000"),
         ("limit", "0", "a whole number from 1 to 1000"),
@@ -55,10 +60,10 @@ NAMES = "q, cloud, state, problem, sort, order, page, limit"
         ("limit", "ten", "a whole number from 1 to 1000"),
         ("limit", "-1", "a whole number from 1 to 1000"),
         ("limit", "9" * 5000, "a whole number from 1 to 1000"),
-        ("offset", "1", f"no parameter of this name, only {NAMES}"),
-        ("refresh", "30", f"no parameter of this name, only {NAMES}"),
-        ("", "x", f"no parameter of this name, only {NAMES}"),
-        ("empty", "", f"no parameter of this name, only {NAMES}"),
+        ("offset", "1", f"one of {NAMES} in its place"),
+        ("refresh", "30", f"one of {NAMES} in its place"),
+        ("", "x", f"one of {NAMES} in its place"),
+        ("empty", "", f"one of {NAMES} in its place"),
     ],
 )
 def test_what_makes_no_sense_is_refused(name: str, value: str, accepted: str) -> None:
@@ -66,7 +71,7 @@ def test_what_makes_no_sense_is_refused(name: str, value: str, accepted: str) ->
     with pytest.raises(QueryError) as refused:
         Query.read([(name, value)])
     assert refused.value.parameters == ((name, value, accepted),)
-    assert str(refused.value) == f"{name}: accepted is {accepted}"
+    assert str(refused.value) == f"{name} is not accepted: give {accepted}"
 
 
 def test_a_parameter_counts_once() -> None:

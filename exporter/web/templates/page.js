@@ -31,9 +31,10 @@
     // Whoever selects text is about to copy it.
     if (document.hidden || document.getSelection().type === "Range") return;
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
-      if (!answer.ok) throw new Error(answer.statusText);
+      const signal = AbortSignal.timeout(seconds * 1000);
+      const answer = await fetch(location.href, { cache: "no-store", signal });
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      // Whatever else answers has none of these.
       for (const id of ["verdict", "overview", "images"]) replace(fresh, id);
       document.title = fresh.title;
       document.getElementById("icon").href = fresh.getElementById("icon").href;
@@ -48,5 +49,8 @@
     setTimeout(forever, seconds * 1000);
   };
 
-  if (seconds) setTimeout(forever, seconds * 1000);
+  if (seconds) {
+    setTimeout(forever, seconds * 1000);
+    document.addEventListener("visibilitychange", refresh);
+  }
 })();

@@ -16,7 +16,7 @@ from exporter.printable import printable
 from exporter.store import Store
 from tests.image.samples import ACTIVE, MAX_STALE
 from tests.web.browser.conftest import PREFIX, Opened, Tab, address, served
-from tests.web.cast import FIRST, LIVES, NAMES, NOW
+from tests.web.cast import BEFORE, FIRST, LIVES, MIDDLE_EAST, NAMES, NOW
 from tests.web.conftest import Running, running
 
 PHONE = {"viewport": {"width": 360, "height": 740}}
@@ -45,16 +45,15 @@ def test_hostile_names_are_shown_as_text_and_run_nothing(few: Running, opened: O
 
 
 def test_a_name_cannot_turn_its_neighbours_round(few: Running, opened: Opened) -> None:
-    """Right-to-left text stays in its cell: what stands beside it reads as it does elsewhere."""
+    """Right-to-left text stays in its place: an old name is to the left of the new one."""
     tab = opened(address(few, "/?cloud=second&q=rtl"), **WIDE)
-    row = tab.page.locator("tbody tr")
-    places = [cell.bounding_box() for cell in row.locator("td, th").all()]
-    lefts = [place["x"] for place in places if place]
-    assert lefts == sorted(lefts)
-    assert len(lefts) == 8
-    reason = row.locator(".why")
-    assert reason.evaluate("it => getComputedStyle(it).direction") == "ltr"
-    assert reason.inner_text().startswith("connection: ")
+    change = tab.page.locator("td[data-label='Last change'] .faint")
+    assert change.inner_text() == f"name: {BEFORE[MIDDLE_EAST]} → {MIDDLE_EAST}"
+    places = "it => [...it.querySelectorAll('bdi')].map(each => each.getBoundingClientRect())"
+    change.evaluate("it => { it.style.whiteSpace = 'nowrap'; }")
+    old, new = change.evaluate(places)
+    assert old["top"] == new["top"]
+    assert old["right"] < new["left"]
 
 
 def test_nothing_runs_that_is_not_the_page_s_own(few: Running, opened: Opened) -> None:
@@ -183,11 +182,11 @@ def test_it_works_by_keyboard_alone(few: Running, opened: Opened) -> None:
     expect(tab.page.locator("tbody tr")).to_have_count(1)
 
 
-@pytest.mark.parametrize("path", ["/", "/?bad=1&limit=no", "/?q=nothing+like+it"])
+@pytest.mark.parametrize("path", ["/", f"/?limit=no{'x' * 200}", f"/?q={'x' * 200}"])
 def test_the_page_does_not_scroll_sideways(few: Running, opened: Opened, path: str) -> None:
     """On a phone as on a wide screen; only the table may, in a region of its own."""
     tab = opened(address(few, path))
-    for width in (320, 360, 640, 900, 1400):
+    for width in (320, 360, 900, 1030, 1400):
         tab.page.set_viewport_size({"width": width, "height": 740})
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
         tab.page.evaluate("window.scrollTo(1000, 0)")
@@ -398,14 +397,17 @@ def test_the_page_says_when_it_is_out_of_date(changing: Running, opened: Opened)
 
 def test_what_is_selected_is_left_alone(world: World, changing: Running, opened: Opened) -> None:
     """While text is selected, to be copied, the page stays as it is; then it goes on."""
-    page = opened_and_frozen(opened, address(changing)).page
+    tab = opened_and_frozen(opened, address(changing))
+    page = tab.page
     page.locator("tbody code").first.select_text()
     world.vanish()
+    before = len(tab.requests)
     page.clock.fast_forward(31_000)
-    expect(page.locator("tbody .badge")).to_have_text("● active")
+    assert page.locator("tbody .badge").inner_text() == "● active"
     page.evaluate("getSelection().removeAllRanges()")
     page.clock.fast_forward(31_000)
     expect(page.locator("tbody .badge")).to_have_text("✖ gone")
+    assert [url for url in tab.requests[before:] if "data:" not in url] == [address(changing)]
 
 
 def test_refreshing_can_be_switched_off_and_on(changing: Running, opened: Opened) -> None:
@@ -420,3 +422,18 @@ def test_refreshing_can_be_switched_off_and_on(changing: Running, opened: Opened
     page.get_by_role("link", name="start").click()
     expect(page.get_by_role("link", name="stop")).to_be_visible()
     assert asked[0].endswith("/?q=golden")
+
+
+def test_whoever_comes_back_sees_the_news_at_once(
+    world: World, changing: Running, opened: Opened
+) -> None:
+    """A tab that comes to the front is refreshed, also one where something was left out."""
+    tab = opened_and_frozen(opened, address(changing, "/?limit=no"))
+    page = tab.page
+    world.vanish()
+    page.locator("summary").focus()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("tbody .badge")).to_have_text("✖ gone")
+    expect(page.locator("summary")).to_be_focused()
+    expect(page.locator("#news")).to_be_hidden()
+    tab.forgive("400")
