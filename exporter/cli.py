@@ -24,6 +24,7 @@ from exporter.commands.show import show
 from exporter.glance.signin import CloudConfigError
 from exporter.image.shard import WHOLE, Shard
 from exporter.printable import printable
+from exporter.protect import protect
 from exporter.settings import (
     Cloud,
     CloudPlan,
@@ -93,7 +94,7 @@ def _run(invocation: Invocation) -> int:
     def use(settings: Settings) -> None:
         _configure_logs(replace(invocation, settings=settings))
 
-    return run(invocation.settings, read, use)
+    return run(invocation.settings, read, use, SECRETS.add)
 
 
 def _demo(invocation: Invocation) -> int:
@@ -105,11 +106,12 @@ def _demo(invocation: Invocation) -> int:
             # Who read along has left; the pages are still served, and the story still goes on.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    return demo(invocation.settings, say)
+    return demo(invocation.settings, say, SECRETS.add)
 
 
 def _check(invocation: Invocation) -> int:
     settings = invocation.settings
+    protect(settings.web.config.file, SECRETS.add)
     if invocation.options.keys() >= {"format", "baseline"}:
         raise SettingsError("check: --format and --baseline exclude each other")
     if "baseline" in invocation.options:

@@ -28,6 +28,7 @@ from exporter.image.shard import Shard
 from exporter.image.target import Target
 from exporter.logs import FORMATTERS, Redaction
 from exporter.polling.journal import Journal
+from exporter.protect import protect
 from exporter.settings import parse
 from exporter.store import Store
 from exporter.web.documents import as_json, listing_document
@@ -36,6 +37,7 @@ from exporter.web.query import Query
 from tests.commands.program import ROOT, ended, started, until
 from tests.image.samples import ACTIVE, MAX_STALE, START
 from tests.readme_tables import PREFIX, README, TABLES, rendered
+from tests.web_files import Folder
 
 TEXT = README.read_text("utf-8")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
@@ -135,6 +137,8 @@ def test_every_yaml_block_names_its_file(code: str) -> None:
         "prometheus.yml",
         "rules.yml",
         "statefulset.yml",
+        "deployment.yml",
+        "web.yml",
         "kustomization.yaml",
     }
     assert yaml.safe_load(code)
@@ -149,6 +153,18 @@ def test_settings_examples_are_accepted(code: str, tmp_path: Path) -> None:
     path.write_text(code, "utf-8")
     plans = parse([f"--config.file={path}"], {}).settings.plans()
     assert len(plans) == len(yaml.safe_load(code)["clouds"])
+
+
+def test_the_web_configuration_file_is_accepted(tmp_path: Path) -> None:
+    """The one that the README shows, with the certificates that it names."""
+    folder = Folder(tmp_path)
+    for name, of in (("tls.crt", "cert.pem"), ("tls.key", "key.pem"), ("ca.crt", "ca.pem")):
+        (tmp_path / of).rename(tmp_path / name)
+    protection = protect(folder.write(files(TEXT)["web.yml"]))
+    assert protection.tls
+    assert protection.users
+    assert protection.bucket
+    assert protection.headers
 
 
 def test_the_pods_of_the_statefulset_shown_are_its_shards(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from exporter.commands.run import Daemon, listening
 from exporter.commands.signals import stop_on_signals
 from exporter.demo.service import SimulatedImageService
 from exporter.demo.story import IMAGES, LOOP_SECONDS, Storyteller
+from exporter.protect import protect
 from exporter.settings import Cloud, CloudPlan, Image, Settings
+from exporter.web.guard import Guard
 
 DEFAULTS = MappingProxyType(
     {"interval": 5.0, "timeout": 2.0, "properties": ("os_distro", "os_version")}
@@ -28,12 +30,13 @@ def plan(settings: Settings, endpoint: str) -> CloudPlan:
     return replace(planned, timeout=min(planned.timeout, planned.interval))
 
 
-def demo(settings: Settings, say: Callable[[str], object]) -> int:
+def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str], object]) -> int:
     """Runs the demo until a signal ends it; ``say`` is given what happens, line by line.
 
-    Raises ``ListenError``.
+    ``hide`` is given what must not be in the log. Raises ``ListenError`` and ``SettingsError``.
     """
     stop = stop_on_signals()
+    guard = Guard(protect(settings.web.config.file, hide))
     # The service is on this machine: a proxy, which many networks ask for, would not find it.
     os.environ["no_proxy"] = "*"
     with (
@@ -44,7 +47,8 @@ def demo(settings: Settings, say: Callable[[str], object]) -> int:
         planned = plan(settings, service.url)
         for line in _welcome(server.addresses, planned):
             say(line)
-        return Daemon(build([planned], shard=settings.part()), server, stop).run()
+        parts = build([planned], shard=settings.part())
+        return Daemon(parts, server, stop, guard=guard).run()
 
 
 def _welcome(addresses: Sequence[str], planned: CloudPlan) -> tuple[str, ...]:

@@ -8,11 +8,14 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from exporter.build import Exchange, Parts
+from exporter.clock import now
 from exporter.commands.clockwork import Clockwork
 from exporter.commands.signals import note_hangups
-from exporter.commands.watched import WatchedFile
+from exporter.commands.watched import WatchedFiles
 from exporter.glance.signin import CloudConfigError
+from exporter.protect import files_of, protect
 from exporter.settings import Settings, SettingsError
+from exporter.web.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,8 @@ class Reloader:
     """Exchanges what polls by what the settings say now, one reload at a time.
 
     ``read`` gives the settings, or raises ``SettingsError``; ``use`` is called with those that are
-    in use from then on.
+    in use from then on. ``guard`` is what the web configuration file asks for; that is read again
+    also by itself.
     """
 
     parts: Parts
@@ -40,6 +44,9 @@ class Reloader:
     settings: Settings
     read: Callable[[], Settings]
     use: Callable[[Settings], object]
+    guard: Guard = field(default_factory=Guard)
+    hide: Callable[[str], object] = lambda _: None
+    _failing: set[str] = field(init=False, default_factory=set)
     _turn: threading.Lock = field(init=False, default_factory=threading.Lock)
     _applying: threading.Lock = field(init=False, default_factory=threading.Lock)
     _ended: bool = field(init=False, default=False)
@@ -50,19 +57,41 @@ class Reloader:
             try:
                 return self._reload(cause)
             except (SettingsError, CloudConfigError) as error:
-                return self._refused(cause, problem_lines(error))
+                return self._refused("settings", cause, problem_lines(error))
             except Exception:
                 log.exception("bug: a reload failed")
-                return self._refused(cause, (A_BUG,))
+                return self._refused("settings", cause, (A_BUG,))
+
+    def reload_protection(self) -> tuple[str, ...]:
+        """The same for certificates and users alone."""
+        cause = "a file changed"
+        with self._turn:
+            try:
+                path = self.settings.web.config.file
+                self.guard.exchange(protect(path, self.hide))
+            except SettingsError as error:
+                return self._refused("protection", cause, error.lines)
+            except Exception:
+                log.exception("bug: a reload failed")
+                return self._refused("protection", cause, (A_BUG,))
+            self._failing.discard("protection")
+            self._tell()
+            fields = {"cause": cause, "file": str(path)}
+            log.info("certificates and users are in use", extra={"fields": fields})
+            return ()
 
     def _reload(self, cause: str) -> tuple[str, ...]:
         fresh = self.read()
+        protection = protect(fresh.web.config.file, self.hide)
         wanted = self.parts.prepare(fresh.plans())
         with self._applying:
             if self._ended:
                 return ("the exporter is stopping",)
             change = self.parts.exchange(wanted)
+            self.guard.exchange(protection)
             self._reschedule(change)
+        self._failing.clear()
+        self._tell()
         for poller in change.ended:
             poller.stop()
         for key in _fixed(self.settings, fresh):
@@ -77,22 +106,40 @@ class Reloader:
         with self._applying:
             self._ended = True
 
-    def serve(self, causes: SimpleQueue[str], watched: WatchedFile | None) -> None:
-        """Reloads for each cause in the queue, and when the file changes; never returns."""
+    def serve(self, causes: SimpleQueue[str], settings: WatchedFiles, web: WatchedFiles) -> None:
+        """Reloads for each cause in the queue, and when a file has changed; never returns."""
         while True:
             try:
-                cause = causes.get(timeout=LOOK_EVERY if watched else None)
-            except Empty:
-                if watched is None or not watched.changed():
-                    continue
-                cause = "the file changed"
+                self._serve_once(causes, settings, web)
+            except Exception:
+                log.exception("bug: a reload failed")
+
+    def _serve_once(
+        self, causes: SimpleQueue[str], settings: WatchedFiles, web: WatchedFiles
+    ) -> None:
+        try:
+            cause = causes.get(timeout=LOOK_EVERY)
+        except Empty:
+            cause = "the file changed" if settings.changed() else ""
+        if cause:
             # What asked while nobody read is answered by this one reading.
             while not causes.empty():
                 causes.get()
             self.reload(cause)
+        elif web.changed():
+            self.reload_protection()
+        else:
+            return
+        web.watch(files_of(self.settings.web.config.file))
 
-    def _refused(self, cause: str, lines: tuple[str, ...]) -> tuple[str, ...]:
-        self.parts.instruments.reload_successful.set(0)
+    def _tell(self) -> None:
+        self.parts.instruments.reload_successful.set(not self._failing)
+        if not self._failing:
+            self.parts.instruments.reload_success_at.set(now().wall)
+
+    def _refused(self, what: str, cause: str, lines: tuple[str, ...]) -> tuple[str, ...]:
+        self._failing.add(what)
+        self._tell()
         for line in lines:
             fields = {"cause": cause, "error": line}
             log.error("settings cannot be used; the old ones stay", extra={"fields": fields})
@@ -115,20 +162,28 @@ class Reloading:
     """
 
     def __init__(
-        self, settings: Settings, read: Callable[[], Settings], use: Callable[[Settings], object]
+        self,
+        settings: Settings,
+        read: Callable[[], Settings],
+        use: Callable[[Settings], object],
+        hide: Callable[[str], object],
     ) -> None:
         self._settings = settings
         self._read = read
         self._use = use
         self._causes: SimpleQueue[str] = SimpleQueue()
+        self._hide = hide
         file = settings.config.file if settings.config.reload_on_change else None
-        self._watched = None if file is None else WatchedFile(file)
+        self._file = WatchedFiles([] if file is None else [file])
+        self._web = WatchedFiles(files_of(settings.web.config.file))
         note_hangups(self._causes)
 
-    def start(self, parts: Parts, clockwork: Clockwork) -> Reloader:
+    def start(self, parts: Parts, clockwork: Clockwork, guard: Guard) -> Reloader:
         """Starts a thread that reloads when it is asked for."""
-        reloader = Reloader(parts, clockwork, self._settings, self._read, self._use)
-        serve = partial(reloader.serve, self._causes, self._watched)
+        reloader = Reloader(
+            parts, clockwork, self._settings, self._read, self._use, guard, self._hide
+        )
+        serve = partial(reloader.serve, self._causes, self._file, self._web)
         threading.Thread(target=serve, name="reload", daemon=True).start()
         return reloader
 
@@ -138,7 +193,8 @@ def _fixed(old: Settings, new: Settings) -> Iterator[str]:
     for group in ("web", "shard"):
         before, after = getattr(old, group), getattr(new, group)
         for key in type(before).model_fields:
-            if getattr(before, key) != getattr(after, key):
+            # The web configuration file is read again.
+            if key != "config" and getattr(before, key) != getattr(after, key):
                 yield f"{group}.{key}"
 
 

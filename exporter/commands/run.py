@@ -13,9 +13,11 @@ from exporter.commands.clockwork import Clockwork
 from exporter.commands.reload import Reloader, Reloading
 from exporter.commands.signals import stop_on_signals
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
+from exporter.protect import protect
 from exporter.settings import Settings
 from exporter.web.app import Reload, create_app
 from exporter.web.exposition import Exposition
+from exporter.web.guard import Guard, Guarded
 from exporter.web.listing import Listing, listing
 from exporter.web.query import Query
 from exporter.web.server import ListenError, WebServer
@@ -33,6 +35,7 @@ class Daemon:
     scheduler: Scheduler = field(default_factory=Scheduler)
     started_at: float = field(default_factory=steady)
     reloading: Reloading | None = None
+    guard: Guard = field(default_factory=Guard)
     _was_ready: bool = field(init=False, default=False)
 
     def run(self) -> int:
@@ -44,7 +47,11 @@ class Daemon:
             fields = {"index": shard.index, "total": shard.total}
             log.info("watching one shard of the images", extra={"fields": fields})
         log.info("listening", extra={"fields": {"addresses": ",".join(self.server.addresses)}})
-        reloader = None if self.reloading is None else self.reloading.start(self.parts, clockwork)
+        reloader = (
+            None
+            if self.reloading is None
+            else self.reloading.start(self.parts, clockwork, self.guard)
+        )
         exposition = Exposition(self.parts.store, self.parts.instruments.registry, now)
         app = create_app(
             metrics=lambda openmetrics, compressed: exposition.body(
@@ -56,7 +63,7 @@ class Daemon:
             reload=self._asked_to_reload(reloader),
         )
         try:
-            self.server.serve(app, self.stop)
+            self.server.serve(Guarded(app, self.guard), self.stop, self.guard)
         finally:
             log.info("stopping")
             if reloader is not None:
@@ -114,15 +121,22 @@ def listening(listen_address: str) -> WebServer:
     return server
 
 
-def run(settings: Settings, read: Callable[[], Settings], use: Callable[[Settings], object]) -> int:
+def run(
+    settings: Settings,
+    read: Callable[[], Settings],
+    use: Callable[[Settings], object],
+    hide: Callable[[str], object],
+) -> int:
     """Takes the addresses, builds, and runs the daemon until a signal ends it.
 
-    ``read`` gives the settings anew at a reload, and ``use`` is called with those that are in use
-    from then on. Raises ``ListenError`` and ``CloudConfigError``.
+    ``read`` gives the settings anew at a reload, ``use`` is called with those that are in use from
+    then on, and ``hide`` with what must not be in the log. Raises ``ListenError``,
+    ``CloudConfigError`` and ``SettingsError``.
     """
     # First of all: the kernel keeps a signal that is not handled from process 1 of a container.
     stop = stop_on_signals()
-    reloading = Reloading(settings, read, use)
+    reloading = Reloading(settings, read, use, hide)
+    guard = Guard(protect(settings.web.config.file, hide))
     with closing(listening(settings.web.listen_address)) as server:
         parts = build(settings.plans(), shard=settings.part())
-        return Daemon(parts, server, stop, reloading=reloading).run()
+        return Daemon(parts, server, stop, reloading=reloading, guard=guard).run()

@@ -1,6 +1,7 @@
 """A file that is looked at now and then, to see whether it is another one."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 _Print = tuple[int, int, int, int] | None
@@ -31,3 +32,20 @@ class WatchedFile:
         except OSError:
             return None
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class WatchedFiles:
+    """Tells when any of several files has changed, as `WatchedFile` does."""
+
+    def __init__(self, paths: Iterable[Path] = ()) -> None:
+        self._files: dict[Path, WatchedFile] = {}
+        self.watch(paths)
+
+    def watch(self, paths: Iterable[Path]) -> None:
+        """Looks at these files from now on; those that were watched before go on as they are."""
+        self._files = {path: self._files.get(path) or WatchedFile(path) for path in paths}
+
+    def changed(self) -> bool:
+        """Whether one of them has changed."""
+        # Each of them is looked at, also after one that has.
+        return True in {file.changed() for file in self._files.values()}

@@ -28,6 +28,10 @@ class UnreadableError(Exception):
     """A document that cannot be read at all; the text is one line without the file's name."""
 
 
+class EmptyError(UnreadableError):
+    """A document that holds nothing."""
+
+
 class Document(NamedTuple):
     """What a document holds, and what is wrong in it all the same, one line each."""
 
@@ -86,7 +90,7 @@ def read_yaml(text: str) -> Document:
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
-            raise UnreadableError("is empty")
+            raise EmptyError("is empty")
         mistakes = _inspect(root)
         return Document(loader.construct_document(root), mistakes)
     except yaml.MarkedYAMLError as error:

@@ -39,9 +39,22 @@ class ConfigFile(_Model):
     )
 
 
+class WebConfig(_Model):
+    """Where the web configuration file is."""
+
+    file: fields.FileName | None = Field(
+        default=None,
+        description="File with certificates, users and headers, in the format of Prometheus' "
+        "exporter-toolkit.",
+    )
+
+
 class Web(_Model):
     """What is served, and where."""
 
+    config: WebConfig = Field(
+        default_factory=WebConfig, description="Where the web configuration file is."
+    )
     listen_address: Annotated[
         str, BeforeValidator(fields.text('an address such as ":10292" or "127.0.0.1:10292"'))
     ] = Field(

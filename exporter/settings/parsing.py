@@ -125,7 +125,8 @@ def _validated(
     try:
         return Settings(_build_sources=(tuple(place.source for place in places), {})), between
     except ValidationError as error:
-        return None, [*map(_mistake, error.errors(include_url=False)), *between]
+        errors = error.errors(include_url=False)
+        return None, [*(mistake(each, Settings) for each in errors), *between]
 
 
 def _merged(before: object, over: object) -> object:
@@ -133,14 +134,16 @@ def _merged(before: object, over: object) -> object:
     return {**before, **over} if isinstance(before, dict) and isinstance(over, dict) else over
 
 
-def _mistake(error: ErrorDetails) -> Mistake:
+def mistake(error: ErrorDetails, root: type[BaseModel]) -> Mistake:
+    """What pydantic found in a model, in a line."""
     *above, key = error["loc"]
-    beside: type[BaseModel] = Settings
+    beside = root
     for part in above:
-        if isinstance(part, str):
+        if isinstance(part, str) and part in beside.model_fields:
             beside = inner_model(beside.model_fields[part]) or beside
     # The keys of config belong to flags and variables.
-    known = {key: field for key, field in beside.model_fields.items() if key != "config"}
+    without = "config" if beside is Settings else None
+    known = {key: field for key, field in beside.model_fields.items() if key != without}
     problem = _PROBLEMS.get(error["type"], "{value} {problem}").format(
         value=shown(error["input"]),
         problem=error["msg"],

@@ -143,8 +143,8 @@ def file(settings: type[BaseSettings], path: Path, without: Collection[str]) -> 
 
 def _setting(loc: Loc, known: Mapping[str, str]) -> str:
     """The key of the setting that a value is, or is a part of."""
-    nested = ".".join(map(str, loc[:2]))
-    return nested if nested in known else str(loc[0])
+    paths = (".".join(map(str, loc[:depth])) for depth in range(len(loc), 0, -1))
+    return next((path for path in paths if path in known), str(loc[0]))
 
 
 def _sealed(clouds: object) -> object:

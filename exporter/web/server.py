@@ -9,13 +9,17 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.web import crowd
+from exporter.web.gate import Gate
+from exporter.web.guard import Guard
 
 # Seconds. A client that has asked nothing, or has not taken its answer, is let go, or silent
 # clients would in time use up the process's file descriptors. 75 is no multiple of a usual scrape
@@ -26,6 +30,9 @@ KEEP_ALIVE = 75
 REFUSE_WITHIN = 5
 # Seconds that connections get to take the rest of their answer when the server is told to end.
 GRACE = 0.5
+
+# Bytes of a request up to its body. A scrape's has a few hundred.
+LARGEST_HEAD = 16 * 1024
 
 # Connections that the kernel keeps waiting, and that are taken at once.
 _BACKLOG = 256
@@ -77,14 +84,16 @@ class WebServer:
         except OSError as error:
             raise ListenError(f"cannot listen on {self._listen_address}: {_why(error)}") from error
 
-    def serve(self, app: ASGIApp, stop: threading.Event) -> None:
+    def serve(self, app: ASGIApp, stop: threading.Event, guard: Guard | None = None) -> None:
         """Serve until `stop` is set, then end within about a second, whatever clients do.
 
-        Leaves signals alone. Runs in the thread that calls it.
+        New connections are secured as `guard` says. Leaves signals alone. Runs in the thread that
+        calls it.
         """
         config = uvicorn.Config(
             app,
-            http=_Protocol,
+            http=partial(_gate, guard or Guard()),  # type: ignore[arg-type]  # it is only called
+            h11_max_incomplete_event_size=LARGEST_HEAD,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -126,6 +135,12 @@ class _Server(uvicorn.Server):
     def _abort(self) -> None:
         for connection in tuple(self.server_state.connections):
             connection.transport.abort()
+
+
+def _gate(guard: Guard, *, server_state: uvicorn.server.ServerState, **options: Any) -> Gate:
+    """What uvicorn calls to have a protocol for a connection."""
+    serve = partial(_Protocol, server_state=server_state, **options)
+    return Gate(guard, server_state.connections, serve)
 
 
 class _Protocol(H11Protocol):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 from starlette.types import ASGIApp
 
+from exporter.web.guard import Guard
 from exporter.web.server import WebServer
 
 BOUND = 10.0
@@ -62,13 +63,13 @@ class Running:
 
 
 @contextmanager
-def running(app: ASGIApp) -> Iterator[Running]:
-    """The application on a loopback port, until the block ends."""
+def running(app: ASGIApp, guard: Guard | None = None) -> Iterator[Running]:
+    """The application on a loopback port, behind a guard, until the block ends."""
     server = WebServer("127.0.0.1:0")
     server.bind()
     host, _, port = server.addresses[0].rpartition(":")
     stop = threading.Event()
-    thread = threading.Thread(target=server.serve, args=(app, stop))
+    thread = threading.Thread(target=server.serve, args=(app, stop, guard))
     thread.start()
     runs = Running(host, int(port), stop, thread)
     try:
