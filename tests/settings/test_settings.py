@@ -140,6 +140,7 @@ def test_list_needs_neither_images_nor_clouds(tmp_path: Path) -> None:
 
 PRECEDENCE = {
     # key, in the file, variable, flag, and what is read of each
+    "web.config.file": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
     "web.listen_address": (":1", ":2", ":3", (":1", ":2", ":3")),
     "web.enable_lifecycle": (True, "false", "true", (True, False, True)),
     "log.level": ("debug", "warning", "error", ("debug", "warning", "error")),
