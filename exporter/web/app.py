@@ -11,7 +11,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.answers import Lister, Parameters, images_answer, page_answer, script_answer
+from exporter.web.answers import (
+    Lister,
+    Parameters,
+    images_answer,
+    page_answer,
+    script_answer,
+    slimmed,
+)
 from exporter.web.exposition import Body
 from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.page import SCRIPT_PATH
@@ -71,7 +78,10 @@ def create_app(
     def listed(answer: Callable[[Lister, Parameters], Response]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             parameters = request.query_params.multi_items()
-            return await _unless_gone(request, workers.do(partial(answer, images, parameters)))
+            make = partial(answer, images, parameters)
+            if wants_gzip(_header(request, "Accept-Encoding")):
+                make = partial(slimmed, make)
+            return await _unless_gone(request, workers.do(make))
 
         return endpoint
 

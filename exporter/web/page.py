@@ -131,6 +131,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         ),
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
+        "Vary": "Accept-Encoding",
         "X-Content-Type-Options": "nosniff",
     }
 )

@@ -201,6 +201,19 @@ def test_the_page_is_of_what_is_asked_for(standing: Running) -> None:
     assert (last.status, b"15 to 18 of 18" in last.body) == (200, True)
 
 
+@pytest.mark.parametrize("path", ["/", "/api/images", "/api/images?limit=no"])
+def test_the_page_and_the_api_come_compressed_when_asked(standing: Running, path: str) -> None:
+    """The same content, in a fraction of the bytes; who does not take gzip is not sent it."""
+    plain = standing.ask(path)
+    slim = standing.ask(path, headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert slim.headers["content-encoding"] == "gzip"
+    assert {answer.headers["vary"] for answer in (plain, slim)} == {"Accept-Encoding"}
+    assert slim.status == plain.status
+    assert len(slim.body) < len(plain.body)
+    assert gzip.decompress(slim.body) == plain.body
+
+
 def test_a_page_that_makes_no_sense_is_shown_without_that(standing: Running) -> None:
     """What is wrong is named and left out, the rest is kept, and the status is 400."""
     answer = standing.ask("/?q=id-of-gone&limit=no&nope=1")

@@ -159,16 +159,16 @@ def test_the_page_tells_of_every_cloud() -> None:
     text = text_of(html())
     for part in (
         "second ▲ API down ▲ sign-in failing ▲ breaker open ▲ discovery failing "
-        "▲ alias without an image",
-        "Images 5, 5 with a problem",
+        "▲ alias without an image 5 of 5 images with a problem Images 5",
         "API v2; every 30 s",
         "Last cycle 20 s ago, took 30.0 s; 2 skipped",
         "Next cycle in 10 s",
-        "token expired 1 min ago; 5 so far, 3 failed unauthorized: HTTP 401 from Keystone",
+        "token expired 1 min ago; 5 sign-ins so far, 3 failed unauthorized: HTTP 401 from Keystone",
         "Breaker open: one probe a cycle",
-        "5 images, listed 15 min ago timeout: no answer in 10 s debian: no image ubuntu: hostile",
+        "5 images, listed 15 min ago timeout: no answer in 10 s debian: no image "
+        "1 alias ubuntu: hostile",
         "first ● API up",
-        "Sign-in token expires in 3 h; 2 so far",
+        "Sign-in token expires in 3 h; 2 sign-ins so far",
         "Breaker closed",
     ):
         assert part in text
@@ -189,14 +189,31 @@ def test_the_page_tells_of_a_cloud_that_was_never_asked() -> None:
         discovery_interval=60.0,
     )
     store.watch(late, [])
-    store.watch(replace(late, name="late", next_cycle_at=NOW.wall - 600), [])
+    overdue = replace(late, name="late", next_cycle_at=NOW.wall - 600, authentications=1)
+    store.watch(overdue, [])
     text = text_of(html(store))
     assert "first API not known yet" in text
     assert "version not known yet; every 60 s" in text
-    assert "Last cycle none finished yet Next cycle not known yet Sign-in none so far" in text
+    assert (
+        "Last cycle none finished yet Next cycle not known yet Sign-in no sign-ins so far" in text
+    )
     assert "0 images, not listed yet" in text
     assert "late API not known yet ▲ polling late" in text
-    assert "Next cycle due 10 min ago" in text
+    assert "Next cycle due 10 min ago Sign-in 1 sign-in so far" in text
+
+
+def test_many_clouds_are_folded_but_those_in_trouble() -> None:
+    """Of more than three clouds, and of more than three aliases, only what is wrong is open."""
+    store = Store()
+    aliases = {f"alias-{number}": "an-id" for number in range(4)}
+    for number in range(4):
+        store.watch(replace(FIRST, name=f"well {number}"), [])
+    down = replace(FIRST, name="down", api_up=False, discovery_interval=60.0, resolved=aliases)
+    store.watch(down, [])
+    folds = {str(each["id"]): "open" in each for each in Reader(html(store)).all("details")}
+    wells = {f"cloud-well%20{number}": False for number in range(4)}
+    assert folds == {"cloud-down": True, "aliases-down": False, **wells}
+    assert next(iter(folds)) == "cloud-down"
 
 
 def test_the_page_leads_on() -> None:
