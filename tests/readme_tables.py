@@ -20,6 +20,7 @@ from exporter.polling.breaker import BREAKING
 from exporter.polling.cycle import PASSING
 from exporter.settings import Row, reference
 from exporter.web.query import Query
+from tests.life_table import lived, steps
 
 README = Path(__file__).parent.parent / "README.md"
 PREFIX = "openstack_image_"
@@ -116,6 +117,15 @@ def words_of(meanings: Mapping[str, str], heading: str) -> str:
     return table((heading, "Meaning"), ((_code(word), text) for word, text in meanings.items()))
 
 
+def life_of_an_image() -> str:
+    """What happens to an image, and what each metric says after each step."""
+    happened = steps()
+    listed = "\n".join(f"{number}. {what}" for number, what in enumerate(happened, start=1))
+    numbers = map(str, range(1, len(happened) + 1))
+    rows = ((_code(name), *cells) for name, *cells in lived())
+    return f"{listed}\n\n{table(('Metric', *numbers), rows)}"
+
+
 TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "general settings": general_settings,
@@ -127,6 +137,7 @@ TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "metrics of a cloud": metrics_of_clouds,
         "metrics of the exporter": metrics_of_the_exporter,
         "reasons": reasons,
+        "life of an image": life_of_an_image,
         "parameters of images": parameters_of_images,
         "problems": partial(words_of, PROBLEMS, "Problem"),
         "troubles": partial(words_of, TROUBLES, "Trouble"),
