@@ -1,16 +1,21 @@
 """check --baseline: one command adopts what is now, and check is content with it."""
 
+import io
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
-from exporter.commands.baseline import create
+from exporter.build import build
+from exporter.commands.baseline import adopt, create, refuse
+from exporter.commands.check import check
 from exporter.demo import SimulatedImageService
-from exporter.settings import SettingsError
+from exporter.settings import SettingsError, parse
 from tests.commands.program import ABSENT, GOLDEN, UBUNTU, ended, settings_file, simulated
 
 SETTINGS = """\
@@ -46,6 +51,30 @@ def images() -> SimulatedImageService:
     return SimulatedImageService([golden, simulated(UBUNTU, "\x1b[2J", size=None, checksum=None)])
 
 
+def consoles() -> tuple[io.StringIO, io.StringIO, Console, Console]:
+    """What is written to either, and the two to write to."""
+    out, err = io.StringIO(), io.StringIO()
+    return out, err, Console(file=out, width=1000), Console(file=err, width=1000)
+
+
+def adopted(source: Path, new: Path) -> tuple[int, str, str]:
+    """The status of writing a baseline, and what is said on standard output and error."""
+    settings = parse([f"--config.file={source}"], {}).settings
+    refuse(new, settings, clouds_elsewhere=False)
+    out, err, to_out, to_err = consoles()
+    with closing(build(settings.plans(), all_properties=True)) as parts:
+        status = adopt(parts, to_out, to_err, settings=settings, file=new)
+    return status, out.getvalue(), err.getvalue()
+
+
+def checked(file: Path) -> tuple[int, str]:
+    """The status of a check with these settings, and what it says."""
+    out, _, to_out, to_err = consoles()
+    plans = parse([f"--config.file={file}"], {}).settings.plans()
+    with closing(build(plans, all_properties=True)) as parts:
+        return check(parts, to_out, to_err), out.getvalue()
+
+
 @pytest.mark.parametrize("api", ["v1", "v2"])
 def test_all_is_as_expected_right_after(tmp_path: Path, api: str) -> None:
     """Comments and what was met stay; the rest is what is now, or lifted; it is said what."""
@@ -55,10 +84,10 @@ def test_all_is_as_expected_right_after(tmp_path: Path, api: str) -> None:
             api=api, url=service.url, ubuntu=UBUNTU, golden=GOLDEN, absent=ABSENT
         )
         source.write_text(fitted, "utf-8")
-        assert ended(tmp_path, "check", f"--config.file={source}").returncode == 1
-        ran = ended(tmp_path, "check", f"--config.file={source}", f"--baseline={new}")
-        assert (ran.returncode, ran.stderr) == (0, "")
-        said = ran.stdout.splitlines()
+        assert checked(source)[0] == 1
+        status, out, err = adopted(source, new)
+        assert (status, err) == (0, "")
+        said = out.splitlines()
         assert "lab: golden: protected is not met, so what is now is expected instead" in said
         assert "lab: golden: max_age is not met, so nothing is expected instead" in said
         assert f"lab: {ABSENT}: is gone, and expected to be from now on" in said
@@ -76,12 +105,24 @@ def test_all_is_as_expected_right_after(tmp_path: Path, api: str) -> None:
         assert {"name", "checksum", "size"} & ubuntu["expect"].keys() == set()
         assert absent["expect"] == {"name": None, "exists": False}
 
-        again = ended(tmp_path, "check", f"--config.file={new}")
-        assert (again.returncode, again.stderr) == (0, "")
-        assert again.stdout.endswith("images: 3, not as expected: 0\n")
+        status, out = checked(new)
+        assert status == 0
+        assert out.endswith("images: 3, not as expected: 0\n")
 
         service.images.change(GOLDEN, checksum="0" * 32)
-        assert ended(tmp_path, "check", f"--config.file={new}").returncode == 1
+        assert checked(new)[0] == 1
+
+
+def test_it_is_one_command(tmp_path: Path) -> None:
+    """And one more to see that nothing is wrong."""
+    with images() as service:
+        cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, UBUNTU, ABSENT]}
+        file = settings_file(tmp_path, cloud, shard={"index": 0, "total": 2})
+        ran = ended(tmp_path, "check", f"--config.file={file}", "--baseline", "new.yml")
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert ran.stdout.endswith("new.yml: written; images: 3, changed: 3\n")
+        again = ended(tmp_path, "check", "--config.file=new.yml")
+        assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_what_cannot_be_asked_about_is_no_baseline(tmp_path: Path) -> None:
@@ -90,10 +131,10 @@ def test_what_cannot_be_asked_about_is_no_baseline(tmp_path: Path) -> None:
         service.faults.set("status", on=UBUNTU, code=403)
         cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, UBUNTU]}
         file = settings_file(tmp_path, cloud)
-        ran = ended(tmp_path, "check", f"--config.file={file}", "--baseline=new.yml")
-    assert ran.returncode == 1
-    assert ran.stderr == "new.yml: not written, since not all could be asked about\n"
-    assert "forbidden: HTTP 403" in ran.stdout
+        status, out, err = adopted(file, tmp_path / "new.yml")
+    assert status == 1
+    assert err == f"{tmp_path / 'new.yml'}: not written, since not all could be asked about\n"
+    assert "forbidden: HTTP 403" in out
     assert not (tmp_path / "new.yml").exists()
 
 
@@ -108,31 +149,29 @@ def test_discovered_images_are_not_in_it(
             "name": "lab", "endpoint": service.url, "images": [UBUNTU], "discover": discover,
         }  # fmt: skip
         file = settings_file(tmp_path, cloud)
-        ran = ended(tmp_path, "check", f"--config.file={file}", "--baseline=new.yml")
-        again = ended(tmp_path, "check", "--config.file=new.yml")
-    assert ran.returncode == again.returncode == wrong
-    assert ran.stdout.endswith(f"discovered, and not in it: 1, not as expected: {wrong}\n")
+        status, out, _ = adopted(file, tmp_path / "new.yml")
+        again, _ = checked(tmp_path / "new.yml")
+    assert status == again == wrong
+    assert out.endswith(f"discovered, and not in it: 1, not as expected: {wrong}\n")
     assert yaml.safe_load((tmp_path / "new.yml").read_text())["clouds"][0]["discover"] == discover
 
 
-def refusal(folder: Path, *argv: str, **environ: str) -> str:
+def refusal(source: Path, new: Path) -> str:
     """What is said where a baseline is refused before anything is asked."""
-    ran = ended(folder, "check", *argv, environ=environ)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    return ran.stderr
+    with pytest.raises(SettingsError) as caught:
+        adopted(source, new)
+    return str(caught.value)
 
 
 def test_what_is_there_is_never_overwritten(tmp_path: Path) -> None:
     """Neither the settings themselves, nor another file, nor where a link leads that dangles."""
     cloud = {"name": "lab", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU]}
-    file = settings_file(tmp_path, cloud)
-    (tmp_path / "link").symlink_to("nowhere")
-    for name in (file.name, "link"):
-        problem = f"{name}: is there already, and is not overwritten\n"
-        assert refusal(tmp_path, f"--config.file={file}", f"--baseline={name}") == problem
-    like = file.stat()
-    with pytest.raises(SettingsError, match="File exists"):
-        create(file, "x", like, is_secret=False)
+    file, link = settings_file(tmp_path, cloud), tmp_path / "link"
+    link.symlink_to("nowhere")
+    for new in (file, link):
+        assert refusal(file, new) == f"{new}: is there already, and is not overwritten"
+        with pytest.raises(SettingsError, match="File exists"):
+            create(new, "x", file.stat(), is_secret=False)
 
 
 def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> None:
@@ -141,21 +180,47 @@ def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> Non
     (tmp_path / "token").write_text("x")
     (tmp_path / "elsewhere").mkdir()
     file = settings_file(tmp_path, {**cloud, "token_file": "token"})
-    needs_file = "check --baseline: needs the clouds in a settings file, named by --config.file\n"
-    clouds = {"IMAGE_EXPORTER_CLOUDS": '[{"name": "a", "images": ["b"]}]'}
-    given = f"--config.file={file}"
-    assert refusal(tmp_path, "--baseline=new.yml", **clouds) == needs_file
-    assert refusal(tmp_path, given, "--baseline=new.yml", **clouds) == needs_file
-    assert refusal(tmp_path, given, "--baseline=no/new.yml") == (
-        "no/new.yml: cannot be written: no is no directory\n"
+    nowhere, elsewhere = tmp_path / "no" / "new.yml", tmp_path / "elsewhere" / "new.yml"
+    assert refusal(file, nowhere) == (
+        f"{nowhere}: cannot be written: {nowhere.parent} is no directory"
     )
-    assert refusal(tmp_path, given, "--baseline=elsewhere/new.yml") == (
-        "elsewhere/new.yml: token_file of cloud 'lab' is relative to the directory of "
-        f"{file}; write the baseline there\n"
+    assert refusal(file, elsewhere) == (
+        f"{elsewhere}: token_file of cloud 'lab' is relative to the directory of {file}; "
+        "write the baseline there"
     )
-    assert refusal(tmp_path, given, "--baseline=new.yml", "--format=json") == (
-        "check: --format and --baseline exclude each other\n"
-    )
+    settings_file(tmp_path, {**cloud, "token_file": str(tmp_path / "token")})
+    refuse(elsewhere, parse([f"--config.file={file}"], {}).settings, clouds_elsewhere=False)
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "problem"),
+    [
+        (
+            ["--config.file=exporter.yml", "--baseline=new.yml"],
+            {"IMAGE_EXPORTER_CLOUDS": '[{"name": "a", "images": ["b"]}]'},
+            "check --baseline: needs the clouds in a settings file, named by --config.file\n",
+        ),
+        (
+            ["--config.file=exporter.yml", "--baseline=new.yml", "--format=json"],
+            {},
+            "check: --format and --baseline exclude each other\n",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    tmp_path: Path, argv: list[str], environ: dict[str, str], problem: str
+) -> None:
+    """With status 2, as every mistake."""
+    settings_file(tmp_path, {"name": "lab", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU]})
+    ran = ended(tmp_path, "check", *argv, environ=environ)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", problem)
+
+
+def test_settings_without_a_file_are_no_baseline(tmp_path: Path) -> None:
+    """There is nothing to write it like."""
+    settings = parse(["demo"], {}).settings
+    with pytest.raises(SettingsError, match="needs the clouds in a settings file"):
+        refuse(tmp_path / "new.yml", settings, clouds_elsewhere=False)
 
 
 def mode(file: Path) -> int:
@@ -195,9 +260,9 @@ def test_a_file_with_a_token_is_its_owners_alone(tmp_path: Path, key: str) -> No
             f"    {key}: s3cret\n    images: [{GOLDEN}]\n"
         )
         source.chmod(0o644)
-        ran = ended(tmp_path, "check", f"--config.file={source}", "--baseline=new.yml")
-    assert ran.returncode == 0
-    assert "s3cret" not in ran.stdout + ran.stderr
+        status, out, err = adopted(source, tmp_path / "new.yml")
+    assert status == 0
+    assert "s3cret" not in out + err
     assert "s3cret" in (tmp_path / "new.yml").read_text()
     assert mode(tmp_path / "new.yml") == 0o600
 
@@ -210,10 +275,7 @@ def test_comments_that_could_not_be_kept_are_told_of(tmp_path: Path) -> None:
             f"# x\nclouds:\n  - {{name: a, endpoint: {service.url}, images: &x [{GOLDEN}]}}\n"
             f"  - {{name: b, endpoint: {service.url}, images: *x}}\n"
         )
-        ran = ended(tmp_path, "check", f"--config.file={source}", "--baseline=new.yml")
-        assert ran.returncode == 0
-        assert (
-            f"new.yml: without the comments and aliases of {source}, which could not be kept"
-            in ran.stdout
-        )
-        assert ended(tmp_path, "check", "--config.file=new.yml").returncode == 0
+        status, out, _ = adopted(source, tmp_path / "new.yml")
+        assert status == 0
+        assert f"without the comments and aliases of {source}, which could not be kept" in out
+        assert checked(tmp_path / "new.yml")[0] == 0
