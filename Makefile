@@ -35,7 +35,7 @@ readme: $(VENV)/.dev ## make the tables of README.md and dashboards/README.md fr
 	@$(BIN)/python -m tests.readme_tables
 	@$(BIN)/python -m tests.dashboards.alert_table
 
-dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code, and k8s/ its rules
+dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code, and the rules for Kubernetes
 	@$(BIN)/python -m dashboards.generate
 
 screenshot: $(VENV)/.dev ## draw the picture of the page in README.md

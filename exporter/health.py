@@ -25,6 +25,9 @@ TIMEOUT = 3.0
 """Seconds that each step of an answer may take."""
 
 EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # to be recognised, not listened on
+ANSWERED = frozenset({401, 403, 429})
+"""What is answered by an exporter that wants a password first, or fewer questions."""
+
 DEFAULT_ADDRESS = ":10292"
 
 
@@ -78,7 +81,7 @@ def ask(address: str, path: str) -> Verdict:
     """What the exporter that listens on ``address`` answers to a GET of ``path``.
 
     Who it is need not be proved, and a password is not known here: an exporter that asks for one,
-    or for a certificate, answers.
+    for a certificate, or for fewer questions, answers.
     """
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
@@ -128,8 +131,8 @@ def _answer(sock: socket.socket, path: str) -> Verdict:
         )
         response = http.client.HTTPResponse(sock, method="GET")
         response.begin()
-        if response.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
-            return Verdict(True, "answers, and asks for a password")
+        if response.status in ANSWERED:
+            return Verdict(True, f"answers, with {response.status} {response.reason}")
         text = response.read(1000).decode("utf-8", "replace").strip()
         return Verdict(response.status == http.client.OK, f"{response.status} {text}")
 

@@ -16,6 +16,7 @@ import trustme
 from exporter import health
 from exporter.health import Written, ask, main
 from tests.commands.program import environment, started
+from tests.web_files import HASH, TLS, USER, Folder
 
 OK = 200
 Pages = dict[str, tuple[int, str]]
@@ -80,11 +81,12 @@ def test_well_is_what_answers_200(tls: ssl.SSLContext | None) -> None:
         assert ask(address, "/nowhere") == (False, "404 Not Found")
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_who_asks_for_a_password_is_well(status: int) -> None:
-    """No password is known here, and who asks for one answers."""
-    with serving({"/-/healthy": (status, "who are you?")}, server_tls()) as address:
-        assert ask(address, "/-/healthy") == (True, "answers, and asks for a password")
+@pytest.mark.parametrize("reason", ["401 Unauthorized", "403 Forbidden", "429 Too Many Requests"])
+def test_who_does_not_let_in_is_well(reason: str) -> None:
+    """No password is known here, and who asks for one answers; so does who is asked too often."""
+    pages = {"/-/healthy": (int(reason.split(maxsplit=1)[0]), "who are you?")}
+    with serving(pages, server_tls()) as address:
+        assert ask(address, "/-/healthy") == (True, f"answers, with {reason}")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -215,6 +217,28 @@ def test_the_program_asks_the_exporter(tmp_path: Path) -> None:
             check=False,
         )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "200 Healthy\n", "")
+
+
+@pytest.mark.parametrize(
+    ("web", "said"),
+    [
+        (f"{TLS}}}", "200 Healthy"),
+        (f"{TLS}}}\nbasic_auth_users: {{{USER}: {HASH}}}", "answers, with 401 Unauthorized"),
+        (
+            f"{TLS}, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert}}",
+            "answers, and asks for a certificate",
+        ),
+    ],
+    ids=["TLS", "users", "certificates of clients"],
+)
+def test_the_web_configuration_is_no_hindrance(tmp_path: Path, web: str, said: str) -> None:
+    """An exporter that wants TLS, a password or a certificate is well."""
+    file = Folder(tmp_path).write(web)
+    flags = ["--web.listen-address=127.0.0.1:0", f"--web.config.file={file}"]
+    with started(tmp_path, "demo", *flags) as exporter:
+        verdict = ask(f"127.0.0.1:{exporter.port}", "/-/healthy")
+        assert verdict == (True, said), exporter.logged
+        assert exporter.lines("level=error") == []
 
 
 def test_it_imports_nothing_of_the_exporter() -> None:

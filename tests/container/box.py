@@ -48,6 +48,7 @@ class Box:
     """A container: namespaces of its own for processes, files and the network.
 
     ``mounted`` are files from outside, by their place inside. ``log`` has what it said so far.
+    ``user`` is another user than the image's.
     """
 
     image: Image
@@ -55,6 +56,7 @@ class Box:
     log: Path
     mounted: Mapping[str, Path] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+    user: int | None = None
 
     def __enter__(self) -> Self:
         """Start the image's entry point with these words."""
@@ -135,7 +137,7 @@ print(urlopen('http://127.0.0.1:{port}{path}', timeout=10).read().decode())"""
             "new": new,
             "argv": list(argv),
             "environ": {**self.image.environ, **self.environ},
-            "user": self.image.user,
+            "user": self.image.user if self.user is None else self.user,
             "root": str(self.image.root),
             "mounted": {inside: str(outside) for inside, outside in self.mounted.items()},
         }

@@ -51,8 +51,11 @@ def why_not() -> str | None:
     missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
     if missing:
         return f"building an image needs Debian's packages {', '.join(missing)}"
-    if subprocess.run([*AS_ROOT, "true"], capture_output=True, check=False).returncode:
-        return "building an image needs root, or sudo without a password"
+    if AS_ROOT and not shutil.which(AS_ROOT[0]):
+        return "building an image needs root, or sudo"
+    isolated = [*AS_ROOT, "unshare", "--net", "--mount", "--pid", "--fork", "true"]
+    if subprocess.run(isolated, capture_output=True, check=False).returncode:
+        return "building an image needs root, or sudo without a password, and namespaces"
     return None
 
 
@@ -94,8 +97,9 @@ class Store:
         inspected = json.loads(self.buildah("inspect", "--type=image", TAG))
         root = Path(self.buildah("mount", container))
         # The tests look at its files, and need not be root's.
-        folders = [str(each) for each in root.parents if each.is_relative_to(self.folder)]
-        subprocess.run([*AS_ROOT, "chmod", "a+rx", *folders, str(root)], check=True)
+        folders = [root / "root", root, *root.parents]
+        within = [str(each) for each in folders if each.is_relative_to(self.folder)]
+        subprocess.run([*AS_ROOT, "chmod", "a+rx", *within], check=True)
         return Image(
             root=root,
             config=inspected["Docker"]["config"],
@@ -115,10 +119,9 @@ class Store:
 
     def _stand_in(self) -> None:
         files = self.folder / "debian"
-        sources = [*Path("/etc/apt").glob("sources.list"), *_sources()]
         suite = _os_release()["VERSION_CODENAME"]
         options = ["--quiet", "--variant=extract", f"--include={STAND_IN}", "--format=directory"]
-        made = [*AS_ROOT, "mmdebstrap", *options, suite, str(files), *map(str, sources)]
+        made = [*AS_ROOT, "mmdebstrap", *options, suite, str(files), *map(str, _sources())]
         subprocess.run(made, check=True, capture_output=True)
         link = [*AS_ROOT, "ln", "-s", "python3", str(files / "usr/bin/python")]
         subprocess.run(link, check=True)
@@ -140,8 +143,9 @@ class Store:
 
 
 def _sources() -> list[Path]:
-    found = Path("/etc/apt/sources.list.d").iterdir()
-    return sorted(path for path in found if path.suffix in {".list", ".sources"})
+    """The distribution's own sources of packages, not those that were added."""
+    places = ("sources.list", "sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
+    return [path for each in places if (path := Path("/etc/apt", each)).exists()]
 
 
 def _os_release() -> dict[str, str]:

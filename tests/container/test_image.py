@@ -166,8 +166,9 @@ def test_a_signal_ends_it(box: Box, number: signal.Signals) -> None:
         assert box.end(number, QUICKLY) == 0
 
 
-def test_it_watches_what_is_mounted(image: Image, tmp_path: Path) -> None:
-    """`run` takes its settings and clouds.yaml from read-only mounts, signs in and polls."""
+@pytest.mark.parametrize("user", [None, 12345])
+def test_it_watches_what_is_mounted(image: Image, tmp_path: Path, user: int | None) -> None:
+    """Settings and clouds.yaml come from read-only mounts, for its own user and for another."""
     clouds = [{"name": "lab", "cloud": "lab", "images": [{"id": GOLDEN, "alias": "golden"}]}]
     files = {
         CONFIG: {"interval": "1s", "timeout": "1s", "clouds": clouds},
@@ -178,7 +179,8 @@ def test_it_watches_what_is_mounted(image: Image, tmp_path: Path) -> None:
         mounted[inside] = tmp_path / str(number)
         mounted[inside].write_text(yaml.safe_dump(content))
     exists = f'openstack_image_exists{{cloud="lab",image="golden",image_id="{GOLDEN}"}} 1.0'
-    with Box(image, ["run", f"--config.file={CONFIG}"], tmp_path / "log", mounted) as box:
+    words = [f"--config.file={CONFIG}"]
+    with Box(image, words, tmp_path / "log", mounted, user=user) as box:
         cloud = box.start("python", "-c", CLOUD)
         assert until(lambda: exists in (box.get("/metrics") or ""), 2 * BOUND), box.log.read_text()
         assert box.end() == 0

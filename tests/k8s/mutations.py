@@ -15,7 +15,8 @@ REMOVED = object()
 class Mutation:
     """A value in a place of the manifest of a kind; ``caught`` is in what the check says.
 
-    A place is the keys that lead there, with dots: a number is one of a list, and ``+`` one more.
+    ``among`` is the combination that is changed, in its first manifest of the kind. A place is the
+    keys that lead there, with dots: a number is one of a list, and ``+`` one more.
     """
 
     check: str
@@ -23,6 +24,7 @@ class Mutation:
     place: str
     value: Any
     caught: str
+    among: str = "sharded with the operator"
 
     def __str__(self) -> str:
         value = "removed" if self.value is REMOVED else str(self.value)[:40]
@@ -53,6 +55,7 @@ POD = "spec.template.spec"
 ONE = f"{POD}.containers.0"
 NAME = "app~kubernetes~io/name"
 NO_POD = "selects no pod"
+TLS = "sharded with TLS"
 
 
 def _security() -> list[Mutation]:
@@ -204,6 +207,31 @@ MUTATIONS = (
     Mutation("references", "Secret", "metadata.name", "x", "no Secret openstack-image"),
     Mutation("files", "StatefulSet", f"{ONE}.args.1", "--config.file=/etc/x.yml", "/etc/x.yml"),
     Mutation("files", "StatefulSet", f"{ONE}.volumeMounts.0.mountPath", "/etc/x", "--config.file"),
+    # TLS.
+    Mutation(
+        "references",
+        "ServiceMonitor",
+        "spec.endpoints.0.tlsConfig.ca.secret.key",
+        "x",
+        "ServiceMonitor openstack-image-exporter: Secret openstack-image-exporter-tls has no key x",
+        TLS,
+    ),
+    Mutation("files", "StatefulSet", f"{ONE}.args.2", "--web.config.file=/x", "names /x", TLS),
+    Mutation(
+        "files", "StatefulSet", f"{ONE}.volumeMounts.3.mountPath", "/etc/x", "cert_file names", TLS
+    ),
+    Mutation("scheme", "ServiceMonitor", "spec.endpoints.0.scheme", REMOVED, "speak TLS", TLS),
+    Mutation("scheme", "ServiceMonitor", "spec.endpoints.0.scheme", "https", "speak no TLS"),
+    Mutation("scheme", "StatefulSet", f"{ONE}.args.2", REMOVED, "speak no TLS", TLS),
+    Mutation(
+        "scheme",
+        "ServiceMonitor",
+        "spec.endpoints.0.tlsConfig",
+        {"insecureSkipVerify": True},
+        "who answers",
+        TLS,
+    ),
+    Mutation("scheme", "StatefulSet", f"{ONE}.livenessProbe.httpGet", {"port": 1}, "plain", TLS),
     # Values.
     Mutation("quantities", "StatefulSet", f"{ONE}.resources.limits.memory", "256MB", "256MB"),
     Mutation(

@@ -16,6 +16,8 @@ OPERATOR = ("prometheus-operator", "grafana")
 COMBINATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     **{overlay: (overlay, ()) for overlay in OVERLAYS},
     **{f"{overlay} with the operator": (overlay, OPERATOR) for overlay in OVERLAYS},
+    **{f"{overlay} with TLS": (overlay, (*OPERATOR, "tls")) for overlay in OVERLAYS},
+    "single with TLS alone": ("single", ("tls",)),
 }
 """What is rendered: an overlay, and the components that are added to it."""
 

@@ -11,7 +11,7 @@ from tests.k8s.mutations import MUTATIONS, Mutation
 def test_it_is_caught(combinations: dict[str, list[Manifest]], mutation: Mutation) -> None:
     """A check that finds nothing wrong with the manifests says what was made wrong in them."""
     (check,) = (each for each in CHECKS if each.__name__ == mutation.check)
-    manifests = combinations["sharded with the operator"]
+    manifests = combinations[mutation.among]
     assert [*check(manifests)] == []
     found = [*check(mutation.applied(manifests))]
     assert any(mutation.caught in problem for problem in found), found

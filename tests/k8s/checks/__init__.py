@@ -6,7 +6,7 @@ from tests.k8s.checks.behaviour import network, probing, shards
 from tests.k8s.checks.schema import kubernetes, prometheus_operator
 from tests.k8s.checks.security import security
 from tests.k8s.checks.values import images, names, places, quantities, sizes
-from tests.k8s.checks.wiring import files, ports, references, selectors, volumes
+from tests.k8s.checks.wiring import files, ports, references, scheme, selectors, volumes
 from tests.k8s.manifest import Manifest
 
 Check = Callable[[Sequence[Manifest]], Iterator[str]]
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     volumes,
     references,
     files,
+    scheme,
     quantities,
     names,
     images,

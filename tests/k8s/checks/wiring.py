@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import yaml
+
 from tests.k8s.manifest import (
     Manifest,
     Workload,
@@ -13,6 +15,9 @@ from tests.k8s.manifest import (
     title,
     workloads,
 )
+
+WEB_FILE = "web.yml"
+"""The key of what --web.config.file names."""
 
 
 def selectors(manifests: Sequence[Manifest]) -> Iterator[str]:
@@ -99,13 +104,26 @@ def volumes(manifests: Sequence[Manifest]) -> Iterator[str]:
 def references(manifests: Sequence[Manifest]) -> Iterator[str]:
     """ConfigMaps, Secrets, keys, accounts and Services that are named exist."""
     there = {(each["kind"], each["metadata"]["name"]): each for each in manifests}
-    for workload in workloads(manifests):
-        for kind, name, key in _named(workload):
-            found = there.get((kind, name))
-            if found is None:
-                yield f"{workload.title}: there is no {kind} {name}"
-            elif key is not None and key not in _keys(found):
-                yield f"{workload.title}: {kind} {name} has no key {key}"
+    named = [
+        *((each.title, *rest) for each in workloads(manifests) for rest in _named(each)),
+        *(
+            (title(each), *rest)
+            for each in of_kind(manifests, "ServiceMonitor")
+            for rest in _named_by_monitor(each)
+        ),
+    ]
+    for by, kind, name, key in named:
+        found = there.get((kind, name))
+        if found is None:
+            yield f"{by}: there is no {kind} {name}"
+        elif key is not None and key not in _keys(found):
+            yield f"{by}: {kind} {name} has no key {key}"
+
+
+def _named_by_monitor(monitor: Manifest) -> Iterator[tuple[str, str, str]]:
+    for endpoint in monitor["spec"]["endpoints"]:
+        if secret := endpoint.get("tlsConfig", {}).get("ca", {}).get("secret"):
+            yield "Secret", secret["name"], secret["key"]
 
 
 def _named(workload: Workload) -> Iterator[tuple[str, str, str | None]]:
@@ -134,7 +152,7 @@ def _named(workload: Workload) -> Iterator[tuple[str, str, str | None]]:
 
 
 def files(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """A file that a flag names is a key of what is mounted there."""
+    """A file that a flag names, or the web configuration, is a key of what is mounted there."""
     there = {(each["kind"], each["metadata"]["name"]): each for each in manifests}
     for workload in workloads(manifests):
         for container in workload.containers:
@@ -142,14 +160,38 @@ def files(manifests: Sequence[Manifest]) -> Iterator[str]:
                 mount["mountPath"]: _source(workload.volumes.get(mount["name"], {}))
                 for mount in container.get("volumeMounts", ())
             }
-            for word in container.get("args", ()):
-                flag, _, path = word.partition("=")
-                if not path.startswith("/"):
-                    continue
+            paths = [word.partition("=")[::2] for word in container.get("args", ()) if "=/" in word]
+            for by, path in paths:
                 folder, _, name = path.rpartition("/")
-                found = there.get(sources.get(folder, ("", "")))
-                if found is None or name not in _keys(found):
-                    yield f"{workload.title}: {flag} names {path}, and nothing mounted has it"
+                found = there.get(sources.get(folder, ("", "")), {})
+                if name not in _keys(found):
+                    yield f"{workload.title}: {by} names {path}, and nothing mounted has it"
+                elif name == WEB_FILE:
+                    tls = yaml.safe_load(found["data"][name])["tls_server_config"]
+                    paths += [(key, file) for key, file in tls.items() if key.endswith("_file")]
+
+
+def scheme(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """Prometheus asks by TLS, and checks who answers, just where the pods speak TLS."""
+    speaks_tls = any(
+        word.startswith("--web.config.file")
+        for workload in workloads(manifests)
+        for container in workload.containers
+        for word in container.get("args", ())
+    )
+    for monitor in of_kind(manifests, "ServiceMonitor"):
+        for endpoint in monitor["spec"]["endpoints"]:
+            if (endpoint.get("scheme", "http") == "https") != speaks_tls:
+                yield f"{title(monitor)}: the pods speak {'TLS' if speaks_tls else 'no TLS'}"
+            config = endpoint.get("tlsConfig", {})
+            if speaks_tls and ("ca" not in config or config.get("insecureSkipVerify")):
+                yield f"{title(monitor)}: does not check who answers"
+    if speaks_tls:
+        for workload in workloads(manifests):
+            for container in workload.containers:
+                for kind, probe in probes(container):
+                    if "httpGet" in probe:
+                        yield f"{workload.title}: its {kind} is plain, and the pod speaks TLS"
 
 
 def _source(volume: Manifest) -> tuple[str, str]:
