@@ -2,83 +2,24 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from exporter import HOMEPAGE, __version__
 from exporter.image.image import STATUSES, Image
 from exporter.image.observation import UNKNOWN
-from exporter.image.outcome import Failed, Found
+from exporter.image.outcome import Found
 from exporter.image.standing import PROBLEMS, STATES
 from exporter.image.target import Target
 from exporter.image.trouble import TROUBLES
 from exporter.store import Store
-from exporter.web.listing import listing
-from exporter.web.page import SCRIPT, flags, page, value, words
-from exporter.web.query import PageQuery, QueryError
+from exporter.web.page import SCRIPT, flags, value, words
+from exporter.web.query import QueryError
 from tests.dashboards.test_rules import RUNBOOK_URL
 from tests.image.samples import ACTIVE, MAX_STALE
-from tests.web.cast import CONTROLS, FIRST, HOSTILE, LONG, NOW, REQUEST, REVERSED, cast
-
-CAST = cast()
-TAGS = {
-    *("html", "head", "meta", "title", "link", "style", "script", "noscript", "body", "header"),
-    *("h1", "h2", "nav", "a", "main", "p", "b", "div", "ul", "li", "section", "details", "summary"),
-    *("span", "dl", "dt", "dd", "form", "label", "input", "select", "option", "button", "table"),
-    *("caption", "thead", "tbody", "tr", "th", "td", "time", "bdi", "code", "footer"),
-}
-"""Every element that the templates have."""
-
-
-class Reader(HTMLParser):
-    """What is in a page: its elements with their attributes, and the text of each table row."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.rows: list[list[str]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes the element."""
-        self.elements.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in {"td", "th"}:
-            self.rows[-1].append("")
-
-    def handle_data(self, data: str) -> None:
-        """Adds the text to that of the page, and of the cell that it stands in."""
-        self.text += data
-        if self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        """The attributes of every element with this name."""
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def row(self, word: str) -> list[str]:
-        """The cells of the one row whose image has this word in it, without line breaks."""
-        rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
-        (found,) = [row for row in rows if word in row[2].split()]
-        return found
-
-
-def html(store: Store = CAST, mistakes: QueryError | None = None, **asked: Any) -> str:
-    """The page that is asked for."""
-    query = PageQuery(**asked)
-    return page(listing(store, query, NOW), query, mistakes)
-
-
-def text_of(shown: str) -> str:
-    """What is to be read on a page, without line breaks."""
-    return " ".join(Reader(shown).text.split())
-
+from tests.web.cast import FIRST, NOW, REQUEST
+from tests.web.reading import Reader, html, text_of
 
 READ = Reader(html())
 
@@ -316,32 +257,6 @@ def test_mistakes_are_shown() -> None:
     """Parameters that were left out are named with what is accepted, as text."""
     shown = html(mistakes=QueryError([("limit", "<b>\u202e", "a number")]))
     assert "<code>limit=&lt;b&gt;\\u202e</code></bdi>: give a number" in shown
-
-
-@pytest.mark.parametrize("text", [HOSTILE, REVERSED, CONTROLS, LONG])
-def test_hostile_text_is_shown_as_text(text: str) -> None:
-    """Markup is escaped, and what would not print as itself is written out."""
-    shown = html(cloud="second")
-    assert {tag for tag, _ in Reader(shown).elements} <= TAGS
-    assert not re.search("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u202e\\u2066\\u200f]", shown)
-    assert text not in shown or text == LONG
-
-
-@given(st.text(max_size=50))
-def test_nothing_in_a_text_becomes_part_of_the_page(text: str) -> None:
-    """Whatever a name, a status, a failure or a search holds, the elements stay the same."""
-    store = Store()
-    target = Target("first", "an-id", "an-id")
-    store.watch(FIRST, [target])
-    seen = UNKNOWN.after(Found(replace(ACTIVE, name="n")), NOW, MAX_STALE)
-    seen = seen.after(Found(replace(ACTIVE, name=f"n{text}", status=f"s{text}")), NOW, MAX_STALE)
-    store.observe(target.key, seen.after(Failed("malformed", f"d{text}", text), NOW, MAX_STALE))
-    shown = html(store)
-    shown.encode()
-    tags = [tag for tag, _ in Reader(shown).elements]
-    assert set(tags) <= TAGS
-    assert tags.count("script") == 1
-    assert tags.count("tr") == 2
 
 
 def test_every_key_has_words_and_a_meaning() -> None:
