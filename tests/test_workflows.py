@@ -148,3 +148,14 @@ def test_the_image_is_told_what_it_asks_for() -> None:
         for line in step.get("with", {}).get("build-args", "").splitlines()
     ]
     assert sorted(given) == sorted(asked)
+
+
+def test_what_is_given_out_is_what_was_built() -> None:
+    """Every artifact that a job takes is one that a job has left."""
+    found: dict[str, set[str]] = {"upload": set(), "download": set()}
+    for _, job in JOBS.values():
+        for step in job.get("steps", ()):
+            action = re.match(r"actions/(upload|download)-artifact@", step.get("uses", ""))
+            if action:
+                found[action[1]].add(step["with"]["name"])
+    assert found["download"] == found["upload"] == {"packages", "about"}
