@@ -1,7 +1,7 @@
 """The daemon on a simulated Image service, whose images change, vanish and fail."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from types import MappingProxyType
@@ -40,21 +40,27 @@ def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str],
     # The service is on this machine: a proxy, which many networks ask for, would not find it.
     os.environ["no_proxy"] = "*"
     with (
-        closing(listening(settings.web.listen_address)) as server,
+        closing(listening(settings.web)) as server,
         SimulatedImageService(IMAGES.values()) as service,
         Storyteller(service, say),
     ):
         planned = plan(settings, service.url)
-        for line in _welcome(server.addresses, planned):
+        here = settings.web.external_url or _url(
+            server.addresses[0], settings.web.prefix, "https" if guard.tls else "http"
+        )
+        for line in _welcome(here, planned):
             say(line)
         parts = build([planned], shard=settings.part())
-        return Daemon(parts, server, stop, guard=guard).run()
+        return Daemon(parts, server, stop, guard=guard, prefix=settings.web.prefix).run()
 
 
-def _welcome(addresses: Sequence[str], planned: CloudPlan) -> tuple[str, ...]:
-    port = addresses[0].rpartition(":")[2]
-    host = "localhost" if addresses[0].startswith("[::]") else addresses[0].rpartition(":")[0]
-    url = f"http://{host}:{port}"
+def _url(address: str, prefix: str, scheme: str) -> str:
+    host, _, port = address.rpartition(":")
+    return f"{scheme}://{'localhost' if host == '[::]' else host}:{port}{prefix}"
+
+
+def _welcome(here: str, planned: CloudPlan) -> tuple[str, ...]:
+    url = here.removesuffix("/")
     return (
         f"{len(IMAGES)} images of a simulated Image service at {planned.endpoint}, polled every "
         f"{planned.interval:g} seconds.",

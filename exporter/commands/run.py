@@ -1,6 +1,7 @@
 """The daemon: clouds polled in the background, pages served from memory."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -14,11 +15,13 @@ from exporter.commands.reload import Reloader, Reloading
 from exporter.commands.signals import stop_on_signals
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.protect import protect
-from exporter.settings import Settings
+from exporter.settings import Settings, Web
+from exporter.web.activation import inherited
 from exporter.web.app import Reload, create_app
 from exporter.web.exposition import Exposition
 from exporter.web.guard import Guard, Guarded
 from exporter.web.listing import Listing, listing
+from exporter.web.prefix import Prefixed
 from exporter.web.query import Query
 from exporter.web.server import ListenError, WebServer
 
@@ -36,6 +39,7 @@ class Daemon:
     started_at: float = field(default_factory=steady)
     reloading: Reloading | None = None
     guard: Guard = field(default_factory=Guard)
+    prefix: str = ""
     _was_ready: bool = field(init=False, default=False)
 
     def run(self) -> int:
@@ -63,7 +67,8 @@ class Daemon:
             reload=self._asked_to_reload(reloader),
         )
         try:
-            self.server.serve(Guarded(app, self.guard), self.stop, self.guard)
+            pages = Prefixed(app, self.prefix) if self.prefix else app
+            self.server.serve(Guarded(pages, self.guard), self.stop, self.guard)
         finally:
             log.info("stopping")
             if reloader is not None:
@@ -109,13 +114,14 @@ class Daemon:
         return lambda: reloader.reload("request")
 
 
-def listening(listen_address: str) -> WebServer:
+def listening(web: Web) -> WebServer:
     """A server that has taken its addresses; raises ``ListenError``."""
     try:
-        server = WebServer(listen_address)
+        server = WebServer(web.listen_address, inherited(os.environ) if web.systemd_socket else ())
         server.bind()
     except UnicodeError:
-        raise ListenError(f"cannot listen on {listen_address}: not a name of a host") from None
+        problem = f"cannot listen on {web.listen_address}: not a name of a host"
+        raise ListenError(problem) from None
     except ValueError as error:
         raise ListenError(str(error)) from None
     return server
@@ -137,6 +143,7 @@ def run(
     stop = stop_on_signals()
     reloading = Reloading(settings, read, use, hide)
     guard = Guard(protect(settings.web.config.file, hide))
-    with closing(listening(settings.web.listen_address)) as server:
+    with closing(listening(settings.web)) as server:
         parts = build(settings.plans(), shard=settings.part())
-        return Daemon(parts, server, stop, reloading=reloading, guard=guard).run()
+        prefix = settings.web.prefix
+        return Daemon(parts, server, stop, reloading=reloading, guard=guard, prefix=prefix).run()

@@ -26,6 +26,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,15}")
 _POD = re.compile(r"[a-z][a-z0-9.-]*-([0-9]{1,3})")
+_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _TOKEN = re.compile(r"[!-~]+")
 _AN_IMAGE_ID = "1 to 255 letters, digits, '.', '_' and '-', but not '.' or '..'"
 
@@ -162,6 +163,23 @@ def endpoint(value: object) -> str:
     return string
 
 
+def external_url(value: object) -> str:
+    """Read the URL by which people and Prometheus come here; what follows its path is refused."""
+    string = endpoint(value)
+    route_prefix(urlsplit(string).path)
+    return string
+
+
+def route_prefix(value: object) -> str:
+    """Read a path that others are below; gives it with a slash before it and none after it."""
+    accepted = "a path of letters, digits, '.', '_', '~' and '-', such as /exporter"
+    string = _string(value, accepted).strip("/")
+    parts = string.split("/") if string else []
+    if any(not _SEGMENT.fullmatch(part) or part in {".", ".."} for part in parts):
+        raise refused(f"is not accepted; accepted: {accepted}")
+    return f"/{string}"
+
+
 def token(value: object) -> SecretStr:
     """Read a token, which no error shows."""
     string = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -232,6 +250,8 @@ ShardIndex = Annotated[int, BeforeValidator(shard_index)]
 Shards = Annotated[int, BeforeValidator(shards)]
 Rate = Annotated[float | None, BeforeValidator(rate)]
 Endpoint = Annotated[str, BeforeValidator(endpoint)]
+ExternalUrl = Annotated[str, BeforeValidator(external_url)]
+RoutePrefix = Annotated[str, BeforeValidator(route_prefix)]
 Token = Annotated[SecretStr, BeforeValidator(token)]
 Names = Annotated[tuple[Label, ...], BeforeValidator(separated), AfterValidator(each_once)]
 Properties = Annotated[tuple[tuple[str, str], ...], BeforeValidator(properties)]

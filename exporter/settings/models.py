@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
@@ -61,11 +62,34 @@ class Web(_Model):
         default=":10292",
         description="Address to listen on; without a host, all addresses, IPv6 too.",
     )
+    systemd_socket: fields.Switch = Field(
+        default=False,
+        description="Whether to listen on the sockets that systemd hands on, instead of the "
+        "address.",
+        json_schema_extra={"default": "false"},
+    )
+    external_url: fields.ExternalUrl | None = Field(
+        default=None,
+        description="URL by which it is reached, behind a proxy; its path goes before all pages.",
+    )
+    route_prefix: fields.RoutePrefix | None = Field(
+        default=None,
+        description="What goes before all pages instead, such as / behind a proxy that takes the "
+        "path away.",
+        json_schema_extra={"default": "the path of `external_url`"},
+    )
     enable_lifecycle: fields.Switch = Field(
         default=False,
         description="Whether `POST /-/reload` reads the settings again.",
         json_schema_extra={"default": "false"},
     )
+
+    @property
+    def prefix(self) -> str:
+        """What goes before all pages: it begins with a slash and ends in none, or is empty."""
+        path = urlsplit(self.external_url or "").path
+        prefix = f"/{path.strip('/')}" if self.route_prefix is None else self.route_prefix
+        return prefix.rstrip("/")
 
 
 class Log(_Model):

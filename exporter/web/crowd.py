@@ -11,8 +11,8 @@ CONNECTIONS = 1000
 SPARE = 64
 """Connections beyond those that are told why they are not; more are closed without a word."""
 
-SPARED = frozenset({"/-/healthy", "/-/ready"})
-"""Paths that are answered all the same, or a crowd would have the process restarted."""
+SPARED = ("/-/healthy", "/-/ready")
+"""How paths end that are answered all the same, or a crowd would have the process restarted."""
 
 REFUSAL = PlainTextResponse("Too many connections are open; try again later.\n", 503)
 
@@ -40,4 +40,4 @@ class Crowded:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        await (self._app if scope["path"] in SPARED else REFUSAL)(scope, receive, send_last)
+        await (self._app if scope["path"].endswith(SPARED) else REFUSAL)(scope, receive, send_last)

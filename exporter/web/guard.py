@@ -14,6 +14,12 @@ from exporter.web.workers import Workers
 MOST_CHECKS = 100
 """Passwords that wait to be checked; who comes on top of that is told to come later."""
 
+LARGEST_HEAD = 16 * 1024
+"""Bytes of a request up to its body; a scrape's has a few hundred."""
+
+LARGEST_BODY = 64 * 1024
+"""Bytes of a request's body, which no page looks at."""
+
 SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -29,6 +35,11 @@ UNAUTHORIZED = PlainTextResponse(
     {"WWW-Authenticate": 'Basic realm="openstack-image-exporter", charset="UTF-8"'},
 )
 TOO_MANY = PlainTextResponse("Too Many Requests\n", 429)
+HEAD_TOO_LARGE = PlainTextResponse(
+    "The address or the headers are too long.\n", 431, {"Connection": "close"}
+)
+TOO_LARGE = PlainTextResponse("No page takes a body that large.\n", 413, {"Connection": "close"})
+NO_LENGTH = PlainTextResponse("A body has to say how long it is.\n", 411, {"Connection": "close"})
 BUSY = PlainTextResponse("Too many passwords are being checked; try again later.\n", 503)
 
 
@@ -111,22 +122,37 @@ class Guarded:
     async def _refusal(self, protection: Protection, scope: Scope) -> ASGIApp | None:
         if protection.bucket is not None and not protection.bucket.take():
             return TOO_MANY
-        if not protection.users:
-            return None
+        return _size_refused(scope) or await self._login_refused(protection.users, scope)
+
+    async def _login_refused(self, users: Users, scope: Scope) -> ASGIApp | None:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         found = credentials(given[0]) if len(given) == 1 else None
+        if not users or (found is not None and users.remembers(*found)):
+            return None
         if found is None:
             return UNAUTHORIZED
-        if protection.users.remembers(*found):
-            return None
         if self._waiting >= MOST_CHECKS:
             return BUSY
         self._waiting += 1
         try:
-            is_right = await self._workers.do(lambda: protection.users.check(*found))
+            is_right = await self._workers.do(lambda: users.check(*found))
         finally:
             self._waiting -= 1
         return None if is_right else UNAUTHORIZED
+
+
+def _size_refused(scope: Scope) -> ASGIApp | None:
+    # The server limits only what comes in several pieces.
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    if size + sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEAD:
+        return HEAD_TOO_LARGE
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return NO_LENGTH
+        # That it is a number, the server has seen to.
+        if name == b"content-length" and int(value) > LARGEST_BODY:
+            return TOO_LARGE
+    return None
 
 
 def _with_headers(send: Send, protection: Protection) -> Send:

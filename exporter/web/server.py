@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.web import crowd
 from exporter.web.gate import Gate
-from exporter.web.guard import Guard
+from exporter.web.guard import LARGEST_HEAD, Guard
 
 # Seconds. A client that has asked nothing, or has not taken its answer, is let go, or silent
 # clients would in time use up the process's file descriptors. 75 is no multiple of a usual scrape
@@ -30,9 +30,6 @@ KEEP_ALIVE = 75
 REFUSE_WITHIN = 5
 # Seconds that connections get to take the rest of their answer when the server is told to end.
 GRACE = 0.5
-
-# Bytes of a request up to its body. A scrape's has a few hundred.
-LARGEST_HEAD = 16 * 1024
 
 # Connections that the kernel keeps waiting, and that are taken at once.
 _BACKLOG = 256
@@ -58,27 +55,30 @@ class WebServer:
     that the name has; port 0 for one that the kernel chooses.
     """
 
-    def __init__(self, listen_address: str) -> None:
-        """Read the listen address.
+    def __init__(self, listen_address: str, sockets: Sequence[socket.socket] = ()) -> None:
+        """Read the listen address, unless there are sockets that listen already.
 
         Raises:
             ValueError: it is not one; the text says what is accepted.
         """
         self._listen_address = listen_address
         self._host, self._port = _parse(listen_address)
-        self._sockets: list[socket.socket] = []
+        self._sockets = list(sockets)
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses taken by `bind`, as ``host:port``, IPv6 in brackets."""
-        return tuple(_shown(*each.getsockname()[:2]) for each in self._sockets)
+        """The addresses taken by `bind`, as ``host:port``, IPv6 in brackets; a path as it is."""
+        names = (each.getsockname() for each in self._sockets)
+        return tuple(each if isinstance(each, str) else _shown(*each[:2]) for each in names)
 
     def bind(self) -> None:
-        """Take the addresses: from here on clients connect, and wait until `serve`.
+        """Take the addresses, unless they are: from here on clients connect, and wait.
 
         Raises:
             ListenError: no address could be taken, or one is taken by another program.
         """
+        if self._sockets:
+            return
         try:
             self._sockets = _listen(self._host, self._port)
         except OSError as error:

@@ -17,7 +17,7 @@ from exporter.commands.run import Daemon, listening
 from exporter.commands.signals import STOP_SIGNALS, stop_on_signals
 from exporter.demo import SimulatedImageService
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
-from exporter.settings import parse
+from exporter.settings import Web, parse
 from exporter.web.query import Query
 from exporter.web.server import ListenError
 from tests.commands.program import BOUND, GOLDEN, settings_file, simulated, until
@@ -46,7 +46,7 @@ def daemon(
     cloud = {"name": "lab", "endpoint": url, "images": [GOLDEN]}
     file = settings_file(folder, cloud, interval=interval, timeout="1s")
     parts = build(parse([f"--config.file={file}"], {}).settings.plans())
-    server = listening("127.0.0.1:0")
+    server = listening(Web(listen_address="127.0.0.1:0"))
     try:
         yield Daemon(parts, server, threading.Event(), Silent(age))
     finally:
@@ -168,5 +168,5 @@ def test_signals_set_the_event(number: signal.Signals) -> None:
 def test_addresses_that_cannot_be_taken(address: str, said: str) -> None:
     """Whatever is wrong is said in one line that begins with the address."""
     with pytest.raises(ListenError) as caught:
-        listening(address)
+        listening(Web(listen_address=address))
     assert str(caught.value).startswith(said)

@@ -142,6 +142,14 @@ PRECEDENCE = {
     # key, in the file, variable, flag, and what is read of each
     "web.config.file": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
     "web.listen_address": (":1", ":2", ":3", (":1", ":2", ":3")),
+    "web.systemd_socket": (True, "false", "true", (True, False, True)),
+    "web.external_url": (
+        "http://a/b",
+        "http://c",
+        "http://d/",
+        ("http://a/b", "http://c", "http://d/"),
+    ),
+    "web.route_prefix": ("a", "/b/", "/", ("/a", "/b", "/")),
     "web.enable_lifecycle": (True, "false", "true", (True, False, True)),
     "log.level": ("debug", "warning", "error", ("debug", "warning", "error")),
     "log.format": ("json", "logfmt", "json", ("json", "logfmt", "json")),
@@ -190,6 +198,27 @@ def test_flags_win_over_the_environment_over_the_file(key: str, read: Read) -> N
 def test_a_switch_needs_no_value(argv: list[str], value: bool, read: Read) -> None:
     """As a flag of Prometheus', it is on when it is there; it may be said in words too."""
     assert read(MINIMAL, *argv).settings.web.enable_lifecycle is value
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "prefix"),
+    [
+        (None, None, ""),
+        ("https://example.com", None, ""),
+        ("https://example.com/", None, ""),
+        ("https://example.com/a/b/", None, "/a/b"),
+        ("https://example.com/a", "/", ""),
+        ("https://example.com/a", "c", "/c"),
+        (None, "/c/d/", "/c/d"),
+    ],
+)
+def test_what_goes_before_all_pages(
+    url: str | None, path: str | None, prefix: str, read: Read
+) -> None:
+    """As in Prometheus: the path of the external URL, unless there is a prefix of its own."""
+    argv = [f"--web.external-url={url}"] if url else []
+    argv += [f"--web.route-prefix={path}"] if path else []
+    assert read(MINIMAL, *argv).settings.web.prefix == prefix
 
 
 def test_keys_of_one_group_come_from_different_places(read: Read) -> None:
