@@ -106,7 +106,7 @@ class Daemon:
 
     def images(self, query: Query) -> Listing:
         """What the query comes to now."""
-        return listing(self.parts.store, query, now())
+        return listing(self.parts.store, query, now(), self.parts.shard)
 
     def _asked_to_reload(self, reloader: Reloader | None) -> Reload | None:
         if reloader is None or not reloader.settings.web.enable_lifecycle:

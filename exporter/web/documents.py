@@ -40,6 +40,7 @@ def listing_document(listing: Listing) -> Document:
     query = listing.query
     return {
         "time": utc(listing.now.wall),
+        "shard": {"index": listing.shard.index, "total": listing.shard.total},
         "total": listing.total,
         "matching": listing.matching,
         "page": query.page,

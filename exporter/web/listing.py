@@ -9,6 +9,7 @@ from types import MappingProxyType
 from exporter.image.cloud import CloudState
 from exporter.image.moment import Moment
 from exporter.image.observation import Observation
+from exporter.image.shard import WHOLE, Shard
 from exporter.image.standing import PROBLEMS, Standing, standing
 from exporter.image.trouble import troubles
 from exporter.store import Store
@@ -35,7 +36,8 @@ class Listing:
 
     ``rows`` are those of its page; ``matching`` is how many there are on all ``pages``, ``total``
     how many are watched. Of all these ``problems`` counts the images with each problem, worst
-    first, ``troubled`` those that have at least one, ``pending`` those not polled yet.
+    first, ``troubled`` those that have at least one, ``pending`` those not polled yet. Images of
+    other shards than ``shard`` are not watched here.
     """
 
     now: Moment
@@ -47,6 +49,7 @@ class Listing:
     pending: int
     problems: Mapping[str, int]
     clouds: Sequence[CloudStanding]
+    shard: Shard
 
     @property
     def pages(self) -> int:
@@ -104,7 +107,7 @@ def called(row: Standing) -> str:
     return row.seen.image.name or row.target.alias
 
 
-def listing(store: Store, query: Query, now: Moment) -> Listing:
+def listing(store: Store, query: Query, now: Moment, shard: Shard = WHOLE) -> Listing:
     """What ``query`` comes to at ``now``; a page after the last one is empty."""
     everything = [standing(target, seen, now) for target, seen in store.seen()]
     matching = [row for row in everything if _matches(row, query)]
@@ -120,6 +123,7 @@ def listing(store: Store, query: Query, now: Moment) -> Listing:
         pending=sum(row.state == "pending" for row in everything),
         problems={problem: counts[problem] for problem in PROBLEMS if counts[problem]},
         clouds=_clouds(store.clouds(), everything, now),
+        shard=shard,
     )
 
 

@@ -16,6 +16,7 @@ from exporter.clock import steady
 from exporter.commands.run import Daemon, listening
 from exporter.commands.signals import STOP_SIGNALS, stop_on_signals
 from exporter.demo import SimulatedImageService
+from exporter.image.shard import Shard
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.settings import Web, parse
 from exporter.web.query import Query
@@ -106,6 +107,8 @@ def test_images_are_what_is_known(tmp_path: Path) -> None:
         assert row.seen.since is not None
         assert before.now <= row.seen.since <= after.now
         assert made.images(Query(q="nothing like it")).rows == []
+        made.parts.shard = Shard(1, 3)
+        assert made.images(Query()).shard == Shard(1, 3)
 
 
 def run_and_end(folder: Path, service: SimulatedImageService) -> None:

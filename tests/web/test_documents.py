@@ -34,6 +34,7 @@ def test_a_page_of_images_says_where_it_is() -> None:
     whole = document(limit=5, page=4)
     assert {name: whole[name] for name in whole if name not in {"images", "clouds"}} == {
         "time": "2027-01-15T10:00:00Z",
+        "shard": {"index": 0, "total": 1},
         "total": 18,
         "matching": 18,
         "page": 4,

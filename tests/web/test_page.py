@@ -10,12 +10,14 @@ from exporter import HOMEPAGE, __version__
 from exporter.image.image import STATUSES, Image
 from exporter.image.observation import UNKNOWN
 from exporter.image.outcome import Found
+from exporter.image.shard import Shard
 from exporter.image.standing import PROBLEMS, STATES
 from exporter.image.target import Target
 from exporter.image.trouble import TROUBLES
 from exporter.store import Store
-from exporter.web.page import SCRIPT, flags, value, words
-from exporter.web.query import QueryError
+from exporter.web.listing import listing
+from exporter.web.page import SCRIPT, flags, page, value, words
+from exporter.web.query import PageQuery, QueryError
 from tests.dashboards.test_rules import RUNBOOK_URL
 from tests.image.samples import ACTIVE, MAX_STALE
 from tests.web.cast import FIRST, NOW, REQUEST
@@ -155,6 +157,14 @@ def test_many_clouds_are_folded_but_those_in_trouble() -> None:
     wells = {f"cloud-well%20{number}": False for number in range(4)}
     assert folds == {"cloud-down": True, "aliases-down": False, **wells}
     assert next(iter(folds)) == "cloud-down"
+
+
+def test_the_page_of_a_shard_says_so() -> None:
+    """Which shard it is, and that there are other images; one that is alone says nothing."""
+    query = PageQuery()
+    part = page(listing(Store(), query, NOW, Shard(1, 3)), query)
+    assert "Only shard 1 of 3: other exporters watch the other images." in text_of(part)
+    assert "shard" not in text_of(html())
 
 
 def test_the_page_leads_on() -> None:
