@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -142,8 +143,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     (question,) = (sys.argv[1:] if argv is None else argv) or ["healthy"]
     settings = Written(first_process(), os.environ)
     address = settings.get("web.listen_address") or DEFAULT_ADDRESS
-    prefix = (settings.get("web.route_prefix") or "").strip("/")
-    verdict = ask(address, f"/{prefix}/-/{question}" if prefix else f"/-/{question}")
+    prefix = settings.get("web.route_prefix")
+    if prefix is None:
+        prefix = urlsplit(settings.get("web.external_url") or "").path
+    page = f"{prefix.strip('/')}/-/{question}".lstrip("/")
+    verdict = ask(address, f"/{page}")
     sys.stdout.write(f"{verdict.why}\n")
     return 0 if verdict.well else 1
 

@@ -4,6 +4,7 @@ A tag can be moved, a digest cannot. The registry is asked for it, by docker or 
 cannot be, it stands in IMAGE: NAME:TAG@sha256:DIGEST. It is written in k8s/base/kustomization.yaml.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -24,10 +25,10 @@ BLOCK = re.compile(
 """What kustomization.yaml says of the image, under its name."""
 
 ASKING = {
-    "docker": ("buildx", "imagetools", "inspect", "--format={{.Manifest.Digest}}", "{image}"),
-    "skopeo": ("inspect", "--format={{.Digest}}", "docker://{image}"),
+    "docker": ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", "{image}"),
+    "skopeo": ("inspect", "--format={{json .}}", "docker://{image}"),
 }
-"""Programs that know what a registry says, and how they are asked."""
+"""Programs that know what a registry says, and how they are asked to say it in JSON."""
 
 
 class PinError(Exception):
@@ -59,8 +60,12 @@ def _asked(image: str) -> str:
         if shutil.which(program):
             command = [program, *(word.replace("{image}", image) for word in words)]
             ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # no shell reads IMAGE
-            if re.fullmatch(r"sha256:[0-9a-f]{64}", ran.stdout.strip()):
-                return ran.stdout.strip()
+            try:
+                said = {key.lower(): value for key, value in json.loads(ran.stdout).items()}
+            except (ValueError, AttributeError):
+                said = {}
+            if re.fullmatch(r"sha256:[0-9a-f]{64}", str(said.get("digest"))):
+                return str(said["digest"])
             raise PinError(f"{program} does not know the digest of {image}: {ran.stderr.strip()}")
     raise PinError(
         f"there is no {' and no '.join(ASKING)} to ask the registry with; "

@@ -178,16 +178,27 @@ def first_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     return give
 
 
-@pytest.mark.parametrize("flag", ["--web.route-prefix=/images", "--web.route-prefix=images/"])
+@pytest.mark.parametrize(
+    ("prefix", "flags"),
+    [
+        ("", []),
+        ("/images", ["--web.route-prefix=/images"]),
+        ("/images", ["--web.route-prefix=images/"]),
+        ("/images", ["--web.external-url=https://monitoring.example.com/images"]),
+        ("", ["--web.external-url=https://monitoring.example.com/images", "--web.route-prefix=/"]),
+    ],
+)
 def test_the_exit_status_says_it(
-    first_process: Callable[..., None], capsys: pytest.CaptureFixture[str], flag: str
+    first_process: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    prefix: str,
+    flags: list[str],
 ) -> None:
     """0 is well and 1 is not, for the exporter that the first process is, below its prefix."""
-    pages = {"/images/-/healthy": (OK, "healthy"), "/images/-/ready": (503, "not yet")}
+    pages = {f"{prefix}/-/healthy": (OK, "healthy"), f"{prefix}/-/ready": (503, "not yet")}
     with serving(pages) as address:
-        first_process(
-            "/sbin/docker-init", "--", "exporter", f"--web.listen-address={address}", flag
-        )
+        words = ["exporter", f"--web.listen-address={address}", *flags]
+        first_process("/sbin/docker-init", "--", *words)
         assert main([]) == 0
         assert main(["healthy"]) == 0
         assert main(["ready"]) == 1

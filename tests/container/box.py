@@ -127,10 +127,13 @@ print(urlopen('http://127.0.0.1:{port}{path}', timeout=10).read().decode())"""
         status, said = self.run("python", "-c", code)
         return said if status == 0 else None
 
-    def end(self, number: signal.Signals = signal.SIGTERM, within: float = 10.0) -> int:
-        """Send its first process a signal, and return its exit status."""
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send its first process a signal, and return its exit status.
+
+        It has ten seconds, after which engines kill who has not ended.
+        """
         subprocess.run([*AS_ROOT, "kill", f"-{number.value}", str(self.pid)], check=True)
-        return self._outer.wait(within)
+        return self._outer.wait(10)
 
     def _inner(self, argv: Sequence[str], *, new: bool) -> list[str]:
         asked = {

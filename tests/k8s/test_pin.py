@@ -1,5 +1,6 @@
 """Tests of k8s/pin.py: the image by its digest."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,17 @@ from tests.k8s.rendering import K8S, rendered
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 NAME = "ghcr.example.com:5000/team/exporter"
 ACCEPTED = "accepted: REGISTRY/NAME:TAG or REGISTRY/NAME:TAG@sha256:…"
-SKOPEO = """\
+SCRIPT = """\
 #!/bin/sh
-test "$*" = "inspect --format={{{{.Digest}}}} docker://{image}" && echo {digest} || {{
-    echo "no such image" >&2; exit 1; }}
+test "$*" = "{words}" && echo '{said}' || {{ echo "no such image" >&2; exit 1; }}
 """
+ASKED = {
+    "docker": (
+        "buildx imagetools inspect --format={{json .Manifest}} IMAGE",
+        {"mediaType": "x", "digest": DIGEST, "manifests": [{"digest": f"sha256:{'0' * 64}"}]},
+    ),
+    "skopeo": ("inspect --format={{json .}} docker://IMAGE", {"Name": "x", "Digest": DIGEST}),
+}
 
 
 @pytest.fixture
@@ -56,15 +63,18 @@ def test_the_digest_that_is_given_is_used(k8s: Path, kubectl: Path, tmp_path: Pa
     assert len(changed) == 4
 
 
-def test_the_registry_is_asked_for_the_digest(k8s: Path, tmp_path: Path) -> None:
-    """Without a digest skopeo is asked, if it is the one that is there."""
-    skopeo = tmp_path / "skopeo"
-    skopeo.write_text(SKOPEO.format(image=f"{NAME}:1.0", digest=DIGEST))
-    skopeo.chmod(0o755)
+@pytest.mark.parametrize("program", ASKED)
+def test_the_registry_is_asked_for_the_digest(k8s: Path, tmp_path: Path, program: str) -> None:
+    """Without a digest docker or skopeo is asked, whichever is there."""
+    words, said = ASKED[program]
+    script = tmp_path / program
+    asked = words.replace("IMAGE", f"{NAME}:1.0")
+    script.write_text(SCRIPT.format(words=asked, said=json.dumps(said)))
+    script.chmod(0o755)
     assert pin(k8s, f"{NAME}:1.0", tmp_path).returncode == 0
     assert f"digest: {DIGEST} # 1.0\n" in kustomization(k8s)
     ran = pin(k8s, f"{NAME}:2.0", tmp_path)
-    assert ran.stderr == f"skopeo does not know the digest of {NAME}:2.0: no such image\n"
+    assert ran.stderr == f"{program} does not know the digest of {NAME}:2.0: no such image\n"
     assert ran.returncode == 2
 
 

@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from exporter import __version__
+from exporter.settings import parse
 from tests.k8s.checks import CHECKS
 from tests.k8s.checks.schema import VERSIONS
 from tests.k8s.manifest import Manifest, of_kind, workloads
 from tests.k8s.rendering import K8S, ROOT, rendered
 from tests.test_readme import blocks, files, section
 
-OVERLAY, PATCHES = (each for each in blocks(section("Kubernetes"), "yaml"))
+OVERLAY, RELOAD, SHARDS = blocks(section("Kubernetes"), "yaml")
 SECRET = {"clouds.yaml": "clouds: {}\n", "secure.yaml": "clouds: {}\n"}
 
 
@@ -29,6 +30,12 @@ def folder(tmp_path: Path) -> Path:
     settings = files(section("Set it up"))["exporter.yml"]
     (tmp_path / "mycluster/exporter.yml").write_text(settings)
     return tmp_path / "mycluster"
+
+
+def write(folder: Path, overlay: str, more: str) -> None:
+    """The kustomization of the overlay with more in it."""
+    made = {**yaml.safe_load(overlay), **yaml.safe_load(more)}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(made))
 
 
 def secret(kubectl: Path, folder: Path) -> Manifest:
@@ -60,12 +67,22 @@ def test_the_overlay_shown_passes(kubectl: Path, folder: Path, overlay: str) -> 
 def test_another_number_of_shards(kubectl: Path, folder: Path) -> None:
     """The patch shown changes the number of shards in both places."""
     text = OVERLAY.replace("overlays/single", "overlays/sharded")
-    _, _, patches = PATCHES.partition("\n")
-    (folder / "kustomization.yaml").write_text(text + patches)
+    write(folder, text, SHARDS)
     manifests = [*rendered(kubectl, folder), secret(kubectl, folder)]
     (workload,) = of_kind(manifests, "StatefulSet")
     assert workload["spec"]["replicas"] == 5
     assert [problem for check in CHECKS for problem in check(manifests)] == []
+
+
+def test_settings_can_be_reloaded(kubectl: Path, folder: Path) -> None:
+    """With what is shown the ConfigMap keeps its name, and the exporter looks at the file."""
+    write(folder, OVERLAY, RELOAD)
+    manifests = [*rendered(kubectl, folder), secret(kubectl, folder)]
+    assert [problem for check in CHECKS for problem in check(manifests)] == []
+    (workload,) = workloads(manifests)
+    assert workload.volumes["config"]["configMap"]["name"] == "openstack-image-exporter"
+    args = [*workload.containers[0]["args"], f"--config.file={folder / 'exporter.yml'}"]
+    assert parse(args, {}).settings.config.reload_on_change
 
 
 def test_versions_are_those_that_are_validated() -> None:
