@@ -189,6 +189,7 @@ def image_from_document(
         public=PUBLIC.get(str(read.get("visibility"))),
         digests=tuple(digests),
         properties=tuple(sorted(_properties(document, properties))),
+        looked_for=properties,
         **read,  # type: ignore[arg-type]  # the rows name attributes of Image
     )
 

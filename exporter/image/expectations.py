@@ -98,16 +98,20 @@ def _properties(
 ) -> tuple[object, bool | None]:
     """Wanted is pairs of name and value, all to be so; one that is not there is not as wanted.
 
-    v1 gives names in lower case, and does not tell the value ``None`` from none at all.
+    v1 gives names in lower case, and does not tell the value ``None`` from none at all. An answer
+    from before the expectation may not have been asked for the property.
     """
     held = dict(image.properties)
     is_v1 = image.api == "v1"
-    actual = tuple((name, held.get(name.lower() if is_v1 else name)) for name, _ in wanted)
-    pairs = [(value, is_now) for (_, value), (_, is_now) in zip(wanted, actual, strict=True)]
-    untold = [is_v1 and is_now is None and value == "None" for value, is_now in pairs]
-    if any(value != is_now for (value, is_now), no in zip(pairs, untold, strict=True) if not no):
-        return actual, False
-    return actual, None if any(untold) else True
+    actual = []
+    met: list[bool | None] = []
+    for name, value in wanted:
+        key = name.lower() if is_v1 else name
+        is_told = image.looked_for is None or key in image.looked_for
+        is_null = is_v1 and value == "None" and key not in held
+        actual.append((name, held.get(key)))
+        met.append(held.get(key) == value if is_told and not is_null else None)
+    return tuple(actual), False if False in met else None if None in met else True
 
 
 def _lasts(attribute: str) -> Judge:

@@ -25,7 +25,8 @@ class Image:
 
     Sizes are bytes, times are seconds since the Unix epoch (UTC). ``digests`` holds pairs of
     algorithm and hexadecimal digest, ``properties`` pairs of name (lower case where v1 gave it) and
-    value; ``stores`` names the backends that hold the data.
+    value; of others than those ``looked_for`` nothing is known, but where that is ``None``, all
+    that there are stand there. ``stores`` names the backends that hold the data.
     """
 
     api: str
@@ -49,6 +50,7 @@ class Image:
     digests: tuple[tuple[str, str], ...] = ()
     project_id: str | None = None
     properties: tuple[tuple[str, str], ...] = ()
+    looked_for: frozenset[str] | None = None
     tags: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
 

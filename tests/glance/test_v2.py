@@ -208,7 +208,8 @@ def test_properties_are_those_asked_for() -> None:
     """Only the properties on the list are kept, of an image alone or in a list."""
     whole = document(ID, os_distro="debian", os_version="12")
     wanted = frozenset({"os_distro"})
-    image = Image("v2", ID, "active", properties=(("os_distro", "debian"),))
+    held = (("os_distro", "debian"),)
+    image = Image("v2", ID, "active", properties=held, looked_for=wanted)
     assert read_image(answer(whole), ID, wanted) == Found(image, REQUEST_ID)
     batch = read_batch(listed(whole), [ID], wanted)
     assert batch == Batch({ID: Found(image, REQUEST_ID)})

@@ -240,6 +240,21 @@ def test_every_expectation_is_tested_with_every_verdict_through_every_api() -> N
     assert possible - tested == NEVER_OF_A_FOUND_IMAGE
 
 
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_property_that_was_not_looked_for_is_not_known(api: str) -> None:
+    """As in an answer that is older than the expectation: that it is not there proves nothing."""
+    wanted = (("os_distro", "ubuntu"), ("OS_Other", "x"))
+    image = replace(through_v1({}) if api == "v1" else through_v2({}), properties=())
+    for looked_for, met in (
+        (frozenset[str](), None),
+        (frozenset({"OS_Other", "os_other"}), False),
+        (None, False),
+    ):
+        seen = found(replace(image, looked_for=looked_for))
+        (verdict,) = verdicts((("properties", wanted),), seen, START)
+        assert verdict.met is met
+
+
 ACTUAL = [
     ("exists", True, True),
     ("status", ("queued",), "active"),

@@ -175,7 +175,7 @@ OTHERWISE: dict[str, object] = dict.fromkeys(field.name for field in fields(Imag
     "status": "queued",
     "visibility": "public",
 }
-UNSHOWN = {"api", "id", "deleted", "deleted_at", "tags", "stores"}
+UNSHOWN = {"api", "id", "deleted", "deleted_at", "tags", "stores", "looked_for"}
 """What is shown by what exists, of deleted images, or not at all."""
 
 

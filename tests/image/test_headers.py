@@ -276,9 +276,10 @@ def test_only_the_properties_asked_for_are_kept() -> None:
     """Names are in lower case; without a list all are kept, with an empty one none are."""
     lines = (STATUS, PROPERTY + b"B: 2", PROPERTY + b"A: 1", PROPERTY + b"C: 3")
     assert read(*lines) == image(properties=(("a", "1"), ("b", "2"), ("c", "3")))
-    kept = read(*lines, properties=frozenset({"c", "a", "absent"}))
-    assert kept == image(properties=(("a", "1"), ("c", "3")))
-    assert read(*lines, properties=frozenset()) == image()
+    wanted = frozenset({"c", "a", "absent"})
+    kept = read(*lines, properties=wanted)
+    assert kept == image(properties=(("a", "1"), ("c", "3")), looked_for=wanted)
+    assert read(*lines, properties=frozenset()) == image(looked_for=frozenset())
 
 
 def test_the_order_of_the_properties_is_not_the_servers() -> None:
