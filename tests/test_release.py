@@ -52,7 +52,8 @@ def built(folder: Path, files: list[str], mode: int) -> Path:
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-        (folder / name).chmod(mode)
+        runs = (ROOT / name).stat().st_mode & 0o100
+        (folder / name).chmod(mode | runs)
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation"],
         cwd=folder,
@@ -128,6 +129,7 @@ def test_the_sdist_has_every_file_of_the_clone(dist: Path, files: list[str]) -> 
     """Tests, locks, rules and manifests too, so that all can be checked and built from it."""
     with tarfile.open(dist / SDIST) as archive:
         names = {name.removeprefix(f"{NAME}/") for name in archive.getnames()}
+        assert archive.getmember(f"{NAME}/.ci/run").mode & 0o100
     assert names == {*files, *MADE_UP}
 
 
