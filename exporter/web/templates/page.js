@@ -28,8 +28,12 @@
   };
 
   const refresh = async () => {
-    // Whoever selects text is about to copy it.
-    if (document.hidden || document.getSelection().type === "Range") return;
+    if (document.hidden) return;
+    if (document.getSelection().type === "Range") {
+      // Whoever selects text is about to copy it.
+      tell(`Not refreshed while text is selected. What is shown is as of ${shown()}.`);
+      return;
+    }
     try {
       const signal = AbortSignal.timeout(seconds * 1000);
       const answer = await fetch(location.href, { cache: "no-store", signal });

@@ -396,17 +396,21 @@ def test_the_page_says_when_it_is_out_of_date(changing: Running, opened: Opened)
 
 
 def test_what_is_selected_is_left_alone(world: World, changing: Running, opened: Opened) -> None:
-    """While text is selected, to be copied, the page stays as it is; then it goes on."""
+    """While text is selected, to be copied, the page stays as it is, and says so."""
     tab = opened_and_frozen(opened, address(changing))
     page = tab.page
     page.locator("tbody code").first.select_text()
     world.vanish()
     before = len(tab.requests)
     page.clock.fast_forward(31_000)
+    expect(page.locator("#news")).to_have_text(
+        "Not refreshed while text is selected. What is shown is as of 2027-01-15 10:00:00 UTC."
+    )
     assert page.locator("tbody .badge").inner_text() == "● active"
     page.evaluate("getSelection().removeAllRanges()")
     page.clock.fast_forward(31_000)
     expect(page.locator("tbody .badge")).to_have_text("✖ gone")
+    expect(page.locator("#news")).to_be_hidden()
     assert [url for url in tab.requests[before:] if "data:" not in url] == [address(changing)]
 
 
