@@ -34,6 +34,13 @@ VERIFIES = f"client_auth_type: RequireAndVerifyClientCert, {CA}"
 
 BAD = {
     "a list": ("- a", "is not a mapping of basic_auth_users and so on"),
+    **{
+        group: (
+            f"{group}: secret",
+            f"{group}: not a mapping (and not shown); accepted: a mapping of keys to values",
+        )
+        for group in ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
+    },
     "not YAML": ("tls_server_config: [", None),
     "unknown key": (
         "tls_config: {}",

@@ -122,8 +122,15 @@ def _hash(value: object) -> SecretStr:
     return SecretStr(value)
 
 
+def _mapping(value: object) -> object:
+    """Refuse what is no mapping without showing it: it may be a secret in the wrong place."""
+    if not isinstance(value, dict | BaseModel):
+        raise fields.hidden("not a mapping (and not shown); accepted: a mapping of keys to values")
+    return value
+
+
 def _users(value: object) -> object:
-    for user in value if isinstance(value, dict) else ():
+    for user in _mapping(value):  # type: ignore[attr-defined]  # it is one
         if ":" in user:
             raise fields.hidden(f"{name(user)}: no user can have a colon in the name")
     return value
@@ -218,12 +225,18 @@ class RateLimit(_Model):
 class WebFile(_Model):
     """The whole file; ``path`` is where it was read."""
 
-    tls_server_config: TlsServer = Field(default_factory=TlsServer, description="TLS.")
-    http_server_config: HttpServer = Field(default_factory=HttpServer, description="HTTP.")
+    tls_server_config: Annotated[TlsServer, BeforeValidator(_mapping)] = Field(
+        default_factory=TlsServer, description="TLS."
+    )
+    http_server_config: Annotated[HttpServer, BeforeValidator(_mapping)] = Field(
+        default_factory=HttpServer, description="HTTP."
+    )
     basic_auth_users: Annotated[
         dict[str, Annotated[SecretStr, BeforeValidator(_hash)]], BeforeValidator(_users)
     ] = Field(default_factory=dict, description="Users, and the bcrypt hashes of their passwords.")
-    rate_limit: RateLimit = Field(default_factory=RateLimit, description="A limit on requests.")
+    rate_limit: Annotated[RateLimit, BeforeValidator(_mapping)] = Field(
+        default_factory=RateLimit, description="A limit on requests."
+    )
 
     @property
     def asks_for_http2(self) -> bool:
