@@ -14,7 +14,7 @@ from rich.console import Console
 from exporter import logs
 from exporter.build import Parts, build
 from exporter.commands import Exit
-from exporter.commands.baseline import adopt, refuse
+from exporter.commands.baseline import adopt, source_text
 from exporter.commands.check import Format, check
 from exporter.commands.demo import demo
 from exporter.commands.list_images import list_images
@@ -117,9 +117,9 @@ def _check(invocation: Invocation) -> int:
     if "baseline" in invocation.options:
         file = Path(invocation.options["baseline"])
         in_variable = bool(os.environ.get(f"{ENVIRONMENT_PREFIX}CLOUDS"))
-        refuse(file, settings, clouds_elsewhere=in_variable)
+        text = source_text(file, settings, clouds_elsewhere=in_variable)
         # The file is for all shards.
-        return _once(partial(adopt, settings=settings, file=file), settings.plans())
+        return _once(partial(adopt, settings=settings, text=text, file=file), settings.plans())
     output: Format = "json" if invocation.options.get("format") == "json" else "table"
     return _once(partial(check, output=output), settings.plans(), settings.part())
 

@@ -21,7 +21,7 @@ from exporter.image.observation import Observation
 from exporter.image.target import Key, Target
 from exporter.printable import printable
 from exporter.settings import Expect, Settings, SettingsError
-from exporter.settings.editing import Edits, with_expectations
+from exporter.settings.editing import with_expectations
 from exporter.settings.expect import merged
 
 _TOKEN = re.compile(r"\btoken['\"]?\s*:", re.IGNORECASE)
@@ -30,10 +30,11 @@ _TOKEN = re.compile(r"\btoken['\"]?\s*:", re.IGNORECASE)
 Row = tuple[Target, Observation]
 
 
-def refuse(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> None:
-    """Raises ``SettingsError`` where no baseline can be written, before anything is asked.
+def source_text(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> str:
+    """The text of the settings file that a baseline in ``file`` would be like.
 
-    ``clouds_elsewhere`` says that the clouds do not stand in the settings file.
+    ``clouds_elsewhere`` says that the clouds do not stand in that file. Raises ``SettingsError``
+    where no baseline can be written, before anything is asked.
     """
     source = settings.config.file
     if source is None or clouds_elsewhere:
@@ -44,28 +45,34 @@ def refuse(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> None:
         raise SettingsError(f"{file}: is there already, and is not overwritten")
     if not file.parent.is_dir():
         raise SettingsError(f"{file}: cannot be written: {file.parent} is no directory")
-    if source.parent.resolve() == file.parent.resolve():
-        return
-    for cloud in settings.clouds:
+    is_beside = source.parent.resolve() == file.parent.resolve()
+    for cloud in settings.clouds if not is_beside else ():
         if cloud.token_file is not None and not cloud.token_file.is_absolute():
             raise SettingsError(
                 f"{file}: token_file of cloud {cloud.name!r} is relative to the directory of "
                 f"{source}; write the baseline there"
             )
+    try:
+        return source.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{source}: cannot be read any more") from None
 
 
-def adopt(parts: Parts, out: Console, err: Console, *, settings: Settings, file: Path) -> int:
+def adopt(
+    parts: Parts, out: Console, err: Console, *, settings: Settings, text: str, file: Path
+) -> int:
     """Polls every image once and writes settings that expect what is now to ``file``.
 
-    0 when ``check`` finds all as expected with them; 1 when it would not, or when nothing was
-    written since not all is known. Raises ``SettingsError``.
+    ``text`` is that of the settings, from before the poll: whoever edits it meanwhile is not
+    mixed up with what was polled. 0 when ``check`` finds all as expected with them; 1 when it
+    would not, or when nothing was written since not all is known. Raises ``SettingsError``.
     """
     poll_all(parts.pollers, err)
     moment = now()
     rows = list(parts.store.seen())
     problems = [line for poller in parts.pollers for line in undiscovered(poller)]
-    failed = sum(not seen.poll_success for _, seen in rows)
-    if failed or problems:
+    found_all = all(each.discovery is None or not each.discovery.failure for each in parts.pollers)
+    if not found_all or not all(seen.poll_success for _, seen in rows):
         print_tables(rows, problems, parts.shard, out, moment)
         _say(err, f"{file}: not written, since not all could be asked about")
         return Exit.NOT_AS_EXPECTED
@@ -74,19 +81,21 @@ def adopt(parts: Parts, out: Console, err: Console, *, settings: Settings, file:
     listed = {
         key: (place, _changes(known[key], own, moment)) for place, key, own in _listed(settings)
     }
-    is_faithful = _write(file, source, {place: each for place, each in listed.values() if each})
+    edited = with_expectations(text, {place: each for place, each in listed.values() if each})
+    create(file, edited.text, source.stat(), is_secret=bool(_TOKEN.search(text)))
     for line in _remarks(known, {key: each for key, (_, each) in listed.items()}, moment):
         _say(out, line)
-    if not is_faithful:
+    if not edited.is_faithful:
         _say(out, f"{file}: without the comments and aliases of {source}, which could not be kept")
     changed = sum(bool(each) for _, each in listed.values())
     _say(out, f"{file}: written; images: {len(listed)}, changed: {changed}")
     found = [row for row in rows if row[0].key not in listed]
-    if not found:
-        return Exit.OK
     wrong = sum(not is_right(*row, moment) for row in found)
-    _say(out, f"discovered, and not in it: {len(found)}, not as expected: {wrong}")
-    return Exit.NOT_AS_EXPECTED if wrong else Exit.OK
+    if found:
+        _say(out, f"discovered, and not in it: {len(found)}, not as expected: {wrong}")
+    for line in problems:
+        _say(out, line)
+    return Exit.NOT_AS_EXPECTED if wrong or problems else Exit.OK
 
 
 def _listed(settings: Settings) -> Iterator[tuple[tuple[int, int], Key, frozenset[str]]]:
@@ -131,17 +140,6 @@ def _remarks(
             if not each.met:
                 new = "nothing" if changes.get(each.expectation) is None else "what is now"
                 yield f"{about}: {each.expectation} is not met, so {new} is expected instead"
-
-
-def _write(file: Path, source: Path, edits: Edits) -> bool:
-    """Whether all but the expectations is as it was, comments too."""
-    try:
-        text = source.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{source}: cannot be read any more") from None
-    edited = with_expectations(text, edits)
-    create(file, edited.text, source.stat(), is_secret=bool(_TOKEN.search(text)))
-    return edited.is_faithful
 
 
 def create(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> None:

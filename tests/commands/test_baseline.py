@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from exporter.build import build
-from exporter.commands.baseline import adopt, create, refuse
+from exporter.commands.baseline import adopt, create, source_text
 from exporter.commands.check import check
 from exporter.demo import SimulatedImageService
 from exporter.settings import SettingsError, parse
@@ -60,10 +60,10 @@ def consoles() -> tuple[io.StringIO, io.StringIO, Console, Console]:
 def adopted(source: Path, new: Path) -> tuple[int, str, str]:
     """The status of writing a baseline, and what is said on standard output and error."""
     settings = parse([f"--config.file={source}"], {}).settings
-    refuse(new, settings, clouds_elsewhere=False)
+    text = source_text(new, settings, clouds_elsewhere=False)
     out, err, to_out, to_err = consoles()
     with closing(build(settings.plans(), all_properties=True)) as parts:
-        status = adopt(parts, to_out, to_err, settings=settings, file=new)
+        status = adopt(parts, to_out, to_err, settings=settings, text=text, file=new)
     return status, out.getvalue(), err.getvalue()
 
 
@@ -156,6 +156,20 @@ def test_discovered_images_are_not_in_it(
     assert yaml.safe_load((tmp_path / "new.yml").read_text())["clouds"][0]["discover"] == discover
 
 
+def test_an_alias_without_an_image_is_told_of(tmp_path: Path) -> None:
+    """The baseline is written all the same, and the status is that of the check to come."""
+    with images() as service:
+        discover = [{"name": "none-*", "most_recent": True, "alias": "newest"}]
+        cloud = {
+            "name": "lab", "endpoint": service.url, "images": [UBUNTU], "discover": discover,
+        }  # fmt: skip
+        file = settings_file(tmp_path, cloud)
+        status, out, _ = adopted(file, tmp_path / "new.yml")
+        again, _ = checked(tmp_path / "new.yml")
+    assert status == again == 1
+    assert out.endswith("lab: there is no image for the alias newest\n")
+
+
 def refusal(source: Path, new: Path) -> str:
     """What is said where a baseline is refused before anything is asked."""
     with pytest.raises(SettingsError) as caught:
@@ -189,7 +203,11 @@ def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> Non
         "write the baseline there"
     )
     settings_file(tmp_path, {**cloud, "token_file": str(tmp_path / "token")})
-    refuse(elsewhere, parse([f"--config.file={file}"], {}).settings, clouds_elsewhere=False)
+    settings = parse([f"--config.file={file}"], {}).settings
+    assert source_text(elsewhere, settings, clouds_elsewhere=False) == file.read_text()
+    file.unlink()
+    with pytest.raises(SettingsError, match="cannot be read any more"):
+        source_text(elsewhere, settings, clouds_elsewhere=False)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +238,7 @@ def test_settings_without_a_file_are_no_baseline(tmp_path: Path) -> None:
     """There is nothing to write it like."""
     settings = parse(["demo"], {}).settings
     with pytest.raises(SettingsError, match="needs the clouds in a settings file"):
-        refuse(tmp_path / "new.yml", settings, clouds_elsewhere=False)
+        source_text(tmp_path / "new.yml", settings, clouds_elsewhere=False)
 
 
 def mode(file: Path) -> int:
