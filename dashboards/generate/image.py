@@ -185,7 +185,7 @@ FACTS = (
             3,
             3,
             units.DateTimeFromNow,
-            NOT_SAID,
+            "no, or not said",
         ),
         f"1000 * {ONE.value('deleted_timestamp_seconds')}",
     ),

@@ -32,7 +32,7 @@ ALERTMANAGER = RULES.parent / "alertmanager.yml"
 RUNBOOK_URL = "https://example.com/openstack-image-exporter/dashboards/runbooks/"
 ALERT = re.compile(r"\bOpenStackImage\w+\b")
 METRIC = re.compile(r"(?<![\w:])openstack_image_\w+(?![\w:])")
-RECORDED = re.compile(r"\bimage\w*:[\w:]+")
+RECORDED = re.compile(r"\b(?:image|cloud)\w*:[\w:]+")
 NAME_QUERY = (
     '{{ with printf "max by (name) (last_over_time('
     "openstack_image_info{cloud=%q,image_id=%q,name!=''}[1d]))\" "
@@ -268,6 +268,8 @@ def test_changes_are_seen_from_two_sides(alert: str) -> None:
     """By the exporter's counter, and by the state that Prometheus remembers."""
     counter, state = SIDES[alert]
     expression = alerts()[alert]["expr"]
+    recorded = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
+    expression += "".join(recorded[name] for name in RECORDED.findall(expression))
     assert f"openstack_image_{counter}_total" in expression
     assert f"openstack_image_{state}:before" in expression
 
@@ -276,9 +278,9 @@ def test_the_state_before_is_that_before_the_time_a_change_is_told_of() -> None:
     """One duration is the window of every change and the offset of every state before."""
     befores = [rule["expr"] for rule in rules() if rule.get("record", "").endswith(":before")]
     offsets = {each for expr in befores for each in re.findall(r"offset (\w+)", expr)}
-    windows = {
-        each for alert in SIDES for each in re.findall(r"\[(\w+)\]", alerts()[alert]["expr"])
-    }
+    expressions = [alerts()[alert]["expr"] for alert in SIDES]
+    expressions += [rule["expr"] for rule in rules() if ":increase" in rule.get("record", "")]
+    windows = {each for expr in expressions for each in re.findall(r"\[(\w+)\]", expr)}
     assert offsets == windows == {"1h"}
 
 
