@@ -49,7 +49,7 @@ class Server:
                 self._command(port), stdout=log, stderr=subprocess.STDOUT
             )
         self.url = f"http://127.0.0.1:{port}"
-        until(lambda: answers(f"{self.url}/-/ready"), SLOW)
+        until(self._is_ready, SLOW)
 
     def stop(self) -> None:
         """End it well; nothing happens where it does not run."""
@@ -76,6 +76,11 @@ class Server:
     def logged(self) -> str:
         """What it has said."""
         return self._log.read_text("utf-8", "replace")
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.logged
+        return answers(f"{self.url}/-/ready")
 
 
 class Prometheus(Server):
@@ -104,7 +109,7 @@ class Prometheus(Server):
     def broken_rules(self) -> list[str]:
         """What became of the rules that could not be evaluated, the last time or ever."""
         groups = self.get("rules")["groups"]
-        errors = [rule["lastError"] for group in groups for rule in group["rules"]]
+        errors = [rule.get("lastError") for group in groups for rule in group["rules"]]
         said = [line for line in self.logged.splitlines() if "valuating rule failed" in line]
         return [*filter(None, errors), *said]
 
