@@ -10,7 +10,7 @@ UNITS: dict[str, int] = {"B": 1, **_LARGER}
 MOST = 2**63 - 1
 """Glance keeps sizes in a BIGINT column, so no size is larger."""
 
-_AMOUNT = re.compile(r"([0-9]{1,19})([A-Za-z]*)", re.ASCII)
+_AMOUNT = re.compile(r"([0-9]{1,19})([A-Za-z]{0,20})", re.ASCII)
 
 
 class Range(NamedTuple):

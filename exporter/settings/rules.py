@@ -167,9 +167,8 @@ def _expectations(loc: Loc, written: object) -> Iterator[Mistake]:
         return
     here = {key: value for key, value in _given(written).items() if value != NOTHING}
     if here.get("exists") is False:
-        for key in here.keys() - {"exists"}:
-            problem = "excluded by exists: false; accepted: that alone"
-            yield Mistake((*loc, key), problem)
+        problem = "excluded by exists: false; accepted: that alone"
+        yield from (Mistake((*loc, key), problem) for key in here if key != "exists")
     public, visibility = here.get("public"), here.get("visibility")
     if not isinstance(public, bool) or visibility is None:
         return

@@ -43,6 +43,7 @@ def test_a_size_or_a_range_of_sizes(text: str, size: Range) -> None:
         ("\u0661B", "is not a size"),
         ("1GiB...4GiB", "is not a size"),
         ("1" * 20 + "B", "is not a size"),
+        ("1" + "B" * 21, "is not a size"),
         ("1", "has no unit"),
         ("1GB", "has the unknown unit GB"),
         ("1gib", "has the unknown unit gib"),
