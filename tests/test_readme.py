@@ -203,7 +203,7 @@ def test_installing_needs_no_more_than_the_readme_says() -> None:
     """The oldest Python and the command are those of the package."""
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     assert 'requires-python = ">=3.11"' in project
-    assert 'openstack-image-exporter = "exporter.cli:main"' in project
+    assert 'openstack-image-exporter = "exporter.__main__:main"' in project
     assert "Python 3.11 or newer" in section("Install")
 
 

@@ -102,6 +102,10 @@ class Box:
         assert names[-1] != "unshare", f"it has ended: {self.log.read_text()}"
         return found[names.index("unshare") + 1]
 
+    def status(self) -> str:
+        """What the kernel says of its first process."""
+        return Path(f"/proc/{self.pid}/status").read_text()
+
     def start(self, *argv: str) -> subprocess.Popen[str]:
         """Start a program of the image in the box, as its own user; it ends with the box."""
         entered = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--"]

@@ -166,6 +166,19 @@ def test_a_signal_ends_it(box: Box, number: signal.Signals) -> None:
         assert box.end(number) == 0
 
 
+def test_sigterm_ends_it_while_it_starts(box: Box) -> None:
+    """It hears SIGTERM before it has imported what it needs, let alone listens."""
+
+    def hears_sigterm() -> bool:
+        caught = re.search(r"^SigCgt:\s*(\w+)$", box.status(), re.MULTILINE)
+        return caught is not None and bool(int(caught[1], 16) >> signal.SIGTERM - 1 & 1)
+
+    with box:
+        assert until(hears_sigterm)
+        # It may have come further meanwhile.
+        assert box.end() in {128 + signal.SIGTERM, 0}
+
+
 @pytest.mark.parametrize("user", [None, 12345])
 def test_it_watches_what_is_mounted(image: Image, tmp_path: Path, user: int | None) -> None:
     """Settings and clouds.yaml come from read-only mounts, for its own user and for another."""

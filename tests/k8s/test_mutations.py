@@ -3,6 +3,7 @@
 import pytest
 
 from tests.k8s.checks import CHECKS
+from tests.k8s.checks.schema import VERSIONS
 from tests.k8s.manifest import Manifest
 from tests.k8s.mutations import MUTATIONS, Mutation
 
@@ -15,6 +16,9 @@ def test_it_is_caught(combinations: dict[str, list[Manifest]], mutation: Mutatio
     assert [*check(manifests)] == []
     found = [*check(mutation.applied(manifests))]
     assert any(mutation.caught in problem for problem in found), found
+    if mutation.check == "kubernetes":
+        told = "\n".join(found)
+        assert [version for version in VERSIONS if version not in told] == []
 
 
 def test_every_check_is_put_to_the_test() -> None:
