@@ -169,6 +169,7 @@ class Parts:
             plan.name,
             interval=plan.interval,
             discovery_interval=discovery_interval,
+            discovery_failure=None,
             breaker_open=False,
             resolved={alias: each for alias, each in was.resolved.items() if alias in changes},
             resolved_changes=changes,

@@ -1,6 +1,7 @@
 """Tests of exporter.build: settings in, parts out, and files that are of no use."""
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from exporter.build import USER_AGENT, Parts, build
 from exporter.demo import SimulatedImageService
 from exporter.glance.signin import CloudConfigError
+from exporter.image.outcome import Failed
 from exporter.settings import parse
 from tests.commands.program import GOLDEN, UBUNTU, settings_file, simulated
 from tests.glance.clouds import clean, configure
@@ -77,6 +79,11 @@ def test_a_cloud_that_is_discovered_says_how_often(tmp_path: Path) -> None:
     parts = built(tmp_path, discover=[entry], discovery_interval="10m")
     (cloud,) = parts.store.clouds()
     assert (cloud.discovery_interval, cloud.resolved_changes) == (600.0, {"newest": 0})
+    # A failure of what is not asked for any more would never end.
+    parts.store.update_cloud("lab", discovery_failure=Failed("timeout"))
+    parts.exchange(parts.prepare([replace(parts.clouds["lab"].plan, discover=())]))
+    (cloud,) = parts.store.clouds()
+    assert (cloud.discovery_interval, cloud.discovery_failure) == (None, None)
     parts.close()
 
 

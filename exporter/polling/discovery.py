@@ -173,7 +173,10 @@ class Discovery:
             fields = {"cloud": self._cloud, "reason": failed.reason, "detail": failed.detail}
             log.warning("discovery failed", extra={"fields": fields})
         self.failure = failed
-        self._store.update_cloud(self._cloud, discovery_failure=failed)
+        with self._lock:
+            # Else it might come after the reload that ended this, and stay for ever.
+            if not self._stopped.is_set():
+                self._store.update_cloud(self._cloud, discovery_failure=failed)
 
     def _follow(self, resolution: Resolution) -> None:
         with self._lock:
