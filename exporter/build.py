@@ -81,28 +81,30 @@ class Parts:
         """
         before = self.clouds
         after = {built.plan.name: built for built in wanted}
+        clouds: dict[str, Built] = {}
         new: dict[str, tuple[Target, ...]] = {}
         with self.store.whole:
             for name in before.keys() - after.keys():
                 before[name].poller.retire()
                 self.store.forget(name)
                 self.instruments.forget(name)
-            self.clouds = {}
             for name, built in after.items():
                 old = before.get(name)
                 if old is not None and old.identity == built.identity:
-                    self.clouds[name] = Built(built.plan, built.identity, old.poller)
+                    clouds[name] = Built(built.plan, built.identity, old.poller)
                 else:
-                    self.clouds[name] = built
+                    clouds[name] = built
                     self._take_over(built, old)
-                new[name] = self._retarget(self.clouds[name])
+                new[name] = self._retarget(clouds[name])
             self.store.arrange(list(after))
             self.instruments.reload_successful.set(1)
             self.instruments.reload_success_at.set(now().wall)
+        # Others may be going through the old ones just now.
+        self.clouds = clouds
         in_use = set(map(id, self.pollers))
         return Exchange(
-            started=tuple(name for name in after if self.clouds[name] is after[name]),
-            kept=tuple(name for name in after if self.clouds[name] is not after[name]),
+            started=tuple(name for name in after if clouds[name] is after[name]),
+            kept=tuple(name for name in after if clouds[name] is not after[name]),
             removed=tuple(name for name in before if name not in after),
             ended=tuple(
                 built.poller
@@ -171,6 +173,7 @@ class Parts:
             discovery_interval=discovery_interval,
             discovery_failure=None,
             breaker_open=False,
+            discovered_at=was.discovered_at if plan.discover else None,
             resolved={alias: each for alias, each in was.resolved.items() if alias in changes},
             resolved_changes=changes,
         )

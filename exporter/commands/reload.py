@@ -46,10 +46,15 @@ class Reloader:
     use: Callable[[Settings], object]
     guard: Guard = field(default_factory=Guard)
     hide: Callable[[str], object] = lambda _: None
+    _at_start: Settings = field(init=False)
     _failing: set[str] = field(init=False, default_factory=set)
     _turn: threading.Lock = field(init=False, default_factory=threading.Lock)
     _applying: threading.Lock = field(init=False, default_factory=threading.Lock)
     _ended: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        """Remembers what is read at the start only."""
+        self._at_start = self.settings
 
     def reload(self, cause: str) -> tuple[str, ...]:
         """Why the settings cannot be used, a line for each mistake; none where they are in use."""
@@ -94,7 +99,7 @@ class Reloader:
         self._tell()
         for poller in change.ended:
             poller.stop()
-        for key in _fixed(self.settings, fresh):
+        for key in _fixed(self._at_start, fresh):
             log.warning("setting takes effect at the next start", extra={"fields": {"key": key}})
         self.settings = fresh
         self.use(fresh)

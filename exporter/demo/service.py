@@ -17,6 +17,9 @@ from exporter.demo.image import SimulatedImage
 from exporter.demo.images import SimulatedImages
 from exporter.demo.log import RequestLog
 
+ROUNDS = 5
+"""Of the loop, after which what was accepted just before the end is known as a connection."""
+
 
 class SimulatedImageService:
     """Answers as Glance 15 (v1) and Glance 33 (v2) do, and fails as it is told; a context manager.
@@ -149,6 +152,8 @@ class SimulatedImageService:
         ready.set()
         await self._stopping.wait()
         server.close()
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0)
         # Bounded, so that stop() returns whatever a connection does.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):

@@ -151,7 +151,10 @@ class Poller:
             return
         begun = steady()
         waits = begun < max(self._past.wait_until, self.discovery.wait_until)
-        if not waits and not self.store.cloud(self.cloud).breaker_open:
+        with self._writing:
+            # Of a cloud that was taken away nothing can be read.
+            is_down = self._stopped.is_set() or self.store.cloud(self.cloud).breaker_open
+        if not waits and not is_down:
             self.discovery.refresh(Window(begun + seconds, begun + seconds))
 
     def retire(self) -> None:

@@ -109,7 +109,10 @@ def called(row: Standing) -> str:
 
 def listing(store: Store, query: Query, now: Moment, shard: Shard = WHOLE) -> Listing:
     """What ``query`` comes to at ``now``; a page after the last one is empty."""
-    everything = [standing(target, seen, now) for target, seen in store.seen()]
+    with store.whole:
+        # Of one and the same configuration, also where another comes into use just now.
+        observed, clouds = store.seen(), store.clouds()
+    everything = [standing(target, seen, now) for target, seen in observed]
     matching = [row for row in everything if _matches(row, query)]
     first = (query.page - 1) * query.limit
     counts = Counter(problem for row in everything for problem in row.problems)
@@ -122,7 +125,7 @@ def listing(store: Store, query: Query, now: Moment, shard: Shard = WHOLE) -> Li
         troubled=sum(bool(row.problems) for row in everything),
         pending=sum(row.state == "pending" for row in everything),
         problems={problem: counts[problem] for problem in PROBLEMS if counts[problem]},
-        clouds=_clouds(store.clouds(), everything, now),
+        clouds=_clouds(clouds, everything, now),
         shard=shard,
     )
 

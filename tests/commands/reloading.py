@@ -16,6 +16,7 @@ from exporter.polling.scheduler import Scheduler
 from exporter.settings import Settings, parse
 from exporter.web.exposition import Exposition
 from tests.commands.program import Metrics, settings_file, until
+from tests.polling.watch import threads
 
 LAB = "lab"
 
@@ -78,6 +79,8 @@ class Exporter:
         self.reloader.end()
         self.scheduler.stop()
         self.parts.close()
+        # Those that are at it just now find their connections closed.
+        until(lambda: not threads())
 
 
 @contextmanager
