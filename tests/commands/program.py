@@ -67,12 +67,12 @@ def ended(
     )
 
 
-def until(ask: Callable[[], Value | None], timeout: float = BOUND) -> Value:
-    """What ``ask`` gives as soon as it is true."""
+def until(ask: Callable[[], Value | None], timeout: float = BOUND, pause: float = 0.01) -> Value:
+    """What ``ask`` gives as soon as it is true; it is asked again after each pause."""
     deadline = time.monotonic() + timeout
     while not (answer := ask()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(pause)
     return answer
 
 

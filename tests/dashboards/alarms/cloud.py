@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from exporter.demo import SimulatedImageService
@@ -15,6 +16,8 @@ from tests.dashboards.servers import Prometheus
 
 PATIENCE = 150.0
 """Seconds within which what a scenario waits for must happen, however busy the machine is."""
+eventually = partial(until, timeout=PATIENCE, pause=0.1)
+"""Wait so long at most; without a hurry, since many wait at once in the services' process."""
 
 
 class Cloud:
@@ -92,11 +95,11 @@ class Cloud:
     def reaches(self, *alerts: str) -> None:
         """Wait until Alertmanager has all of these alerts."""
         for alert in alerts:
-            until(lambda alert=alert: alert in self.firing, PATIENCE)  # type: ignore[misc]
+            eventually(lambda alert=alert: alert in self.firing)  # type: ignore[misc]
 
     def resolves(self) -> None:
         """Wait until none of its alerts fires."""
-        until(lambda: not self.firing, PATIENCE)
+        eventually(lambda: not self.firing)
 
     @property
     def firing(self) -> set[str]:
@@ -106,7 +109,7 @@ class Cloud:
     def exports(self, metric: str, value: float, **labels: str) -> None:
         """Wait until the exporter says so, of all series with these labels."""
         mine = {"cloud": self.name, **labels}
-        until(lambda: set(self.metrics().values(metric, **mine)) == {value}, PATIENCE)
+        eventually(lambda: set(self.metrics().values(metric, **mine)) == {value})
 
     @contextmanager
     def counted(self, metric: str, **labels: str) -> Iterator[None]:
@@ -117,10 +120,10 @@ class Cloud:
 
         before = count()
         yield
-        until(lambda: count() == before + 1, PATIENCE)
+        eventually(lambda: count() == before + 1)
 
     def scraped(self, metric: str, **labels: str) -> None:
         """Wait until Prometheus has such series."""
         named = {"cloud": self.name, **labels}
         selector = ", ".join(f'{name}="{value}"' for name, value in named.items())
-        until(lambda: self.prometheus.ask(f"{metric}{{{selector}}}"), PATIENCE)
+        eventually(lambda: self.prometheus.ask(f"{metric}{{{selector}}}"))

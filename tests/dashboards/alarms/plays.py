@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tests.commands.program import until
-from tests.dashboards.alarms.cloud import PATIENCE, Cloud
+from tests.dashboards.alarms.cloud import Cloud, eventually
 from tests.dashboards.alarms.recorder import Record
 from tests.dashboards.alarms.scaled import seconds
 from tests.dashboards.alarms.scenario import Story, names
@@ -109,7 +108,7 @@ def killed(scene: Scene) -> None:
     scene.before()
     scene.watcher.kill()
     scene.stories()
-    until(scene.down, PATIENCE)
+    eventually(scene.down)
     scene.watcher.start()
 
 
@@ -120,7 +119,7 @@ def moved(scene: Scene) -> None:
     away_until = time.time() + seconds("1h") + seconds("2m")
     scene.watcher.stop()
     scene.stories()
-    until(lambda: time.time() > away_until, PATIENCE)
+    eventually(lambda: time.time() > away_until)
     scene.watcher.move()
     scene.watcher.start()
 
@@ -156,7 +155,7 @@ def reloaded(scene: Scene) -> None:
     scene.watcher.reload({"clouds": [{**cloud.settings(), "images": kept}]})
     scene.stories()
     scene.watcher.reload({"clouds": "none"})
-    until(lambda: scene.record.notified(scene.watcher.job), PATIENCE)
+    eventually(lambda: scene.record.notified(scene.watcher.job))
 
 
 def play_all(scenes: Sequence[Scene]) -> None:

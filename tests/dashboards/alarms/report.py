@@ -11,7 +11,8 @@ TIMES_HEAD = ("Alert", "Scenarios", "Slowest", "At most")
 def table(outcome: Outcome) -> str:
     """A row for each scenario and each exporter, then one for each alert that was timed."""
     rows = [_row(result) for result in outcome.results.values()]
-    return f"{_columns(HEAD, rows)}\n\n{_columns(TIMES_HEAD, _times(outcome))}"
+    late = f"The machine was late by {outcome.late:.1f} s at worst."
+    return f"{_columns(HEAD, rows)}\n\n{_columns(TIMES_HEAD, _times(outcome))}\n\n{late}"
 
 
 def _row(result: Result) -> Sequence[str]:

@@ -3,8 +3,8 @@
 import time
 
 from exporter.demo.keystone import Fault
-from tests.commands.program import ABSENT, simulated, until
-from tests.dashboards.alarms.cloud import PATIENCE, Cloud
+from tests.commands.program import ABSENT, simulated
+from tests.dashboards.alarms.cloud import Cloud, eventually
 from tests.dashboards.alarms.scaled import seconds
 from tests.dashboards.alarms.scenario import IMAGES, TIMEOUT, scenario
 
@@ -367,7 +367,7 @@ def token_not_renewed(cloud: Cloud) -> None:
     (ends,) = cloud.metrics().values(
         "openstack_image_exporter_token_expiry_timestamp_seconds", cloud=cloud.name
     )
-    until(lambda: time.time() > ends, PATIENCE)
+    eventually(lambda: time.time() > ends)
     cloud.mark()
     cloud.reaches(*cloud.scenario.tells, *cloud.scenario.held)
     cloud.keystone.token_life = 3600.0

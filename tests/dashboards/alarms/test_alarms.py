@@ -30,9 +30,12 @@ def test_every_alert_is_about_something_that_happens(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("name", TIMED)
 def test_alerts_come_in_time(outcome: Outcome, name: str) -> None:
-    """At most an interval, two timeouts, a scrape, an evaluation and ``for`` after the change."""
+    """At most an interval, two timeouts, a scrape, an evaluation and ``for`` after the change.
+
+    On a machine that is too busy to keep to these, the time that it was late is added.
+    """
     for timed in outcome.results[name].timed:
-        assert timed.took <= timed.bound, timed
+        assert timed.took <= timed.bound + outcome.late, timed
 
 
 def test_changes_are_timed(outcome: Outcome) -> None:

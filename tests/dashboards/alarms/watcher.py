@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from tests.commands.program import BOUND, ROOT, Metrics, Program, settings_file, started, until
-from tests.dashboards.alarms.cloud import PATIENCE, Cloud
+from tests.commands.program import BOUND, ROOT, Metrics, Program, settings_file, started
+from tests.dashboards.alarms.cloud import Cloud, eventually
 from tests.dashboards.alarms.ports import reserved_port
 from tests.dashboards.alarms.scaled import FACTOR
 
@@ -60,7 +60,7 @@ class Watcher:
                 PYTHONPATH=os.pathsep.join((str(folder), str(ROOT))),
             )
         )
-        until(self._listens, PATIENCE)
+        eventually(self._listens)
         self._announce()
 
     def stop(self) -> None:
