@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-openstack openstack-env k8s-env k8s-image check format readme \
-	dashboards screenshot lint types imports \
+	dashboards draw-dashboards screenshot lint types imports \
 	cover bench bench-openstack build sbom version lock clean
 
 help: ## say what there is
@@ -40,6 +40,9 @@ dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code, and the rul
 
 screenshot: $(VENV)/.dev ## draw the picture of the page in README.md
 	@$(BIN)/python -m tests.web.browser.screenshot
+
+draw-dashboards: $(VENV)/.dev ## draw the pictures of the dashboards in README.md
+	@$(BIN)/python -m tests.dashboards.screenshots dashboards/screenshots
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . || { echo "Not in its form: make format" >&2; exit 1; }
@@ -109,7 +112,8 @@ LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal
 
 clean: ## remove all that make made
 	rm -rf $(VENV) $(VENV)-lock $(VENV)-sbom $(OPENSTACK) $(K8S) .coverage .coverage.* .hypothesis .mypy_cache \
-		.pytest_cache .ruff_cache .import_linter_cache build dist
+		.pytest_cache .ruff_cache .import_linter_cache build dist \
+		dashboards/preview/dist dashboards/preview/node_modules
 	find exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -1,0 +1,20 @@
+// Grafana's packages read these when they are imported, so this has to come first.
+const page: any = window;
+
+page.grafanaBootData = {
+  user: { locale: 'en-US', language: 'en-US', timezone: 'utc' },
+  settings: {
+    buildInfo: { version: GRAFANA_VERSION, env: 'production' },
+    featureToggles: {},
+    datasources: {},
+    panels: {},
+    apps: {},
+  },
+  navTree: [],
+  themePaths: { light: '', dark: '' },
+};
+page.process ??= { env: { NODE_ENV: 'production' } };
+page.global ??= page;
+
+declare const GRAFANA_VERSION: string;
+export {};
