@@ -114,7 +114,7 @@ clean: ## remove all that make made
 	rm -rf $(VENV) $(VENV)-lock $(VENV)-sbom $(OPENSTACK) $(K8S) .coverage .coverage.* .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache build dist \
 		dashboards/preview/dist dashboards/preview/node_modules
-	find exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find dashboards exporter k8s tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

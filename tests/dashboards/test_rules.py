@@ -57,7 +57,14 @@ SIDES = {
 """The alerts about changes: the counter that sees each, and the state that Prometheus remembers."""
 
 IMAGE = {"cloud", "image_id", "image"}
-LABELS = (IMAGE, IMAGE | {"expectation"}, {"cloud"}, {"cloud", "reason"}, {"job"})
+LABELS = (
+    IMAGE,
+    IMAGE | {"expectation"},
+    {"cloud"},
+    {"cloud", "reason"},
+    {"job"},
+    {"job", "namespace"},
+)
 """The labels that an alert may have, beside its name and severity."""
 
 
@@ -301,7 +308,10 @@ def test_an_outage_holds_back_only_what_could_not_be_asked() -> None:
             {"OpenStackImageNotActive"},
             ["cloud", "image_id"],
         ),
-        "OpenStackImageExporterDown": ({"OpenStackImageShardMissing"}, ["job"]),
+        "OpenStackImageExporterDown": (
+            {"OpenStackImageShardMissing"},
+            ["job", "namespace"],
+        ),
         "OpenStackImageGone": ({"OpenStackImageNotAsExpected"}, ["cloud", "image_id"]),
     }
 
