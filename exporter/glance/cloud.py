@@ -1,5 +1,6 @@
 """Signing in to a cloud: the right way for what is configured."""
 
+import os
 import random as chance
 from collections.abc import Callable
 from pathlib import Path
@@ -51,12 +52,38 @@ def sign_in(
     try:
         if endpoint is not None:
             return _without_keystone(endpoint, token, token_file, clock)
-        # Only here, because openstacksdk takes most of the time and memory of a start.
-        from exporter.glance.from_openstack import from_openstack  # noqa: PLC0415
-
-        return from_openstack(cloud, region, interface, timeout=timeout, clock=clock, random=random)
+        return _from_openstack()(
+            cloud, region, interface, timeout=timeout, clock=clock, random=random
+        )
     except CloudConfigError as error:
         raise CloudConfigError(f"cloud {name!r}: {error}") from None
+
+
+def _from_openstack() -> Callable[..., SignIn]:
+    """What reads openstacksdk's configuration; raises ``CloudConfigError``.
+
+    Where it looks for clouds.yaml, it finds out while it is imported.
+    """
+    try:
+        # Only here, because openstacksdk takes most of the time and memory of a start.
+        from exporter.glance.from_openstack import from_openstack  # noqa: PLC0415
+    except (RuntimeError, FileNotFoundError) as error:
+        fault = _place_missing()
+        if not fault:
+            raise
+        raise CloudConfigError(f"clouds.yaml cannot be looked for: {fault}") from error
+    return from_openstack
+
+
+def _place_missing() -> str:
+    """Which of the folders that openstacksdk insists on is not to be found."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return "the working directory is not there any more; start in one that is"
+    if Path(os.environ.get("HOME", "")).is_absolute():
+        return ""
+    return "this user has no home directory; set HOME to a folder, such as /"
 
 
 def _without_keystone(

@@ -1,5 +1,7 @@
 """Tests of exporter.glance.openstack_config and from_openstack: what is configured wrongly."""
 
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from openstack.config import loader
 
 from exporter.glance import openstack_config
 from exporter.glance.cloud import CloudConfigError, sign_in
+from tests.commands.program import GOLDEN, environment, settings_file
 from tests.glance.clouds import clean, configure
 
 AUTH = {"auth_url": "http://192.0.2.1/v3", "username": "demo", "password": "hunter2"}
@@ -200,3 +203,50 @@ def test_warnings_of_openstacksdk_stay_inside(
         warnings.simplefilter("always")
         assert openstack_config.load("lab", "b", None).get_region_name("image") == "b"
     assert told == []
+
+
+NO_HOME = """
+import os, pwd, sys
+def unknown(uid):
+    raise KeyError(uid)
+pwd.getpwuid = unknown
+if sys.argv[1] == "gone":
+    os.mkdir("gone"); os.chdir("gone"); os.rmdir("../gone")
+from exporter.cli import main
+sys.exit(main(["check", f"--config.file={sys.argv[2]}"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "home", "fault"),
+    [
+        ("home", None, "this user has no home directory; set HOME to a folder, such as /"),
+        (
+            "home",
+            "not/absolute",
+            "this user has no home directory; set HOME to a folder, such as /",
+        ),
+        ("gone", "/", "the working directory is not there any more; start in one that is"),
+    ],
+)
+def test_openstacksdk_has_nowhere_to_look(
+    tmp_path: Path, what: str, home: str | None, fault: str
+) -> None:
+    """As in a container whose user stands in no passwd: one line and status 2, no traceback."""
+    file = settings_file(tmp_path, {"name": "n", "cloud": "lab", "images": [GOLDEN]})
+    environ = environment(tmp_path, **({} if home is None else {"HOME": home}))
+    kept = {
+        key: value
+        for key, value in environ.items()
+        if not key.startswith("XDG_") and (key, home) != ("HOME", None)
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", NO_HOME, what, str(file)],
+        cwd=tmp_path,
+        env=kept,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == f"cloud 'n': clouds.yaml cannot be looked for: {fault}\n"
+    assert ran.returncode == 2
