@@ -108,12 +108,8 @@ def _listed(settings: Settings) -> Iterator[tuple[tuple[int, int], Key, frozense
 
 def _changes(row: Row, own: frozenset[str], moment: Moment) -> dict[str, object]:
     target, seen = row
-    wanted = dict(target.expect).get("properties")
-    expected = {name for name, _ in wanted} if isinstance(wanted, tuple) else set()
     shown = {name for name, _ in target.shown(seen.image.properties)} if seen.image else set()
-    return baseline(
-        target.expect, own, expected | shown, seen=seen, now=moment, holds=_holds(seen, moment)
-    )
+    return baseline(target.expect, own, shown, seen=seen, now=moment, holds=_holds(seen, moment))
 
 
 def _holds(seen: Observation, moment: Moment) -> Callable[[str, object], bool]:

@@ -12,6 +12,8 @@ from exporter.image.sizes import format_size
 Holds = Callable[[str, object], bool]
 """Whether settings accept a value for an expectation, and the image then is as expected."""
 
+PROPERTIES = "properties"
+
 _SPECIAL = re.compile(r"([*?\[])")
 
 
@@ -27,24 +29,28 @@ def baseline(
     """What is to be changed in an image's own ``expect``, by key, as settings write it.
 
     ``expect`` is all that is expected of it, ``own`` the keys that are its own, ``properties`` the
-    names of those to be expected. What is its own and met stays as it is. Else a key gets what is
-    now, and where that cannot be said, ``None``, which lifts what is expected and not met.
+    names of those to be expected besides. What is its own and met stays as it is. Else a key gets
+    what is now, and where that cannot be said, ``None``, which lifts what is expected and not met;
+    so does each of the properties.
     """
-    if not seen.exists or seen.image is None:
-        return {EXISTS: False, **dict.fromkeys(key for key in own if key != EXISTS)}
     met = {each.expectation: each.met for each in verdicts(expect, seen, now)}
     kept = {key for key in own if met.get(key)}
+    if not seen.exists or seen.image is None:
+        gone = {EXISTS: False, **dict.fromkeys(key for key in own if key != EXISTS)}
+        return {key: value for key, value in gone.items() if key not in kept}
+    expected = _expected(expect)
+    held = _properties(seen.image, {*properties, *expected}, expected, holds)
     changes = {
         key: value
-        for key, value in _what_is(seen.image, properties)
+        for key, value in (*_what_is(seen.image), (PROPERTIES, held))
         if key not in kept and holds(key, value)
     }
     lifted = (key for key, is_met in met.items() if not is_met and key not in changes)
     return {**changes, **dict.fromkeys(lifted)}
 
 
-def _what_is(image: Image, properties: Collection[str]) -> Iterator[tuple[str, object]]:
-    """All that can be expected of a living image, as settings write it."""
+def _what_is(image: Image) -> Iterator[tuple[str, object]]:
+    """All that can be expected of a living image but its properties, as settings write it."""
     yield EXISTS, True
     yield "status", image.status
     yield "protected", image.protected
@@ -62,9 +68,28 @@ def _what_is(image: Image, properties: Collection[str]) -> Iterator[tuple[str, o
     yield "container_format", image.container_format
     yield "owner", image.project_id
     yield "name", None if image.name is None else _SPECIAL.sub(r"[\1]", image.name)
-    held = dict(image.properties)
+
+
+def _properties(
+    image: Image, wanted: Collection[str], expected: Collection[str], holds: Holds
+) -> dict[str, str | None]:
+    """Those that can be expected, and ``None`` for those that are expected and cannot be.
+
+    Tenants write them, so what settings would refuse must not take the others with it.
+    """
+    told = dict(image.properties)
     is_v1 = image.api == "v1"
-    yield (
-        "properties",
-        {name: held.get(name.lower() if is_v1 else name) for name in sorted(properties)},
-    )
+    held: dict[str, str | None] = {}
+    for name in sorted(wanted):
+        value = told.get(name.lower() if is_v1 else name)
+        if value is not None and holds(PROPERTIES, {name: value}):
+            held[name] = value
+        elif name in expected:
+            held[name] = None
+    return held
+
+
+def _expected(expect: Expect) -> frozenset[str]:
+    """The names of the properties that are expected."""
+    wanted = dict(expect).get(PROPERTIES)
+    return frozenset(name for name, _ in wanted) if isinstance(wanted, tuple) else frozenset()

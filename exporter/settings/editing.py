@@ -36,19 +36,15 @@ class _Splice(NamedTuple):
 def with_expectations(text: str, edits: Edits) -> Edited:
     """The settings in ``text`` with these expectations; it is to be YAML that settings accept."""
     meant = _meant(read_yaml(text).data, edits)
-    pieces: list[str] = []
-    kept = 0
-    # Stable, so that what follows a value stays behind it.
-    for start, end, replacement in sorted(_splices(text, edits), key=lambda each: each[:2]):
-        pieces += (text[kept:start], replacement)
-        kept = end
-    new = "".join((*pieces, text[kept:]))
     try:
+        new = _spliced(text, edits)
         found = read_yaml(new)
-    except UnreadableError:
-        found = None
-    if found is not None and not found.mistakes and found.data == meant:
-        return Edited(new, is_faithful=True)
+    except (UnreadableError, LookupError, ValueError):
+        # Nodes stand elsewhere than where they are read, or not in lines.
+        pass
+    else:
+        if not found.mistakes and found.data == meant:
+            return Edited(new, is_faithful=True)
     return Edited(
         yaml.safe_dump(meant, sort_keys=False, allow_unicode=True, width=WIDTH), is_faithful=False
     )
@@ -67,10 +63,21 @@ def _meant(data: Any, edits: Edits) -> dict[str, Any]:
     return {**data, "clouds": clouds}
 
 
+def _spliced(text: str, edits: Edits) -> str:
+    """The text with what is to be written in it; raises ``LookupError`` or ``ValueError``."""
+    pieces: list[str] = []
+    kept = 0
+    # Stable, so that what follows a value stays behind it.
+    for start, end, replacement in sorted(_splices(text, edits), key=lambda each: each[:2]):
+        pieces += (text[kept:start], replacement)
+        kept = end
+    return "".join((*pieces, text[kept:]))
+
+
 def _splices(text: str, edits: Edits) -> Iterator[_Splice]:
-    clouds = _value(yaml.compose(text, Loader=yaml.CSafeLoader), "clouds")
+    clouds = _list(yaml.compose(text, Loader=yaml.CSafeLoader), "clouds")
     for (cloud, place), changes in edits.items():
-        images = _value(clouds.value[cloud], "images")
+        images = _list(clouds.value[cloud], "images")
         image = images.value[place]
         expect = _value(image, "expect")
         in_flow = images.flow_style or clouds.flow_style or clouds.value[cloud].flow_style
@@ -158,6 +165,14 @@ def _value(mapping: yaml.Node | None, key: str) -> Any:
     if not isinstance(mapping, yaml.MappingNode):
         return None
     return next((value for name, value in mapping.value if name.value == key), None)
+
+
+def _list(mapping: yaml.Node | None, key: str) -> yaml.SequenceNode:
+    """The node of a list; raises ``LookupError`` where it is merged into the mapping by ``<<``."""
+    found = _value(mapping, key)
+    if not isinstance(found, yaml.SequenceNode):
+        raise LookupError(key)
+    return found
 
 
 def _end(text: str, node: yaml.Node) -> int:

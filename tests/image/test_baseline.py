@@ -37,7 +37,7 @@ def of(
     """The changes, where settings accept all that is known but what is ``refused``."""
 
     def holds(key: str, value: object) -> bool:
-        return value not in (None, {}) and key not in refused
+        return value not in (None, {}, {"OS_Bad": "\x1b"}) and key not in refused
 
     return baseline(expect, own, properties, seen=seen, now=START, holds=holds)
 
@@ -68,7 +68,7 @@ def test_what_an_answer_does_not_say_is_not_expected() -> None:
     """Through v1, and of an image of which little is known."""
     through_v1 = of(found(ACTIVE), properties=("OS_Distro", "nothing"))
     assert through_v1["public"] is False
-    assert through_v1["properties"] == {"OS_Distro": "ubuntu", "nothing": None}
+    assert through_v1["properties"] == {"OS_Distro": "ubuntu"}
     assert {"visibility", "hidden", "hash"} & through_v1.keys() == set()
     assert of(found(BARE)) == {"exists": True, "status": "queued"}
 
@@ -100,6 +100,19 @@ def test_what_is_not_met_and_cannot_be_said_is_lifted(own: tuple[str, ...]) -> N
     assert changes["visibility"] == "private"
 
 
+def test_a_property_that_cannot_be_expected_takes_no_other_with_it() -> None:
+    """Tenants write them; what was expected of it is lifted, and it alone."""
+    bad = replace(THROUGH_V2, properties=(("OS_Bad", "\x1b"), ("os_distro", "debian")))
+    names = ("OS_Bad", "os_distro", "name")
+    assert of(found(bad), properties=names)["properties"] == {"os_distro": "debian"}
+    expect: Expect = (("properties", (("OS_Bad", "x"), ("other", "y"))),)
+    assert of(found(bad), expect, properties=("os_distro",))["properties"] == {
+        "OS_Bad": None,
+        "os_distro": "debian",
+        "other": None,
+    }
+
+
 def test_an_image_that_is_gone_is_expected_to_be() -> None:
     """Nothing else can be expected of it, so what is its own is lifted."""
     gone = found(ACTIVE).after(Gone(), START, MAX_STALE)
@@ -107,6 +120,7 @@ def test_an_image_that_is_gone_is_expected_to_be() -> None:
         "exists": False,
         "status": None,
     }
+    assert of(gone, (("exists", False),), own=("exists",)) == {}
     deleted = found(replace(ACTIVE, status="deleted"))
     assert of(deleted) == {"exists": False}
 

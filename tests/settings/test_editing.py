@@ -138,6 +138,29 @@ def test_what_aliases_share_is_written_anew(text: str) -> None:
     assert after["clouds"][1:] == before["clouds"][1:]
 
 
+ELSEWHERE = {
+    "a cloud merged into another": (
+        "clouds:\n- &x\n  name: a\n  images: [b]\n- <<: *x\n  name: c\n"
+    ),
+    "all merged": "<<: {clouds: [{name: d, images: [e]}, {name: a, images: [b]}]}\nlog: {}\n",
+    "lines that end as nowhere": (
+        "clouds:\r- name: d\r  images: [e]\r- images:\r  - id: b\r    expect:\r"
+        "      status:\r      - saving\r"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_what_stands_elsewhere_is_written_anew(text: str) -> None:
+    """Keys may be merged into any mapping, and a line may end in a carriage return."""
+    before: Any = read_yaml(text).data
+    edited = with_expectations(text, {(1, 0): CHANGES})
+    after: Any = read_yaml(edited.text).data
+    assert not edited.is_faithful
+    assert after["clouds"][0] == before["clouds"][0]
+    assert after["clouds"][1]["images"] == [{"id": "b", "expect": CHANGES}]
+
+
 def test_merged_keys_are_overridden() -> None:
     """A key of the mapping itself wins over one that is merged into it."""
     text = (
