@@ -94,6 +94,10 @@ BAD = {
         "tls_server_config.key_file: FOLDER/junk.pem holds no key that can be read; accepted: PEM "
         "without a password",
     ),
+    "certificate in another language": (
+        "tls_server_config: {cert_file: foreign.pem, key_file: key.pem}",
+        "tls_server_config.cert_file: FOLDER/foreign.pem holds no certificate that can be read",
+    ),
     "another's key": (
         "tls_server_config: {cert_file: cert.pem, key_file: other.pem}",
         "tls_server_config.key_file: FOLDER/other.pem is not the key of the certificate",
@@ -211,6 +215,11 @@ BAD = {
         "basic_auth_users.john: not a bcrypt hash (and not shown); accepted: what htpasswd -nBC 10 "
         "makes",
     ),
+    "hash that bcrypt cannot read": (
+        f"basic_auth_users: {{john: '{HASH[:28]}z{HASH[29:]}'}}",
+        "basic_auth_users.john: not a bcrypt hash (and not shown); accepted: what htpasswd -nBC 10 "
+        "makes",
+    ),
     "user with a colon": (
         f"basic_auth_users: {{'a:b': '{HASH}'}}",
         "basic_auth_users: a:b: no user can have a colon in the name",
@@ -314,6 +323,15 @@ def test_certificates_in_the_file_itself(folder: Folder) -> None:
     assert protect(file, hidden.append).tls is not None
     assert hidden == [HASH, (folder.path / "key.pem").read_text()]
     assert files_of(file) == (file,)
+
+
+def test_words_between_certificates_are_in_any_language(folder: Folder) -> None:
+    """Bundles name their certificates, and not all names are ASCII."""
+    ca = folder.path / "ca.pem"
+    ca.write_text(f"# Főtanúsítvány\n{ca.read_text()}", "utf-8")
+    tls = protect(folder.write(f"{TLS}, {VERIFIES}}}")).tls
+    assert tls is not None
+    assert len(tls.context.get_ca_certs()) == 1
 
 
 def test_http2_is_not_spoken_and_that_is_said(

@@ -26,6 +26,7 @@ class Folder:
         stranger = trustme.CA().issue_cert("localhost")
         stranger.private_key_pem.write_to_path(path / "other.pem")
         (path / "junk.pem").write_text("no certificate\n")
+        (path / "foreign.pem").write_text("kein gültiges\n", "utf-8")
         self.client = self.authority.issue_cert("client@example.com", "client.test", "::1")
 
     def renew(self) -> trustme.LeafCert:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from exporter.build import Exchange, Parts
@@ -15,7 +16,7 @@ from exporter.commands.watched import WatchedFiles
 from exporter.glance.signin import CloudConfigError
 from exporter.protect import files_of, protect
 from exporter.settings import Settings, SettingsError
-from exporter.web.guard import Guard
+from exporter.web.guard import Guard, Protection
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Reloader:
 
     ``read`` gives the settings, or raises ``SettingsError``; ``use`` is called with those that are
     in use from then on. ``guard`` is what the web configuration file asks for; that is read again
-    also by itself.
+    also by itself, when one of ``web`` has changed.
     """
 
     parts: Parts
@@ -46,6 +47,7 @@ class Reloader:
     use: Callable[[Settings], object]
     guard: Guard = field(default_factory=Guard)
     hide: Callable[[str], object] = lambda _: None
+    web: WatchedFiles = field(default_factory=WatchedFiles)
     _at_start: Settings = field(init=False)
     _failing: set[str] = field(init=False, default_factory=set)
     _turn: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -66,6 +68,8 @@ class Reloader:
             except Exception:
                 log.exception("bug: a reload failed")
                 return self._refused("settings", cause, (A_BUG,))
+            finally:
+                self.web.watch(files_of(self.settings.web.config.file))
 
     def reload_protection(self) -> tuple[str, ...]:
         """The same for certificates and users alone."""
@@ -73,7 +77,7 @@ class Reloader:
         with self._turn:
             try:
                 path = self.settings.web.config.file
-                self.guard.exchange(protect(path, self.hide))
+                self.guard.exchange(self._protection(path))
             except SettingsError as error:
                 return self._refused("protection", cause, error.lines)
             except Exception:
@@ -87,7 +91,7 @@ class Reloader:
 
     def _reload(self, cause: str) -> tuple[str, ...]:
         fresh = self.read()
-        protection = protect(fresh.web.config.file, self.hide)
+        protection = self._protection(fresh.web.config.file)
         wanted = self.parts.prepare(fresh.plans())
         with self._applying:
             if self._ended:
@@ -106,22 +110,25 @@ class Reloader:
         log.info("settings are in use", extra={"fields": {"cause": cause, **_summary(change)}})
         return ()
 
+    def _protection(self, path: Path | None) -> Protection:
+        """What the file asks for; what it names is looked at before, so that no change is missed."""
+        self.web.watch((*files_of(self.settings.web.config.file), *files_of(path)))
+        return protect(path, self.hide)
+
     def end(self) -> None:
         """Takes nothing into use any more; does not wait for settings that are being read."""
         with self._applying:
             self._ended = True
 
-    def serve(self, causes: SimpleQueue[str], settings: WatchedFiles, web: WatchedFiles) -> None:
+    def serve(self, causes: SimpleQueue[str], settings: WatchedFiles) -> None:
         """Reloads for each cause in the queue, and when a file has changed; never returns."""
         while True:
             try:
-                self._serve_once(causes, settings, web)
+                self._serve_once(causes, settings)
             except Exception:
                 log.exception("bug: a reload failed")
 
-    def _serve_once(
-        self, causes: SimpleQueue[str], settings: WatchedFiles, web: WatchedFiles
-    ) -> None:
+    def _serve_once(self, causes: SimpleQueue[str], settings: WatchedFiles) -> None:
         try:
             cause = causes.get(timeout=LOOK_EVERY)
         except Empty:
@@ -131,11 +138,8 @@ class Reloader:
             while not causes.empty():
                 causes.get()
             self.reload(cause)
-        elif web.changed():
+        elif self.web.changed():
             self.reload_protection()
-        else:
-            return
-        web.watch(files_of(self.settings.web.config.file))
 
     def _tell(self) -> None:
         self.parts.instruments.reload_successful.set(not self._failing)
@@ -186,9 +190,9 @@ class Reloading:
     def start(self, parts: Parts, clockwork: Clockwork, guard: Guard) -> Reloader:
         """Starts a thread that reloads when it is asked for."""
         reloader = Reloader(
-            parts, clockwork, self._settings, self._read, self._use, guard, self._hide
+            parts, clockwork, self._settings, self._read, self._use, guard, self._hide, self._web
         )
-        serve = partial(reloader.serve, self._causes, self._file, self._web)
+        serve = partial(reloader.serve, self._causes, self._file)
         threading.Thread(target=serve, name="reload", daemon=True).start()
         return reloader
 

@@ -67,9 +67,11 @@ class WebServer:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses taken by `bind`, as ``host:port``, IPv6 in brackets; a path as it is."""
-        names = (each.getsockname() for each in self._sockets)
-        return tuple(each if isinstance(each, str) else _shown(*each[:2]) for each in names)
+        """The addresses taken by `bind`, as ``host:port``, IPv6 in brackets.
+
+        A path is as it is, and an abstract name begins with ``@``, as systemd writes it.
+        """
+        return tuple(_shown(each.getsockname()) for each in self._sockets)
 
     def bind(self) -> None:
         """Take the addresses, unless they are: from here on clients connect, and wait.
@@ -241,5 +243,10 @@ def _why(error: OSError) -> str:
     return _REASONS.get(code) or (os.strerror(code) if code > 0 else str(error.strerror))
 
 
-def _shown(host: str, port: int) -> str:
+def _shown(name: str | bytes | tuple[Any, ...]) -> str:
+    if isinstance(name, bytes):
+        return "@" + os.fsdecode(name[1:])
+    if isinstance(name, str):
+        return name
+    host, port, *_ = name
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -78,7 +78,7 @@ def make_tls(options: TlsOptions) -> Tls:
     context.verify_mode = options.client_auth
     if options.client_ca is not None:
         try:
-            context.load_verify_locations(cadata=options.client_ca.decode("ascii", "replace"))
+            context.load_verify_locations(cadata=_text(options.client_ca))
         except (ssl.SSLError, ValueError):
             raise TlsError("client_ca", "holds no certificate that can be read") from None
     return Tls(context, options)
@@ -95,7 +95,7 @@ def _load(context: ssl.SSLContext, options: TlsOptions) -> None:
         # Which of the two it is about, OpenSSL does not say.
         alone = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            alone.load_verify_locations(cadata=options.cert.decode("ascii", "replace"))
+            alone.load_verify_locations(cadata=_text(options.cert))
         except (ssl.SSLError, ValueError):
             raise TlsError("cert", "holds no certificate that can be read") from None
         problem = "holds no key that can be read; accepted: PEM without a password"
@@ -112,6 +112,11 @@ def _set_ciphers(context: ssl.SSLContext, ciphers: Sequence[str]) -> None:
     missing = set(ciphers) - {each["name"] for each in context.get_ciphers()}
     if missing:
         raise TlsError("ciphers", f"OpenSSL does not do {', '.join(sorted(missing))}")
+
+
+def _text(pem: bytes) -> str:
+    """PEM as OpenSSL takes it; what is written between certificates may be in any language."""
+    return pem.decode("ascii", "ignore")
 
 
 @contextmanager

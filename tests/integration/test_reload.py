@@ -1,5 +1,6 @@
 """The daemon told to read its settings again: by signal, by request, by a changed file."""
 
+import contextlib
 import http.client
 import signal
 from collections.abc import Iterator
@@ -86,6 +87,40 @@ def test_a_reload_by_request(tmp_path: Path, service: SimulatedImageService) -> 
         assert program.metrics().value(SUCCESSFUL) == 0
         assert program.metrics().value(TARGETS) == 2
         assert program.ends() < QUICKLY
+
+
+def test_a_reload_by_request_changes_what_is_looked_at(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """Another web configuration file is read again as the first one was, when it changes."""
+    for name in ("one", "two"):
+        web_file(tmp_path / name, name)
+
+    def use(name: str) -> Path:
+        web = {"config": {"file": str(tmp_path / name)}, "enable_lifecycle": True}
+        return settings_file(tmp_path, cloud(service.url, GOLDEN), web=web)
+
+    with started(tmp_path, f"--config.file={use('one')}", LOOPBACK) as program:
+        assert policy(program) == "one"
+        use("two")
+        assert post(program) == (200, "")
+        assert policy(program) == "two"
+        web_file(tmp_path / "two", "three")
+        until(lambda: policy(program) == "three")
+        assert program.ends() < QUICKLY
+
+
+def web_file(path: Path, policy: str) -> None:
+    """A web configuration file that sets a header."""
+    path.write_text(f"http_server_config: {{headers: {{Content-Security-Policy: '{policy}'}}}}")
+
+
+def policy(program: Program) -> str | None:
+    """What the header says that the file sets."""
+    connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=BOUND)
+    with contextlib.closing(connection):
+        connection.request("HEAD", "/-/healthy")
+        return connection.getresponse().getheader("Content-Security-Policy")
 
 
 def test_a_reload_by_a_changed_file(tmp_path: Path, service: SimulatedImageService) -> None:

@@ -66,3 +66,17 @@ def test_sockets_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
     server.close()
     with pytest.raises(ListenError, match=NONE):
         listening(Web(systemd_socket=True))
+
+
+def test_a_socket_without_a_place_in_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is called as in ``ListenStream=``."""
+    made = socket.socket(socket.AF_UNIX)
+    name = f"exporter-{os.getpid()}"
+    made.bind(f"\0{name}")
+    made.listen()
+    monkeypatch.setattr(activation, "FIRST", made.detach())
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    server = listening(Web(systemd_socket=True))
+    assert server.addresses == (f"@{name}",)
+    server.close()
