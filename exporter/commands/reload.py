@@ -111,7 +111,7 @@ class Reloader:
         return ()
 
     def _protection(self, path: Path | None) -> Protection:
-        """What the file asks for; what it names is looked at before, so that no change is missed."""
+        """What the file asks for; looked at before it is read, so that no change is missed."""
         self.web.watch((*files_of(self.settings.web.config.file), *files_of(path)))
         return protect(path, self.hide)
 

@@ -26,7 +26,8 @@ from exporter.web.pieces import PiecewiseResponse
 from exporter.web.workers import Workers
 
 # Rendering is work for the processor: more threads would not end it sooner.
-_WORKERS = 2
+_SCRAPES = 2
+_LOOKS = 1
 
 NO_LIFECYCLE = "Reloading by request is not enabled: --web.enable-lifecycle enables it."
 
@@ -56,16 +57,16 @@ def create_app(
     one at a time.
 
     `metrics` is asked for a body with whether it is to be OpenMetrics, and compressed.
-    `images` is asked for what a query comes to. Both are called in a thread, two at a time: they
-    never hold up another client. `healthy` and `ready` are called in the event loop and must be
-    quick.
+    `images` is asked for what a query comes to. Both are called in threads, of their own, so that
+    scrapes do not wait for those who look at pages, however many there are. `healthy` and `ready`
+    are called in the event loop and must be quick.
     """
-    workers = Workers(_WORKERS)
+    scrapes, looks = Workers(_SCRAPES), Workers(_LOOKS)
 
     async def metrics_page(request: Request) -> Response:
         openmetrics = wants_openmetrics(_header(request, "Accept"))
         compressed = wants_gzip(_header(request, "Accept-Encoding"))
-        made = workers.do(partial(metrics, openmetrics, compressed))
+        made = scrapes.do(partial(metrics, openmetrics, compressed))
         body = await _unless_gone(request, made)
         headers = {
             "Content-Type": OPENMETRICS if openmetrics else TEXT,
@@ -81,7 +82,7 @@ def create_app(
             make = partial(answer, images, parameters)
             if wants_gzip(_header(request, "Accept-Encoding")):
                 make = partial(slimmed, make)
-            return await _unless_gone(request, workers.do(make))
+            return await _unless_gone(request, looks.do(make))
 
         return endpoint
 

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.types import ASGIApp
 
+from exporter.web.answers import Lister
 from exporter.web.app import create_app
 from exporter.web.exposition import Body
-from exporter.web.listing import listing
+from exporter.web.listing import Listing, listing
 from exporter.web.negotiation import OPENMETRICS, TEXT
 from exporter.web.page import SCRIPT
+from exporter.web.query import Query
 from tests.web.cast import NOW, cast
 from tests.web.conftest import BOUND, Running, running
 
@@ -38,12 +40,18 @@ def body(plain: bytes, compressed: bool) -> Body:
     return Body(pieces, len(whole))
 
 
+def images(query: Query) -> Listing:
+    """What the query comes to."""
+    return listing(STORE, query, NOW)
+
+
 def app(
     metrics: Callable[[bool, bool], Body] = lambda openmetrics, compressed: body(
         BODIES[openmetrics], compressed
     ),
     healthy: Callable[[], str | None] = well,
     ready: Callable[[], str | None] = well,
+    images: Lister = images,
     reload: Callable[[], tuple[str, ...]] | None = None,
 ) -> ASGIApp:
     """The application with functions that a test chooses."""
@@ -51,7 +59,7 @@ def app(
         metrics=metrics,
         healthy=healthy,
         ready=ready,
-        images=lambda query: listing(STORE, query, NOW),
+        images=images,
         reload=reload,
     )
 
@@ -315,6 +323,33 @@ class Slow:
         self.begun.release()
         self.finish.wait(BOUND)
         return Body((b"done 1\n",), 7)
+
+
+def test_scrapes_do_not_wait_for_who_looks_at_images(serve: Serve) -> None:
+    """However many pages and documents are being made."""
+    begun, finish = threading.Semaphore(0), threading.Event()
+
+    def slow(query: Query) -> Listing:
+        begun.release()
+        finish.wait(2 * BOUND)
+        return images(query)
+
+    server = serve(app(images=slow))
+    looks = [
+        server.connect(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        for path in ("/", "/api/images") * 4
+    ]
+    try:
+        assert begun.acquire(timeout=BOUND)
+        assert server.ask("/metrics").status == 200
+        finish.set()
+        for connection in looks:
+            with connection.makefile("rb") as answer:
+                assert answer.read().startswith(b"HTTP/1.1 200 ")
+    finally:
+        finish.set()
+        for connection in looks:
+            connection.close()
 
 
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
