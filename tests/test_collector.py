@@ -28,12 +28,20 @@ from tests.image.samples import ACTIVE, MAX_STALE, START, later
 LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in FAMILIES}
 LABELS |= {family.name: {*CLOUD_LABELS, *family.labels} for family in CLOUD_FAMILIES}
 
+PROMISES = (
+    ("image_build_date", "2026-11-01"),
+    ("provided_until", "2027-11-01"),
+    ("replace_frequency", "monthly"),
+    ("uuid_validity", "2027-05-01"),
+)
+
 OBSERVATIONS = {
     "living": UNKNOWN.after(Found(ACTIVE), START, MAX_STALE),
     "gone": UNKNOWN.after(Found(ACTIVE), START, MAX_STALE).after(Gone(), START, MAX_STALE),
     "failed": UNKNOWN.after(Failed("timeout"), START, MAX_STALE),
     "deleted": UNKNOWN.after(Found(replace(ACTIVE, deleted=True)), START, MAX_STALE),
     "bare": UNKNOWN.after(Found(Image("v1", "x", "odd")), START, MAX_STALE),
+    "promised": UNKNOWN.after(Found(replace(ACTIVE, properties=PROMISES)), START, MAX_STALE),
     "never-polled": UNKNOWN,
 }
 

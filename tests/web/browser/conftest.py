@@ -71,9 +71,12 @@ Opened = Callable[..., Tab]
 """Opens an address in a tab of its own, with options of ``Browser.new_context``."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or what else there is of its kind, without a window."""
+    """Debian's Chromium, or what else there is of its kind, without a window.
+
+    Its loop runs in this thread until it ends, so that no other test could have one.
+    """
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip("no Chromium is installed; on Debian it is the package chromium")
@@ -83,21 +86,21 @@ def browser() -> Iterator[Browser]:
             yield launched
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def many(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # without one there is no need
     """A server that watches 10,000 images."""
     with running(served(crowd(10_000))) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def few(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # as above
     """A server that watches an image in every situation, one cloud of two being down."""
     with running(served(cast())) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def proxied(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # as above
     """The same behind a prefix, and nothing beside it."""
     with running(Starlette(routes=[Mount(PREFIX, served(cast()))])) as server:
