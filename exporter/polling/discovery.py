@@ -136,12 +136,13 @@ class Discovery:
     def configure(self, configured: Sequence[Target]) -> tuple[Target, ...]:
         """Has these targets stay whatever is listed; returns those that were not watched before."""
         with self._lock:
-            before = self._configured
+            before = self._listed
             self._listed, self._configured = self._on_the_list(configured)
             for image_id in self._listed:
                 self._members.pop(image_id, None)
-            if before.keys() - self._configured.keys():
-                # What was taken off the list may be discovered by now.
+            if before - self._listed:
+                # What was taken off the list, another shard's too, may be discovered by now: an
+                # alias need not be at home where the image's ID is.
                 self.succeeded = False
             return self._store.retarget(self._cloud, self._targets())
 

@@ -42,6 +42,13 @@ class Fleet:
         for parts in self.parts:
             opened.enter_context(closing(parts))
 
+    def reload(self, folder: Path, *clouds: dict[str, Any]) -> None:
+        """Each takes other settings into use."""
+        plans = parse([f"--config.file={settings_file(folder, *clouds)}"], {}).settings.plans()
+        for parts in self.parts:
+            for poller in parts.exchange(parts.prepare(plans)).ended:
+                poller.stop()
+
     def cycle(self) -> None:
         """Each polls its images once."""
         for parts in self.parts:
@@ -140,6 +147,21 @@ def test_discovered_images_are_shared_out_and_an_alias_has_one_counter(
     assert fleet.samples("openstack_image_resolved_changes_total") == [
         (home, {"cloud": "lab", "image": "ubuntu"}, 3)
     ]
+
+
+@pytest.mark.parametrize("newest", [f"id-{number}" for number in range(6)])
+def test_an_image_that_is_taken_off_the_list_is_watched_where_its_alias_is(
+    newest: str, service: SimulatedImageService, tmp_path: Path, opened: ExitStack
+) -> None:
+    """With the next cycle, in whichever shard that is; before, it was where its ID belongs."""
+    day = "2026-11-01T00:00:00.000000"
+    service.images.put(simulated(newest, "ubuntu-1", created_at=day))
+    fleet = Fleet(tmp_path, opened, cloud(service, images=[newest, *IDS], discover=[NEWEST]))
+    fleet.cycle()
+    assert fleet.watched() == Counter([newest, *IDS])
+    fleet.reload(tmp_path, cloud(service, images=list(IDS), discover=[NEWEST]))
+    fleet.cycle()
+    assert fleet.watched() == Counter([newest, *IDS])
 
 
 def test_shards_keep_a_cloud_s_rate_limit_together(
