@@ -111,6 +111,17 @@ BAD = {
         "tls_server_config: {cert_file: cert.pem, key: '-----BEGIN PRIVATE KEY-----'}",
         "tls_server_config.key: holds no key that can be read; accepted: PEM without a password",
     ),
+    **{
+        f"PEM as {key}": (
+            f"tls_server_config: {{{key}: {pem}}}",
+            f"tls_server_config.{key}: not the name of a file (and not shown); accepted: the name "
+            "of a file",
+        )
+        for key, pem in (
+            ("key_file", '"-----BEGIN PRIVATE KEY-----"'),
+            ("cert_file", '"MIIEvQIBADAN\\nBgkqhkiG9w0B\\n"'),
+        )
+    },
     "two certificates": (
         f"{TLS}, cert: '-----BEGIN CERTIFICATE-----'}}",
         "tls_server_config.cert: excluded by cert_file; accepted: one of the two",
@@ -221,8 +232,12 @@ BAD = {
         "makes",
     ),
     "user with a colon": (
-        f"basic_auth_users: {{'a:b': '{HASH}'}}",
-        "basic_auth_users: a:b: no user can have a colon in the name",
+        f"basic_auth_users: {{'a:{HASH}': '{HASH}'}}",
+        "basic_auth_users: a: no user can have a colon in the name",
+    ),
+    "hash in the place of the user": (
+        f"basic_auth_users: {{'{HASH}': john}}",
+        "basic_auth_users: a hash is no user (and not shown); accepted: a hash for each user",
     ),
     "interval without a burst": (
         "rate_limit: {interval: 1s}",

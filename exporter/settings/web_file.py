@@ -132,8 +132,12 @@ def _mapping(value: object) -> object:
 
 def _users(value: object) -> object:
     for user in _mapping(value):  # type: ignore[attr-defined]  # it is one
-        if ":" in user:
-            raise fields.hidden(f"{name(user)}: no user can have a colon in the name")
+        # A line as htpasswd writes it, or the two the wrong way round: the hash is not shown.
+        before, colon, _ = user.partition(":")
+        if colon:
+            raise fields.hidden(f"{name(before)}: no user can have a colon in the name")
+        if _HASH.fullmatch(user):
+            raise fields.hidden("a hash is no user (and not shown); accepted: a hash for each user")
     return value
 
 
@@ -152,9 +156,16 @@ def _unset(value: object) -> object:
     return None if value == "" else value
 
 
+def _named(value: object) -> object:
+    """Refuse what was meant for the key without ``_file``, and may be a key, without showing it."""
+    if isinstance(value, str) and ("-----BEGIN " in value or "\n" in value):
+        raise fields.hidden("not the name of a file (and not shown); accepted: the name of a file")
+    return _unset(value)
+
+
 _Pem = Annotated[SecretStr, BeforeValidator(_pem)]
 _MaybePem = Annotated[_Pem | None, BeforeValidator(_unset)]
-_MaybeFile = Annotated[fields.FileName | None, BeforeValidator(_unset)]
+_MaybeFile = Annotated[fields.FileName | None, BeforeValidator(_named)]
 
 
 class _Model(BaseModel):
