@@ -7,6 +7,7 @@ than ten times that.
 
 import http.client
 import os
+import re
 import socket
 import ssl
 import sys
@@ -31,6 +32,9 @@ ANSWERED = frozenset({401, 403, 429})
 
 DEFAULT_ADDRESS = ":10292"
 
+_WEB = re.compile(r"^web:.*\n(?:(?:[ \t\r#].*)?\n)*", re.MULTILINE)
+_KEY = re.compile(r"^\w+:", re.MULTILINE)
+
 
 class Verdict(NamedTuple):
     """Whether the exporter is well, and why."""
@@ -52,7 +56,7 @@ class Written:
         self._file: object = None
         if path := self.get("config.file"):
             with suppress(OSError, ValueError, yaml.YAMLError):
-                self._file = yaml.safe_load(Path(path).read_bytes())
+                self._file = _read(Path(path).read_text("utf-8-sig"))
 
     def get(self, key: str) -> str | None:
         """The value of a setting such as ``web.listen_address``; ``None`` where it has none."""
@@ -68,6 +72,21 @@ class Written:
         for part in key.split("."):
             found = found.get(part) if isinstance(found, dict) else None
         return found if isinstance(found, str) else None
+
+
+def _read(text: str) -> object:
+    """The settings of the web in a settings file, with or without the others.
+
+    A list of 100,000 images would take longer to read than a probe may, and more memory than a pod
+    has to spare. So only the lines of ``web`` are read where they stand by themselves.
+    """
+    found = _WEB.search(f"{text}\n")
+    if found is None and _KEY.search(text):
+        return None
+    if found is not None:
+        with suppress(yaml.YAMLError):
+            return yaml.load(found[0], yaml.CSafeLoader)
+    return yaml.load(text, yaml.CSafeLoader)
 
 
 def first_process() -> list[str]:

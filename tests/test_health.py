@@ -148,6 +148,13 @@ def test_who_never_answers_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
         ([], {}, "web: [", None),
         ([], {}, "web: 5", None),
         ([], {}, "web: {listen_address: 5}", None),
+        ([], {}, "web:\r\n\r\n  listen_address: ':4'\r\nclouds: []\r\n", ":4"),
+        ([], {}, "web:\n# where\n  listen_address: ':4'", ":4"),
+        ([], {}, "web: {\nlisten_address: ':4'\n}", ":4"),
+        ([], {}, "---\n  'web':\n    listen_address: ':4'\n", ":4"),
+        ([], {}, '{"web": {"listen_address": ":4"}}', ":4"),
+        ([], {}, "interval: &where ':4'\nweb: {listen_address: *where}", ":4"),
+        ([], {}, "clouds:\n- name: web\n  web: {listen_address: ':4'}\n", None),
     ],
 )
 def test_settings_are_where_the_exporter_has_them(
@@ -158,6 +165,16 @@ def test_settings_are_where_the_exporter_has_them(
     path.write_text(file)
     written = Written([f"--config.file={path}", *argv], environ)
     assert written.get("web.listen_address") == expected
+
+
+@pytest.mark.parametrize("others", ["clouds: [", "clouds:\n  - images: {", "clouds: *none"])
+def test_of_the_file_no_more_is_read_than_is_asked_for(tmp_path: Path, others: str) -> None:
+    """What stands before and behind is not even looked at: it may be 100,000 images."""
+    path = tmp_path / "exporter.yml"
+    path.write_text(f"{others}\nweb:\n  listen_address: ':4'\n{others}\n")
+    assert Written([f"--config.file={path}"], {}).get("web.listen_address") == ":4"
+    path.write_text(f"{others}\n")
+    assert Written([f"--config.file={path}"], {}).get("web.listen_address") is None
 
 
 def test_a_file_that_is_gone_is_no_illness(tmp_path: Path) -> None:
