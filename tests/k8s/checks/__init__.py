@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from tests.k8s.checks.behaviour import network, probing, shards
+from tests.k8s.checks.behaviour import draining, network, probing, shards
 from tests.k8s.checks.schema import kubernetes, prometheus_operator
 from tests.k8s.checks.security import security
 from tests.k8s.checks.values import images, names, places, quantities, sizes
@@ -28,5 +28,6 @@ CHECKS: tuple[Check, ...] = (
     security,
     probing,
     shards,
+    draining,
     network,
 )

@@ -49,12 +49,22 @@ def shards(manifests: Sequence[Manifest]) -> Iterator[str]:
             yield f"{title(service)}: shards have no address in common, and only they have none"
 
 
+def draining(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """A node can be drained, also of the only pod."""
+    for budget in of_kind(manifests, "PodDisruptionBudget"):
+        spec = budget["spec"]
+        if "minAvailable" in spec or spec.get("maxUnavailable") in {None, 0, "0%"}:
+            yield f"{title(budget)}: keeps its node from being drained"
+
+
 def network(manifests: Sequence[Manifest]) -> Iterator[str]:
     """Only Prometheus comes in, and only names and OpenStack are asked for."""
     for policy in of_kind(manifests, "NetworkPolicy"):
         spec = policy["spec"]
         if set(spec["policyTypes"]) != {"Ingress", "Egress"}:
             yield f"{title(policy)}: not of both directions"
+        if not spec.get("ingress"):
+            yield f"{title(policy)}: lets nobody in"
         if not all(rule.get("from") for rule in spec.get("ingress", ())):
             yield f"{title(policy)}: lets everybody in"
         out = [
