@@ -32,14 +32,20 @@ KEYS = {
 """Where what a context cannot be made of is written, unless as PEM in the file itself."""
 
 
-def protect(path: Path | None, hide: Callable[[str], object] = lambda _: None) -> Protection:
+def protect(
+    path: Path | None,
+    hide: Callable[[str], object] = lambda _: None,
+    *,
+    may_be_empty: bool = True,
+) -> Protection:
     """What the file asks for, with the files that it names; without one, nothing.
 
-    ``hide`` is called with each secret in it. Raises ``SettingsError``.
+    ``hide`` is called with each secret in it. Raises ``SettingsError``, also for an empty file
+    unless it may be.
     """
     if path is None:
         return Protection()
-    file = read_web_file(path)
+    file = read_web_file(path, may_be_empty=may_be_empty)
     for secret in (*file.basic_auth_users.values(), file.tls_server_config.key):
         if secret is not None:
             hide(secret.get_secret_value())

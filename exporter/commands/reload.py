@@ -113,7 +113,9 @@ class Reloader:
     def _protection(self, path: Path | None) -> Protection:
         """What the file asks for; looked at before it is read, so that no change is missed."""
         self.web.watch((*files_of(self.settings.web.config.file), *files_of(path)))
-        return protect(path, self.hide)
+        # A file that is emptied to be written anew, or that a full disk left so, opens no door.
+        is_open = self.guard.protection == Protection()
+        return protect(path, self.hide, may_be_empty=is_open)
 
     def end(self) -> None:
         """Takes nothing into use any more; does not wait for settings that are being read."""

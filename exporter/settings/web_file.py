@@ -256,8 +256,8 @@ class WebFile(_Model):
         return self.http_server_config.http2 and "http2" in self.http_server_config.model_fields_set
 
 
-def read_web_file(path: Path) -> WebFile:
-    """Read the file; those that it names are not looked at.
+def read_web_file(path: Path, *, may_be_empty: bool = True) -> WebFile:
+    """Read the file; those that it names are not looked at. One that is empty asks for nothing.
 
     Raises:
         SettingsError: with every mistake that was found.
@@ -265,7 +265,11 @@ def read_web_file(path: Path) -> WebFile:
     try:
         document = documents.read_file(path)
     except documents.EmptyError:
-        return WebFile()
+        if may_be_empty:
+            return WebFile()
+        raise SettingsError(
+            f"{file_name(str(path))}: is empty; accepted: {{}} where nothing is asked for any more"
+        ) from None
     except documents.UnreadableError as error:
         raise SettingsError(f"{file_name(str(path))}: {error}") from None
     if not isinstance(document.data, dict):

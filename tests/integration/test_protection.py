@@ -117,6 +117,13 @@ def test_certificates_and_users_are_read_again(
 
             folder.write(f"{TLS}}}\nbasic_auth_users: {{{USER}: '{ANOTHER_HASH}'}}")
             until(lambda: client.ask("/metrics", password="another")[0] == 200)
+
+            folder.write("")
+            status, said = client.ask("/-/reload", "POST", "another")
+            assert (status, said.startswith(f"{folder.file}: is empty; accepted: {{}} ")) == (
+                400,
+                True,
+            )
             assert client.ask("/metrics")[0] == 401
         assert program.ends() < QUICKLY
 

@@ -248,6 +248,9 @@ def wrong_settings(folder: Folder, url: str) -> Iterator[str]:
     (folder.path / "exporter.yml").write_text(yaml.safe_dump(good))
     for broken in (
         web.replace("key:", "cert:"),
+        web.replace("key:", "key_file:"),
+        f"basic_auth_users: {{dave:{HASH}}}\n",
+        f"basic_auth_users: {{'{HASH}': dave}}\n",
         web.replace("-----BEGIN", "---BEGIN"),
         web.replace("-----END", "---END"),
         web.replace("$2b$04$", "$2b$99$"),
