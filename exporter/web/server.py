@@ -213,9 +213,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
         sockets: list[socket.socket] = []
         for family, address in dict.fromkeys((each[0], each[4]) for each in found):
             try:
-                made = socket.create_server(
-                    (address[0], port, *address[2:]), family=family, backlog=_BACKLOG
-                )
+                made = _listener((address[0], port, *address[2:]), family=family)
             except OSError as error:
                 if error.errno not in _NOT_ON_THIS_MACHINE:
                     raise
@@ -231,10 +229,18 @@ def _listen(host: str, port: int) -> list[socket.socket]:
 
 def _listen_everywhere(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
-        )
-    return socket.create_server(("", port), backlog=_BACKLOG)
+        return _listener(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return _listener(("", port))
+
+
+def _listener(address: tuple[Any, ...], **options: Any) -> socket.socket:
+    """A socket that listens, and that knows its protocol.
+
+    Without that asyncio leaves Nagle's algorithm on for connections, and the second piece of each
+    answer on one that is kept waits 40 ms for the client to acknowledge the first.
+    """
+    made = socket.create_server(address, backlog=_BACKLOG, **options)
+    return socket.socket(fileno=made.detach())
 
 
 def _why(error: OSError) -> str:

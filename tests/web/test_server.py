@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 
 from exporter.web import server
 from exporter.web.exposition import Body
+from exporter.web.gate import Gate
 from exporter.web.pieces import PiecewiseResponse
 from exporter.web.server import ListenError, WebServer
 from tests.web.conftest import BOUND, Running
@@ -274,6 +275,23 @@ def test_a_connection_is_kept_for_the_next_request(serve: Serve) -> None:
     end = b"Connection: close\r\n\r\n"
     with serve(APP).connect(request + b"\r\n" + request + end) as kept, kept.makefile("rb") as read:
         assert read.read().count(b"hello") == 2
+
+
+def test_no_piece_of_an_answer_waits_for_the_client(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is sent at once, which on a kept connection saves 40 ms an answer."""
+    sent_at_once: list[int] = []
+
+    class Watching(Gate):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            connection = transport.get_extra_info("socket")
+            sent_at_once.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            super().connection_made(transport)
+
+    monkeypatch.setattr(server, "Gate", Watching)
+    assert serve(APP).ask("/").status == 200
+    assert sent_at_once == [1]
 
 
 def test_a_client_that_goes_on_asking_is_kept(
