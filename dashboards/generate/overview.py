@@ -28,6 +28,8 @@ TO_IMAGE = (
 )
 """From a row of the table to the dashboard of its image."""
 
+ACTIVE = 'status="active"'
+
 SUMMARY = (
     number(
         Frame("API down", "Clouds whose Image service answered nothing in the last cycle.", 3, 4),
@@ -37,21 +39,25 @@ SUMMARY = (
     number(
         Frame(
             "Gone",
-            "Images that were proved to be deleted or no longer visible to the exporter.",
+            "Images that were proved to be deleted or no longer visible to the exporter, and not "
+            "expected to be.",
             3,
             4,
         ),
-        f"sum({ALL.value('exists')} == bool 0)",
+        ALL.unwanted(f"{ALL.value('exists')} == bool 0", "exists"),
         thresholds=none_is_good(),
     ),
     number(
         Frame(
             "Not active",
-            "Images that exist but cannot be booted from: queued, saving, deactivated, killed.",
+            "Images that exist but cannot be booted from: queued, saving, deactivated, killed; "
+            "without those whose status is expected.",
             3,
             4,
         ),
-        "sum((" + ALL.value("status", 'status="active"') + f" == bool 0) * {ALL.value('exists')})",
+        ALL.unwanted(
+            f"({ALL.value('status', ACTIVE)} == bool 0) * {ALL.value('exists')}", "status"
+        ),
         thresholds=none_is_good(),
     ),
     number(
@@ -176,7 +182,7 @@ PLACES = (
         label("Cloud", "cloud"),
         label("API version", "version"),
         Column("Images", f"count by (cloud) ({ALL.value('poll_success')})"),
-        Column("Gone", f"sum by (cloud) (1 - {ALL.value('exists')})"),
+        Column("Gone", ALL.unwanted(f"1 - {ALL.value('exists')}", "exists", " by (cloud)")),
         Column("No answer", f"sum by (cloud) (1 - {ALL.value('poll_success')})"),
         Column(
             "Last cycle",

@@ -36,6 +36,16 @@ class Images:
         whole = ", ".join((*IMAGE_KEY, "job", "instance"))
         return f"max by ({', '.join(IMAGE_KEY)}) (sum by ({whole}) ({rises}))"
 
+    def unwanted(self, condition: str, expectation: str, by: str = "") -> str:
+        """How many images meet a condition with ``bool``, without those expected to be so.
+
+        ``expectation`` is the one that says how an image should be instead. There is no answer
+        where the condition has none.
+        """
+        met = self.value("expectation_met", f'expectation="{expectation}"')
+        every = f"sum{by} ({condition})"
+        return f"{every} - (sum{by} (({condition}) * {met}) or 0 * {every})"
+
 
 ALL = Images(CLOUDS)
 """All images of the chosen clouds."""

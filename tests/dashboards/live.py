@@ -22,13 +22,13 @@ from tests.commands.program import settings_file, started, until
 from tests.dashboards.servers import Prometheus, prometheus
 
 JOB = "openstack-images"
-GOLDEN, REMOVED, OFF, REFUSED, DELETED, REPLACED = (
+GOLDEN, REMOVED, OFF, REFUSED, DELETED, REPLACED, RETIRED, SUSPENDED = (
     IMAGES["golden-base"],
     *(
         replace(
             IMAGES["cirros"], id=f"{letter * 8}-0000-4000-8000-000000000000", visibility="private"
         )
-        for letter in "abcde"
+        for letter in "abcdefg"
     ),
 )
 
@@ -55,7 +55,12 @@ def clouds(service: SimulatedImageService, dead: int) -> list[dict[str, Any]]:
             "name": "lab",
             "api": "v1",
             "endpoint": service.url,
-            "images": [{"id": DELETED.id}, {"id": REFUSED.id}],
+            "images": [
+                {"id": DELETED.id},
+                {"id": REFUSED.id},
+                {"id": RETIRED.id, "expect": {"exists": False}},
+                {"id": SUSPENDED.id, "expect": {"status": "deactivated"}},
+            ],
         },
         {
             "name": "dead",
@@ -71,6 +76,8 @@ def misfortunes(service: SimulatedImageService) -> None:
     service.images.remove(REMOVED.id)
     service.images.change(OFF.id, status="deactivated")
     service.images.delete(DELETED.id)
+    service.images.delete(RETIRED.id)
+    service.images.change(SUSPENDED.id, status="deactivated")
     service.images.change(REPLACED.id, checksum="0" * 32, size=1, visibility="public")
     service.faults.set("status", on=REFUSED.id, code=403)
 
@@ -90,7 +97,7 @@ EFFECTS = (
 def world(folder: Path) -> Iterator[Prometheus]:
     """A Prometheus that has seen images well, and has seen what became of them."""
     with ExitStack() as stack:
-        mine = (GOLDEN, REMOVED, OFF, REFUSED, DELETED, REPLACED)
+        mine = (GOLDEN, REMOVED, OFF, REFUSED, DELETED, REPLACED, RETIRED, SUSPENDED)
         service = stack.enter_context(SimulatedImageService(mine))
         service.api.admin = True
         keystone = stack.enter_context(SimulatedKeystone())

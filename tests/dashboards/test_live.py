@@ -41,6 +41,7 @@ def test_variables_offer_something(live: Prometheus, query: Query) -> None:
         ("overview.json", "Gone", "prod", 1),
         ("overview.json", "Gone", "lab", 1),
         ("overview.json", "Not active", "prod", 1),
+        ("overview.json", "Not active", "lab", 0),
         ("overview.json", "No answer", "lab", 1),
         ("overview.json", "No answer", "dead", 1),
         ("overview.json", "Expectations not met", "prod", 1),
