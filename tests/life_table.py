@@ -67,7 +67,7 @@ def _refuse(service: SimulatedImageService) -> None:
 
 def _delete(service: SimulatedImageService) -> None:
     service.faults.clear()
-    service.images.delete(IMAGE_ID)
+    service.images.delete(IMAGE_ID, at="2026-11-23T13:00:00")
 
 
 STEPS: dict[str, Callable[[SimulatedImageService], None]] = {

@@ -98,8 +98,9 @@ def _properties(
 ) -> tuple[object, bool | None]:
     """Wanted is pairs of name and value, all to be so; one that is not there is not as wanted.
 
-    v1 gives names in lower case, and does not tell the value ``None`` from none at all. An answer
-    from before the expectation may not have been asked for the property.
+    v1 gives names in lower case and values without white space at their ends, and does not tell
+    the value ``None`` from none at all. An answer from before the expectation may not have been
+    asked for the property.
     """
     held = dict(image.properties)
     is_v1 = image.api == "v1"
@@ -108,10 +109,16 @@ def _properties(
     for name, value in wanted:
         key = name.lower() if is_v1 else name
         is_told = image.looked_for is None or key in image.looked_for
-        is_null = is_v1 and value == "None" and key not in held
+        is_blurred = is_v1 and _through_v1(value) != value and held.get(key) == _through_v1(value)
         actual.append((name, held.get(key)))
-        met.append(held.get(key) == value if is_told and not is_null else None)
+        met.append(held.get(key) == value if is_told and not is_blurred else None)
     return tuple(actual), False if False in met else None if None in met else True
+
+
+def _through_v1(value: str) -> str | None:
+    """What v1 makes of a property's value."""
+    text = value.strip(" ")
+    return None if text in {"", "None"} else text
 
 
 def _lasts(attribute: str) -> Judge:

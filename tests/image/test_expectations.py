@@ -240,6 +240,27 @@ def test_every_expectation_is_tested_with_every_verdict_through_every_api() -> N
     assert possible - tested == NEVER_OF_A_FOUND_IMAGE
 
 
+@pytest.mark.parametrize(
+    ("wanted", "given", "met"),
+    [
+        ("a ", "a", None),
+        (" ", None, None),
+        ("None", None, None),
+        ("a ", "b", False),
+        ("a", "a", True),
+        ("a", None, False),
+    ],
+)
+def test_what_v1_makes_of_a_value_is_not_guessed_from(
+    wanted: str, given: str | None, met: bool | None
+) -> None:
+    """It takes spaces from the ends, and shows neither ``None`` nor nothing."""
+    held = () if given is None else (("x", given),)
+    seen = found(replace(through_v1({}), properties=held, looked_for=None))
+    (verdict,) = verdicts((("properties", (("x", wanted),)),), seen, START)
+    assert verdict.met is met
+
+
 @pytest.mark.parametrize("api", ["v1", "v2"])
 def test_a_property_that_was_not_looked_for_is_not_known(api: str) -> None:
     """As in an answer that is older than the expectation: that it is not there proves nothing."""
