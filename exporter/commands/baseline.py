@@ -82,7 +82,8 @@ def adopt(
         key: (place, _changes(known[key], own, moment)) for place, key, own in _listed(settings)
     }
     edited = with_expectations(text, {place: each for place, each in listed.values() if each})
-    create(file, edited.text, source.stat(), is_secret=bool(_TOKEN.search(text)))
+    has_token = any(cloud.token for cloud in settings.clouds) or bool(_TOKEN.search(text))
+    create(file, edited.text, source.stat(), is_secret=has_token)
     for line in _remarks(known, {key: each for key, (_, each) in listed.items()}, moment):
         _say(out, line)
     if not edited.is_faithful:
@@ -144,6 +145,7 @@ def create(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> N
     One with a secret is its owner's alone. Raises ``SettingsError``, also where it is there.
     """
     mode = 0o600 if is_secret else stat.S_IMODE(like.st_mode) & 0o666
+    made = None
     try:
         with open(file, "x", encoding="utf-8", newline="", opener=_opener(mode)) as new:
             made = os.fstat(new.fileno())
@@ -151,6 +153,9 @@ def create(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> N
                 os.fchmod(new.fileno(), stat.S_IMODE(made.st_mode) & ~0o070)
             new.write(text)
     except OSError as error:
+        if made is not None:
+            # Half of it would be in the way of the next attempt.
+            file.unlink(missing_ok=True)
         raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
 
 

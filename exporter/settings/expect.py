@@ -41,7 +41,7 @@ def nothing(value: object) -> object:
 
 
 def read_size(unit: str) -> Callable[[object], Range | None]:
-    """Read a size or a range of sizes; a bare number is most likely one of these units."""
+    """Read a size or a range of sizes; the service counts, and so do bare numbers, this unit."""
     accepted = "such as 512MiB or 1536KiB, or a range such as 1GiB..4GiB, 1GiB.. or ..4GiB"
 
     def read(value: object) -> Range | None:
@@ -52,11 +52,15 @@ def read_size(unit: str) -> Callable[[object], Range | None]:
                 return exactly(0)
             raise fields.refused(f"has no unit; write {shown(value)}{unit}")
         try:
-            return parse_range(value if isinstance(value, str) else shown(value))
+            size = parse_range(value if isinstance(value, str) else shown(value))
         except ValueError as error:
             units = ", ".join(UNITS)
             right = units if "unit" in str(error) else f"a size {accepted}"
             raise fields.refused(f"{error}; accepted: {right}") from None
+        if size.most is not None and size.most // UNITS[unit] * UNITS[unit] < (size.least or 0):
+            problem = f"can never be so: the Image service counts whole {unit}"
+            raise fields.refused(f"{problem}; accepted: such as 2{unit}, or a range with one in it")
+        return size
 
     return read
 

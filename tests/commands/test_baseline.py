@@ -2,6 +2,7 @@
 
 import io
 import os
+import resource
 import stat
 from contextlib import closing
 from pathlib import Path
@@ -268,7 +269,20 @@ def test_who_could_not_read_the_settings_cannot_read_the_baseline(
         os.umask(before)
 
 
-@pytest.mark.parametrize("key", ["token", "# token", "'token'"])
+def test_of_a_file_that_cannot_be_written_whole_nothing_is_left(tmp_path: Path) -> None:
+    """As on a full disk: what is half written would be in the way of the next attempt."""
+    new = tmp_path / "new.yml"
+    least = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, least[1]))
+    try:
+        with pytest.raises(SettingsError, match="cannot be written: File too large"):
+            create(new, "x" * 100, tmp_path.stat(), is_secret=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, least)
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("key", ["token", "# token", "'token'", '"tok\\x65n"'])
 def test_a_file_with_a_token_is_its_owners_alone(tmp_path: Path, key: str) -> None:
     """Also one that a comment has kept, however open the old file was; nothing shows it."""
     with images() as service:

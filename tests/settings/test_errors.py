@@ -709,6 +709,12 @@ ONE_MISTAKE = {
                 f".size: '4096' has no unit; accepted: {UNITS}",
             ),
             ("disk without a unit", "{min_disk: 40}", ".min_disk: 40 has no unit; write 40GiB"),
+            (
+                "disk of no whole unit",
+                "{min_disk: 512MiB..1023MiB}",
+                ".min_disk: '512MiB..1023MiB' can never be so: the Image service counts whole GiB; "
+                "accepted: such as 2GiB, or a range with one in it",
+            ),
             ("memory without a unit", "{min_ram: 512}", ".min_ram: 512 has no unit; write 512MiB"),
             (
                 "size, unknown unit",
