@@ -15,7 +15,7 @@ from dashboards.generate.panels import (
     over_time,
     steps,
 )
-from dashboards.generate.promql import above_zero, cloud, process
+from dashboards.generate.promql import above_zero, cloud, of_exporters, process, scraped
 from dashboards.generate.words import BREAKER, CODES, REASONS, UP
 
 UID = "openstack-images-exporter"
@@ -41,7 +41,7 @@ def _quantile(share: float) -> str:
 SUMMARY = (
     number(
         Frame("Exporters down", "Exporters that Prometheus could not scrape.", 3, 4),
-        f"sum({process('up')} == bool 0)",
+        f"sum({scraped('up')} == bool 0)",
         thresholds=none_is_good(),
     ),
     number(
@@ -297,28 +297,31 @@ PROCESS = (
     lines(
         Frame("Processor", "Processors used by the exporter.", 8, 7),
         over_time(
-            f"rate({process('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}"
+            of_exporters(f"rate({process('process_cpu_seconds_total')}[$__rate_interval])"),
+            "{{instance}}",
         ),
     ),
     lines(
         Frame("Memory", "Resident memory.", 8, 7, units.BytesIEC),
-        over_time(process("process_resident_memory_bytes"), "{{instance}}"),
+        over_time(of_exporters(process("process_resident_memory_bytes")), "{{instance}}"),
     ),
     lines(
         Frame("Open files", "Files and sockets in use.", 8, 7),
-        over_time(process("process_open_fds"), "{{instance}}"),
+        over_time(of_exporters(process("process_open_fds")), "{{instance}}"),
     ),
     lines(
         Frame("Scrape", "How long Prometheus took to scrape.", 8, 7, units.Seconds),
-        over_time(process("scrape_duration_seconds"), "{{instance}}"),
+        over_time(of_exporters(process("scrape_duration_seconds")), "{{instance}}"),
     ),
     lines(
         Frame("Series", "Samples in a scrape.", 8, 7),
-        over_time(process("scrape_samples_scraped"), "{{instance}}"),
+        over_time(of_exporters(process("scrape_samples_scraped")), "{{instance}}"),
     ),
     lines(
         Frame("Uptime", "Time since the exporter started.", 8, 7, units.Seconds),
-        over_time(f"time() - {process('process_start_time_seconds')}", "{{instance}}"),
+        over_time(
+            of_exporters(f"time() - {process('process_start_time_seconds')}"), "{{instance}}"
+        ),
     ),
 )
 

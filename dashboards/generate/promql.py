@@ -72,6 +72,23 @@ def process(metric: str) -> str:
     return f"{metric}{{{PROCESS}}}"
 
 
+EXPORTERS = process("openstack_image_exporter_build_info")
+"""One series for each chosen exporter that is up."""
+
+
+def of_exporters(expression: str) -> str:
+    """Of series that every program has, those of exporters: where all are chosen, any job is."""
+    return f"({expression}) and on (job, instance) {EXPORTERS}"
+
+
+def scraped(metric: str) -> str:
+    """What Prometheus tells of scraping the chosen exporters, those that are down included.
+
+    They are the targets of each job that had an exporter in the time range.
+    """
+    return f"({process(metric)} and on (job) last_over_time({EXPORTERS}[$__range]))"
+
+
 def how_many(images: Images, condition: str) -> str:
     """How many series meet a condition with ``bool``; 0 where images are known, but none of it."""
     return f"sum({condition}) or 0 * count({images.value('target_info')})"

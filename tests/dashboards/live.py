@@ -22,6 +22,7 @@ from tests.commands.program import settings_file, started, until
 from tests.dashboards.servers import Prometheus, prometheus
 
 JOB = "openstack-images"
+OTHER = "something-else"
 GOLDEN, REMOVED, OFF, REFUSED, DELETED, REPLACED, RETIRED, SUSPENDED = (
     IMAGES["golden-base"],
     *(
@@ -38,10 +39,16 @@ RULES = {"groups": [{"name": "live", "rules": [FIRING]}]}
 """One alert that fires, for the annotations."""
 
 
-def scraping(*ports: int) -> dict[str, Any]:
-    """Settings of a Prometheus that scrapes these ports every second."""
-    targets = [{"targets": [f"127.0.0.1:{port}" for port in ports]}]
-    return {**SETTINGS, "scrape_configs": [{"job_name": JOB, "static_configs": targets}]}
+def scraping(**jobs: tuple[int, ...]) -> dict[str, Any]:
+    """Settings of a Prometheus that scrapes the ports of each job every second."""
+    configs = [
+        {
+            "job_name": name,
+            "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}],
+        }
+        for name, ports in jobs.items()
+    ]
+    return {**SETTINGS, "scrape_configs": configs}
 
 
 def clouds(service: SimulatedImageService, dead: int) -> list[dict[str, Any]]:
@@ -129,9 +136,9 @@ def world(folder: Path) -> Iterator[Prometheus]:
             )
         )
         demo = stack.enter_context(started(folder / "demo", "demo", "--interval=2s", anywhere))
-        server = stack.enter_context(
-            prometheus(folder / "prometheus", scraping(run.port, demo.port), RULES)
-        )
+        # The dashboards are about exporters, and this Prometheus watches something else, too.
+        jobs = scraping(**{JOB: (run.port, demo.port), OTHER: (dead.getsockname()[1],)})
+        server = stack.enter_context(prometheus(folder / "prometheus", jobs, RULES))
         # The second sample of a counter at 0 is what a later one is an increase on.
         seen = "count_over_time(openstack_image_status_changes_total[1m]) > 2"
         until(lambda: len(server.ask(seen)) == 1 + len(mine) + len(IMAGES))

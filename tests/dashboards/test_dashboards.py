@@ -215,6 +215,15 @@ def test_queries_use_metrics_that_exist(query: Query) -> None:
 
 
 @every_query
+def test_what_every_program_has_is_asked_of_exporters(query: Query) -> None:
+    """Where all jobs are chosen, only a metric that no other program has is asked by itself."""
+    named = set(re.findall(r"([A-Za-z_:][\w:]*)(?=\{)", query.text)) - {"ALERTS"}
+    if any(not name.startswith("openstack_image_") for name in named):
+        assert "and on (job" in query.text
+        assert "openstack_image_exporter_build_info" in named
+
+
+@every_query
 def test_rates_take_the_interval_that_fits(query: Query) -> None:
     """A rate is over what Grafana knows to hold enough samples, or over the whole range."""
     windows = set(re.findall(r"\[(.+?)\]", query.text))

@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from tests.commands.program import until
-from tests.dashboards.live import DELETED, GOLDEN, OFF, REFUSED, REMOVED, REPLACED, world
+from tests.dashboards.live import (
+    DELETED,
+    GOLDEN,
+    JOB,
+    OFF,
+    OTHER,
+    REFUSED,
+    REMOVED,
+    REPLACED,
+    world,
+)
 from tests.dashboards.queries import Query, queries, variables
 from tests.dashboards.servers import Prometheus
 
@@ -25,6 +35,14 @@ def test_queries_return_data_in_the_state_they_are_meant_for(
     """Each query of a panel or an annotation has an answer, for one of the images at least."""
     images = (GOLDEN, REPLACED, DELETED) if "$image" in query.text else (GOLDEN,)
     until(lambda: any(live.ask(query.filled(image=image.id)) for image in images))
+
+
+@pytest.mark.parametrize("query", [*queries()], ids=str)
+def test_no_panel_speaks_of_other_programs(live: Prometheus, query: Query) -> None:
+    """Where every job is chosen, those that Prometheus scrapes beside exporters are left out."""
+    until(lambda: live.ask(f'up{{job="{OTHER}"}}'))
+    jobs = {sample["metric"].get("job") for sample in live.ask(query.filled(image=GOLDEN.id))}
+    assert jobs <= {None, JOB}
 
 
 @pytest.mark.parametrize("query", [*variables()], ids=str)
