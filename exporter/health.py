@@ -32,7 +32,7 @@ ANSWERED = frozenset({401, 403, 429})
 
 DEFAULT_ADDRESS = ":10292"
 
-_WEB = re.compile(r"^web:.*\n(?:(?:[ \t\r#].*)?\n)*", re.MULTILINE)
+_WEB = re.compile(r"""^(?:web|'web'|"web")[ \t]*:.*\n(?:(?:[ \t\r#].*)?\n)*""", re.MULTILINE)
 _KEY = re.compile(r"^\w+:", re.MULTILINE)
 
 
