@@ -62,7 +62,7 @@ def print_tables(
     moment: Moment,
 ) -> None:
     """The images, then what was expected of them and is, then what it comes to."""
-    out.print(_table(rows, out.width))
+    out.print(_table(rows, out.width, moment))
     found = expectations_table(rows, moment)
     if found.row_count:
         out.print()
@@ -120,7 +120,7 @@ def is_right(target: Target, seen: Observation, moment: Moment) -> bool:
     return seen.poll_success and as_expected(target.expect, seen, moment)
 
 
-def _table(rows: Iterable[tuple[Target, Observation]], width: int) -> Table:
+def _table(rows: Iterable[tuple[Target, Observation]], width: int, moment: Moment) -> Table:
     headings = [each for each in COLUMNS if width >= WIDE or each in ESSENTIAL]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
@@ -132,8 +132,8 @@ def _table(rows: Iterable[tuple[Target, Observation]], width: int) -> Table:
             overflow="fold",
         )
     for target, seen in rows:
-        is_well = seen.exists is False and not why(target, seen)
-        style = STYLES["good" if is_well else state(seen)[1]]
+        is_meant = is_right(target, seen, moment) and _is_asked_for(target, seen)
+        style = STYLES["good" if is_meant else state(seen)[1]]
         table.add_row(
             *(
                 Text(printable(COLUMNS[each](target, seen)), style if each == "STATE" else "")
@@ -141,6 +141,15 @@ def _table(rows: Iterable[tuple[Target, Observation]], width: int) -> Table:
             )
         )
     return table
+
+
+def _is_asked_for(target: Target, seen: Observation) -> bool:
+    """Whether something is said of the state that the image is in."""
+    return seen.exists is False or "status" in dict(target.expect)
+
+
+DELETED = "deleted; only administrators still see it"
+"""Why an image of which nothing was said is not as expected all the same."""
 
 
 def why(target: Target, seen: Observation) -> str:
@@ -156,7 +165,8 @@ def why(target: Target, seen: Observation) -> str:
     unmet = [each.expectation for each in found if each.met is False]
     untold = [each.expectation for each in found if each.met is None and seen.exists]
     reasons = (("expected otherwise", unmet), ("expected, but not told", untold))
-    return "; ".join(f"{words}: {', '.join(names)}" for words, names in reasons if names)
+    said = "; ".join(f"{words}: {', '.join(names)}" for words, names in reasons if names)
+    return said or (DELETED if seen.exists is False else "")
 
 
 def yes_no(value: bool | None) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,43 @@ def test_of_a_deleted_image_that_is_still_seen_only_its_existence_counts(
     assert row(table, GOLDEN)[3] == "deleted"
     assert "expected otherwise: exists\n" in table
     assert table.count("protected") == 0
+
+
+def test_a_deleted_image_that_is_still_seen_is_not_as_expected(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """Also where nothing is said of it: it is told why."""
+    service.api.admin = True
+    service.images.delete(GOLDEN)
+    cloud = {"name": "lab", "api": "v1", "endpoint": service.url, "images": [GOLDEN]}
+    status, table = checked(tmp_path, cloud)
+    assert status == 1
+    assert row(table, GOLDEN)[3:] == ["deleted", "deleted; only administrators still see it"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expect", "color"),
+    [
+        ("deactivated", {"status": "deactivated"}, "\x1b[32m"),
+        ("deactivated", {}, "\x1b[31m"),
+        ("deleted", {}, "\x1b[31m"),
+        ("deleted", {"exists": False}, "\x1b[32m"),
+    ],
+)
+def test_a_state_is_green_where_it_is_expected(
+    tmp_path: Path, service: SimulatedImageService, status: str, expect: dict[str, Any], color: str
+) -> None:
+    """Whatever it is, and red where it is not."""
+    service.api.admin = True
+    service.images.change(GOLDEN, status=status, deleted=status == "deleted")
+    image = {"id": GOLDEN, "expect": expect}
+    cloud = {"name": "lab", "api": "v1", "endpoint": service.url, "images": [image]}
+    out = io.StringIO()
+    colored = Console(file=out, width=1000, force_terminal=True, color_system="standard")
+    plans = parse([f"--config.file={settings_file(tmp_path, cloud)}"], {}).settings.plans()
+    with closing(build(plans)) as parts:
+        check(parts, colored, Console(file=io.StringIO()))
+    assert f"{color}{status}" in out.getvalue()
 
 
 def test_the_same_as_json(tmp_path: Path, service: SimulatedImageService) -> None:
