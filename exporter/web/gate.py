@@ -5,6 +5,7 @@ others are served.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -17,6 +18,10 @@ from exporter.web.tls import Tls
 
 HANDSHAKE_WITHIN = 10.0
 """Seconds that a client gets for its part of the handshake."""
+
+
+READ_AT_ONCE = 16 * 1024
+"""Bytes; asyncio would read 256 KiB of a client that sends more than it is asked for."""
 
 
 class Served(Protocol):
@@ -52,6 +57,10 @@ class Gate(asyncio.Protocol):
         """Hands it over at once, or after it has been secured."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # a stream is listened for
         self.transport = transport
+        # Whatever has come is read at once, and kept until the request before is answered.
+        transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]  # asyncio's own has it
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AT_ONCE)
         tls = self._guard.tls
         if tls is None:
             transport.set_protocol(self._handed_over(transport, None))

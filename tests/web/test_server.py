@@ -277,6 +277,20 @@ def test_a_connection_is_kept_for_the_next_request(serve: Serve) -> None:
         assert read.read().count(b"hello") == 2
 
 
+def test_what_a_client_asks_ahead_is_left_with_it(serve: Serve) -> None:
+    """Requests that follow on one that is not answered yet take no memory to speak of."""
+    requests = b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        running = serve(APP)
+        client.connect((running.host, running.port))
+        client.setblocking(False)
+        sent = 0
+        while select.select([], [client], [], 0.5)[1] and sent < 2**20:
+            sent += client.send(requests)
+        assert sent < 2**17
+
+
 def test_no_piece_of_an_answer_waits_for_the_client(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
