@@ -34,8 +34,8 @@ ALERT = re.compile(r"\bOpenStackImage\w+\b")
 METRIC = re.compile(r"(?<![\w:])openstack_image_\w+(?![\w:])")
 RECORDED = re.compile(r"\b(?:image|cloud)\w*:[\w:]+")
 NAME_QUERY = (
-    '{{ with printf "max by (name) (last_over_time('
-    "openstack_image_info{cloud=%q,image_id=%q,name!=''}[1d]))\" "
+    '{{ with printf "topk(1, max by (name) (last_over_time('
+    'image_name:openstack_image_info:seen_timestamp_seconds{cloud=%q,image_id=%q}[1d])))" '
     "$labels.cloud $labels.image_id | query }}, "
     'named{{ range . }} {{ printf "%q" .Labels.name }}{{ end }}{{ end }}'
 )
@@ -238,6 +238,7 @@ def test_rules_use_metrics_that_are_served() -> None:
     for rule in rules():
         assert set(METRIC.findall(rule["expr"])) <= served()
         used |= set(RECORDED.findall(rule["expr"]))
+        used |= set(RECORDED.findall(rule.get("annotations", {}).get("description", "")))
     assert used == recorded
 
 
