@@ -5,6 +5,8 @@ import resource
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.web.guard import SECURITY_HEADERS
+
 CONNECTIONS = 1000
 """Connections that are served at a time."""
 
@@ -14,7 +16,9 @@ SPARE = 64
 SPARED = ("/-/healthy", "/-/ready")
 """How paths end that are answered all the same, or a crowd would have the process restarted."""
 
-REFUSAL = PlainTextResponse("Too many connections are open; try again later.\n", 503)
+REFUSAL = PlainTextResponse(
+    "Too many connections are open; try again later.\n", 503, SECURITY_HEADERS
+)
 
 
 def limit() -> int:

@@ -78,6 +78,7 @@ def test_one_too_many_is_told_so(serve: Serve, opened: ExitStack, path: str) -> 
         b"Too many connections are open; try again later.\n",
     )
     assert refused.headers["connection"] == "close"
+    assert refused.headers["x-content-type-options"] == "nosniff"
     assert refused.headers["content-type"] == "text/plain; charset=utf-8"
     head = running.ask(path, "HEAD")
     assert (head.status, head.body) == (503, b"")
