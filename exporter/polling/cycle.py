@@ -198,6 +198,7 @@ class Cycle:
         if self._done:
             return
         self._abandon("the cycle's time was over")
+        self.tally.unanswered = len(self._agenda.flying)
         for ask in self._agenda.flying:
             self._give_up(ask, Failed("timeout", "no answer before the cycle ended"))
         self._finish("the cycle ended before it could be proved")

@@ -379,6 +379,7 @@ class Poller:
 
 def _api_up(cycle: Cycle, before: CloudState) -> bool | None:
     """Whether the API answered; as before where the service asked not to be asked at all."""
-    if not cycle.tally.asked and not cycle.breaker_open:
+    sent = cycle.tally.asked + cycle.tally.unanswered
+    if not sent and not cycle.breaker_open:
         return before.api_up
     return cycle.tally.accepted and not cycle.breaker_open

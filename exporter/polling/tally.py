@@ -10,7 +10,8 @@ class Tally:
 
     ``accepted`` says that the Image service answered with accepted credentials. ``told_to_wait``
     is seconds that it asked to be left alone for, ``busy`` those that ``asked`` requests took, each
-    list counted as the several requests that it weighs.
+    list counted as the several requests that it weighs. ``unanswered`` requests were still under
+    way when the cycle's time was over.
     """
 
     failures: Counter[str]
@@ -19,5 +20,6 @@ class Tally:
     accepted: bool = False
     found: int = 0
     asked: int = 0
+    unanswered: int = 0
     busy: float = 0.0
     told_to_wait: float = 0.0

@@ -92,6 +92,22 @@ def test_an_api_that_knows_nothing_takes_no_image_however_long(
         assert watch.cloud.failures["unconfirmed"] > 30
 
 
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_an_api_that_hangs_for_as_long_as_a_cycle_is_down(api: str) -> None:
+    """Also where no request has timed out by itself when the cycle ends."""
+    with (
+        serving(IDS) as service,
+        watching(service.url, IDS, interval=0.5, timeout=0.5, api=api) as watch,
+    ):
+        watch.cycle()
+        assert watch.cloud.api_up
+        service.faults.set("hang")
+        watch.cycle()
+        assert "timeout" in watch.reasons().values()
+        assert watch.cloud.api_up is False
+        assert watch.exists() == dict.fromkeys(IDS, True)
+
+
 def test_a_lost_role_is_believed_after_two_cycles(
     service: SimulatedImageService, watch: Watch
 ) -> None:
