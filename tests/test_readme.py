@@ -457,9 +457,13 @@ def test_contributing_names_what_is_there() -> None:
     names = set(re.findall(r"`([A-Z]\w+)`", text)) - {"None"}
     assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", code)] == []
     layout = blocks(text, "text")[0]
-    for line in layout.splitlines()[1:-1]:
+    folder = ROOT
+    for line in layout.splitlines():
         for name in re.split(r", ", line.strip().split("  ")[0]):
-            assert (ROOT / "exporter" / name).exists(), name
+            folder = folder if line.startswith(" ") else ROOT
+            assert (folder / name).exists(), name
+        if not line.startswith(" "):
+            folder = ROOT / line.split()[0]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
