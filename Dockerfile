@@ -52,6 +52,6 @@ USER 10001:10001
 EXPOSE 10292
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s \
-    CMD ["python", "-m", "exporter.health"]
+    CMD ["python", "-m", "exporter.healthcheck"]
 ENTRYPOINT ["openstack-image-exporter"]
 CMD ["run"]

@@ -57,9 +57,9 @@ imports: $(VENV)/.dev
 # The floors are checked in silence after pytest, so that its summary stays the last line.
 cover: $(VENV)/.dev
 	@$(BIN)/pytest --cov --cov-report=
-	@$(BIN)/coverage report --include='exporter/image/*' --fail-under=100 >$(VENV)/cover.txt \
+	@$(BIN)/coverage report --include='exporter/model/*' --fail-under=100 >$(VENV)/cover.txt \
 		|| { cat $(VENV)/cover.txt >&2; exit 1; }
-	@$(BIN)/coverage report --omit='exporter/image/*' --fail-under=90 >$(VENV)/cover.txt \
+	@$(BIN)/coverage report --omit='exporter/model/*' --fail-under=90 >$(VENV)/cover.txt \
 		|| { cat $(VENV)/cover.txt >&2; exit 1; }
 
 bench: $(VENV)/.dev ## print benchmarks

@@ -12,20 +12,15 @@ from typing import TextIO
 from rich.console import Console
 
 from exporter import logs
-from exporter.build import Parts, build
+from exporter.app import Application, build
+from exporter.auth.base import CloudConfigError
 from exporter.commands import Exit
 from exporter.commands.baseline import adopt, source_text
 from exporter.commands.check import Format, check
 from exporter.commands.demo import demo
 from exporter.commands.list_images import list_images
-from exporter.commands.reload import problem_lines
-from exporter.commands.run import run
 from exporter.commands.show import show
-from exporter.glance.signin import CloudConfigError
-from exporter.image.shard import WHOLE, Shard
-from exporter.printable import printable
-from exporter.protect import protect
-from exporter.settings import (
+from exporter.config import (
     Cloud,
     CloudPlan,
     ImagePlan,
@@ -34,8 +29,13 @@ from exporter.settings import (
     SettingsError,
     parse,
 )
-from exporter.settings.sources import ENVIRONMENT_PREFIX
-from exporter.web.server import ListenError
+from exporter.config.sources import ENVIRONMENT_PREFIX
+from exporter.daemon import run
+from exporter.model.sharding import WHOLE, Shard
+from exporter.reload import problem_lines
+from exporter.text import printable
+from exporter.web.security.from_config import protect
+from exporter.web.server.server import ListenError
 
 PROBLEMS = (SettingsError, CloudConfigError, ListenError)
 """What is the operator's to mend: shown in a line, without a traceback."""
@@ -155,7 +155,7 @@ def _is(image: ImagePlan, name: str) -> bool:
 
 
 def _once(
-    command: Callable[[Parts, Console, Console], int],
+    command: Callable[[Application, Console, Console], int],
     plans: Sequence[CloudPlan],
     shard: Shard = WHOLE,
 ) -> int:

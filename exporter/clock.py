@@ -2,7 +2,7 @@
 
 import time
 
-from exporter.image.moment import Moment
+from exporter.model.instant import Instant
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -12,6 +12,6 @@ def steady() -> float:
     return time.clock_gettime(_STEADY)
 
 
-def now() -> Moment:
+def now() -> Instant:
     """This instant, by both clocks."""
-    return Moment(steady(), time.time())
+    return Instant(steady(), time.time())

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from exporter.image.cloud import CloudState
-from exporter.image.observation import UNKNOWN, Observation
-from exporter.image.target import Key, Target
+from exporter.model.cloud import CloudState
+from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.target import Key, Target
 
 
 class Changes(NamedTuple):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.clock import now
-from exporter.collector import StoreCollector
+from exporter.metrics.collector import StoreCollector
 from exporter.store import Store
 
 DATA = b"the content of an image" * 64

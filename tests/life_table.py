@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import cache
 
-from exporter.build import Parts, build
+from exporter.app import Application, build
 from exporter.clock import now
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.image.families import FAMILIES, Family, Point, Seen, seen
-from exporter.settings import parse
+from exporter.config import parse
+from exporter.metrics.image_metrics import FAMILIES, Family, Point, Seen, seen
+from exporter.simulator import SimulatedImage, SimulatedImageService
 
 IMAGE_ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 OLD = "826ad52d67c55b1f07cabe148b8146ac"
@@ -126,7 +126,7 @@ def _to_an_administrator(service: SimulatedImageService) -> Seen:
         return _view(parts, polls=True)
 
 
-def _parts(service: SimulatedImageService, api: str) -> Parts:
+def _parts(service: SimulatedImageService, api: str) -> Application:
     cloud = {
         "name": "lab",
         "api": api,
@@ -138,7 +138,7 @@ def _parts(service: SimulatedImageService, api: str) -> Parts:
     return build(parse(["check"], environ).settings.plans())
 
 
-def _view(parts: Parts, *, polls: bool) -> Seen:
+def _view(parts: Application, *, polls: bool) -> Seen:
     (poller,) = parts.pollers
     if polls:
         poller.run_cycle()

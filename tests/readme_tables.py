@@ -10,16 +10,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from exporter.image.cloud import CLOUD_FAMILIES, CLOUD_LABELS
-from exporter.image.families import FAMILIES
-from exporter.image.outcome import REASONS
-from exporter.image.standing import PROBLEMS
-from exporter.image.trouble import TROUBLES
-from exporter.instruments import Instruments
-from exporter.polling.breaker import BREAKING
-from exporter.polling.cycle import PASSING
-from exporter.settings import Row, reference
-from exporter.web.query import Query
+from exporter.config import Row, reference
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.image_metrics import FAMILIES
+from exporter.model.cloud import CLOUD_FAMILIES, CLOUD_LABELS
+from exporter.model.outcome import REASONS
+from exporter.model.status import PROBLEMS
+from exporter.model.trouble import CLOUD_PROBLEMS
+from exporter.polling.engine.circuit_breaker import BREAKING
+from exporter.polling.engine.cycle import PASSING
+from exporter.web.pages.query import Query
 from tests.life_table import lived, steps
 
 README = Path(__file__).parent.parent / "README.md"
@@ -140,7 +140,7 @@ TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "life of an image": life_of_an_image,
         "parameters of images": parameters_of_images,
         "problems": partial(words_of, PROBLEMS, "Problem"),
-        "troubles": partial(words_of, TROUBLES, "Trouble"),
+        "troubles": partial(words_of, CLOUD_PROBLEMS, "Trouble"),
     }
 )
 """Every table by the name that its markers bear."""
@@ -187,7 +187,7 @@ def _metrics(rows: Iterable[Metric], heading: str = "More labels") -> str:
 
 
 def _instruments(*, of_clouds: bool) -> Iterator[Metric]:
-    instruments = Instruments("0")
+    instruments = ExporterMetrics("0")
     instruments.watch("a cloud")
     for metric in instruments.registry.collect():
         # Those of the process, the platform and the garbage collector are prometheus_client's.

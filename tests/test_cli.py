@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from exporter import __version__
-from exporter.demo import SimulatedImageService
+from exporter.simulator import SimulatedImageService
 from tests.commands.program import (
     ABSENT,
     BOUND,

@@ -16,28 +16,28 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__
 from exporter.cli import COMMANDS
-from exporter.demo import SimulatedImageService
-from exporter.demo.cast import IMAGES
-from exporter.demo.keystone import SimulatedKeystone
-from exporter.image.cloud import CloudState
-from exporter.image.image import Image
-from exporter.image.moment import Moment
-from exporter.image.observation import UNKNOWN
-from exporter.image.outcome import Failed, Found, Gone
-from exporter.image.shard import Shard
-from exporter.image.target import Target
+from exporter.config import parse
+from exporter.demo.images import IMAGES
 from exporter.logs import FORMATTERS, Redaction
-from exporter.polling.journal import Journal
-from exporter.protect import protect
-from exporter.settings import parse
+from exporter.model.cloud import CloudState
+from exporter.model.image import Image
+from exporter.model.instant import Instant
+from exporter.model.observation import UNKNOWN
+from exporter.model.outcome import Failed, Found, Gone
+from exporter.model.sharding import Shard
+from exporter.model.target import Target
+from exporter.polling.event_log import CloudEventLog
+from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import SimulatedKeystone
 from exporter.store import Store
-from exporter.web.documents import as_json, listing_document
-from exporter.web.listing import listing
-from exporter.web.query import Query
+from exporter.web.pages.image_list import listing
+from exporter.web.pages.json_api import as_json, listing_document
+from exporter.web.pages.query import Query
+from exporter.web.security.from_config import protect
 from tests.commands.program import ROOT, ended, started, until
-from tests.image.samples import ACTIVE, MAX_STALE, START
+from tests.model.samples import ACTIVE, MAX_STALE, START
 from tests.readme_tables import PREFIX, README, TABLES, rendered
-from tests.web_files import Folder
+from tests.web.security.web_files import Folder
 
 TEXT = README.read_text("utf-8")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
@@ -414,11 +414,11 @@ def test_log_lines_are_those_of_the_program(
         for line in block.splitlines()
         if line.startswith(start) and "image changed" in line
     )
-    image_id, now = IMAGES["k8s-node"].id, Moment(0.0, 0.0)
+    image_id, now = IMAGES["k8s-node"].id, Instant(0.0, 0.0)
     there = UNKNOWN.after(Found(Image("v1", image_id, "active")), now, 900.0)
     with caplog.at_level(logging.INFO, "exporter"):
         gone = there.after(Gone(), now, 900.0)
-        Journal("demo").note(Target("demo", image_id, "k8s-node"), gone)
+        CloudEventLog("demo").note(Target("demo", image_id, "k8s-node"), gone)
     (record,) = caplog.records
     written = FORMATTERS[format_](Redaction()).format(record)
     time = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")

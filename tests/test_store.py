@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from exporter.image.cloud import CloudState
-from exporter.image.observation import UNKNOWN
-from exporter.image.outcome import Found, Gone
-from exporter.image.target import Key, Target
+from exporter.model.cloud import CloudState
+from exporter.model.observation import UNKNOWN
+from exporter.model.outcome import Found, Gone
+from exporter.model.target import Key, Target
 from exporter.store import Changes, Store
-from tests.image.samples import ACTIVE, MAX_STALE, START
+from tests.model.samples import ACTIVE, MAX_STALE, START
 
 ONE = Target("lab", "1", "one")
 TWO = Target("lab", "2", "two")

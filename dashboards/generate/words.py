@@ -16,8 +16,8 @@ from dashboards.generate.colors import (
     YELLOW,
 )
 from dashboards.generate.promql import CHANGES
-from exporter.image.outcome import REASONS as OUTCOMES
-from exporter.instruments import CODES as ANSWERS
+from exporter.metrics.exporter_metrics import CODES as ANSWERS
+from exporter.model.outcome import REASONS as OUTCOMES
 
 YES_NO = {1: ("yes", GREY), 0: ("no", GREY)}
 UP = {1: ("up", GOOD), 0: ("down", BAD)}

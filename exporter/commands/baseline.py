@@ -10,19 +10,19 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from exporter.build import Parts
+from exporter.app import Application
 from exporter.clock import now
 from exporter.commands import Exit
 from exporter.commands.check import is_right, poll_all, print_tables, undiscovered
-from exporter.image.baseline import baseline
-from exporter.image.expectations import as_expected, verdicts
-from exporter.image.moment import Moment
-from exporter.image.observation import Observation
-from exporter.image.target import Key, Target
-from exporter.printable import printable
-from exporter.settings import Expect, Settings, SettingsError
-from exporter.settings.editing import with_expectations
-from exporter.settings.expect import merged
+from exporter.config import Expect, Settings, SettingsError
+from exporter.config.editing import with_expectations
+from exporter.config.expect import merged
+from exporter.model.expectations.checks import as_expected, verdicts
+from exporter.model.expectations.suggest import baseline
+from exporter.model.instant import Instant
+from exporter.model.observation import Observation
+from exporter.model.target import Key, Target
+from exporter.text import printable
 
 _TOKEN = re.compile(r"\btoken['\"]?\s*:", re.IGNORECASE)
 """A token in the file, or one that a comment has kept."""
@@ -59,7 +59,7 @@ def source_text(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> st
 
 
 def adopt(
-    parts: Parts, out: Console, err: Console, *, settings: Settings, text: str, file: Path
+    parts: Application, out: Console, err: Console, *, settings: Settings, text: str, file: Path
 ) -> int:
     """Polls every image once and writes settings that expect what is now to ``file``.
 
@@ -107,13 +107,13 @@ def _listed(settings: Settings) -> Iterator[tuple[tuple[int, int], Key, frozense
             yield (cloud_place, place), Key(cloud.name, image.id), own
 
 
-def _changes(row: Row, own: frozenset[str], moment: Moment) -> dict[str, object]:
+def _changes(row: Row, own: frozenset[str], moment: Instant) -> dict[str, object]:
     target, seen = row
     shown = {name for name, _ in target.shown(seen.image.properties)} if seen.image else set()
     return baseline(target.expect, own, shown, seen=seen, now=moment, holds=_holds(seen, moment))
 
 
-def _holds(seen: Observation, moment: Moment) -> Callable[[str, object], bool]:
+def _holds(seen: Observation, moment: Instant) -> Callable[[str, object], bool]:
     def holds(key: str, value: object) -> bool:
         try:
             expect = merged(Expect.model_validate({key: value}))
@@ -125,7 +125,7 @@ def _holds(seen: Observation, moment: Moment) -> Callable[[str, object], bool]:
 
 
 def _remarks(
-    known: Mapping[Key, Row], listed: Mapping[Key, Mapping[str, object]], moment: Moment
+    known: Mapping[Key, Row], listed: Mapping[Key, Mapping[str, object]], moment: Instant
 ) -> Iterator[str]:
     """What somebody should know before taking what is for what should be."""
     for key, changes in listed.items():

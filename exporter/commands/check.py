@@ -9,21 +9,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from exporter.build import Parts
+from exporter.app import Application
 from exporter.clock import now
 from exporter.commands import Exit
-from exporter.commands.check_report import report
 from exporter.commands.expectations_table import expectations_table
-from exporter.image.expectations import as_expected, verdicts
-from exporter.image.image import Image
-from exporter.image.moment import Moment
-from exporter.image.observation import Observation
-from exporter.image.shard import Shard
-from exporter.image.status_words import state
-from exporter.image.target import Target
-from exporter.polling.cycle import Verdict
+from exporter.commands.output import report
+from exporter.model.expectations.checks import as_expected, verdicts
+from exporter.model.image import Image
+from exporter.model.instant import Instant
+from exporter.model.observation import Observation
+from exporter.model.sharding import Shard
+from exporter.model.status_words import state
+from exporter.model.target import Target
+from exporter.polling.engine.cycle import PollResult
 from exporter.polling.poller import Poller
-from exporter.printable import printable
+from exporter.text import printable
 
 Format = Literal["table", "json"]
 """How ``check`` says what it found."""
@@ -38,7 +38,7 @@ ESSENTIAL = frozenset({"CLOUD", "IMAGE", "ID", "STATE", "WHY"})
 LONG = frozenset({"IMAGE", "NAME", "WHY"})
 
 
-def check(parts: Parts, out: Console, err: Console, output: Format = "table") -> int:
+def check(parts: Application, out: Console, err: Console, output: Format = "table") -> int:
     """Polls every image once and shows what came of it; 0 when all are as expected."""
     poll_all(parts.pollers, err)
     moment = now()
@@ -59,7 +59,7 @@ def print_tables(
     problems: Sequence[str],
     shard: Shard,
     out: Console,
-    moment: Moment,
+    moment: Instant,
 ) -> None:
     """The images, then what was expected of them and is, then what it comes to."""
     out.print(_table(rows, out.width, moment))
@@ -95,7 +95,7 @@ def poll_all(pollers: Sequence[Poller], err: Console) -> None:
 
 
 def _cycle(poller: Poller, progress: Progress, task: TaskID) -> None:
-    def count(_: Verdict, left: int) -> None:
+    def count(_: PollResult, left: int) -> None:
         total = len(poller.targets)
         progress.update(task, completed=total - left, total=total)
 
@@ -115,12 +115,12 @@ def undiscovered(poller: Poller) -> Iterator[str]:
             yield f"{poller.cloud}: there is no image for the alias {alias}"
 
 
-def is_right(target: Target, seen: Observation, moment: Moment) -> bool:
+def is_right(target: Target, seen: Observation, moment: Instant) -> bool:
     """Whether the image was answered for, and is as it should be."""
     return seen.poll_success and as_expected(target.expect, seen, moment)
 
 
-def _table(rows: Iterable[tuple[Target, Observation]], width: int, moment: Moment) -> Table:
+def _table(rows: Iterable[tuple[Target, Observation]], width: int, moment: Instant) -> Table:
     headings = [each for each in COLUMNS if width >= WIDE or each in ESSENTIAL]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:

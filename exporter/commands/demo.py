@@ -6,14 +6,14 @@ from contextlib import closing
 from dataclasses import replace
 from types import MappingProxyType
 
-from exporter.build import build
-from exporter.commands.run import Daemon, listening
-from exporter.commands.signals import stop_on_signals
-from exporter.demo.service import SimulatedImageService
+from exporter.app import build
+from exporter.config import Cloud, CloudPlan, Image, Settings
+from exporter.daemon import Daemon, listening
 from exporter.demo.story import IMAGES, LOOP_SECONDS, Storyteller
-from exporter.protect import protect
-from exporter.settings import Cloud, CloudPlan, Image, Settings
-from exporter.web.guard import Guard
+from exporter.process import stop_on_signals
+from exporter.simulator.service import SimulatedImageService
+from exporter.web.security.from_config import protect
+from exporter.web.security.middleware import SecurityState
 
 DEFAULTS = MappingProxyType(
     {"interval": 5.0, "timeout": 2.0, "properties": ("os_distro", "os_version")}
@@ -36,7 +36,7 @@ def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str],
     ``hide`` is given what must not be in the log. Raises ``ListenError`` and ``SettingsError``.
     """
     stop = stop_on_signals()
-    guard = Guard(protect(settings.web.config.file, hide))
+    guard = SecurityState(protect(settings.web.config.file, hide))
     # The service is on this machine: a proxy, which many networks ask for, would not find it.
     os.environ["no_proxy"] = "*"
     with (

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
-from exporter.image.expectations import verdicts
-from exporter.image.moment import Moment
-from exporter.image.observation import Observation
-from exporter.image.target import Target
-from exporter.image.verdict_words import actual_words, wanted_words
-from exporter.printable import printable
+from exporter.model.expectations.checks import verdicts
+from exporter.model.expectations.format import format_actual, format_expected
+from exporter.model.instant import Instant
+from exporter.model.observation import Observation
+from exporter.model.target import Target
+from exporter.text import printable
 
 WORDS = {True: ("met", "green"), None: ("not told", "yellow"), False: ("not met", "red")}
 """What is said of each verdict, and how; in the order of the table, the worst being last."""
@@ -19,7 +19,7 @@ HEADINGS = ("CLOUD", "IMAGE", "EXPECTATION", "EXPECTED", "IS", "VERDICT")
 SHORT = frozenset({"EXPECTATION", "VERDICT"})
 
 
-def expectations_table(rows: Iterable[tuple[Target, Observation]], now: Moment) -> Table:
+def expectations_table(rows: Iterable[tuple[Target, Observation]], now: Instant) -> Table:
     """A row for every expectation; those that are not met come last, where one looks first.
 
     Of an image that is gone, only what is said of its existence stands there.
@@ -40,8 +40,8 @@ def expectations_table(rows: Iterable[tuple[Target, Observation]], now: Moment) 
             target.cloud,
             target.alias,
             verdict.expectation,
-            wanted_words(verdict),
-            actual_words(verdict),
+            format_expected(verdict),
+            format_actual(verdict),
         )
         table.add_row(*(Text(printable(cell)) for cell in cells), Text(said, style))
     return table

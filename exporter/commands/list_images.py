@@ -4,22 +4,22 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from exporter.build import Parts
+from exporter.app import Application
 from exporter.clock import steady
 from exporter.commands import Exit
-from exporter.glance.discovery import listed, paths
-from exporter.glance.reply import Window
-from exporter.image.discovery import Entry
-from exporter.image.image import Image
-from exporter.image.outcome import Failed
+from exporter.glance.listing import listed, paths
+from exporter.model.discovery import DiscoveryRule
+from exporter.model.image import Image
+from exporter.model.outcome import Failed
+from exporter.model.replies import Deadline
 from exporter.polling.poller import Poller
-from exporter.printable import printable
+from exporter.text import printable
 
 LONGEST = 300.0
 """Seconds after which the list of one cloud is given up."""
 
 
-def list_images(parts: Parts, out: Console, err: Console) -> int:
+def list_images(parts: Application, out: Console, err: Console) -> int:
     """Prints what can stand under ``images:``, a comment before each cloud's; 0 when all answer."""
     status = Exit.OK
     for poller in parts.pollers:
@@ -46,7 +46,7 @@ def line(image: Image) -> str:
 
 def _listed(poller: Poller) -> list[Image] | Failed:
     end = steady() + LONGEST
-    within = Window(end, end)
+    within = Deadline(end, end)
     return listed(
-        lambda path: poller.client.page(path, within, frozenset()).listing, paths([Entry()])
+        lambda path: poller.client.page(path, within, frozenset()).listing, paths([DiscoveryRule()])
     )

@@ -8,17 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporter.build import Parts
+from exporter.app import Application
 from exporter.commands import Exit
 from exporter.commands.check import poll_all, size_words, why, yes_no
-from exporter.image.image import Image
-from exporter.image.observation import Observation
-from exporter.image.status_words import state
-from exporter.image.target import Target
-from exporter.printable import printable
+from exporter.model.image import Image
+from exporter.model.observation import Observation
+from exporter.model.status_words import state
+from exporter.model.target import Target
+from exporter.text import printable
 
 
-def show(parts: Parts, out: Console, err: Console) -> int:
+def show(parts: Application, out: Console, err: Console) -> int:
     """Polls the image in each cloud and shows all there is; 0 when one cloud has it."""
     poll_all(parts.pollers, err)
     rows = parts.store.seen()

@@ -1,52 +1,177 @@
-"""The images of a simulated service, changed by tests while it answers."""
+"""The images of the demo's story."""
 
-import threading
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
 
-from exporter.demo.image import SimulatedImage
+from exporter.simulator.image import OWNER, SimulatedImage
 
+_PLATFORM = "5f0c1ad2b0c94d1f8f0ac2c9a2ad8d11"
+_BUILD = OWNER  # the callers' own project, or v2 would not show its private images
 
-class SimulatedImages:
-    """A thread-safe table of images by ID; every change is seen by the next request."""
-
-    def __init__(self, images: Iterable[SimulatedImage] = ()) -> None:
-        self._lock = threading.Lock()
-        self._images = {image.id: image for image in images}
-
-    def __len__(self) -> int:
-        """How many there are, deleted ones included."""
-        return len(self._images)
-
-    def get(self, image_id: str) -> SimulatedImage | None:
-        """The image as it is now, or None when there was never one of this ID."""
-        return self._images.get(image_id)
-
-    def all(self) -> tuple[SimulatedImage, ...]:
-        """Every image, deleted ones included, in the order they were put."""
-        with self._lock:
-            return tuple(self._images.values())
-
-    def put(self, image: SimulatedImage) -> None:
-        """Add an image, or replace the one of its ID."""
-        with self._lock:
-            self._images[image.id] = image
-
-    def change(self, image_id: str, **fields: Any) -> SimulatedImage:  # dataclass fields
-        """Change fields of an image and return it; KeyError when there is none."""
-        with self._lock:
-            image = replace(self._images[image_id], **fields)
-            self._images[image_id] = image
-            return image
-
-    def delete(self, image_id: str, at: str = "2026-11-23T11:03:01.979328") -> SimulatedImage:
-        """Mark an image deleted: 404 to its owner, ``Deleted: True`` to an administrator."""
-        return self.change(
-            image_id, deleted=True, deleted_at=at, updated_at=at, status="deleted", protected=False
-        )
-
-    def remove(self, image_id: str) -> None:
-        """Forget an image, as if it had never been; KeyError when there is none."""
-        with self._lock:
-            del self._images[image_id]
+IMAGES: Mapping[str, SimulatedImage] = {
+    "golden-base": SimulatedImage(
+        "3c3d1d01-b48a-4639-8a88-08be3b9b5d78",
+        name="Golden base 2025.06",
+        size=2_361_393_152,
+        virtual_size=10_737_418_240,
+        checksum="1d5bb0fe4fa2bd2ec1c1ba5ad4b94b5e",
+        protected=True,
+        visibility="public",
+        created_at="2025-06-02T04:11:09.520113",
+        updated_at="2025-06-02T04:19:41.301377",
+        disk_format="qcow2",
+        min_disk=10,
+        min_ram=1024,
+        owner=_PLATFORM,
+        properties={"os_distro": "ubuntu", "os_version": "24.04", "hw_disk_bus": "scsi"},
+    ),
+    "ubuntu-24.04": SimulatedImage(
+        "64d7c1cd-2b6f-40c9-9c14-662941cb7913",
+        name="Ubuntu 24.04 LTS (Noble Numbat)",
+        size=618_917_376,
+        virtual_size=3_758_096_384,
+        checksum="b9d7a6a6f0b7a3e0f8f3aa52e3d9e1b2",
+        protected=True,
+        visibility="public",
+        created_at="2025-05-12T09:02:17.118220",
+        updated_at="2025-05-12T09:03:55.804416",
+        disk_format="qcow2",
+        min_disk=4,
+        min_ram=512,
+        owner=_PLATFORM,
+        properties={"os_distro": "ubuntu", "os_version": "24.04"},
+    ),
+    "debian-12": SimulatedImage(
+        "0f8d7b0e-6f0b-4b0c-9d3c-2f0e5b6f7a21",
+        name="Debian 12 (bookworm) generic cloud",
+        size=355_467_264,
+        virtual_size=3_221_225_472,
+        checksum="5e0f0d2b6c1a4f4d8a9c3f7be1d2c3a4",
+        visibility="public",
+        created_at="2025-05-20T13:40:02.006512",
+        updated_at="2025-05-20T13:40:48.773001",
+        disk_format="qcow2",
+        min_disk=3,
+        owner=_PLATFORM,
+        properties={"os_distro": "debian", "os_version": "12"},
+    ),
+    "rocky-9": SimulatedImage(
+        "a4b1c5d2-0c57-4e8e-8b53-7d1f2a9e6c30",
+        name="Rocky Linux 9.5",
+        size=609_812_480,
+        virtual_size=10_737_418_240,
+        checksum="c3f1a0b7d9e84b6fa1d2e3c4b5a69788",
+        visibility="public",
+        created_at="2025-04-03T07:15:33.950284",
+        updated_at="2025-04-03T07:16:29.110935",
+        disk_format="qcow2",
+        min_disk=10,
+        min_ram=1024,
+        owner=_PLATFORM,
+        properties={"os_distro": "rocky", "os_version": "9"},
+    ),
+    "windows-2025": SimulatedImage(
+        "d81f3a52-9f6e-4c0b-a2b7-5e4d3c2b1a09",
+        name="Windows Server 2025 Datacenter",
+        size=13_421_772_800,
+        virtual_size=42_949_672_960,
+        checksum="77aa5c0de9f14a5b8c6d7e8f90a1b2c3",
+        protected=True,
+        visibility="shared",
+        members={_BUILD: "accepted"},
+        created_at="2025-03-18T22:47:51.430097",
+        updated_at="2025-03-18T23:12:08.665124",
+        disk_format="vhd",
+        min_disk=60,
+        min_ram=4096,
+        owner=_PLATFORM,
+        properties={"os_distro": "windows", "os_version": "2025", "os_type": "windows"},
+    ),
+    "cirros": SimulatedImage(
+        "7e1c2d3b-4a59-4687-9706-b5c4d3e2f101",
+        name="cirros-0.6.3-x86_64-disk",
+        size=21_692_416,
+        virtual_size=117_440_512,
+        checksum="87617e24a5e30cb3b87fe8c0764838ef",
+        visibility="public",
+        created_at="2025-01-09T10:00:00",
+        updated_at="2025-01-09T10:00:02.310005",
+        disk_format="qcow2",
+        owner=_PLATFORM,
+        properties={"os_distro": "cirros", "os_version": "0.6.3"},
+    ),
+    "ci-runner": SimulatedImage(
+        "b2f0e9d8-c7a6-4b54-8d32-10fedcba9876",
+        name="ci-runner-2025-06-11",
+        size=4_831_838_208,
+        checksum="0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        created_at="2025-06-11T02:30:12.702266",
+        updated_at="2025-06-11T02:36:45.018830",
+        min_disk=20,
+        min_ram=2048,
+        owner=_BUILD,
+        properties={"os_distro": "ubuntu", "os_version": "22.04", "pipeline": "runner/4711"},
+    ),
+    "k8s-node": SimulatedImage(
+        "c0ffee00-1234-4abc-9def-0123456789ab",
+        name="kubernetes-node-v1.33.1",
+        size=5_368_709_120,
+        virtual_size=21_474_836_480,
+        checksum="e4d909c290d0fb1ca068ffaddf22cbd0",
+        created_at="2025-05-28T16:05:44.281903",
+        updated_at="2025-05-28T16:11:20.945517",
+        disk_format="qcow2",
+        min_disk=20,
+        min_ram=2048,
+        owner=_BUILD,
+        properties={"os_distro": "flatcar", "os_version": "4230.2.0"},
+    ),
+    "postgres": SimulatedImage(
+        "51a7e5ba-11ad-4c3e-b0de-a11ce0ddba11",
+        name="postgres-16 appliance",
+        size=1_912_602_624,
+        virtual_size=8_589_934_592,
+        checksum="9b74c9897bac770ffc029102a200c5de",
+        created_at="2025-02-24T11:20:31.077745",
+        updated_at="2025-02-24T11:23:59.500321",
+        disk_format="qcow2",
+        min_disk=8,
+        min_ram=2048,
+        owner=_BUILD,
+        properties={"os_distro": "debian", "os_version": "12", "contains": "customer schema"},
+    ),
+    "hostile-name": SimulatedImage(
+        "deadbeef-0bad-4f00-8bad-c0dedbadf00d",
+        name='"><script>alert(1)</script> {a="b"} C:\\temp\\n \u202egnp.knarf\u202c \U0001f4a3',
+        size=66_060_288,
+        checksum="d41d8cd98f00b204e9800998ecf8427f",
+        created_at="2025-05-01T00:00:13.666000",
+        updated_at="2025-05-01T00:00:14.999999",
+        disk_format="iso",
+        owner=_BUILD,
+        properties={"os_distro": '<img src=x onerror="alert(2)">'},
+    ),
+    "appliance": SimulatedImage(
+        "91e5a0c4-7b3d-4f26-8c19-6a5f4e3d2c1b",
+        name="firewall-appliance-7.2",
+        status="queued",
+        size=None,
+        checksum=None,
+        created_at="2025-06-12T08:00:05.440182",
+        updated_at="2025-06-12T08:00:05.440182",
+        disk_format="vmdk",
+        min_disk=16,
+        owner=_BUILD,
+    ),
+    "nightly": SimulatedImage(
+        "2b9e8f7d-6c5b-4a39-9281-7f6e5d4c3b2a",
+        name="nightly-build",
+        status="queued",
+        size=0,
+        checksum=None,
+        created_at="2025-06-12T01:00:00.219904",
+        updated_at="2025-06-12T01:00:00.219908",
+        owner=_BUILD,
+        properties={"pipeline": "nightly/1889"},
+    ),
+}
+"""The images at the beginning of each loop, by the alias the demo's settings give them."""

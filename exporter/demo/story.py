@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from exporter.demo.cast import IMAGES
-from exporter.demo.service import SimulatedImageService
+from exporter.demo.images import IMAGES
+from exporter.simulator.service import SimulatedImageService
 
 __all__ = ["IMAGES", "LOOP_SECONDS", "SCENES", "Scene", "Storyteller"]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exporter.glance import v1, v2
-from exporter.glance.answer import Answer
-from exporter.image.outcome import Failed, Reading
+from exporter.model.outcome import Failed, Reading
+from exporter.transport.response import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class Api:
     version: str
     method: str
     image_path: Callable[[str], str]
-    read_image: Callable[[Answer, str, frozenset[str] | None], Reading]
+    read_image: Callable[[Response, str, frozenset[str] | None], Reading]
     list_path: str
-    is_list: Callable[[Answer], bool]
-    read_list_failure: Callable[[Answer], Failed]
+    is_list: Callable[[Response], bool]
+    read_list_failure: Callable[[Response], Failed]
     in_batches: bool
 
 

@@ -5,29 +5,29 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
+from exporter.auth.base import Authenticator, AuthError, AuthToken
 from exporter.clock import now, steady
 from exporter.glance import v2
-from exporter.glance.answer import Answer, NoAnswer
 from exporter.glance.api import APIS, V1, V2, Api
-from exporter.glance.discovery import read_page
-from exporter.glance.environment import Route
-from exporter.glance.lead import Lead
-from exporter.glance.limiter import Limiter
-from exporter.glance.reply import Reply, Window
-from exporter.glance.retry_after import http_date, seconds_to_wait
-from exporter.glance.signin import Credential, SignIn, SignInError
-from exporter.glance.transport import Transport
+from exporter.glance.listing import read_page
+from exporter.glance.token_warmup import TokenWarmup
 from exporter.glance.v1 import is_about, is_images
 from exporter.glance.versions import VERSIONS_PATHS, choose, offered
-from exporter.image.outcome import Failed, Found, Reading
+from exporter.model.outcome import Failed, Found, Reading
+from exporter.model.replies import Deadline, Reply
+from exporter.transport.pool import ConnectionPool
+from exporter.transport.proxies import ProxySettings
+from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.response import RequestFailed, Response
+from exporter.transport.retry_after import http_date, seconds_to_wait
 
 Measure = Callable[[str, str, float, str], None]
 """Called once per request with method, code (``error`` without an answer), seconds, request ID."""
 
-Question = Callable[[Transport, bytes, float], Answer]
-"""Asks over a transport, with further header lines, by a deadline; raises ``NoAnswer``."""
+Question = Callable[[ConnectionPool, bytes, float], Response]
+"""Asks over a transport, with further header lines, by a deadline; raises ``RequestFailed``."""
 
-Read = Callable[[Answer], Reply]
+Read = Callable[[Response], Reply]
 """What an answer says; a reply of its own for each kind of question."""
 
 WAIT_CODES = frozenset({413, 429, 503})
@@ -43,32 +43,32 @@ UNKNOWN_PREFIX = 512
 class ImageClient:
     """Asks one cloud; thread-safe. It raises nothing: every failure is a ``Reply``."""
 
-    signin: SignIn
-    route_for: Callable[[str], Route]
+    signin: Authenticator
+    route_for: Callable[[str], ProxySettings]
     user_agent: str
     timeout: float
     properties: frozenset[str] | None
-    limiter: Limiter
+    limiter: RateLimiter
     measure: Measure
     wanted: str = "auto"
     on_overrun: Callable[[object], None] = lambda _: None
     version: str | None = None
     skew: float | None = None
-    _lead: Lead = field(init=False, default_factory=Lead)
+    _lead: TokenWarmup = field(init=False, default_factory=TokenWarmup)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
-    _transport: Transport | None = field(init=False, default=None)
-    _headers: tuple[Credential, bytes] | None = field(init=False, default=None)
+    _transport: ConnectionPool | None = field(init=False, default=None)
+    _headers: tuple[AuthToken, bytes] | None = field(init=False, default=None)
     _skew_wanted: bool = field(init=False, default=True)
     _doubted: bool = field(init=False, default=False)
     _closed: bool = field(init=False, default=False)
 
     def image(
-        self, image_id: str, within: Window, *, fresh: bool = False, tag: object = None
+        self, image_id: str, within: Deadline, *, fresh: bool = False, tag: object = None
     ) -> Reply:
         """Asks for one image; ``fresh`` on a connection of its own, ``tag`` for ``on_overrun``."""
         api = self._api
 
-        def read(answer: Answer) -> Reply:
+        def read(answer: Response) -> Reply:
             reading = api.read_image(answer, image_id, self.properties)
             if isinstance(reading, Failed) and reading.reason == "api_version":
                 self._doubted = True
@@ -77,7 +77,7 @@ class ImageClient:
                 self.version = api.version
             return self._reply(answer, reading, accepted=_is_accepted(answer, reading))
 
-        def ask(transport: Transport, headers: bytes, deadline: float) -> Answer:
+        def ask(transport: ConnectionPool, headers: bytes, deadline: float) -> Response:
             return transport.ask(
                 api.method,
                 api.image_path(image_id),
@@ -91,14 +91,14 @@ class ImageClient:
         return self._asked(api.method, within, ask, read)
 
     def batch(
-        self, image_ids: tuple[str, ...], within: Window, *, hidden: bool, page: str | None
+        self, image_ids: tuple[str, ...], within: Deadline, *, hidden: bool, page: str | None
     ) -> Reply:
         """Asks for many images at once, those that are ``hidden`` or the others; v2 only.
 
         ``page`` is the path of a further page, as the reply before gave it.
         """
 
-        def read(answer: Answer) -> Reply:
+        def read(answer: Response) -> Reply:
             batch = v2.read_batch(answer, image_ids, self.properties)
             if isinstance(batch, Failed):
                 self._doubted = self._doubted or batch.reason == "api_version"
@@ -113,21 +113,21 @@ class ImageClient:
         path = page or v2.batch_path(image_ids, hidden=hidden, limit=v2.PAGE_LIMIT)
         return self._get(path, within, read)
 
-    def list(self, within: Window) -> Reply:
+    def list(self, within: Deadline) -> Reply:
         """Asks for the list of images, as proof that the API answers for these credentials."""
         api = self._api
 
-        def read(answer: Answer) -> Reply:
+        def read(answer: Response) -> Reply:
             listed = api.is_list(answer)
             reading = None if listed else api.read_list_failure(answer)
             return self._reply(answer, reading, listed=listed, accepted=listed)
 
         return self._get(api.list_path, within, read)
 
-    def page(self, path: str, within: Window, properties: frozenset[str]) -> Reply:
+    def page(self, path: str, within: Deadline, properties: frozenset[str]) -> Reply:
         """Asks for one page of the list of all images; always v2, whichever version is in use."""
 
-        def read(answer: Answer) -> Reply:
+        def read(answer: Response) -> Reply:
             page = read_page(answer, properties)
             if isinstance(page, Failed):
                 return self._reply(answer, page, accepted=_is_accepted(answer, page))
@@ -142,7 +142,7 @@ class ImageClient:
         prefix = UNKNOWN_PREFIX if self._transport is None else self._transport.prefix_length
         return v2.batches(image_ids, prefix_length=prefix)
 
-    def choose_version(self, within: Window) -> Reply | None:
+    def choose_version(self, within: Deadline) -> Reply | None:
         """Finds out which version to speak, where that is not known, or not any more.
 
         The one in use is kept while nothing tells otherwise. Returns the last reply of the service
@@ -191,19 +191,19 @@ class ImageClient:
     def _api(self) -> Api:
         return APIS.get(self.version or "", V1)
 
-    def _offered(self, within: Window) -> tuple[Reply, frozenset[str]]:
+    def _offered(self, within: Deadline) -> tuple[Reply, frozenset[str]]:
         """The last reply, and the versions that the endpoint names.
 
         That is v2 where it names none but answers v2's list.
         """
         found = frozenset[str]()
 
-        def read(answer: Answer) -> Reply:
+        def read(answer: Response) -> Reply:
             nonlocal found
             found = offered(answer)
             return self._reply(answer, None, accepted=False)
 
-        def read_list(answer: Answer) -> Reply:
+        def read_list(answer: Response) -> Reply:
             nonlocal found
             found = frozenset({V2.version} if V2.is_list(answer) else ())
             return self._reply(answer, None, accepted=False)
@@ -217,14 +217,14 @@ class ImageClient:
         reply = self._get(V2.list_path, within, read_list)
         return reply, found
 
-    def _get(self, path: str, within: Window, read: Read, *, leads: bool = True) -> Reply:
-        def ask(transport: Transport, headers: bytes, deadline: float) -> Answer:
+    def _get(self, path: str, within: Deadline, read: Read, *, leads: bool = True) -> Reply:
+        def ask(transport: ConnectionPool, headers: bytes, deadline: float) -> Response:
             return transport.ask("GET", path, headers, deadline)
 
         return self._asked("GET", within, ask, read, leads=leads)
 
     def _asked(
-        self, method: str, within: Window, ask: Question, read: Read, *, leads: bool = True
+        self, method: str, within: Deadline, ask: Question, read: Read, *, leads: bool = True
     ) -> Reply:
         """The reply to one question, after signing in anew where the first answer was a 401."""
         begun = steady()
@@ -235,20 +235,20 @@ class ImageClient:
                 credential = self.signin.renew(credential)
                 answer = self._exchange(method, within, ask, credential, leads=leads)
             return read(answer)
-        except SignInError as error:
+        except AuthError as error:
             failed = Failed(error.reason, f"sign-in: {error.detail}")
             return Reply(failed, begun, steady(), at_sign_in=True)
-        except NoAnswer as error:
+        except RequestFailed as error:
             return Reply(Failed(error.reason, error.detail), begun, steady())
 
     def _exchange(
-        self, method: str, within: Window, ask: Question, credential: Credential, *, leads: bool
-    ) -> Answer:
+        self, method: str, within: Deadline, ask: Question, credential: AuthToken, *, leads: bool
+    ) -> Response:
         transport = self._transport_to(credential.endpoint)
         patience = max(0.0, within.start_by - steady())
         with self._lead.turn(credential.generation, patience) if leads else nullcontext():
             if not self.limiter.permit(within.start_by):
-                raise NoAnswer("not_polled", "there was no time left for it in this cycle")
+                raise RequestFailed("not_polled", "there was no time left for it in this cycle")
             begun = steady()
             deadline = min(within.end, begun + self.timeout)
             code, request_id = "error", ""
@@ -261,17 +261,17 @@ class ImageClient:
                 if not self._closed:
                     self.measure(method, code, steady() - begun, request_id)
 
-    def _transport_to(self, endpoint: str) -> Transport:
+    def _transport_to(self, endpoint: str) -> ConnectionPool:
         """The transport to the endpoint; another one when the catalogue names another."""
         transport = self._transport
         if transport is not None and transport.base_url == endpoint:
             return transport
         with self._lock:
             if self._closed:
-                raise NoAnswer("connection", "the exporter is stopping")
+                raise RequestFailed("connection", "the exporter is stopping")
             if self._transport is None or self._transport.base_url != endpoint:
                 try:
-                    fresh = Transport(
+                    fresh = ConnectionPool(
                         endpoint,
                         self.route_for(endpoint),
                         self.user_agent,
@@ -279,7 +279,7 @@ class ImageClient:
                         self.limiter.permit,
                     )
                 except ValueError as error:
-                    raise NoAnswer(
+                    raise RequestFailed(
                         "connection",
                         f"the endpoint, or the proxy before it, cannot be asked: {error}",
                     ) from None
@@ -288,7 +288,7 @@ class ImageClient:
                 self._transport = fresh
             return self._transport
 
-    def _header(self, credential: Credential) -> bytes:
+    def _header(self, credential: AuthToken) -> bytes:
         known = self._headers
         if known is None or known[0] is not credential:
             token = credential.token
@@ -298,7 +298,7 @@ class ImageClient:
 
     def _reply(
         self,
-        answer: Answer,
+        answer: Response,
         reading: Reading | None,
         *,
         accepted: bool,
@@ -329,7 +329,7 @@ class ImageClient:
         )
 
 
-def _is_accepted(answer: Answer, reading: Reading) -> bool:
+def _is_accepted(answer: Response, reading: Reading) -> bool:
     """Whether the Image service itself answered, and took the credentials.
 
     A gateway in front of it also answers 400 and 429, but knows no request ID; and a portal's

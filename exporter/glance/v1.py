@@ -2,10 +2,10 @@
 
 import json
 
-from exporter.glance.answer import Answer
-from exporter.glance.head import Head
-from exporter.image.headers import PREFIX, Malformed, image_from_headers
-from exporter.image.outcome import Failed, Found, NotFound, Reading, reason_of
+from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_of
+from exporter.model.v1_headers import PREFIX, Malformed, image_from_headers
+from exporter.transport.head import ResponseHead
+from exporter.transport.response import Response
 
 VERSION = "v1"
 OK = 200
@@ -20,7 +20,7 @@ def image_path(image_id: str) -> str:
     return f"/v1/images/{image_id}"
 
 
-def read_image(answer: Answer, image_id: str, properties: frozenset[str] | None) -> Reading:
+def read_image(answer: Response, image_id: str, properties: frozenset[str] | None) -> Reading:
     """What the answer to HEAD for an image says; redirects and other codes are ``Failed``."""
     head = answer.head
     if head.code == OK:
@@ -34,18 +34,18 @@ def read_image(answer: Answer, image_id: str, properties: frozenset[str] | None)
     return Failed(reason_of(head.code, retry_after), f"HTTP {head.code}", head.request_id)
 
 
-def is_about(head: Head, image_id: str) -> bool:
+def is_about(head: ResponseHead, image_id: str) -> bool:
     """Whether the answer may be about this image: it does not name another."""
     named = head.first(b"x-image-meta-id")
     return named is None or named == image_id.encode()
 
 
-def is_images(head: Head) -> bool:
+def is_images(head: ResponseHead) -> bool:
     """Whether it tells of an image, well or badly: it is the Image service that answered."""
     return any(name.startswith(PREFIX) for name, _ in head.fields)
 
 
-def is_list(answer: Answer) -> bool:
+def is_list(answer: Response) -> bool:
     """Whether it is a 200 that parses as a list of images."""
     if answer.head.code != OK:
         return False
@@ -57,7 +57,7 @@ def is_list(answer: Answer) -> bool:
     return isinstance(images, list) and all(isinstance(image, dict) for image in images)
 
 
-def read_list_failure(answer: Answer) -> Failed:
+def read_list_failure(answer: Response) -> Failed:
     """Why the answer to the list is no proof."""
     head = answer.head
     if head.code == OK:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from exporter.glance.answer import Answer
-from exporter.image.document import Repeating, image_from_document, parse_json
-from exporter.image.malformed import Malformed
-from exporter.image.outcome import Failed, Found, NotFound, Reading, reason_of
+from exporter.model.malformed import Malformed
+from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_of
+from exporter.model.v2_fields import Repeating, image_from_document, parse_json
+from exporter.transport.response import Response
 
 VERSION = "v2"
 OK = 200
@@ -50,7 +50,7 @@ def image_path(image_id: str) -> str:
     return f"/v2/images/{image_id}"
 
 
-def read_image(answer: Answer, image_id: str, properties: frozenset[str] | None) -> Reading:
+def read_image(answer: Response, image_id: str, properties: frozenset[str] | None) -> Reading:
     """What the answer to GET for an image says; redirects and other codes are ``Failed``."""
     head = answer.head
     if head.code == NOT_FOUND:
@@ -108,7 +108,7 @@ def batch_path(image_ids: Iterable[str], *, hidden: bool, limit: int) -> str:
 
 
 def read_batch(
-    answer: Answer, image_ids: Collection[str], properties: frozenset[str] | None
+    answer: Response, image_ids: Collection[str], properties: frozenset[str] | None
 ) -> Batch | Failed:
     """What the answer to GET for many images, or for a further page of them, says.
 
@@ -135,18 +135,18 @@ def read_batch(
     return Batch(readings, following if documents and len(readings) < len(asked) else None)
 
 
-def needs_split(answer: Answer) -> bool:
+def needs_split(answer: Response) -> bool:
     """Whether the same images might be listed by smaller lists; 5xx is for the caller to judge."""
     code = answer.head.code
     return code in SPLIT_CODES or (code == OK and not is_list(answer))
 
 
-def is_list(answer: Answer) -> bool:
+def is_list(answer: Response) -> bool:
     """Whether it is a 200 that parses as a list of images."""
     return answer.head.code == OK and _listed(answer) is not None
 
 
-def read_list_failure(answer: Answer) -> Failed:
+def read_list_failure(answer: Response) -> Failed:
     """Why the answer to the list is no proof."""
     return _no_list(answer) if answer.head.code == OK else _failed(answer)
 
@@ -176,7 +176,7 @@ def _read_document(
     return Found(image, request_id)
 
 
-def _listed(answer: Answer) -> tuple[list[dict[str, object]], str | None] | None:
+def _listed(answer: Response) -> tuple[list[dict[str, object]], str | None] | None:
     """The documents of a list and the path of its next page; ``None`` where it is no list."""
     try:
         body = parse_json(answer.body)
@@ -201,11 +201,11 @@ def _next(following: object) -> str | None:
     return path if len(path) <= LINE_LIMIT and _NEXT.fullmatch(path) else None
 
 
-def _failed(answer: Answer) -> Failed:
+def _failed(answer: Response) -> Failed:
     head = answer.head
     retry_after = head.first(b"retry-after") is not None
     return Failed(reason_of(head.code, retry_after), f"HTTP {head.code}", head.request_id)
 
 
-def _no_list(answer: Answer) -> Failed:
+def _no_list(answer: Response) -> Failed:
     return Failed("malformed", "the list of images does not parse as one", answer.head.request_id)

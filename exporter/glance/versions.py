@@ -2,8 +2,8 @@
 
 import re
 
-from exporter.glance.answer import Answer
-from exporter.image.document import parse_json
+from exporter.model.v2_fields import parse_json
+from exporter.transport.response import Response
 
 VERSIONS_PATHS = ("/", "/versions")
 """Where the document is, in the order to ask; neither needs a token."""
@@ -20,7 +20,7 @@ DOCUMENT_CODES = frozenset({200, 300})
 _ID = re.compile(r"(v[0-9]+)(?:\.[0-9]+)*", re.ASCII)
 
 
-def offered(answer: Answer) -> frozenset[str]:
+def offered(answer: Response) -> frozenset[str]:
     """Those of ``PREFERRED`` that the document names; none where it is no such document."""
     if answer.head.code not in DOCUMENT_CODES:
         return frozenset()

@@ -6,13 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from exporter.glance.client import ImageClient
-from exporter.glance.discovery import Page, listed, paths
-from exporter.glance.reply import Window
-from exporter.image.discovery import Entry, Member, Resolution, resolve, succeed
-from exporter.image.moment import Moment
-from exporter.image.outcome import Failed, Found, Outcome
-from exporter.image.shard import WHOLE, Shard
-from exporter.image.target import Key, Target
+from exporter.glance.listing import Page, listed, paths
+from exporter.model.discovery import (
+    DiscoveredImage,
+    DiscoveryResult,
+    DiscoveryRule,
+    merge_discovered,
+    resolve,
+)
+from exporter.model.instant import Instant
+from exporter.model.outcome import Failed, Found, Outcome
+from exporter.model.replies import Deadline
+from exporter.model.sharding import WHOLE, Shard
+from exporter.model.target import Key, Target
 from exporter.store import Store
 
 log = logging.getLogger(__name__)
@@ -34,14 +40,14 @@ class Discovery:
     def __init__(
         self,
         cloud: str,
-        entries: Sequence[Entry],
+        entries: Sequence[DiscoveryRule],
         configured: Sequence[Target],
         *,
         client: ImageClient,
         store: Store,
         interval: float,
         forget_after: float,
-        clock: Callable[[], Moment],
+        clock: Callable[[], Instant],
         shard: Shard = WHOLE,
         shown: frozenset[str] | None = None,
     ) -> None:
@@ -63,7 +69,7 @@ class Discovery:
         self._paths = paths(entries)
         self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, DiscoveredImage] = {}
         self._resolved: dict[str, str] = {}
         self._stopped = threading.Event()
 
@@ -74,7 +80,7 @@ class Discovery:
         aliases = self._shard.aliases(self._cloud, self._entries)
         return tuple(alias for alias in aliases if alias not in resolved)
 
-    def refresh(self, within: Window) -> None:
+    def refresh(self, within: Deadline) -> None:
         """Lists the images and follows what has changed; where that fails, nothing changes.
 
         Returns at once while another thread is at it.
@@ -146,7 +152,7 @@ class Discovery:
                 self.succeeded = False
             return self._store.retarget(self._cloud, self._targets())
 
-    def succeed(self, other: "Discovery") -> None:
+    def take_over_from(self, other: "Discovery") -> None:
         """Goes on with what another discovered, until the first list of its own."""
         with other._lock:
             members, resolved = dict(other._members), dict(other._resolved)
@@ -163,7 +169,7 @@ class Discovery:
         with self._lock:
             self._stopped.set()
 
-    def _page(self, path: str, within: Window) -> Page | Failed:
+    def _page(self, path: str, within: Deadline) -> Page | Failed:
         reply = self._client.page(path, within, self._properties)
         if reply.wait is not None:
             self.wait_until = reply.received_at + reply.wait
@@ -179,11 +185,11 @@ class Discovery:
             if not self._stopped.is_set():
                 self._store.update_cloud(self._cloud, discovery_failure=failed)
 
-    def _follow(self, resolution: Resolution) -> None:
+    def _follow(self, resolution: DiscoveryResult) -> None:
         with self._lock:
             if self._stopped.is_set():
                 return
-            before, self._members = self._members, succeed(self._members, resolution)
+            before, self._members = self._members, merge_discovered(self._members, resolution)
             self.leaving -= resolution.labels.keys()
             self._store.retarget(self._cloud, self._targets())
             self._resolve(resolution.aliases)
@@ -211,7 +217,9 @@ class Discovery:
             resolved_changes=changes,
         )
 
-    def _note(self, before: Mapping[str, Member], after: Mapping[str, Member]) -> None:
+    def _note(
+        self, before: Mapping[str, DiscoveredImage], after: Mapping[str, DiscoveredImage]
+    ) -> None:
         matched, matching = (
             {image_id for image_id, member in members.items() if member.matches}
             for members in (before, after)

@@ -9,18 +9,18 @@ from math import inf
 
 from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
-from exporter.glance.reply import Reply, Window
-from exporter.image.cloud import CloudState
-from exporter.image.observation import Observation
-from exporter.image.target import Target
-from exporter.polling.agenda import Group
-from exporter.polling.crew import Crew
-from exporter.polling.cycle import Cycle, Verdict
+from exporter.model.cloud import CloudState
+from exporter.model.observation import Observation
+from exporter.model.replies import Deadline, Reply
+from exporter.model.target import Target
 from exporter.polling.discovery import Discovery
-from exporter.polling.journal import Journal
-from exporter.polling.pace import Pace
-from exporter.polling.past import Past
-from exporter.polling.question import Ask, Kind
+from exporter.polling.engine.cycle import Cycle, PollResult
+from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.past import CycleHistory
+from exporter.polling.engine.request_queue import Group
+from exporter.polling.engine.types import PollRequest, RequestKind
+from exporter.polling.event_log import CloudEventLog
+from exporter.polling.executor import CycleExecutor
 from exporter.store import Store
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 CHOOSING = 0.25
 """The share of the interval by which it is known which version to speak, or polling begins."""
 
-Observer = Callable[[Verdict, int], None]
+Observer = Callable[[PollResult, int], None]
 """Called with each verdict and the number of images that have none yet."""
 
 
@@ -43,18 +43,18 @@ class Poller:
     cloud: str
     client: ImageClient
     targets: Sequence[Target]
-    pace: Pace
+    pace: CyclePacing
     max_stale: float
     store: Store
     random: Callable[[], float]
     discovery: Discovery | None = None
-    _past: Past = field(init=False, default_factory=Past)
-    _crew: Crew | None = field(init=False, default=None)
+    _past: CycleHistory = field(init=False, default_factory=CycleHistory)
+    _crew: CycleExecutor | None = field(init=False, default=None)
     _before: dict[str, Observation] = field(init=False, default_factory=dict)
     _number: int = field(init=False, default=0)
     _next_start: float | None = field(init=False, default=None)
     _told_to_wait: float = field(init=False, default=0.0)
-    _journal: Journal = field(init=False)
+    _journal: CloudEventLog = field(init=False)
     _stopped: threading.Event = field(init=False, default_factory=threading.Event)
     _writing: threading.Lock = field(init=False, default_factory=threading.Lock)
     _prepares: bool = field(init=False, default=False)
@@ -62,7 +62,7 @@ class Poller:
 
     def __post_init__(self) -> None:
         """Listens for answers that turn out not to be trustworthy."""
-        self._journal = Journal(self.cloud)
+        self._journal = CloudEventLog(self.cloud)
         self.client.on_overrun = self._retract
 
     def run_cycle(self, observer: Observer = lambda _verdict, _left: None) -> None:
@@ -85,7 +85,7 @@ class Poller:
         begun = steady()
         start = self._note_start(begun)
         end = start + self.pace.interval
-        window = Window(start + self.pace.last_start, end)
+        window = Deadline(start + self.pace.last_start, end)
         state = self.store.cloud(self.cloud)
         self._counted = self._counted or state
         self._number += 1
@@ -98,7 +98,7 @@ class Poller:
         groups = self._groups(targets, past.gone)
         cycle = Cycle(targets, past, self.pace, start, self.random, groups=groups)
         self._before = {}
-        crew = self._crew = Crew(
+        crew = self._crew = CycleExecutor(
             cycle,
             lambda ask: self._perform(ask, window),
             self._publisher(cycle, observer),
@@ -155,7 +155,7 @@ class Poller:
             # Of a cloud that was taken away nothing can be read.
             is_down = self._stopped.is_set() or self.store.cloud(self.cloud).breaker_open
         if not waits and not is_down:
-            self.discovery.refresh(Window(begun + seconds, begun + seconds))
+            self.discovery.refresh(Deadline(begun + seconds, begun + seconds))
 
     def retire(self) -> None:
         """Writes nothing to the store from now on; ``stop`` is still to be called."""
@@ -164,14 +164,14 @@ class Poller:
         if self.discovery is not None:
             self.discovery.stop()
 
-    def succeed(self, other: "Poller") -> None:
+    def take_over_from(self, other: "Poller") -> None:
         """Goes on where another left off, which is retired; to be called before the first cycle.
 
         What was discovered stays until the next list. That the service asked to be left alone
         counts if it is the same service.
         """
         if self.discovery is not None and other.discovery is not None:
-            self.discovery.succeed(other.discovery)
+            self.discovery.take_over_from(other.discovery)
         if self.client.signin.identity == other.client.signin.identity:
             self._past = replace(self._past, wait_until=other.wait_until)
 
@@ -228,25 +228,25 @@ class Poller:
             if not self._stopped.is_set():
                 self.store.update_cloud(self.cloud, **fields)
 
-    def _perform(self, ask: Ask, window: Window) -> Reply:
-        if ask.kind is Kind.LIST:
+    def _perform(self, ask: PollRequest, window: Deadline) -> Reply:
+        if ask.kind is RequestKind.LIST:
             reply = self.client.list(window)
-        elif ask.kind is Kind.BATCH:
+        elif ask.kind is RequestKind.BATCH:
             ids = tuple(target.image_id for target in ask.targets)
             reply = self.client.batch(ids, window, hidden=ask.hidden, page=ask.page)
         else:
             (target,) = ask.targets
-            tag = (self._number, target.image_id) if ask.kind is Kind.POLL else None
-            fresh = ask.kind is Kind.CONFIRM
+            tag = (self._number, target.image_id) if ask.kind is RequestKind.POLL else None
+            fresh = ask.kind is RequestKind.CONFIRM
             reply = self.client.image(target.image_id, window, fresh=fresh, tag=tag)
         self._note_wait(reply)
         return reply
 
-    def _choose_version(self, past: Past, until: float) -> Past:
+    def _choose_version(self, past: CycleHistory, until: float) -> CycleHistory:
         """Sees to it that the version to speak is known; the past, with the wait asked for."""
         if steady() < past.wait_until:
             return past
-        reply = self.client.choose_version(Window(until, until))
+        reply = self.client.choose_version(Deadline(until, until))
         if reply is None or reply.wait is None:
             return past
         self._note_wait(reply)
@@ -257,7 +257,7 @@ class Poller:
         if reply.wait is not None and not reply.wait_as_told:
             self._journal.capped(reply.wait)
 
-    def _observe(self, verdict: Verdict) -> None:
+    def _observe(self, verdict: PollResult) -> None:
         target = verdict.target
         if self.discovery is not None and self.discovery.drops(target.image_id, verdict.outcome):
             return
@@ -282,7 +282,7 @@ class Poller:
         if crew is not None and isinstance(tag, tuple) and tag[0] == self._number:
             crew.retract(tag[1])
 
-    def _recall(self, known: Mapping[str, Observation]) -> Past:
+    def _recall(self, known: Mapping[str, Observation]) -> CycleHistory:
         """What the next cycle has to know, from the observations and the cycle before."""
         found = self.discovery
         return replace(
@@ -326,7 +326,7 @@ class Poller:
         return start
 
     def _finish(
-        self, cycle: Cycle, past: Past, groups: int, begun: float, before: CloudState
+        self, cycle: Cycle, past: CycleHistory, groups: int, begun: float, before: CloudState
     ) -> None:
         tally = cycle.tally
         self._past = replace(

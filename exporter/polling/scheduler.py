@@ -77,7 +77,7 @@ class DaemonThreads(BaseExecutor):  # type: ignore[misc]  # APScheduler 3 has no
             self._run_job_success(job.id, events)
 
 
-class Repeated:
+class ScheduledJob:
     """A call that is made again and again, until it is stopped."""
 
     def __init__(self, job: Job, zone: tzinfo) -> None:
@@ -101,7 +101,7 @@ class Scheduler:
         self._scheduler = BackgroundScheduler(timezone=self._zone, daemon=True)
         self._beat = steady()
 
-    def every(self, interval: float, run: Callable[[], object], delay: float = 0.0) -> Repeated:
+    def every(self, interval: float, run: Callable[[], object], delay: float = 0.0) -> ScheduledJob:
         """Calls ``run`` after ``delay`` seconds and then every ``interval`` seconds.
 
         One that is late is called as soon as possible, once, however late it is. One whose time
@@ -123,7 +123,7 @@ class Scheduler:
             coalesce=True,
             max_instances=2,
         )
-        return Repeated(job, self._zone)
+        return ScheduledJob(job, self._zone)
 
     def start(self) -> None:
         """Starts the scheduler's thread; each call has one of its own."""

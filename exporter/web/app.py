@@ -11,7 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.answers import (
+from exporter.metrics.exposition import Body
+from exporter.web.handlers import (
     Lister,
     Parameters,
     images_answer,
@@ -19,11 +20,10 @@ from exporter.web.answers import (
     script_answer,
     slimmed,
 )
-from exporter.web.exposition import Body
 from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
-from exporter.web.page import SCRIPT_PATH
-from exporter.web.pieces import PiecewiseResponse
-from exporter.web.workers import Workers
+from exporter.web.pages.page import SCRIPT_PATH
+from exporter.web.streaming import PiecewiseResponse
+from exporter.web.thread_pool import ThreadPool
 
 # Rendering is work for the processor: more threads would not end it sooner.
 _SCRAPES = 2
@@ -61,7 +61,7 @@ def create_app(
     scrapes do not wait for those who look at pages, however many there are. `healthy` and `ready`
     are called in the event loop and must be quick.
     """
-    scrapes, looks = Workers(_SCRAPES), Workers(_LOOKS)
+    scrapes, looks = ThreadPool(_SCRAPES), ThreadPool(_LOOKS)
 
     async def metrics_page(request: Request) -> Response:
         openmetrics = wants_openmetrics(_header(request, "Accept"))
@@ -138,7 +138,7 @@ def _verdict_page(verdict: Verdict, well: str) -> Endpoint:
 
 def _reload_page(reload: Reload | None) -> Callable[[Request], Awaitable[Response]]:
     # Apart from the others, which it would hold up.
-    workers = Workers(1)
+    workers = ThreadPool(1)
 
     async def page(_: Request) -> Response:
         if reload is None:

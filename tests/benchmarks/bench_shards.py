@@ -10,9 +10,9 @@ from statistics import quantiles
 from uuid import UUID
 
 from exporter.clock import now
-from exporter.image.outcome import Gone
-from exporter.image.shard import Shard, owner
-from exporter.web.exposition import Exposition
+from exporter.metrics.exposition import Exposition
+from exporter.model.outcome import Gone
+from exporter.model.sharding import Shard, owner
 from tests.benchmarks.bench_cycle import MIB, peak
 from tests.benchmarks.polling import built
 from tests.benchmarks.report import table

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from exporter.demo.image import SimulatedImage
+from exporter.simulator.image import SimulatedImage
 
 _VERSION_4 = UUID("00000000-0000-4000-8000-000000000000").int
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exporter.build import Parts, build
-from exporter.image.shard import WHOLE, Shard
-from exporter.settings import CloudPlan, ImagePlan
+from exporter.app import Application, build
+from exporter.config import CloudPlan, ImagePlan
+from exporter.model.sharding import WHOLE, Shard
 from tests.benchmarks.images import image_ids
 
 INTERVAL = 60.0
@@ -34,7 +34,9 @@ def plan(url: str, count: int, **changes: object) -> CloudPlan:
 
 
 @contextmanager
-def built(url: str, count: int, shard: Shard = WHOLE, /, **changes: object) -> Iterator[Parts]:
+def built(
+    url: str, count: int, shard: Shard = WHOLE, /, **changes: object
+) -> Iterator[Application]:
     """The parts for that cloud, or for a shard of it."""
     parts = build([plan(url, count, **changes)], shard=shard)
     try:

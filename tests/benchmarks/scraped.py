@@ -18,18 +18,18 @@ from typing import IO
 from prometheus_client import CollectorRegistry, start_http_server
 
 from exporter.clock import now
-from exporter.collector import CloudCollector, ImageCollector
-from exporter.image.cloud import CloudState
-from exporter.image.image import Image
-from exporter.image.outcome import Found
-from exporter.image.target import Target
-from exporter.instruments import Instruments
+from exporter.metrics.collector import CloudCollector, ImageCollector
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.exposition import Exposition
+from exporter.model.cloud import CloudState
+from exporter.model.image import Image
+from exporter.model.outcome import Found
+from exporter.model.target import Target
 from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.web.app import create_app
-from exporter.web.exposition import Exposition
-from exporter.web.listing import listing
-from exporter.web.server import WebServer
+from exporter.web.pages.image_list import listing
+from exporter.web.server.server import WebServer
 from tests.benchmarks.images import image_ids
 from tests.benchmarks.polling import built
 
@@ -115,7 +115,7 @@ def _poll(poller: Poller, stop: threading.Event) -> None:
 
 def _serve(store: Store, stop: threading.Event) -> str:
     """Serves as the daemon does; the address."""
-    own = Instruments("0")
+    own = ExporterMetrics("0")
     own.registry.register(CloudCollector(store))
     server = WebServer("127.0.0.1:0")
     server.bind()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exporter.demo.service import SimulatedImageService
+from exporter.simulator.service import SimulatedImageService
 from tests.benchmarks.images import simulated
 
 

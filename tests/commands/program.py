@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.demo import SimulatedImage
+from exporter.simulator import SimulatedImage
 
 ROOT = Path(__file__).parents[2]
 BOUND = 20.0

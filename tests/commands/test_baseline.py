@@ -12,11 +12,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from exporter.build import build
+from exporter.app import build
 from exporter.commands.baseline import adopt, create, source_text
 from exporter.commands.check import check
-from exporter.demo import SimulatedImageService
-from exporter.settings import SettingsError, parse
+from exporter.config import SettingsError, parse
+from exporter.simulator import SimulatedImageService
 from tests.commands.program import ABSENT, GOLDEN, UBUNTU, ended, settings_file, simulated
 
 SETTINGS = """\

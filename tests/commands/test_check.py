@@ -17,11 +17,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from exporter.build import build
+from exporter.app import build
 from exporter.commands.check import Format, check, size_words, yes_no
-from exporter.demo import SimulatedImageService
-from exporter.demo.keystone import Fault, SimulatedKeystone
-from exporter.settings import parse
+from exporter.config import parse
+from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.commands.program import (
     ABSENT,
     BOUND,
@@ -428,7 +428,7 @@ def test_a_cloud_by_keystone(tmp_path: Path, service: SimulatedImageService) -> 
         assert row(ran.stdout, GOLDEN)[3] == "active"
         assert keystone.token_requests == 1
 
-        keystone.fault = Fault(status=401, message="no")
+        keystone.fault = KeystoneFault(status=401, message="no")
         ran = ended(tmp_path, "check", f"--config.file={file}")
         assert ran.returncode == 1
         assert row(ran.stdout, GOLDEN)[4].startswith("unauthorized: sign-in: Keystone at ")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporter.commands.demo import plan
+from exporter.config import parse
 from exporter.demo.story import IMAGES
-from exporter.settings import parse
 from tests.commands.program import QUICKLY, started, until
 
 

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from rich.console import Console
 
-from exporter.build import build
+from exporter.app import build
 from exporter.commands.list_images import line, list_images
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.demo.keystone import SimulatedKeystone
-from exporter.image.image import Image
-from exporter.settings import parse
+from exporter.config import parse
+from exporter.model.image import Image
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.commands.program import GOLDEN, UBUNTU, ended, settings_file, simulated
 
 HOSTILE = "x\n- id: forged\r\x1b[2J\u202e\x85\u2028# [red]/[/nothing] :boom:"

@@ -6,11 +6,11 @@ from typing import Any
 
 from rich.console import Console
 
-from exporter.build import build
+from exporter.app import build
 from exporter.commands.show import described, show
-from exporter.demo import SimulatedImageService
-from exporter.image.image import Image
-from exporter.settings import parse
+from exporter.config import parse
+from exporter.model.image import Image
+from exporter.simulator import SimulatedImageService
 from tests.commands.program import ABSENT, GOLDEN, settings_file, simulated
 
 

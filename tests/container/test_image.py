@@ -18,8 +18,8 @@ PACKAGES = "lib/python3*/site-packages/*"
 CONFIG = "/etc/openstack-image-exporter/exporter.yml"
 
 CLOUD = f"""
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.demo.keystone import SimulatedKeystone
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator.keystone import SimulatedKeystone
 import time
 with SimulatedKeystone(port=5000) as keystone, SimulatedImageService(
     [SimulatedImage('{GOLDEN}', name='golden')], port=9292

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exporter.demo import SimulatedImageService
-from exporter.demo.cast import IMAGES
-from exporter.demo.catalogue import CatalogueEndpoint
-from exporter.demo.keystone import SimulatedKeystone
+from exporter.demo.images import IMAGES
+from exporter.simulator import SimulatedImageService
+from exporter.simulator.catalogue import CatalogueEndpoint
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.commands.program import settings_file, started, until
 from tests.dashboards.servers import Prometheus, prometheus
 

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from dashboards.generate.__main__ import FILES, HOME
-from exporter.demo.cast import IMAGES
+from exporter.demo.images import IMAGES
 from exporter.demo.story import LOOP_SECONDS
 from tests.commands.program import started, until
 from tests.dashboards.alarms import scaled

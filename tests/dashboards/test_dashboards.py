@@ -12,10 +12,10 @@ from dashboards.generate import colors, prometheusrule
 from dashboards.generate.__main__ import FILES, HOME, main
 from dashboards.generate.board import TAG, text
 from dashboards.generate.states import BY_NUMBER
-from exporter.image.cloud import CLOUD_FAMILIES
-from exporter.image.families import FAMILIES
-from exporter.image.image import DELETED_STATUSES, STATUSES
-from exporter.instruments import Instruments
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.image_metrics import FAMILIES
+from exporter.model.cloud import CLOUD_FAMILIES
+from exporter.model.image import DELETED_STATUSES, STATUSES
 from tests.dashboards.queries import Query, boards, panels, queries, variables
 
 OF_PROMETHEUS = {"ALERTS", "scrape_duration_seconds", "scrape_samples_scraped", "up"}
@@ -35,7 +35,7 @@ every_query = pytest.mark.parametrize("query", [*queries(), *variables()], ids=s
 
 def metrics() -> set[str]:
     """The names of all samples that the exporter can serve, by its tables."""
-    instruments = Instruments("0")
+    instruments = ExporterMetrics("0")
     instruments.watch("c")
     counted = {
         sample.name for family in instruments.registry.collect() for sample in family.samples

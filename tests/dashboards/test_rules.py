@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.image.changes import ATTRIBUTES
-from exporter.image.cloud import CLOUD_FAMILIES
-from exporter.image.expectations import EXPECTATIONS
-from exporter.image.families import FAMILIES
-from exporter.image.image import STATUSES
-from exporter.image.outcome import REASONS
+from exporter.metrics.image_metrics import FAMILIES
+from exporter.model.changes import ATTRIBUTES
+from exporter.model.cloud import CLOUD_FAMILIES
+from exporter.model.expectations.checks import EXPECTATIONS
+from exporter.model.image import STATUSES
+from exporter.model.outcome import REASONS
 from tests.dashboards.alert_table import (
     FOLDER,
     README,

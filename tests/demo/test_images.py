@@ -1,46 +1,18 @@
-import pytest
+import uuid
 
-from exporter.demo import SimulatedImage, SimulatedImages
-
-
-def test_images_keep_their_order() -> None:
-    """All images come in the order they were put, changed ones included."""
-    images = SimulatedImages([SimulatedImage("b"), SimulatedImage("a")])
-    images.put(SimulatedImage("c"))
-    images.change("b", size=5)
-    assert [image.id for image in images.all()] == ["b", "a", "c"]
-    assert len(images) == 3
+from exporter.demo.images import IMAGES
 
 
-def test_change_touches_only_what_it_names() -> None:
-    """A change gives the new image and leaves the other fields as they were."""
-    images = SimulatedImages([SimulatedImage("a", name="old", size=1)])
-    assert images.change("a", size=2) == SimulatedImage("a", name="old", size=2)
-    assert images.get("a") == SimulatedImage("a", name="old", size=2)
+def test_a_dozen_images_with_fixed_ids() -> None:
+    """There are twelve images, each with a UUID in lower case of its own."""
+    ids = [image.id for image in IMAGES.values()]
+    assert len(ids) == len(set(ids)) == 12
+    assert [str(uuid.UUID(image_id)) for image_id in ids] == ids
 
 
-def test_deleted_image_is_kept_and_marked() -> None:
-    """Deleting keeps the record for administrators, with the time given."""
-    images = SimulatedImages([SimulatedImage("a", protected=True)])
-    deleted = images.delete("a", at="2026-01-01T00:00:00")
-    assert images.get("a") is deleted
-    assert (deleted.deleted, deleted.status, deleted.deleted_at) == (
-        True,
-        "deleted",
-        "2026-01-01T00:00:00",
-    )
-
-
-def test_removed_image_is_unknown() -> None:
-    """Removing forgets the image."""
-    images = SimulatedImages([SimulatedImage("a")])
-    images.remove("a")
-    assert images.get("a") is None
-
-
-def test_unknown_image_cannot_be_changed() -> None:
-    """Changing, deleting and removing an unknown image raise KeyError."""
-    images = SimulatedImages()
-    for act in (images.change, images.delete, images.remove):
-        with pytest.raises(KeyError):
-            act("a")
+def test_images_show_what_an_exporter_must_bear() -> None:
+    """A hostile name, one without a size, and a protected public image are among them."""
+    images = IMAGES.values()
+    assert any({'"', "\\", "<", "\u202e", "{"} <= set(image.name) for image in images if image.name)
+    assert any(image.status == "queued" and image.size is None for image in images)
+    assert any(image.protected and image.visibility == "public" for image in images)

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.demo import SimulatedImage, SimulatedImageService
 from exporter.demo.story import IMAGES, LOOP_SECONDS, SCENES, Storyteller
-from tests.demo.wire import wire
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from tests.simulator.wire import wire
 
 NOW = "2026-11-23T12:00:00"
 

@@ -3,14 +3,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from exporter.auth.base import AuthError, AuthStats, AuthToken, ClientTls
 from exporter.clock import steady
-from exporter.demo import SimulatedImage, SimulatedImageService
 from exporter.glance.client import ImageClient
-from exporter.glance.environment import Route
-from exporter.glance.limiter import Limiter
-from exporter.glance.reply import Reply, Window
-from exporter.glance.signin import Credential, SignInError, SignInStats, Tls
-from exporter.image.outcome import Failed, Found, NotFound
+from exporter.model.outcome import Failed, Found, NotFound
+from exporter.model.replies import Deadline, Reply
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.transport.proxies import ProxySettings
+from exporter.transport.rate_limiter import RateLimiter
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 GENEROUS = 10.0
@@ -19,23 +19,23 @@ GENEROUS = 10.0
 class Token:
     """A sign-in in the hands of a test: renewing gives the next token, or fails."""
 
-    tls = Tls()
+    tls = ClientTls()
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.number = 1
         self.renewals = 0
-        self.failure: SignInError | None = None
+        self.failure: AuthError | None = None
         self.closed = False
         self._lock = threading.Lock()
 
-    def credential(self) -> Credential:
+    def credential(self) -> AuthToken:
         """The token in use."""
         if self.failure is not None:
             raise self.failure
-        return Credential(self.endpoint, f"token-{self.number}", None, self.number)
+        return AuthToken(self.endpoint, f"token-{self.number}", None, self.number)
 
-    def renew(self, stale: Credential) -> Credential:
+    def renew(self, stale: AuthToken) -> AuthToken:
         """Another one than the stale."""
         with self._lock:
             if stale.generation == self.number:
@@ -45,9 +45,9 @@ class Token:
 
     identity = b""
 
-    def stats(self) -> SignInStats:
+    def stats(self) -> AuthStats:
         """Nothing of interest."""
-        return SignInStats(self.number, 0, None)
+        return AuthStats(self.number, 0, None)
 
     def close(self) -> None:
         """Notes it."""
@@ -78,20 +78,20 @@ def client(token: Token, measured: list[tuple[str, str, float, str]]) -> Iterato
     """A client of it."""
     made = ImageClient(
         signin=token,
-        route_for=lambda _: Route(None, True, None),
+        route_for=lambda _: ProxySettings(None, True, None),
         user_agent="test",
         timeout=2.0,
         properties=frozenset(),
-        limiter=Limiter(None, steady, threading.Event()),
+        limiter=RateLimiter(None, steady, threading.Event()),
         measure=lambda *each: measured.append(each),
     )
     yield made
     made.close()
 
 
-def soon() -> Window:
+def soon() -> Deadline:
     """A window that is wide open."""
-    return Window(steady() + GENEROUS, steady() + GENEROUS)
+    return Deadline(steady() + GENEROUS, steady() + GENEROUS)
 
 
 def head(client: ImageClient, image_id: str = ID) -> Reply:
@@ -193,7 +193,7 @@ def test_after_a_new_token_one_request_goes_ahead(
 
 def test_a_failed_sign_in_is_the_polls_reason(client: ImageClient, token: Token) -> None:
     """Nothing is sent without a token."""
-    token.failure = SignInError("connection", "Keystone is down")
+    token.failure = AuthError("connection", "Keystone is down")
     reply = head(client)
     assert reason(reply) == "connection"
     assert "sign-in: Keystone is down" in str(reply.reading)
@@ -288,14 +288,14 @@ def test_a_second_date_is_not_taken_for_the_servers(
 
 @pytest.mark.parametrize(
     "window",
-    [lambda: Window(steady() - 1, steady() + 1), lambda: Window(steady() - 2, steady() - 1)],
+    [lambda: Deadline(steady() - 1, steady() + 1), lambda: Deadline(steady() - 2, steady() - 1)],
     ids=["too late to start", "over"],
 )
 def test_what_cannot_be_begun_in_time_was_not_polled(
     service: SimulatedImageService,
     client: ImageClient,
     measured: list[tuple[str, str, float, str]],
-    window: Callable[[], Window],
+    window: Callable[[], Deadline],
 ) -> None:
     """Nothing is sent, and nothing is measured."""
     assert reason(client.image(ID, window())) == "not_polled"
@@ -310,7 +310,7 @@ def test_a_request_without_an_answer_is_measured_as_error(
     """With the time it took, within what it had."""
     service.faults.set("hang")
     began = steady()
-    reply = client.image(ID, Window(began + 1, began + 0.1))
+    reply = client.image(ID, Deadline(began + 1, began + 0.1))
     assert reason(reply) == "timeout"
     assert [(method, code) for method, code, *_ in measured] == [("HEAD", "error")]
     assert measured[0][2] < 1.0

@@ -5,15 +5,15 @@ from contextlib import contextmanager
 
 import pytest
 
+from exporter.auth.base import ClientTls
+from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import steady
-from exporter.demo import SimulatedImage, SimulatedImageService
 from exporter.glance.client import UNKNOWN_PREFIX, ImageClient
-from exporter.glance.environment import Route
-from exporter.glance.fixed import FixedSignIn
-from exporter.glance.limiter import Limiter
-from exporter.glance.reply import Window
-from exporter.glance.signin import Tls
-from exporter.image.outcome import Failed, Found, NotFound
+from exporter.model.outcome import Failed, Found, NotFound
+from exporter.model.replies import Deadline
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.transport.proxies import ProxySettings
+from exporter.transport.rate_limiter import RateLimiter
 
 IDS = tuple(f"image-{number}" for number in range(4))
 
@@ -29,12 +29,12 @@ def service() -> Iterator[SimulatedImageService]:
 def asking(url: str, wanted: str = "auto") -> Iterator[ImageClient]:
     """A client of it."""
     client = ImageClient(
-        signin=FixedSignIn(url, None, Tls()),
-        route_for=lambda _: Route(None, True, None),
+        signin=StaticTokenAuthenticator(url, None, ClientTls()),
+        route_for=lambda _: ProxySettings(None, True, None),
         user_agent="test",
         timeout=2.0,
         properties=frozenset(),
-        limiter=Limiter(None, steady, threading.Event()),
+        limiter=RateLimiter(None, steady, threading.Event()),
         measure=lambda *_: None,
         wanted=wanted,
     )
@@ -42,9 +42,9 @@ def asking(url: str, wanted: str = "auto") -> Iterator[ImageClient]:
     client.close()
 
 
-def soon() -> Window:
+def soon() -> Deadline:
     """A window that is wide open."""
-    return Window(steady() + 10.0, steady() + 10.0)
+    return Deadline(steady() + 10.0, steady() + 10.0)
 
 
 def paths(service: SimulatedImageService) -> list[str]:

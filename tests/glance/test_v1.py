@@ -4,21 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.glance.answer import Answer
-from exporter.glance.head import Head
 from exporter.glance.v1 import image_path, is_about, is_list, read_image, read_list_failure
-from exporter.image.headers import Field
-from exporter.image.outcome import Failed, Found, NotFound, Reading
+from exporter.model.outcome import Failed, Found, NotFound, Reading
+from exporter.model.v1_headers import Field
+from exporter.transport.head import ResponseHead
+from exporter.transport.response import Response
 
 ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"
 STATUS = (b"x-image-meta-status", b"active")
 
 
-def answer(code: int, *fields: Field, body: bytes = b"") -> Answer:
+def answer(code: int, *fields: Field, body: bytes = b"") -> Response:
     """An answer with a request ID."""
-    head = Head(code, [*fields, (b"x-openstack-request-id", REQUEST_ID.encode())], keeps_alive=True)
-    return Answer(head, body, 1.0, 2.0)
+    head = ResponseHead(
+        code, [*fields, (b"x-openstack-request-id", REQUEST_ID.encode())], keeps_alive=True
+    )
+    return Response(head, body, 1.0, 2.0)
 
 
 def read(code: int, *fields: Field) -> Reading:

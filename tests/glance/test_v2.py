@@ -8,10 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.demo.image import OWNER
-from exporter.glance.answer import Answer
-from exporter.glance.head import Head, parse_head
 from exporter.glance.v2 import (
     LINE_LIMIT,
     LIST_PATH,
@@ -26,9 +22,13 @@ from exporter.glance.v2 import (
     read_image,
     read_list_failure,
 )
-from exporter.image.image import Image
-from exporter.image.outcome import Failed, Found, NotFound, Reading
-from tests.demo.wire import wire
+from exporter.model.image import Image
+from exporter.model.outcome import Failed, Found, NotFound, Reading
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator.image import OWNER
+from exporter.transport.head import ResponseHead, parse_head
+from exporter.transport.response import Response
+from tests.simulator.wire import wire
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v2"
 ROW = re.compile(r"\| (?P<file>\S+\.http) \| (?P<code>\d{3}) \| `(?P<method>\S+) (?P<path>.+?)`")
@@ -53,7 +53,7 @@ class Recording:
     def __init__(self, row: re.Match[str]) -> None:
         self.file, self.code, self.path = row["file"], int(row["code"]), row["path"]
         head, _, body = (RECORDINGS / self.file).read_bytes().partition(b"\r\n\r\n")
-        self.answer = Answer(parse_head(head), body, sent_at=0.0, received_at=1.0)
+        self.answer = Response(parse_head(head), body, sent_at=0.0, received_at=1.0)
         self.is_list = self.code == 200 and b'{"images": [' in body
         self.is_image = self.code == 200 and b'"self": "/v2/images/' in body and not self.is_list
 
@@ -80,14 +80,16 @@ def named(recording: Recording) -> str:
     return recording.file
 
 
-def answer(body: bytes | str | object, code: int = 200, *headers: tuple[bytes, bytes]) -> Answer:
+def answer(body: bytes | str | object, code: int = 200, *headers: tuple[bytes, bytes]) -> Response:
     """An answer with this body, written as JSON unless it is text."""
     if isinstance(body, str):
         body = body.encode()
     elif not isinstance(body, bytes):
         body = json.dumps(body).encode()
     fields = [*headers, (b"x-openstack-request-id", REQUEST_ID.encode())]
-    return Answer(Head(code, fields, keeps_alive=True), body, sent_at=0.0, received_at=1.0)
+    return Response(
+        ResponseHead(code, fields, keeps_alive=True), body, sent_at=0.0, received_at=1.0
+    )
 
 
 def document(image_id: str, **fields: object) -> dict[str, object]:
@@ -100,7 +102,7 @@ def found(image_id: str) -> Found:
     return Found(Image("v2", image_id, "active"), REQUEST_ID)
 
 
-def listed(*images: object, **further: object) -> Answer:
+def listed(*images: object, **further: object) -> Response:
     """A list that Glance could have given."""
     ends = {"first": "/v2/images", "schema": "/v2/schemas/images"}
     return answer({"images": list(images)} | ends | further)
@@ -226,7 +228,7 @@ def test_every_image_of_a_recorded_list_is_found(recording: Recording) -> None:
     assert isinstance(batch, Batch)
     assert batch.readings == {
         each["id"]: read_image(
-            Answer(recording.answer.head, json.dumps(each).encode(), 0.0, 1.0), each["id"], None
+            Response(recording.answer.head, json.dumps(each).encode(), 0.0, 1.0), each["id"], None
         )
         for each in body["images"]
     }
@@ -450,12 +452,12 @@ def test_glances_next_page_of_a_full_batch_is_within_the_limit() -> None:
     assert len(f"GET /image{batch.next_path} HTTP/1.1") <= LINE_LIMIT
 
 
-def ask(service: SimulatedImageService, path: str) -> Answer:
+def ask(service: SimulatedImageService, path: str) -> Response:
     """The answer to GET of a service."""
     with wire(service) as client:
         client.send("GET", path, "Connection: close")
         head, _, body = client.read_all().partition(b"\r\n\r\n")
-    return Answer(parse_head(head), body, sent_at=0.0, received_at=1.0)
+    return Response(parse_head(head), body, sent_at=0.0, received_at=1.0)
 
 
 def test_two_queries_find_all_that_can_be_listed_and_the_rest_is_found_by_id() -> None:

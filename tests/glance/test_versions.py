@@ -5,26 +5,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.demo import SimulatedImageService
-from exporter.glance.answer import Answer
-from exporter.glance.head import Head, parse_head
 from exporter.glance.versions import VERSIONS_PATHS, choose, offered
-from tests.demo.wire import wire
+from exporter.simulator import SimulatedImageService
+from exporter.transport.head import ResponseHead, parse_head
+from exporter.transport.response import Response
+from tests.simulator.wire import wire
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 BOTH, NONE = frozenset({"v1", "v2"}), frozenset[str]()
 
 
-def answer(body: bytes | object, code: int = 300) -> Answer:
+def answer(body: bytes | object, code: int = 300) -> Response:
     """An answer with this body, written as JSON unless it is bytes."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(Head(code, [], keeps_alive=True), raw, sent_at=0.0, received_at=1.0)
+    return Response(ResponseHead(code, [], keeps_alive=True), raw, sent_at=0.0, received_at=1.0)
 
 
-def recorded(name: str) -> Answer:
+def recorded(name: str) -> Response:
     """A recorded answer."""
     head, _, body = (RECORDINGS / f"{name}.http").read_bytes().partition(b"\r\n\r\n")
-    return Answer(parse_head(head), body, sent_at=0.0, received_at=1.0)
+    return Response(parse_head(head), body, sent_at=0.0, received_at=1.0)
 
 
 def versions(*entries: tuple[object, object]) -> dict[str, object]:
@@ -58,7 +58,7 @@ def test_the_simulated_service_offers_what_it_has(path: str, v1_enabled: bool) -
         client.send("GET", path, "Connection: close")
         head, _, body = client.read_all().partition(b"\r\n\r\n")
     expected = {"v1", "v2"} if v1_enabled else {"v2"}
-    assert offered(Answer(parse_head(head), body, 0.0, 1.0)) == expected
+    assert offered(Response(parse_head(head), body, 0.0, 1.0)) == expected
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.demo import SimulatedImageService
-from exporter.demo.keystone import Fault, SimulatedKeystone
+from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.commands.program import (
     GOLDEN,
     QUICKLY,
@@ -131,7 +131,7 @@ def test_it_ends_quickly_with_polls_in_flight(tmp_path: Path, signals: tuple[int
 def test_it_ends_quickly_while_keystone_hangs(tmp_path: Path) -> None:
     """A sign-in under way does not hold up the end."""
     with SimulatedKeystone() as keystone:
-        keystone.fault = Fault(hang=True)
+        keystone.fault = KeystoneFault(hang=True)
         with signed_in(tmp_path, keystone.auth_url) as program:
             until(lambda: keystone.token_requests)
             assert program.page("/-/healthy")[0] == 200

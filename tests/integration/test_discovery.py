@@ -7,14 +7,14 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.clock import now
-from exporter.collector import ImageCollector
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.image.cloud import CloudState
-from exporter.image.image import Image
-from exporter.image.outcome import Found
-from exporter.image.target import Target
+from exporter.metrics.collector import ImageCollector
+from exporter.metrics.exposition import Exposition
+from exporter.model.cloud import CloudState
+from exporter.model.image import Image
+from exporter.model.outcome import Found
+from exporter.model.target import Target
+from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
-from exporter.web.exposition import Exposition
 from tests.commands.program import BOUND, GOLDEN, QUICKLY, UBUNTU, daemon, simulated, until
 
 EXISTS = "openstack_image_exists"

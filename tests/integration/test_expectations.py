@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporter.build import build
+from exporter.app import build
 from exporter.clock import now
-from exporter.collector import StoreCollector
-from exporter.demo import SimulatedImageService
-from exporter.settings import parse
+from exporter.config import parse
+from exporter.metrics.collector import StoreCollector
+from exporter.simulator import SimulatedImageService
 from tests.commands.program import (
     BOUND,
     GOLDEN,

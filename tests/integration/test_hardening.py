@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo import SimulatedImageService
+from exporter.simulator import SimulatedImageService
 from tests.commands.program import (
     BOUND,
     GOLDEN,
@@ -25,7 +25,7 @@ from tests.commands.program import (
     simulated,
     started,
 )
-from tests.commands.reloading import cloud
+from tests.reloading import cloud
 
 SLOW = 500
 SECONDS = 20

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo import SimulatedImageService
+from exporter.simulator import SimulatedImageService
 from tests.commands.program import (
     BOUND,
     GOLDEN,
@@ -24,9 +24,9 @@ from tests.commands.program import (
     started,
     until,
 )
-from tests.commands.reloading import at_once, cloud
-from tests.web.test_guard import login
-from tests.web_files import ANOTHER_HASH, HASH, TLS, USER, Folder
+from tests.reloading import at_once, cloud
+from tests.web.security.test_middleware import login
+from tests.web.security.web_files import ANOTHER_HASH, HASH, TLS, USER, Folder
 
 USERS = f"basic_auth_users: {{{USER}: '{HASH}'}}"
 LOOPBACK = "--web.listen-address=127.0.0.1:0"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo import SimulatedImageService
+from exporter.simulator import SimulatedImageService
 from tests.commands.program import (
     BOUND,
     GOLDEN,
@@ -21,7 +21,7 @@ from tests.commands.program import (
     started,
     until,
 )
-from tests.commands.reloading import cloud
+from tests.reloading import cloud
 
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
 TARGETS = "openstack_image_exporter_targets"

@@ -13,13 +13,13 @@ import bcrypt
 import pytest
 import yaml
 
-from exporter.demo import SimulatedImageService
-from exporter.demo.keystone import SimulatedKeystone
 from exporter.logs import Redaction
+from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.commands.program import BOUND, GOLDEN, Program, ended, simulated, started, until
 from tests.polling.proxy import Proxy
-from tests.web.test_guard import login
-from tests.web_files import Folder
+from tests.web.security.test_middleware import login
+from tests.web.security.web_files import Folder
 
 PASSWORD = "pass-of-the-account-1"
 CREDENTIAL = "secret-of-the-credential-2"

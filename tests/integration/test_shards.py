@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from exporter.build import Parts, build
+from exporter.app import Application, build
 from exporter.clock import now
-from exporter.collector import StoreCollector
-from exporter.demo import SimulatedImageService
-from exporter.image.shard import Shard
-from exporter.settings import parse
+from exporter.config import parse
+from exporter.metrics.collector import StoreCollector
+from exporter.model.sharding import Shard
+from exporter.simulator import SimulatedImageService
 from tests.commands.program import GOLDEN, ended, settings_file, simulated, started
 
 IDS = tuple(f"image-{number:02}" for number in range(30))
@@ -171,7 +171,7 @@ def test_shards_keep_a_cloud_s_rate_limit_together(
     file = settings_file(tmp_path, cloud(service, images=list(IDS), rate_limit=30))
     plans = parse([f"--config.file={file}"], {}).settings.plans()
 
-    def gap(parts: Parts) -> float:
+    def gap(parts: Application) -> float:
         with closing(parts):
             return parts.pollers[0].client.limiter._gap
 

@@ -8,7 +8,7 @@ import yaml
 from dashboards.generate.__main__ import FILES, HOME
 from dashboards.generate.prometheusrule import RULES
 from exporter import __version__
-from exporter.settings import parse
+from exporter.config import parse
 from tests.k8s.checks import CHECKS, Check
 from tests.k8s.checks.schema import VERSIONS
 from tests.k8s.manifest import Manifest, of_kind, title, workloads

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from exporter import __version__
-from exporter.settings import parse
+from exporter.config import parse
 from tests.k8s.checks import CHECKS
 from tests.k8s.checks.schema import VERSIONS
 from tests.k8s.manifest import Manifest, of_kind, workloads

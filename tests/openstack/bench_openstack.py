@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 
 from exporter.clock import steady
+from exporter.config import ImagePlan
 from exporter.glance.api import APIS, V2
-from exporter.glance.reply import Window
-from exporter.instruments import Instruments
-from exporter.settings import ImagePlan
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.model.replies import Deadline
 from tests.benchmarks.polling import built
 from tests.benchmarks.report import table
 from tests.openstack.stack import OpenStack
@@ -96,7 +96,7 @@ def _cycle(images: tuple[ImagePlan, ...], signed_in: bool) -> Cycle:
         (poller,) = parts.pollers
         if signed_in:
             # Glance knows the token from then on, too.
-            window = Window(steady() + INTERVAL, steady() + INTERVAL)
+            window = Deadline(steady() + INTERVAL, steady() + INTERVAL)
             poller.client.choose_version(window)
             assert poller.client.list(window).listed
         before, begun = _requests(parts.instruments), time.perf_counter()
@@ -107,7 +107,7 @@ def _cycle(images: tuple[ImagePlan, ...], signed_in: bool) -> Cycle:
         return Cycle(seconds, _requests(parts.instruments) - before)
 
 
-def _requests(instruments: Instruments) -> int:
+def _requests(instruments: ExporterMetrics) -> int:
     """How many requests the Image service was sent, whatever came of them."""
     families = instruments.requests.collect()
     return sum(int(sample.value) for family in families for sample in family.samples)

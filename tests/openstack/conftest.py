@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.glance.clouds import clean
+from tests.auth.clouds import clean
 from tests.openstack.stack import OpenStack
 
 # Not collected rather than skipped, so that `make test` has nothing to explain.

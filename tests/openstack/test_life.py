@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.glance.fixed import FixedSignIn
-from exporter.glance.signin import Tls
+from exporter.auth.base import ClientTls
+from exporter.auth.static_token import StaticTokenAuthenticator
+from exporter.simulator import SimulatedImage, SimulatedImageService
 from tests.life import DATA, EXCEPTIONS, LIFE, NONE, Differs, shown
 from tests.openstack.stack import OpenStack
 from tests.polling.watch import Watch, watching
@@ -72,7 +72,7 @@ def test_the_same_life_gives_the_same_series_at_a_real_glance(
 ) -> None:
     """After each step simulated v2 shows what real v2 does, and v1 as much of it as it can know."""
     real = openstack.glance.url
-    signed_in = FixedSignIn(real, openstack.demo.sign_in(), Tls())
+    signed_in = StaticTokenAuthenticator(real, openstack.demo.sign_in(), ClientTls())
     ways: tuple[tuple[str, dict[str, Any], Mapping[str, Differs]], ...] = (
         (real, {"api": "v2", "signin": signed_in, "interval": 60.0, "timeout": 30.0}, NONE),
         (service.url, {"api": "v2", "timeout": 0.9}, NONE),

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from exporter.glance.cloud import SignIn, SignInError, sign_in
+from exporter.auth.base import Authenticator, AuthError
+from exporter.auth.sign_in import sign_in
 from tests.openstack.account import ask
 from tests.openstack.stack import OpenStack
 
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("clouds_yaml")
 
 
 @pytest.fixture(params=["demo", "demo-appcred"])
-def signin(request: pytest.FixtureRequest) -> Iterator[SignIn]:
+def signin(request: pytest.FixtureRequest) -> Iterator[Authenticator]:
     """Signs in by password, or by application credential."""
     made = sign_in("test", cloud=request.param, timeout=30)
     yield made
@@ -24,18 +25,18 @@ def status_of(url: str, token: str | None) -> int:
     return ask("GET", f"{url}/v2/images", token).status_code
 
 
-def test_the_catalogue_says_where_glance_is(openstack: OpenStack, signin: SignIn) -> None:
+def test_the_catalogue_says_where_glance_is(openstack: OpenStack, signin: Authenticator) -> None:
     """Signing in by clouds.yaml gives the base URL of the Image service in the catalogue."""
     assert signin.credential().endpoint == openstack.glance.url
 
 
-def test_token_is_good_for_glance(openstack: OpenStack, signin: SignIn) -> None:
+def test_token_is_good_for_glance(openstack: OpenStack, signin: Authenticator) -> None:
     """Glance lists images for the token, and for no other."""
     assert status_of(openstack.glance.url, signin.credential().token) == 200
     assert status_of(openstack.glance.url, "another") == 401
 
 
-def test_token_is_kept(signin: SignIn) -> None:
+def test_token_is_kept(signin: Authenticator) -> None:
     """Keystone is asked once for any number of credentials, and says how long the token lives."""
     first, second = signin.credential(), signin.credential()
     assert first == second
@@ -57,7 +58,7 @@ def test_token_is_renewed_before_it_expires(openstack: OpenStack) -> None:
             signin.close()
 
 
-def test_revoked_token_is_replaced(openstack: OpenStack, signin: SignIn) -> None:
+def test_revoked_token_is_replaced(openstack: OpenStack, signin: Authenticator) -> None:
     """Glance refuses a revoked token as it does an unknown one, and accepts the renewed one."""
     stale = signin.credential()
     assert status_of(openstack.glance.url, stale.token) == 200
@@ -80,7 +81,7 @@ def test_keystone_stops_and_starts(openstack: OpenStack) -> None:
     """A stopped Keystone refuses connections; started again, it is where it was."""
     signin = sign_in("test", cloud="demo", timeout=30)
     try:
-        with openstack.keystone.stopped(), pytest.raises(SignInError) as raised:
+        with openstack.keystone.stopped(), pytest.raises(AuthError) as raised:
             signin.credential()
         assert raised.value.reason == "connection"
     finally:

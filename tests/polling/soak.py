@@ -18,10 +18,10 @@ from typing import IO, NamedTuple
 
 from prometheus_client import generate_latest
 
-from exporter.build import build
-from exporter.polling import pace
-from exporter.settings import CloudPlan, ImagePlan
-from tests.glance.clouds import eventually
+from exporter.app import build
+from exporter.config import CloudPlan, ImagePlan
+from exporter.polling.engine import pacing as pace
+from tests.auth.clouds import eventually
 from tests.polling.watch import threads
 
 CLOUD = "soak"
@@ -119,7 +119,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
     """Polls as it is told until standard input ends."""
     logging.getLogger().addHandler(logging.NullHandler())
     # Cycles end when all is answered: nothing is spread over the interval, nor waited for after.
-    pace.SPREAD = 1e-9
+    pace.SPREAD_FRACTION = 1e-9
     pace.LONGEST_GRACE = 0.0
     parts = build([_plan(url, image_ids)])
     (poller,) = parts.pollers

@@ -4,8 +4,8 @@ import os
 import random
 from typing import Any
 
-from exporter.demo import SimulatedImage
-from tests.glance.clouds import eventually
+from exporter.simulator import SimulatedImage
+from tests.auth.clouds import eventually
 from tests.polling.watch import serving, threads, watching
 
 IDS = [f"image-{number}" for number in range(12)]

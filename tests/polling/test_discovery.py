@@ -8,27 +8,27 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.auth.base import ClientTls
+from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import now, steady
-from exporter.collector import StoreCollector
-from exporter.demo import SimulatedImage, SimulatedImageService
 from exporter.glance.client import ImageClient
-from exporter.glance.fixed import FixedSignIn
-from exporter.glance.limiter import Limiter
-from exporter.glance.reply import Window
-from exporter.glance.signin import Tls
-from exporter.image.cloud import CloudState
-from exporter.image.discovery import Entry
-from exporter.image.moment import Moment
-from exporter.image.target import Key, Target
+from exporter.metrics.collector import StoreCollector
+from exporter.model.cloud import CloudState
+from exporter.model.discovery import DiscoveryRule
+from exporter.model.instant import Instant
+from exporter.model.replies import Deadline
+from exporter.model.target import Key, Target
 from exporter.polling.discovery import MOST_LINES, Discovery
-from exporter.polling.pace import Pace
+from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
+from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
+from exporter.transport.rate_limiter import RateLimiter
 from tests.polling.watch import CLOUD, DIRECT, GENEROUS
 
 FORGET_AFTER = 3600.0
-GOLDEN = Entry(name="golden-*", alias="golden")
-TAGGED = Entry(tags=("ours",))
+GOLDEN = DiscoveryRule(name="golden-*", alias="golden")
+TAGGED = DiscoveryRule(tags=("ours",))
 EXISTS = "openstack_image_exists"
 CHANGES = "openstack_image_existence_changes_total"
 
@@ -45,7 +45,11 @@ class Lab:
     """A cloud that is discovered, with time that a test can let pass."""
 
     def __init__(
-        self, service: SimulatedImageService, entries: list[Entry], listed: list[str], api: str
+        self,
+        service: SimulatedImageService,
+        entries: list[DiscoveryRule],
+        listed: list[str],
+        api: str,
     ) -> None:
         self.service = service
         self.store = Store()
@@ -55,12 +59,12 @@ class Lab:
         self.store.watch(CloudState(CLOUD, 2.0, resolved_changes=counts), configured)
         self.stopped = threading.Event()
         client = ImageClient(
-            signin=FixedSignIn(service.url, None, Tls()),
+            signin=StaticTokenAuthenticator(service.url, None, ClientTls()),
             route_for=lambda _: DIRECT,
             user_agent="test",
             timeout=0.5,
             properties=frozenset(),
-            limiter=Limiter(None, steady, self.stopped),
+            limiter=RateLimiter(None, steady, self.stopped),
             measure=lambda *_: None,
             wanted=api,
         )
@@ -78,17 +82,17 @@ class Lab:
             CLOUD,
             client,
             configured,
-            Pace(2.0, 0.5, 4),
+            CyclePacing(2.0, 0.5, 4),
             900.0,
             self.store,
             lambda: 0.0,
             discovery=self.discovery,
         )
 
-    def time(self) -> Moment:
+    def time(self) -> Instant:
         """Now, or later where the test says so."""
         moment = now()
-        return Moment(moment.steady + self.ahead, moment.wall + self.ahead)
+        return Instant(moment.steady + self.ahead, moment.wall + self.ahead)
 
     def cycle(self) -> None:
         """Polls every image once."""
@@ -120,7 +124,10 @@ class Lab:
 
 @contextmanager
 def lab(
-    *images: SimulatedImage, entries: list[Entry], listed: list[str] | None = None, api: str = "v2"
+    *images: SimulatedImage,
+    entries: list[DiscoveryRule],
+    listed: list[str] | None = None,
+    api: str = "v2",
 ) -> Iterator[Lab]:
     """A cloud with these images, in which these are discovered, and those on a list watched too."""
     with SimulatedImageService(images) as service:
@@ -283,7 +290,9 @@ def test_a_failed_list_changes_nothing(fault: str, caplog: pytest.LogCaptureFixt
 
 def test_a_list_that_is_cut_short_changes_nothing() -> None:
     """All pages or none: what stands on the missing one is not lost."""
-    with lab(*(golden(str(day), day) for day in range(1, 8)), entries=[Entry(name="g*")]) as cloud:
+    with lab(
+        *(golden(str(day), day) for day in range(1, 8)), entries=[DiscoveryRule(name="g*")]
+    ) as cloud:
         cloud.service.api.page_limit = 3
         cloud.cycle()
         assert len(cloud.watched) == 7
@@ -351,7 +360,7 @@ def test_lists_are_not_asked_for_at_the_same_time() -> None:
     """A second one while the first is under way is left out."""
     with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("hang")
-        window = Window(steady() + GENEROUS, steady() + GENEROUS)
+        window = Deadline(steady() + GENEROUS, steady() + GENEROUS)
         thread = threading.Thread(target=cloud.discovery.refresh, args=(window,))
         thread.start()
         cloud.service.wait_for(lambda: cloud.service.log.in_flight == 1)
@@ -380,7 +389,7 @@ def test_many_images_at_once_are_few_lines(caplog: pytest.LogCaptureFixture) -> 
     """So many lines, and one about all the others."""
     images = [golden(str(number), 1) for number in range(50)]
     with (
-        lab(*images, entries=[Entry(name="golden*")]) as cloud,
+        lab(*images, entries=[DiscoveryRule(name="golden*")]) as cloud,
         caplog.at_level(logging.INFO, "exporter"),
     ):
         cloud.refresh()
@@ -400,7 +409,9 @@ def test_hidden_images_and_strangers_are_told_apart() -> None:
         golden("b", 2, owner="p2", visibility="community"),
         golden("c", 3, owner="p1", visibility="public", hidden=True),
     ]
-    with lab(*images, entries=[Entry(name="golden-*", owner="p1", alias="golden")]) as cloud:
+    with lab(
+        *images, entries=[DiscoveryRule(name="golden-*", owner="p1", alias="golden")]
+    ) as cloud:
         cloud.cycle()
         assert cloud.watched == {"a": "golden"}
         cloud.service.images.change("a", hidden=True)

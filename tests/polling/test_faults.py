@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from exporter.clock import steady
-from exporter.demo import SimulatedImageService
+from exporter.simulator import SimulatedImageService
 from tests.polling.watch import Request, serving, threads, watching
 
 HEALTHY = [f"healthy-{number}" for number in range(8)]

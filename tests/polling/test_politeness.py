@@ -7,10 +7,10 @@ from statistics import median
 import pytest
 
 from exporter.clock import steady
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.glance.answer import NoAnswer
-from exporter.glance.limiter import Limiter
-from exporter.glance.transport import Transport
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.transport.pool import ConnectionPool
+from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.response import RequestFailed
 from tests.polling.watch import DIRECT, GENEROUS, serving, watching
 
 IDS = [f"image-{number}" for number in range(20)]
@@ -50,14 +50,14 @@ def test_a_request_sent_once_more_needs_a_permit_too(permitted: bool) -> None:
 
     path = "/v1/images/a"
     with SimulatedImageService([SimulatedImage("a")]) as service:
-        transport = Transport(service.url, DIRECT, "t", permit=permit)
+        transport = ConnectionPool(service.url, DIRECT, "t", permit=permit)
         deadline = steady() + GENEROUS
         transport.ask("HEAD", path, b"", deadline)
         service.faults.set("close", times=1)
         if permitted:
             assert transport.ask("HEAD", path, b"", deadline).head.code == 200
         else:
-            with pytest.raises(NoAnswer, match="no time to ask once more"):
+            with pytest.raises(RequestFailed, match="no time to ask once more"):
                 transport.ask("HEAD", path, b"", deadline)
         transport.close()
         assert service.log.requests == (3 if permitted else 2)
@@ -109,7 +109,7 @@ def test_one_clouds_trouble_delays_no_other() -> None:
 @pytest.mark.parametrize("rate", [None, 1000.0])
 def test_a_hold_holds_those_too_who_wait_for_their_permit(rate: float | None) -> None:
     """Whoever was on its way when the service asked to be left alone waits as well."""
-    limiter = Limiter(rate, steady, threading.Event())
+    limiter = RateLimiter(rate, steady, threading.Event())
     until = steady() + 0.2
     limiter.hold(until)
     limiter.hold(until - 0.1)

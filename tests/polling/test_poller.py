@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from exporter.auth.base import AuthToken, ClientTls
+from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now, steady
-from exporter.collector import StoreCollector
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.glance.signin import Credential, Tls
-from exporter.glance.token_file import TokenFileSignIn
-from exporter.image.moment import Moment
-from exporter.polling.cycle import Verdict
-from tests.glance.clouds import eventually
+from exporter.metrics.collector import StoreCollector
+from exporter.model.instant import Instant
+from exporter.polling.engine.cycle import PollResult
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from tests.auth.clouds import eventually
 from tests.polling.watch import CLOUD, GENEROUS, Watch, serving, threads, watching
 
 IDS = ["a", "b", "c", "d"]
@@ -37,7 +37,7 @@ def watch(service: SimulatedImageService) -> Iterator[Watch]:
         yield made
 
 
-def samples(watch: Watch, moment: Moment) -> dict[str, dict[str, float]]:
+def samples(watch: Watch, moment: Instant) -> dict[str, dict[str, float]]:
     """The values on /metrics at a moment, by family and image."""
     return {
         family.name: {sample.labels.get("image", ""): sample.value for sample in family.samples}
@@ -131,8 +131,8 @@ def test_a_lost_role_is_believed_after_two_cycles(
 def test_values_are_dropped_when_nothing_polls_any_more(watch: Watch) -> None:
     """With the scheduler stopped, time alone takes the values away after max_stale."""
     moment = now()
-    fresh = samples(watch, Moment(moment.steady + 800, moment.wall + 800))
-    stale = samples(watch, Moment(moment.steady + 1000, moment.wall + 1000))
+    fresh = samples(watch, Instant(moment.steady + 800, moment.wall + 800))
+    stale = samples(watch, Instant(moment.steady + 1000, moment.wall + 1000))
     assert fresh["openstack_image_exists"] == dict.fromkeys(IDS, 1)
     assert len(fresh["openstack_image_size_bytes"]) == len(IDS)
     assert stale["openstack_image_exists"] == {}
@@ -193,7 +193,7 @@ def test_stop_in_the_middle_of_hangs_ends_within_a_second(
 def test_at_the_deadline_each_image_has_one_outcome(service: SimulatedImageService) -> None:
     """A cloud that hangs ends its cycle in time, with as many outcomes as images."""
     service.faults.set("hang")
-    verdicts: list[Verdict] = []
+    verdicts: list[PollResult] = []
     with watching(service.url, IDS, interval=0.5, timeout=30.0, concurrency=2) as watch:
         began = steady()
         watch.poller.run_cycle(lambda verdict, left: verdicts.append(verdict))  # noqa: ARG005
@@ -217,7 +217,7 @@ def test_an_observer_that_fails_costs_no_outcome(
 ) -> None:
     """A bug beside the polling is logged, and every image is observed."""
 
-    def observer(_: Verdict, left: int) -> None:
+    def observer(_: PollResult, left: int) -> None:
         assert left != 2, "as the test has it"
 
     with watching(service.url, IDS) as watch:
@@ -384,14 +384,14 @@ def test_the_cloud_says_why_signing_in_fails(
 ) -> None:
     """The reason of the last sign-in is there until one succeeds."""
     path = tmp_path / "token"
-    signin = TokenFileSignIn(service.url, path, Tls(), now)
+    signin = TokenFileAuthenticator(service.url, path, ClientTls(), now)
     with watching(service.url, IDS, signin=signin) as watch:
         watch.cycle()
         assert watch.cloud.sign_in_failure == (
             f"unauthorized: token file {path} cannot be read: No such file or directory"
         )
         path.write_text("a-token")
-        signin.renew(Credential(service.url, None, None, generation=0))
+        signin.renew(AuthToken(service.url, None, None, generation=0))
         watch.cycle()
         assert watch.cloud.sign_in_failure is None
 

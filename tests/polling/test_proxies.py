@@ -11,19 +11,19 @@ import pytest
 import trustme
 
 from exporter.clock import steady
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.glance import dialer
-from exporter.glance.environment import Route
-from exporter.glance.resolver import Address, Resolver
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.transport import connection as dialer
+from exporter.transport.proxies import ProxySettings
+from exporter.transport.resolver import Address, Resolver
 from tests.polling.proxy import Proxy
 from tests.polling.watch import serving, threads, watching
 
 IDS = ["a", "b", "c"]
 
 
-def by(proxy: Proxy) -> Route:
+def by(proxy: Proxy) -> ProxySettings:
     """The way through a proxy."""
-    return Route(proxy=proxy.url, verify=True, cert=None)
+    return ProxySettings(proxy=proxy.url, verify=True, cert=None)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_proxy_is_asked_for_whole_urls(service: SimulatedImageService) -> None
 def test_a_proxys_password_is_sent_to_it(service: SimulatedImageService) -> None:
     """User and password in the proxy's URL become its own header."""
     with Proxy() as proxy:
-        route = Route(proxy.url.replace("//", "//user:secret@"), verify=True, cert=None)
+        route = ProxySettings(proxy.url.replace("//", "//user:secret@"), verify=True, cert=None)
         with watching(service.url, ["a"], route=route) as watch:
             watch.cycle()
             assert watch.reasons() == {"a": ""}
@@ -114,7 +114,7 @@ def test_a_proxy_that_is_down_is_no_connection(service: SimulatedImageService) -
 def test_tls_through_a_tunnel(authority: trustme.CA, bundle: str) -> None:
     """HTTPS goes through CONNECT, and the proxy sees no path."""
     with secure(authority) as service, Proxy() as proxy:
-        with watching(service.url, IDS, route=Route(proxy.url, bundle, None)) as watch:
+        with watching(service.url, IDS, route=ProxySettings(proxy.url, bundle, None)) as watch:
             watch.cycle()
             assert watch.reasons() == dict.fromkeys(IDS, "")
         assert {line.split(" ")[0] for line in proxy.first_lines} == {"CONNECT"}
@@ -127,7 +127,7 @@ def test_a_tunnel_that_is_refused_is_no_connection(
     """A 404 to CONNECT is not the Image service's."""
     answer = f"HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n".encode()
     with secure(authority) as service, Proxy(answer) as proxy:
-        with watching(service.url, ["a"], route=Route(proxy.url, bundle, None)) as watch:
+        with watching(service.url, ["a"], route=ProxySettings(proxy.url, bundle, None)) as watch:
             watch.cycle()
             assert watch.reason("a") == "connection"
             assert f"CONNECT with {code}" in (watch.seen("a").failure or proxy).detail  # type: ignore[union-attr]  # asserted above
@@ -139,7 +139,9 @@ def test_a_proxy_that_says_nothing_is_a_timeout(authority: trustme.CA, bundle: s
     with (
         secure(authority) as service,
         Proxy(silent=True) as proxy,
-        watching(service.url, ["a"], route=Route(proxy.url, bundle, None), timeout=0.1) as watch,
+        watching(
+            service.url, ["a"], route=ProxySettings(proxy.url, bundle, None), timeout=0.1
+        ) as watch,
     ):
         began = steady()
         watch.cycle()
@@ -150,7 +152,9 @@ def test_a_proxy_that_says_nothing_is_a_timeout(authority: trustme.CA, bundle: s
 def test_tls_keeps_its_connection(authority: trustme.CA, bundle: str) -> None:
     """Polls over TLS reuse one connection, tickets of the session notwithstanding."""
     with secure(authority) as service:
-        with watching(service.url, IDS, route=Route(None, bundle, None), concurrency=1) as watch:
+        with watching(
+            service.url, IDS, route=ProxySettings(None, bundle, None), concurrency=1
+        ) as watch:
             watch.cycle()
             watch.cycle()
             assert watch.reasons() == dict.fromkeys(IDS, "")
@@ -162,7 +166,7 @@ def test_a_foreign_or_expired_certificate_is_tls(authority: trustme.CA, bundle: 
     yesterday = datetime.now(UTC) - timedelta(days=1)
     for served in (secure(trustme.CA()), secure(authority, not_after=yesterday)):
         with served as service:
-            with watching(service.url, IDS, route=Route(None, bundle, None)) as watch:
+            with watching(service.url, IDS, route=ProxySettings(None, bundle, None)) as watch:
                 watch.cycle()
                 assert watch.reasons() == dict.fromkeys(IDS, "tls")
             assert service.log.requests == 0
@@ -173,7 +177,7 @@ def test_a_handshake_that_hangs_is_a_timeout(bundle: str) -> None:
     """A port that accepts and says nothing costs the timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        with watching(url, ["a"], route=Route(None, bundle, None), timeout=0.1) as watch:
+        with watching(url, ["a"], route=ProxySettings(None, bundle, None), timeout=0.1) as watch:
             began = steady()
             watch.cycle()
             assert watch.reason("a") == "timeout"

@@ -8,7 +8,7 @@ import pytest
 from exporter.clock import steady
 from exporter.polling import scheduler as module
 from exporter.polling.scheduler import Every, Scheduler, SteadyTime
-from tests.glance.clouds import eventually
+from tests.auth.clouds import eventually
 
 GENEROUS = 10.0
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from exporter.demo import SimulatedImage, SimulatedImageService
+from exporter.simulator import SimulatedImage, SimulatedImageService
 from tests.polling.soak import CONCURRENCY, Held, Soaked, soaking
 from tests.polling.watch import serving
 

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clock import steady
-from exporter.glance.reply import Reply
-from exporter.polling.crew import Crew
-from exporter.polling.cycle import Cycle
-from exporter.polling.pace import SPREAD, TICK, Pace, schedule
-from exporter.polling.past import Past
-from exporter.polling.question import Ask
-from tests.glance.clouds import eventually
-from tests.polling.rehearsal import START, Says, found, targets
+from exporter.model.replies import Reply
+from exporter.polling.engine.cycle import Cycle
+from exporter.polling.engine.pacing import SPREAD_FRACTION, TICK, CyclePacing, schedule
+from exporter.polling.engine.past import CycleHistory
+from exporter.polling.engine.types import PollRequest
+from exporter.polling.executor import CycleExecutor
+from tests.auth.clouds import eventually
+from tests.polling.engine.rehearsal import START, Says, found, targets
 from tests.polling.watch import GENEROUS, threads
 
 IDS = [f"image-{number}" for number in range(30)]
@@ -23,7 +23,7 @@ IDS = [f"image-{number}" for number in range(30)]
 def test_an_image_starts_at_its_place_or_within_a_tick_before(count: int, interval: float) -> None:
     """Several start together where there are several in a tick; where there are not, none does."""
     watched = targets(*(str(number) for number in range(count)))
-    gap = SPREAD * interval / count
+    gap = SPREAD_FRACTION * interval / count
     times = [time for time, _ in schedule(watched, frozenset(), START, interval)]
     early = [START + place * gap - time for place, time in enumerate(times)]
     assert all(-1e-9 <= seconds < TICK for seconds in early)
@@ -41,7 +41,7 @@ def test_one_that_hangs_holds_up_no_other() -> None:
     others_asked = threading.Event()
     asked: list[str] = []
 
-    def perform(ask: Ask) -> Reply:
+    def perform(ask: PollRequest) -> Reply:
         assert ask.target
         image_id = ask.target.image_id
         if image_id == IDS[0]:
@@ -53,9 +53,9 @@ def test_one_that_hangs_holds_up_no_other() -> None:
         return Says(found(image_id), seconds=0.0).reply(steady())
 
     start = steady()
-    pace = Pace(2.0, GENEROUS, 2)
-    cycle = Cycle(targets(*IDS), Past(living=frozenset(IDS)), pace, start, lambda: 0.0)
-    crew = Crew(cycle, perform, lambda: None, steady, pace.concurrency)
+    pace = CyclePacing(2.0, GENEROUS, 2)
+    cycle = Cycle(targets(*IDS), CycleHistory(living=frozenset(IDS)), pace, start, lambda: 0.0)
+    crew = CycleExecutor(cycle, perform, lambda: None, steady, pace.concurrency)
     crew.run(start + GENEROUS)
     assert asked == IDS[1:]
     assert cycle.tally.found == len(IDS)

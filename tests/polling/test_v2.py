@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from exporter.build import build
+from exporter.app import build
 from exporter.clock import now
-from exporter.collector import StoreCollector
-from exporter.demo import SimulatedImage, SimulatedImageService
-from exporter.demo.image import OWNER
-from exporter.image.target import Key
+from exporter.config import parse
+from exporter.metrics.collector import StoreCollector
+from exporter.model.target import Key
 from exporter.polling.scheduler import Scheduler
-from exporter.settings import parse
-from tests.glance.clouds import eventually
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator.image import OWNER
+from tests.auth.clouds import eventually
 from tests.life import EXCEPTIONS, LIFE, TO_AN_ADMINISTRATOR, shown
 from tests.polling.watch import Watch, watching
 

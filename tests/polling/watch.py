@@ -5,21 +5,21 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from exporter.auth.base import Authenticator, ClientTls
+from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import steady
-from exporter.demo import SimulatedImage, SimulatedImageService
 from exporter.glance.client import ImageClient
-from exporter.glance.environment import Route
-from exporter.glance.fixed import FixedSignIn
-from exporter.glance.limiter import Limiter
-from exporter.glance.signin import SignIn, Tls
-from exporter.image.cloud import CloudState
-from exporter.image.observation import Observation
-from exporter.image.target import Key, Target
-from exporter.polling.pace import Pace
+from exporter.model.cloud import CloudState
+from exporter.model.observation import Observation
+from exporter.model.target import Key, Target
+from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
+from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
+from exporter.transport.proxies import ProxySettings
+from exporter.transport.rate_limiter import RateLimiter
 
-DIRECT = Route(proxy=None, verify=True, cert=None)
+DIRECT = ProxySettings(proxy=None, verify=True, cert=None)
 CLOUD = "lab"
 GENEROUS = 10.0
 """Seconds after which a test gives up waiting for what should take none."""
@@ -88,8 +88,8 @@ def watching(
     timeout: float = 0.3,
     concurrency: int = 4,
     rate: float | None = None,
-    route: Route = DIRECT,
-    signin: SignIn | None = None,
+    route: ProxySettings = DIRECT,
+    signin: Authenticator | None = None,
     random: float = 0.0,
     api: str = "v1",
 ) -> Iterator[Watch]:
@@ -100,16 +100,16 @@ def watching(
     requests: list[Request] = []
     stop = threading.Event()
     client = ImageClient(
-        signin=signin or FixedSignIn(url, None, Tls()),
+        signin=signin or StaticTokenAuthenticator(url, None, ClientTls()),
         route_for=lambda _: route,
         user_agent="test",
         timeout=timeout,
         properties=frozenset(),
-        limiter=Limiter(rate, steady, stop),
+        limiter=RateLimiter(rate, steady, stop),
         measure=lambda *measured: requests.append(Request(*measured)),
         wanted=api,
     )
-    pace = Pace(interval, timeout, concurrency)
+    pace = CyclePacing(interval, timeout, concurrency)
     poller = Poller(CLOUD, client, targets, pace, 900.0, store, lambda: random)
     try:
         yield Watch(poller, store, requests)

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from exporter.image.cloud import CloudState
-from exporter.image.moment import Moment
-from exporter.image.observation import UNKNOWN
-from exporter.image.outcome import Failed, Found, Gone, Outcome
-from exporter.image.target import Target
+from exporter.model.cloud import CloudState
+from exporter.model.instant import Instant
+from exporter.model.observation import UNKNOWN
+from exporter.model.outcome import Failed, Found, Gone, Outcome
+from exporter.model.target import Target
 from exporter.store import Store
-from tests.image.samples import ACTIVE, MAX_STALE, START
+from tests.model.samples import ACTIVE, MAX_STALE, START
 
-NOW = Moment(START.steady + 7200.0, START.wall + 7200.0)
+NOW = Instant(START.steady + 7200.0, START.wall + 7200.0)
 """Two hours after ``START``."""
 
 HOSTILE = "</td><script>document.title='run'</script>\"'&<img src=x onerror=alert(1)>"
@@ -115,7 +115,7 @@ def watched(cloud: CloudState, lives: Iterable[tuple[Target, Script]], store: St
     for target, script in told:
         seen = UNKNOWN
         for ago, outcome in script:
-            seen = seen.after(outcome, Moment(NOW.steady - ago, NOW.wall - ago), MAX_STALE)
+            seen = seen.after(outcome, Instant(NOW.steady - ago, NOW.wall - ago), MAX_STALE)
         store.observe(target.key, seen)
 
 

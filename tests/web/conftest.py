@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pytest
 from starlette.types import ASGIApp
 
-from exporter.web.guard import Guard
-from exporter.web.server import WebServer
+from exporter.web.security.middleware import SecurityState
+from exporter.web.server.server import WebServer
 
 BOUND = 10.0
 """Seconds within which what a test waits for must happen."""
@@ -63,7 +63,7 @@ class Running:
 
 
 @contextmanager
-def running(app: ASGIApp, guard: Guard | None = None) -> Iterator[Running]:
+def running(app: ASGIApp, guard: SecurityState | None = None) -> Iterator[Running]:
     """The application on a loopback port, behind a guard, until the block ends."""
     server = WebServer("127.0.0.1:0")
     server.bind()

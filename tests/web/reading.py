@@ -4,9 +4,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 from exporter.store import Store
-from exporter.web.listing import listing
-from exporter.web.page import page
-from exporter.web.query import PageQuery, QueryError
+from exporter.web.pages.image_list import listing
+from exporter.web.pages.page import page
+from exporter.web.pages.query import PageQuery, QueryError
 from tests.web.cast import NOW, cast
 
 CAST = cast()

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.types import ASGIApp
 
-from exporter.web.answers import Lister
+from exporter.metrics.exposition import Body
 from exporter.web.app import create_app
-from exporter.web.exposition import Body
-from exporter.web.listing import Listing, listing
+from exporter.web.handlers import Lister
 from exporter.web.negotiation import OPENMETRICS, TEXT
-from exporter.web.page import SCRIPT
-from exporter.web.query import Query
+from exporter.web.pages.image_list import Listing, listing
+from exporter.web.pages.page import SCRIPT
+from exporter.web.pages.query import Query
 from tests.web.cast import NOW, cast
 from tests.web.conftest import BOUND, Running, running
 

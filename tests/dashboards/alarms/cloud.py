@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from exporter.demo import SimulatedImageService
-from exporter.demo.keystone import SimulatedKeystone
+from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.commands.program import Metrics, until
 from tests.dashboards.alarms.ports import reserved_port
 from tests.dashboards.alarms.recorder import Record

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from exporter.demo import SimulatedImage
+from exporter.simulator import SimulatedImage
 from tests.commands.program import GOLDEN, UBUNTU, simulated
 
 if TYPE_CHECKING:

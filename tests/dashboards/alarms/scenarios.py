@@ -2,7 +2,7 @@
 
 import time
 
-from exporter.demo.keystone import Fault
+from exporter.simulator.keystone import KeystoneFault
 from tests.commands.program import ABSENT, simulated
 from tests.dashboards.alarms.cloud import Cloud, eventually
 from tests.dashboards.alarms.scaled import seconds
@@ -347,7 +347,7 @@ def wrong_path(cloud: Cloud) -> None:
 def sign_in_fails(cloud: Cloud) -> None:
     """The password was changed, say."""
     assert cloud.keystone
-    cloud.keystone.fault = Fault(status=401)
+    cloud.keystone.fault = KeystoneFault(status=401)
     cloud.fail(401)
 
 
@@ -363,7 +363,7 @@ def token_not_renewed(cloud: Cloud) -> None:
     cloud.keystone.token_life = 75.0
     with cloud.counted("openstack_image_exporter_authentications_total"):
         cloud.service.faults.set("status", code=401, times=1)
-    cloud.keystone.fault = Fault(status=503)
+    cloud.keystone.fault = KeystoneFault(status=503)
     (ends,) = cloud.metrics().values(
         "openstack_image_exporter_token_expiry_timestamp_seconds", cloud=cloud.name
     )

@@ -17,8 +17,8 @@ from tests.dashboards.alarms.scaled import FACTOR
 
 JOB = "openstack-images"
 BACKOFF = f"""
-import exporter.glance.renewing as renewing
-renewing.MAX_BACKOFF /= {FACTOR}
+import exporter.auth.token_cache as token_cache
+token_cache.MAX_BACKOFF /= {FACTOR}
 """
 """Shortens the one time of the exporter that the rules count on and that is no setting."""
 

@@ -22,7 +22,7 @@ def probing(manifests: Sequence[Manifest]) -> Iterator[str]:
             for kind, probe in found.items():
                 page = HEALTH[kind]
                 asks = probe.get("httpGet", {}).get("path"), probe.get("exec", {}).get("command")
-                command = ["python", "-m", "exporter.health", page]
+                command = ["python", "-m", "exporter.healthcheck", page]
                 if asks not in [(f"/-/{page}", None), (None, command)]:
                     yield f"{workload.title}: its {kind} does not ask for /-/{page}"
 

@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from exporter.metrics.exposition import Body
 from exporter.store import Store
 from exporter.web.app import create_app
-from exporter.web.exposition import Body
-from exporter.web.listing import listing
+from exporter.web.pages.image_list import listing
 from tests.web.cast import NOW, cast, crowd
 from tests.web.conftest import BOUND, Running, running
 

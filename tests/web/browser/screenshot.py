@@ -10,11 +10,11 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from exporter.demo.cast import IMAGES
-from exporter.image.outcome import Failed, Found, Gone
-from exporter.image.target import Target
+from exporter.demo.images import IMAGES
+from exporter.model.outcome import Failed, Found, Gone
+from exporter.model.target import Target
 from exporter.store import Store
-from tests.image.samples import ACTIVE
+from tests.model.samples import ACTIVE
 from tests.web.browser.conftest import BROWSERS, address, served
 from tests.web.cast import DOWN, FIRST, REQUEST, Script, watched
 from tests.web.conftest import running

@@ -9,12 +9,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from exporter.image.observation import UNKNOWN
-from exporter.image.outcome import Found, Gone
-from exporter.image.target import Target
-from exporter.printable import printable
+from exporter.model.observation import UNKNOWN
+from exporter.model.outcome import Found, Gone
+from exporter.model.target import Target
 from exporter.store import Store
-from tests.image.samples import ACTIVE, MAX_STALE
+from exporter.text import printable
+from tests.model.samples import ACTIVE, MAX_STALE
 from tests.web.browser.conftest import PREFIX, Opened, Tab, address, served
 from tests.web.cast import BEFORE, FIRST, LIVES, MIDDLE_EAST, NAMES, NOW
 from tests.web.conftest import Running, running

@@ -1,0 +1,1 @@
+"""Sign in to OpenStack: clouds.yaml, Keystone, tokens."""

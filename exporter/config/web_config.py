@@ -1,0 +1,326 @@
+"""The file of ``--web.config.file``, in the format of Prometheus' exporter-toolkit.
+
+Its documentation is docs/web-configuration.md of prometheus/exporter-toolkit. Every key of it is
+known here. What this server cannot do as it is asked to is refused, with the key named.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from exporter.config import types, yaml_reader
+from exporter.config.cross_checks import ConfigError
+from exporter.config.load import SettingsError, mistake
+from exporter.config.messages import file_name, key_path, name, shown
+
+AUTH_TYPES = ("NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
+UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+"""What Go can do and Python cannot: take a certificate that nobody vouches for."""
+
+VERSIONS = ("TLS12", "TLS13")
+OLD_VERSIONS = ("TLS10", "TLS11")
+
+CIPHERS: Mapping[str, str] = {
+    f"TLS_ECDHE_{key}_WITH_{cipher}": f"ECDHE-{key}-{openssl}"
+    for key in ("ECDSA", "RSA")
+    for cipher, openssl in (
+        ("AES_128_CBC_SHA", "AES128-SHA"),
+        ("AES_256_CBC_SHA", "AES256-SHA"),
+        ("AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
+        ("AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
+        ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
+    )
+}
+"""The suites of TLS 1.2 that Go holds secure, and what OpenSSL calls them."""
+
+CIPHERS_OF_TLS13 = (
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+)
+
+CURVES: Mapping[str, str] = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
+"""The curves, and what OpenSSL calls them."""
+
+HEADERS: Mapping[str, tuple[str, ...]] = {
+    "Content-Security-Policy": (),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-XSS-Protection": (),
+    "Strict-Transport-Security": (),
+}
+"""The headers that can be set, and to what, where that is no free text."""
+
+# The last character of the salt has two bits, and bcrypt refuses to compare with any other.
+_HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+_HEADER_VALUE = re.compile(r"[ -~]*")
+
+
+def _auth_type(value: object) -> str:
+    if value == "":
+        return AUTH_TYPES[0]
+    if value in UNVERIFIED:
+        raise types.refused(
+            "cannot be done: a certificate is always verified here; "
+            f"accepted: {', '.join(AUTH_TYPES)}"
+        )
+    return types.one_of(*AUTH_TYPES)(value)
+
+
+def _version(value: object) -> str:
+    if value in OLD_VERSIONS:
+        raise types.refused(
+            f"cannot be done: it is too old for OpenSSL; accepted: {', '.join(VERSIONS)}"
+        )
+    return types.one_of(*VERSIONS)(value)
+
+
+def _cipher(value: object) -> str:
+    if value in CIPHERS_OF_TLS13:
+        raise types.refused(
+            "cannot be done: Python chooses the suites of TLS 1.3; "
+            f"accepted: those of TLS 1.2, {', '.join(CIPHERS)}"
+        )
+    return types.one_of(*CIPHERS)(value)
+
+
+def _curves(value: object) -> object:
+    if isinstance(value, list) and len(value) > 1:
+        raise types.hidden(
+            "several curves cannot be done: Python takes one; accepted: a list of one"
+        )
+    return value
+
+
+def _headers(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        raise types.refused("is not a mapping; accepted: a mapping of headers to values")
+    for key, text in value.items():
+        if key not in HEADERS:
+            accepted = ", ".join(HEADERS)
+            raise types.hidden(f"{name(str(key))} cannot be set; accepted: {accepted}")
+        accepted = ", ".join(HEADERS[key]) or "visible ASCII characters and spaces"
+        if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+            raise types.hidden(f"{key}: {shown(text)} is not accepted; accepted: {accepted}")
+        if text and HEADERS[key] and text not in HEADERS[key]:
+            raise types.hidden(f"{key}: {shown(text)} is not accepted; accepted: {accepted}")
+    return value
+
+
+def _hash(value: object) -> SecretStr:
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        raise types.hidden(
+            "not a bcrypt hash (and not shown); accepted: what htpasswd -nBC 10 makes"
+        )
+    return SecretStr(value)
+
+
+def _mapping(value: object) -> object:
+    """Refuse what is no mapping without showing it: it may be a secret in the wrong place."""
+    if not isinstance(value, dict | BaseModel):
+        raise types.hidden("not a mapping (and not shown); accepted: a mapping of keys to values")
+    return value
+
+
+def _users(value: object) -> object:
+    for user in _mapping(value):  # type: ignore[attr-defined]  # it is one
+        # A line as htpasswd writes it, or the two the wrong way round: the hash is not shown.
+        before, colon, _ = user.partition(":")
+        if colon:
+            raise types.hidden(f"{name(before)}: no user can have a colon in the name")
+        if _HASH.fullmatch(user):
+            raise types.hidden("a hash is no user (and not shown); accepted: a hash for each user")
+    return value
+
+
+def _pem(value: object) -> SecretStr:
+    if not isinstance(value, str) or "-----BEGIN " not in value:
+        raise types.hidden("not PEM (and not shown); accepted: text that begins with -----BEGIN")
+    return SecretStr(value)
+
+
+def _interval(value: object) -> float:
+    return 0.0 if value in (0, "0", "0s") else types.duration(least=0.001)(value)
+
+
+def _unset(value: object) -> object:
+    """A key that is there and empty is as good as none, as in Go."""
+    return None if value == "" else value
+
+
+def _named(value: object) -> object:
+    """Refuse what was meant for the key without ``_file``, and may be a key, without showing it."""
+    if isinstance(value, str) and ("-----BEGIN " in value or "\n" in value):
+        raise types.hidden("not the name of a file (and not shown); accepted: the name of a file")
+    return _unset(value)
+
+
+_Pem = Annotated[SecretStr, BeforeValidator(_pem)]
+_MaybePem = Annotated[_Pem | None, BeforeValidator(_unset)]
+_MaybeFile = Annotated[types.FileName | None, BeforeValidator(_named)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class TlsServer(_Model):
+    """How connections are secured; files are found from the directory of the file itself."""
+
+    cert: _MaybePem = Field(
+        default=None, description="The certificate, and those above it, as PEM."
+    )
+    key: _MaybePem = Field(default=None, description="Its key, as PEM.")
+    client_ca: _MaybePem = Field(default=None, description="CA of clients' certificates, as PEM.")
+    cert_file: _MaybeFile = Field(default=None, description="File with the certificate.")
+    key_file: _MaybeFile = Field(default=None, description="File with its key.")
+    client_ca_file: _MaybeFile = Field(default=None, description="File with that CA.")
+    client_auth_type: Annotated[str, BeforeValidator(_auth_type)] = Field(
+        default=AUTH_TYPES[0], description="Whether clients need a certificate."
+    )
+    client_allowed_sans: tuple[types.Label, ...] | None = Field(
+        default=None, description="Names of which a client's certificate must have one."
+    )
+    min_version: Annotated[str, BeforeValidator(_version)] = Field(
+        default="TLS12", description="Oldest version that is spoken."
+    )
+    max_version: Annotated[str, BeforeValidator(_version)] = Field(
+        default="TLS13", description="Newest version that is spoken."
+    )
+    cipher_suites: tuple[Annotated[str, BeforeValidator(_cipher)], ...] = Field(
+        default=(), description="Suites of TLS 1.2."
+    )
+    prefer_server_cipher_suites: types.Flag = Field(
+        default=True, description="Whether the server's order of suites counts."
+    )
+    curve_preferences: Annotated[
+        tuple[Annotated[str, BeforeValidator(types.one_of(*CURVES))], ...],
+        BeforeValidator(_curves),
+    ] = Field(default=(), description="The curve of the key exchange.")
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether any of it asks for TLS, as the toolkit decides it."""
+        files = (self.cert_file, self.key_file, self.client_ca_file)
+        given = (self.cert, self.key, self.client_ca, *files)
+        return any(given) or "client_auth_type" in self.model_fields_set
+
+
+class HttpServer(_Model):
+    """How HTTP is spoken."""
+
+    http2: types.Flag = Field(default=True, description="Whether HTTP/2 may be spoken.")
+    headers: Annotated[dict[str, str], BeforeValidator(_headers)] = Field(
+        default_factory=dict, description="Headers of every answer."
+    )
+
+
+class RateLimit(_Model):
+    """How many requests are answered, of all clients together."""
+
+    interval: Annotated[float, BeforeValidator(_interval)] = Field(
+        default=0.0, description="Time between two requests; 0 for no limit."
+    )
+    burst: Annotated[int, BeforeValidator(types.whole_number(0, 1_000_000))] = Field(
+        default=0, description="How many requests may come at once."
+    )
+
+
+class WebConfigFile(_Model):
+    """The whole file; ``path`` is where it was read."""
+
+    tls_server_config: Annotated[TlsServer, BeforeValidator(_mapping)] = Field(
+        default_factory=TlsServer, description="TLS."
+    )
+    http_server_config: Annotated[HttpServer, BeforeValidator(_mapping)] = Field(
+        default_factory=HttpServer, description="HTTP."
+    )
+    basic_auth_users: Annotated[
+        dict[str, Annotated[SecretStr, BeforeValidator(_hash)]], BeforeValidator(_users)
+    ] = Field(default_factory=dict, description="Users, and the bcrypt hashes of their passwords.")
+    rate_limit: Annotated[RateLimit, BeforeValidator(_mapping)] = Field(
+        default_factory=RateLimit, description="A limit on requests."
+    )
+
+    @property
+    def asks_for_http2(self) -> bool:
+        """Whether HTTP/2 is asked for in so many words."""
+        return self.http_server_config.http2 and "http2" in self.http_server_config.model_fields_set
+
+
+def read_web_file(path: Path, *, may_be_empty: bool = True) -> WebConfigFile:
+    """Read the file; those that it names are not looked at. One that is empty asks for nothing.
+
+    Raises:
+        SettingsError: with every mistake that was found.
+    """
+    try:
+        document = yaml_reader.read_file(path)
+    except yaml_reader.EmptyError:
+        if may_be_empty:
+            return WebConfigFile()
+        raise SettingsError(
+            f"{file_name(str(path))}: is empty; accepted: {{}} where nothing is asked for any more"
+        ) from None
+    except yaml_reader.UnreadableError as error:
+        raise SettingsError(f"{file_name(str(path))}: {error}") from None
+    if not isinstance(document.data, dict):
+        raise SettingsError(
+            f"{file_name(str(path))}: is not a mapping of basic_auth_users and so on"
+        )
+    # A group that is there and empty is as good as none.
+    data = {key: each for key, each in document.data.items() if each is not None}
+    lines = [f"{file_name(str(path))}: {text}" for text in document.mistakes]
+    try:
+        read = WebConfigFile.model_validate(data)
+        found = list(_between_keys(read))
+    except ValidationError as error:
+        found = [mistake(each, WebConfigFile) for each in error.errors(include_url=False)]
+    lines += [web_line(path, each.loc, each.text) for each in found]
+    if lines:
+        raise SettingsError(*lines)
+    return read
+
+
+def web_line(path: Path, loc: tuple[str | int, ...], problem: str) -> str:
+    """One line about a mistake in the file, or in one that it names."""
+    return f"{file_name(str(path))}: {key_path(loc)}: {problem}"
+
+
+def _between_keys(file: WebConfigFile) -> Iterator[ConfigError]:
+    tls = file.tls_server_config
+    for key in ("cert", "key", "client_ca"):
+        if getattr(tls, key) and getattr(tls, f"{key}_file"):
+            problem = f"excluded by {key}_file; accepted: one of the two"
+            yield ConfigError(("tls_server_config", key), problem)
+    if tls.is_enabled:
+        for key in ("cert", "key"):
+            if not (getattr(tls, key) or getattr(tls, f"{key}_file")):
+                problem = f"missing; accepted: the name of a file, or PEM as {key}"
+                yield ConfigError(("tls_server_config", f"{key}_file"), problem)
+    has_ca = bool(tls.client_ca or tls.client_ca_file)
+    ca = "client_ca" if tls.client_ca else "client_ca_file"
+    verifies = tls.client_auth_type != AUTH_TYPES[0]
+    if has_ca and not verifies:
+        problem = "needs client_auth_type; accepted: only beside RequireAndVerifyClientCert"
+        yield ConfigError(("tls_server_config", ca), problem)
+    if verifies and not has_ca:
+        problem = f"missing; accepted: what {tls.client_auth_type} is to verify by"
+        yield ConfigError(("tls_server_config", "client_ca_file"), problem)
+    if tls.client_allowed_sans is not None and tls.client_auth_type != AUTH_TYPES[2]:
+        problem = "needs client_auth_type; accepted: only beside RequireAndVerifyClientCert"
+        yield ConfigError(("tls_server_config", "client_allowed_sans"), problem)
+    if VERSIONS.index(tls.min_version) > VERSIONS.index(tls.max_version):
+        problem = f"'{tls.min_version}' is above max_version; accepted: at most {tls.max_version}"
+        yield ConfigError(("tls_server_config", "min_version"), problem)
+    limit = file.rate_limit
+    if limit.interval and not limit.burst:
+        yield ConfigError(("rate_limit", "burst"), "missing; accepted: at least 1 beside interval")

@@ -1,0 +1,1 @@
+"""Tables of metrics, and their rendering and exposition."""

@@ -1,0 +1,1 @@
+"""Expectations of an image: checks, suggestions and text."""

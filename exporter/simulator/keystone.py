@@ -1,0 +1,273 @@
+"""A simulated Keystone on loopback: tokens, a catalogue, and whatever can go wrong."""
+
+import json
+import secrets
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from exporter.simulator.catalogue import CatalogueEndpoint, token_document
+
+LOOPBACK = "127.0.0.1"
+
+UNAUTHORIZED = "The request you have made requires authentication."
+
+
+@dataclass(frozen=True, slots=True)
+class KeystoneFault:
+    """How requests for a token go wrong, instead of being answered.
+
+    ``status`` with ``headers`` and ``message`` is answered; ``body`` is sent as it is; ``hang``
+    answers nothing; ``drip`` sends one byte of the head each so many seconds; ``reset`` ends the
+    connection. With ``discovery`` the version documents go wrong too.
+    """
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    message: str = ""
+    body: bytes | None = None
+    hang: bool = False
+    drip: float = 0.0
+    reset: bool = False
+    discovery: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRequest:
+    """A request as it came, its body left out because it holds passwords."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    at: float
+
+
+class SimulatedKeystone:
+    """Keystone's v3 API as far as signing in needs it; a context manager, safe for threads.
+
+    ``users`` are names and passwords, ``application_credentials`` IDs and secrets.
+    ``token_life`` is seconds, and ``clock_skew`` how far Keystone's clock is ahead of ours.
+    """
+
+    def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self.users = {"demo": "secret"}
+        self.application_credentials: dict[str, str] = {}
+        self.endpoints: list[CatalogueEndpoint] = []
+        self.token_life = 3600.0
+        self.clock_skew = 0.0
+        self.fault: KeystoneFault | None = None
+        self.gate: threading.Event | None = None
+        self._lock = threading.Lock()
+        self._valid: set[str] = set()
+        self._issued = 0
+        self._requests: list[SeenRequest] = []
+        self._stopped = threading.Event()
+        self._server = _Server((LOOPBACK, port), self, tls)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.02},
+            name="simulated-keystone",
+            daemon=True,
+        )
+        self._scheme = "https" if tls else "http"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def port(self) -> int:
+        """The port that the kernel chose, or the one given."""
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a version."""
+        return f"{self._scheme}://{LOOPBACK}:{self.port}"
+
+    @property
+    def auth_url(self) -> str:
+        """What belongs into clouds.yaml."""
+        return f"{self.url}/v3"
+
+    @property
+    def issued(self) -> int:
+        """How many tokens were issued."""
+        with self._lock:
+            return self._issued
+
+    def requests(self, path: str | None = None) -> list[SeenRequest]:
+        """All requests so far, or those for one path."""
+        with self._lock:
+            return [seen for seen in self._requests if path in {None, seen.path}]
+
+    @property
+    def token_requests(self) -> int:
+        """How many times a token was asked for, with success or not."""
+        return len(self.requests("/v3/auth/tokens"))
+
+    def accepts(self, token: str | None) -> bool:
+        """Whether ``token`` was issued and not revoked."""
+        with self._lock:
+            return token in self._valid
+
+    def revoke(self, token: str | None = None) -> None:
+        """Make one token invalid, or all."""
+        with self._lock:
+            self._valid = set() if token is None else self._valid - {token}
+
+    def offer_image(self, *urls: str) -> None:
+        """Make these the public image endpoints of the catalogue."""
+        self.endpoints = [CatalogueEndpoint(url) for url in urls]
+
+    def see(self, seen: SeenRequest) -> None:
+        """Remember a request."""
+        with self._lock:
+            self._requests.append(seen)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait so long, or until the end; whether it is the end."""
+        return self._stopped.wait(seconds)
+
+    def issue(self, asked: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+        """A token and its description for the body of a request; None if it is not let in."""
+        identity = asked["auth"]["identity"]
+        if not all(self._admits(method, identity[method]) for method in identity["methods"]):
+            return None
+        with self._lock:
+            self._issued += 1
+            token = f"token-{self._issued}-{secrets.token_urlsafe(12)}"
+            self._valid.add(token)
+        now = time.time() + self.clock_skew
+        return token, token_document(identity["methods"], self.endpoints, now, self.token_life)
+
+    def _admits(self, method: str, proof: Mapping[str, Any]) -> bool:
+        if method == "password":
+            user = proof["user"]
+            return bool(self.users.get(user.get("name")) == user["password"])
+        if method == "application_credential":
+            return bool(self.application_credentials.get(proof["id"]) == proof["secret"])
+        return method == "token" and self.accepts(proof["id"])
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(
+        self, address: tuple[str, int], keystone: SimulatedKeystone, tls: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(address, _Handler)
+        self.keystone = keystone
+        self._tls = tls
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """In the connection's own thread, so that a slow handshake holds nobody up."""
+        if self._tls is None:
+            super().finish_request(request, client_address)
+            return
+        with self._tls.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is what the tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        keystone = self._seen()
+        version = {
+            "id": "v3.14",
+            "status": "stable",
+            "links": [{"rel": "self", "href": f"{keystone.auth_url}/"}],
+        }
+        if keystone.fault is not None and keystone.fault.discovery:
+            self._go_wrong(keystone, keystone.fault)
+        elif self.path.rstrip("/") == "":
+            self._answer(300, {"versions": {"values": [version]}})
+        elif self.path.rstrip("/") == "/v3":
+            self._answer(200, {"version": version})
+        else:
+            self._refuse(404, "Not Found")
+
+    def do_POST(self) -> None:
+        keystone = self._seen()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        fault = keystone.fault
+        if keystone.gate is not None:
+            keystone.gate.wait(30)
+        if fault is not None:
+            self._go_wrong(keystone, fault)
+        elif self.path != "/v3/auth/tokens":
+            self._refuse(404, "Not Found")
+        elif (granted := keystone.issue(json.loads(body))) is None:
+            self._refuse(401, UNAUTHORIZED)
+        else:
+            token, description = granted
+            self._answer(201, description, {"X-Subject-Token": token})
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is http's
+        pass
+
+    def _seen(self) -> SimulatedKeystone:
+        seen = SeenRequest(self.command, self.path, dict(self.headers), time.time())
+        self.server.keystone.see(seen)
+        return self.server.keystone
+
+    def _go_wrong(self, keystone: SimulatedKeystone, fault: KeystoneFault) -> None:
+        if fault.hang:
+            keystone.wait()
+        elif fault.drip:
+            for byte in b"HTTP/1.1 201 Created\r\nX-Endless: " + b"." * 100_000:
+                self.wfile.write(bytes([byte]))
+                if keystone.wait(fault.drip):
+                    break
+        elif fault.reset:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        elif fault.body is not None:
+            self.wfile.write(fault.body)
+        else:
+            self._refuse(fault.status, fault.message, fault.headers)
+            return
+        self.close_connection = True
+
+    def _refuse(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        self._answer(status, {"error": {"code": status, "message": message}}, headers)
+
+    def _answer(
+        self, status: int, document: object, headers: Mapping[str, str] | None = None
+    ) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Vary": "X-Auth-Token",
+            **(headers or {}),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)

@@ -1,0 +1,1 @@
+"""Protection of the pages: TLS, basic auth, rate limit and headers."""

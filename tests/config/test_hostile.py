@@ -1,0 +1,128 @@
+"""Settings from hostile hands: whatever is written, only SettingsError is raised."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.config import Expect, Image, Settings, SettingsError, parse, reference
+
+WORDS = sorted(
+    {part.removesuffix("[]") for row in reference() for part in row.key.split(".")}
+    | {"active", "auto", "none", "30s", "http://a", "a", "b"}
+)
+SECRET = "hunter2"
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(WORDS)
+    | st.dates()
+    | st.binary()
+)
+documents = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(WORDS) | st.text(), inner),
+    max_leaves=30,
+)
+OPTIONAL = ("endpoint", "token", "interval", "max_stale", "rate_limit", "properties")
+clouds = st.lists(
+    st.fixed_dictionaries(
+        {"name": scalars, "images": st.lists(scalars | documents)},
+        optional=dict.fromkeys(OPTIONAL, scalars | documents),
+    )
+)
+# The machine may be busy; how long one example takes says nothing.
+unhurried = settings(deadline=None)
+
+
+def check(argv: list[str], environ: dict[str, str]) -> None:
+    """Settings are made or refused, with lines that are safe to print."""
+    try:
+        plans = parse(argv, environ).settings.plans()
+    except SettingsError as error:
+        lines = error.lines
+    else:
+        for plan in plans:
+            assert plan.images
+            assert plan.timeout <= plan.interval
+            assert plan.max_stale >= 2 * plan.interval
+        return
+    assert lines
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that is written anew for every example."""
+    return tmp_path_factory.mktemp("hostile") / "exporter.yml"
+
+
+@unhurried
+@given(document=documents | clouds.map(lambda value: {"clouds": value}))
+def test_any_yaml_document_is_settings_or_refused(document: object, path: Path) -> None:
+    """No document raises anything else, and no line of an error can forge another."""
+    path.write_text(
+        yaml.safe_dump(document, allow_unicode=True), encoding="utf-8", errors="replace"
+    )
+    check([f"--config.file={path}"], {})
+
+
+@unhurried
+@given(content=st.binary() | st.text(alphabet="a:-[]{}&*!|>%@'\"#,?<=~ \n\t0").map(str.encode))
+def test_any_bytes_are_settings_or_refused(content: bytes, path: Path) -> None:
+    """A file that is hardly YAML is refused like any other."""
+    path.write_bytes(content)
+    check([f"--config.file={path}"], {})
+
+
+@unhurried
+@given(
+    document=clouds.map(lambda value: json.dumps(value, default=str)) | st.text(),
+    interval=st.text(),
+)
+def test_any_variable_is_settings_or_refused(document: str, interval: str) -> None:
+    """Variables hold any text."""
+    environ = {"IMAGE_EXPORTER_CLOUDS": document, "IMAGE_EXPORTER_INTERVAL": interval}
+    check([], environ)
+
+
+@unhurried
+@given(
+    argv=st.lists(
+        st.text()
+        | st.sampled_from(["run", "check", "show", "demo", "--", "-", "--interval", "--properties"])
+        | st.text().map(lambda value: f"--properties={value}")
+        | st.text().map(lambda value: f"--interval={value}")
+        | st.text().map(lambda value: f"--config.file={value}")
+    )
+)
+def test_any_command_line_is_settings_or_refused(argv: list[str]) -> None:
+    """Arguments hold any text; help and version are not asked for here."""
+    check([word for word in argv if not word.startswith(("-h", "--help", "--version"))], {})
+
+
+@unhurried
+@given(value=documents)
+def test_a_token_is_never_shown(value: object, path: Path) -> None:
+    """Wherever a mistake stands, the token beside it is not in the error."""
+    cloud = {"name": "a", "endpoint": value, "token": SECRET, "images": value, "interval": value}
+    path.write_text(
+        yaml.safe_dump({"clouds": [cloud, {"token": SECRET}]}), encoding="utf-8", errors="replace"
+    )
+    with pytest.raises(SettingsError) as refused:
+        parse([f"--config.file={path}"], {})
+    assert SECRET not in str(refused.value)
+
+
+def test_the_hostile_words_hold_every_key() -> None:
+    """The documents above are made of real keys, or they would test little."""
+    assert set(WORDS) >= {*Settings.model_fields, *Image.model_fields, *Expect.model_fields} - {
+        "expect"
+    }

@@ -1,0 +1,547 @@
+"""Settings: where they come from, what wins, and what a poller is told to do."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from exporter.config import (
+    Cloud,
+    CloudPlan,
+    Expect,
+    Image,
+    ImagePlan,
+    Invocation,
+    Settings,
+    SettingsError,
+    parse,
+    reference,
+)
+from exporter.model.discovery import DiscoveryRule
+from exporter.model.expectations.checks import EXPECTATIONS
+from exporter.model.sharding import WHOLE, Shard
+
+UUID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
+MINIMAL = "clouds: [{name: a, images: [b]}]\n"
+SECRET = "hunter2"
+
+Read = Callable[..., Invocation]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Parse a file, flags and variables."""
+
+    def read(content: str, *argv: str, **environ: str) -> Invocation:
+        path = tmp_path / "exporter.yml"
+        path.write_text(content)
+        return parse([f"--config.file={path}", *argv], environ)
+
+    return read
+
+
+def plans(content: str, read: Read) -> tuple[CloudPlan, ...]:
+    """The plans of a file."""
+    return read(content).settings.plans()
+
+
+def test_every_default(read: Read) -> None:
+    """A file of one image leaves everything else at its default."""
+    invocation = read(MINIMAL)
+    settings = invocation.settings
+    assert (invocation.command, invocation.image_id) == ("run", None)
+    assert settings.web.listen_address == ":10292"
+    assert (settings.log.level, settings.log.format) == ("info", "logfmt")
+    assert settings.part() == WHOLE
+    assert settings.plans() == (
+        CloudPlan(
+            name="a",
+            cloud=None,
+            region=None,
+            interface=None,
+            api="auto",
+            endpoint=None,
+            token=None,
+            token_file=None,
+            images=(ImagePlan("b", "b"),),
+            properties=(),
+            interval=60.0,
+            timeout=10.0,
+            concurrency=16,
+            rate_limit=None,
+            max_stale=900.0,
+            discover=(),
+            discovery_interval=300.0,
+            forget_after=86400.0,
+        ),
+    )
+
+
+def test_discoveries_are_criteria_with_everything_in_its_place(read: Read) -> None:
+    """Words stand for lists of one, and a cloud may have discoveries instead of images."""
+    content = """\
+clouds:
+  - name: a
+    discover:
+      - {name: "ubuntu-*", tag: golden, status: active}
+      - name: "windows-*"
+        tag: [golden, signed]
+        owner: p
+        visibility: public
+        status: [active, deactivated]
+        property: {os_distro: windows, os_version: "11"}
+        most_recent: true
+        alias: windows
+"""
+    (plan,) = plans(content, read)
+    assert plan.images == ()
+    assert plan.discover == (
+        DiscoveryRule(name="ubuntu-*", tags=("golden",), statuses=("active",)),
+        DiscoveryRule(
+            name="windows-*",
+            tags=("golden", "signed"),
+            owner="p",
+            visibility="public",
+            statuses=("active", "deactivated"),
+            properties=(("os_distro", "windows"), ("os_version", "11")),
+            alias="windows",
+        ),
+    )
+
+
+def test_the_pace_of_discovery_may_be_a_cloud_s_own(read: Read) -> None:
+    """What stands in the cloud wins, and without a word discovery is no faster than polling."""
+    content = """\
+discovery_interval: 10m
+forget_after: 1h
+clouds:
+  - {name: a, images: [b]}
+  - {name: b, images: [b], discovery_interval: 20m, forget_after: 2h}
+"""
+    assert [(each.discovery_interval, each.forget_after) for each in plans(content, read)] == [
+        (600.0, 3600.0),
+        (1200.0, 7200.0),
+    ]
+    (slow,) = plans("interval: 20m\n" + MINIMAL, read)
+    assert slow.discovery_interval == 1200.0
+
+
+def test_list_needs_neither_images_nor_clouds(tmp_path: Path) -> None:
+    """It is the command that tells which images there are."""
+    assert parse(["list"], {}).settings.plans() == ()
+    path = tmp_path / "exporter.yml"
+    path.write_text("clouds: [{name: a}]")
+    (plan,) = parse([f"--config.file={path}", "list"], {}).settings.plans()
+    assert (plan.name, plan.images, plan.discover) == ("a", (), ())
+
+
+PRECEDENCE = {
+    # key, in the file, variable, flag, and what is read of each
+    "web.config.file": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
+    "web.listen_address": (":1", ":2", ":3", (":1", ":2", ":3")),
+    "web.systemd_socket": (True, "false", "true", (True, False, True)),
+    "web.external_url": (
+        "http://a/b",
+        "http://c",
+        "http://d/",
+        ("http://a/b", "http://c", "http://d/"),
+    ),
+    "web.route_prefix": ("a", "/b/", "/", ("/a", "/b", "/")),
+    "web.enable_lifecycle": (True, "false", "true", (True, False, True)),
+    "log.level": ("debug", "warning", "error", ("debug", "warning", "error")),
+    "log.format": ("json", "logfmt", "json", ("json", "logfmt", "json")),
+    "interval": ("20s", "30s", "1m30s", (20.0, 30.0, 90.0)),
+    "timeout": ("1s", "2s", "500ms", (1.0, 2.0, 0.5)),
+    "concurrency": (1, "2", "3", (1, 2, 3)),
+    "rate_limit": (1, "2.5", "none", (1.0, 2.5, None)),
+    "max_stale": ("20m", "30m", "1h", (1200.0, 1800.0, 3600.0)),
+    "discovery_interval": ("10m", "20m", "30m", (600.0, 1200.0, 1800.0)),
+    "forget_after": ("1h", "2h", "1d", (3600.0, 7200.0, 86400.0)),
+    "properties": (["a"], "b,c", "d, e", (("a",), ("b", "c"), ("d", "e"))),
+}
+
+
+@pytest.mark.parametrize("key", PRECEDENCE)
+def test_flags_win_over_the_environment_over_the_file(key: str, read: Read) -> None:
+    """Each setting is read from every place, and the nearest place wins."""
+    in_file, variable, flag, values = PRECEDENCE[key]
+    written: object = in_file
+    for part in reversed(key.split(".")):
+        written = {part: written}
+    content = MINIMAL + json.dumps(written)[1:-1]
+    environ = {f"IMAGE_EXPORTER_{key.replace('.', '__').upper()}": variable}
+    argv = f"--{key.replace('_', '-')}={flag}"
+
+    def value(invocation: Invocation) -> object:
+        found: object = invocation.settings
+        for part in key.split("."):
+            found = getattr(found, part)
+        return found
+
+    found = (read(content), read(content, **environ), read(content, argv, **environ))
+    assert tuple(map(value, found)) == values
+
+
+@pytest.mark.parametrize(
+    ("argv", "value"),
+    [
+        (["--web.enable-lifecycle"], True),
+        (["--web.enable-lifecycle=true"], True),
+        (["--web.enable-lifecycle=false"], False),
+        (["check", "--web.enable-lifecycle"], True),
+        ([], False),
+    ],
+)
+def test_a_switch_needs_no_value(argv: list[str], value: bool, read: Read) -> None:
+    """As a flag of Prometheus', it is on when it is there; it may be said in words too."""
+    assert read(MINIMAL, *argv).settings.web.enable_lifecycle is value
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "prefix"),
+    [
+        (None, None, ""),
+        ("https://example.com", None, ""),
+        ("https://example.com/", None, ""),
+        ("https://example.com/a/b/", None, "/a/b"),
+        ("https://example.com/a", "/", ""),
+        ("https://example.com/a", "c", "/c"),
+        (None, "/c/d/", "/c/d"),
+    ],
+)
+def test_what_goes_before_all_pages(
+    url: str | None, path: str | None, prefix: str, read: Read
+) -> None:
+    """As in Prometheus: the path of the external URL, unless there is a prefix of its own."""
+    argv = [f"--web.external-url={url}"] if url else []
+    argv += [f"--web.route-prefix={path}"] if path else []
+    assert read(MINIMAL, *argv).settings.web.prefix == prefix
+
+
+def test_keys_of_one_group_come_from_different_places(read: Read) -> None:
+    """A flag for one key of a group leaves the others as the file has them."""
+    log = read(f"{MINIMAL}log: {{level: debug, format: json}}", "--log.level=error").settings.log
+    assert (log.level, log.format) == ("error", "json")
+
+
+@pytest.mark.parametrize("index", ["2", "exporter-2", "image-exporter.v1-002"])
+def test_a_shard_is_told_in_two_places(index: str, read: Read) -> None:
+    """The number may stand in the file, and a pod's number or name in its environment."""
+    content = f"{MINIMAL}shard: {{total: 3}}"
+    assert read(content, IMAGE_EXPORTER_SHARD__INDEX=index).settings.part() == Shard(2, 3)
+    both = {"IMAGE_EXPORTER_SHARD__INDEX": index, "IMAGE_EXPORTER_SHARD__TOTAL": "3"}
+    assert read(MINIMAL, **both).settings.part() == Shard(2, 3)
+    flags = ("--shard.index", "1", "--shard.total=2")
+    assert read(content, *flags, **both).settings.part() == Shard(1, 2)
+
+
+def test_a_shard_is_refused_where_it_is_told(read: Read) -> None:
+    """The variable, flag or key that has to be changed is named."""
+    variable = "environment variable IMAGE_EXPORTER_SHARD__INDEX"
+    with pytest.raises(SettingsError) as caught:
+        read(f"{MINIMAL}shard: {{total: 3}}", IMAGE_EXPORTER_SHARD__INDEX="exporter-3")
+    assert caught.value.lines == (
+        f"{variable}: 'exporter-3' is no shard of 3; accepted: 0 to 2, the first is 0",
+    )
+    with pytest.raises(SettingsError) as caught:
+        read(MINIMAL, "--shard.total=3")
+    assert caught.value.lines == (
+        "flag --shard.total: '3' needs shard.index beside it; accepted: both or none",
+    )
+
+
+def test_an_empty_variable_is_none(read: Read) -> None:
+    """A variable that is set to nothing, as composed environments have it, changes nothing."""
+    assert read(MINIMAL, IMAGE_EXPORTER_INTERVAL="").settings.interval == 60.0
+
+
+def test_other_variables_are_nobodys_business(read: Read) -> None:
+    """Only the prefix is ours, and what Kubernetes adds for a Service named image-exporter."""
+    kubernetes = {
+        "IMAGE_EXPORTER_SERVICE_HOST": "10.0.0.1",
+        "IMAGE_EXPORTER_SERVICE_PORT": "10292",
+        "IMAGE_EXPORTER_SERVICE_PORT_HTTP": "10292",
+        "IMAGE_EXPORTER_PORT": "tcp://10.0.0.1:10292",
+        "IMAGE_EXPORTER_PORT_10292_TCP": "tcp://10.0.0.1:10292",
+        "IMAGE_EXPORTER_PORT_10292_TCP_PROTO": "tcp",
+    }
+    environ = {**kubernetes, "INTERVAL": "x", "image_exporter_interval": "x", "OS_CLOUD": "x"}
+    assert read(MINIMAL, **environ).settings.interval == 60.0
+
+
+def test_the_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch, read: Read) -> None:
+    """Only the environment that is handed over counts."""
+    monkeypatch.setenv("IMAGE_EXPORTER_INTERVAL", "30s")
+    assert read(MINIMAL).settings.interval == 60.0
+
+
+def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
+    """IMAGE_EXPORTER_CONFIG__FILE names the file; the flag wins."""
+    one, other = tmp_path / "one.yml", tmp_path / "other.yml"
+    one.write_text(MINIMAL)
+    other.write_text(MINIMAL.replace("name: a", "name: z"))
+    environ = {"IMAGE_EXPORTER_CONFIG__FILE": str(one)}
+    by_variable = parse([], environ).settings
+    by_flag = parse([f"--config.file={other}"], environ).settings
+    assert (by_variable.config.file, by_variable.clouds[0].name) == (one, "a")
+    assert (by_flag.config.file, by_flag.clouds[0].name) == (other, "z")
+
+
+def test_clouds_may_come_as_json(read: Read) -> None:
+    """Clouds in the environment replace those of the file, whatever JSON escapes they hold."""
+    clouds = [{"name": "\U0001f600", "images": [{"id": "c", "expect": {"protected": True}}]}]
+    environ = {"IMAGE_EXPORTER_CLOUDS": json.dumps(clouds)}
+    for found in (read(MINIMAL, **environ), parse([], environ)):
+        (plan,) = found.settings.plans()
+        assert plan.name == "\U0001f600"
+        assert plan.images == (ImagePlan("c", "c", (("protected", True),)),)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(read: Read) -> None:
+    """Editors of other systems write one."""
+    assert plans(f"\ufeff{MINIMAL}", read)[0].name == "a"
+
+
+def test_anchors_and_merges_are_fine(read: Read) -> None:
+    """A file may share what its images expect; a merged key may be given again."""
+    content = (
+        "clouds:\n"
+        "  - name: a\n"
+        "    images:\n"
+        "      - {id: b, expect: &golden {status: active, protected: true}}\n"
+        "      - {id: c, expect: *golden}\n"
+        "      - {id: d, expect: {<<: *golden, protected: false}}\n"
+    )
+    assert [image.expect for image in plans(content, read)[0].images] == [
+        (("status", ("active",)), ("protected", True)),
+        (("status", ("active",)), ("protected", True)),
+        (("status", ("active",)), ("protected", False)),
+    ]
+
+
+def test_images_are_ids_or_mappings(read: Read) -> None:
+    """An alias is the ID where none is given; only what is expected is in the plan."""
+    content = (
+        f"clouds: [{{name: a, images: [{UUID}, {{id: b, alias: golden, "
+        "expect: {status: [active, queued], protected: true, public: false, max_age: 90d}}]}]"
+    )
+    assert plans(content, read)[0].images == (
+        ImagePlan(UUID, UUID),
+        ImagePlan(
+            "b",
+            "golden",
+            (
+                ("status", ("active", "queued")),
+                ("protected", True),
+                ("public", False),
+                ("max_age", 7_776_000.0),
+            ),
+        ),
+    )
+
+
+def test_one_id_may_be_watched_in_two_clouds_and_aliases_may_repeat(read: Read) -> None:
+    """IDs are unique in a cloud only, and aliases nowhere."""
+    aliased = "[{id: b, alias: x}, {id: c, alias: x}]"
+    content = f"clouds: [{{name: a, images: {aliased}}}, {{name: d, images: [b]}}]"
+    assert [len(plan.images) for plan in plans(content, read)] == [2, 1]
+
+
+def test_a_cloud_overrides_what_is_general(read: Read) -> None:
+    """Every key that may stand per cloud wins there, and is inherited elsewhere."""
+    content = (
+        "interval: 30s\ntimeout: 5s\nconcurrency: 4\nrate_limit: 50\nmax_stale: 10m\n"
+        "properties: [os_distro]\n"
+        "clouds:\n"
+        "  - {name: a, images: [b]}\n"
+        "  - {name: c, images: [b], interval: 1m, timeout: 20s, concurrency: 2, rate_limit: none,"
+        " max_stale: 2m, properties: []}\n"
+    )
+    inherits, overrides = plans(content, read)
+
+    def paced(plan: CloudPlan) -> tuple[object, ...]:
+        return (
+            plan.interval,
+            plan.timeout,
+            plan.concurrency,
+            plan.rate_limit,
+            plan.max_stale,
+            plan.properties,
+        )
+
+    assert paced(inherits) == (30.0, 5.0, 4, 50.0, 600.0, ("os_distro",))
+    assert paced(overrides) == (60.0, 20.0, 2, None, 120.0, ())
+
+
+@pytest.mark.parametrize(("interval", "max_stale"), [("1m", 900.0), ("5m", 900.0), ("10m", 1800.0)])
+def test_values_are_kept_for_15_minutes_or_3_intervals(
+    interval: str, max_stale: float, read: Read
+) -> None:
+    """The default of max_stale is the larger of the two, by the cloud's own interval."""
+    content = f"clouds: [{{name: a, images: [b], interval: {interval}}}]"
+    assert plans(content, read)[0].max_stale == max_stale
+
+
+def test_limits_that_just_fit(read: Read) -> None:
+    """The timeout may be the interval, and max_stale two of them."""
+    (plan,) = plans(f"interval: 1s\ntimeout: 1s\nmax_stale: 2s\n{MINIMAL}", read)
+    assert (plan.interval, plan.timeout, plan.max_stale) == (1.0, 1.0, 2.0)
+
+
+def test_sign_in_by_clouds_yaml(read: Read) -> None:
+    """The entry, region, interface and API version are handed on."""
+    content = (
+        "clouds: [{name: a, cloud: otc, region: eu-de, interface: internal, api: v1, images: [b]}]"
+    )
+    (plan,) = plans(content, read)
+    assert (plan.cloud, plan.region, plan.interface, plan.api) == ("otc", "eu-de", "internal", "v1")
+
+
+def test_a_fixed_endpoint_with_a_token(read: Read) -> None:
+    """A token is handed on sealed, and the endpoint as it is written."""
+    url = "https://[::1]:9292/image/"
+    content = f"clouds: [{{name: a, endpoint: '{url}', token: {SECRET}, images: [b]}}]"
+    (plan,) = plans(content, read)
+    assert plan.endpoint == url
+    assert plan.token is not None
+    assert plan.token.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize(
+    ("written", "found"), [("token", "{}/token"), ("/run/token", "/run/token")]
+)
+def test_a_token_file_is_found_from_the_settings_file(
+    written: str, found: str, tmp_path: Path, read: Read
+) -> None:
+    """A relative name counts from the directory of the settings file, as Prometheus has it."""
+    (plan,) = plans(
+        f"clouds: [{{name: a, endpoint: 'http://a', token_file: {written}, images: [b]}}]", read
+    )
+    assert plan.token_file == Path(found.format(tmp_path))
+
+
+def test_without_a_settings_file_a_token_file_is_found_from_here() -> None:
+    """Clouds of the environment have no directory of their own."""
+    cloud = {"name": "a", "endpoint": "http://a", "token_file": "t", "images": ["b"]}
+    (plan,) = parse([], {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}).settings.plans()
+    assert plan.token_file == Path("t")
+
+
+def test_demo_takes_everything_but_clouds(read: Read) -> None:
+    """The demo has clouds of its own: those of file and environment are not even looked at."""
+    settings = read(
+        "clouds: nonsense\nlog: {level: debug}",
+        "demo",
+        "--web.listen-address=:1",
+        IMAGE_EXPORTER_CLOUDS="nonsense",
+    ).settings
+    assert (settings.web.listen_address, settings.log.level) == (":1", "debug")
+    assert settings.plans() == ()
+    assert parse(["demo"], {}).settings.plans() == ()
+
+
+def test_demo_has_a_pace_of_its_own() -> None:
+    """An interval need not fit the default timeout, but must fit one that is given."""
+    assert parse(["demo", "--interval=2s"], {}).settings.interval == 2.0
+    with pytest.raises(SettingsError, match=r"^flag --timeout: '3s' is longer than the interval"):
+        parse(["demo", "--interval=2s", "--timeout=3s"], {})
+
+
+def test_a_cloud_can_be_built_of_images() -> None:
+    """Models take models, so that the demo needs no file."""
+    cloud = Cloud(name="a", endpoint="http://a", images=(Image(id="b"), Image(id="c", alias="d")))
+    (plan,) = parse(["demo"], {}).settings.model_copy(update={"clouds": (cloud,)}).plans()
+    assert plan.images == (ImagePlan("b", "b"), ImagePlan("c", "d"))
+
+
+def test_show_has_an_image(read: Read) -> None:
+    """The ID comes with the command."""
+    invocation = read(MINIMAL, "show", UUID)
+    assert (invocation.command, invocation.image_id) == ("show", UUID)
+
+
+def test_a_secret_is_in_no_text(
+    read: Read, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither repr, str, dumps nor the debug log of pydantic-settings hold a token."""
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
+    caplog.set_level(logging.DEBUG)
+    cloud = {"name": "a", "endpoint": "http://a", "token": SECRET, "images": ["b"]}
+    for found in (
+        read(json.dumps({"clouds": [cloud]})),
+        parse([], {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}),
+    ):
+        settings = found.settings
+        plan = settings.plans()[0]
+        assert plan.token is not None
+        assert plan.token.get_secret_value() == SECRET
+        texts = (
+            repr(found),
+            str(settings),
+            repr(plan),
+            str(settings.model_dump()),
+            settings.model_dump_json(),
+            str(settings.model_dump(mode="json")),
+        )
+        assert all(SECRET not in text for text in texts)
+    assert "Resolving settings" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_settings_do_not_change(read: Read) -> None:
+    """Models are frozen all the way down."""
+    settings = read(MINIMAL).settings
+    for model, key in ((settings, "interval"), (settings.web, "listen_address")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(model, key, None)
+    with pytest.raises(TypeError):
+        settings.plans()[0].images[0].expect[0] = ()  # type: ignore[index]  # on purpose
+
+
+def test_the_reference_has_every_setting() -> None:
+    """Every key has a meaning that is a sentence; those of a cloud have no flag and variable."""
+    rows = {row.key: row for row in reference()}
+    assert rows["web.listen_address"][1:4] == (
+        "--web.listen-address",
+        "IMAGE_EXPORTER_WEB__LISTEN_ADDRESS",
+        ":10292",
+    )
+    assert rows["clouds"][1:3] == ("—", "IMAGE_EXPORTER_CLOUDS")
+    assert rows["clouds[].images[].expect"][1:4] == ("—", "—", "what the cloud says")
+    assert rows["expect.max_age"][1:4] == ("—", "—", "none")
+    assert rows["max_stale"].default == "the larger of 15m and 3 intervals"
+    assert rows["clouds[].name"].default == "required"
+    assert rows["interval"].default == "60s"
+    elsewhere = {"clouds", "shard.index", "shard.total"}
+    assert [
+        key
+        for key in rows
+        if "[]" not in key and key not in elsewhere and not key.startswith("expect.")
+    ] == ["config.file", "config.reload_on_change", *PRECEDENCE]
+    keys_of_expect = [key.partition(".")[2] for key in rows if key.startswith("expect.")]
+    assert keys_of_expect == list(Expect.model_fields) == list(EXPECTATIONS)
+    assert all(row.meaning.endswith(".") and row.default for row in rows.values())
+
+
+def test_the_documented_defaults_are_the_defaults(read: Read) -> None:
+    """What the reference says of a plain default is what a bare file gives."""
+    settings: Settings = read(MINIMAL).settings
+    rows = {row.key: row.default for row in reference()}
+    assert rows["log.level"] == settings.log.level
+    assert rows["log.format"] == settings.log.format
+    assert rows["concurrency"] == str(settings.concurrency)
+    assert (rows["interval"], rows["timeout"]) == ("60s", "10s")
+    assert (settings.interval, settings.timeout) == (60.0, 10.0)
+
+
+def test_ten_thousand_images_are_read(read: Read) -> None:
+    """A file of 10,000 images is settings like any other."""
+    images = "\n".join(
+        f"  - {{id: i{n}, alias: a{n}, expect: {{status: active}}}}" for n in range(10_000)
+    )
+    (plan,) = plans(f"clouds:\n- name: a\n  images:\n{images}", read)
+    assert len(plan.images) == 10_000
+    assert plan.images[-1] == ImagePlan("i9999", "a9999", (("status", ("active",)),))

@@ -1,0 +1,249 @@
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.metrics.collector import StoreCollector
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS, Family
+from exporter.model.cloud import CLOUD_FAMILIES, CLOUD_LABELS, CloudFamily, CloudState
+from exporter.model.image import Image
+from exporter.model.instant import Instant
+from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.outcome import Failed, Found, Gone
+from exporter.model.target import Target
+from exporter.store import Store
+from tests.model.samples import ACTIVE, MAX_STALE, START, later
+
+LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in FAMILIES}
+LABELS |= {family.name: {*CLOUD_LABELS, *family.labels} for family in CLOUD_FAMILIES}
+
+PROMISES = (
+    ("image_build_date", "2026-11-01"),
+    ("provided_until", "2027-11-01"),
+    ("replace_frequency", "monthly"),
+    ("uuid_validity", "2027-05-01"),
+)
+
+OBSERVATIONS = {
+    "living": UNKNOWN.after(Found(ACTIVE), START, MAX_STALE),
+    "gone": UNKNOWN.after(Found(ACTIVE), START, MAX_STALE).after(Gone(), START, MAX_STALE),
+    "failed": UNKNOWN.after(Failed("timeout"), START, MAX_STALE),
+    "deleted": UNKNOWN.after(Found(replace(ACTIVE, deleted=True)), START, MAX_STALE),
+    "bare": UNKNOWN.after(Found(Image("v1", "x", "odd")), START, MAX_STALE),
+    "promised": UNKNOWN.after(Found(replace(ACTIVE, properties=PROMISES)), START, MAX_STALE),
+    "never-polled": UNKNOWN,
+}
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> Instant:
+        """The moment that was set last."""
+        return self.now
+
+
+def store_of(observations: dict[str, Observation]) -> Store:
+    """Two clouds that each watch an image per observation, by its name."""
+    store = Store()
+    for cloud in ("lab", "prod"):
+        expect = (("status", ("active",)), ("max_age", 1.0))
+        targets = [Target(cloud, name, f"the {name}", expect=expect) for name in observations]
+        store.watch(CloudState(cloud, 60.0), targets)
+        for target in targets:
+            store.observe(target.key, observations[target.image_id])
+    store.update_cloud("lab", api_up=True, api_version="v1", token_expires_at=1e9)
+    return store
+
+
+def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """The value of every series, by name and labels; a series that stands twice is an error."""
+    found = {}
+    for family in registry.collect():
+        for sample in family.samples:
+            key = sample.name, tuple(sorted(sample.labels.items()))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def registry_of(store: Store, clock: Clock | None = None) -> CollectorRegistry:
+    """A registry with nothing in it but the store."""
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(StoreCollector(store, clock or Clock()))
+    return registry
+
+
+def test_an_empty_store_has_every_family_and_no_series() -> None:
+    """A person who looks at the exposition sees what there could be."""
+    families = list(StoreCollector(Store(), Clock()).collect())
+    assert [family.samples for family in families] == [[]] * len(LABELS)
+    assert {f"{each.name}_total" if each.type == "counter" else each.name for each in families} == (
+        LABELS.keys()
+    )
+
+
+def test_what_is_described_is_what_is_collected() -> None:
+    """The registry refuses a second collector of the same names by what is described."""
+    collector = StoreCollector(store_of(OBSERVATIONS), Clock())
+    described = [(each.name, each.type, each.documentation) for each in collector.describe()]
+    collected = [(each.name, each.type, each.documentation) for each in collector.collect()]
+    assert described == collected
+    registry = registry_of(Store())
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        registry.register(StoreCollector(Store(), Clock()))
+
+
+def test_families_are_of_their_kind() -> None:
+    """A counter is one for prometheus_client too."""
+    kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+    rows: tuple[Family | CloudFamily, ...] = (*FAMILIES, *CLOUD_FAMILIES)
+    for row, family in zip(rows, StoreCollector(Store(), Clock()).collect(), strict=True):
+        assert type(family) is kinds[row.kind]
+
+
+def test_every_series_has_exactly_the_labels_of_its_family() -> None:
+    """No label is missing or None, in whatever state a target is."""
+    found = samples(registry_of(store_of(OBSERVATIONS)))
+    for name, labels in found:
+        assert {label for label, _ in labels} == LABELS[name]
+        assert all(type(value) is str for _, value in labels)
+    assert {name for name, _ in found} == LABELS.keys() - {
+        "openstack_image_resolved_info",
+        "openstack_image_resolved_changes_total",
+        "openstack_image_exporter_discovery_last_success_timestamp_seconds",
+        "openstack_image_exporter_last_cycle_timestamp_seconds",
+        "openstack_image_exporter_last_cycle_duration_seconds",
+        "openstack_image_exporter_cycle_lag_seconds",
+        "openstack_image_exporter_concurrency_needed",
+        "openstack_image_exporter_clock_skew_seconds",
+        "openstack_image_deleted_timestamp_seconds",
+        "openstack_image_hidden",
+    }
+
+
+def test_targets_of_two_clouds_are_told_apart() -> None:
+    """One ID and alias in two clouds are two series."""
+    store = store_of({"living": OBSERVATIONS["living"]})
+    store.observe(Target("prod", "living", "").key, OBSERVATIONS["gone"])
+    found = samples(registry_of(store))
+    for cloud, exists in (("lab", 1.0), ("prod", 0.0)):
+        labels = (("cloud", cloud), ("image", "the living"), ("image_id", "living"))
+        assert found["openstack_image_exists", labels] == exists
+
+
+def test_values_are_dropped_by_time_alone() -> None:
+    """Nobody polls and nothing is told: the scrape looks at the clock."""
+    clock = Clock()
+    registry = registry_of(store_of({"living": OBSERVATIONS["living"]}), clock)
+    clock.now = later(MAX_STALE)
+    assert registry.get_sample_value(
+        "openstack_image_size_bytes",
+        {"cloud": "lab", "image_id": "living", "image": "the living"},
+    )
+    clock.now = later(MAX_STALE + 1)
+    names = {name for name, labels in samples(registry) if ("image_id", "living") in labels}
+    assert names == {
+        "openstack_image_status_changes_total",
+        "openstack_image_existence_changes_total",
+        "openstack_image_content_changes_total",
+        "openstack_image_attribute_changes_total",
+        "openstack_image_target_info",
+        "openstack_image_poll_success",
+    }
+
+
+def test_both_formats_hold_the_same_series_and_no_timestamps() -> None:
+    """What one format says, the other says too; created series are in neither."""
+    registry = registry_of(store_of(OBSERVATIONS))
+    plain = generate_latest(registry).decode()
+    # Neither has annotations.
+    written = openmetrics.generate_latest(registry).decode()  # type: ignore[no-untyped-call]
+    families = parse_openmetrics(written)  # type: ignore[no-untyped-call]
+    series = [
+        sorted((each.name, sorted(each.labels.items()), each.value) for each in family)
+        for family in (
+            [sample for family in parse_text(plain) for sample in family.samples],
+            [sample for family in families for sample in family.samples],
+        )
+    ]
+    assert series[0] == series[1]
+    assert len(series[0]) == len(samples(registry))
+    assert not [name for name, *_ in series[0] if name.endswith("_created")]
+    assert written.count("# EOF") == 1
+    for line in plain.splitlines():
+        assert line.startswith("# ") or len(line.rpartition("}")[2].split()) == 1
+
+
+TEXTS = st.none() | st.text()
+NUMBERS = st.none() | st.integers(0, 2**63 - 1)
+FLAGS = st.none() | st.booleans()
+
+
+@given(
+    st.builds(
+        Image,
+        api=st.just("v1"),
+        id=st.text(),
+        status=st.text(),
+        name=TEXTS,
+        size_bytes=NUMBERS,
+        protected=FLAGS,
+        public=FLAGS,
+        visibility=TEXTS,
+        deleted=FLAGS,
+        created_at=st.none() | st.floats(-1e11, 1e12),
+        container_format=TEXTS,
+        disk_format=TEXTS,
+        min_disk_bytes=NUMBERS,
+        digests=st.lists(st.tuples(st.text(), st.text()), max_size=1).map(tuple),
+        project_id=TEXTS,
+        properties=st.dictionaries(st.text(), st.text()).map(lambda held: tuple(held.items())),
+    )
+)
+@settings(deadline=None)
+def test_no_image_can_make_a_collection_fail(image: Image) -> None:
+    """Labels are text and values numbers, whatever an image says and leaves unsaid."""
+    store = store_of({"any": UNKNOWN.after(Found(image), START, MAX_STALE)})
+    for (name, labels), value in samples(registry_of(store)).items():
+        assert {label for label, _ in labels} == LABELS[name]
+        assert all(type(text) is str for _, text in labels)
+        assert type(value) is float
+
+
+@pytest.mark.parametrize("reload", [True, False])
+def test_promtool_finds_nothing_to_say(promtool: Path, reload: bool) -> None:
+    """The whole exposition, with requests, failures and a reload, and without."""
+    store = store_of(OBSERVATIONS)
+    instruments = ExporterMetrics("1.2.3")
+    for cloud in ("lab", "prod"):
+        instruments.watch(cloud)
+    instruments.measure("lab", "HEAD", "200", 0.1, "req-87ee5d5b-599c-4ce0-a5cf-08557f78c2c5")
+    if reload:
+        instruments.reload_successful.set(1)
+        instruments.reload_success_at.set(START.wall)
+        every = {"last_cycle_at": 1e9, "last_cycle_duration": 1.0, "cycle_lag": 0.0}
+        every |= {"concurrency_needed": 1.0, "clock_skew": 0.5}
+        store.update_cloud("prod", **every)
+    instruments.registry.register(StoreCollector(store, Clock()))
+    checked = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=generate_latest(instruments.registry),
+        capture_output=True,
+        check=False,
+    )
+    assert (checked.stdout, checked.stderr, checked.returncode) == (b"", b"", 0)

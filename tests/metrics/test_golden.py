@@ -1,0 +1,159 @@
+"""What is known of an image in, what Prometheus reads out: files that a person can check.
+
+``UPDATE_GOLDEN=1 pytest tests/metrics/test_golden.py`` writes them anew; read the difference.
+"""
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from exporter.model.cloud import CloudState
+from exporter.model.instant import Instant
+from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.outcome import Failed, Found, Gone, Outcome
+from exporter.model.sizes import Range
+from exporter.model.target import Target
+from tests.model.samples import ACTIVE, MAX_STALE, START, later, read, registry_of
+
+GOLDEN = Path(__file__).parent / "golden"
+UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
+
+TARGET = Target("lab", "3c3d1d01", "ubuntu")
+EXPECTING = replace(
+    TARGET,
+    expect=(
+        ("exists", True),
+        ("status", ("active",)),
+        ("protected", True),
+        ("public", True),
+        ("hidden", False),
+        ("size", Range(2**30, None)),
+        ("properties", (("os_distro", "debian"),)),
+        ("max_age", 7776000.0),
+    ),
+    properties=frozenset({"os_version"}),
+)
+UNWANTED = replace(TARGET, expect=(("exists", False),))
+HOSTILE = replace(ACTIVE, name='a "quoted" \\ name\nforged_metric 1', properties=())
+QUEUED = read(
+    b"X-Image-Meta-Status: queued", b"X-Image-Meta-Size: 0", b"X-Image-Meta-Is_public: False"
+)
+CHANGED = replace(
+    ACTIVE,
+    status="deactivated",
+    name="silver",
+    protected=False,
+    public=True,
+    visibility="public",
+)
+OTHER_CONTENT = replace(ACTIVE, digests=(("md5", "0" * 32),))
+LIFETIMES = (
+    ("image_build_date", "2025-06-11 10:00"),
+    ("provided_until", "2027-04-30"),
+    ("replace_frequency", "monthly"),
+    ("uuid_validity", "last-3"),
+)
+DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=1_799_999_000.5)
+
+
+def after(*outcomes: Outcome) -> Observation:
+    """What is known after these outcomes, all at ``START``."""
+    observation = UNKNOWN
+    for outcome in outcomes:
+        observation = observation.after(outcome, START, MAX_STALE)
+    return observation
+
+
+def found(image: object) -> Observation:
+    """What is known after one answer that described this image."""
+    assert isinstance(image, type(ACTIVE))
+    return after(Found(image))
+
+
+STALE = later(MAX_STALE + 1)
+
+CASES: dict[str, tuple[Target, Observation, Instant]] = {
+    "living": (EXPECTING, found(ACTIVE), START),
+    "hostile_name": (TARGET, found(HOSTILE), START),
+    "queued": (TARGET, found(QUEUED), START),
+    "unknown_status": (TARGET, found(replace(ACTIVE, status="quarantined")), START),
+    "changed": (TARGET, after(Found(ACTIVE), Found(OTHER_CONTENT), Found(CHANGED)), START),
+    "lifetimes": (TARGET, found(replace(ACTIVE, properties=LIFETIMES)), START),
+    "failing": (TARGET, after(Found(ACTIVE), Failed("timeout")), START),
+    "stale": (TARGET, after(Found(ACTIVE), Failed("timeout")), STALE),
+    "gone": (EXPECTING, after(Found(ACTIVE), Gone()), START),
+    "gone_as_expected": (UNWANTED, after(Found(ACTIVE), Gone()), START),
+    "stale_with_expectations": (EXPECTING, after(Found(ACTIVE), Failed("timeout")), STALE),
+    "back": (TARGET, after(Found(ACTIVE), Gone(), Found(ACTIVE)), START),
+    "deleted_as_admin_sees_it": (EXPECTING, after(Found(ACTIVE), Found(DELETED)), START),
+    "never_polled": (Target("lab", "3c3d1d01", "3c3d1d01", source="discovered"), UNKNOWN, START),
+}
+"""Each case, and what is known of its target at which time."""
+
+CLOUDS = {
+    "cloud_before_its_first_cycle": CloudState("lab", 60.0),
+    "cloud": CloudState(
+        "lab",
+        60.0,
+        api_up=True,
+        breaker_open=False,
+        polls=240,
+        failures={"timeout": 2, "not_polled": 1},
+        retries=3,
+        rate_limit_wait=1.25,
+        last_cycle_at=START.wall,
+        last_cycle_duration=0.75,
+        cycles_skipped=1,
+        cycle_lag=0.002,
+        concurrency_needed=2.5,
+        api_version="v1",
+        clock_skew=-0.5,
+        token_expires_at=START.wall + 3600,
+        authentications=2,
+        authentication_failures=1,
+        discovered_at=START.wall,
+        resolved={"golden": "3c3d1d01"},
+        resolved_changes={"golden": 2, "silver": 0},
+    ),
+}
+
+
+def compare(name: str, text: str) -> None:
+    """Hold ``text`` against the golden file, or write it when asked to."""
+    path = GOLDEN / f"{name}.txt"
+    if UPDATE:
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def lines(registry: CollectorRegistry, wanted: str) -> str:
+    """The lines of the exposition in which the pattern is found."""
+    exposition = generate_latest(registry).decode()
+    return "".join(f"{line}\n" for line in exposition.split("\n") if re.search(wanted, line))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_known_of_an_image_gives_these_series(name: str) -> None:
+    """Every series of the image, with all its labels."""
+    target, observation, now = CASES[name]
+    compare(name, lines(registry_of((target, observation), now=now), "{.*image_id="))
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_what_is_known_of_a_cloud_gives_these_series(name: str) -> None:
+    """Every series of the cloud, with all its labels."""
+    compare(name, lines(registry_of(cloud=CLOUDS[name]), "^openstack_image_"))
+
+
+def test_every_family_has_its_help_and_type() -> None:
+    """Families stand in the exposition also when they have no series."""
+    compare("families", lines(registry_of(), "^# (HELP|TYPE) openstack_image_"))
+
+
+def test_no_golden_file_is_left_over() -> None:
+    """A file that no case reads says nothing."""
+    assert {path.stem for path in GOLDEN.iterdir()} == {*CASES, *CLOUDS, "families"}

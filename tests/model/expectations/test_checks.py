@@ -1,0 +1,422 @@
+"""Every expectation: met, not met, and not to be judged, as answers through v1 and v2 say it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from math import inf
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from exporter.model.expectations.checks import (
+    EXPECTATIONS,
+    TIME_BASED,
+    Expectations,
+    as_expected,
+    evaluable,
+    is_timed,
+    next_change,
+    verdicts,
+)
+from exporter.model.image import Image
+from exporter.model.instant import Instant
+from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.outcome import Failed, Found, Gone
+from exporter.model.parsers import GIBI, MEBI
+from exporter.model.sizes import Range, exactly
+from exporter.model.v2_fields import image_from_document, parse_json
+from tests.model.samples import ACTIVE, ID, MAX_STALE, START, later, read
+
+MD5 = "826ad52d67c55b1f07cabe148b8146ac"
+SHA = "ab" * 64
+OTHER = "cd" * 64
+OWNER = "70e8fbac958f4a27b37bb02f2af0c8ad"
+
+V1: dict[str, str] = {
+    "Status": "active",
+    "Name": "golden-24.04",
+    "Size": str(2 * GIBI),
+    "Protected": "True",
+    "Is_public": "False",
+    "Created_at": "2027-01-15T07:58:20",
+    "Updated_at": "2027-01-15T07:59:10",
+    "Container_format": "bare",
+    "Disk_format": "qcow2",
+    "Min_disk": "40",
+    "Min_ram": "2048",
+    "Checksum": MD5,
+    "Owner": OWNER,
+    "Property-os_distro": "ubuntu",
+    "Property-os_version": "24.04",
+}
+"""An answer through v1, 100 seconds after the image was made and 50 after it was updated."""
+
+V2: dict[str, Any] = {
+    "status": "active",
+    "name": "golden-24.04",
+    "size": 2 * GIBI,
+    "protected": True,
+    "visibility": "private",
+    "os_hidden": False,
+    "created_at": "2027-01-15T07:58:20Z",
+    "updated_at": "2027-01-15T07:59:10Z",
+    "container_format": "bare",
+    "disk_format": "qcow2",
+    "min_disk": 40,
+    "min_ram": 2048,
+    "checksum": MD5,
+    "os_hash_algo": "sha512",
+    "os_hash_value": SHA,
+    "owner": OWNER,
+    "os_distro": "ubuntu",
+    "OS_Version": "24.04",
+}
+"""The same through v2."""
+
+
+AS_ABOVE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Case(NamedTuple):
+    """An expectation, the verdict on it, and in what the answer is not as above."""
+
+    name: str
+    wanted: object
+    met: bool | None
+    api: str = "v1 v2"
+    v1: Mapping[str, str | None] = AS_ABOVE
+    v2: Mapping[str, Any] = AS_ABOVE
+
+
+CASES = [
+    Case("exists", True, True),
+    Case("exists", False, False),
+    Case("status", ("active",), True),
+    Case("status", ("queued", "active"), True),
+    Case("status", ("queued", "saving"), False),
+    Case("status", ("active",), False, v1={"Status": "deactivated"}, v2={"status": "deactivated"}),
+    Case("status", ("active",), False, v1={"Status": "quarantined"}, v2={"status": "quarantined"}),
+    Case("protected", True, True),
+    Case("protected", False, False),
+    Case("protected", True, None, v1={"Protected": None}, v2={"protected": None}),
+    Case("public", False, True),
+    Case("public", True, False),
+    Case("public", False, False, v1={"Is_public": "True"}, v2={"visibility": "public"}),
+    Case("public", False, None, v1={"Is_public": None}, v2={"visibility": None}),
+    Case("public", False, None, "v2", v2={"visibility": "of-a-kind-to-come"}),
+    Case("visibility", ("public",), True, v1={"Is_public": "True"}, v2={"visibility": "public"}),
+    Case("visibility", ("public",), False),
+    Case("visibility", ("private",), False, v1={"Is_public": "True"}, v2={"visibility": "public"}),
+    Case("visibility", ("private",), None, "v1"),
+    Case("visibility", ("private", "public"), None, "v1"),
+    Case("visibility", ("private", "shared", "community"), True),
+    Case("visibility", ("private",), True, "v2"),
+    Case("visibility", ("private", "shared"), False, "v2", v2={"visibility": "community"}),
+    Case("visibility", ("public",), None, v1={"Is_public": None}, v2={"visibility": None}),
+    Case("hidden", False, True, "v2"),
+    Case("hidden", True, False, "v2"),
+    Case("hidden", False, None, "v1"),
+    Case("hidden", False, None, "v2", v2={"os_hidden": None}),
+    Case("checksum", MD5, True),
+    Case("checksum", MD5, True, v1={"Checksum": MD5.upper()}, v2={"checksum": MD5.upper()}),
+    Case("checksum", "0" * 32, False),
+    Case("checksum", MD5, None, v1={"Checksum": None}, v2={"checksum": None}),
+    Case("hash", (("sha512", SHA),), True, "v2"),
+    Case("hash", (("sha256", "0" * 64), ("sha512", SHA)), True, "v2"),
+    Case("hash", (("sha512", OTHER),), False, "v2"),
+    Case("hash", (("sha512", SHA),), None, "v1"),
+    Case("hash", (("sha256", "0" * 64),), None, "v2"),
+    Case("hash", (("sha512", SHA),), None, "v2", v2={"os_hash_value": None}),
+    Case("size", exactly(2 * GIBI), True),
+    Case("size", Range(GIBI, 2 * GIBI), True),
+    Case("size", Range(2 * GIBI, None), True),
+    Case("size", Range(None, 2 * GIBI - 1), False),
+    Case("size", exactly(GIBI), False),
+    Case("size", Range(1, None), False, v1={"Size": "0"}, v2={"size": 0}),
+    Case("size", exactly(0), None, v1={"Size": None}, v2={"size": None}),
+    Case("min_disk", exactly(40 * GIBI), True),
+    Case("min_disk", Range(None, 20 * GIBI), False),
+    Case("min_disk", exactly(0), None, v1={"Min_disk": None}, v2={"min_disk": None}),
+    Case("min_ram", Range(None, 2048 * MEBI), True),
+    Case("min_ram", exactly(2048), False),
+    Case("min_ram", exactly(0), None, v1={"Min_ram": None}, v2={"min_ram": None}),
+    Case("disk_format", ("raw", "qcow2"), True),
+    Case("disk_format", ("raw",), False),
+    Case("disk_format", ("raw",), None, v1={"Disk_format": "None"}, v2={"disk_format": None}),
+    Case("container_format", ("bare",), True),
+    Case("container_format", ("ovf",), False),
+    Case(
+        "container_format",
+        ("bare",),
+        None,
+        v1={"Container_format": None},
+        v2={"container_format": None},
+    ),
+    Case("owner", (OWNER,), True),
+    Case("owner", (OWNER.upper(),), False),
+    Case("owner", (OWNER,), None, v1={"Owner": None}, v2={"owner": None}),
+    Case("name", "golden-*", True),
+    Case("name", "Golden-*", False),
+    Case("name", "golden", False),
+    Case("name", "*", None, v1={"Name": None}, v2={"name": None}),
+    Case("properties", (("os_distro", "ubuntu"),), True),
+    Case("properties", (("os_distro", "ubuntu"), ("OS_Version", "24.04")), True),
+    Case("properties", (("os_version", "24.04"),), True, "v1"),
+    Case("properties", (("os_version", "24.04"),), False, "v2"),
+    Case("properties", (("os_distro", "Ubuntu"),), False),
+    Case("properties", (("os_distro", "ubuntu"), ("hw_disk_bus", "scsi")), False),
+    Case("properties", (("uuid_validity", "None"),), None, "v1"),
+    Case("properties", (("uuid_validity", "None"), ("os_distro", "ubuntu")), None, "v1"),
+    Case("properties", (("uuid_validity", "None"), ("os_distro", "debian")), False, "v1"),
+    Case("properties", (("uuid_validity", "None"),), False, "v2"),
+    Case("max_age", 100.0, True),
+    Case("max_age", 99.0, False),
+    Case("max_age", 99.0, None, v1={"Created_at": None}, v2={"created_at": None}),
+    Case("max_unchanged", 50.0, True),
+    Case("max_unchanged", 49.0, False),
+    Case("max_unchanged", 49.0, None, v1={"Updated_at": None}, v2={"updated_at": None}),
+]
+
+NEVER_OF_A_FOUND_IMAGE = {
+    ("exists", "v1", None),
+    ("exists", "v2", None),
+    ("status", "v1", None),
+    ("status", "v2", None),
+    ("properties", "v2", None),
+    ("hidden", "v1", True),
+    ("hidden", "v1", False),
+    ("hash", "v1", True),
+    ("hash", "v1", False),
+}
+"""Every answer says the first five, v1 never says the others."""
+
+
+def through_v1(changed: Mapping[str, str | None]) -> Image:
+    """What an answer to HEAD says, the expected properties among what is kept."""
+    fields = {**V1, **changed}
+    lines = (f"X-Image-Meta-{name}: {text}" for name, text in fields.items() if text is not None)
+    image = read(*(line.encode() for line in lines))
+    assert isinstance(image, Image)
+    return image
+
+
+def through_v2(changed: Mapping[str, Any]) -> Image:
+    """What an answer to GET says."""
+    document = parse_json(json.dumps({"id": ID, **V2, **changed}).encode())
+    image = image_from_document(document, ID)
+    assert isinstance(image, Image)
+    return image
+
+
+def found(image: Image) -> Observation:
+    """What is known after one answer."""
+    return UNKNOWN.after(Found(image), START, MAX_STALE)
+
+
+@pytest.mark.parametrize(
+    "case", CASES, ids=[f"{case.name} {case.met} {place}" for place, case in enumerate(CASES)]
+)
+def test_an_expectation_is_met_or_not_or_cannot_be_judged(case: Case) -> None:
+    """What the API does not say is no verdict, so its series is absent."""
+    images = {"v1": through_v1(case.v1), "v2": through_v2(case.v2)}
+    for api in case.api.split():
+        seen = found(images[api])
+        (verdict,) = verdicts(((case.name, case.wanted),), seen, START)
+        assert (verdict.expectation, verdict.wanted) == (case.name, case.wanted)
+        assert verdict.met is case.met, api
+        assert evaluable(((case.name, case.wanted),), seen, START) == (
+            () if case.met is None else (verdict,)
+        )
+        assert as_expected(((case.name, case.wanted),), seen, START) is (case.met is True)
+
+
+def test_every_expectation_is_tested_with_every_verdict_through_every_api() -> None:
+    """A new expectation needs a case of each kind, or a reason why there is none."""
+    tested = {(case.name, api, case.met) for case in CASES for api in case.api.split()}
+    possible = {
+        (name, api, met) for name in EXPECTATIONS for api in ("v1", "v2") for met in (True, False)
+    } | {(name, api, None) for name in EXPECTATIONS for api in ("v1", "v2")}
+    assert possible - tested == NEVER_OF_A_FOUND_IMAGE
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "met"),
+    [
+        ("a ", "a", None),
+        (" ", None, None),
+        ("None", None, None),
+        ("a ", "b", False),
+        ("a", "a", True),
+        ("a", None, False),
+    ],
+)
+def test_what_v1_makes_of_a_value_is_not_guessed_from(
+    wanted: str, given: str | None, met: bool | None
+) -> None:
+    """It takes spaces from the ends, and shows neither ``None`` nor nothing."""
+    held = () if given is None else (("x", given),)
+    seen = found(replace(through_v1({}), properties=held, looked_for=None))
+    (verdict,) = verdicts((("properties", (("x", wanted),)),), seen, START)
+    assert verdict.met is met
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_property_that_was_not_looked_for_is_not_known(api: str) -> None:
+    """As in an answer that is older than the expectation: that it is not there proves nothing."""
+    wanted = (("os_distro", "ubuntu"), ("OS_Other", "x"))
+    image = replace(through_v1({}) if api == "v1" else through_v2({}), properties=())
+    for looked_for, met in (
+        (frozenset[str](), None),
+        (frozenset({"OS_Other", "os_other"}), False),
+        (None, False),
+    ):
+        seen = found(replace(image, looked_for=looked_for))
+        (verdict,) = verdicts((("properties", wanted),), seen, START)
+        assert verdict.met is met
+
+
+ACTUAL = [
+    ("exists", True, True),
+    ("status", ("queued",), "active"),
+    ("size", Range(None, 1), 2 * GIBI),
+    ("visibility", ("public",), "private"),
+    ("hash", (("sha256", "0"), ("sha512", OTHER)), (("sha512", SHA),)),
+    (
+        "properties",
+        (("os_distro", "debian"), ("nothing", "x")),
+        (("os_distro", "ubuntu"), ("nothing", None)),
+    ),
+    ("max_age", 1.0, 100.0),
+    ("max_unchanged", 1.0, 50.0),
+]
+
+
+@pytest.mark.parametrize(("name", "wanted", "actual"), ACTUAL)
+def test_a_verdict_says_what_is(name: str, wanted: object, actual: object) -> None:
+    """In units of the core: bytes, seconds, the words of the API."""
+    (verdict,) = verdicts(((name, wanted),), found(through_v2({})), START)
+    assert verdict.actual == actual
+
+
+def test_of_what_is_not_public_v1_does_not_say_which_it_is() -> None:
+    """All that it may be is said instead."""
+    (verdict,) = verdicts((("visibility", ("private",)),), found(through_v1({})), START)
+    assert verdict.actual == ("private", "shared", "community")
+
+
+EVERYTHING: Expectations = tuple(
+    {case.name: (case.name, case.wanted) for case in CASES if case.met}.values()
+)
+
+
+def test_verdicts_come_in_the_order_of_the_expectations() -> None:
+    """Several expectations of one image are judged one by one."""
+    expect: Expectations = (("public", True), ("status", ("active",)), ("max_age", 1.0))
+    found_ = evaluable(expect, found(ACTIVE), START)
+    assert [(each.expectation, each.met) for each in found_] == [
+        ("public", False),
+        ("status", True),
+        ("max_age", False),
+    ]
+
+
+DELETED = replace(ACTIVE, status="deleted", deleted=True)
+GONE = {
+    "gone": found(ACTIVE).after(Gone(), START, MAX_STALE),
+    "deleted, as an administrator sees it": UNKNOWN.after(Found(DELETED), START, MAX_STALE),
+    "gone, and failing since": found(ACTIVE)
+    .after(Gone(), START, MAX_STALE)
+    .after(Failed("timeout"), START, MAX_STALE),
+    "deleted, and past its time": UNKNOWN.after(Found(DELETED), START, MAX_STALE).at(
+        later(MAX_STALE + 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("seen", GONE.values(), ids=GONE)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_of_an_image_that_is_gone_only_its_existence_is_judged(
+    seen: Observation, wanted: bool
+) -> None:
+    """It is not there: that is met where it was not to be."""
+    expect = (("exists", wanted), *(each for each in EVERYTHING if each[0] != "exists"))
+    (verdict,) = evaluable(expect, seen, START)
+    assert verdict == ("exists", wanted, False, not wanted)
+    assert len(verdicts(expect, seen, START)) == len(EXPECTATIONS)
+    assert as_expected(expect, seen, START) is not wanted
+    assert not as_expected(EVERYTHING[1:], seen, START)
+    assert next_change(expect, seen.image, START) == inf
+
+
+UNTOLD = {
+    "never polled": UNKNOWN,
+    "never answered": UNKNOWN.after(Failed("timeout"), START, MAX_STALE),
+    "answered too long ago": found(ACTIVE)
+    .after(Failed("timeout"), START, MAX_STALE)
+    .at(later(MAX_STALE + 1)),
+}
+
+
+@pytest.mark.parametrize("seen", UNTOLD.values(), ids=UNTOLD)
+def test_nothing_is_judged_of_what_is_not_known(seen: Observation) -> None:
+    """Neither that it is there nor that it is not."""
+    assert evaluable(EVERYTHING, seen, START) == ()
+    assert not as_expected(EVERYTHING, seen, START)
+    assert not as_expected((("exists", False),), seen, START)
+
+
+def test_verdicts_are_kept_through_failures() -> None:
+    """As all values are, for as long as they are."""
+    before = found(through_v2({}))
+    failing = before.after(Failed("timeout"), later(60), MAX_STALE)
+    assert evaluable(EVERYTHING, failing.at(START), START) == evaluable(EVERYTHING, before, START)
+    assert len(evaluable(EVERYTHING, failing.at(later(MAX_STALE)), later(MAX_STALE))) == len(
+        EXPECTATIONS
+    )
+
+
+YOUNG = replace(ACTIVE, created_at=START.wall - 100, updated_at=START.wall - 50)
+
+
+@pytest.mark.parametrize(
+    ("image", "expect", "at"),
+    [
+        (YOUNG, (("max_age", 160.0),), START.steady + 60),
+        (YOUNG, (("protected", True), ("max_age", 100.0)), START.steady),
+        (YOUNG, (("max_age", 160.0), ("max_unchanged", 60.0)), START.steady + 10),
+        (YOUNG, (("max_age", 160.0), ("max_unchanged", 49.0)), START.steady + 60),
+        (YOUNG, (("max_age", 99.0),), inf),
+        (YOUNG, (("protected", True),), inf),
+        (YOUNG, (("max_age", 99.0), ("max_unchanged", 49.0)), inf),
+        (replace(YOUNG, created_at=None), (("max_age", 160.0),), inf),
+        (replace(YOUNG, updated_at=None), (("max_unchanged", 160.0),), inf),
+    ],
+)
+def test_the_next_change_is_when_a_time_runs_out(
+    image: Image, expect: Expectations, at: float
+) -> None:
+    """Only ages change by time alone, each once, and only where it is known since when."""
+    assert next_change(expect, image, START) == at
+
+
+@pytest.mark.parametrize("name", TIME_BASED)
+def test_the_verdict_holds_until_the_next_change_and_not_longer(name: str) -> None:
+    """At the moment given the image is still young enough; right after it is not."""
+    expect = ((name, 160.0),)
+    at = next_change(expect, YOUNG, START) - START.steady
+    seen = found(YOUNG)
+    assert [each.met for each in evaluable(expect, seen, later(at))] == [True]
+    assert [each.met for each in evaluable(expect, seen, later(at + 0.001))] == [False]
+
+
+def test_an_age_is_counted_by_the_calendar() -> None:
+    """How long the machine has been up has nothing to do with an image's age."""
+    for steady in (0.0, 1e9):
+        (verdict,) = evaluable((("max_age", 99.0),), found(YOUNG), Instant(steady, START.wall))
+        assert verdict == ("max_age", 99.0, 100.0, False)
+
+
+def test_only_ages_depend_on_the_clock() -> None:
+    """So that setting it renders nothing else anew."""
+    assert {name for name, wanted in EVERYTHING if is_timed(((name, wanted),))} == TIME_BASED.keys()

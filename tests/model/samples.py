@@ -1,0 +1,70 @@
+"""Images, moments and answers that the tests share."""
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from exporter.metrics.collector import StoreCollector
+from exporter.model.cloud import CloudState
+from exporter.model.image import Image
+from exporter.model.instant import Instant
+from exporter.model.malformed import Malformed
+from exporter.model.observation import Observation
+from exporter.model.target import Target
+from exporter.model.v1_headers import image_from_headers
+from exporter.store import Store
+from exporter.transport.head import parse_head
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
+
+ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
+START = Instant(steady=1000.0, wall=1_800_000_000.0)
+MAX_STALE = 900.0
+
+ACTIVE = Image(
+    api="v1",
+    id=ID,
+    status="active",
+    name="golden",
+    size_bytes=2_361_393_152,
+    virtual_size_bytes=21_474_836_480,
+    protected=True,
+    public=False,
+    deleted=False,
+    created_at=1_790_000_000.25,
+    updated_at=1_790_000_100.5,
+    container_format="bare",
+    disk_format="qcow2",
+    min_disk_bytes=40 * 2**30,
+    min_ram_bytes=2048 * 2**20,
+    digests=(("md5", "826ad52d67c55b1f07cabe148b8146ac"),),
+    project_id="70e8fbac958f4a27b37bb02f2af0c8ad",
+    properties=(("os_distro", "ubuntu"), ("os_version", "22.04")),
+)
+"""A private, living image of which everything is known."""
+
+TARGET = Target("lab", ID, "golden-ubuntu")
+
+
+def later(seconds: float) -> Instant:
+    """The moment that many seconds after ``START``."""
+    return Instant(START.steady + seconds, START.wall + seconds)
+
+
+def read(*lines: bytes, properties: frozenset[str] | None = None) -> Image | Malformed:
+    """What an answer 200 with these header lines says of the image ``ID``."""
+    head = parse_head(b"\r\n".join((b"HTTP/1.1 200 OK", *lines)))
+    return image_from_headers(head.fields, ID, properties)
+
+
+def registry_of(
+    *seen: tuple[Target, Observation], now: Instant = START, cloud: CloudState | None = None
+) -> CollectorRegistry:
+    """A registry that shows these targets of one cloud at ``now``."""
+    store = Store()
+    store.watch(cloud or CloudState("lab", 60.0), [target for target, _ in seen])
+    for target, observation in seen:
+        store.observe(target.key, observation)
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(StoreCollector(store, lambda: now))
+    return registry

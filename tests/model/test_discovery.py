@@ -1,0 +1,235 @@
+"""Which images are watched for what they are, and what becomes of them."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model.discovery import (
+    DiscoveredImage,
+    DiscoveryResult,
+    DiscoveryRule,
+    merge_discovered,
+    resolve,
+)
+from exporter.model.image import Image
+
+IMAGE = Image(
+    "v2",
+    "a",
+    "active",
+    name="ubuntu-24.04-2026.11",
+    hidden=False,
+    visibility="shared",
+    project_id="images",
+    tags=("golden", "signed"),
+    properties=(("os_distro", "ubuntu"), ("os_version", "24.04")),
+    created_at=1000.0,
+)
+
+MATCHING = {
+    "nothing asked": DiscoveryRule(),
+    "the name itself": DiscoveryRule(name="ubuntu-24.04-2026.11"),
+    "a glob": DiscoveryRule(name="ubuntu-??.04-[0-9]*"),
+    "one tag": DiscoveryRule(tags=("signed",)),
+    "all tags": DiscoveryRule(tags=("signed", "golden")),
+    "owner": DiscoveryRule(owner="images"),
+    "visibility": DiscoveryRule(visibility="shared"),
+    "status": DiscoveryRule(statuses=("queued", "active")),
+    "properties": DiscoveryRule(properties=(("os_version", "24.04"), ("os_distro", "ubuntu"))),
+    "everything": DiscoveryRule("ubuntu*", ("golden",), "images", "shared", ("active",), alias="x"),
+}
+DIFFERENT = {
+    "another name": DiscoveryRule(name="ubuntu-24.04"),
+    "case of the name": DiscoveryRule(name="Ubuntu*"),
+    "a tag that is missing": DiscoveryRule(tags=("golden", "old")),
+    "case of a tag": DiscoveryRule(tags=("Golden",)),
+    "owner": DiscoveryRule(owner="others"),
+    "visibility": DiscoveryRule(visibility="public"),
+    "status": DiscoveryRule(statuses=("queued",)),
+    "value of a property": DiscoveryRule(properties=(("os_distro", "debian"),)),
+    "a property that is missing": DiscoveryRule(properties=(("os_admin_user", "ubuntu"),)),
+    "one of several": DiscoveryRule("ubuntu*", ("golden",), "others"),
+}
+
+WORDS = st.sampled_from(["", "a", "b", "golden-1", "golden-2", "x[", "*", "a\nb"])
+IMAGES = st.lists(
+    st.builds(
+        Image,
+        api=st.just("v2"),
+        id=st.sampled_from("abcdefgh"),
+        status=st.sampled_from(["active", "queued", "deleted"]),
+        name=st.none() | WORDS,
+        hidden=st.sampled_from([None, False, True]),
+        visibility=st.sampled_from(["public", "private"]),
+        project_id=st.none() | WORDS,
+        tags=st.lists(WORDS).map(tuple),
+        properties=st.lists(st.tuples(WORDS, WORDS)).map(tuple),
+        created_at=st.none() | st.integers(0, 3).map(float),
+    ),
+    unique_by=lambda image: image.id,
+)
+ENTRIES = st.lists(
+    st.builds(
+        DiscoveryRule,
+        name=st.none() | WORDS | st.just("golden-*"),
+        tags=st.lists(WORDS, max_size=2).map(tuple),
+        owner=st.none() | WORDS,
+        visibility=st.sampled_from([None, "public"]),
+        statuses=st.lists(st.sampled_from(["active", "queued"])).map(tuple),
+        properties=st.lists(st.tuples(WORDS, WORDS), max_size=1).map(tuple),
+        alias=st.sampled_from([None, None, "x", "y"]),
+    ),
+    # The settings let no two have one alias.
+    unique_by=lambda entry: entry.alias or id(entry),
+)
+IDS = st.frozensets(st.sampled_from("abcdefgh"))
+LABELS = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["x", "y"]))
+MEMBERS = st.dictionaries(
+    st.sampled_from("abcdefgh"),
+    st.builds(
+        DiscoveredImage,
+        label=st.sampled_from(["x", "y"]),
+        matches=st.booleans(),
+        gone_since=st.none() | st.floats(0, 100),
+    ),
+)
+
+
+@pytest.mark.parametrize("entry", MATCHING.values(), ids=MATCHING)
+def test_an_image_that_meets_every_criterion_matches(entry: DiscoveryRule) -> None:
+    """Each criterion by itself, and all of them together."""
+    assert entry.matches(IMAGE)
+
+
+@pytest.mark.parametrize("entry", DIFFERENT.values(), ids=DIFFERENT)
+def test_one_criterion_that_is_not_met_is_enough(entry: DiscoveryRule) -> None:
+    """An image has to be all that is asked for."""
+    assert not entry.matches(IMAGE)
+
+
+def test_hidden_and_deleted_images_never_match() -> None:
+    """They are not among what anybody boots from."""
+    assert not DiscoveryRule().matches(replace(IMAGE, hidden=True))
+    assert not DiscoveryRule().matches(replace(IMAGE, status="deleted"))
+    assert DiscoveryRule().matches(replace(IMAGE, hidden=None))
+
+
+def test_an_image_without_a_name_matches_no_name() -> None:
+    """It is asked for by a glob that nothing at all fits, or by what else it is."""
+    nameless = replace(IMAGE, name=None)
+    assert not DiscoveryRule(name="?*").matches(nameless)
+    assert DiscoveryRule(name="*", owner="images").matches(nameless)
+
+
+def test_the_most_recent_has_the_alias() -> None:
+    """The image created last, by its ID where several were created at once, and no other."""
+    old, b, a = (
+        replace(IMAGE, id=each, created_at=at) for each, at in (("z", 1), ("b", 2), ("a", 2))
+    )
+    unknown = replace(IMAGE, id="zz", created_at=None)
+    images = [old, b, unknown, a]
+    assert resolve([DiscoveryRule(alias="x")], images, ()) == DiscoveryResult(
+        {"b": "x"}, {"x": "b"}, {"b": ()}
+    )
+    assert resolve([DiscoveryRule(alias="x")], [unknown], ()) == DiscoveryResult(
+        {"zz": "x"}, {"x": "zz"}, {"zz": ()}
+    )
+    assert resolve([DiscoveryRule(alias="x")], [], ()) == DiscoveryResult()
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_an_image_found_twice_is_one_with_an_alias(turn: int) -> None:
+    """The alias wins over the ID, and the first alias over the second."""
+    entries = [DiscoveryRule(alias="x"), DiscoveryRule(tags=("golden",))][::turn]
+    assert resolve(entries, [IMAGE], ()).labels == {"a": "x"}
+    both = resolve([DiscoveryRule(alias="x"), DiscoveryRule(alias="y")], [IMAGE], ())
+    assert both == DiscoveryResult({"a": "x"}, {"x": "a", "y": "a"}, {"a": ()})
+
+
+def test_a_configured_image_is_not_discovered_again() -> None:
+    """It has its series already; an alias stands for it all the same."""
+    assert resolve([DiscoveryRule(alias="x")], [IMAGE], {"a"}) == DiscoveryResult({}, {"x": "a"})
+
+
+def test_what_is_expected_of_an_image_is_said_by_the_first_entry_that_finds_it() -> None:
+    """With an alias that is the most recent one, and no other."""
+    golden, plain = (("protected", True),), (("protected", False),)
+    old = replace(IMAGE, id="old", created_at=1.0)
+    new = replace(IMAGE, id="new", created_at=2.0)
+    entries = [
+        DiscoveryRule(alias="x", expect=golden),
+        DiscoveryRule(tags=("golden",), expect=plain),
+    ]
+    assert resolve(entries, [old, new], ()).expects == {"new": golden, "old": plain}
+    assert resolve(entries[::-1], [old, new], ()).expects == {"new": plain, "old": plain}
+    assert resolve(entries, [old, new], {"new"}).expects == {"old": plain}
+
+
+@given(ENTRIES, IMAGES, IDS)
+def test_a_resolution_has_what_matches_and_nothing_else(
+    entries: list[DiscoveryRule], images: list[Image], configured: frozenset[str]
+) -> None:
+    """In whatever order a list comes; each alias labels one image at most."""
+    found = resolve(entries, images, configured)
+    assert found == resolve(entries, images[::-1], configured)
+    by_id = {image.id: image for image in images}
+    assert found.expects.keys() == found.labels.keys()
+    for image_id, label in found.labels.items():
+        assert image_id not in configured
+        assert any(
+            entry.matches(by_id[image_id]) for entry in entries if entry.alias in {None, label}
+        )
+        assert label == image_id or found.aliases[label] == image_id
+    for entry in entries:
+        matching = {image.id for image in images if entry.matches(image)}
+        if entry.alias is None:
+            assert matching - configured <= found.labels.keys()
+        elif matching:
+            assert found.aliases[entry.alias] in by_id
+    aliases = [label for image_id, label in found.labels.items() if label != image_id]
+    assert len(aliases) == len(set(aliases))
+
+
+@given(MEMBERS, LABELS)
+def test_a_list_makes_members_stay_come_or_leave(
+    members: dict[str, DiscoveredImage], labels: dict[str, str]
+) -> None:
+    """Nothing is dropped by a list, no label of a leaving one changes, and no memory is lost."""
+    expects = {image_id: (("name", image_id),) for image_id in labels}
+    found = DiscoveryResult(labels, {}, expects)
+    after = merge_discovered(members, found)
+    assert after.keys() == members.keys() | labels.keys()
+    assert {each for each, member in after.items() if member.matches} == labels.keys()
+    for image_id, member in after.items():
+        before = members.get(image_id, DiscoveredImage(""))
+        assert member.gone_since == before.gone_since
+        assert member.label == labels.get(image_id, before.label)
+        assert member.expect == expects.get(image_id, before.expect)
+    assert merge_discovered(after, found) == after
+    assert list(after)[: len(members)] == list(members)
+
+
+def test_what_leaves_and_is_there_is_dropped_at_once() -> None:
+    """Superseded is not gone."""
+    assert DiscoveredImage("x", matches=False).after(True, 5.0) is None
+    assert DiscoveredImage("x", matches=False, gone_since=1.0).after(True, 5.0) is None
+
+
+def test_what_is_gone_is_kept_until_it_was_gone_for_long_enough() -> None:
+    """From the first answer that it is gone on, if no list has it any more."""
+    gone = DiscoveredImage("x", matches=False).after(False, 5.0)
+    assert gone is not None
+    assert gone == gone.after(False, 9.0) == DiscoveredImage("x", matches=False, gone_since=5.0)
+    assert not gone.is_over(10.0, 14.9)
+    assert gone.is_over(10.0, 15.0)
+    assert not replace(gone, matches=True).is_over(10.0, 99.0)
+    assert not DiscoveredImage("x", matches=False).is_over(0.0, 99.0)
+
+
+def test_what_matches_stays_whatever_is_answered() -> None:
+    """Gone before the next list, and back: its time of being gone starts anew."""
+    gone = DiscoveredImage("x").after(False, 5.0)
+    assert gone == DiscoveredImage("x", gone_since=5.0)
+    assert gone.after(True, 6.0) == DiscoveredImage("x")

@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import pytest
+
+from exporter.model.image import STATUSES, Content, Image, content
+from tests.model.samples import ACTIVE, ID
+
+A = ("md5", "a" * 32)
+B = ("md5", "b" * 32)
+SHA = ("sha512", "a" * 128)
+
+
+@pytest.mark.parametrize(
+    ("status", "deleted", "exists"),
+    [(status, None, status not in {"deleted", "pending_delete"}) for status in STATUSES]
+    + [("active", False, True), ("active", True, False), ("unheard-of", None, True)],
+)
+def test_a_deleted_image_does_not_exist(status: str, deleted: bool | None, exists: bool) -> None:
+    """Deleted True or one of the two statuses of deletion means that it is there no more."""
+    assert replace(ACTIVE, status=status, deleted=deleted).exists is exists
+
+
+@pytest.mark.parametrize(
+    ("status", "deleted", "active"),
+    [("active", False, True), ("active", True, False), ("deactivated", False, False)],
+)
+def test_an_image_is_active_while_it_exists(status: str, deleted: bool, active: bool) -> None:
+    """The status active counts for an image that is not deleted."""
+    assert replace(ACTIVE, status=status, deleted=deleted).is_active is active
+
+
+def test_of_a_deleted_image_only_status_and_time_remain() -> None:
+    """All other attributes are dropped, so that none of their series is left."""
+    deleted = replace(ACTIVE, status="pending_delete", deleted=None, deleted_at=5.0)
+    assert deleted.remains() == Image("v1", ID, "pending_delete", deleted=True, deleted_at=5.0)
+
+
+def test_the_content_is_what_tells_bytes_apart() -> None:
+    """Digests and size of the image, and the API that says so."""
+    assert content(ACTIVE) == Content("v1", ACTIVE.digests, ACTIVE.size_bytes)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differs"),
+    [
+        pytest.param(Content("v1", (A,), 1), Content("v1", (A,), 1), False, id="same"),
+        pytest.param(Content("v1", (A,), 1), Content("v1", (B,), 1), True, id="digest"),
+        pytest.param(Content("v1", (A,), 1), Content("v1", (A,), 2), False, id="digest-decides"),
+        pytest.param(Content("v1", (A,), 1), Content("v2", (B,), 2), False, id="other-api"),
+        pytest.param(Content("v1", (A, SHA), 1), Content("v1", (B, SHA), 1), True, id="one-of-two"),
+        pytest.param(Content("v1", (A,), 1), Content("v1", (SHA,), 1), False, id="no-common"),
+        pytest.param(Content("v1", (A,), 1), Content("v1", (SHA,), 2), True, id="no-common-size"),
+        pytest.param(Content("v1", (), 1), Content("v1", (), 2), True, id="size"),
+        pytest.param(Content("v1", (), 0), Content("v1", (), 2), False, id="size-zero"),
+        pytest.param(Content("v1", (), None), Content("v1", (), 2), False, id="size-unknown"),
+        pytest.param(Content("v1", (A,), 1), Content("v1", (), 0), False, id="nothing-said"),
+    ],
+)
+def test_contents_differ_only_when_both_are_known_to(
+    one: Content, other: Content, differs: bool
+) -> None:
+    """Common digests decide, else sizes above 0, and only between answers of one API."""
+    assert one.differs(other) is differs
+    assert other.differs(one) is differs

@@ -1,0 +1,304 @@
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+from math import inf
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.metrics.image_metrics import FAMILIES, seen
+from exporter.model.changes import ATTRIBUTES, NO_COUNTS, Change, Counts
+from exporter.model.image import STATUSES, Image
+from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.outcome import REASONS, Failed, Found, Gone, Outcome
+from tests.model.samples import ACTIVE, ID, MAX_STALE, START, TARGET, later
+
+DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=5.0)
+PENDING = replace(ACTIVE, status="pending_delete", deleted_at=5.0)
+
+
+def after(*outcomes: Outcome, observation: Observation = UNKNOWN) -> Observation:
+    """The observation after these outcomes, a minute apart, the first at ``START``."""
+    for number, outcome in enumerate(outcomes):
+        observation = observation.after(outcome, later(60 * number), MAX_STALE)
+    return observation
+
+
+FOUND = after(Found(ACTIVE, "req-1"))
+GONE = after(Found(ACTIVE), Gone("req-2"))
+
+
+def test_nothing_is_known_of_a_target_that_was_never_polled() -> None:
+    """Existence and values are absent, and no poll has succeeded."""
+    assert (UNKNOWN.exists, UNKNOWN.image, UNKNOWN.poll_success) == (None, None, False)
+    assert UNKNOWN.at(later(1e9)) is UNKNOWN
+    assert UNKNOWN.valid_until == inf
+
+
+def test_a_living_image_is_shown_whole() -> None:
+    """Found of a living image: it exists, its values are fresh, the poll succeeded."""
+    assert (FOUND.exists, FOUND.image, FOUND.poll_success) == (True, ACTIVE, True)
+    assert (FOUND.polled_at, FOUND.answered_at, FOUND.changed_at) == (START, START, None)
+    assert (FOUND.request_id, FOUND.failure) == ("req-1", None)
+
+
+@pytest.mark.parametrize("image", [DELETED, PENDING, replace(DELETED, status="active")])
+def test_of_a_deleted_image_status_and_time_are_shown(image: Image) -> None:
+    """An administrator's 200 of a deleted image: it does not exist, the rest is dropped."""
+    shown = after(Found(ACTIVE), Found(image))
+    remains = Image("v1", ID, image.status, deleted=True, deleted_at=5.0)
+    assert (shown.exists, shown.image, shown.poll_success) == (False, remains, True)
+    assert shown.counts.existence == 1
+
+
+def test_of_an_image_that_is_gone_nothing_is_shown() -> None:
+    """Gone is an answer: it does not exist, its values are dropped, the poll succeeded."""
+    assert (GONE.exists, GONE.image, GONE.poll_success) == (False, None, True)
+    assert (GONE.request_id, GONE.answered_at) == ("req-2", later(60))
+
+
+@pytest.mark.parametrize("before", [UNKNOWN, FOUND, GONE, after(Found(DELETED))])
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_failure_changes_only_the_success_of_the_poll(reason: str, before: Observation) -> None:
+    """Existence, values and counts stay as they were, whatever the reason."""
+    failed = Failed(reason, "why", "req-3")
+    observation = before.after(failed, later(120), MAX_STALE)
+    assert observation == replace(
+        before,
+        poll_success=False,
+        failure=failed,
+        request_id="req-3",
+        polled_at=later(120),
+        since=before.since or later(120),
+        latest=(),
+    )
+
+
+def test_the_state_is_dated_from_when_it_was_first_seen() -> None:
+    """Of existence and status; other changes, the same answer again and failures leave it."""
+    renamed, queued = replace(ACTIVE, name="other"), replace(ACTIVE, status="queued")
+    steps: list[tuple[Outcome, float]] = [
+        (Failed("timeout"), 0),
+        (Failed("timeout"), 0),
+        (Found(ACTIVE), 120),
+        (Found(ACTIVE), 120),
+        (Found(renamed), 120),
+        (Failed("timeout"), 120),
+        (Found(queued), 360),
+        (Found(DELETED), 420),
+        (Found(PENDING), 480),
+        (Gone(), 540),
+        (Gone(), 540),
+        (Found(ACTIVE), 660),
+    ]
+    observation = UNKNOWN
+    for number, (outcome, since) in enumerate(steps):
+        observation = observation.after(outcome, later(60 * number), MAX_STALE)
+        assert observation.since == later(since)
+
+
+def test_what_is_not_known_any_more_is_so_since_its_time_was_over() -> None:
+    """Values that are dropped date the state; a proved absence is dated as before."""
+    assert FOUND.at(later(MAX_STALE + 500)).since == later(MAX_STALE)
+    deleted = after(Found(ACTIVE), Found(DELETED))
+    assert deleted.at(later(MAX_STALE + 500)).since == later(60)
+
+
+def test_the_last_change_stays_until_the_next() -> None:
+    """What changed, and when, is still known after polls that change nothing, or fail."""
+    renamed = replace(ACTIVE, name="other")
+    kept = after(Found(ACTIVE), Found(renamed), Found(renamed), Failed("timeout"))
+    assert (kept.changed, kept.changed_at) == ((Change("name", "golden", "other"),), later(60))
+    assert kept.latest == ()
+    assert after(Gone(), observation=kept).changed == (Change("existence", "there", "gone"),)
+
+
+@pytest.mark.parametrize("answer", [Found(ACTIVE), Gone()])
+def test_an_answer_ends_a_failure(answer: Outcome) -> None:
+    """The poll succeeds again and no failure is left to be shown."""
+    observation = after(Failed("timeout", "why", "req-3"), answer)
+    assert observation.poll_success
+    assert observation.failure is None
+    assert observation.request_id == ""
+
+
+@pytest.mark.parametrize("failures", [0, 5])
+def test_values_are_dropped_once_they_are_too_old(failures: int) -> None:
+    """Time alone does it, from the last answer on, however many polls failed or were not made."""
+    observation = after(Found(ACTIVE), *[Failed("timeout")] * failures)
+    assert observation.valid_until == START.steady + MAX_STALE
+    assert observation.at(later(MAX_STALE)) is observation
+    stale = observation.at(later(MAX_STALE + 0.001))
+    assert (stale.exists, stale.image) == (None, None)
+    assert (stale.poll_success, stale.counts) == (failures == 0, observation.counts)
+    assert stale.valid_until == inf
+
+
+def test_an_answer_keeps_values_for_another_while() -> None:
+    """Every answer counts anew, also one that says the same."""
+    observation = after(Found(ACTIVE), Found(ACTIVE))
+    assert observation.at(later(60 + MAX_STALE)).image == ACTIVE
+    assert observation.at(later(60 + MAX_STALE + 1)).image is None
+
+
+@pytest.mark.parametrize("last", [Gone(), Found(DELETED)])
+def test_a_proved_disappearance_stays(last: Outcome) -> None:
+    """Gone stays gone through failures and for any time; what a deleted image said does not."""
+    observation = after(Found(ACTIVE), last, Failed("connection")).at(later(1e9))
+    assert (observation.exists, observation.image) == (False, None)
+    assert (observation.poll_success, observation.counts.existence) == (False, 1)
+
+
+def test_an_answer_after_values_were_dropped_is_compared_with_them() -> None:
+    """What was seen is remembered longer than it is shown."""
+    back = FOUND.after(Found(replace(ACTIVE, public=True)), later(1e6), MAX_STALE)
+    assert back.counts == Counts(public=1)
+    assert back.at(later(1e6)).exists is True
+
+
+def test_a_change_is_dated_and_told_once() -> None:
+    """The time of the last change stays while nothing changes, its news do not."""
+    changed = after(Found(ACTIVE), Found(replace(ACTIVE, name="silver")))
+    assert changed.changed_at == later(60)
+    assert [change.what for change in changed.latest] == ["name"]
+    calm = changed.after(Found(replace(ACTIVE, name="silver")), later(120), MAX_STALE)
+    assert (calm.changed_at, calm.latest) == (later(60), ())
+    assert changed.after(Failed("timeout"), later(120), MAX_STALE).changed_at == later(60)
+
+
+def test_counts_go_on_across_failures_gone_and_deactivation() -> None:
+    """Each change counts once, however often the answers in between repeat."""
+    other = replace(ACTIVE, digests=(("md5", "0" * 32),))
+    deactivated = replace(ACTIVE, status="deactivated")
+    history: list[Outcome] = [Found(ACTIVE), Failed("timeout"), Gone(), Gone(), Failed("timeout")]
+    history += [Found(deactivated), Found(deactivated), Failed("server_error"), Found(other)]
+    assert after(*history).counts == Counts(existence=2, status=2, content=1)
+
+
+def test_an_equal_image_is_kept_only_once() -> None:
+    """Thousands of images polled for months keep one copy each."""
+    again = FOUND.after(Found(replace(ACTIVE)), later(60), MAX_STALE)
+    assert again.image is FOUND.image
+    assert again.memory.image is FOUND.memory.image
+
+
+# Any history
+
+IMAGES = st.builds(
+    Image,
+    api=st.sampled_from(["v1", "v2"]),
+    id=st.just(ID),
+    status=st.sampled_from(["active", "active", "queued", "deactivated", "deleted", "odd"]),
+    deleted=st.sampled_from([None, False, False, True]),
+    name=st.sampled_from([None, "a", "b"]),
+    protected=st.sampled_from([None, False, True]),
+    public=st.sampled_from([None, False, True]),
+    visibility=st.sampled_from([None, "public", "private"]),
+    size_bytes=st.sampled_from([None, 0, 1, 2]),
+    digests=st.sampled_from([(), (("md5", "a"),), (("md5", "b"),), (("sha", "a"),)]),
+)
+OUTCOMES = st.one_of(IMAGES.map(Found), st.just(Gone()), st.sampled_from(list(REASONS)).map(Failed))
+
+
+class Step(NamedTuple):
+    """A poll's outcome, and the seconds since the one before."""
+
+    outcome: Outcome
+    wait: float
+
+
+STEPS = st.lists(
+    st.builds(Step, OUTCOMES, st.sampled_from([0.0, 60.0, MAX_STALE, MAX_STALE + 1])), min_size=1
+)
+
+
+def flips(values: Iterable[object]) -> int:
+    """How often a value is followed by another."""
+    return sum(one != other for one, other in pairwise(values))
+
+
+def counted(outcomes: list[Outcome]) -> Counts:
+    """The changes in a whole history, as one who sees it all at once counts them."""
+    answers = [each for each in outcomes if not isinstance(each, Failed)]
+    images = [each.image for each in answers if isinstance(each, Found)]
+    pairs = list(pairwise(images))
+    active = [image for image in images if image.status == "active" and not image.deleted]
+    return Counts(
+        existence=flips(isinstance(each, Found) and each.image.exists for each in answers),
+        status=flips(image.status for image in images),
+        content=sum(new_content(one, other) for one, other in pairwise(active)),
+        **{
+            attribute: sum(
+                new.exists
+                and None not in {getattr(old, attribute), getattr(new, attribute)}
+                and getattr(old, attribute) != getattr(new, attribute)
+                and (attribute != "name" or old.api == new.api)
+                for old, new in pairs
+            )
+            for attribute in ATTRIBUTES
+        },
+    )
+
+
+def new_content(old: Image, new: Image) -> bool:
+    """Whether two active images of one API are known to hold other bytes."""
+    if old.api != new.api:
+        return False
+    if old.digests and new.digests and old.digests[0][0] == new.digests[0][0]:
+        return old.digests != new.digests
+    return bool(old.size_bytes and new.size_bytes and old.size_bytes != new.size_bytes)
+
+
+def shown(name: str, observation: Observation, seconds: float) -> list[float]:
+    """The values of one family's series at that time."""
+    family = next(each for each in FAMILIES if each.name == name)
+    return [value for _, value in family.points(seen(TARGET, observation, later(seconds)))]
+
+
+@given(STEPS, st.sampled_from([0.0, 60.0, MAX_STALE, MAX_STALE + 1]))
+@settings(deadline=None)
+def test_any_history_keeps_the_rules(steps: list[Step], wait: float) -> None:
+    """Counts are those of the history, and what is shown depends on the last answer and time."""
+    observation, clock, answered_at, last = UNKNOWN, 0.0, -inf, None
+    counts = NO_COUNTS
+    for number, step in enumerate(steps, 1):
+        clock += step.wait
+        observation = observation.after(step.outcome, later(clock), MAX_STALE)
+        if not isinstance(step.outcome, Failed):
+            answered_at, last = clock, step.outcome
+        past = [each.outcome for each in steps[:number]]
+        assert observation.counts == counted(past)
+        for field in Counts.__slots__:
+            assert getattr(observation.counts, field) >= getattr(counts, field)
+        counts = observation.counts
+        assert observation.poll_success is not isinstance(step.outcome, Failed)
+    clock += wait
+    at = observation.at(later(clock))
+    fresh = clock - answered_at <= MAX_STALE
+    there = isinstance(last, Found) and last.image.exists
+    assert at.exists is (None if last is None or (there and not fresh) else there)
+    assert (at.image is not None) is (fresh and isinstance(last, Found))
+    assert (at.counts, at.poll_success) == (counts, observation.poll_success)
+    statuses = shown("openstack_image_status", observation, clock)
+    assert sorted(statuses) == ([0.0] * len(STATUSES) + [1.0] if at.image else [])
+    assert shown("openstack_image_poll_success", observation, clock) == [at.poll_success]
+
+
+@given(STEPS)
+@settings(deadline=None)
+def test_nothing_changes_before_valid_until(steps: list[Step]) -> None:
+    """Until that moment every series stays as it is; after it, if it ever comes, one does not."""
+    observation = UNKNOWN
+    for step in steps:
+        observation = observation.after(step.outcome, START, MAX_STALE)
+
+    def series(seconds: float) -> list[object]:
+        view = seen(TARGET, observation, later(seconds))
+        return [list(family.points(view)) for family in FAMILIES]
+
+    end = min(observation.valid_until - START.steady, 1e9)
+    assert series(end) == series(0.0)
+    if observation.valid_until < inf:
+        assert series(end + 1) != series(0.0)

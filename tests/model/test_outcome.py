@@ -1,0 +1,53 @@
+import pytest
+
+from exporter.model.outcome import REASONS, reason_of
+
+OWN_REASONS = {
+    **dict.fromkeys((300, 405, 410, 501), "api_version"),
+    401: "unauthorized",
+    403: "forbidden",
+    429: "rate_limited",
+}
+"""The rows of the table of outcomes that name a status code; 200 and 404 are no failures."""
+
+
+@pytest.mark.parametrize("code", [code for code in range(100, 600) if code not in {200, 404}])
+def test_every_status_code_has_its_reason(code: int) -> None:
+    """Some codes have a reason of their own, other 5xx are the server's, the rest is rejected."""
+    rest = "server_error" if code >= 500 else "rejected"
+    assert reason_of(code) == OWN_REASONS.get(code, rest)
+    assert reason_of(code) in REASONS
+
+
+@pytest.mark.parametrize(
+    ("code", "retry_after", "reason"),
+    [
+        (413, True, "rate_limited"),
+        (413, False, "rejected"),
+        (429, True, "rate_limited"),
+        (503, True, "server_error"),
+        (400, True, "rejected"),
+    ],
+)
+def test_retry_after_makes_only_413_a_rate_limit(code: int, retry_after: bool, reason: str) -> None:
+    """What is too large becomes too many requests when the answer says when to come again."""
+    assert reason_of(code, retry_after) == reason
+
+
+def test_the_reasons_are_those_of_the_table() -> None:
+    """Dashboards and alerts name these label values."""
+    assert set(REASONS) == {
+        "unconfirmed",
+        "unauthorized",
+        "forbidden",
+        "api_version",
+        "rate_limited",
+        "rejected",
+        "server_error",
+        "timeout",
+        "tls",
+        "connection",
+        "malformed",
+        "not_polled",
+        "internal",
+    }

@@ -1,0 +1,124 @@
+"""Lifetimes by the properties of SCS-0102."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model.scs0102 import (
+    BUILD_DATE,
+    PROVIDED_UNTIL,
+    REPLACE_FREQUENCY,
+    UUID_VALIDITY,
+    built_at,
+    provided_until,
+    replacement_due,
+    uuid_valid_until,
+)
+
+
+def at(*parts: int) -> float:
+    """Seconds since the epoch of a time in UTC."""
+    return datetime(*parts, tzinfo=UTC).timestamp()  # type: ignore[misc,arg-type]  # year, month, day and perhaps more
+
+
+NO_DATES = [
+    None,
+    "",
+    "none",
+    "notice",
+    "forever",
+    "last-3",
+    "2025-6-11",
+    "2025-13-01",
+    "2025-02-30",
+    "0000-01-01",
+    "20250611",
+    "2025-06-11 25:00",
+    "2025-06-11 10",
+    "2025-06-11 10:00:61",
+    " 2025-06-11",
+    "2025-06-11\n",
+    "\u0662\u0660\u0662\u0665-06-11",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "built"),
+    [
+        ("2025-06-11", at(2025, 6, 11)),
+        ("2025-06-11 10:20", at(2025, 6, 11, 10, 20)),
+        ("2025-06-11 10:20:30", at(2025, 6, 11, 10, 20, 30)),
+        ("2025-06-11T10:20:30Z", at(2025, 6, 11, 10, 20, 30)),
+        ("1969-12-31", -86400.0),
+        *((text, None) for text in NO_DATES),
+    ],
+)
+def test_when_an_image_was_built(text: str | None, built: float | None) -> None:
+    """A date is the beginning of that day in UTC; what is no date is no time."""
+    assert built_at({} if text is None else {BUILD_DATE: text}) == built
+
+
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [
+        ("2022-12-31", at(2023, 1, 1)),
+        ("2022-12-31 10:20", at(2022, 12, 31, 10, 20)),
+        ("9999-12-31", None),
+        ("9999-12-30", at(9999, 12, 31)),
+        *((text, None) for text in NO_DATES),
+    ],
+)
+def test_until_when_an_image_is_good(text: str | None, until: float | None) -> None:
+    """A date is the end of that day: 2022-12-31 is good for all of 2022."""
+    for name, value in ((PROVIDED_UNTIL, provided_until), (UUID_VALIDITY, uuid_valid_until)):
+        assert value({} if text is None else {name: text}) == until
+
+
+@pytest.mark.parametrize(
+    ("built", "frequency", "due"),
+    [
+        ("2021-04-14", "yearly", at(2022, 4, 14)),
+        ("2021-04-14", "quarterly", at(2021, 7, 14)),
+        ("2021-04-14", "monthly", at(2021, 5, 14)),
+        ("2021-04-14", "weekly", at(2021, 4, 21)),
+        ("2021-04-14 06:30", "daily", at(2021, 4, 15, 6, 30)),
+        ("2024-01-31", "monthly", at(2024, 2, 29)),
+        ("2024-02-29", "yearly", at(2025, 2, 28)),
+        ("2021-11-30", "quarterly", at(2022, 2, 28)),
+        ("2021-12-31", "monthly", at(2022, 1, 31)),
+        ("9999-12-31", "monthly", None),
+        ("9999-12-31", "daily", None),
+        ("2021-04-14", "critical_bug", None),
+        ("2021-04-14", "never", None),
+        ("2021-04-14", "hourly", None),
+        ("2021-04-14", None, None),
+        ("yesterday", "daily", None),
+        (None, "daily", None),
+    ],
+)
+def test_when_the_next_build_is_due(
+    built: str | None, frequency: str | None, due: float | None
+) -> None:
+    """By the calendar, where the image says both; a promise for bugs only is no time."""
+    said = {BUILD_DATE: built, REPLACE_FREQUENCY: frequency}
+    assert replacement_due({name: text for name, text in said.items() if text}) == due
+
+
+@given(st.text(), st.text() | st.sampled_from(["yearly", "quarterly", "monthly", "daily"]))
+def test_whatever_stands_there_does_no_harm(text: str, frequency: str) -> None:
+    """Anybody may write anything."""
+    names = (BUILD_DATE, PROVIDED_UNTIL, UUID_VALIDITY)
+    said = {**dict.fromkeys(names, text), REPLACE_FREQUENCY: frequency}
+    for value in (built_at, provided_until, uuid_valid_until, replacement_due):
+        assert isinstance(value(said), float | None)
+
+
+@given(st.dates(), st.sampled_from(["yearly", "quarterly", "monthly", "weekly", "daily"]))
+def test_a_replacement_is_due_after_the_build(day: date, frequency: str) -> None:
+    """Within a year and a day at the latest."""
+    said = {BUILD_DATE: day.isoformat(), REPLACE_FREQUENCY: frequency}
+    due, built = replacement_due(said), built_at(said)
+    assert built is not None
+    assert due is None or 86400 <= due - built <= 366 * 86400

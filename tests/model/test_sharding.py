@@ -1,0 +1,122 @@
+"""Which shard an image belongs to: exactly one, about equally many to each, and it seldom moves."""
+
+import random
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model.discovery import DiscoveryResult, DiscoveryRule, resolve
+from exporter.model.image import Image
+from exporter.model.sharding import WHOLE, Shard, owner
+
+CLOUD = "lab"
+MANY = 10_000
+
+TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
+TOTALS = st.integers(1, 12)
+ENTRIES = st.lists(
+    st.builds(
+        DiscoveryRule,
+        name=st.sampled_from([None, "a*", "*"]),
+        alias=st.sampled_from([None, "x", "y", "b"]),
+    ),
+    max_size=5,
+)
+IMAGES = st.lists(
+    st.builds(
+        Image,
+        api=st.just("v2"),
+        id=st.sampled_from("abcdefgh"),
+        status=st.just("active"),
+        name=st.sampled_from(["a", "ab", "b"]),
+        created_at=st.integers(0, 3).map(float),
+    ),
+    max_size=8,
+    unique_by=lambda image: image.id,
+)
+
+
+def random_ids(seed: int) -> list[str]:
+    """Image IDs as Glance makes them."""
+    dice = random.Random(seed)
+    return [str(uuid.UUID(int=dice.getrandbits(128), version=4)) for _ in range(MANY)]
+
+
+SETS: dict[str, Callable[[], list[str]]] = {
+    **{f"random {seed}": lambda seed=seed: random_ids(seed) for seed in range(4)},  # type: ignore[misc]  # of a default
+    "in a row": lambda: [f"image-{number}" for number in range(MANY)],
+    "alike up to the end": lambda: [str(uuid.UUID(int=number)) for number in range(MANY)],
+    "alike from the start": lambda: [str(uuid.UUID(int=number << 64)) for number in range(MANY)],
+}
+
+
+@pytest.mark.parametrize("ids", SETS.values(), ids=SETS)
+def test_10000_images_in_3_shards_and_then_in_4(ids: Callable[[], list[str]]) -> None:
+    """Every image is in one shard, each is within 5 % of a third, and few move, to the new one."""
+    images = ids()
+    before = {
+        image_id: [index for index in range(3) if Shard(index, 3).has_image(CLOUD, image_id)]
+        for image_id in images
+    }
+    assert {len(shards) for shards in before.values()} == {1}
+    sizes = Counter(index for (index,) in before.values())
+    assert all(abs(sizes[index] - MANY / 3) <= 0.05 * MANY / 3 for index in range(3))
+
+    moved = [each for each in images if Shard(3, 4).has_image(CLOUD, each)]
+    stayed = [each for each in images if Shard(before[each][0], 4).has_image(CLOUD, each)]
+    assert len(moved) + len(stayed) == MANY
+    assert len(moved) <= 0.27 * MANY
+
+
+@given(TEXT, TEXT, TOTALS)
+def test_one_shard_more_takes_and_gives_nothing_back(cloud: str, name: str, total: int) -> None:
+    """What moves when shards are added moves to the last; images and aliases alike have one."""
+    for has in (Shard.has_image, Shard.has_alias):
+        (before,) = [each for each in range(total) if has(Shard(each, total), cloud, name)]
+        (after,) = [each for each in range(total + 1) if has(Shard(each, total + 1), cloud, name)]
+        assert after in {before, total}
+
+
+def test_where_an_image_belongs_never_changes() -> None:
+    """Shards of two versions of the exporter agree, or an update would lose images."""
+    names = ["3c3d1d01-b48a-4639-8a88-08be3b9b5d78", "golden", "", "日本語"]
+    assert [owner(name, 1) for name in names] == [0, 0, 0, 0]
+    assert [owner(name, 3) for name in names] == [2, 0, 0, 2]
+    assert [owner(name, 100) for name in names] == [9, 62, 27, 36]
+    assert Shard(0, 3).has_image("lab", "golden")
+    assert Shard(0, 3).has_alias("lab", "golden")
+
+
+@given(IMAGES, ENTRIES, st.sets(st.sampled_from("abcdefgh")), TOTALS)
+def test_discovered_images_and_aliases_are_shared_out(
+    images: list[Image], entries: list[DiscoveryRule], configured: set[str], total: int
+) -> None:
+    """All shards together have just what one would, and an alias goes with its image."""
+    whole = resolve(entries, images, configured)
+    assert WHOLE.part(CLOUD, whole) == whole
+    shards = [Shard(index, total) for index in range(total)]
+    parts = [shard.part(CLOUD, whole) for shard in shards]
+    labels = [item for part in parts for item in part.labels.items()]
+    aliases = [item for part in parts for item in part.aliases.items()]
+    assert sorted(labels) == sorted(whole.labels.items())
+    assert sorted(aliases) == sorted(whole.aliases.items())
+    assert all(part.expects.keys() == part.labels.keys() for part in parts)
+    for shard, part in zip(shards, parts, strict=True):
+        assert part.aliases.keys() <= set(shard.aliases(CLOUD, entries))
+        for alias, image_id in part.aliases.items():
+            if whole.labels.get(image_id) == alias:
+                assert part.labels[image_id] == alias
+
+
+@pytest.mark.parametrize("image_id", ["a", "b", "c", "golden"])
+def test_the_image_of_an_alias_is_watched_where_the_alias_is(image_id: str) -> None:
+    """Whichever image an alias stands for, its shard is the same; others go by their ID."""
+    whole = DiscoveryResult({image_id: "golden", "other": "other"}, {"golden": image_id})
+    for shard in (Shard(index, 5) for index in range(5)):
+        watched = shard.part(CLOUD, whole).labels.keys()
+        assert (image_id in watched) is shard.has_alias(CLOUD, "golden")
+        assert ("other" in watched) is shard.has_image(CLOUD, "other")

@@ -1,0 +1,166 @@
+"""Real answers of Glance, byte for byte, against a reading of the same bytes by hand."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exporter.glance.v1 import read_image
+from exporter.model.image import Image
+from exporter.model.malformed import Malformed
+from exporter.model.outcome import Failed, Found, NotFound
+from exporter.model.v1_headers import image_from_headers
+from exporter.transport.head import parse_head
+from exporter.transport.response import Response
+from tests.model.samples import RECORDINGS
+
+INDEX = re.compile(
+    r"\| (?P<file>\S+\.http) \| (?P<status>\d{3}) \| `(?P<method>\S+) (?P<path>.+?)`"
+)
+
+OUTCOMES = {
+    300: "api_version",
+    400: "rejected",
+    401: "unauthorized",
+    403: "forbidden",
+    405: "api_version",
+    500: "server_error",
+    503: "server_error",
+}
+
+
+class Recording:
+    """One recorded answer and what was asked."""
+
+    def __init__(self, row: re.Match[str]) -> None:
+        self.file = row["file"]
+        self.code = int(row["status"])
+        self.path = row["path"]
+        raw = (RECORDINGS / self.file).read_bytes()
+        self.head, _, self.body = raw.partition(b"\r\n\r\n")
+        self.is_image = b"\r\nX-Image-Meta-Id: " in self.head and row["method"] == "HEAD"
+
+    @property
+    def image_id(self) -> str:
+        """The ID that was asked for."""
+        return self.path.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+    def outcome(self) -> Found | NotFound | Failed:
+        """What the exporter makes of it."""
+        answer = Response(parse_head(self.head), self.body, sent_at=0.0, received_at=1.0)
+        return read_image(answer, self.image_id, frozenset())
+
+
+ROWS = INDEX.finditer((RECORDINGS / "index.md").read_text())
+ALL = [Recording(row) for row in ROWS]
+IMAGES = [recording for recording in ALL if recording.is_image]
+REST = [recording for recording in ALL if recording.code != 200]
+NO_IMAGES = [each for each in ALL if each.code == 200 and b"X-Image-Meta-" not in each.head]
+
+
+def _time(written: str) -> float:
+    return datetime.strptime(written, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+
+
+FLAGS = {"True": True, "False": False}
+
+BY_HAND: dict[str, tuple[str, Callable[[str], object]]] = {
+    "Id": ("id", str),
+    "Name": ("name", str),
+    "Status": ("status", str),
+    "Size": ("size_bytes", int),
+    "Virtual_size": ("virtual_size_bytes", int),
+    "Protected": ("protected", FLAGS.__getitem__),
+    "Is_public": ("public", FLAGS.__getitem__),
+    "Deleted": ("deleted", FLAGS.__getitem__),
+    "Created_at": ("created_at", _time),
+    "Updated_at": ("updated_at", _time),
+    "Deleted_at": ("deleted_at", _time),
+    "Container_format": ("container_format", str),
+    "Disk_format": ("disk_format", str),
+    "Min_disk": ("min_disk_bytes", lambda written: int(written) * 1024**3),
+    "Min_ram": ("min_ram_bytes", lambda written: int(written) * 1024**2),
+    "Checksum": ("digests", lambda written: (("md5", written),)),
+    "Owner": ("project_id", str),
+}
+
+
+def by_hand(head: bytes) -> dict[str, object]:
+    """The attributes as a person reads them from the head; raises ``KeyError`` for a new header."""
+    read: dict[str, object] = {}
+    properties = []
+    for name, value in re.findall(rb"\r\nX-Image-Meta-([^:]+): ?([^\r]*)(?=\r\n|\Z)", head):
+        key, text = name.decode(), value.decode().strip(" ")
+        if key.startswith("Property-"):
+            properties.append((key.removeprefix("Property-").lower(), text))
+        elif text:
+            attribute, convert = BY_HAND[key]
+            read[attribute] = convert(text)
+    return read | {"properties": tuple(sorted(properties))}
+
+
+def named(recording: Recording) -> str:
+    """The test's name."""
+    return recording.file
+
+
+@pytest.mark.parametrize("recording", IMAGES, ids=named)
+def test_every_header_of_a_recording_has_its_value(recording: Recording) -> None:
+    """Each header gives its attribute, and what no header says is not known."""
+    image = image_from_headers(parse_head(recording.head).fields, recording.image_id)
+    expected = by_hand(recording.head)
+    if recording.file == "v2-name-newline.http":
+        assert expected.pop("name") == "line\nbreak"
+    expected["visibility"] = "public" if expected["public"] else None
+    assert isinstance(image, Image)
+    unsaid = asdict(Image(api="v1", id="", status=""))
+    assert asdict(image) == unsaid | expected
+
+
+@pytest.mark.parametrize("recording", IMAGES, ids=named)
+def test_a_recorded_image_is_found(recording: Recording) -> None:
+    """The outcome is Found, and a deleted image does not exist."""
+    outcome = recording.outcome()
+    assert isinstance(outcome, Found)
+    assert outcome.image.exists is (recording.file != "deleted-as-admin.http")
+    assert f"X-Openstack-Request-Id: {outcome.request_id}\r\n".encode() in recording.head + b"\r\n"
+
+
+@pytest.mark.parametrize("recording", NO_IMAGES, ids=named)
+def test_a_recorded_200_without_an_image_is_malformed(recording: Recording) -> None:
+    """Answers of another version of the API say nothing about the image."""
+    assert recording.outcome() == Failed(
+        "malformed", "x-image-meta-status is missing", parse_head(recording.head).request_id
+    )
+
+
+@pytest.mark.parametrize("recording", REST, ids=named)
+def test_every_other_recording_has_the_outcome_of_the_table(recording: Recording) -> None:
+    """A 404 waits for evidence, any other code is a failure of its reason."""
+    outcome = recording.outcome()
+    if recording.code == 404:
+        assert isinstance(outcome, NotFound)
+    else:
+        assert isinstance(outcome, Failed)
+        assert outcome.reason == OUTCOMES[recording.code]
+        assert outcome.detail == f"HTTP {recording.code}"
+
+
+def test_another_images_recording_is_malformed() -> None:
+    """An answer about one image is never taken for another's."""
+    head = (RECORDINGS / "active-private.http").read_bytes().partition(b"\r\n\r\n")[0]
+    assert image_from_headers(parse_head(head).fields, "another") == Malformed(
+        ("x-image-meta-id is another image's: '87ee5d5b-599c-4ce0-a5cf-08557f78c2c5'",)
+    )
+
+
+def test_every_recording_is_tested() -> None:
+    """Each file is listed in the index and falls under one of the tests; GET with data is none."""
+    tested = {each.file for each in IMAGES + NO_IMAGES + REST} | {"get-active.http"}
+    assert tested == {path.name for path in Path(RECORDINGS).glob("*.http")}
+    assert len(IMAGES) >= 30
+    assert len(NO_IMAGES) >= 2
+    assert len(REST) >= 30

@@ -1,0 +1,527 @@
+"""JSON documents of the Image API v2: real ones, hostile ones, and any JSON at all."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from exporter.model.image import STATUSES, Image
+from exporter.model.malformed import Malformed
+from exporter.model.v2_fields import (
+    MD5_OF_NOTHING,
+    NO_PROPERTIES,
+    PUBLIC,
+    TRUE_SIZE,
+    V2_FIELDS,
+    Field,
+    image_from_document,
+    parse_json,
+)
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "v2"
+ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
+NOT_WHOLE = "not a whole number of 0 or more"
+LINKS = ("self", "file", "schema", "direct_url", "locations")
+OPTIONAL = [field for field in V2_FIELDS if not field.required]
+
+
+def image(**attributes: Any) -> Image:
+    """An image of which the status and these attributes are known."""
+    return Image(**{"api": "v2", "id": ID, "status": "active"} | attributes)
+
+
+def read(
+    fields: Mapping[str, object], properties: frozenset[str] | None = None
+) -> Image | Malformed:
+    """What a document with this ID, an active status and these fields says."""
+    return read_text(json.dumps({"id": ID, "status": "active", **fields}), properties)
+
+
+def read_text(text: str, properties: frozenset[str] | None = None) -> Image | Malformed:
+    """What a document says of the image ``ID``."""
+    return image_from_document(parse_json(text.encode()), ID, properties)
+
+
+# Real documents, read by hand
+
+
+def _time(written: str) -> float:
+    moment = datetime.fromisoformat(written)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+BY_HAND: dict[str, tuple[str, type, Callable[[Any], object]]] = {
+    "id": ("id", str, str),
+    "status": ("status", str, str),
+    "name": ("name", str, str),
+    "size": ("size_bytes", int, int),
+    "virtual_size": ("virtual_size_bytes", int, int),
+    "protected": ("protected", bool, bool),
+    "os_hidden": ("hidden", bool, bool),
+    "visibility": ("visibility", str, str),
+    "created_at": ("created_at", str, _time),
+    "updated_at": ("updated_at", str, _time),
+    "container_format": ("container_format", str, str),
+    "disk_format": ("disk_format", str, str),
+    "min_disk": ("min_disk_bytes", int, lambda number: number * 1024**3),
+    "min_ram": ("min_ram_bytes", int, lambda number: number * 1024**2),
+    "owner": ("project_id", str, str),
+    "tags": ("tags", list, lambda found: tuple(sorted(tag for tag in found if whole(tag)))),
+    "stores": ("stores", str, lambda found: tuple(name for name in found.split(",") if name)),
+}
+
+
+def whole(text: str) -> bool:
+    """Whether no half of a surrogate pair is in the text."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def by_hand(document: dict[str, Any]) -> Image:
+    """The image as a person reads it; raises where a field is not of its type."""
+    read: dict[str, Any] = {}
+    for key, (attribute, kind, convert) in BY_HAND.items():
+        value = document.get(key)
+        if value is None or value == "" or (key == "name" and not whole(value)):
+            continue
+        assert kind in (type(value),)
+        assert kind is not int or 0 <= value < 2**63
+        assert kind is not str or whole(value)
+        read[attribute] = convert(value)
+    digests = {}
+    if document.get("checksum"):
+        digests["md5"] = document["checksum"]
+    if document.get("os_hash_algo") and document.get("os_hash_value"):
+        algorithm = document["os_hash_algo"]
+        assert digests.setdefault(algorithm, document["os_hash_value"]) == document["os_hash_value"]
+    true_size = document.get("__image_size")
+    if isinstance(true_size, str) and true_size.isascii() and true_size.isdigit():
+        true_size = int(true_size)
+    if not document.get("size") and type(true_size) is int and 0 < true_size < 2**63:
+        read["size_bytes"] = true_size
+        if digests.get("md5") == "d41d8cd98f00b204e9800998ecf8427e":
+            del digests["md5"]
+    if read.get("visibility") in ("public", "private", "shared", "community"):
+        read["public"] = read["visibility"] == "public"
+    fixed = {*BY_HAND, "checksum", "os_hash_algo", "os_hash_value", *LINKS}
+    custom = {
+        key: value
+        for key, value in document.items()
+        if key and key not in fixed and isinstance(value, str) and whole(key) and whole(value)
+    }
+    return Image(
+        **{"api": "v2"} | read,
+        digests=tuple(digests.items()),
+        properties=tuple(sorted(custom.items())),
+    )
+
+
+def recorded() -> list[Any]:
+    """Every document of an image in the recordings, alone or in a list."""
+    found = []
+    for path in sorted(RECORDINGS.glob("*.http")):
+        head, _, body = path.read_bytes().partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 ") or b"application/json" not in head:
+            continue
+        answer = json.loads(body)
+        documents = answer.get("images", [answer] if "id" in answer else [])
+        found += [pytest.param(each, id=f"{path.stem}-{each['id'][:8]}") for each in documents]
+    return found
+
+
+RECORDED = recorded()
+
+
+@pytest.mark.parametrize("document", RECORDED)
+def test_every_field_of_a_recording_has_its_value(document: dict[str, Any]) -> None:
+    """Each field gives its attribute, custom properties are kept, and the rest is not known."""
+    assert document.keys() - NO_PROPERTIES <= {
+        *("os_type", "hw_disk_bus", "empty", "Mixed Case Key", "with:colon", "dash-key"),
+        *("multi", "unicode", "name2", "ключ"),
+    }
+    assert image_from_document(document, document["id"]) == by_hand(document)
+
+
+def test_the_recordings_hold_all_kinds_of_images() -> None:
+    """The comparison above is of many documents, of every visibility, hidden ones among them."""
+    documents: list[Any] = [each.values[0] for each in RECORDED]
+    assert len(documents) >= 100
+    assert {each["visibility"] for each in documents} == PUBLIC.keys()
+    assert {each["os_hidden"] for each in documents} == {True, False}
+    assert {each["status"] for each in documents} == {"active", "queued", "deactivated"}
+
+
+# One field at a time
+
+ONE_FIELD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "name": ({"name": "golden"}, {"name": "golden"}),
+    "name-hostile": (
+        {"name": "a\r\n\x00\x1b\u202e\"'{}\\"},
+        {"name": "a\r\n\x00\x1b\u202e\"'{}\\"},
+    ),
+    "name-astral": ({"name": "\U0001f4a3"}, {"name": "\U0001f4a3"}),
+    "name-empty": ({"name": ""}, {}),
+    "name-half-a-pair": ({"name": "a\ud83d"}, {}),
+    "name-of-a-null": ({"name": "None"}, {"name": "None"}),
+    "size": ({"size": 5}, {"size_bytes": 5}),
+    "size-zero": ({"size": 0}, {"size_bytes": 0}),
+    "size-largest": ({"size": 2**63 - 1}, {"size_bytes": 2**63 - 1}),
+    "virtual-size": ({"virtual_size": 8796093022208}, {"virtual_size_bytes": 8796093022208}),
+    "min-disk": ({"min_disk": 40}, {"min_disk_bytes": 42_949_672_960}),
+    "min-ram": ({"min_ram": 512}, {"min_ram_bytes": 536_870_912}),
+    "protected": ({"protected": True}, {"protected": True}),
+    "not-protected": ({"protected": False}, {"protected": False}),
+    "hidden": ({"os_hidden": True}, {"hidden": True}),
+    "public": ({"visibility": "public"}, {"visibility": "public", "public": True}),
+    "private": ({"visibility": "private"}, {"visibility": "private", "public": False}),
+    "shared": ({"visibility": "shared"}, {"visibility": "shared", "public": False}),
+    "community": ({"visibility": "community"}, {"visibility": "community", "public": False}),
+    "visibility-unknown": ({"visibility": "Public"}, {"visibility": "Public"}),
+    "created": ({"created_at": "1970-01-01T00:00:01Z"}, {"created_at": 1.0}),
+    "updated": ({"updated_at": "1970-01-01T00:00:01.5"}, {"updated_at": 1.5}),
+    "container": ({"container_format": "ovf"}, {"container_format": "ovf"}),
+    "disk": ({"disk_format": "qcow2"}, {"disk_format": "qcow2"}),
+    "owner": ({"owner": "70e8"}, {"project_id": "70e8"}),
+    "checksum": ({"checksum": "0f"}, {"digests": (("md5", "0f"),)}),
+    "hash": (
+        {"os_hash_algo": "sha512", "os_hash_value": "1e", "checksum": "0f"},
+        {"digests": (("md5", "0f"), ("sha512", "1e"))},
+    ),
+    "hash-is-the-checksum": (
+        {"os_hash_algo": "md5", "os_hash_value": "0f", "checksum": "0f"},
+        {"digests": (("md5", "0f"),)},
+    ),
+    "hash-without-algorithm": ({"os_hash_value": "1e"}, {}),
+    "algorithm-without-hash": ({"os_hash_algo": "sha512", "os_hash_value": None}, {}),
+    "tags": ({"tags": ["b", "ünï", "a"]}, {"tags": ("a", "b", "ünï")}),
+    "tags-none": ({"tags": []}, {}),
+    "tags-half-a-pair": ({"tags": ["\udc00", "a"]}, {"tags": ("a",)}),
+    "store": ({"stores": "fs"}, {"stores": ("fs",)}),
+    "stores": ({"stores": "fs,ceph"}, {"stores": ("fs", "ceph")}),
+    "stores-none": ({"stores": ""}, {}),
+    "links": (dict.fromkeys(LINKS, "/v2/images"), {}),
+    "property": ({"Os_Distro": "x"}, {"properties": (("Os_Distro", "x"),)}),
+    "property-empty": ({"os_distro": ""}, {"properties": (("os_distro", ""),)}),
+    "property-lines": ({"a": "1\r\n2"}, {"properties": (("a", "1\r\n2"),)}),
+    "property-null": ({"os_distro": None}, {}),
+    "property-half-a-pair": ({"os_distro": "\ud800"}, {}),
+    "property-key-half-a-pair": ({"os_\ud800": "x"}, {}),
+    "property-without-key": ({"": "x"}, {}),
+    "unknown-number": ({"colour": 5}, {}),
+    "unknown-object": ({"colour": {"status": "queued"}}, {}),
+    "unknown-list": ({"members": [{"id": "f00"}]}, {}),
+}
+"""Fields beside ID and status, and what they add to the image."""
+
+
+@pytest.mark.parametrize(("fields", "attributes"), ONE_FIELD.values(), ids=ONE_FIELD)
+def test_one_field_gives_its_attribute_and_nothing_else(
+    fields: dict[str, object], attributes: dict[str, object]
+) -> None:
+    """A field is read by its type; what it does not say stays unknown."""
+    assert read(fields) == image(**attributes)
+
+
+@pytest.mark.parametrize("field", OPTIONAL, ids=lambda field: field.key)
+def test_a_null_field_is_absent(field: Field) -> None:
+    """Null is never 0, false or empty text."""
+    assert read({field.key: None}) == image()
+
+
+@pytest.mark.parametrize("status", [*STATUSES, "brand-new"])
+def test_every_status_is_kept(status: str) -> None:
+    """What a status means is decided elsewhere, an unknown one included."""
+    assert read({"status": status}) == image(status=status)
+
+
+def test_only_the_properties_asked_for_are_kept() -> None:
+    """Case counts in v2; without a list all are kept, with an empty one none are."""
+    fields = {"B": "2", "a": "1", "A": "3"}
+    assert read(fields) == image(properties=(("A", "3"), ("B", "2"), ("a", "1")))
+    wanted = frozenset({"A", "b", "name"})
+    assert read(fields, wanted) == image(properties=(("A", "3"),), looked_for=wanted)
+    assert read(fields, frozenset()) == image(looked_for=frozenset())
+
+
+def test_the_order_of_tags_and_properties_is_not_the_servers() -> None:
+    """Two documents that hold the same describe the same image."""
+    one = read({"tags": ["a", "b"], "x": "1", "y": "2"})
+    assert one == read({"y": "2", "x": "1", "tags": ["b", "a"]})
+    assert isinstance(one, Image)
+
+
+MALFORMED: dict[str, tuple[dict[str, object], list[str]]] = {
+    "no-id": ({"id": None}, ["id is missing"]),
+    "another-id": ({"id": "f00"}, ["id is another image's: 'f00'"]),
+    "id-in-capitals": ({"id": ID.upper()}, [f"id is another image's: '{ID.upper()}'"]),
+    "id-a-number": ({"id": 5}, ["id is not text: 5"]),
+    "no-status": ({"status": None}, ["status is missing"]),
+    "status-empty": ({"status": ""}, ["status is missing"]),
+    "status-a-list": ({"status": ["active"]}, ["status is not text: a list"]),
+    "status-half-a-pair": (
+        {"status": "\ud800"},
+        [r"status is not text that UTF-8 can hold: '\ud800'"],
+    ),
+    "name-a-number": ({"name": 5}, ["name is not text: 5"]),
+    "name-an-object": ({"name": {}}, ["name is not text: an object"]),
+    "size-true": ({"size": True}, [f"size is {NOT_WHOLE}: True"]),
+    "size-text": ({"size": "5"}, [f"size is {NOT_WHOLE}: '5'"]),
+    "size-fraction": ({"size": 1.5}, [f"size is {NOT_WHOLE}: 1.5"]),
+    "size-whole-fraction": ({"size": 1.0}, [f"size is {NOT_WHOLE}: 1.0"]),
+    "size-negative": ({"size": -1}, [f"size is {NOT_WHOLE}: -1"]),
+    "size-too-large": ({"size": 2**63}, ["size is larger than 2^63 - 1: 9223372036854775808"]),
+    "min-disk-text": ({"min_disk": "40"}, [f"min_disk is {NOT_WHOLE}: '40'"]),
+    "min-ram-empty": ({"min_ram": ""}, [f"min_ram is {NOT_WHOLE}: ''"]),
+    "protected-one": ({"protected": 1}, ["protected is neither true nor false: 1"]),
+    "hidden-text": ({"os_hidden": "true"}, ["os_hidden is neither true nor false: 'true'"]),
+    "visibility-true": ({"visibility": True}, ["visibility is not text: True"]),
+    "time-a-number": ({"created_at": 5}, ["created_at is not text: 5"]),
+    "time-empty": (
+        {"created_at": ""},
+        ["created_at is not a time like 2026-11-23T11:02:43.626002: ''"],
+    ),
+    "time-that-is-none": (
+        {"updated_at": "2026-02-30T00:00:00Z"},
+        ["updated_at is not a time that exists: '2026-02-30T00:00:00Z'"],
+    ),
+    "checksum-a-number": ({"checksum": 0}, ["checksum is not text: 0"]),
+    "hash-a-list": ({"os_hash_value": []}, ["os_hash_value is not text: a list"]),
+    "two-md5": (
+        {"checksum": "0f", "os_hash_algo": "md5", "os_hash_value": "1e"},
+        ["checksum and os_hash_value are two digests of one algorithm"],
+    ),
+    "tags-text": ({"tags": "a,b"}, ["tags is not a list of texts: 'a,b'"]),
+    "tags-of-numbers": ({"tags": ["a", 1]}, ["tags is not a list of texts: a list"]),
+    "stores-a-list": ({"stores": ["fs"]}, ["stores is not text: a list"]),
+    "everything": (
+        {"id": "x", "status": 0, "size": "x", "protected": "x"},
+        [
+            "status is not text: 0",
+            f"size is {NOT_WHOLE}: 'x'",
+            "protected is neither true nor false: 'x'",
+            "id is another image's: 'x'",
+        ],
+    ),
+}
+"""Fields that cannot be trusted, and what is said of them."""
+
+
+@pytest.mark.parametrize(("fields", "problems"), MALFORMED.values(), ids=MALFORMED)
+def test_what_cannot_be_trusted_is_malformed_and_names_every_bad_field(
+    fields: dict[str, object], problems: list[str]
+) -> None:
+    """Each bad field is named, with its value and what is wrong with it."""
+    assert read(fields) == Malformed(tuple(problems))
+
+
+@pytest.mark.parametrize("document", [None, True, 5, "active", [], [{"id": ID}]])
+def test_what_is_no_object_is_malformed(document: object) -> None:
+    """Only a JSON object describes an image."""
+    assert image_from_document(document, ID) == Malformed(("the answer is no JSON object",))
+
+
+def test_an_empty_object_is_malformed() -> None:
+    """Some JSON from something in between is not an image, not even with a status."""
+    assert read_text("{}") == Malformed(("id is missing", "status is missing"))
+    assert read_text('{"status": "ok"}') == Malformed(("id is missing",))
+
+
+TWICE = {
+    "status": '"status": "queued"',
+    "of-another-type": '"size": 1.0, "size": 1',
+    "true-and-one": '"size": true, "size": 1',
+    "null-and-value": '"size": null, "size": 1',
+    "three-times": '"size": 1, "size": 2, "size": 1',
+    "list": '"tags": ["a"], "tags": ["b"]',
+    "property": '"os_distro": "a", "os_distro": "b"',
+}
+"""Members after the status; a key stands twice with different values."""
+
+
+@pytest.mark.parametrize("members", TWICE.values(), ids=TWICE)
+def test_a_key_that_stands_twice_with_different_values_is_malformed(members: str) -> None:
+    """No reader of JSON may choose for us which of them is true."""
+    malformed = read_text(f'{{"id": "{ID}", "status": "active", {members}}}')
+    assert isinstance(malformed, Malformed)
+    key = members.partition('"')[2].partition('"')[0]
+    shown = key if key in NO_PROPERTIES else repr(key)
+    assert malformed.problems == (f"{shown} stands twice with different values",)
+
+
+def test_a_key_that_stands_twice_with_one_value_is_read() -> None:
+    """As long as both say the same there is no doubt."""
+    text = f'{{"id": "{ID}", "size": 5, "status": "active", "size": 5, "status": "active"}}'
+    assert read_text(text) == image(size_bytes=5)
+
+
+def test_what_is_nested_in_unknown_fields_is_not_looked_at() -> None:
+    """A key that stands twice in an object nobody reads spoils nothing."""
+    assert read_text(f'{{"id": "{ID}", "status": "active", "x": {{"a": 1, "a": 2}}}}') == image()
+
+
+TRUE_SIZES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "text": ({"size": 0, TRUE_SIZE: "1073741824"}, {"size_bytes": 2**30}),
+    "number": ({"size": 0, TRUE_SIZE: 2**30}, {"size_bytes": 2**30}),
+    "size-null": ({"size": None, TRUE_SIZE: "5"}, {"size_bytes": 5}),
+    "size-absent": ({TRUE_SIZE: "5"}, {"size_bytes": 5}),
+    "size-known": ({"size": 7, TRUE_SIZE: "5"}, {"size_bytes": 7}),
+    "zero": ({"size": 0, TRUE_SIZE: "0"}, {"size_bytes": 0}),
+    "negative": ({"size": 0, TRUE_SIZE: "-5"}, {"size_bytes": 0}),
+    "fraction": ({"size": 0, TRUE_SIZE: 5.0}, {"size_bytes": 0}),
+    "true": ({"size": 0, TRUE_SIZE: True}, {"size_bytes": 0}),
+    "no-number": ({"size": 0, TRUE_SIZE: "5 GB"}, {"size_bytes": 0}),
+    "too-large": ({"size": 0, TRUE_SIZE: str(2**63)}, {"size_bytes": 0}),
+    "nothing-hashed": ({"size": 0, TRUE_SIZE: "5", "checksum": MD5_OF_NOTHING}, {"size_bytes": 5}),
+    "something-hashed": (
+        {"size": 0, TRUE_SIZE: "5", "checksum": "0f"},
+        {"size_bytes": 5, "digests": (("md5", "0f"),)},
+    ),
+    "an-empty-file": (
+        {"size": 0, "checksum": MD5_OF_NOTHING},
+        {"size_bytes": 0, "digests": (("md5", MD5_OF_NOTHING),)},
+    ),
+}
+"""Documents as Open Telekom Cloud gives them, and others that look so."""
+
+
+@pytest.mark.parametrize(("fields", "attributes"), TRUE_SIZES.values(), ids=TRUE_SIZES)
+def test_the_true_size_counts_where_the_size_says_nothing(
+    fields: dict[str, object], attributes: dict[str, object]
+) -> None:
+    """A size of 0 is replaced by the true one, and the MD5 of nothing goes with it."""
+    assert read(fields, frozenset()) == image(looked_for=frozenset(), **attributes)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"{} x",
+        b"\xef\xbb\xbf{}",
+        b'{"name": "\xff"}',
+        b'{"name": "\xed\xa0\x80"}',
+        b'{"size": NaN}',
+        b'{"size": -Infinity}',
+        b'{"size": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        '{"id": 1}'.encode("utf-16"),
+    ],
+    ids=lambda body: repr(body[:16]),
+)
+def test_what_is_no_json_raises_value_error(body: bytes) -> None:
+    """Neither bytes that are no UTF-8, nor depth, nor long numbers raise anything else."""
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(body)
+
+
+HOSTILE = {
+    "control": {"size": "\u202e\x1b[31m\x00\x7f\u2028'\"\r\n\udfff"},
+    "long": {"size": "x" * 100_000},
+    "long-number": {"size": 10**4000},
+    "deep": {"size": {"a": [{"b": [[[[]]]]}]}},
+    "id": {"id": "\u202e\x1b\n" * 1000},
+}
+
+
+@pytest.mark.parametrize("fields", HOSTILE.values(), ids=HOSTILE)
+def test_problems_are_short_and_cannot_forge_or_break_a_line(fields: dict[str, object]) -> None:
+    """Values are cut, and shown in printable ASCII only."""
+    assert_safe(read(fields))
+
+
+def test_a_hostile_key_that_stands_twice_is_shown_safely() -> None:
+    """Keys are chosen by tenants as well."""
+    key = json.dumps("\u202e\x1b\n" * 1000)
+    assert_safe(read_text(f'{{"id": "{ID}", "status": "active", {key}: 1, {key}: 2}}'))
+
+
+def assert_safe(malformed: Image | Malformed) -> None:
+    """It is malformed, for one reason, in a short line of printable ASCII."""
+    assert isinstance(malformed, Malformed)
+    (problem,) = malformed.problems
+    assert problem.isascii()
+    assert problem.isprintable()
+    assert len(problem) < 150
+
+
+# Any JSON at all
+
+TEXTS = st.text(st.characters(categories=["L", "N", "P", "Zs", "Cc", "Cf", "Cs"]))
+NUMBERS = st.integers(0, 2**63 - 1) | st.integers() | st.sampled_from([2**63, -1, 0])
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    NUMBERS,
+    st.floats(allow_nan=False, allow_infinity=False),
+    TEXTS,
+    st.sampled_from(["", "5", "true", ID, MD5_OF_NOTHING]),
+)
+ANY_JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=8
+)
+TIMES = st.datetimes(timezones=st.just(UTC) | st.none()).map(lambda moment: moment.isoformat())
+FITTING: dict[str, st.SearchStrategy[object]] = {
+    **dict.fromkeys(("size", "virtual_size", "min_disk", "min_ram"), NUMBERS),
+    **dict.fromkeys(("protected", "os_hidden"), st.booleans()),
+    **dict.fromkeys(("created_at", "updated_at"), TIMES),
+    "id": st.just(ID),
+    "status": st.sampled_from(STATUSES),
+    "visibility": st.sampled_from(["public", "private", "shared", "community", "other"]),
+    "checksum": st.sampled_from([MD5_OF_NOTHING, "0f"]),
+    "os_hash_algo": st.sampled_from(["md5", "sha512"]),
+    "tags": st.lists(TEXTS),
+    TRUE_SIZE: NUMBERS | NUMBERS.map(str) | TEXTS,
+}
+KEYS = st.sampled_from([*sorted(NO_PROPERTIES), TRUE_SIZE])
+MEMBERS = st.one_of(
+    KEYS.flatmap(lambda key: st.tuples(st.just(key), FITTING.get(key, TEXTS) | st.none())),
+    KEYS.flatmap(lambda key: st.tuples(st.just(key), FITTING.get(key, TEXTS))),
+    st.tuples(KEYS, ANY_JSON),
+    st.tuples(TEXTS, ANY_JSON),
+)
+OBJECTS = st.lists(MEMBERS, max_size=12).map(
+    lambda members: [("id", ID), ("status", "active"), *members]
+)
+
+
+@given(OBJECTS | st.lists(MEMBERS, max_size=4))
+def test_any_object_gives_no_exception_and_no_wrong_value(
+    members: list[tuple[str, object]],
+) -> None:
+    """An image says exactly what the document does, each key of which has one value."""
+    text = "{" + ", ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in members) + "}"
+    found = read_text(text)
+    if isinstance(found, Malformed):
+        event("malformed")
+        assert all(problem.isascii() and problem.isprintable() for problem in found.problems)
+        return
+    event("an image")
+    said: dict[str, set[str]] = {}
+    for key, value in json.loads(text, object_pairs_hook=list):
+        said.setdefault(key, set()).add(repr(value))
+    assert all(len(values) == 1 for values in said.values())
+    assert found.id == ID
+    assert found == by_hand(json.loads(text))
+
+
+@given(ANY_JSON)
+def test_any_json_is_malformed_unless_it_is_this_image(value: object) -> None:
+    """No JSON without this ID is an image, whatever else it is."""
+    found = image_from_document(parse_json(json.dumps(value).encode()), ID)
+    assert isinstance(found, Malformed)
+    assert found.problems
+
+
+@given(st.binary())
+def test_any_bytes_give_json_or_value_error(body: bytes) -> None:
+    """Nothing else is raised, and what is read is what Python's reader reads."""
+    try:
+        found = parse_json(body)
+    except ValueError:
+        return
+    assert found == json.loads(body)

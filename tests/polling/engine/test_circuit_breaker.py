@@ -1,0 +1,136 @@
+import itertools
+
+import pytest
+
+from exporter.model.outcome import Reading
+from exporter.polling.engine.circuit_breaker import BREAKING, NEUTRAL, CircuitBreaker
+from exporter.polling.engine.past import CycleHistory
+from exporter.polling.engine.types import PollRequest, RequestKind
+from tests.polling.engine.rehearsal import (
+    MISSING,
+    PACE,
+    START,
+    Says,
+    by_table,
+    failed,
+    found,
+    in_turn,
+    rehearse,
+)
+
+IDS = [f"image-{number}" for number in range(40)]
+LIVING = CycleHistory(living=frozenset(IDS))
+
+
+@pytest.mark.parametrize(("concurrency", "failures"), [(1, 10), (5, 10), (6, 12), (16, 32)])
+def test_it_opens_after_so_many_failures_in_a_row(concurrency: int, failures: int) -> None:
+    """Twice the concurrency, ten at the least."""
+    breaker = CircuitBreaker(concurrency, is_open=False)
+    for _ in range(failures - 1):
+        breaker.failed("timeout")
+    assert not breaker.is_open
+    breaker.failed("server_error")
+    assert breaker.is_open
+
+
+@pytest.mark.parametrize("reason", ["forbidden", "unauthorized", "malformed", "rate_limited"])
+def test_any_answer_closes_it(reason: str) -> None:
+    """An answer that is not 5xx ends the streak, whatever it says."""
+    breaker = CircuitBreaker(1, is_open=True)
+    breaker.failed(reason)
+    assert not breaker.is_open
+    for _ in range(9):
+        breaker.failed("timeout")
+    assert not breaker.is_open
+
+
+@pytest.mark.parametrize("reason", sorted(NEUTRAL))
+def test_what_was_not_asked_says_nothing(reason: str) -> None:
+    """It neither opens the breaker nor closes it."""
+    shut, wide = CircuitBreaker(1, is_open=False), CircuitBreaker(1, is_open=True)
+    for _ in range(100):
+        shut.failed(reason)
+        wide.failed(reason)
+    assert (shut.is_open, wide.is_open) == (False, True)
+
+
+@pytest.mark.parametrize("reason", sorted(BREAKING))
+def test_a_cycle_stops_asking_an_api_that_does_not_answer(reason: str) -> None:
+    """After ten failures the rest is not polled, and what failed keeps its reason."""
+    run = rehearse(IDS, by_table(dict.fromkeys(IDS, failed(reason)), failed(reason)))
+    assert run.cycle.breaker_open
+    assert set(run.words.values()) == {reason, "not_polled"}
+    assert len(run.asked) <= 10 + PACE.concurrency
+
+
+def test_one_probe_a_cycle_goes_round_the_images() -> None:
+    """While it is open a different image is asked in each cycle, once."""
+    past = CycleHistory(living=frozenset("abc"), breaker_open=True, probe=1)
+    probes = []
+    for _ in range(6):
+        run = rehearse("abc", in_turn(failed("timeout")), past=past)
+        assert sorted(run.words.values()) == ["not_polled", "not_polled", "timeout"]
+        assert run.cycle.breaker_open
+        assert len(run.asked) == 1
+        probes += run.kinds(RequestKind.POLL)
+        past = run.past(past)
+    assert set(probes[:3]) == set("abc")
+    assert probes[:3] == probes[3:]
+
+
+@pytest.mark.parametrize("answer", [found(IDS[0]), MISSING, failed("forbidden")])
+def test_the_probe_that_is_answered_closes_it_and_all_resume_spread(answer: Reading) -> None:
+    """The rest of the images follow over the rest of the time, not all at once."""
+    first = iter([answer])
+
+    def answers(ask: PollRequest, _: float) -> Says | Reading:
+        assert ask.target is not None
+        return next(first, None) or found(ask.target.image_id)
+
+    past = CycleHistory(living=frozenset(IDS), breaker_open=True)
+    run = rehearse(IDS, answers, past=past)
+    assert not run.cycle.breaker_open
+    assert [each for each, said in run.words.items() if said != "found"] in ([], [IDS[0]])
+    polls = sorted(now for now, ask in run.asked if ask.kind is RequestKind.POLL)[1:]
+    gaps = [after - before for before, after in itertools.pairwise(polls)]
+    assert min(gaps) > 0.5
+    assert polls[-1] > START + 30.0
+
+
+def test_an_answer_on_its_way_closes_it_within_the_cycle() -> None:
+    """A request that was in flight when it opened can close it, and the rest is asked."""
+    slow = Says(found("slow"), seconds=3.0)
+
+    def answers(ask: PollRequest, now: float) -> Says | Reading:
+        assert ask.target is not None
+        if ask.target.image_id == "slow":
+            return slow
+        return failed("timeout") if now < START + 3.0 else found(ask.target.image_id)
+
+    run = rehearse(["slow", *IDS], answers, random=0.1)
+    assert not run.cycle.breaker_open
+    words = list(run.words.values())
+    assert words.count("timeout") <= 10 + PACE.concurrency
+    assert words.count("found") == len(words) - words.count("timeout")
+
+
+def test_404s_that_wait_for_their_proof_are_unconfirmed_when_it_opens() -> None:
+    """With the breaker open nothing more is asked, the list neither."""
+
+    def answers(ask: PollRequest, _: float) -> Says | Reading:
+        if ask.target is not None and ask.target.image_id == IDS[0]:
+            return (
+                Says(MISSING, seconds=0.001) if ask.kind is RequestKind.POLL else Says(MISSING, 5.0)
+            )
+        return failed("connection")
+
+    run = rehearse(IDS, answers)
+    assert run.words[IDS[0]] == "unconfirmed"
+    assert "gone" not in run.words.values()
+
+
+def test_a_probe_keeps_to_the_wait_it_was_told() -> None:
+    """Retry-After comes before the breaker's probe."""
+    past = CycleHistory(living=frozenset("ab"), breaker_open=True, wait_until=START + 7.0)
+    run = rehearse("ab", in_turn(failed("timeout")), past=past)
+    assert [now for now, _ in run.asked] == [START + 7.0]

@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.polling.engine.pacing import LONGEST_BACKOFF, CyclePacing, schedule
+from tests.polling.engine.rehearsal import START, targets
+
+
+@given(st.integers(0, 2000), st.floats(0, 1))
+def test_backoff_is_bounded(attempt: int, chance: float) -> None:
+    """However many attempts there were, the wait is between nothing and eight seconds."""
+    assert (
+        0 <= CyclePacing(60, 10, 16).backoff(min(attempt, 1000), lambda: chance) <= LONGEST_BACKOFF
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "timeout", "last"), [(60, 10, 54), (60, 2, 58), (10, 10, 9), (0.5, 0.1, 0.45)]
+)
+def test_requests_stop_before_the_cycle_does(interval: float, timeout: float, last: float) -> None:
+    """Within the last tenth, or the timeout where that is shorter, nothing is sent."""
+    assert CyclePacing(interval, timeout, 1).last_start == pytest.approx(last)
+
+
+@pytest.mark.parametrize(
+    ("polls", "seconds", "needed"), [(10_000, 0.02, 5), (10_000, 0.5, 105), (1, 0.0, 1), (0, 1, 1)]
+)
+def test_concurrency_needed(polls: int, seconds: float, needed: int) -> None:
+    """So many in flight start all polls within 80 % of the interval; one at the least."""
+    assert CyclePacing(60, 10, 16).needed(polls, seconds) == needed
+
+
+@given(st.integers(0, 50), st.floats(0.1, 1000))
+def test_schedule_gives_every_image_one_time_in_order(count: int, interval: float) -> None:
+    """All are asked once within 80 % of the interval, soonest first."""
+    watched = targets(*(str(number) for number in range(count)))
+    due = schedule(watched, frozenset({"3", "7"}), START, interval)
+    assert sorted(target.image_id for _, target in due) == sorted(
+        target.image_id for target in watched
+    )
+    times = [time for time, _ in due]
+    assert times == sorted(times)
+    assert all(START <= time <= START + 0.8 * interval for time in times)
+    assert all(time == START for time, target in due if target.image_id in {"3", "7"})

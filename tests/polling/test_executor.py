@@ -1,0 +1,194 @@
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from exporter.clock import steady
+from exporter.model.outcome import Failed
+from exporter.model.replies import Reply
+from exporter.polling.engine.cycle import Cycle, PollResult
+from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.past import CycleHistory
+from exporter.polling.engine.types import PollRequest
+from exporter.polling.executor import CycleExecutor
+from tests.auth.clouds import eventually
+from tests.polling.engine.rehearsal import Says, found, targets
+from tests.polling.watch import GENEROUS, threads
+
+IDS = [f"image-{number}" for number in range(30)]
+
+
+class Company:
+    """A crew over a cycle, with what it published."""
+
+    def __init__(
+        self,
+        perform: Callable[[PollRequest], Reply],
+        *,
+        size: int = 4,
+        interval: float = GENEROUS,
+        new: bool = True,
+        publish: Callable[[], None] = lambda: None,
+    ) -> None:
+        pace = CyclePacing(interval, interval, size)
+        past = CycleHistory(new=frozenset(IDS)) if new else CycleHistory(living=frozenset(IDS))
+        self.start = steady()
+        self.interval = interval
+        self.cycle = Cycle(targets(*IDS), past, pace, self.start, lambda: 0.0)
+        self.verdicts: list[PollResult] = []
+
+        def collect() -> None:
+            publish()
+            self.verdicts += self.cycle.verdicts
+            self.cycle.verdicts.clear()
+
+        self.crew = CycleExecutor(self.cycle, perform, collect, steady, size)
+
+    def run(self) -> list[PollResult]:
+        """Runs the cycle to its end."""
+        self.crew.run(self.start + self.interval)
+        return self.verdicts
+
+
+def answer(ask: PollRequest) -> Reply:
+    """The image that was asked for."""
+    assert ask.target is not None
+    return Says(found(ask.target.image_id), seconds=0.0).reply(steady())
+
+
+def decided(verdicts: list[PollResult]) -> list[str]:
+    """The IDs that have an outcome, sorted."""
+    return sorted(verdict.target.image_id for verdict in verdicts)
+
+
+def test_every_image_is_asked_and_all_threads_end() -> None:
+    """A cycle that is answered ends at once, and leaves nobody behind."""
+    company = Company(answer)
+    assert decided(company.run()) == sorted(IDS)
+    assert steady() - company.start < GENEROUS / 2
+    assert eventually(lambda: not threads())
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_as_many_as_allowed_are_in_flight_and_no_more(size: int) -> None:
+    """The ceiling is reached when there is enough to do, and never passed."""
+    lock, full = threading.Lock(), threading.Event()
+    flying, most = 0, 0
+
+    def perform(ask: PollRequest) -> Reply:
+        nonlocal flying, most
+        with lock:
+            flying += 1
+            most = max(most, flying)
+            if flying == size:
+                full.set()
+        full.wait(GENEROUS)
+        with lock:
+            flying -= 1
+        return answer(ask)
+
+    company = Company(perform, size=size)
+    assert decided(company.run()) == sorted(IDS)
+    assert most == size
+
+
+def test_spread_requests_are_asked_on_time_by_few_threads() -> None:
+    """When requests come one by one, a thread or two do it all."""
+    times: list[float] = []
+    names: set[int] = set()
+
+    def perform(ask: PollRequest) -> Reply:
+        times.append(steady())
+        names.add(threading.get_ident())
+        return answer(ask)
+
+    company = Company(perform, interval=0.6, new=False)
+    assert decided(company.run()) == sorted(IDS)
+    gap = 0.8 * 0.6 / len(IDS)
+    assert all(
+        time >= company.start + place * gap - 0.001 for place, time in enumerate(sorted(times))
+    )
+    assert len(names) <= 4
+
+
+def test_a_bug_in_one_poll_is_internal_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The traceback is in the log, the other images have their answers."""
+
+    def perform(ask: PollRequest) -> Reply:
+        if ask.target is not None and ask.target.image_id == IDS[3]:
+            raise ZeroDivisionError("as the test has it")
+        return answer(ask)
+
+    outcomes = {each.target.image_id: each.outcome for each in Company(perform).run()}
+    assert outcomes[IDS[3]] == Failed(
+        "internal", "a bug of the exporter: its log has the traceback"
+    )
+    assert [each for each in IDS if isinstance(outcomes[each], Failed)] == [IDS[3]]
+    assert "ZeroDivisionError: as the test has it" in caplog.text
+
+
+def test_a_bug_in_the_cycle_itself_ends_it_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing hangs: every image has an outcome, and the log has the traceback."""
+    broken = [True]
+
+    def publish() -> None:
+        if broken and company.cycle.tally.polls > 3:
+            broken.clear()
+            raise ZeroDivisionError("as the test has it")
+
+    company = Company(answer, publish=publish)
+    assert decided(company.run()) == sorted(IDS)
+    assert steady() - company.start < GENEROUS / 2
+    assert "bug: a polling thread failed" in caplog.text
+    assert eventually(lambda: not threads())
+
+
+def test_at_the_end_what_hangs_has_timed_out() -> None:
+    """The cycle does not wait for answers that did not come, and their threads end later."""
+    go_on = threading.Event()
+
+    def perform(ask: PollRequest) -> Reply:
+        go_on.wait(GENEROUS)
+        return answer(ask)
+
+    company = Company(perform, interval=0.2)
+    verdicts = company.run()
+    assert steady() - company.start < 2.0
+    assert decided(verdicts) == sorted(IDS)
+    reasons = [each.outcome.reason for each in verdicts if isinstance(each.outcome, Failed)]
+    assert (reasons.count("timeout"), reasons.count("not_polled")) == (4, 26)
+    go_on.set()
+    assert eventually(lambda: not threads())
+    assert len(company.verdicts) == len(IDS)
+
+
+def test_stop_ends_it_at_once() -> None:
+    """A crew in the middle of hangs returns as soon as it is told."""
+    go_on, begun = threading.Event(), threading.Event()
+
+    def perform(ask: PollRequest) -> Reply:
+        begun.set()
+        go_on.wait(GENEROUS)
+        return answer(ask)
+
+    company = Company(perform)
+    running = threading.Thread(target=company.run)
+    running.start()
+    assert begun.wait(GENEROUS)
+    company.crew.stop()
+    running.join(1.0)
+    assert not running.is_alive()
+    assert decided(company.verdicts) == sorted(IDS)
+    go_on.set()
+    assert eventually(lambda: not threads())
+
+
+def test_a_retraction_is_published() -> None:
+    """An outcome taken back after the end reaches whoever listens."""
+    company = Company(answer)
+    company.run()
+    company.crew.retract(IDS[0])
+    assert company.verdicts[-1].again
+    assert company.verdicts[-1].target.image_id == IDS[0]

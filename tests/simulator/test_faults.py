@@ -1,0 +1,355 @@
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from exporter.simulator import SimulatedImageService
+from exporter.simulator.faults import FAULTS, Act, FaultContext, Step
+from exporter.simulator.request import Request
+from exporter.simulator.response import SimulatedResponse
+from tests.simulator.conftest import ID
+from tests.simulator.wire import field, header_names, wire
+
+TARGET = f"/v1/images/{ID}"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Image-Meta-Id: abc\r\n\r\n"
+EXCHANGE = FaultContext(
+    Request("HEAD", "/v1/images/abc", "HTTP/1.1", {}),
+    SimulatedResponse(200, HEAD),
+    random.Random(1),
+)
+
+
+def script(name: str, **options: object) -> list[Step]:
+    """The steps of a fault for a HEAD that would be answered with HEAD."""
+    return list(FAULTS[name](EXCHANGE, **options))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "steps"),
+    [
+        ("latency", {"seconds": 0.5}, [0.5, HEAD]),
+        ("hang", {}, [Act.HOLD, HEAD]),
+        ("hang_in_head", {"at": 5}, [HEAD[:5], Act.HOLD, HEAD[5:]]),
+        ("reset", {}, [Act.RESET]),
+        ("reset_in_head", {"at": 5}, [HEAD[:5], Act.RESET]),
+        ("close", {}, [Act.CLOSE]),
+        ("close_after", {}, [HEAD, Act.CLOSE]),
+        ("truncate", {}, [HEAD[: len(HEAD) // 2], Act.CLOSE]),
+        ("garbage", {"data": b"?"}, [b"?", Act.CLOSE]),
+        ("body_on_head", {"body": b"abc"}, [HEAD.replace(b"th: 0", b"th: 3") + b"abc"]),
+        ("leftover", {"data": b"x"}, [HEAD + b"x"]),
+        ("leftover", {"data": b"x", "delay": 0.2}, [HEAD, 0.2, b"x"]),
+        ("leftover", {"data": b"x", "held": True}, [HEAD, Act.HOLD, b"x"]),
+        (
+            "interim",
+            {"codes": (100, 103)},
+            [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n", HEAD],
+        ),
+        ("wrong_id", {"image_id": "other"}, [HEAD.replace(b"abc", b"other")]),
+        ("http_1_0", {}, [HEAD.replace(b"1.1", b"1.0"), Act.CLOSE]),
+    ],
+)
+def test_script_is_what_its_name_says(
+    name: str, options: dict[str, object], steps: list[Step]
+) -> None:
+    """Each fault is a script of what is sent, what is waited for, and how it ends."""
+    assert script(name, **options) == steps
+
+
+def test_jitter_adds_to_latency() -> None:
+    """Latency lies between its seconds and its seconds with jitter."""
+    waits = [script("latency", seconds=1.0, jitter=0.5)[0] for _ in range(20)]
+    assert len(set(waits)) == 20
+    assert all(isinstance(wait, float) and 1.0 <= wait <= 1.5 for wait in waits)
+
+
+@pytest.mark.parametrize(
+    ("size", "line_size"), [(100 * 1024, 8000), (100 * 1024, 200_000), (16000, 8000), (50, 8000)]
+)
+def test_huge_head_is_exactly_as_much_larger(size: int, line_size: int) -> None:
+    """A huge head has so many bytes more, in lines of a bounded length."""
+    (head,) = script("huge_head", size=size, line_size=line_size)
+    assert isinstance(head, bytes)
+    assert len(head) == len(HEAD) + size
+    assert max(map(len, head.split(b"\r\n"))) < 2 * line_size
+    assert head.count(b"\r\n\r\n") == 1
+
+
+@pytest.mark.parametrize("code", [100, 204, 300, 401, 404, 410, 429, 500, 503, 599])
+def test_any_status_is_answered_without_a_body(service: SimulatedImageService, code: int) -> None:
+    """Any status can be answered to HEAD, with headers of its own, and the next is served."""
+    service.faults.set("status", code=code, headers={"Retry-After": "7"}, times=1)
+    with wire(service) as client:
+        head = client.ask("HEAD", TARGET)
+        assert head.startswith(b"HTTP/1.1 %d " % code)
+        assert field(head, b"Retry-After") == b"7"
+        assert client.ask("HEAD", TARGET).startswith(b"HTTP/1.1 200 ")
+        assert client.rest == b""
+    assert [(r.status, r.fault) for r in service.log.records] == [(None, "status"), (200, None)]
+
+
+@pytest.mark.parametrize("code", [301, 302, 307])
+def test_redirect_has_a_location(service: SimulatedImageService, code: int) -> None:
+    """A redirect says where to."""
+    service.faults.set("redirect", location="http://elsewhere/", code=code)
+    with wire(service) as client:
+        head = client.ask("HEAD", TARGET)
+    assert head.startswith(b"HTTP/1.1 %d " % code)
+    assert field(head, b"Location") == b"http://elsewhere/"
+
+
+@pytest.mark.parametrize(("name", "before"), [("hang", b""), ("hang_in_head", b"HTTP/1.1 200")])
+def test_hang_ends_when_cleared(service: SimulatedImageService, name: str, before: bytes) -> None:
+    """A hanging answer goes on at once when its fault is cleared."""
+    options: dict[str, Any] = {"at": len(before)} if before else {}
+    fault = service.faults.set(name, on=ID, **options)
+    with wire(service) as client:
+        client.send("HEAD", TARGET)
+        service.wait_for(lambda: fault.fired == 1)
+        if before:
+            assert client.socket.recv(100) == before
+        client.socket.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            client.socket.recv(1)
+        client.socket.settimeout(10)
+        service.faults.clear(ID)
+        assert (before + client.read_head()).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_hang_ends_when_replaced_or_exhausted_and_cleared(service: SimulatedImageService) -> None:
+    """What a fault holds goes on when another takes its place, also after its last time."""
+    with wire(service) as first, wire(service) as second:
+        hang = service.faults.set("hang", times=1)
+        first.send("HEAD", TARGET)
+        service.wait_for(lambda: hang.fired == 1)
+        assert b" 200 " in second.ask("HEAD", TARGET)
+        service.faults.set("close")
+        assert b" 200 " in first.read_head()
+
+
+def test_trickle_sends_byte_by_byte(service: SimulatedImageService) -> None:
+    """A trickled answer takes a pause for each byte and is whole in the end."""
+    with wire(service) as client:
+        plain = client.ask("HEAD", "/v1/images/x")
+        service.faults.set("trickle", pause=0.001, times=1)
+        began = time.monotonic()
+        assert header_names(client.ask("HEAD", "/v1/images/x")) == header_names(plain)
+        assert time.monotonic() - began >= 0.001 * (len(plain) - 1)
+        assert b" 200 " in client.ask("HEAD", TARGET)
+
+
+@pytest.mark.parametrize(("name", "before"), [("reset", b""), ("reset_in_head", b"HTTP/1.1")])
+def test_reset_is_a_reset(service: SimulatedImageService, name: str, before: bytes) -> None:
+    """RST reaches the client, before the answer or within it."""
+    options: dict[str, Any] = {"at": len(before)} if before else {}
+    service.faults.set(name, **options)
+    with wire(service) as client:
+        client.send("HEAD", TARGET)
+        found = b""
+        while len(found) < len(before):
+            found += client.socket.recv(100)
+        with pytest.raises(ConnectionResetError):
+            client.socket.recv(100)
+    assert found == before
+    service.wait_for(lambda: service.log.connections_open == 0)
+    assert service.log.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("close", {}, lambda found, _: found == b""),
+        ("truncate", {"at": 40}, lambda found, head: found == head[:40]),
+        ("garbage", {"data": b"\xff?"}, lambda found, _: found == b"\xff?"),
+        ("close_after", {}, lambda found, head: len(found) == len(head)),
+        ("http_1_0", {}, lambda found, head: found[8:20] == head[8:20]),
+    ],
+)
+def test_connection_ends_with_fault(
+    service: SimulatedImageService,
+    name: str,
+    options: dict[str, Any],
+    expected: Callable[[bytes, bytes], bool],
+) -> None:
+    """These faults send what they are named after and close without a word about it."""
+    with wire(service) as client:
+        head = client.ask("HEAD", TARGET)
+        service.faults.set(name, **options)
+        client.send("HEAD", TARGET)
+        found = client.read_all()
+    assert expected(found, head)
+    assert b"Connection: close" not in found
+
+
+def test_added_headers_arrive(service: SimulatedImageService) -> None:
+    """Many headers and a huge head arrive whole, and the connection lives on."""
+    with wire(service) as client:
+        names = header_names(client.ask("HEAD", TARGET))
+        service.faults.set("many_headers", count=999)
+        assert len(header_names(client.ask("HEAD", TARGET))) == len(names) + 999
+        service.faults.set("huge_head", size=1_000_000)
+        assert len(client.ask("HEAD", TARGET)) > 1_000_000
+        service.faults.clear()
+        assert header_names(client.ask("HEAD", TARGET)) == names
+
+
+def test_leftover_follows_the_answer(service: SimulatedImageService) -> None:
+    """Bytes are left after the answer: at once, later, or when the fault is cleared."""
+    with wire(service) as client:
+        for options in ({}, {"delay": 0.05}, {"held": True}):
+            service.faults.set("leftover", data=b"HTTP/1.1 404 forged\r\n\r\n", **options)
+            assert b" 200 " in client.ask("HEAD", TARGET)
+            service.faults.clear()
+            assert client.read_head() == b"HTTP/1.1 404 forged\r\n\r\n"
+
+
+def test_wrong_id_is_another_images_answer(service: SimulatedImageService) -> None:
+    """The answer names another image and is the same otherwise."""
+    with wire(service) as client:
+        names = header_names(client.ask("HEAD", TARGET))
+        service.faults.set("wrong_id", image_id="other")
+        head = client.ask("HEAD", TARGET)
+    assert field(head, b"X-Image-Meta-Id") == b"other"
+    assert header_names(head) == names
+
+
+@pytest.mark.parametrize(
+    ("on", "image", "other", "listing", "root"),
+    [
+        (ID, 500, 404, 200, 300),
+        ("images", 500, 500, 200, 300),
+        ("list", 200, 404, 500, 300),
+        ("all", 500, 500, 500, 500),
+    ],
+)
+def test_fault_strikes_what_it_is_set_on(
+    service: SimulatedImageService, on: str, image: int, other: int, listing: int, root: int
+) -> None:
+    """A fault is for one image, all images, the list or everything."""
+    service.faults.set("status", on=on, code=500)
+    asked = {TARGET: image, "/v1/images/x": other, "/v1/images?limit=1": listing, "/": root}
+    for target, code in asked.items():
+        with wire(service) as client:
+            method = "HEAD" if target.startswith("/v1/images/") else "GET"
+            assert client.ask(method, target).startswith(b"HTTP/1.1 %d " % code), target
+
+
+def test_an_images_own_fault_comes_first(service: SimulatedImageService) -> None:
+    """The closer fault strikes; what it lets through meets the wider one."""
+    service.faults.set("status", code=500)
+    service.faults.set("status", on="images", code=501)
+    service.faults.set("status", on=ID, code=502, times=1)
+    with wire(service) as client:
+        codes = [client.ask("HEAD", TARGET)[9:12] for _ in range(2)]
+        service.faults.clear("images")
+        codes.append(client.ask("HEAD", TARGET)[9:12])
+        service.faults.clear("nothing")
+        service.faults.clear()
+        codes.append(client.ask("HEAD", TARGET)[9:12])
+    assert codes == [b"502", b"501", b"500", b"200"]
+
+
+def test_share_is_seeded_and_about_right(service: SimulatedImageService) -> None:
+    """A share of requests fails, the same ones in every run."""
+
+    def failed() -> list[bool]:
+        with SimulatedImageService() as fresh, wire(fresh) as client:
+            fresh.faults.set("status", code=500, share=0.3)
+            return [b" 500 " in client.ask("HEAD", TARGET)[:14] for _ in range(200)]
+
+    first = failed()
+    assert first == failed()
+    assert 40 <= sum(first) <= 80
+    fault = service.faults.set("status", code=500, share=0.0)
+    with wire(service) as client:
+        assert b" 200 " in client.ask("HEAD", TARGET)
+    assert fault.fired == 0
+
+
+def test_times_are_counted_across_threads(service: SimulatedImageService) -> None:
+    """Exactly so many requests fail, however many clients ask at once."""
+    fault = service.faults.set("status", code=500, times=50)
+
+    def ask() -> None:
+        with wire(service) as client:
+            for _ in range(25):
+                client.ask("HEAD", TARGET)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert fault.fired == 50
+    assert (service.log.count(status=200), service.log.requests) == (50, 100)
+
+
+def test_mistakes_are_told_when_a_fault_is_set(service: SimulatedImageService) -> None:
+    """An unknown fault, an unknown option and a missing one raise in the caller."""
+    with pytest.raises(ValueError, match="no fault 'explode'; there are status, redirect"):
+        service.faults.set("explode")
+    with pytest.raises(TypeError, match="colour"):
+        service.faults.set("hang", colour="red")
+    with pytest.raises(TypeError, match="code"):
+        service.faults.set("status")
+
+
+def test_records_are_in_order_of_time(service: SimulatedImageService) -> None:
+    """The log tells when each request arrived, and which fault answered it."""
+    service.faults.set("latency", seconds=0.01)
+    with wire(service) as client:
+        for _ in range(3):
+            client.ask("HEAD", TARGET, "X-Auth-Token: t")
+    records = service.log.records
+    assert all(later.at - earlier.at >= 0.01 for earlier, later in pairwise(records))
+    assert {(record.fault, record.method, record.path) for record in records} == {
+        ("latency", "HEAD", TARGET)
+    }
+    assert records[0].request.headers["x-auth-token"] == "t"
+
+
+def test_other_body_has_its_length(service: SimulatedImageService) -> None:
+    """The head announces the body that follows, and the connection goes on."""
+    service.faults.set("other_body", on="list", body=b"abc", times=1)
+    with wire(service) as client:
+        head = client.ask("GET", "/v2/images")
+        assert (head[:12], field(head, b"Content-Length")) == (b"HTTP/1.1 200", b"3")
+        client.send("HEAD", TARGET)
+        assert client.read_head().startswith(b"abcHTTP/1.1 200 OK\r\n")
+
+
+def test_wrong_id_is_in_the_document(service: SimulatedImageService) -> None:
+    """By v2 the ID stands in the body; its links stay, and the length fits."""
+    service.images.change(ID, properties={"kernel_id": "k"})
+    service.faults.set("wrong_id", on=ID, image_id="other")
+    with wire(service) as client:
+        client.send("GET", f"/v2/images/{ID}", "Connection: close")
+        head, _, body = client.read_all().partition(b"\r\n\r\n")
+    document = json.loads(body)
+    assert (document["id"], document["kernel_id"]) == ("other", "k")
+    assert document["self"] == f"/v2/images/{ID}"
+    assert field(head, b"Content-Length") == b"%d" % len(body)
+
+
+@pytest.mark.parametrize(
+    ("on", "struck"),
+    [
+        ("images", [True, False]),
+        (ID, [True, False]),
+        ("list", [False, True]),
+        ("all", [True, True]),
+    ],
+)
+def test_faults_strike_v2_where_they_are_set(
+    service: SimulatedImageService, on: str, struck: list[bool]
+) -> None:
+    """One image and the list of many fail apart from each other."""
+    service.faults.set("status", on=on, code=503)
+    for target, fails in zip((f"/v2/images/{ID}", "/v2/images?id=in:x"), struck, strict=True):
+        with wire(service) as client:
+            assert client.ask("GET", target).startswith(b"HTTP/1.1 503 ") is fails

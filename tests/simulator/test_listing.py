@@ -1,0 +1,225 @@
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from exporter.simulator import SimulatedImage
+from exporter.simulator.image import OWNER
+from exporter.simulator.listing import Caller, page
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "v2"
+OTHER = "04d3a5496ee3407c8f6fec2de2a9bccf"
+CALLER = Caller(OWNER)
+ADMIN = Caller(OWNER, admin=True)
+
+
+def document(name: str) -> Any:
+    """The body of a recording."""
+    return json.loads((RECORDINGS / f"{name}.http").read_bytes().partition(b"\r\n\r\n")[2])
+
+
+def recorded_images() -> list[SimulatedImage]:
+    """The images that the recorded service had, as far as recordings show them."""
+    alone = (path.stem for path in RECORDINGS.glob("*.http") if not path.stem.startswith("in-"))
+    bodies = [document(name) for name in ("in-all-kinds", "in-all-kinds-visibility-all")]
+    bodies += [
+        {"images": [document(name)]}
+        for name in alone
+        if b'"self": "/v2/images/' in (RECORDINGS / f"{name}.http").read_bytes()
+        and not name.startswith("list-")
+    ]
+    found = {each["id"]: each for body in bodies for each in body["images"]}
+    statuses = {"shared-accepted": "accepted", "shared-rejected": "rejected"}
+    return [
+        SimulatedImage(
+            each["id"],
+            name=each["name"],
+            status=each["status"],
+            visibility=each["visibility"],
+            hidden=each["os_hidden"],
+            owner=each["owner"],
+            created_at=each["created_at"],
+            tags=tuple(each["tags"]),
+            members={OWNER: statuses[each["name"]]} if each["name"] in statuses else {},
+        )
+        for each in found.values()
+    ]
+
+
+RECORDED = recorded_images()
+
+
+def ids(query: str, *images: SimulatedImage, caller: Caller = CALLER, page_limit: int = 9) -> str:
+    """The IDs that a list with this query has, in their order."""
+    shown = page(images, parse_qs(query, keep_blank_values=True), caller, page_limit)
+    return " ".join(image.id for image in shown.images)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "in-all-kinds",
+        "in-all-kinds-default-limit",
+        "in-all-kinds-visibility-all",
+        "in-all-kinds-community",
+        "in-all-kinds-hidden",
+        "in-two",
+        "in-one",
+        "in-unknown",
+        "in-malformed",
+        "in-encoded-comma",
+        "list-default",
+        "list-limit-0",
+        "list-limit-5000",
+        "list-status-queued",
+    ],
+)
+def test_a_list_has_the_images_of_the_recording(name: str) -> None:
+    """The same query about the same images gives the same ones as Glance 33."""
+    expected = document(name)
+    query = urlsplit(expected["first"]).query
+    shown = page(RECORDED, parse_qs(query), CALLER, 1000)
+    assert {image.id for image in shown.images} == {each["id"] for each in expected["images"]}
+    assert shown.marker == expected.get("next")
+
+
+def test_the_recorded_service_had_all_kinds() -> None:
+    """Images that no recorded list has are among those that lists are made of."""
+    names = {image.name for image in RECORDED}
+    assert {"other-private", "shared-rejected", "community-other", "hidden-public"} <= names
+    assert len(RECORDED) >= 20
+
+
+KINDS = {
+    "own": SimulatedImage("own"),
+    "hidden": SimulatedImage("hidden", hidden=True),
+    "public": SimulatedImage("public", visibility="public", owner=OTHER),
+    "community": SimulatedImage("community", visibility="community", owner=OTHER),
+    "accepted": SimulatedImage(
+        "accepted", visibility="shared", owner=OTHER, members={OWNER: "accepted"}
+    ),
+    "pending": SimulatedImage(
+        "pending", visibility="shared", owner=OTHER, members={OWNER: "pending"}
+    ),
+    "shared": SimulatedImage("shared", visibility="shared", owner=OTHER),
+    "private": SimulatedImage("private", owner=OTHER, members={OWNER: "accepted"}),
+    "nobodys": SimulatedImage("nobodys", owner=None),
+    "killed": SimulatedImage("killed", status="killed"),
+    "deleted": SimulatedImage("deleted", status="deleted", deleted=True),
+}
+"""One image of each kind, by its ID."""
+
+
+@pytest.mark.parametrize(
+    ("query", "listed"),
+    [
+        ("", "own public accepted"),
+        ("visibility=all", "own public accepted community"),
+        ("visibility=all&member_status=all", "own public accepted community pending"),
+        ("member_status=pending", "own public pending"),
+        ("visibility=community", "community"),
+        ("visibility=shared&member_status=all", "accepted pending"),
+        ("os_hidden=true", "hidden"),
+        ("os_hidden=False&visibility=private", "own"),
+        ("status=killed", ""),
+    ],
+)
+def test_a_list_has_fewer_images_than_are_seen(query: str, listed: str) -> None:
+    """Each parameter lets in what Glance 33 lets in."""
+    assert set(ids(query, *KINDS.values()).split()) == set(listed.split())
+
+
+def test_images_are_seen_by_their_id() -> None:
+    """All but deleted ones, and those of others that are neither public nor shared with us."""
+    seen = {name for name, image in KINDS.items() if CALLER.sees(image)}
+    assert seen == KINDS.keys() - {"shared", "private", "deleted"}
+    assert {name for name, image in KINDS.items() if ADMIN.sees(image)} == KINDS.keys() - {
+        "deleted"
+    }
+
+
+def test_an_administrator_lists_the_images_of_all_projects() -> None:
+    """Community images of others and hidden ones still have to be asked for."""
+    everything = KINDS.values()
+    plain = set(ids("", *everything, caller=ADMIN).split())
+    assert plain == KINDS.keys() - {"hidden", "community", "killed", "deleted"}
+    assert ids("os_hidden=true", *everything, caller=ADMIN) == "hidden"
+
+
+AGES = [SimulatedImage(str(age), created_at=f"2026-01-01T00:00:0{age}") for age in (2, 4, 1, 3)]
+
+
+def test_the_newest_image_comes_first() -> None:
+    """Those of one moment come by their ID, the last first."""
+    assert ids("", *AGES) == "4 3 2 1"
+    assert ids("", *(SimulatedImage(image_id) for image_id in "acb")) == "c b a"
+
+
+def test_pages_follow_by_their_markers_and_hold_every_image_once() -> None:
+    """A page that is full has a next one, which may turn out to be empty."""
+    found, marker = [], ""
+    for _ in range(3):
+        query = {"limit": ["2"]} | ({"marker": [marker]} if marker else {})
+        shown = page(AGES, query, CALLER, 1000)
+        found.append([image.id for image in shown.images])
+        marker = shown.marker or ""
+    assert found == [["4", "3"], ["2", "1"], []]
+    assert marker == ""
+
+
+def test_the_page_limit_cuts_a_larger_limit() -> None:
+    """What the server allows comes before what is asked for; 25 without a limit."""
+    assert ids("limit=5", *AGES, page_limit=3) == "4 3 2"
+    many = [SimulatedImage(f"i{number}") for number in range(40)]
+    assert len(ids("", *many, page_limit=1000).split()) == 25
+
+
+@pytest.mark.parametrize(
+    ("query", "listed"),
+    [
+        ("name=b", "b"),
+        ("name=in:a,b", "b a"),
+        ('name=in:"a","b"', "b a"),
+        ("name=eq:a", "a"),
+        ("disk_format=qcow2&name=a", "a"),
+        ("tag=x", "b a"),
+        ("tag=x&tag=y", "a"),
+        ("os_distro=debian", "b"),
+        ("os_distro=in:debian", ""),
+        ("protected=true", "a"),
+        ("size=16&protected=false", "b"),
+        ("id=in:a,,c", "a"),
+        ("colour=red", ""),
+    ],
+)
+def test_every_field_and_property_is_a_filter(query: str, listed: str) -> None:
+    """All of them must fit; only some of the fields know operators."""
+    a = SimulatedImage("a", name="a", disk_format="qcow2", tags=("x", "y"), protected=True)
+    b = SimulatedImage("b", name="b", tags=("x",), properties={"os_distro": "debian"})
+    assert ids(query, a, b) == listed
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("limit=x", "limit param must be an integer"),
+        ("limit=-1", "limit param must be positive"),
+        ("visibility=mine", "Invalid visibility value: mine"),
+        ("member_status=maybe", "Invalid status: maybe"),
+        ("marker=nothing", "No image found with ID nothing"),
+        ('id=in:"a', 'Invalid filter value "a. The quote is not closed.'),
+        (
+            "os_hidden=1",
+            "Invalid value '1' for 'os_hidden' filter. Valid values are 'true' or 'false'.",
+        ),
+    ],
+)
+def test_a_query_that_cannot_be_answered_is_refused_in_glances_words(
+    query: str, words: str
+) -> None:
+    """The text is what a 400 has in its body."""
+    with pytest.raises(ValueError, match=r".") as refused:
+        ids(query, *AGES)
+    assert str(refused.value) == words

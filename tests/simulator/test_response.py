@@ -1,0 +1,83 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator.response import SimulatedResponse, phrase, recorded, refusal, too_long
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
+CHALLENGE = {"Www-Authenticate": "Keystone uri='http://127.0.0.1:15000'"}
+PLAIN = {"Content-Type": "text/plain; charset=UTF-8"}
+
+
+def timeless(raw: bytes) -> bytes:
+    """An answer without what belongs to one request alone."""
+    raw = re.sub(rb"\r\nX-Openstack-Request-Id: req-[0-9a-f-]{36}\r\n", b"\r\nRequest\r\n", raw)
+    return re.sub(rb"\r\nDate: [^\r]* GMT\r\n", b"\r\nDate\r\n", raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "method", "detail", "headers"),
+    [
+        ("policy-forbids", 403, "HEAD", "", {}),
+        ("policy-forbids-get", 403, "GET", "", {}),
+        ("unknown-uuid", 404, "HEAD", "", PLAIN),
+        (
+            "get-unknown-uuid",
+            404,
+            "GET",
+            "Image with identifier 11111111-2222-4333-8444-555555555555 not found",
+            PLAIN,
+        ),
+        ("trailing-slash", 404, "HEAD", "", {}),
+        ("token-missing", 401, "HEAD", "", CHALLENGE),
+        ("get-token-missing", 401, "GET", "", CHALLENGE),
+        ("registry-down", 500, "HEAD", "", {}),
+        ("registry-down-get", 500, "GET", "", {}),
+        ("v2-head", 405, "HEAD", "", {"Allow": "GET, PATCH, DELETE"}),
+    ],
+)
+def test_refusal_equals_recording(
+    name: str, status: int, method: str, detail: str, headers: dict[str, str]
+) -> None:
+    """A refusal is what Glance 15 sent, but for its date and request ID."""
+    answer = refusal(status, method=method, detail=detail, headers=headers)
+    raw = (RECORDINGS / f"{name}.http").read_bytes()
+    assert timeless(answer.head + answer.body) == timeless(raw)
+
+
+def test_request_ids_are_unique() -> None:
+    """No two answers share a request ID."""
+    heads = [refusal(404, method="HEAD").head for _ in range(100)]
+    ids = {re.findall(rb"req-[0-9a-f-]{36}", head)[0] for head in heads}
+    assert len(ids) == 100
+
+
+def test_unknown_status_has_a_phrase() -> None:
+    """A status of nobody's can be answered."""
+    assert phrase(299) == "Unknown"
+    assert refusal(299, method="HEAD").head.startswith(b"HTTP/1.1 299 Unknown\r\n")
+
+
+@pytest.mark.parametrize(
+    ("raw", "answer"),
+    [
+        (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody", (200, b"body", False)),
+        (b"HTTP/1.1 500 X\r\nConnection: close\r\n\r\n", (500, b"", True)),
+        (b"HTTP/1.0 400 X\r\n\r\n", (400, b"", True)),
+        (b"nothing", (0, b"", False)),
+    ],
+)
+def test_recorded_answer_is_kept_whole(raw: bytes, answer: tuple[int, bytes, bool]) -> None:
+    """A raw answer keeps every byte, and closes where it says so."""
+    found = recorded(raw)
+    assert isinstance(found, SimulatedResponse)
+    assert (found.status, found.body, found.closes) == answer
+    assert found.head + found.body == raw
+
+
+def test_too_long_equals_recording() -> None:
+    """What is said to a request line of 4,295 bytes is byte for byte what gunicorn said."""
+    answer = too_long(4295)
+    assert answer.closes
+    assert answer.head + answer.body == (RECORDINGS.parent / "v2" / "in-115-ids.http").read_bytes()

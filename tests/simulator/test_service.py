@@ -1,0 +1,170 @@
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+import trustme
+
+from exporter.simulator import SimulatedImage, SimulatedImageService
+from tests.simulator.conftest import ID
+from tests.simulator.wire import wire
+
+TARGET = f"/v1/images/{ID}"
+
+
+def server_context(authority: trustme.CA) -> ssl.SSLContext:
+    """TLS for 127.0.0.1, signed by this authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def test_stop_refuses_and_start_takes_the_same_port(service: SimulatedImageService) -> None:
+    """After stop the port refuses; after start it serves again, with the same images."""
+    url = service.url
+    service.stop()
+    with pytest.raises(ConnectionRefusedError), wire(service):
+        pass
+    service.start()
+    assert service.url == url
+    with wire(service) as client:
+        assert b" 200 " in client.ask("HEAD", TARGET)
+
+
+def test_stop_closes_every_connection(service: SimulatedImageService) -> None:
+    """Idle, hanging and trickling connections end at once when the service stops."""
+    service.faults.set("hang", on="hanging")
+    service.faults.set("trickle", on="trickling", pause=60)
+    with wire(service) as idle, wire(service) as hanging, wire(service) as trickling:
+        idle.ask("HEAD", TARGET)
+        hanging.send("HEAD", "/v1/images/hanging")
+        trickling.send("HEAD", "/v1/images/trickling")
+        service.wait_for(lambda: service.log.in_flight == 2)
+        began = time.monotonic()
+        service.stop()
+        assert [client.read_all() for client in (idle, hanging, trickling)] == [b"", b"", b"H"]
+        assert time.monotonic() - began < 2
+    assert (service.log.in_flight, service.log.connections_open) == (0, 0)
+
+
+def test_start_and_stop_twice_are_harmless(service: SimulatedImageService) -> None:
+    """Starting what runs and stopping what is stopped change nothing."""
+    assert service.start() is service
+    service.stop()
+    service.stop()
+
+
+def test_taken_port_is_an_error() -> None:
+    """Starting on a port in use raises in the caller's thread."""
+    with SimulatedImageService() as first:
+        second = SimulatedImageService(port=first.port)
+        with pytest.raises(OSError, match="in use"):
+            second.start()
+        second.stop()
+
+
+def test_clearing_faults_of_a_service_that_never_ran_is_harmless() -> None:
+    """Faults may be set and cleared before the service starts and after it stopped."""
+    service = SimulatedImageService()
+    service.faults.set("hang")
+    service.faults.clear()
+    service.start().stop()
+    service.faults.set("hang")
+    service.faults.clear()
+
+
+def test_https_is_served() -> None:
+    """With a server context the service speaks TLS, faults included."""
+    authority = trustme.CA()
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    with SimulatedImageService([SimulatedImage(ID)], tls=server_context(authority)) as service:
+        assert service.url.startswith("https://127.0.0.1:")
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", service.port, timeout=10, context=client
+        )
+        with contextlib.closing(connection):
+            connection.request("HEAD", TARGET)
+            response = connection.getresponse()
+            response.read()
+            assert response.headers["X-Image-Meta-Id"] == ID
+            service.faults.set("reset")
+            connection.request("HEAD", TARGET)
+            with pytest.raises(ConnectionResetError):
+                connection.getresponse()
+
+
+def test_client_without_tls_is_disconnected() -> None:
+    """A client that speaks plain HTTP to a TLS port gets no HTTP back."""
+    with SimulatedImageService(tls=server_context(trustme.CA())) as service:
+        with wire(service) as client:
+            client.send("HEAD", TARGET)
+            assert b"HTTP" not in client.read_all()
+        service.wait_for(lambda: service.log.connections_open == 0)
+        assert service.log.requests == 0
+
+
+def test_stop_ends_a_tls_handshake() -> None:
+    """A client that never says anything to a TLS port does not outlive the service."""
+    context = server_context(trustme.CA())
+    with SimulatedImageService(tls=context) as service, wire(service) as client:
+        service.wait_for(lambda: service.log.connections_open == 1)
+        service.stop()
+        assert client.read_all() == b""
+
+
+def test_ipv6_is_served() -> None:
+    """An IPv6 host stands in brackets in the URL."""
+    try:
+        service = SimulatedImageService(host="::1").start()
+    except OSError:
+        pytest.skip("no IPv6 on loopback")
+    with service:
+        assert service.url == f"http://[::1]:{service.port}"
+        with socket.create_connection(("::1", service.port), 10):
+            service.wait_for(lambda: service.log.connections_open == 1)
+
+
+def test_hundreds_of_connections_are_served_at_once() -> None:
+    """Connections are counted, and all are open at the same time."""
+    with SimulatedImageService([SimulatedImage(ID)]) as service:
+        held = service.faults.set("hang")
+        address = ("127.0.0.1", service.port)
+        clients = [socket.create_connection(address, 10) for _ in range(300)]
+        for client in clients:
+            client.sendall(f"HEAD {TARGET} HTTP/1.1\r\n\r\n".encode())
+        service.wait_for(lambda: held.fired == 300)
+        assert (service.log.in_flight, service.log.connections_open) == (300, 300)
+        service.faults.clear()
+        for client in clients:
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+            client.close()
+        service.wait_for(lambda: service.log.connections_open == 0)
+        assert (service.log.in_flight, service.log.most_in_flight) == (0, 300)
+
+
+def test_wait_for_returns_when_the_condition_holds() -> None:
+    """Waiting ends with the condition, or with TimeoutError."""
+    event = threading.Event()
+    timer = threading.Timer(0.01, event.set)
+    timer.start()
+    SimulatedImageService().wait_for(event.is_set)
+    timer.join()
+    with pytest.raises(TimeoutError, match="within"):
+        SimulatedImageService().wait_for(lambda: False, timeout=0.01)
+
+
+def test_a_head_costs_little_processor_time(service: SimulatedImageService) -> None:
+    """The service spends well under 0.5 ms of processor time on a HEAD."""
+    requests = 500
+    threads = {thread.name: thread.ident for thread in threading.enumerate()}
+    clock = time.pthread_getcpuclockid(threads["simulated-image-service"] or 0)
+    with wire(service) as client:
+        client.ask("HEAD", TARGET)
+        began = time.clock_gettime(clock)
+        for _ in range(requests):
+            client.ask("HEAD", TARGET)
+        assert (time.clock_gettime(clock) - began) / requests < 0.0005

@@ -1,0 +1,461 @@
+"""Settings that are read again: what stays, what goes, what begins, and nothing by halves."""
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.config import Settings
+from exporter.reload import A_BUG
+from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import SimulatedKeystone
+from exporter.watched import WatchedFile
+from tests.auth.clouds import clean, configure
+from tests.commands.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated, until
+from tests.reloading import LAB, Exporter, at_once, cloud, exporting
+
+STATUS_CHANGES = "openstack_image_status_changes_total"
+EXISTS = "openstack_image_exists"
+POLLS = "openstack_image_exporter_polls_total"
+REQUESTS = "openstack_image_exporter_requests_total"
+SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
+SUCCESS_AT = "openstack_image_exporter_config_last_reload_success_timestamp_seconds"
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean(monkeypatch)
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedImageService]:
+    """A service with two images."""
+    with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:
+        yield running
+
+
+def with_history(exporter: Exporter, service: SimulatedImageService) -> None:
+    """Have the golden image counted a change of status, by two cycles."""
+    exporter.cycled()
+    service.images.change(GOLDEN, status="deactivated")
+    exporter.reloader.clockwork.hasten(LAB)
+    until(lambda: exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 1)
+
+
+def test_what_stays_keeps_what_is_known_and_the_rest_goes(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """An image that stays keeps its counters and history; one that is off the list is no series."""
+    service.images.put(simulated(ABSENT))
+    with exporting(
+        tmp_path, cloud(service.url, GOLDEN, UBUNTU), interval="2s", timeout="1s"
+    ) as exporter:
+        with_history(exporter, service)
+        poller = exporter.parts.pollers[0]
+        before = exporter.seen(GOLDEN)
+        wanted = {"id": GOLDEN, "alias": "golden", "expect": {"protected": True}}
+        assert (
+            exporter.reload(cloud(service.url, wanted, ABSENT), interval="2s", timeout="1s") == ()
+        )
+        assert exporter.parts.pollers == (poller,)
+        exporter.polled(ABSENT)
+        after = exporter.seen(GOLDEN)
+        assert (after.counts, after.memory) == (before.counts, before.memory)
+        text = exporter.text()
+        assert UBUNTU not in text
+        metrics = Metrics(text)
+        assert metrics.value(STATUS_CHANGES, image="golden") == 1
+        assert metrics.value(STATUS_CHANGES, image_id=ABSENT) == 0
+        assert metrics.value("openstack_image_expectation_met", image="golden") == 0
+        assert metrics.value("openstack_image_exporter_targets") == 2
+        service.images.change(GOLDEN, status="active")
+        until(lambda: exporter.metrics().value(STATUS_CHANGES, image="golden") == 2)
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_new_images_are_polled_at_once(
+    tmp_path: Path, service: SimulatedImageService, api: str
+) -> None:
+    """Between two cycles, and in the middle of one, long before the turn of the others."""
+    for number in range(8):
+        service.images.put(simulated(f"new-{number}"))
+    with exporting(tmp_path, cloud(service.url, GOLDEN, UBUNTU, api=api)) as exporter:
+        exporter.cycled()
+        images = [GOLDEN, UBUNTU]
+        # The first is between two cycles of an hour each, and begins one; the others are in it.
+        for new in (["new-0"], ["new-1"], [f"new-{number}" for number in range(2, 8)]):
+            images += new
+            assert exporter.reload(cloud(service.url, *images, api=api)) == ()
+            exporter.polled(*new)
+            assert [exporter.seen(each).exists for each in new] == [True] * len(new)
+        assert exporter.parts.store.cloud(LAB).cycles_skipped == 0
+
+
+def test_an_image_that_is_back_starts_from_nothing(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """Taken off the list and put on it again, it is a new one, and polled at once."""
+    with exporting(tmp_path, cloud(service.url, GOLDEN, UBUNTU)) as exporter:
+        with_history(exporter, service)
+        assert exporter.reload(cloud(service.url, UBUNTU)) == ()
+        assert exporter.reload(cloud(service.url, UBUNTU, GOLDEN)) == ()
+        exporter.polled(GOLDEN)
+        assert exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 0
+
+
+@pytest.mark.parametrize("field", ["endpoint", "concurrency", "interval", "api", "token"])
+def test_a_changed_cloud_is_polled_anew_and_remembers(
+    tmp_path: Path, service: SimulatedImageService, field: str
+) -> None:
+    """Whatever changes about how it is asked: at once, with all that was known and counted."""
+    with (
+        SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as other,
+        exporting(tmp_path, cloud(service.url, GOLDEN, UBUNTU, api="v1")) as exporter,
+    ):
+        with_history(exporter, service)
+        other.images.change(GOLDEN, status="deactivated")
+        changed = {
+            "endpoint": other.url,
+            "concurrency": 3,
+            "interval": "2h",
+            "api": "v2",
+            "token": "secret",
+        }[field]
+        polls = exporter.metrics().value(POLLS)
+        poller = exporter.parts.pollers[0]
+        entry = {**cloud(service.url, GOLDEN, UBUNTU, api="v1"), field: changed}
+        assert exporter.reload(entry) == ()
+        assert exporter.parts.pollers[0] is not poller
+        metrics = exporter.metrics()
+        assert metrics.value(STATUS_CHANGES, image=GOLDEN) == 1
+        assert metrics.values(EXISTS) == [1, 1]
+        assert (metrics.value(POLLS) or 0) >= (polls or 0)
+        until(lambda: exporter.metrics().value(POLLS) == (polls or 0) + 2)
+        asked = other if field == "endpoint" else service
+        last = asked.log.records[-1].request
+        assert last.headers.get("x-auth-token") == ("secret" if field == "token" else None)
+        assert exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 1
+        service.wait_for(lambda: service.log.connections_open <= (field != "endpoint"))
+
+
+def test_clouds_come_and_go(tmp_path: Path, service: SimulatedImageService) -> None:
+    """Nothing of one that went is left, one that came starts at 0, in the order of the file."""
+    one, two, three = (
+        cloud(service.url, GOLDEN, name=name, api="v1") for name in ("one", "two", "three")
+    )
+    with exporting(tmp_path, one, two) as exporter:
+        exporter.cycled("one")
+        exporter.cycled("two")
+        service.faults.set("hang")
+        assert exporter.reload(three, two) == ()
+        text = exporter.text()
+        assert 'cloud="one"' not in text
+        metrics = Metrics(text)
+        assert metrics.value(POLLS, cloud="three") == 0
+        assert metrics.value(REQUESTS, cloud="three", method="HEAD", code="200") == 0
+        assert metrics.value(REQUESTS, cloud="two", method="HEAD", code="200") == 1
+        assert re.findall(rf'^{POLLS}{{cloud="(\w+)"', text, re.MULTILINE) == ["three", "two"]
+        assert re.findall(rf'^{EXISTS}{{cloud="(\w+)"', text, re.MULTILINE) == ["two"]
+        service.faults.clear()
+        exporter.cycled("three")
+
+
+def test_settings_that_are_bad_change_nothing(
+    tmp_path: Path, service: SimulatedImageService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each mistake is a line as at the start, in the log too; the next good ones are used."""
+    with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
+        exporter.cycled()
+        poller, used_at = exporter.parts.pollers[0], exporter.metrics().value(SUCCESS_AT)
+        bad = {
+            "interval": exporter.reload(cloud(service.url, UBUNTU), interval="soon", nonsense=1),
+            "bundle": exporter.reload(cloud(service.url, UBUNTU, token_file="missing")),
+        }
+        file = tmp_path / "exporter.yml"
+        file.write_text("clouds: [")
+        bad["yaml"] = exporter.reloader.reload("test")
+        file.unlink()
+        bad["missing"] = exporter.reloader.reload("test")
+        assert {key: len(lines) for key, lines in bad.items()} == {
+            "interval": 2,
+            "bundle": 1,
+            "yaml": 1,
+            "missing": 1,
+        }
+        assert bad["interval"][0] == (
+            f"{file}: interval: 'soon' is not a duration; accepted: 30s, 1m30s, 15m, 90d"
+        )
+        assert bad["bundle"][0].startswith(f"cloud 'lab': token file {tmp_path / 'missing'} cannot")
+        logged = [
+            record.__dict__["fields"]["error"]
+            for record in caplog.records
+            if record.levelno == logging.ERROR
+        ]
+        assert logged == [line for lines in bad.values() for line in lines]
+        metrics = exporter.metrics()
+        assert (metrics.value(SUCCESSFUL), metrics.value(SUCCESS_AT)) == (0, used_at)
+        assert metrics.values(EXISTS) == [1]
+        assert exporter.parts.pollers == (poller,)
+        assert exporter.used == []
+
+        assert exporter.reload(cloud(service.url, GOLDEN)) == ()
+        metrics = exporter.metrics()
+        assert metrics.value(SUCCESSFUL) == 1
+        assert (metrics.value(SUCCESS_AT) or 0) > (used_at or 0)
+        assert exporter.parts.pollers == (poller,)
+        assert exporter.used == [exporter.read()]
+
+
+def test_a_bug_changes_nothing_and_is_said(
+    tmp_path: Path, service: SimulatedImageService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that nobody foresaw is in the log with its traceback, and the daemon goes on."""
+    with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
+
+        def fail() -> Settings:
+            raise ZeroDivisionError
+
+        exporter.reloader.read = fail
+        assert exporter.reloader.reload("test") == (A_BUG,)
+        assert exporter.metrics().value(SUCCESSFUL) == 0
+        assert any(record.exc_info for record in caplog.records)
+
+
+def test_what_needs_a_restart_is_said(
+    tmp_path: Path, service: SimulatedImageService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A listen address cannot be changed while it runs; all else of the file is used."""
+    with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
+        web = {"listen_address": "127.0.0.1:1", "enable_lifecycle": True}
+        assert exporter.reload(cloud(service.url, GOLDEN, UBUNTU), web=web) == ()
+        exporter.polled(UBUNTU)
+        keys = [
+            record.__dict__["fields"].get("key")
+            for record in caplog.records
+            if record.levelno == logging.WARNING
+        ]
+        assert keys == ["web.listen_address", "web.enable_lifecycle"]
+
+
+def test_an_answer_that_comes_too_late_is_nobodys(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """What the old poller hears after the exchange, or fails in, changes nothing that is shown."""
+    with (
+        SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as other,
+        exporting(tmp_path, cloud(service.url, GOLDEN, api="v1")) as exporter,
+    ):
+        exporter.cycled()
+        poller = exporter.parts.pollers[0]
+        service.faults.set("hang")
+        images = [GOLDEN, UBUNTU]
+        assert exporter.reload(cloud(service.url, *images, api="v1")) == ()
+        service.wait_for(lambda: service.log.in_flight > 0)
+        before = exporter.metrics().values(REQUESTS, method="HEAD")
+        assert exporter.reload(cloud(other.url, *images, api="v1")) == ()
+        until(lambda: exporter.metrics().value(POLLS) == 3)
+        service.wait_for(lambda: service.log.in_flight == 0)
+        metrics = exporter.metrics()
+        assert metrics.values("openstack_image_poll_success") == [1, 1]
+        assert metrics.values(REQUESTS, code="error") == [0, 0]
+        assert sum(metrics.values(REQUESTS, method="HEAD")) == sum(before) + 2
+        polled = exporter.parts.store.cloud(LAB)
+        poller.run_cycle()
+        assert exporter.parts.store.cloud(LAB) == polled
+
+
+def test_a_poller_whose_cloud_is_gone_ends_in_peace(
+    tmp_path: Path, service: SimulatedImageService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Suddenly, in the middle of a cycle, there is nothing to read or write: no bug is logged."""
+    one, two = (cloud(service.url, GOLDEN, name=name, api="v1") for name in ("one", "two"))
+    service.faults.set("latency", seconds=0.02)
+    with exporting(tmp_path, one) as exporter:
+        for _ in range(15):
+            for entry in (two, one):
+                assert exporter.reload(entry) == ()
+                exporter.text()
+        exporter.polled(GOLDEN, cloud="one")
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_no_scrape_sees_half_of_a_reload(tmp_path: Path, service: SimulatedImageService) -> None:
+    """Images and clouds are those of one file or of the other, in each of many scrapes."""
+    files = {
+        name: [
+            cloud(service.url, *(f"{name}-{number}" for number in range(20)), name=f"{name}{place}")
+            for place in range(3)
+        ]
+        for name in ("old", "new")
+    }
+    seen: set[frozenset[str]] = set()
+    stop = threading.Event()
+    with exporting(tmp_path, *files["old"]) as exporter:
+
+        def scrape() -> None:
+            while not stop.is_set():
+                text = exporter.text()
+                names = frozenset(re.findall(r'cloud="(\w+)"', text))
+                images = len(re.findall(r"^openstack_image_poll_success{", text, re.MULTILINE))
+                seen.add(names | {str(images)})
+
+        def reload() -> None:
+            for _ in range(25):
+                for clouds in (files["new"], files["old"]):
+                    assert exporter.reload(*clouds) == ()
+            stop.set()
+
+        at_once(scrape, scrape, reload)
+    assert seen == {frozenset({f"{name}0", f"{name}1", f"{name}2", "60"}) for name in files}
+
+
+def test_reloads_at_the_same_time_come_one_after_the_other(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """Each of them reads and uses a whole file."""
+    with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
+        exporter.write(cloud(service.url, UBUNTU, concurrency=2))
+        refused: list[str] = []
+        at_once(*[lambda: refused.extend(exporter.reloader.reload("test"))] * 8)
+        assert refused == []
+        assert len(exporter.used) == 8
+        exporter.polled(UBUNTU)
+        assert len(exporter.parts.store.targets()) == 1
+
+
+def test_nothing_is_taken_into_use_at_the_end(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """A reload that comes while the exporter stops changes nothing any more."""
+    with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
+        exporter.reloader.end()
+        assert exporter.reload(cloud(service.url, UBUNTU)) == ("the exporter is stopping",)
+        assert [key.image_id for key in exporter.parts.store.targets()] == [GOLDEN]
+
+
+def test_a_wait_that_was_asked_for_outlasts_a_reload(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """New limits are no way round Retry-After; another service is asked at once."""
+    with (
+        SimulatedImageService([simulated(GOLDEN)]) as other,
+        exporting(tmp_path, cloud(service.url, GOLDEN, api="v1")) as exporter,
+    ):
+        exporter.cycled()
+        service.faults.set("status", code=429, headers=[("Retry-After", "200")])
+        exporter.reloader.clockwork.hasten(LAB)
+        until(lambda: exporter.parts.pollers[0].wait_until > 0)
+        asked = service.log.requests
+        assert exporter.reload(cloud(service.url, GOLDEN, api="v1", concurrency=2)) == ()
+        until(lambda: exporter.parts.pollers[0].wait_until > 0)
+        assert service.log.requests == asked
+        assert exporter.reload(cloud(other.url, GOLDEN, api="v1", concurrency=2)) == ()
+        other.wait_for(lambda: other.log.requests > 0)
+
+
+def test_discovered_images_stay(tmp_path: Path, service: SimulatedImageService) -> None:
+    """By another list of images, or another entry that they match, they keep what is known."""
+    service.images.put(simulated("one", name="golden-1"))
+    service.images.put(simulated("two", name="golden-2", created_at="2026-11-24T00:00:00.000000"))
+    entry = {"name": "golden-*", "most_recent": True, "alias": "golden"}
+    changes = "openstack_image_resolved_changes_total"
+
+    def lab(*discover: dict[str, object], images: list[str]) -> dict[str, object]:
+        return {**cloud(service.url, api="v2"), "images": images, "discover": list(discover)}
+
+    with exporting(tmp_path, lab(entry, images=[GOLDEN])) as exporter:
+        exporter.cycled()
+        exporter.polled("two")
+        poller = exporter.parts.pollers[0]
+        listed = exporter.parts.store.cloud(LAB).discovered_at
+
+        # The discovery is as before: it goes on without listing again.
+        assert exporter.reload(lab(entry, images=[GOLDEN, UBUNTU])) == ()
+        exporter.polled(UBUNTU)
+        assert exporter.parts.pollers[0] is poller
+        assert exporter.parts.store.cloud(LAB).discovered_at == listed
+        assert exporter.metrics().value(EXISTS, image="golden") == 1
+
+        service.images.change("two", status="deactivated")
+        # A new entry: what was discovered is watched on, and the change of its status is seen.
+        assert exporter.reload(lab(entry, {"name": "cirros"}, images=[UBUNTU])) == ()
+        assert exporter.metrics().value(EXISTS, image="golden") == 1
+        until(lambda: exporter.metrics().value(EXISTS, image_id=GOLDEN) == 1)
+        until(lambda: exporter.metrics().value(STATUS_CHANGES, image="golden") == 1)
+        assert exporter.metrics().value(changes, image="golden") == 0
+
+        # An image that is discovered is put on the list: it is the same image.
+        assert exporter.reload(lab(entry, {"name": "cirros"}, images=[UBUNTU, "two"])) == ()
+        metrics = exporter.metrics()
+        assert metrics.value(STATUS_CHANGES, image_id="two") == 1
+        assert metrics.value("openstack_image_target_info", image_id="two", source="configured")
+
+        # Without entries nothing is discovered any more.
+        assert exporter.reload(cloud(service.url, UBUNTU, api="v2")) == ()
+        metrics = exporter.metrics()
+        assert len(metrics.values("openstack_image_target_info")) == 1
+        assert metrics.values(changes) == []
+
+
+def test_another_sign_in_is_noticed(
+    tmp_path: Path, service: SimulatedImageService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password that was changed in clouds.yaml is used from the next reload on."""
+    with SimulatedKeystone() as keystone:
+        keystone.users = {"demo": "second"}
+        keystone.offer_image(f"{service.url}/v2")
+        auth = {
+            "auth_url": keystone.auth_url,
+            "username": "demo",
+            "password": "first",
+            "user_domain_name": "Default",
+            "project_name": "demo",
+            "project_domain_name": "Default",
+        }
+        configure(monkeypatch, tmp_path, {"entry": {"auth": auth}})
+        lab = {"name": LAB, "cloud": "entry", "images": [GOLDEN]}
+        failures = "openstack_image_exporter_authentication_failures_total"
+        with exporting(tmp_path, lab) as exporter:
+            exporter.cycled()
+            poller = exporter.parts.pollers[0]
+            failed = exporter.metrics().value(failures)
+            assert failed
+            assert exporter.reload(lab) == ()
+            assert exporter.parts.pollers == (poller,)
+            configure(monkeypatch, tmp_path, {"entry": {"auth": {**auth, "password": "second"}}})
+            assert exporter.reload(lab) == ()
+            assert exporter.parts.pollers[0] is not poller
+            until(lambda: exporter.metrics().value(EXISTS) == 1)
+            assert (exporter.metrics().value(failures) or 0) >= failed
+
+
+def test_a_file_is_changed_once_it_is_left_alone(tmp_path: Path) -> None:
+    """Written, replaced, swapped by a link above it, or taken away: told once, a look later."""
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    (tmp_path / "next").mkdir()
+    (tmp_path / "next" / "file").write_text("{}")
+    (real / "file").write_text("1")
+    link.symlink_to(real)
+    watched = WatchedFile(link / "file")
+    assert [watched.changed() for _ in range(3)] == [False] * 3
+
+    def swap() -> None:
+        (tmp_path / "fresh").symlink_to(tmp_path / "next")
+        (tmp_path / "fresh").rename(link)
+
+    for change in (
+        lambda: (real / "file").write_text("12"),
+        swap,
+        (tmp_path / "next" / "file").unlink,
+    ):
+        change()
+        assert [watched.changed() for _ in range(4)] == [False, True, False, False]
+    # While it is being written it is left alone.
+    for text in ("1", "12", "123"):
+        (link / "file").write_text(text)
+        assert not watched.changed()
+    assert watched.changed()

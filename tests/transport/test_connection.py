@@ -1,0 +1,119 @@
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.clock import steady
+from exporter.transport import connection as dialer
+from exporter.transport.connection import BoundedHTTPConnection
+from exporter.transport.resolver import Address, Resolver
+
+
+def at(address: tuple[str, int], family: int = socket.AF_INET) -> Address:
+    """One of the addresses of a name."""
+    return (socket.AddressFamily(family), socket.SOCK_STREAM, 6, "", address)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A port that accepts."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def deaf() -> Iterator[tuple[str, int]]:
+    """A port where a connection is neither accepted nor refused: its queue is full."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+
+
+@contextlib.contextmanager
+def connected(
+    monkeypatch: pytest.MonkeyPatch, *addresses: Address, seconds: float = 5.0
+) -> Iterator[BoundedHTTPConnection]:
+    """A connection to a name that has these addresses."""
+    monkeypatch.setattr(dialer, "RESOLVER", Resolver(lambda *_, **__: list(addresses)))
+    connection = BoundedHTTPConnection("glance.test", 9292, timeout=seconds)
+    connection.deadline = steady() + seconds
+    try:
+        connection.connect()
+        yield connection
+    finally:
+        connection.close()
+
+
+def test_the_first_address_that_answers_is_taken(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    """A refused address and a family that this machine lacks are passed over."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        refused = closed.getsockname()
+    unknown = (socket.AddressFamily.AF_APPLETALK, socket.SOCK_STREAM, 250, "", refused)
+    addresses = [unknown, at(refused), at(listener.getsockname())]
+    with connected(monkeypatch, *addresses) as connection:
+        assert connection.sock.getpeername() == listener.getsockname()
+
+
+def test_an_address_that_never_answers_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    """A broken IPv6 route does not cost every poll."""
+    began = steady()
+    with (
+        deaf() as nobody,
+        connected(monkeypatch, at(nobody), at(listener.getsockname()), seconds=1.0) as connection,
+    ):
+        assert connection.sock.getpeername() == listener.getsockname()
+        assert 0.4 < steady() - began < 1.0
+        assert 0 < (connection.sock.gettimeout() or 0) < 0.6
+
+
+def test_all_addresses_together_have_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a name has, the total is kept."""
+    began = steady()
+    with deaf() as nobody, pytest.raises(TimeoutError):  # noqa: SIM117 - what raises stands alone
+        with connected(monkeypatch, *[at(nobody)] * 5, seconds=0.2):
+            pass
+    assert 0.2 <= steady() - began < 2.0
+
+
+def test_the_last_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused by all is refused; no address at all is said."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        refused = at(closed.getsockname())
+    with pytest.raises(ConnectionRefusedError), connected(monkeypatch, refused, refused):
+        pass
+    with pytest.raises(OSError, match="no address"), connected(monkeypatch):
+        pass
+
+
+def test_without_time_left_nothing_is_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline that has passed is a timeout."""
+    with pytest.raises(TimeoutError), connected(monkeypatch, seconds=0.0):
+        pass
+
+
+def test_a_look_up_that_hangs_counts_against_the_same_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The name's share of the time is not added to the rest."""
+    go_on = threading.Event()
+
+    def lookup(*_: object, **__: object) -> list[Address]:
+        go_on.wait(10)
+        return []
+
+    monkeypatch.setattr(dialer, "RESOLVER", Resolver(lookup))
+    connection = BoundedHTTPConnection("glance.test", 9292)
+    connection.deadline = steady() + 0.05
+    with pytest.raises(TimeoutError):
+        connection.connect()
+    go_on.set()

@@ -1,0 +1,126 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.transport.head import MAX_FIELDS, MalformedHead, ResponseHead, parse_head
+
+OK = b"HTTP/1.1 200 OK"
+REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"
+TOKENS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=20)
+LATIN = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=30)
+
+
+def test_a_head_is_read_in_order() -> None:
+    """The code and the fields come out as they were sent, names in lower case."""
+    head = parse_head(OK + b"\r\nX-Image-Meta-Name: a: b \r\nX-IMAGE-META-SIZE:\t16")
+    assert head.code == 200
+    assert head.fields == [(b"x-image-meta-name", b"a: b"), (b"x-image-meta-size", b"16")]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"",
+        b"HTTP/1.1",
+        b"HTTP/1.1 20",
+        b"HTTP/1.1 2000 OK",
+        b"HTTP/1.1 099 OK",
+        b"HTTP/1.1 600 No",
+        b"HTTP/2 200 OK",
+        b"HTTP/1.1  200 OK",
+        b"http/1.1 200 OK",
+        b"HTTP/1.1 200\tOK",
+        b"HTTP/1.1 200 O\nK",
+        b" HTTP/1.1 200 OK",
+    ],
+)
+def test_a_bad_first_line_is_refused(first: bytes) -> None:
+    """What does not begin as HTTP/1 does is no answer."""
+    with pytest.raises(MalformedHead, match="not HTTP/1"):
+        parse_head(first + b"\r\nX-Image-Meta-Status: active")
+
+
+def test_a_reason_phrase_may_be_missing() -> None:
+    """Some servers leave it out, with or without the space before it."""
+    assert [parse_head(b"HTTP/1.0 503 ").code, parse_head(b"HTTP/1.1 503").code] == [503, 503]
+
+
+def test_a_thousand_fields_are_read_and_one_more_is_refused() -> None:
+    """An image with many properties works, up to the limit."""
+    lines = [b"X-Image-Meta-Property-%d: x" % number for number in range(MAX_FIELDS)]
+    assert len(parse_head(b"\r\n".join([OK, *lines])).fields) == 1000
+    with pytest.raises(MalformedHead, match="more than 1000 headers"):
+        parse_head(b"\r\n".join([OK, *lines, b"One: more"]))
+
+
+def test_a_line_feed_alone_is_part_of_the_value() -> None:
+    """A bare LF in a name neither ends the line nor hides the headers after it."""
+    head = parse_head(OK + b"\r\nX-Image-Meta-Name: a\nX-Evil: 1\r\nX-Image-Meta-Status: active")
+    assert head.first(b"x-image-meta-name") == b"a\nX-Evil: 1"
+    assert head.first(b"x-image-meta-status") == b"active"
+
+
+@pytest.mark.parametrize(
+    "line", [b"no colon", b": no name", b"a b: c", b"", b"\xff: x", b" fold: x"]
+)
+def test_a_stray_line_has_no_name(line: bytes) -> None:
+    """A line that is no header is kept, without a name, for whoever spoiled it."""
+    assert parse_head(OK + b"\r\n" + line).fields == [(b"", line)]
+
+
+def test_a_property_may_have_any_name() -> None:
+    """Glance sends the keys of properties as they are, spaces included."""
+    head = parse_head(OK + b"\r\nX-Image-Meta-Property-My Key: x")
+    assert head.fields == [(b"x-image-meta-property-my key", b"x")]
+
+
+@pytest.mark.parametrize(
+    ("head", "keeps"),
+    [
+        (b"HTTP/1.1 200 OK", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: keep-alive", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: Close", False),
+        (b"HTTP/1.0 200 OK", False),
+        (b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive", True),
+    ],
+)
+def test_keep_alive_is_as_the_server_promises(head: bytes, keeps: bool) -> None:
+    """HTTP/1.1 keeps a connection unless it says otherwise, HTTP/1.0 the other way round."""
+    assert parse_head(head).keeps_alive is keeps
+
+
+@pytest.mark.parametrize(
+    ("value", "request_id"),
+    [
+        (REQUEST_ID, REQUEST_ID),
+        ("", ""),
+        ("req-short", ""),
+        (REQUEST_ID.upper(), ""),
+        (REQUEST_ID + '"} 1', ""),
+        ("req-" + "é" * 18, ""),
+    ],
+)
+def test_only_a_request_id_of_the_known_form_is_taken(value: str, request_id: str) -> None:
+    """It reaches logs and exemplars, so it holds nothing else."""
+    assert parse_head(OK + f"\r\nX-Openstack-Request-Id: {value}".encode()).request_id == request_id
+    assert parse_head(OK).request_id == ""
+
+
+@given(st.binary())
+def test_any_bytes_are_a_head_or_bad(raw: bytes) -> None:
+    """Nothing else comes out, with a good first line or without."""
+    for candidate in (raw, OK + b"\r\n" + raw):
+        try:
+            head = parse_head(candidate)
+        except MalformedHead:
+            continue
+        assert isinstance(head, ResponseHead)
+        assert len(head.fields) == candidate.count(b"\r\n")
+
+
+@given(st.lists(st.tuples(TOKENS, LATIN), max_size=20))
+def test_what_is_written_is_read(fields: list[tuple[str, str]]) -> None:
+    """Well-formed fields survive, whatever their values hold."""
+    lines = [f"{name}: {value}".encode("latin-1") for name, value in fields]
+    expected = [(name.encode(), value.encode("latin-1").strip(b" \t")) for name, value in fields]
+    assert parse_head(b"\r\n".join([OK, *lines])).fields == expected

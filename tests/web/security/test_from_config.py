@@ -1,0 +1,374 @@
+"""Web configuration files of all the kinds that exporter-toolkit is tested with, good and bad."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from exporter.config import SettingsError
+from exporter.web.security.from_config import files_of, protect
+from tests.web.security.web_files import ANOTHER_HASH, HASH, TLS, Folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """A folder with all that a file may name."""
+    return Folder(tmp_path)
+
+
+CIPHERS = ", ".join(
+    f"TLS_ECDHE_{key}_WITH_{cipher}"
+    for key in ("ECDSA", "RSA")
+    for cipher in (
+        "AES_128_CBC_SHA",
+        "AES_256_CBC_SHA",
+        "AES_128_GCM_SHA256",
+        "AES_256_GCM_SHA384",
+        "CHACHA20_POLY1305_SHA256",
+    )
+)
+AUTH_TYPES = "NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"
+CURVES = "CurveP256, CurveP384, CurveP521, X25519"
+CA = "client_ca_file: ca.pem"
+VERIFIES = f"client_auth_type: RequireAndVerifyClientCert, {CA}"
+
+BAD = {
+    "a list": ("- a", "is not a mapping of basic_auth_users and so on"),
+    **{
+        group: (
+            f"{group}: secret",
+            f"{group}: not a mapping (and not shown); accepted: a mapping of keys to values",
+        )
+        for group in ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
+    },
+    "not YAML": ("tls_server_config: [", None),
+    "unknown key": (
+        "tls_config: {}",
+        "tls_config: unknown key; did you mean tls_server_config?; accepted: tls_server_config, "
+        "http_server_config, basic_auth_users, rate_limit",
+    ),
+    "unknown key of TLS": (
+        f"{TLS}, certfile: a}}",
+        "tls_server_config.certfile: unknown key; did you mean cert_file?; accepted: cert, key, "
+        "client_ca, cert_file, key_file, client_ca_file, client_auth_type, client_allowed_sans, "
+        "min_version, max_version, cipher_suites, prefer_server_cipher_suites, curve_preferences",
+    ),
+    "key twice": (
+        "rate_limit: {}\nrate_limit: {}",
+        "line 2: rate_limit stands twice, first in line 1",
+    ),
+    "no certificate": (
+        "tls_server_config: {key_file: key.pem}",
+        "tls_server_config.cert_file: missing; accepted: the name of a file, or PEM as cert",
+    ),
+    "empty certificate": (
+        "tls_server_config: {cert_file: '', key_file: key.pem}",
+        "tls_server_config.cert_file: missing; accepted: the name of a file, or PEM as cert",
+    ),
+    "empty inline certificate": (
+        "tls_server_config: {cert: '', key_file: key.pem}",
+        "tls_server_config.cert_file: missing; accepted: the name of a file, or PEM as cert",
+    ),
+    "no key": (
+        "tls_server_config: {cert_file: cert.pem}",
+        "tls_server_config.key_file: missing; accepted: the name of a file, or PEM as key",
+    ),
+    "empty key": (
+        "tls_server_config: {cert_file: cert.pem, key: ''}",
+        "tls_server_config.key_file: missing; accepted: the name of a file, or PEM as key",
+    ),
+    "certificate that is not there": (
+        "tls_server_config: {cert_file: no.pem, key_file: key.pem}",
+        "tls_server_config.cert_file: FOLDER/no.pem cannot be read: No such file or directory",
+    ),
+    "key that is not there": (
+        "tls_server_config: {cert_file: cert.pem, key_file: no.pem}",
+        "tls_server_config.key_file: FOLDER/no.pem cannot be read: No such file or directory",
+    ),
+    "certificate that is none": (
+        "tls_server_config: {cert_file: junk.pem, key_file: key.pem}",
+        "tls_server_config.cert_file: FOLDER/junk.pem holds no certificate that can be read",
+    ),
+    "key that is none": (
+        "tls_server_config: {cert_file: cert.pem, key_file: junk.pem}",
+        "tls_server_config.key_file: FOLDER/junk.pem holds no key that can be read; accepted: PEM "
+        "without a password",
+    ),
+    "certificate in another language": (
+        "tls_server_config: {cert_file: foreign.pem, key_file: key.pem}",
+        "tls_server_config.cert_file: FOLDER/foreign.pem holds no certificate that can be read",
+    ),
+    "another's key": (
+        "tls_server_config: {cert_file: cert.pem, key_file: other.pem}",
+        "tls_server_config.key_file: FOLDER/other.pem is not the key of the certificate",
+    ),
+    "inline certificate that is none": (
+        "tls_server_config: {cert: junk, key_file: key.pem}",
+        "tls_server_config.cert: not PEM (and not shown); accepted: text that begins with "
+        "-----BEGIN",
+    ),
+    "inline key that cannot be read": (
+        "tls_server_config: {cert_file: cert.pem, key: '-----BEGIN PRIVATE KEY-----'}",
+        "tls_server_config.key: holds no key that can be read; accepted: PEM without a password",
+    ),
+    **{
+        f"PEM as {key}": (
+            f"tls_server_config: {{{key}: {pem}}}",
+            f"tls_server_config.{key}: not the name of a file (and not shown); accepted: the name "
+            "of a file",
+        )
+        for key, pem in (
+            ("key_file", '"-----BEGIN PRIVATE KEY-----"'),
+            ("cert_file", '"MIIEvQIBADAN\\nBgkqhkiG9w0B\\n"'),
+        )
+    },
+    "two certificates": (
+        f"{TLS}, cert: '-----BEGIN CERTIFICATE-----'}}",
+        "tls_server_config.cert: excluded by cert_file; accepted: one of the two",
+    ),
+    "CA without a policy": (
+        f"{TLS}, {CA}}}",
+        "tls_server_config.client_ca_file: needs client_auth_type; accepted: only beside "
+        "RequireAndVerifyClientCert",
+    ),
+    "policy without a CA": (
+        f"{TLS}, client_auth_type: RequireAndVerifyClientCert}}",
+        "tls_server_config.client_ca_file: missing; accepted: what RequireAndVerifyClientCert is "
+        "to verify by",
+    ),
+    "CA that is not there": (
+        f"{TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: no.pem}}",
+        "tls_server_config.client_ca_file: FOLDER/no.pem cannot be read: No such file or directory",
+    ),
+    "CA that is none": (
+        f"{TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: junk.pem}}",
+        "tls_server_config.client_ca_file: FOLDER/junk.pem holds no certificate that can be read",
+    ),
+    "invented policy": (
+        f"{TLS}, client_auth_type: Maybe}}",
+        f"tls_server_config.client_auth_type: 'Maybe' is not accepted; accepted: {AUTH_TYPES}",
+    ),
+    **{
+        policy: (
+            f"{TLS}, client_auth_type: {policy}}}",
+            f"tls_server_config.client_auth_type: '{policy}' cannot be done: a certificate is "
+            f"always verified here; accepted: {AUTH_TYPES}",
+        )
+        for policy in ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+    },
+    "names without a policy": (
+        f"{TLS}, client_allowed_sans: [a]}}",
+        "tls_server_config.client_allowed_sans: needs client_auth_type; accepted: only beside "
+        "RequireAndVerifyClientCert",
+    ),
+    "names where a certificate may be left out": (
+        f"{TLS}, client_allowed_sans: [a], {CA}, client_auth_type: VerifyClientCertIfGiven}}",
+        "tls_server_config.client_allowed_sans: needs client_auth_type; accepted: only beside "
+        "RequireAndVerifyClientCert",
+    ),
+    "invented version": (
+        f"{TLS}, min_version: TLS111}}",
+        "tls_server_config.min_version: 'TLS111' is not accepted; accepted: TLS12, TLS13",
+    ),
+    "old version": (
+        f"{TLS}, max_version: TLS11}}",
+        "tls_server_config.max_version: 'TLS11' cannot be done: it is too old for OpenSSL; "
+        "accepted: TLS12, TLS13",
+    ),
+    "versions in the wrong order": (
+        f"{TLS}, min_version: TLS13, max_version: TLS12}}",
+        "tls_server_config.min_version: 'TLS13' is above max_version; accepted: at most TLS12",
+    ),
+    "invented cipher": (
+        f"{TLS}, cipher_suites: [TLS_INVENTED]}}",
+        "tls_server_config.cipher_suites[0]: 'TLS_INVENTED' is not accepted; accepted: " + CIPHERS,
+    ),
+    "cipher of TLS 1.3": (
+        f"{TLS}, cipher_suites: [TLS_AES_128_GCM_SHA256]}}",
+        "tls_server_config.cipher_suites[0]: 'TLS_AES_128_GCM_SHA256' cannot be done: Python "
+        "chooses the suites of TLS 1.3; accepted: those of TLS 1.2, " + CIPHERS,
+    ),
+    "invented curve": (
+        f"{TLS}, curve_preferences: [CurveP257]}}",
+        f"tls_server_config.curve_preferences[0]: 'CurveP257' is not accepted; accepted: {CURVES}",
+    ),
+    "several curves": (
+        f"{TLS}, curve_preferences: [{CURVES}]}}",
+        "tls_server_config.curve_preferences: several curves cannot be done: Python takes one; "
+        "accepted: a list of one",
+    ),
+    "header that cannot be set": (
+        "http_server_config: {headers: {Server: a}}",
+        "http_server_config.headers: Server cannot be set; accepted: Content-Security-Policy, "
+        "X-Frame-Options, X-Content-Type-Options, X-XSS-Protection, Strict-Transport-Security",
+    ),
+    "content type options": (
+        "http_server_config: {headers: {X-Content-Type-Options: sniff}}",
+        "http_server_config.headers: X-Content-Type-Options: 'sniff' is not accepted; accepted: "
+        "nosniff",
+    ),
+    "frame options": (
+        "http_server_config: {headers: {X-Frame-Options: allow}}",
+        "http_server_config.headers: X-Frame-Options: 'allow' is not accepted; accepted: deny, "
+        "sameorigin",
+    ),
+    "header with a line break": (
+        'http_server_config: {headers: {Strict-Transport-Security: "a\\r\\nb: c"}}',
+        "http_server_config.headers: Strict-Transport-Security: 'a\\r\\nb: c' is not accepted; "
+        "accepted: visible ASCII characters and spaces",
+    ),
+    "HTTP/2 by a word": (
+        "http_server_config: {http2: maybe}",
+        "http_server_config.http2: 'maybe' is not accepted; accepted: true or false",
+    ),
+    "password that is no hash": (
+        "basic_auth_users: {john: doe}",
+        "basic_auth_users.john: not a bcrypt hash (and not shown); accepted: what htpasswd -nBC 10 "
+        "makes",
+    ),
+    "hash that bcrypt cannot read": (
+        f"basic_auth_users: {{john: '{HASH[:28]}z{HASH[29:]}'}}",
+        "basic_auth_users.john: not a bcrypt hash (and not shown); accepted: what htpasswd -nBC 10 "
+        "makes",
+    ),
+    "user with a colon": (
+        f"basic_auth_users: {{'a:{HASH}': '{HASH}'}}",
+        "basic_auth_users: a: no user can have a colon in the name",
+    ),
+    "hash in the place of the user": (
+        f"basic_auth_users: {{'{HASH}': john}}",
+        "basic_auth_users: a hash is no user (and not shown); accepted: a hash for each user",
+    ),
+    "interval without a burst": (
+        "rate_limit: {interval: 1s}",
+        "rate_limit.burst: missing; accepted: at least 1 beside interval",
+    ),
+    "interval that is none": (
+        "rate_limit: {interval: soon, burst: 1}",
+        "rate_limit.interval: 'soon' is not a duration; accepted: 30s, 1m30s, 15m, 90d",
+    ),
+    "burst that is none": (
+        "rate_limit: {interval: 1s, burst: many}",
+        "rate_limit.burst: 'many' is not accepted; accepted: a whole number from 0 to 1000000",
+    ),
+}
+
+GOOD = {
+    "empty": "",
+    "nothing in it": "{}",
+    "empty groups": "tls_server_config:\nhttp_server_config:\nbasic_auth_users:\nrate_limit:",
+    "certificate": f"{TLS}}}",
+    "all ciphers": f"{TLS}, cipher_suites: [{CIPHERS}]}}",
+    "some ciphers": f"{TLS}, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]}}",
+    "ciphers in the client's order": f"{TLS}, prefer_server_cipher_suites: false, "
+    "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]}",
+    "ciphers without HTTP/2": f"{TLS}, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA]}}\n"
+    "http_server_config: {http2: false}",
+    **{curve: f"{TLS}, curve_preferences: [{curve}]}}" for curve in CURVES.split(", ")},
+    "versions": f"{TLS}, min_version: TLS13, max_version: TLS13}}",
+    "no client certificate": f"{TLS}, client_auth_type: NoClientCert}}",
+    "empty policy": f"{TLS}, client_auth_type: ''}}",
+    "client certificate if given": f"{TLS}, client_auth_type: VerifyClientCertIfGiven, {CA}}}",
+    "client certificate": f"{TLS}, {VERIFIES}}}",
+    "names of clients": f"{TLS}, {VERIFIES}, client_allowed_sans: [a, b]}}",
+    "headers": "http_server_config: {headers: {X-Frame-Options: sameorigin, "
+    "X-XSS-Protection: 1, Content-Security-Policy: default-src 'self', "
+    "X-Content-Type-Options: nosniff, Strict-Transport-Security: ''}}".replace("n: 1", "n: '1'"),
+    "users": f"basic_auth_users: {{alice: '{HASH}', bob: '{ANOTHER_HASH}'}}",
+    "users and a certificate": f"{TLS}}}\nbasic_auth_users: {{alice: '{HASH}'}}",
+    "no limit": "rate_limit: {interval: 0, burst: 0}",
+    "limit": "rate_limit: {interval: 1s, burst: 5}",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_files(folder: Folder, kind: str) -> None:
+    """The file and the key are named, what is wrong, and what is accepted."""
+    content, said = BAD[kind]
+    file = folder.write(content)
+    with pytest.raises(SettingsError) as caught:
+        protect(file)
+    (line,) = caught.value.lines
+    if said is None:
+        assert line.startswith(f"{file}: is not valid YAML: line 2, column ")
+    else:
+        assert line == f"{file}: {said.replace('FOLDER', str(folder.path))}"
+
+
+def test_every_mistake_is_said_at_once(folder: Folder) -> None:
+    """Three wrong keys are three lines."""
+    file = folder.write("a: 1\nrate_limit: {burst: x}\nbasic_auth_users: {b: c}")
+    with pytest.raises(SettingsError) as caught:
+        protect(file)
+    assert [line.split(": ")[1] for line in caught.value.lines] == [
+        "basic_auth_users.b",
+        "rate_limit.burst",
+        "a",
+    ]
+
+
+def test_a_file_that_is_not_there(folder: Folder) -> None:
+    """It is named, with the reason."""
+    with pytest.raises(SettingsError) as caught:
+        protect(folder.file)
+    assert caught.value.lines == (f"{folder.file}: cannot be read: No such file or directory",)
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_good_files(folder: Folder, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """They are read without a word; TLS is on where the file says anything of certificates."""
+    protection = protect(folder.write(GOOD[kind]))
+    assert (protection.tls is not None) is GOOD[kind].startswith(TLS)
+    assert bool(protection.users) is ("basic_auth_users: {" in GOOD[kind])
+    assert (protection.bucket is not None) is (kind == "limit")
+    assert caplog.records == []
+
+
+def test_certificates_in_the_file_itself(folder: Folder) -> None:
+    """As PEM, instead of the names of files; the key and the hashes are to be hidden."""
+    file = folder.write(
+        "tls_server_config:\n"
+        f"  cert: {folder.inline('cert.pem')}\n"
+        f"  key: {folder.inline('key.pem')}\n"
+        f"  client_ca: {folder.inline('ca.pem')}\n"
+        "  client_auth_type: RequireAndVerifyClientCert\n"
+        f"basic_auth_users: {{alice: '{HASH}'}}\n"
+    )
+    hidden: list[str] = []
+    assert protect(file, hidden.append).tls is not None
+    assert hidden == [HASH, (folder.path / "key.pem").read_text()]
+    assert files_of(file) == (file,)
+
+
+def test_words_between_certificates_are_in_any_language(folder: Folder) -> None:
+    """Bundles name their certificates, and not all names are ASCII."""
+    ca = folder.path / "ca.pem"
+    ca.write_text(f"# Főtanúsítvány\n{ca.read_text()}", "utf-8")
+    tls = protect(folder.write(f"{TLS}, {VERIFIES}}}")).tls
+    assert tls is not None
+    assert len(tls.context.get_ca_certs()) == 1
+
+
+def test_http2_is_not_spoken_and_that_is_said(
+    folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it is asked for in so many words; the rest of the file counts."""
+    protect(folder.write(f"{TLS}}}\nhttp_server_config: {{http2: true}}"))
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.__dict__["fields"]["key"] == "http_server_config.http2"
+
+
+def test_files_are_found_from_the_file(folder: Folder) -> None:
+    """Those to be looked at now and then are the file and all that it names, if it can be read."""
+    file = folder.write(f"{TLS}, {VERIFIES}}}")
+    names = ("web.yml", "cert.pem", "key.pem", "ca.pem")
+    assert files_of(file) == tuple(folder.path / name for name in names)
+    assert files_of(folder.write("[")) == (file,)
+    assert files_of(None) == ()
+
+
+def test_without_a_file_there_is_nothing() -> None:
+    """No TLS, no users, no limit."""
+    protection = protect(None)
+    assert (protection.tls, bool(protection.users), protection.bucket) == (None, False, None)
