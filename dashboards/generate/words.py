@@ -32,7 +32,10 @@ _TROUBLE = (ORANGE, VERMILION, PINK, YELLOW, WINE, GREEN, SKY, GREY)
 
 REASONS = {
     "none": ("none", BLUE),
-    **{reason: (reason, color) for reason, color in zip(OUTCOMES, cycle(_TROUBLE), strict=False)},
+    **{
+        str(reason): (reason, color)
+        for reason, color in zip(OUTCOMES, cycle(_TROUBLE), strict=False)
+    },
 }
 """A colour for each reason why a poll can fail; what often comes together differs."""
 

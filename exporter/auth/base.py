@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.model.outcome import REASONS
+from exporter.model.outcome import Reason
 
 _KEY = os.urandom(32)
 
@@ -22,14 +22,13 @@ class CloudConfigError(Exception):
 
 
 class AuthError(Exception):
-    """No token for now; ``reason`` is a key of ``REASONS``, ``detail`` is safe to log.
+    """No token for now; ``detail`` is safe to log.
 
     ``retry_after`` is how many seconds Keystone asked to be left alone for, 0 where it did not.
     """
 
-    def __init__(self, reason: str, detail: str, retry_after: float = 0.0) -> None:
+    def __init__(self, reason: Reason, detail: str, retry_after: float = 0.0) -> None:
         super().__init__(f"{reason}: {detail}")
-        assert reason in REASONS  # noqa: S101  # a bug of ours, found by the first test of it
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after

@@ -9,11 +9,12 @@ from urllib3.exceptions import ReadTimeoutError
 
 from exporter.auth.base import AuthError
 from exporter.clock import now
+from exporter.model.outcome import Reason
 from exporter.transport.retry_after import seconds_to_wait
 
 MAX_DETAIL = 300
 
-REASON_OF: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+REASON_OF: tuple[tuple[tuple[type[BaseException], ...], Reason], ...] = (
     ((exceptions.Unauthorized, exceptions.MissingAuthMethods), "unauthorized"),
     ((exceptions.Forbidden,), "forbidden"),
     ((exceptions.TooManyRequests,), "rate_limited"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from exporter.metrics.image_metrics import Point
-from exporter.model.outcome import REASONS, Failed
+from exporter.model.outcome import REASONS, Failed, Reason
 
 CLOUD_LABELS = ("cloud",)
 """The labels of every series of a cloud."""
@@ -30,7 +30,7 @@ class CloudState:
     breaker_open: bool = False
     mass_disappearance: bool = False
     polls: int = 0
-    failures: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[Reason, int] = field(default_factory=dict)
     retries: int = 0
     rate_limit_wait: float = 0.0
     last_cycle_at: float | None = None

@@ -1,10 +1,29 @@
 """What a poll ends as: exactly one of ``Found``, ``Gone`` and ``Failed``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from exporter.model.image import Image
 
-REASONS = {
+Reason = Literal[
+    "unconfirmed",
+    "unauthorized",
+    "forbidden",
+    "api_version",
+    "rate_limited",
+    "rejected",
+    "server_error",
+    "timeout",
+    "tls",
+    "connection",
+    "malformed",
+    "not_polled",
+    "internal",
+]
+"""Why a poll failed: the label values of ``reason``. A misspelt one does not type-check."""
+
+REASONS: Mapping[Reason, str] = {
     "unconfirmed": "404, but nothing proves that the API answers for these credentials",
     "unauthorized": "401, again after signing in anew, or signing in was refused",
     "forbidden": "403",
@@ -19,9 +38,11 @@ REASONS = {
     "not_polled": "not asked in this cycle: deadline, breaker open, or told to wait",
     "internal": "a bug of the exporter",
 }
-"""Every reason why a poll can fail, and what it means: the label values of ``reason``."""
+"""What each reason means, in the order of the exposition."""
 
-REASON_OF_CODE = {
+assert tuple(REASONS) == get_args(Reason)  # noqa: S101  # a reason has to be explained
+
+REASON_OF_CODE: Mapping[int, Reason] = {
     300: "api_version",
     401: "unauthorized",
     403: "forbidden",
@@ -52,7 +73,7 @@ class Gone:
 class Failed:
     """No answer about the image; ``reason`` is a key of ``REASONS``, ``detail`` is for people."""
 
-    reason: str
+    reason: Reason
     detail: str = ""
     request_id: str = ""
 
@@ -71,7 +92,7 @@ Reading = Found | NotFound | Failed
 """What one answer says by itself."""
 
 
-def reason_of(code: int, retry_after: bool = False) -> str:
+def reason_of(code: int, retry_after: bool = False) -> Reason:
     """The reason for a status code that is neither 200 nor 404.
 
     413 is Glance's answer to a quota and a gateway's to too many requests: only with Retry-After

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from exporter.model.outcome import Reason
 from exporter.transport.head import ResponseHead
 
 
@@ -18,7 +19,7 @@ class Response:
 class RequestFailed(Exception):  # noqa: N818  # says what there is, not that we erred
     """There is no answer that can be read; ``reason`` is a key of ``REASONS``."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

@@ -23,7 +23,7 @@ from exporter.glance.v2 import (
     read_list_failure,
 )
 from exporter.model.image import Image
-from exporter.model.outcome import Failed, Found, NotFound, Reading
+from exporter.model.outcome import Failed, Found, NotFound, Reading, Reason
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from exporter.transport.head import ResponseHead, parse_head
@@ -36,7 +36,7 @@ REQUEST_ID = "req-b5cb1d8e-0e2d-4e3d-9f2c-0d6f2a1c9f10"
 ID, OTHER, THIRD = (f"87ee5d5b-599c-4ce0-a5cf-08557f78c2c{number}" for number in range(3))
 UUIDS = [f"87ee5d5b-599c-4ce0-a5cf-{number:012x}" for number in range(1000)]
 
-REASONS = {
+REASONS: dict[int, Reason] = {
     300: "api_version",
     400: "rejected",
     401: "unauthorized",
@@ -190,7 +190,7 @@ def test_a_200_that_does_not_describe_the_image_is_malformed(body: object, detai
     ],
 )
 def test_a_code_means_the_same_of_an_image_and_of_a_list(
-    code: int, headers: list[tuple[bytes, bytes]], reason: str
+    code: int, headers: list[tuple[bytes, bytes]], reason: Reason
 ) -> None:
     """The body of an answer that is not 200 is not looked at."""
     failed = Failed(reason, f"HTTP {code}", REQUEST_ID)

@@ -12,7 +12,7 @@ from exporter.metrics.image_metrics import FAMILIES, seen
 from exporter.model.changes import ATTRIBUTES, NO_COUNTS, Change, Counts
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import UNKNOWN, Observation
-from exporter.model.outcome import REASONS, Failed, Found, Gone, Outcome
+from exporter.model.outcome import REASONS, Failed, Found, Gone, Outcome, Reason
 from tests.model.samples import ACTIVE, ID, MAX_STALE, START, TARGET, later
 
 DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=5.0)
@@ -61,7 +61,9 @@ def test_of_an_image_that_is_gone_nothing_is_shown() -> None:
 
 @pytest.mark.parametrize("before", [UNKNOWN, FOUND, GONE, after(Found(DELETED))])
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_failure_changes_only_the_success_of_the_poll(reason: str, before: Observation) -> None:
+def test_a_failure_changes_only_the_success_of_the_poll(
+    reason: Reason, before: Observation
+) -> None:
     """Existence, values and counts stay as they were, whatever the reason."""
     failed = Failed(reason, "why", "req-3")
     observation = before.after(failed, later(120), MAX_STALE)

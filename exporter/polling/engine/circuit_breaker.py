@@ -1,9 +1,11 @@
 """The circuit breaker: whether an API that does not answer is still asked for every image."""
 
-BREAKING = frozenset({"connection", "timeout", "tls", "server_error"})
+from exporter.model.outcome import Reason
+
+BREAKING: frozenset[Reason] = frozenset({"connection", "timeout", "tls", "server_error"})
 """Failures that speak against the API as a whole."""
 
-NEUTRAL = frozenset({"not_polled", "internal"})
+NEUTRAL: frozenset[Reason] = frozenset({"not_polled", "internal"})
 """Failures that say nothing about it."""
 
 
@@ -20,7 +22,7 @@ class CircuitBreaker:
         self._streak = 0
         self.is_open = False
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: Reason) -> None:
         """A request failed for this reason."""
         if reason in NEUTRAL:
             return

@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from exporter.model.outcome import Reason
+
 
 @dataclass(slots=True)
 class CycleStats:
@@ -14,7 +16,7 @@ class CycleStats:
     way when the cycle's time was over.
     """
 
-    failures: Counter[str]
+    failures: Counter[Reason]
     polls: int = 0
     retries: int = 0
     accepted: bool = False

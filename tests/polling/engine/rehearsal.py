@@ -8,7 +8,7 @@ from math import inf
 
 from exporter.glance.v2 import Batch
 from exporter.model.image import Image
-from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome, Reading
+from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome, Reading, Reason
 from exporter.model.replies import Reply
 from exporter.model.target import Target
 from exporter.polling.engine.cycle import Cycle, PollResult
@@ -41,7 +41,7 @@ def listing(*readings: Found | Failed, next_path: str | None = None) -> "Says":
     return Says(None, batch=Batch(by_id, next_path))
 
 
-def failed(reason: str) -> Failed:
+def failed(reason: Reason) -> Failed:
     """A failure."""
     return Failed(reason, "as the test has it")
 

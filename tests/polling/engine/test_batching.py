@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model.outcome import Failed, Reading
+from exporter.model.outcome import Failed, Reading, Reason
 from exporter.polling.engine.batching import (
     MAX_PAGES,
     MIN_LIST_SIZE,
@@ -357,7 +357,7 @@ def test_a_server_that_knows_no_hidden_images_still_gives_the_others() -> None:
     "reason",
     ["connection", "timeout", "tls", "unauthorized", "forbidden", "rate_limited", "api_version"],
 )
-def test_a_batch_is_never_split_for_what_is_not_its_fault(reason: str) -> None:
+def test_a_batch_is_never_split_for_what_is_not_its_fault(reason: Reason) -> None:
     """However often it is asked again, it is asked for whole, and fails whole."""
     for batches in ([IDS], [IDS[:8], IDS[8:]]):
         run = together(
@@ -434,7 +434,7 @@ def test_a_404_to_the_list_proves_nothing_about_its_images() -> None:
 
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "rate_limited"])
-def test_a_whole_batch_is_retried(reason: str) -> None:
+def test_a_whole_batch_is_retried(reason: Reason) -> None:
     """A passing failure is asked again for the same images, a bounded number of times."""
     says = [Says(failed(reason)), Says(failed(reason)), listing(*map(found, IDS))]
     run = together(lambda *_: says.pop(0))
@@ -581,7 +581,7 @@ def test_few_images_are_asked_for_one_by_one() -> None:
 # Whatever is replied
 
 READINGS = st.sampled_from(["found", "found", "malformed", "absent", "absent"])
-FAILURES = st.sampled_from(
+FAILURES: st.SearchStrategy[Reason] = st.sampled_from(
     [
         "connection",
         "timeout",

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from exporter.model.outcome import Reading
+from exporter.model.outcome import Reading, Reason
 from exporter.polling.engine.circuit_breaker import BREAKING, NEUTRAL, CircuitBreaker
 from exporter.polling.engine.past import CycleHistory
 from exporter.polling.engine.types import PollRequest, RequestKind
@@ -34,7 +34,7 @@ def test_it_opens_after_so_many_failures_in_a_row(concurrency: int, failures: in
 
 
 @pytest.mark.parametrize("reason", ["forbidden", "unauthorized", "malformed", "rate_limited"])
-def test_any_answer_closes_it(reason: str) -> None:
+def test_any_answer_closes_it(reason: Reason) -> None:
     """An answer that is not 5xx ends the streak, whatever it says."""
     breaker = CircuitBreaker(1, is_open=True)
     breaker.failed(reason)
@@ -45,7 +45,7 @@ def test_any_answer_closes_it(reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(NEUTRAL))
-def test_what_was_not_asked_says_nothing(reason: str) -> None:
+def test_what_was_not_asked_says_nothing(reason: Reason) -> None:
     """It neither opens the breaker nor closes it."""
     shut, wide = CircuitBreaker(1, is_open=False), CircuitBreaker(1, is_open=True)
     for _ in range(100):
@@ -55,7 +55,7 @@ def test_what_was_not_asked_says_nothing(reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(BREAKING))
-def test_a_cycle_stops_asking_an_api_that_does_not_answer(reason: str) -> None:
+def test_a_cycle_stops_asking_an_api_that_does_not_answer(reason: Reason) -> None:
     """After ten failures the rest is not polled, and what failed keeps its reason."""
     run = rehearse(IDS, by_table(dict.fromkeys(IDS, failed(reason)), failed(reason)))
     assert run.cycle.breaker_open

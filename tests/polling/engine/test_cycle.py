@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from exporter.model.outcome import Failed, Reading
+from exporter.model.outcome import Failed, Reading, Reason
 from exporter.polling.engine.cycle import Cycle, PollResult
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.past import CycleHistory
@@ -61,7 +61,7 @@ def test_no_more_than_the_concurrency_is_in_flight() -> None:
 
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "server_error", "rate_limited"])
-def test_a_passing_failure_is_retried_until_it_passes(reason: str) -> None:
+def test_a_passing_failure_is_retried_until_it_passes(reason: Reason) -> None:
     """Two failures and an answer are one poll that succeeded, and two retries."""
     run = rehearse("a", in_turn(failed(reason), failed(reason), found("a")))
     assert run.words == {"a": "found"}
@@ -70,7 +70,7 @@ def test_a_passing_failure_is_retried_until_it_passes(reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "server_error", "rate_limited"])
-def test_retries_are_bounded(reason: str) -> None:
+def test_retries_are_bounded(reason: Reason) -> None:
     """A failure that does not pass is the outcome after three requests."""
     run = rehearse("a", in_turn(failed(reason)))
     assert run.words == {"a": reason}
@@ -82,7 +82,7 @@ def test_retries_are_bounded(reason: str) -> None:
     "reason",
     ["tls", "unauthorized", "forbidden", "api_version", "rejected", "malformed", "internal"],
 )
-def test_a_failure_that_will_not_pass_is_not_retried(reason: str) -> None:
+def test_a_failure_that_will_not_pass_is_not_retried(reason: Reason) -> None:
     """Asking again would only be a nuisance."""
     run = rehearse("a", in_turn(failed(reason)))
     assert run.words == {"a": reason}

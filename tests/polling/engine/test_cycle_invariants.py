@@ -1,9 +1,11 @@
 """Whatever a cloud replies, whenever: what holds of every cycle."""
 
+from typing import Literal
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model.outcome import REASONS, Found, Gone, NotFound, Reading
+from exporter.model.outcome import REASONS, Failed, Found, Gone, NotFound, Reading, Reason
 from exporter.polling.engine.cycle import MAX_WITNESSES, PollResult
 from exporter.polling.engine.pacing import RETRIES, CyclePacing
 from exporter.polling.engine.past import CycleHistory
@@ -20,14 +22,14 @@ from tests.polling.engine.rehearsal import (
 )
 
 IDS = [f"image-{number}" for number in range(6)]
-READINGS = st.one_of(
+READINGS: st.SearchStrategy[Literal["found", "missing"] | Reason] = st.one_of(
     st.just("found"), st.just("missing"), st.just("missing"), st.sampled_from(sorted(REASONS))
 )
 SECONDS = st.one_of(st.just(0.0), st.just(0.01), st.floats(0.0, 30.0), st.just(1000.0))
 WAITS = st.one_of(st.none(), st.none(), st.none(), st.floats(0.0, 300.0))
 
 
-def said(what: str, ask: PollRequest) -> Reading | None:
+def said(what: Literal["found", "missing"] | Reason, ask: PollRequest) -> Reading | None:
     """The reading that a word stands for, of the image or the list that is asked for."""
     if what == "missing":
         return MISSING
@@ -138,7 +140,9 @@ def test_whatever_is_replied_the_rules_hold(data: st.DataObject, past: CycleHist
 def test_an_api_that_works_takes_only_what_is_gone(data: st.DataObject) -> None:
     """Over many cycles of a working API with passing faults, no image that is there is gone."""
     there = data.draw(st.sets(st.sampled_from(IDS)))
-    faults = st.sampled_from([None, None, "timeout", "connection", "server_error", "rate_limited"])
+    faults: st.SearchStrategy[Reason | None] = st.sampled_from(
+        [None, None, "timeout", "connection", "server_error", "rate_limited"]
+    )
 
     def answers(ask: PollRequest, _: float) -> Says:
         fault = data.draw(faults)
@@ -161,8 +165,11 @@ def test_an_api_that_knows_nothing_takes_nothing(data: st.DataObject) -> None:
     """404s to everything, the list's included, and failures in between: nothing is gone."""
 
     def answers(_ask: PollRequest, _: float) -> Says:
-        what = data.draw(st.sampled_from(["missing", "missing", "missing", "timeout", "rejected"]))
-        return Says(MISSING if what == "missing" else failed(what), data.draw(SECONDS))
+        failures: tuple[Reason, ...] = ("timeout", "rejected")
+        missing = (MISSING, MISSING, MISSING)
+        readings: list[NotFound | Failed] = [*missing, *map(failed, failures)]
+        what = data.draw(st.sampled_from(readings))
+        return Says(what, data.draw(SECONDS))
 
     past = CycleHistory(living=frozenset(IDS))
     for _ in range(5):

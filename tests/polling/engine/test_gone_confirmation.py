@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.model.outcome import Failed, Reading
+from exporter.model.outcome import Failed, Reading, Reason
 from exporter.polling.engine.past import CycleHistory
 from exporter.polling.engine.types import PollRequest, RequestKind
 from tests.polling.engine.rehearsal import LISTED, MISSING, Says, by_table, failed, found, rehearse
@@ -82,7 +82,7 @@ def test_a_list_that_fails_in_passing_is_asked_again_after_a_while() -> None:
 @pytest.mark.parametrize(
     ("reason", "asks"), [("server_error", 3), ("forbidden", 1), ("malformed", 1)]
 )
-def test_a_list_that_fails_is_asked_a_bounded_number_of_times(reason: str, asks: int) -> None:
+def test_a_list_that_fails_is_asked_a_bounded_number_of_times(reason: Reason, asks: int) -> None:
     """However many 404s wait for the list, its failure is not asked for again and again."""
     run = rehearse("abcdefgh", by_table(dict.fromkeys("abcdefgh", MISSING), failed(reason)))
     assert set(run.words.values()) == {"unconfirmed"}
