@@ -93,10 +93,10 @@ def test_a_program_ends_in_the_middle_of_work() -> None:
     """Work that never ends, and more that waits behind it, do not hold up the end."""
     program = """
 import asyncio, threading
-from exporter.web.thread_pool import Workers
+from exporter.web.thread_pool import ThreadPool
 
 async def main():
-    workers, begun = Workers(1), threading.Event()
+    workers, begun = ThreadPool(1), threading.Event()
     tasks = [asyncio.create_task(workers.do(each)) for each in
              (lambda: (begun.set(), threading.Event().wait()), lambda: threading.Event().wait())]
     await asyncio.to_thread(begun.wait)

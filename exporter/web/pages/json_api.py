@@ -9,9 +9,9 @@ from exporter.model.instant import Instant
 from exporter.model.outcome import Failed
 from exporter.model.status import ImageStatus
 from exporter.model.trouble import unresolved
+from exporter.text import format_utc
 from exporter.web.pages.image_list import CloudStanding, Listing
 from exporter.web.pages.query import QueryError
-from exporter.web.pages.times import utc
 
 Document = dict[str, Any]
 
@@ -39,7 +39,7 @@ def listing_document(listing: Listing) -> Document:
     """The answer of ``/api/images``."""
     query = listing.query
     return {
-        "time": utc(listing.now.wall),
+        "time": format_utc(listing.now.wall),
         "shard": {"index": listing.shard.index, "total": listing.shard.total},
         "total": listing.total,
         "matching": listing.matching,
@@ -141,11 +141,11 @@ def _failure(failed: Failed | None) -> Document | None:
 
 
 def _at(moment: Instant | None) -> str | None:
-    return None if moment is None else utc(moment.wall)
+    return None if moment is None else format_utc(moment.wall)
 
 
 def _utc(wall: float | None) -> str | None:
-    return None if wall is None else utc(wall)
+    return None if wall is None else format_utc(wall)
 
 
 def refusal_document(refused: QueryError) -> Document:

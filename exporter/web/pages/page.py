@@ -12,10 +12,9 @@ from exporter.model.expectations.format import format_actual, format_expected
 from exporter.model.image import Image
 from exporter.model.status import PROBLEMS, STATES
 from exporter.model.trouble import CLOUD_PROBLEMS, unresolved
-from exporter.text import printable
+from exporter.text import format_duration, format_utc, printable
 from exporter.web.pages.image_list import Listing, called
 from exporter.web.pages.query import REFRESHES, PageQuery, QueryError
-from exporter.web.pages.times import span, utc
 
 COLUMNS: Mapping[str, str | None] = MappingProxyType(
     {
@@ -89,8 +88,8 @@ _TEMPLATES.filters.update(
     format_actual=format_actual,
     number="{:,}".format,
     printable=printable,
-    span=span,
-    utc=utc,
+    duration=format_duration,
+    utc=format_utc,
     value=value,
     format_expected=format_expected,
     words=words,
