@@ -33,7 +33,7 @@ from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.daemon import run
 from exporter.model.sharding import WHOLE, Shard
 from exporter.reload import problem_lines
-from exporter.text import printable
+from exporter.text import escape
 from exporter.web.security.from_config import protect
 from exporter.web.server.server import ListenError
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return COMMANDS[invocation.command](invocation)
     except PROBLEMS as error:
         for line in problem_lines(error):
-            sys.stderr.write(f"{printable(line)}\n")
+            sys.stderr.write(f"{escape(line)}\n")
         return Exit.BAD_SETTINGS
     except KeyboardInterrupt:
         return Exit.INTERRUPTED

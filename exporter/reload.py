@@ -12,9 +12,9 @@ from exporter.app import Application, CloudChanges
 from exporter.auth.base import CloudConfigError
 from exporter.clock import now
 from exporter.config import Settings, SettingsError
+from exporter.files import WatchedFiles
 from exporter.polling.clockwork import CloudJobs
 from exporter.process import note_hangups
-from exporter.watched import WatchedFiles
 from exporter.web.security.from_config import files_of, protect
 from exporter.web.security.middleware import SecurityConfig, SecurityState
 

@@ -1,4 +1,8 @@
-"""Text for people: hostile text made safe to print, durations and times in words."""
+"""Text for people: untrusted text made safe and short, durations and times in words.
+
+Names of images, headers of responses and values of settings may hold anything: control characters
+move the cursor, direction marks reorder the text beside them, and line breaks forge log lines.
+"""
 
 from datetime import UTC, datetime
 
@@ -6,16 +10,33 @@ _DURATION_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 _EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _LATEST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
+LONGEST_EXCERPT = 60
+"""Characters of a value that an error shows."""
 
-def printable(text: str) -> str:
-    """Escape every character that would not print as itself.
 
-    Control characters move the cursor of a terminal, and direction marks reorder the text beside
-    them. Image names, which tenants choose, may hold both.
-    """
-    return "".join(
-        character if character.isprintable() else repr(character)[1:-1] for character in text
-    )
+def escape(text: str) -> str:
+    """Return the text with every unprintable character escaped as Python writes it."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def shorten(text: str, length: int, ellipsis: str = "...") -> str:
+    """Return at most ``length`` characters of the text, ending in an ellipsis if it was cut."""
+    return text if len(text) <= length else text[: length - len(ellipsis)] + ellipsis
+
+
+def single_line(text: str, length: int) -> str:
+    """Return at most ``length`` characters on one line: whitespace collapsed, the rest escaped."""
+    return shorten(escape(" ".join(text.split())), length)
+
+
+def excerpt(value: object, length: int = LONGEST_EXCERPT) -> str:
+    """Return a value in quotes and ASCII, as Python writes it, cut to ``length`` characters."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    # Escaping never shortens, so what is beyond the limit need not be escaped.
+    return shorten(ascii(value[:length] if isinstance(value, str) else value), length)
 
 
 def format_duration(seconds: float) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from exporter.config import Settings
+from exporter.files import WatchedFile
 from exporter.reload import A_BUG
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
-from exporter.watched import WatchedFile
 from tests.auth.clouds import clean, configure
 from tests.commands.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated, until
 from tests.reloading import LAB, Exporter, at_once, cloud, exporting

@@ -1,3 +1,5 @@
+"""Escaping and shortening of untrusted text, durations and times in words."""
+
 from datetime import datetime
 
 import pytest
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.parsers import utc_timestamp
-from exporter.text import format_duration, format_utc, printable
+from exporter.text import escape, excerpt, format_duration, format_utc, shorten, single_line
 
 
 @pytest.mark.parametrize(
@@ -20,16 +22,52 @@ from exporter.text import format_duration, format_utc, printable
         ("'\"\\", "'\"\\"),
     ],
 )
-def test_characters_that_do_not_print_are_escaped(text: str, escaped: str) -> None:
-    assert printable(text) == escaped
+def test_unprintable_characters_are_escaped(text: str, escaped: str) -> None:
+    assert escape(text) == escaped
 
 
 @given(st.text(st.characters()))
-def test_printable_text_is_one_line_in_any_encoding(text: str) -> None:
-    result = printable(text)
-    assert result.isprintable()
-    assert result.encode("utf-8").decode("utf-8") == result
-    assert printable(result) == result
+def test_escaped_text_is_printable_and_encodable(text: str) -> None:
+    escaped = escape(text)
+    assert escaped.isprintable()
+    assert escaped.encode("utf-8").decode("utf-8") == escaped
+    assert escape(escaped) == escaped
+
+
+@pytest.mark.parametrize(
+    ("text", "shortened"), [("", ""), ("abcdefgh", "abcdefgh"), ("abcdefghi", "abcde...")]
+)
+def test_long_text_is_cut_with_an_ellipsis(text: str, shortened: str) -> None:
+    assert shorten(text, 8) == shortened
+
+
+def test_ellipsis_can_be_a_single_character() -> None:
+    assert shorten("abcdefghi", 8, "…") == "abcdefg…"
+
+
+def test_single_line_collapses_whitespace_and_escapes_the_rest() -> None:
+    assert single_line(" a\n b\t\tc\x1b[2J ", 100) == "a b c\\x1b[2J"
+
+
+@given(st.text(st.characters()), st.integers(3, 50))
+def test_single_line_is_printable_and_never_too_long(text: str, length: int) -> None:
+    line = single_line(text, length)
+    assert line.isprintable()
+    assert len(line) <= length
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ü\n", "'\\xfc\\n'"),
+        (b"\xff", "'\\\\xff'"),
+        (17, "17"),
+        (None, "None"),
+        ("x" * 100, "'" + "x" * 56 + "..."),
+    ],
+)
+def test_excerpt_is_quoted_ascii_of_limited_length(value: object, expected: str) -> None:
+    assert excerpt(value) == expected
 
 
 @pytest.mark.parametrize(

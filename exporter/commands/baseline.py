@@ -22,7 +22,7 @@ from exporter.model.expectations.suggest import baseline
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
 from exporter.model.target import Key, Target
-from exporter.text import printable
+from exporter.text import escape
 
 _TOKEN = re.compile(r"\btoken['\"]?\s*:", re.IGNORECASE)
 """A token in the file, or one that a comment has kept."""
@@ -164,4 +164,4 @@ def _opener(mode: int) -> Callable[[str, int], int]:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(Text(printable(line)), soft_wrap=True)
+    console.print(Text(escape(line)), soft_wrap=True)

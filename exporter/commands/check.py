@@ -23,7 +23,7 @@ from exporter.model.status_words import state
 from exporter.model.target import Target
 from exporter.polling.engine.cycle import PollResult
 from exporter.polling.poller import Poller
-from exporter.text import printable
+from exporter.text import escape
 
 Format = Literal["table", "json"]
 """How ``check`` says what it found."""
@@ -72,7 +72,7 @@ def print_tables(
     of = f" (shard {shard.index} of {shard.total})" if shard.total > 1 else ""
     out.print(f"images: {len(rows)}, not as expected: {wrong}{of}")
     for line in problems:
-        out.print(Text(printable(line)), soft_wrap=True)
+        out.print(Text(escape(line)), soft_wrap=True)
 
 
 def poll_all(pollers: Sequence[Poller], err: Console) -> None:
@@ -84,7 +84,7 @@ def poll_all(pollers: Sequence[Poller], err: Console) -> None:
     ) as progress:
         threads = []
         for poller in pollers:
-            task = progress.add_task(printable(poller.cloud), total=len(poller.targets))
+            task = progress.add_task(escape(poller.cloud), total=len(poller.targets))
             threads.append(
                 threading.Thread(target=_cycle, args=(poller, progress, task), daemon=True)
             )
@@ -136,7 +136,7 @@ def _table(rows: Iterable[tuple[Target, Observation]], width: int, moment: Insta
         style = STYLES["good" if is_meant else state(seen)[1]]
         table.add_row(
             *(
-                Text(printable(COLUMNS[each](target, seen)), style if each == "STATE" else "")
+                Text(escape(COLUMNS[each](target, seen)), style if each == "STATE" else "")
                 for each in headings
             )
         )

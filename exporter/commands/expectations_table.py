@@ -10,7 +10,7 @@ from exporter.model.expectations.format import format_actual, format_expected
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
 from exporter.model.target import Target
-from exporter.text import printable
+from exporter.text import escape
 
 WORDS = {True: ("met", "green"), None: ("not told", "yellow"), False: ("not met", "red")}
 """What is said of each verdict, and how; in the order of the table, the worst being last."""
@@ -43,5 +43,5 @@ def expectations_table(rows: Iterable[tuple[Target, Observation]], now: Instant)
             format_expected(verdict),
             format_actual(verdict),
         )
-        table.add_row(*(Text(printable(cell)) for cell in cells), Text(said, style))
+        table.add_row(*(Text(escape(cell)) for cell in cells), Text(said, style))
     return table

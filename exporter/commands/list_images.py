@@ -13,7 +13,7 @@ from exporter.model.image import Image
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline
 from exporter.polling.poller import Poller
-from exporter.text import printable
+from exporter.text import escape
 
 LONGEST = 300.0
 """Seconds after which the list of one cloud is given up."""
@@ -26,10 +26,10 @@ def list_images(parts: Application, out: Console, err: Console) -> int:
         images = _listed(poller)
         if isinstance(images, Failed):
             why = f"{poller.cloud}: {images.reason}: {images.detail}"
-            err.print(Text(printable(why)), soft_wrap=True)
+            err.print(Text(escape(why)), soft_wrap=True)
             status = Exit.NOT_AS_EXPECTED
             continue
-        out.print(Text(printable(f"# {poller.cloud}")), soft_wrap=True)
+        out.print(Text(escape(f"# {poller.cloud}")), soft_wrap=True)
         for image in sorted(images, key=lambda image: (image.name or "", image.id)):
             out.print(Text(line(image)), soft_wrap=True)
     return status
@@ -41,7 +41,7 @@ def line(image: Image) -> str:
     A name is a tenant's: it must neither end the comment nor bend the terminal.
     """
     entry = yaml.safe_dump([{"id": image.id}], width=2**16).strip()
-    return f"{entry}  # {printable(image.name)}" if image.name else entry
+    return f"{entry}  # {escape(image.name)}" if image.name else entry
 
 
 def _listed(poller: Poller) -> list[Image] | Failed:

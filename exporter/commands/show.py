@@ -15,7 +15,7 @@ from exporter.model.image import Image
 from exporter.model.observation import Observation
 from exporter.model.status_words import state
 from exporter.model.target import Target
-from exporter.text import printable
+from exporter.text import escape
 
 
 def show(parts: Application, out: Console, err: Console) -> int:
@@ -35,7 +35,7 @@ def _table(target: Target, seen: Observation) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in _rows(target, seen):
-        table.add_row(Text(printable(name)), Text(printable(value)))
+        table.add_row(Text(escape(name)), Text(escape(value)))
     return table
 
 

@@ -12,7 +12,7 @@ from exporter.model.expectations.format import format_actual, format_expected
 from exporter.model.image import Image
 from exporter.model.status import PROBLEMS, STATES
 from exporter.model.trouble import CLOUD_PROBLEMS, unresolved
-from exporter.text import format_duration, format_utc, printable
+from exporter.text import escape, format_duration, format_utc
 from exporter.web.pages.image_list import Listing, called
 from exporter.web.pages.query import REFRESHES, PageQuery, QueryError
 
@@ -87,7 +87,7 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters.update(
     format_actual=format_actual,
     number="{:,}".format,
-    printable=printable,
+    printable=escape,
     duration=format_duration,
     utc=format_utc,
     value=value,

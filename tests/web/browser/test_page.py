@@ -13,7 +13,7 @@ from exporter.model.observation import UNKNOWN
 from exporter.model.outcome import Found, Gone
 from exporter.model.target import Target
 from exporter.store import Store
-from exporter.text import printable
+from exporter.text import escape
 from tests.model.samples import ACTIVE, MAX_STALE
 from tests.web.browser.conftest import PREFIX, Opened, Tab, address, served
 from tests.web.cast import BEFORE, FIRST, LIVES, MIDDLE_EAST, NAMES, NOW
@@ -36,7 +36,7 @@ def rows(page: Page) -> int:
 def test_hostile_names_are_shown_as_text_and_run_nothing(few: Running, opened: Opened) -> None:
     """Script, quotes, right-to-left, 255 characters, control characters: what is shown is text."""
     tab = opened(address(few, "/?cloud=second&sort=image"))
-    assert sorted(tab.names()) == sorted(printable(name) for name in NAMES.values())
+    assert sorted(tab.names()) == sorted(escape(name) for name in NAMES.values())
     assert tab.page.title() == "(14) OpenStack image exporter"
     assert tab.page.locator("script").count() == 1
     assert tab.page.locator("main img, main script, main iframe").count() == 0

@@ -1,0 +1,63 @@
+"""Detection of changed files by polling their metadata."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class FileFingerprint(NamedTuple):
+    """Metadata that changes when a file is replaced or written to."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+def fingerprint(status: os.stat_result) -> FileFingerprint:
+    """Return the fingerprint of a file from the result of ``os.stat`` or ``os.fstat``."""
+    return FileFingerprint(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class WatchedFile:
+    """Reports a change once the file has been stable between two checks.
+
+    A file replaced by switching a symbolic link above it, as Kubernetes does, has changed. A file
+    that is still being written has not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reported = self._previous = self._fingerprint()
+
+    def changed(self) -> bool:
+        """Return True if the file is stable and differs from the one last reported."""
+        previous, self._previous = self._previous, self._fingerprint()
+        if self._previous == self._reported or self._previous != previous:
+            return False
+        self._reported = self._previous
+        return True
+
+    def _fingerprint(self) -> FileFingerprint | None:
+        try:
+            return fingerprint(os.stat(self._path))  # follows links, as the reader will
+        except OSError:
+            return None
+
+
+class WatchedFiles:
+    """A set of watched files that reports when any of them has changed."""
+
+    def __init__(self, paths: Iterable[Path] = ()) -> None:
+        self._files: dict[Path, WatchedFile] = {}
+        self.watch(paths)
+
+    def watch(self, paths: Iterable[Path]) -> None:
+        """Watch exactly these files; the state of those already watched is kept."""
+        self._files = {path: self._files.get(path) or WatchedFile(path) for path in paths}
+
+    def changed(self) -> bool:
+        """Return True if any file has changed."""
+        # Check every file, also after one has changed: each check updates the file's state.
+        return True in {file.changed() for file in self._files.values()}
