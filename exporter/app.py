@@ -167,17 +167,9 @@ class Application:
             return
         old.poller.retire()
         built.poller.take_over_from(old.poller)
-        was = self.store.cloud(plan.name)
-        changes = {alias: was.resolved_changes.get(alias, 0) for alias in aliases}
         self.store.update_cloud(
             plan.name,
-            interval=plan.interval,
-            discovery_interval=discovery_interval,
-            discovery_failure=None,
-            breaker_open=False,
-            discovered_at=was.discovered_at if plan.discover else None,
-            resolved={alias: each for alias, each in was.resolved.items() if alias in changes},
-            resolved_changes=changes,
+            lambda state: state.reconfigured(plan.interval, discovery_interval, aliases),
         )
 
 

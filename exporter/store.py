@@ -5,7 +5,7 @@ takes a reference and needs no lock for longer than that.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -133,10 +133,16 @@ class Store:
         """The latest state; raises ``KeyError`` for a cloud that is not there."""
         return self._clouds[name]
 
-    def update_cloud(self, name: str, **fields: object) -> None:
-        """Replaces the fields of a cloud's state."""
+    def update_cloud(self, name: str, change: Callable[[CloudState], CloudState]) -> None:
+        """Replace the state of a cloud by what ``change`` makes of it.
+
+        ``change`` is pure. It runs with the lock held, so no update of another thread is lost.
+
+        Raises:
+            KeyError: The cloud is not in the store.
+        """
         with self._lock:
-            self._clouds[name] = replace(self._clouds[name], **fields)  # type: ignore[arg-type]  # CloudState checks the names
+            self._clouds[name] = change(self._clouds[name])
 
     def clouds(self) -> list[CloudState]:
         """The state of every cloud, in the order they were added."""

@@ -13,7 +13,8 @@ from functools import cache
 from exporter.app import Application, build
 from exporter.clock import now
 from exporter.config import parse
-from exporter.metrics.image_metrics import FAMILIES, Family, Point, Seen, seen
+from exporter.metrics.family import Family, Point
+from exporter.metrics.image_metrics import FAMILIES, Seen, seen
 from exporter.simulator import SimulatedImage, SimulatedImageService
 
 IMAGE_ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
@@ -146,7 +147,7 @@ def _view(parts: Application, *, polls: bool) -> Seen:
     return seen(target, observation, now())
 
 
-def _said(family: Family, view: Seen) -> str:
+def _said(family: Family[Seen], view: Seen) -> str:
     """The samples in a few words: labels and values, of the values 0 and 1 as little as will do."""
     points = list(family.points(view))
     if not family.labels:

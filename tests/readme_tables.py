@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from exporter.config import Row, reference
+from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.image_metrics import FAMILIES
-from exporter.model.cloud import CLOUD_FAMILIES, CLOUD_LABELS
+from exporter.model.cloud import CLOUD_PROBLEMS
 from exporter.model.outcome import REASONS
 from exporter.model.status import PROBLEMS
-from exporter.model.trouble import CLOUD_PROBLEMS
 from exporter.polling.engine.circuit_breaker import BREAKING
 from exporter.polling.engine.cycle import PASSING
 from exporter.web.pages.query import Query

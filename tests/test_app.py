@@ -80,7 +80,9 @@ def test_a_cloud_that_is_discovered_says_how_often(tmp_path: Path) -> None:
     (cloud,) = parts.store.clouds()
     assert (cloud.discovery_interval, cloud.resolved_changes) == (600.0, {"newest": 0})
     # A failure of what is not asked for any more would never end.
-    parts.store.update_cloud("lab", discovery_failure=Failed("timeout"))
+    parts.store.update_cloud(
+        "lab", lambda state: replace(state, discovery_failure=Failed("timeout"))
+    )
     parts.exchange(parts.prepare([replace(parts.clouds["lab"].plan, discover=())]))
     (cloud,) = parts.store.clouds()
     assert (cloud.discovery_interval, cloud.discovery_failure) == (None, None)

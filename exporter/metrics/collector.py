@@ -6,8 +6,9 @@ from itertools import chain
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS, Family, Seen, seen
-from exporter.model.cloud import CLOUD_FAMILIES, CLOUD_LABELS, CloudFamily
+from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
+from exporter.metrics.family import Family, Subject_contra
+from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS, Seen, seen
 from exporter.model.instant import Instant
 from exporter.store import Store
 
@@ -80,7 +81,7 @@ class StoreCollector(Collector):
         return chain.from_iterable(part.collect() for part in self._parts)
 
 
-def image_family(family: Family, views: Iterable[Seen]) -> tuple[Metric, list[int]]:
+def image_family(family: Family[Seen], views: Iterable[Seen]) -> tuple[Metric, list[int]]:
     """A family with the samples of these targets, and how many each of them has."""
     metric = _empty(family, IMAGE_LABELS)
     counts = []
@@ -93,6 +94,6 @@ def image_family(family: Family, views: Iterable[Seen]) -> tuple[Metric, list[in
 
 
 def _empty(
-    family: Family | CloudFamily, labels: tuple[str, ...]
+    family: Family[Subject_contra], labels: tuple[str, ...]
 ) -> GaugeMetricFamily | CounterMetricFamily:
     return KINDS[family.kind](family.name, family.help, (*labels, *family.labels))

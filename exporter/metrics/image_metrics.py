@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from exporter.metrics.family import Family, Point
 from exporter.model.changes import ATTRIBUTES
 from exporter.model.expectations.checks import evaluable
 from exporter.model.image import STATUSES, Image
@@ -14,9 +14,6 @@ from exporter.model.target import Target
 
 IMAGE_LABELS = ("cloud", "image_id", "image")
 """The labels of every series of an image, all of the operator's choosing."""
-
-Point = tuple[tuple[str, ...], float]
-"""The values of a row's own labels, and the sample's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +38,6 @@ class Seen:
 def seen(target: Target, observation: Observation, now: Instant) -> Seen:
     """What the families show of ``target`` at ``now``."""
     return Seen(target, observation.at(now), now)
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric family: ``points`` gives the samples it has for one target."""
-
-    name: str
-    kind: Literal["gauge", "counter"]
-    help: str
-    points: Callable[[Seen], Iterable[Point]]
-    labels: tuple[str, ...] = ()
 
 
 def _number(value: float | bool | None) -> Iterable[Point]:
@@ -123,7 +109,7 @@ def _expectation_met(seen: Seen) -> Iterable[Point]:
     return (((each.expectation,), float(each.met is True)) for each in verdicts)
 
 
-FAMILIES = (
+FAMILIES: tuple[Family[Seen], ...] = (
     Family(
         "openstack_image_exists",
         "gauge",

@@ -12,7 +12,8 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics_format
 
 from exporter.metrics.collector import image_family
-from exporter.metrics.image_metrics import Family, Seen
+from exporter.metrics.family import Family
+from exporter.metrics.image_metrics import Seen
 
 
 class _One(CollectorRegistry):
@@ -27,7 +28,7 @@ class _One(CollectorRegistry):
 
 
 @cache
-def introduction(family: Family, openmetrics: bool) -> bytes:
+def introduction(family: Family[Seen], openmetrics: bool) -> bytes:
     """The HELP and TYPE lines of a family."""
     registry = _One(image_family(family, ())[0])
     if openmetrics:
@@ -36,7 +37,7 @@ def introduction(family: Family, openmetrics: bool) -> bytes:
     return generate_latest(registry)
 
 
-def lines(family: Family, views: Sequence[Seen]) -> list[bytes]:
+def lines(family: Family[Seen], views: Sequence[Seen]) -> list[bytes]:
     """For each target the family's sample lines, each ended by a line feed, in one text."""
     metric, counts = image_family(family, views)
     rendered = generate_latest(_One(metric)).split(b"\n")

@@ -1,14 +1,10 @@
-"""What is known of one cloud, and the metrics made of it."""
+"""State of one cloud, and the problems that it shows."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
-from exporter.metrics.image_metrics import Point
-from exporter.model.outcome import REASONS, Failed, Reason
-
-CLOUD_LABELS = ("cloud",)
-"""The labels of every series of a cloud."""
+from exporter.model.outcome import Failed, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,183 +47,77 @@ class CloudState:
     resolved: Mapping[str, str] = field(default_factory=dict)
     resolved_changes: Mapping[str, int] = field(default_factory=dict)
 
+    def reconfigured(
+        self, interval: float, discovery_interval: float | None, aliases: Iterable[str]
+    ) -> "CloudState":
+        """Return the state with which a new poller continues after a reload.
 
-@dataclass(frozen=True, slots=True)
-class CloudFamily:
-    """One metric family of clouds."""
-
-    name: str
-    kind: Literal["gauge", "counter"]
-    help: str
-    points: Callable[[CloudState], Iterable[Point]]
-    labels: tuple[str, ...] = ()
-
-
-def _of(attribute: str) -> Callable[[CloudState], Iterable[Point]]:
-    def points(cloud: CloudState) -> Iterable[Point]:
-        value = getattr(cloud, attribute)
-        return () if value is None else (((), float(value)),)
-
-    return points
-
-
-def _failures(cloud: CloudState) -> Iterable[Point]:
-    return (((reason,), float(cloud.failures.get(reason, 0))) for reason in REASONS)
+        ``aliases`` are those of the new configuration, and ``discovery_interval`` is None without
+        discovery. A failure of the discovery and an open circuit breaker belonged to the old
+        poller.
+        """
+        changes = {alias: self.resolved_changes.get(alias, 0) for alias in aliases}
+        return replace(
+            self,
+            interval=interval,
+            discovery_interval=discovery_interval,
+            discovery_failure=None,
+            breaker_open=False,
+            discovered_at=None if discovery_interval is None else self.discovered_at,
+            resolved={alias: self.resolved[alias] for alias in self.resolved if alias in changes},
+            resolved_changes=changes,
+        )
 
 
-def _api_version(cloud: CloudState) -> Iterable[Point]:
-    return () if cloud.api_version is None else (((cloud.api_version,), 1.0),)
+Check = Callable[[CloudState, float], bool]
+"""Whether a trouble is there at a time, in seconds since the epoch."""
 
 
-def _resolved(cloud: CloudState) -> Iterable[Point]:
-    return ((pair, 1.0) for pair in cloud.resolved.items())
+def _is_late(cloud: CloudState, now: float) -> bool:
+    return cloud.next_cycle_at is not None and now > cloud.next_cycle_at + cloud.interval
 
 
-def _resolved_changes(cloud: CloudState) -> Iterable[Point]:
-    return (((alias,), float(count)) for alias, count in cloud.resolved_changes.items())
-
-
-CLOUD_FAMILIES = (
-    CloudFamily(
-        "openstack_image_api_up",
-        "gauge",
-        "Whether the Image service answered at least one request with accepted credentials in the "
-        "last cycle.",
-        _of("api_up"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_targets",
-        "gauge",
-        "Images that are watched.",
-        _of("targets"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_polls_total",
-        "counter",
-        "Polls of images: one per image and cycle, whatever it ended as, retries not counted.",
-        _of("polls"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_poll_failures_total",
-        "counter",
-        "Polls that ended without an answer about the image, by reason.",
-        _failures,
-        ("reason",),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_retries_total",
-        "counter",
-        "Polls tried again within a cycle after a passing failure.",
-        _of("retries"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_rate_limit_wait_seconds_total",
-        "counter",
-        "Time for which the rate limit held requests back, and for which the service asked to be "
-        "left alone.",
-        _of("rate_limit_wait"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_breaker_open",
-        "gauge",
-        "Whether polling is reduced to one probe a cycle, because the API did not answer.",
-        _of("breaker_open"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_mass_disappearance",
-        "gauge",
-        "Whether all images of the cloud vanished at once: role, project, region or policy?",
-        _of("mass_disappearance"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_last_cycle_timestamp_seconds",
-        "gauge",
-        "End of the last completed cycle in seconds since the epoch.",
-        _of("last_cycle_at"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_last_cycle_duration_seconds",
-        "gauge",
-        "How long the last completed cycle took in seconds.",
-        _of("last_cycle_duration"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_cycle_interval_seconds",
-        "gauge",
-        "How often a cycle is to start, in seconds.",
-        _of("interval"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_cycles_skipped_total",
-        "counter",
-        "Cycles that did not start at their time, because the one before was still running or "
-        "the exporter was held up.",
-        _of("cycles_skipped"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_cycle_lag_seconds",
-        "gauge",
-        "How long after its time the last cycle started, in seconds.",
-        _of("cycle_lag"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_concurrency_needed",
-        "gauge",
-        "Requests in flight that the last cycle would have needed to ask for every image in time.",
-        _of("concurrency_needed"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_api_version_info",
-        "gauge",
-        "Version of the Image service API in use.",
-        _api_version,
-        ("version",),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_clock_skew_seconds",
-        "gauge",
-        "How far the Image service's clock is ahead of this one in seconds, to the second, from "
-        "the Date of its answers.",
-        _of("clock_skew"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_token_expiry_timestamp_seconds",
-        "gauge",
-        "When the token in use expires in seconds since the epoch.",
-        _of("token_expires_at"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_authentications_total",
-        "counter",
-        "Times a token was asked for.",
-        _of("authentications"),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_authentication_failures_total",
-        "counter",
-        "Times a token was asked for in vain.",
-        _of("authentication_failures"),
-    ),
-    CloudFamily(
-        "openstack_image_resolved_info",
-        "gauge",
-        "The image that an alias of a discovery stands for, as last listed.",
-        _resolved,
-        ("image", "image_id"),
-    ),
-    CloudFamily(
-        "openstack_image_resolved_changes_total",
-        "counter",
-        "Times an alias of a discovery was seen to stand for another image since the exporter "
-        "started.",
-        _resolved_changes,
-        ("image",),
-    ),
-    CloudFamily(
-        "openstack_image_exporter_discovery_last_success_timestamp_seconds",
-        "gauge",
-        "When all images were last listed for discovery in seconds since the epoch.",
-        _of("discovered_at"),
-    ),
+_CHECKS: Mapping[str, tuple[str, Check]] = MappingProxyType(
+    {
+        "api_down": (
+            "no request of the last cycle was answered with accepted credentials",
+            lambda cloud, _: cloud.api_up is False,
+        ),
+        "polling_late": ("the next cycle is late by more than an interval", _is_late),
+        "mass_disappearance": (
+            "all images vanished at once: role, project, region or policy?",
+            lambda cloud, _: cloud.mass_disappearance,
+        ),
+        "sign_in_failing": (
+            "the last sign-in failed",
+            lambda cloud, _: cloud.sign_in_failure is not None,
+        ),
+        "breaker_open": (
+            "polling is reduced to one probe a cycle",
+            lambda cloud, _: cloud.breaker_open,
+        ),
+        "discovery_failing": (
+            "the last list for discovery failed",
+            lambda cloud, _: cloud.discovery_failure is not None,
+        ),
+        "alias_unresolved": (
+            "there is no image for an alias of a discovery",
+            lambda cloud, _: cloud.discovered_at is not None and bool(unresolved(cloud)),
+        ),
+    }
 )
-"""Every metric of a cloud, in the order of the exposition."""
+
+CLOUD_PROBLEMS: Mapping[str, str] = MappingProxyType(
+    {name: meaning for name, (meaning, _) in _CHECKS.items()}
+)
+"""Every trouble that a cloud can have, worst first, and what it means."""
+
+
+def cloud_problems(cloud: CloudState, now: float) -> tuple[str, ...]:
+    """The keys of ``CLOUD_PROBLEMS`` that are there at ``now``, in seconds since the epoch."""
+    return tuple(name for name, (_, check) in _CHECKS.items() if check(cloud, now))
+
+
+def unresolved(cloud: CloudState) -> tuple[str, ...]:
+    """The aliases of a discovery for which there is no image."""
+    return tuple(alias for alias in cloud.resolved_changes if alias not in cloud.resolved)

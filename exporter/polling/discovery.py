@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 
 from exporter.glance.client import ImageClient
@@ -183,7 +184,9 @@ class Discovery:
         with self._lock:
             # Else it might come after the reload that ended this, and stay for ever.
             if not self._stopped.is_set():
-                self._store.update_cloud(self._cloud, discovery_failure=failed)
+                self._store.update_cloud(
+                    self._cloud, lambda state: replace(state, discovery_failure=failed)
+                )
 
     def _follow(self, resolution: DiscoveryResult) -> None:
         with self._lock:
@@ -209,12 +212,16 @@ class Discovery:
                 fields = {"cloud": self._cloud, "image": alias, "old": old, "new": image_id}
                 log.info("alias stands for another image", extra={"fields": fields})
         self._resolved |= aliases
+        discovered_at = self._clock().wall
         self._store.update_cloud(
             self._cloud,
-            discovered_at=self._clock().wall,
-            discovery_failure=None,
-            resolved=dict(aliases),
-            resolved_changes=changes,
+            lambda state: replace(
+                state,
+                discovered_at=discovered_at,
+                discovery_failure=None,
+                resolved=dict(aliases),
+                resolved_changes=changes,
+            ),
         )
 
     def _note(

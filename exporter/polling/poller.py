@@ -218,15 +218,18 @@ class Poller:
                     except Exception:
                         log.exception("bug: an outcome was lost")
                 if cycle.breaker_open and self.store.cloud(self.cloud).api_up is not False:
-                    self.store.update_cloud(self.cloud, api_up=False, breaker_open=True)
+                    self.store.update_cloud(
+                        self.cloud,
+                        lambda state: replace(state, api_up=False, breaker_open=True),
+                    )
 
         return publish
 
-    def _update(self, **fields: object) -> None:
-        """Replaces fields of the cloud's state, unless the cloud is another's by now."""
+    def _update(self, change: Callable[[CloudState], CloudState]) -> None:
+        """Replace the cloud's state, unless this poller is retired."""
         with self._writing:
             if not self._stopped.is_set():
-                self.store.update_cloud(self.cloud, **fields)
+                self.store.update_cloud(self.cloud, change)
 
     def _perform(self, ask: PollRequest, window: Deadline) -> Reply:
         if ask.kind is RequestKind.LIST:
@@ -316,12 +319,15 @@ class Poller:
         skipped = int((begun - planned) // interval)
         start = planned + skipped * interval
         self._next_start = start + interval
-        state = self.store.cloud(self.cloud)
         moment = now()
+        next_cycle_at = moment.wall + self._next_start - moment.steady
         self._update(
-            cycle_lag=begun - start,
-            cycles_skipped=state.cycles_skipped + skipped,
-            next_cycle_at=moment.wall + self._next_start - moment.steady,
+            lambda state: replace(
+                state,
+                cycle_lag=begun - start,
+                cycles_skipped=state.cycles_skipped + skipped,
+                next_cycle_at=next_cycle_at,
+            )
         )
         return start
 
@@ -347,25 +353,28 @@ class Poller:
         # Counted by those who polled the cloud before: a counter does not fall at a reload.
         earlier = self._counted or before
         self._update(
-            api_up=_api_up(cycle, before),
-            breaker_open=cycle.breaker_open,
-            mass_disappearance=cycle.all_vanished
-            or (before.mass_disappearance and not tally.found),
-            polls=before.polls + tally.polls,
-            failures=dict(failures),
-            retries=before.retries + tally.retries,
-            rate_limit_wait=earlier.rate_limit_wait
-            + self.client.limiter.waited
-            + self._told_to_wait,
-            last_cycle_at=end.wall,
-            last_cycle_duration=end.steady - begun,
-            concurrency_needed=needed,
-            api_version=self.client.version,
-            clock_skew=self.client.skew,
-            token_expires_at=signed_in.expires_at,
-            authentications=earlier.authentications + signed_in.authentications,
-            authentication_failures=earlier.authentication_failures + signed_in.failures,
-            sign_in_failure=signed_in.failure,
+            lambda state: replace(
+                state,
+                api_up=_api_up(cycle, before),
+                breaker_open=cycle.breaker_open,
+                mass_disappearance=cycle.all_vanished
+                or (before.mass_disappearance and not tally.found),
+                polls=before.polls + tally.polls,
+                failures=dict(failures),
+                retries=before.retries + tally.retries,
+                rate_limit_wait=earlier.rate_limit_wait
+                + self.client.limiter.waited
+                + self._told_to_wait,
+                last_cycle_at=end.wall,
+                last_cycle_duration=end.steady - begun,
+                concurrency_needed=needed,
+                api_version=self.client.version,
+                clock_skew=self.client.skew,
+                token_expires_at=signed_in.expires_at,
+                authentications=earlier.authentications + signed_in.authentications,
+                authentication_failures=earlier.authentication_failures + signed_in.failures,
+                sign_in_failure=signed_in.failure,
+            )
         )
         self._journal.end(before, self.store.cloud(self.cloud), tally)
         if tally.failures["not_polled"] and not cycle.breaker_open and not tally.told_to_wait:

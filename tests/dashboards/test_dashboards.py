@@ -12,9 +12,9 @@ from dashboards.generate import colors, prometheusrule
 from dashboards.generate.__main__ import FILES, HOME, main
 from dashboards.generate.board import TAG, text
 from dashboards.generate.states import BY_NUMBER
+from exporter.metrics.cloud_metrics import CLOUD_FAMILIES
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.image_metrics import FAMILIES
-from exporter.model.cloud import CLOUD_FAMILIES
 from exporter.model.image import DELETED_STATUSES, STATUSES
 from tests.dashboards.queries import Query, boards, panels, queries, variables
 

@@ -20,7 +20,8 @@ from exporter.metrics import exposition as module
 from exporter.metrics.collector import CloudCollector, ImageCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.image_metrics import Family, Seen
+from exporter.metrics.family import Family
+from exporter.metrics.image_metrics import Seen
 from exporter.metrics.render import lines
 from exporter.model.cloud import CloudState
 from exporter.model.image import STATUSES, Image
@@ -284,7 +285,7 @@ def test_an_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatc
     scene.end(0, Found(Image("v1", "one", "active", size_bytes=5)))
     calls = iter(range(100))
 
-    def fail(family: Family, views: list[Seen]) -> list[bytes]:
+    def fail(family: Family[Seen], views: list[Seen]) -> list[bytes]:
         if next(calls) == 2:
             raise MemoryError
         return lines(family, views)

@@ -3,7 +3,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS, Family, seen
+from exporter.metrics.family import Family
+from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS, Seen, seen
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import UNKNOWN, Observation
 from exporter.model.outcome import Failed, Found
@@ -49,7 +50,7 @@ SAID = (
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
-def test_a_family_is_named_by_the_rules(family: Family) -> None:
+def test_a_family_is_named_by_the_rules(family: Family[Seen]) -> None:
     """Base units only, _total on counters and nowhere else, and an info is a gauge."""
     assert re.fullmatch(r"openstack_image_[a-z]+(_[a-z]+)*", family.name)
     assert family.name.endswith("_total") == (family.kind == "counter")
@@ -59,7 +60,7 @@ def test_a_family_is_named_by_the_rules(family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
-def test_the_help_says_what_the_values_are_as_of(family: Family) -> None:
+def test_the_help_says_what_the_values_are_as_of(family: Family[Seen]) -> None:
     """Gauges are as last polled, counters since the start; a target is just watched."""
     assert re.fullmatch(r"[A-Z][^\n]+\.", family.help)
     when = {
@@ -78,7 +79,7 @@ def test_names_are_unique_and_no_name_hides_another() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
-def test_every_point_has_a_value_for_each_label(family: Family) -> None:
+def test_every_point_has_a_value_for_each_label(family: Family[Seen]) -> None:
     """As many labels as the family names, all of them text, whatever the image says."""
     for image in (ACTIVE, POISONED, Image("v1", ID, "active")):
         view = seen(EXPECTING, UNKNOWN.after(Found(image), START, MAX_STALE), START)
@@ -89,7 +90,7 @@ def test_every_point_has_a_value_for_each_label(family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
-def test_every_family_shows_a_known_image(family: Family) -> None:
+def test_every_family_shows_a_known_image(family: Family[Seen]) -> None:
     """Only the time of deletion is of other images, and v1 does not say what is hidden."""
     told = replace(ACTIVE, hidden=True, properties=SAID)
     hidden = UNKNOWN.after(Found(told), START, MAX_STALE)

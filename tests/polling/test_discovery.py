@@ -344,10 +344,10 @@ def test_no_list_is_asked_for_while_the_api_is_to_be_left_alone() -> None:
     with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.cycle()
         cloud.service.log.clear()
-        cloud.store.update_cloud(CLOUD, breaker_open=True)
+        cloud.store.update_cloud(CLOUD, lambda state: replace(state, breaker_open=True))
         cloud.refresh()
         assert cloud.service.log.requests == 0
-        cloud.store.update_cloud(CLOUD, breaker_open=False)
+        cloud.store.update_cloud(CLOUD, lambda state: replace(state, breaker_open=False))
         cloud.service.faults.set("status", code=429, headers={"Retry-After": "60"})
         cloud.refresh()
         cloud.refresh()

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from math import ceil
 from types import MappingProxyType
 
-from exporter.model.cloud import CloudState
+from exporter.model.cloud import CloudState, cloud_problems
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
 from exporter.model.sharding import WHOLE, Shard
 from exporter.model.status import PROBLEMS, ImageStatus, image_status
-from exporter.model.trouble import cloud_problems
 from exporter.store import Store
 from exporter.web.pages.query import Query
 

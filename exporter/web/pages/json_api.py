@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
+from exporter.model.cloud import unresolved
 from exporter.model.expectations.checks import CheckResult
 from exporter.model.expectations.format import to_json
 from exporter.model.instant import Instant
 from exporter.model.outcome import Failed
 from exporter.model.status import ImageStatus
-from exporter.model.trouble import unresolved
 from exporter.text import format_utc
 from exporter.web.pages.image_list import CloudStanding, Listing
 from exporter.web.pages.query import QueryError

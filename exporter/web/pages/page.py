@@ -8,10 +8,10 @@ from types import MappingProxyType
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import HOMEPAGE, __version__
+from exporter.model.cloud import CLOUD_PROBLEMS, unresolved
 from exporter.model.expectations.format import format_actual, format_expected
 from exporter.model.image import Image
 from exporter.model.status import PROBLEMS, STATES
-from exporter.model.trouble import CLOUD_PROBLEMS, unresolved
 from exporter.text import escape, format_duration, format_utc
 from exporter.web.pages.image_list import Listing, called
 from exporter.web.pages.query import REFRESHES, PageQuery, QueryError

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from exporter import HOMEPAGE, __version__
+from exporter.model.cloud import CLOUD_PROBLEMS
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import UNKNOWN
 from exporter.model.outcome import Found
 from exporter.model.sharding import Shard
 from exporter.model.status import PROBLEMS, STATES
 from exporter.model.target import Target
-from exporter.model.trouble import CLOUD_PROBLEMS
 from exporter.store import Store
 from exporter.web.pages.image_list import listing
 from exporter.web.pages.page import SCRIPT, flags, page, value, words

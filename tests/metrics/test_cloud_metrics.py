@@ -1,0 +1,141 @@
+import re
+from dataclasses import fields, replace
+
+import pytest
+
+from exporter.metrics.cloud_metrics import CLOUD_FAMILIES
+from exporter.metrics.family import Family
+from exporter.model.cloud import CloudState
+from exporter.model.outcome import REASONS
+
+NEW = CloudState("lab", 60.0)
+
+ONE_FIELD = {
+    "targets": (7, "openstack_image_exporter_targets", 7.0),
+    "interval": (30.0, "openstack_image_exporter_cycle_interval_seconds", 30.0),
+    "api_up": (True, "openstack_image_api_up", 1.0),
+    "breaker_open": (True, "openstack_image_exporter_breaker_open", 1.0),
+    "mass_disappearance": (True, "openstack_image_exporter_mass_disappearance", 1.0),
+    "polls": (5, "openstack_image_exporter_polls_total", 5.0),
+    "retries": (3, "openstack_image_exporter_retries_total", 3.0),
+    "rate_limit_wait": (1.5, "openstack_image_exporter_rate_limit_wait_seconds_total", 1.5),
+    "last_cycle_at": (1e9, "openstack_image_exporter_last_cycle_timestamp_seconds", 1e9),
+    "last_cycle_duration": (2.5, "openstack_image_exporter_last_cycle_duration_seconds", 2.5),
+    "cycles_skipped": (2, "openstack_image_exporter_cycles_skipped_total", 2.0),
+    "cycle_lag": (0.25, "openstack_image_exporter_cycle_lag_seconds", 0.25),
+    "concurrency_needed": (3.5, "openstack_image_exporter_concurrency_needed", 3.5),
+    "clock_skew": (-4.0, "openstack_image_exporter_clock_skew_seconds", -4.0),
+    "token_expires_at": (2e9, "openstack_image_exporter_token_expiry_timestamp_seconds", 2e9),
+    "discovered_at": (
+        1e9,
+        "openstack_image_exporter_discovery_last_success_timestamp_seconds",
+        1e9,
+    ),
+    "authentications": (4, "openstack_image_exporter_authentications_total", 4.0),
+    "authentication_failures": (
+        6,
+        "openstack_image_exporter_authentication_failures_total",
+        6.0,
+    ),
+}
+"""A field of the state, a value of it, and the series that shows it."""
+
+
+def series(cloud: CloudState) -> dict[tuple[str, ...], float]:
+    """Every sample of the cloud, by name and label values."""
+    return {
+        (family.name, *labels): value
+        for family in CLOUD_FAMILIES
+        for labels, value in family.points(cloud)
+    }
+
+
+@pytest.mark.parametrize(("field", "row"), ONE_FIELD.items())
+def test_a_field_is_shown_by_its_series_alone(field: str, row: tuple[object, str, float]) -> None:
+    """What changes in the state changes one series."""
+    value, name, shown = row
+    changed = series(replace(NEW, **{field: value}))  # type: ignore[arg-type]  # of the field's type
+    assert changed == series(NEW) | {(name,): shown}
+
+
+def test_every_number_of_the_state_is_tested() -> None:
+    """What has no series of its own is for the page, or has labels."""
+    others = {
+        "name",
+        "failures",
+        "api_version",
+        "resolved",
+        "resolved_changes",
+        "next_cycle_at",
+        "sign_in_failure",
+        "discovery_interval",
+        "discovery_failure",
+    }
+    assert {field.name for field in fields(CloudState)} == ONE_FIELD.keys() | others
+
+
+def test_what_is_not_known_yet_is_absent() -> None:
+    """Before the first cycle there is no answer, no end of a cycle and no token."""
+    assert {name for name, *_ in series(NEW)}.isdisjoint(
+        {
+            "openstack_image_api_up",
+            "openstack_image_exporter_last_cycle_timestamp_seconds",
+            "openstack_image_exporter_last_cycle_duration_seconds",
+            "openstack_image_exporter_cycle_lag_seconds",
+            "openstack_image_exporter_concurrency_needed",
+            "openstack_image_exporter_clock_skew_seconds",
+            "openstack_image_exporter_token_expiry_timestamp_seconds",
+            "openstack_image_exporter_api_version_info",
+            "openstack_image_resolved_info",
+            "openstack_image_exporter_discovery_last_success_timestamp_seconds",
+        }
+    )
+
+
+def test_an_api_that_is_down_is_0_and_not_absent() -> None:
+    """Down and not known yet are two things."""
+    assert series(replace(NEW, api_up=False))["openstack_image_api_up",] == 0.0
+
+
+def test_counters_begin_at_0() -> None:
+    """Every counter exists from the configuration on, so that its first increase is seen."""
+    counters = {family.name for family in CLOUD_FAMILIES if family.kind == "counter"}
+    discovering = replace(NEW, resolved_changes={"golden": 0})
+    shown = {key: value for key, value in series(discovering).items() if key[0] in counters}
+    assert {name for name, *_ in shown} == counters
+    assert set(shown.values()) == {0.0}
+
+
+def test_every_reason_of_failures_is_shown() -> None:
+    """Reasons without a failure are 0."""
+    shown = series(replace(NEW, failures={"timeout": 3, "tls": 1}))
+    name = "openstack_image_exporter_poll_failures_total"
+    expected = dict.fromkeys(REASONS, 0.0) | {"timeout": 3.0, "tls": 1.0}
+    assert {key[1]: value for key, value in shown.items() if key[0] == name} == expected
+
+
+def test_the_version_of_the_api_is_a_label() -> None:
+    """Text is told by an info metric of value 1."""
+    shown = series(replace(NEW, api_version="v1"))
+    assert shown["openstack_image_exporter_api_version_info", "v1"] == 1.0
+
+
+def test_an_alias_tells_its_image_and_how_often_that_changed() -> None:
+    """One that stands for no image has its counter only."""
+    shown = series(
+        replace(NEW, resolved={"golden": "b"}, resolved_changes={"golden": 1, "silver": 0})
+    )
+    assert {key: value for key, value in shown.items() if "resolved" in key[0]} == {
+        ("openstack_image_resolved_info", "golden", "b"): 1.0,
+        ("openstack_image_resolved_changes_total", "golden"): 1.0,
+        ("openstack_image_resolved_changes_total", "silver"): 0.0,
+    }
+
+
+@pytest.mark.parametrize("family", CLOUD_FAMILIES, ids=lambda family: family.name)
+def test_a_family_of_a_cloud_is_named_by_the_rules(family: Family[CloudState]) -> None:
+    """Counters end in _total and nothing else does; help is a sentence on one line."""
+    name, kind, text = family.name, family.kind, family.help
+    assert re.fullmatch(r"openstack_image_(api_up|(exporter|resolved)_[a-z_]+)", name)
+    assert name.endswith("_total") == (kind == "counter")
+    assert re.fullmatch(r"[A-Z][^\n]+[.?]", text)
