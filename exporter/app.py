@@ -13,7 +13,7 @@ from exporter import __version__
 from exporter.auth.base import Authenticator, ClientTls, CloudConfigError, identity_of
 from exporter.auth.sign_in import sign_in
 from exporter.clock import now, steady
-from exporter.config import CloudPlan, expected_properties
+from exporter.config import ResolvedCloud, expected_properties
 from exporter.glance.client import ImageClient
 from exporter.metrics.collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
@@ -37,7 +37,7 @@ ANY_HTTPS = "https://localhost"
 class CloudRuntime:
     """One cloud, built and not asked yet; ``identity`` is that of all that its poller goes by."""
 
-    plan: CloudPlan
+    plan: ResolvedCloud
     identity: bytes
     poller: Poller
 
@@ -65,7 +65,7 @@ class Application:
         for poller in self.pollers:
             poller.stop()
 
-    def prepare(self, plans: Sequence[CloudPlan]) -> tuple[CloudRuntime, ...]:
+    def prepare(self, plans: Sequence[ResolvedCloud]) -> tuple[CloudRuntime, ...]:
         """The clouds of these plans, for ``exchange``; nothing is asked, and nothing changes.
 
         Raises ``CloudConfigError`` where one cannot be signed in to.
@@ -114,7 +114,7 @@ class Application:
             new=new,
         )
 
-    def _built(self, plan: CloudPlan) -> CloudRuntime:
+    def _built(self, plan: ResolvedCloud) -> CloudRuntime:
         signin = _sign_in(plan)
         files = _check_certificates(plan, signin.tls)
         client = _client(plan, signin, self.shard, self.instruments, self.all_properties)
@@ -138,7 +138,7 @@ class Application:
             plan, identity_of(signin.identity, files, properties, repr(apart)), poller
         )
 
-    def _mine(self, plan: CloudPlan) -> tuple[Target, ...]:
+    def _mine(self, plan: ResolvedCloud) -> tuple[Target, ...]:
         """The images on a cloud's list that this shard watches."""
         listed = targets(plan)
         return tuple(each for each in listed if self.shard.has_image(plan.name, each.image_id))
@@ -189,7 +189,7 @@ class CloudChanges:
 
 
 def build(
-    plans: Sequence[CloudPlan], *, shard: Shard = WHOLE, all_properties: bool = False
+    plans: Sequence[ResolvedCloud], *, shard: Shard = WHOLE, all_properties: bool = False
 ) -> Application:
     """The parts for these clouds; raises ``CloudConfigError`` where one cannot be signed in to.
 
@@ -204,7 +204,7 @@ def build(
     return parts
 
 
-def targets(plan: CloudPlan) -> tuple[Target, ...]:
+def targets(plan: ResolvedCloud) -> tuple[Target, ...]:
     """The images on a cloud's list, those of all shards."""
     shown = frozenset(plan.properties)
     return tuple(
@@ -214,7 +214,7 @@ def targets(plan: CloudPlan) -> tuple[Target, ...]:
 
 
 def _discovery(
-    plan: CloudPlan, shard: Shard, listed: Sequence[Target], client: ImageClient, store: Store
+    plan: ResolvedCloud, shard: Shard, listed: Sequence[Target], client: ImageClient, store: Store
 ) -> Discovery:
     return Discovery(
         plan.name,
@@ -231,7 +231,7 @@ def _discovery(
 
 
 def _client(
-    plan: CloudPlan,
+    plan: ResolvedCloud,
     signin: Authenticator,
     shard: Shard,
     instruments: ExporterMetrics,
@@ -251,13 +251,13 @@ def _client(
     )
 
 
-def _properties(plan: CloudPlan) -> frozenset[str]:
+def _properties(plan: ResolvedCloud) -> frozenset[str]:
     """What has to be known of images: the properties that are shown, and those expected."""
     expects = {*(each.expect for each in plan.images), *(each.expect for each in plan.discover)}
     return frozenset(plan.properties) | expected_properties(expects)
 
 
-def _sign_in(plan: CloudPlan) -> Authenticator:
+def _sign_in(plan: ResolvedCloud) -> Authenticator:
     return sign_in(
         plan.name,
         cloud=plan.cloud,
@@ -270,7 +270,7 @@ def _sign_in(plan: CloudPlan) -> Authenticator:
     )
 
 
-def _check_certificates(plan: CloudPlan, tls: ClientTls) -> bytes:
+def _check_certificates(plan: ResolvedCloud, tls: ClientTls) -> bytes:
     """What identifies the files' contents.
 
     Raises ``CloudConfigError`` for files that are of no use, else every poll would fail.

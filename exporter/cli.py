@@ -22,12 +22,14 @@ from exporter.commands.list_images import list_images
 from exporter.commands.show import show
 from exporter.config import (
     Cloud,
-    CloudPlan,
-    ImagePlan,
     Invocation,
+    ResolvedCloud,
+    ResolvedImage,
     Settings,
     SettingsError,
     parse,
+    resolved_clouds,
+    resolved_shard,
 )
 from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.daemon import run
@@ -80,7 +82,7 @@ def _configure_logs(invocation: Invocation) -> None:
 
 def _hide_secrets(settings: Settings) -> None:
     """Keeps the settings' secrets out of the log, those of earlier settings included."""
-    for plan in settings.plans():
+    for plan in resolved_clouds(settings):
         if plan.token is not None:
             SECRETS.add(plan.token.get_secret_value())
 
@@ -119,13 +121,15 @@ def _check(invocation: Invocation) -> int:
         in_variable = bool(os.environ.get(f"{ENVIRONMENT_PREFIX}CLOUDS"))
         text = source_text(file, settings, clouds_elsewhere=in_variable)
         # The file is for all shards.
-        return _once(partial(adopt, settings=settings, text=text, file=file), settings.plans())
+        return _once(
+            partial(adopt, settings=settings, text=text, file=file), resolved_clouds(settings)
+        )
     output: Format = "json" if invocation.options.get("format") == "json" else "table"
-    return _once(partial(check, output=output), settings.plans(), settings.part())
+    return _once(partial(check, output=output), resolved_clouds(settings), resolved_shard(settings))
 
 
 def _show(invocation: Invocation) -> int:
-    return _once(show, list(_asked(str(invocation.image_id), invocation.settings.plans())))
+    return _once(show, list(_asked(str(invocation.image_id), resolved_clouds(invocation.settings))))
 
 
 def _list(invocation: Invocation) -> int:
@@ -133,10 +137,10 @@ def _list(invocation: Invocation) -> int:
     if not settings.clouds:
         settings = settings.model_copy(update={"clouds": (Cloud(name="openstack"),)})
     # What is watched does not matter, and so nothing is.
-    return _once(list_images, [replace(plan, discover=()) for plan in settings.plans()])
+    return _once(list_images, [replace(plan, discover=()) for plan in resolved_clouds(settings)])
 
 
-def _asked(name: str, plans: Iterable[CloudPlan]) -> Iterator[CloudPlan]:
+def _asked(name: str, plans: Iterable[ResolvedCloud]) -> Iterator[ResolvedCloud]:
     """The clouds with only the images of this ID or alias; an unknown ID is asked of them all."""
     having = [
         replace(
@@ -147,16 +151,16 @@ def _asked(name: str, plans: Iterable[CloudPlan]) -> Iterator[CloudPlan]:
         for plan in plans
     ]
     known = [plan for plan in having if plan.images or plan.discover]
-    yield from known or (replace(plan, images=(ImagePlan(name, name),)) for plan in having)
+    yield from known or (replace(plan, images=(ResolvedImage(name, name),)) for plan in having)
 
 
-def _is(image: ImagePlan, name: str) -> bool:
+def _is(image: ResolvedImage, name: str) -> bool:
     return name in {image.image_id, image.alias}
 
 
 def _once(
     command: Callable[[Application, Console, Console], int],
-    plans: Sequence[CloudPlan],
+    plans: Sequence[ResolvedCloud],
     shard: Shard = WHOLE,
 ) -> int:
     parts = build(plans, shard=shard, all_properties=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from exporter.app import Application, build
 from exporter.clock import now, steady
 from exporter.commands import Exit
-from exporter.config import Settings, Web
+from exporter.config import Settings, Web, resolved_clouds, resolved_shard
 from exporter.metrics.exposition import Exposition
 from exporter.polling.clockwork import CloudJobs
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
@@ -146,6 +146,6 @@ def run(
     reloading = ReloadTriggers(settings, read, use, hide)
     guard = SecurityState(protect(settings.web.config.file, hide))
     with closing(listening(settings.web)) as server:
-        parts = build(settings.plans(), shard=settings.part())
+        parts = build(resolved_clouds(settings), shard=resolved_shard(settings))
         prefix = settings.web.prefix
         return Daemon(parts, server, stop, reloading=reloading, guard=guard, prefix=prefix).run()

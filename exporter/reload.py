@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from exporter.app import Application, CloudChanges
 from exporter.auth.base import CloudConfigError
 from exporter.clock import now
-from exporter.config import Settings, SettingsError
+from exporter.config import Settings, SettingsError, resolved_clouds
 from exporter.files import WatchedFiles
 from exporter.polling.clockwork import CloudJobs
 from exporter.process import note_hangups
@@ -92,7 +92,7 @@ class Reloader:
     def _reload(self, cause: str) -> tuple[str, ...]:
         fresh = self.read()
         protection = self._protection(fresh.web.config.file)
-        wanted = self.parts.prepare(fresh.plans())
+        wanted = self.parts.prepare(resolved_clouds(fresh))
         with self._applying:
             if self._ended:
                 return ("the exporter is stopping",)

@@ -12,7 +12,7 @@ from functools import cache
 
 from exporter.app import Application, build
 from exporter.clock import now
-from exporter.config import parse
+from exporter.config import parse, resolved_clouds
 from exporter.metrics.family import Family, Point
 from exporter.metrics.image_metrics import FAMILIES, Seen, seen
 from exporter.simulator import SimulatedImage, SimulatedImageService
@@ -136,7 +136,7 @@ def _parts(service: SimulatedImageService, api: str) -> Application:
         "images": [{"id": IMAGE_ID, "alias": "golden", "expect": EXPECT}],
     }
     environ = {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}
-    return build(parse(["check"], environ).settings.plans())
+    return build(resolved_clouds(parse(["check"], environ).settings))
 
 
 def _view(parts: Application, *, polls: bool) -> Seen:

@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.app import Application, build
 from exporter.clock import now
-from exporter.config import Settings, parse
+from exporter.config import Settings, parse, resolved_clouds
 from exporter.metrics.exposition import Exposition
 from exporter.model.observation import Observation
 from exporter.model.target import Key
@@ -29,7 +29,7 @@ class Exporter:
         self.used: list[Settings] = []
         self.write(*clouds, **general)
         settings = self.read()
-        self.parts: Application = build(settings.plans())
+        self.parts: Application = build(resolved_clouds(settings))
         self.scheduler = Scheduler()
         clockwork = CloudJobs(self.scheduler)
         clockwork.begin(self.parts.pollers)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from exporter.app import USER_AGENT, Application, build
 from exporter.auth.base import CloudConfigError
-from exporter.config import parse
+from exporter.config import parse, resolved_clouds
 from exporter.model.outcome import Failed
 from exporter.simulator import SimulatedImageService
 from tests.auth.clouds import clean, configure
@@ -34,7 +34,7 @@ def built(folder: Path, *, all_properties: bool = False, **cloud: Any) -> Applic
     """The parts for one cloud."""
     cloud = {"name": "lab", "endpoint": HTTPS, "images": [GOLDEN], **cloud}
     file = settings_file(folder, {key: value for key, value in cloud.items() if value is not None})
-    plans = parse([f"--config.file={file}"], {}).settings.plans()
+    plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
     return build(plans, all_properties=all_properties)
 
 

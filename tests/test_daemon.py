@@ -13,7 +13,7 @@ import pytest
 
 from exporter.app import build
 from exporter.clock import steady
-from exporter.config import Web, parse
+from exporter.config import Web, parse, resolved_clouds
 from exporter.daemon import Daemon, listening
 from exporter.model.sharding import Shard
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
@@ -46,7 +46,7 @@ def daemon(
     """A daemon that has its address, with one image, and does not run."""
     cloud = {"name": "lab", "endpoint": url, "images": [GOLDEN]}
     file = settings_file(folder, cloud, interval=interval, timeout="1s")
-    parts = build(parse([f"--config.file={file}"], {}).settings.plans())
+    parts = build(resolved_clouds(parse([f"--config.file={file}"], {}).settings))
     server = listening(Web(listen_address="127.0.0.1:0"))
     try:
         yield Daemon(parts, server, threading.Event(), Silent(age))

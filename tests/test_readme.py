@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__
 from exporter.cli import COMMANDS
-from exporter.config import parse
+from exporter.config import parse, resolved_clouds, resolved_shard
 from exporter.demo.images import IMAGES
 from exporter.logs import FORMATTERS, Redaction
 from exporter.model.cloud import CloudState
@@ -151,7 +151,7 @@ def test_settings_examples_are_accepted(code: str, tmp_path: Path) -> None:
     """Every settings file that the README shows has no mistake."""
     path = tmp_path / "exporter.yml"
     path.write_text(code, "utf-8")
-    plans = parse([f"--config.file={path}"], {}).settings.plans()
+    plans = resolved_clouds(parse([f"--config.file={path}"], {}).settings)
     assert len(plans) == len(yaml.safe_load(code)["clouds"])
 
 
@@ -176,7 +176,7 @@ def test_the_pods_of_the_statefulset_shown_are_its_shards(tmp_path: Path) -> Non
     for number, pod in enumerate(("exporter-0", "exporter-1", "exporter-2")):
         environ = {index["name"]: pod, total["name"]: total["value"]}
         read = parse([f"--config.file={tmp_path / 'exporter.yml'}"], environ)
-        assert read.settings.part() == Shard(number, 3)
+        assert resolved_shard(read.settings) == Shard(number, 3)
 
 
 def test_commands_of_the_program_exist(tmp_path: Path) -> None:

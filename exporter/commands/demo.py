@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from exporter.app import build
-from exporter.config import Cloud, CloudPlan, Image, Settings
+from exporter.config import Cloud, Image, ResolvedCloud, Settings, resolved_clouds, resolved_shard
 from exporter.daemon import Daemon, listening
 from exporter.demo.story import IMAGES, LOOP_SECONDS, Storyteller
 from exporter.process import stop_on_signals
@@ -21,12 +21,12 @@ DEFAULTS = MappingProxyType(
 """What differs from the settings' own defaults, so that there is something to see at once."""
 
 
-def plan(settings: Settings, endpoint: str) -> CloudPlan:
+def plan(settings: Settings, endpoint: str) -> ResolvedCloud:
     """The demo's one cloud, by the settings that were given, else by the demo's own."""
     own = {key: value for key, value in DEFAULTS.items() if key not in settings.model_fields_set}
     images = tuple(Image(id=image.id, alias=alias) for alias, image in IMAGES.items())
     cloud = Cloud(name="demo", api="v1", endpoint=endpoint, images=images)
-    (planned,) = settings.model_copy(update={**own, "clouds": (cloud,)}).plans()
+    (planned,) = resolved_clouds(settings.model_copy(update={**own, "clouds": (cloud,)}))
     return replace(planned, timeout=min(planned.timeout, planned.interval))
 
 
@@ -50,7 +50,7 @@ def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str],
         )
         for line in _welcome(here, planned):
             say(line)
-        parts = build([planned], shard=settings.part())
+        parts = build([planned], shard=resolved_shard(settings))
         return Daemon(parts, server, stop, guard=guard, prefix=settings.web.prefix).run()
 
 
@@ -59,7 +59,7 @@ def _url(address: str, prefix: str, scheme: str) -> str:
     return f"{scheme}://{'localhost' if host == '[::]' else host}:{port}{prefix}"
 
 
-def _welcome(here: str, planned: CloudPlan) -> tuple[str, ...]:
+def _welcome(here: str, planned: ResolvedCloud) -> tuple[str, ...]:
     url = here.removesuffix("/")
     return (
         f"{len(IMAGES)} images of a simulated Image service at {planned.endpoint}, polled every "

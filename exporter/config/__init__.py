@@ -3,13 +3,17 @@
 from exporter.config.expect import Expect, expected_properties
 from exporter.config.load import GETTING_STARTED, Invocation, SettingsError, parse
 from exporter.config.reference import Row, reference
+from exporter.config.resolved import (
+    ResolvedCloud,
+    ResolvedImage,
+    resolved_clouds,
+    resolved_shard,
+)
 from exporter.config.schema import (
     Cloud,
-    CloudPlan,
     ConfigFile,
     Discover,
     Image,
-    ImagePlan,
     Log,
     Settings,
     Sharding,
@@ -19,14 +23,14 @@ from exporter.config.schema import (
 __all__ = [
     "GETTING_STARTED",
     "Cloud",
-    "CloudPlan",
     "ConfigFile",
     "Discover",
     "Expect",
     "Image",
-    "ImagePlan",
     "Invocation",
     "Log",
+    "ResolvedCloud",
+    "ResolvedImage",
     "Row",
     "Settings",
     "SettingsError",
@@ -35,4 +39,6 @@ __all__ = [
     "expected_properties",
     "parse",
     "reference",
+    "resolved_clouds",
+    "resolved_shard",
 ]

@@ -16,6 +16,7 @@ from exporter.config.cross_checks import ConfigError, between_fields, nothing_to
 from exporter.config.flags import Command, CommandLine
 from exporter.config.messages import did_you_mean, shown
 from exporter.config.reference import NONE, Row, inner_model, reference
+from exporter.config.resolved import resolved_clouds
 from exporter.config.schema import DEFAULT_PACE, Settings
 from exporter.config.sources import ConfigSource
 
@@ -169,7 +170,7 @@ def _line(mistake: ConfigError, places: Sequence[ConfigSource]) -> str:
 
 
 def _image_id_mistakes(image_id: str | None, settings: Settings | None) -> Iterator[str]:
-    plans = settings.plans() if settings else ()
+    plans = resolved_clouds(settings) if settings else ()
     aliases = {image.alias for plan in plans for image in plan.images}
     try:
         if image_id is not None and image_id not in aliases:

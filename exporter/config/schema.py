@@ -1,23 +1,15 @@
 """The settings as models, one class for each mapping of the file."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from exporter.config import types
-from exporter.config.expect import Expect, merged
+from exporter.config.expect import Expect
 from exporter.config.sources import ENVIRONMENT_PREFIX
-from exporter.model.discovery import DiscoveryRule
 from exporter.model.expectations.checks import VISIBILITIES
-from exporter.model.expectations.checks import Expectations as Wanted
-from exporter.model.sharding import WHOLE, Shard
-
-LEAST_MAX_STALE = 15 * 60.0
-LEAST_DISCOVERY_INTERVAL = 5 * 60.0
 
 LISTED_STATUSES = ("queued", "saving", "uploading", "importing", "active", "deactivated")
 """The statuses of images that a list may hold: those of deleted ones are left out."""
@@ -255,39 +247,6 @@ class Cloud(_Model):
     )
 
 
-@dataclass(frozen=True)
-class ImagePlan:
-    """An image to watch, and all that is expected of it, see ``expectations``."""
-
-    image_id: str
-    alias: str
-    expect: Wanted = ()
-
-
-@dataclass(frozen=True)
-class CloudPlan:
-    """A cloud with all that it inherits: times in seconds, `rate_limit` in requests per second."""
-
-    name: str
-    cloud: str | None
-    region: str | None
-    interface: str | None
-    api: Literal["auto", "v1", "v2"]
-    endpoint: str | None
-    token: SecretStr | None
-    token_file: Path | None
-    images: tuple[ImagePlan, ...]
-    properties: tuple[str, ...]
-    interval: float
-    timeout: float
-    concurrency: int
-    rate_limit: float | None
-    max_stale: float
-    discover: tuple[DiscoveryRule, ...] = ()
-    discovery_interval: float = LEAST_DISCOVERY_INTERVAL
-    forget_after: float = 24 * 3600.0
-
-
 class Settings(BaseSettings):
     """All settings. `parse` makes them, and it alone checks what must hold between fields."""
 
@@ -357,77 +316,6 @@ class Settings(BaseSettings):
         json_schema_extra={"default": "required, except for demo"},
     )
 
-    def part(self) -> Shard:
-        """Return the shard that is watched: the only one, unless settings say otherwise."""
-        index, total = self.shard.index, self.shard.total
-        return WHOLE if index is None or total is None else Shard(index, total)
-
-    def plans(self) -> tuple[CloudPlan, ...]:
-        """Return the clouds with all inherited values filled in."""
-        return tuple(self._plan(cloud) for cloud in self.clouds)
-
-    def _plan(self, cloud: Cloud) -> CloudPlan:
-        interval = cloud.interval or self.interval
-        # A cloud may lift the general limit by saying none.
-        rate_limit = cloud if "rate_limit" in cloud.model_fields_set else self
-        properties = self.properties if cloud.properties is None else cloud.properties
-        base = Path() if self.config.file is None else self.config.file.parent
-        expects = _Expects(self.expect, cloud.expect)
-        return CloudPlan(
-            name=cloud.name,
-            cloud=cloud.cloud,
-            region=cloud.region,
-            interface=cloud.interface,
-            api=cloud.api,
-            endpoint=cloud.endpoint,
-            token=cloud.token,
-            token_file=None if cloud.token_file is None else base / cloud.token_file,
-            images=tuple(
-                ImagePlan(image.id, image.alias or image.id, expects.of(image.expect))
-                for image in cloud.images
-            ),
-            properties=properties,
-            interval=interval,
-            timeout=cloud.timeout or self.timeout,
-            concurrency=cloud.concurrency or self.concurrency,
-            rate_limit=rate_limit.rate_limit,
-            max_stale=cloud.max_stale or self.max_stale or max(LEAST_MAX_STALE, 3 * interval),
-            discover=tuple(_entry(each, expects.of(each.expect)) for each in cloud.discover),
-            discovery_interval=cloud.discovery_interval
-            or self.discovery_interval
-            or max(LEAST_DISCOVERY_INTERVAL, interval),
-            forget_after=cloud.forget_after or self.forget_after,
-        )
-
 
 DEFAULT_PACE = {key: Settings.model_fields[key].default for key in ("interval", "timeout")}
 """The times that hold when nothing is written, as they would be written."""
-
-
-class _Expects:
-    """What is expected in a cloud, equal expectations of many images being kept once."""
-
-    def __init__(self, general: Expect, of_cloud: Expect) -> None:
-        self._above = (general, of_cloud)
-        self._known: dict[Wanted, Wanted] = {}
-        self._unsaid = merged(*self._above)
-
-    def of(self, expect: Expect) -> Wanted:
-        """What holds where this is said."""
-        if not expect.model_fields_set:
-            return self._unsaid
-        wanted = merged(*self._above, expect)
-        return self._known.setdefault(wanted, wanted)
-
-
-def _entry(discover: Discover, expect: Wanted) -> DiscoveryRule:
-    return DiscoveryRule(
-        name=discover.name,
-        tags=discover.tag,
-        owner=discover.owner,
-        visibility=discover.visibility,
-        statuses=discover.status,
-        properties=discover.property,
-        alias=discover.alias,
-        expect=expect,
-    )

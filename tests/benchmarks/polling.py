@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from exporter.app import Application, build
-from exporter.config import CloudPlan, ImagePlan
+from exporter.config import ResolvedCloud, ResolvedImage
 from exporter.model.sharding import WHOLE, Shard
 from tests.benchmarks.images import image_ids
 
 INTERVAL = 60.0
 
 
-def plan(url: str, count: int, **changes: object) -> CloudPlan:
+def plan(url: str, count: int, **changes: object) -> ResolvedCloud:
     """One cloud with so many images at a fixed endpoint, by the default settings."""
     values: dict[str, object] = {
         "name": "bench",
@@ -22,15 +22,18 @@ def plan(url: str, count: int, **changes: object) -> CloudPlan:
         "endpoint": url,
         "token": None,
         "token_file": None,
-        "images": tuple(ImagePlan(each, each) for each in image_ids(count)),
+        "images": tuple(ResolvedImage(each, each) for each in image_ids(count)),
         "properties": (),
         "interval": INTERVAL,
         "timeout": 10.0,
         "concurrency": 16,
         "rate_limit": None,
         "max_stale": 900.0,
+        "discover": (),
+        "discovery_interval": 300.0,
+        "forget_after": 86400.0,
     }
-    return CloudPlan(**(values | changes))  # type: ignore[arg-type]  # the fields of CloudPlan
+    return ResolvedCloud(**(values | changes))  # type: ignore[arg-type]  # its fields
 
 
 @contextmanager

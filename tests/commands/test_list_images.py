@@ -10,7 +10,7 @@ from rich.console import Console
 
 from exporter.app import build
 from exporter.commands.list_images import line, list_images
-from exporter.config import parse
+from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
@@ -22,7 +22,7 @@ HOSTILE = "x\n- id: forged\r\x1b[2J\u202e\x85\u2028# [red]/[/nothing] :boom:"
 def printed(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str, str]:
     """The status, and what was printed where."""
     file = settings_file(folder, *clouds)
-    parts = build(parse([f"--config.file={file}", "list"], {}).settings.plans())
+    parts = build(resolved_clouds(parse([f"--config.file={file}", "list"], {}).settings))
     out, err = io.StringIO(), io.StringIO()
     try:
         status = list_images(parts, Console(file=out, width=40), Console(file=err, width=40))
@@ -58,10 +58,10 @@ def test_a_line_is_yaml_of_that_id(image_id: str) -> None:
     text = line(Image("v2", image_id, "active", name=HOSTILE))
     assert text.isprintable()
     assert yaml.safe_load(text) == [{"id": image_id}]
-    plans = parse(
+    settings = parse(
         ["run"], {"IMAGE_EXPORTER_CLOUDS": f'[{{"name": "a", "images": ["{image_id}"]}}]'}
-    ).settings.plans()
-    assert plans[0].images[0].image_id == image_id
+    ).settings
+    assert resolved_clouds(settings)[0].images[0].image_id == image_id
 
 
 def test_a_cloud_that_cannot_be_asked_is_status_1(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from exporter.app import build
 from exporter.commands.show import described, show
-from exporter.config import parse
+from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
 from exporter.simulator import SimulatedImageService
 from tests.commands.program import ABSENT, GOLDEN, settings_file, simulated
@@ -17,7 +17,7 @@ from tests.commands.program import ABSENT, GOLDEN, settings_file, simulated
 def shown(folder: Path, *clouds: dict[str, Any]) -> tuple[int, list[str]]:
     """The status and the lines for the images of these clouds."""
     file = settings_file(folder, *clouds)
-    plans = parse([f"--config.file={file}"], {}).settings.plans()
+    plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
     parts = build(plans, all_properties=True)
     out, err = io.StringIO(), io.StringIO()
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import CloudPlan, parse
+from exporter.config import ResolvedCloud, parse, resolved_clouds
 from exporter.config.expect import DIGITS, expected_properties
 from exporter.model.expectations.checks import CHECKS, EXPECTATIONS, verdicts
 from exporter.model.expectations.checks import Expectations as Wanted
@@ -39,17 +39,17 @@ VALUES: dict[str, tuple[str, object]] = {
     "max_unchanged": ("1h", 3600.0),
 }
 
-Read = Callable[[str], CloudPlan]
+Read = Callable[[str], ResolvedCloud]
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
     """Reads the settings in a text, as the plan of their one cloud."""
 
-    def plan(text: str) -> CloudPlan:
+    def plan(text: str) -> ResolvedCloud:
         file = tmp_path / "exporter.yml"
         file.write_text(text, "utf-8")
-        (planned,) = parse([f"--config.file={file}"], {}).settings.plans()
+        (planned,) = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
         return planned
 
     return plan

@@ -8,7 +8,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import Expect, Image, Settings, SettingsError, parse, reference
+from exporter.config import (
+    Expect,
+    Image,
+    Settings,
+    SettingsError,
+    parse,
+    reference,
+    resolved_clouds,
+)
 
 WORDS = sorted(
     {part.removesuffix("[]") for row in reference() for part in row.key.split(".")}
@@ -45,7 +53,7 @@ unhurried = settings(deadline=None)
 def check(argv: list[str], environ: dict[str, str]) -> None:
     """Settings are made or refused, with lines that are safe to print."""
     try:
-        plans = parse(argv, environ).settings.plans()
+        plans = resolved_clouds(parse(argv, environ).settings)
     except SettingsError as error:
         lines = error.lines
     else:

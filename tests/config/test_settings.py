@@ -10,15 +10,17 @@ from pydantic import ValidationError
 
 from exporter.config import (
     Cloud,
-    CloudPlan,
     Expect,
     Image,
-    ImagePlan,
     Invocation,
+    ResolvedCloud,
+    ResolvedImage,
     Settings,
     SettingsError,
     parse,
     reference,
+    resolved_clouds,
+    resolved_shard,
 )
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.expectations.checks import EXPECTATIONS
@@ -43,9 +45,9 @@ def read(tmp_path: Path) -> Read:
     return read
 
 
-def plans(content: str, read: Read) -> tuple[CloudPlan, ...]:
+def plans(content: str, read: Read) -> tuple[ResolvedCloud, ...]:
     """The plans of a file."""
-    return read(content).settings.plans()
+    return resolved_clouds(read(content).settings)
 
 
 def test_every_default(read: Read) -> None:
@@ -55,9 +57,9 @@ def test_every_default(read: Read) -> None:
     assert (invocation.command, invocation.image_id) == ("run", None)
     assert settings.web.listen_address == ":10292"
     assert (settings.log.level, settings.log.format) == ("info", "logfmt")
-    assert settings.part() == WHOLE
-    assert settings.plans() == (
-        CloudPlan(
+    assert resolved_shard(settings) == WHOLE
+    assert resolved_clouds(settings) == (
+        ResolvedCloud(
             name="a",
             cloud=None,
             region=None,
@@ -66,7 +68,7 @@ def test_every_default(read: Read) -> None:
             endpoint=None,
             token=None,
             token_file=None,
-            images=(ImagePlan("b", "b"),),
+            images=(ResolvedImage("b", "b"),),
             properties=(),
             interval=60.0,
             timeout=10.0,
@@ -131,10 +133,10 @@ clouds:
 
 def test_list_needs_neither_images_nor_clouds(tmp_path: Path) -> None:
     """It is the command that tells which images there are."""
-    assert parse(["list"], {}).settings.plans() == ()
+    assert resolved_clouds(parse(["list"], {}).settings) == ()
     path = tmp_path / "exporter.yml"
     path.write_text("clouds: [{name: a}]")
-    (plan,) = parse([f"--config.file={path}", "list"], {}).settings.plans()
+    (plan,) = resolved_clouds(parse([f"--config.file={path}", "list"], {}).settings)
     assert (plan.name, plan.images, plan.discover) == ("a", (), ())
 
 
@@ -231,11 +233,11 @@ def test_keys_of_one_group_come_from_different_places(read: Read) -> None:
 def test_a_shard_is_told_in_two_places(index: str, read: Read) -> None:
     """The number may stand in the file, and a pod's number or name in its environment."""
     content = f"{MINIMAL}shard: {{total: 3}}"
-    assert read(content, IMAGE_EXPORTER_SHARD__INDEX=index).settings.part() == Shard(2, 3)
+    assert resolved_shard(read(content, IMAGE_EXPORTER_SHARD__INDEX=index).settings) == Shard(2, 3)
     both = {"IMAGE_EXPORTER_SHARD__INDEX": index, "IMAGE_EXPORTER_SHARD__TOTAL": "3"}
-    assert read(MINIMAL, **both).settings.part() == Shard(2, 3)
+    assert resolved_shard(read(MINIMAL, **both).settings) == Shard(2, 3)
     flags = ("--shard.index", "1", "--shard.total=2")
-    assert read(content, *flags, **both).settings.part() == Shard(1, 2)
+    assert resolved_shard(read(content, *flags, **both).settings) == Shard(1, 2)
 
 
 def test_a_shard_is_refused_where_it_is_told(read: Read) -> None:
@@ -295,9 +297,9 @@ def test_clouds_may_come_as_json(read: Read) -> None:
     clouds = [{"name": "\U0001f600", "images": [{"id": "c", "expect": {"protected": True}}]}]
     environ = {"IMAGE_EXPORTER_CLOUDS": json.dumps(clouds)}
     for found in (read(MINIMAL, **environ), parse([], environ)):
-        (plan,) = found.settings.plans()
+        (plan,) = resolved_clouds(found.settings)
         assert plan.name == "\U0001f600"
-        assert plan.images == (ImagePlan("c", "c", (("protected", True),)),)
+        assert plan.images == (ResolvedImage("c", "c", (("protected", True),)),)
 
 
 def test_a_file_with_a_byte_order_mark_is_read(read: Read) -> None:
@@ -329,8 +331,8 @@ def test_images_are_ids_or_mappings(read: Read) -> None:
         "expect: {status: [active, queued], protected: true, public: false, max_age: 90d}}]}]"
     )
     assert plans(content, read)[0].images == (
-        ImagePlan(UUID, UUID),
-        ImagePlan(
+        ResolvedImage(UUID, UUID),
+        ResolvedImage(
             "b",
             "golden",
             (
@@ -362,7 +364,7 @@ def test_a_cloud_overrides_what_is_general(read: Read) -> None:
     )
     inherits, overrides = plans(content, read)
 
-    def paced(plan: CloudPlan) -> tuple[object, ...]:
+    def paced(plan: ResolvedCloud) -> tuple[object, ...]:
         return (
             plan.interval,
             plan.timeout,
@@ -426,7 +428,7 @@ def test_a_token_file_is_found_from_the_settings_file(
 def test_without_a_settings_file_a_token_file_is_found_from_here() -> None:
     """Clouds of the environment have no directory of their own."""
     cloud = {"name": "a", "endpoint": "http://a", "token_file": "t", "images": ["b"]}
-    (plan,) = parse([], {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}).settings.plans()
+    (plan,) = resolved_clouds(parse([], {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}).settings)
     assert plan.token_file == Path("t")
 
 
@@ -439,8 +441,8 @@ def test_demo_takes_everything_but_clouds(read: Read) -> None:
         IMAGE_EXPORTER_CLOUDS="nonsense",
     ).settings
     assert (settings.web.listen_address, settings.log.level) == (":1", "debug")
-    assert settings.plans() == ()
-    assert parse(["demo"], {}).settings.plans() == ()
+    assert resolved_clouds(settings) == ()
+    assert resolved_clouds(parse(["demo"], {}).settings) == ()
 
 
 def test_demo_has_a_pace_of_its_own() -> None:
@@ -453,8 +455,8 @@ def test_demo_has_a_pace_of_its_own() -> None:
 def test_a_cloud_can_be_built_of_images() -> None:
     """Models take models, so that the demo needs no file."""
     cloud = Cloud(name="a", endpoint="http://a", images=(Image(id="b"), Image(id="c", alias="d")))
-    (plan,) = parse(["demo"], {}).settings.model_copy(update={"clouds": (cloud,)}).plans()
-    assert plan.images == (ImagePlan("b", "b"), ImagePlan("c", "d"))
+    (plan,) = resolved_clouds(parse(["demo"], {}).settings.model_copy(update={"clouds": (cloud,)}))
+    assert plan.images == (ResolvedImage("b", "b"), ResolvedImage("c", "d"))
 
 
 def test_show_has_an_image(read: Read) -> None:
@@ -475,7 +477,7 @@ def test_a_secret_is_in_no_text(
         parse([], {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}),
     ):
         settings = found.settings
-        plan = settings.plans()[0]
+        plan = resolved_clouds(settings)[0]
         assert plan.token is not None
         assert plan.token.get_secret_value() == SECRET
         texts = (
@@ -498,7 +500,7 @@ def test_settings_do_not_change(read: Read) -> None:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(model, key, None)
     with pytest.raises(TypeError):
-        settings.plans()[0].images[0].expect[0] = ()  # type: ignore[index]  # on purpose
+        resolved_clouds(settings)[0].images[0].expect[0] = ()  # type: ignore[index]  # on purpose
 
 
 def test_the_reference_has_every_setting() -> None:
@@ -544,4 +546,4 @@ def test_ten_thousand_images_are_read(read: Read) -> None:
     )
     (plan,) = plans(f"clouds:\n- name: a\n  images:\n{images}", read)
     assert len(plan.images) == 10_000
-    assert plan.images[-1] == ImagePlan("i9999", "a9999", (("status", ("active",)),))
+    assert plan.images[-1] == ResolvedImage("i9999", "a9999", (("status", ("active",)),))

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.app import Application, build
 from exporter.clock import now
-from exporter.config import parse
+from exporter.config import parse, resolved_clouds
 from exporter.metrics.collector import StoreCollector
 from exporter.model.sharding import Shard
 from exporter.simulator import SimulatedImageService
@@ -37,14 +37,18 @@ class Fleet:
     """Three exporters with the same settings, one for each shard."""
 
     def __init__(self, folder: Path, opened: ExitStack, *clouds: dict[str, Any]) -> None:
-        plans = parse([f"--config.file={settings_file(folder, *clouds)}"], {}).settings.plans()
+        plans = resolved_clouds(
+            parse([f"--config.file={settings_file(folder, *clouds)}"], {}).settings
+        )
         self.parts = [build(plans, shard=Shard(index, TOTAL)) for index in range(TOTAL)]
         for parts in self.parts:
             opened.enter_context(closing(parts))
 
     def reload(self, folder: Path, *clouds: dict[str, Any]) -> None:
         """Each takes other settings into use."""
-        plans = parse([f"--config.file={settings_file(folder, *clouds)}"], {}).settings.plans()
+        plans = resolved_clouds(
+            parse([f"--config.file={settings_file(folder, *clouds)}"], {}).settings
+        )
         for parts in self.parts:
             for poller in parts.exchange(parts.prepare(plans)).ended:
                 poller.stop()
@@ -169,7 +173,7 @@ def test_shards_keep_a_cloud_s_rate_limit_together(
 ) -> None:
     """The limit is what the cloud grants, whatever the number of exporters."""
     file = settings_file(tmp_path, cloud(service, images=list(IDS), rate_limit=30))
-    plans = parse([f"--config.file={file}"], {}).settings.plans()
+    plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
 
     def gap(parts: Application) -> float:
         with closing(parts):

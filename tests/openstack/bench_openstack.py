@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from exporter.clock import steady
-from exporter.config import ImagePlan
+from exporter.config import ResolvedImage
 from exporter.glance.api import APIS, V2
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.replies import Deadline
@@ -47,7 +47,7 @@ def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
 
 
 @pytest.fixture(scope="module")
-def images(openstack: OpenStack) -> tuple[ImagePlan, ...]:
+def images(openstack: OpenStack) -> tuple[ResolvedImage, ...]:
     """Images of all kinds that ``demo`` can see, in turn: those that plain lists leave out too."""
     made = []
     for _ in range(OF_EACH_KIND):
@@ -58,11 +58,11 @@ def images(openstack: OpenStack) -> tuple[ImagePlan, ...]:
         openstack.other.create(offered, "offered", visibility="shared")
         openstack.other.share(offered, openstack.demo.project_id)
         made += [private, hidden, community, offered]
-    return tuple(ImagePlan(each, each) for each in made)
+    return tuple(ResolvedImage(each, each) for each in made)
 
 
 @pytest.mark.usefixtures("clouds_yaml")
-def test_cycle(images: tuple[ImagePlan, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cycle(images: tuple[ResolvedImage, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Prints requests and time of a cycle by lists, and of one that asks for each image.
 
     All else is the same: the daemon's own parts at its default concurrency. Signing in is timed
@@ -89,7 +89,7 @@ def test_cycle(images: tuple[ImagePlan, ...], monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-def _cycle(images: tuple[ImagePlan, ...], signed_in: bool) -> Cycle:
+def _cycle(images: tuple[ResolvedImage, ...], signed_in: bool) -> Cycle:
     """A cycle of an exporter that has just been started; every image has to be found."""
     where = {"cloud": "demo", "endpoint": None, "api": "auto"}
     with built("", 0, images=images, interval=INTERVAL, **where) as parts:

@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 from prometheus_client import generate_latest
 
 from exporter.app import build
-from exporter.config import CloudPlan, ImagePlan
+from exporter.config import ResolvedCloud, ResolvedImage
 from exporter.polling.engine import pacing as pace
 from tests.auth.clouds import eventually
 from tests.polling.watch import threads
@@ -73,8 +73,8 @@ def soaking(url: str, image_ids: Sequence[str]) -> Iterator[Soaked]:
         process.stdin.close()
 
 
-def _plan(url: str, image_ids: Sequence[str]) -> CloudPlan:
-    return CloudPlan(
+def _plan(url: str, image_ids: Sequence[str]) -> ResolvedCloud:
+    return ResolvedCloud(
         name=CLOUD,
         cloud=None,
         region=None,
@@ -83,13 +83,16 @@ def _plan(url: str, image_ids: Sequence[str]) -> CloudPlan:
         endpoint=url,
         token=None,
         token_file=None,
-        images=tuple(ImagePlan(each, each) for each in image_ids),
+        images=tuple(ResolvedImage(each, each) for each in image_ids),
         properties=(),
         interval=60.0,
         timeout=TIMEOUT,
         concurrency=CONCURRENCY,
         rate_limit=None,
         max_stale=900.0,
+        discover=(),
+        discovery_interval=300.0,
+        forget_after=86400.0,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.app import build
 from exporter.clock import now
-from exporter.config import parse
+from exporter.config import parse, resolved_clouds
 from exporter.metrics.collector import StoreCollector
 from exporter.model.target import Key
 from exporter.polling.scheduler import Scheduler
@@ -446,7 +446,7 @@ def test_fifty_clouds_have_each_their_own_troubles() -> None:
             "IMAGE_EXPORTER_TIMEOUT": "30s",
             "IMAGE_EXPORTER_CONCURRENCY": "4",
         }
-        parts = build(parse(["run"], environ).settings.plans())
+        parts = build(resolved_clouds(parse(["run"], environ).settings))
         stack.callback(parts.close)
         scheduler = Scheduler()
         stack.callback(scheduler.stop)

@@ -1,0 +1,145 @@
+"""Clouds and images as resolved: inherited values and defaults are filled in.
+
+``schema`` has the settings as written. The rest of the exporter reads the classes of this module.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from exporter.config.expect import Expect, merged
+from exporter.config.schema import Cloud, Discover, Settings
+from exporter.model.discovery import DiscoveryRule
+from exporter.model.expectations.checks import Expectations
+from exporter.model.sharding import WHOLE, Shard
+
+LEAST_MAX_STALE = 15 * 60.0
+LEAST_DISCOVERY_INTERVAL = 5 * 60.0
+
+
+@dataclass(frozen=True)
+class ResolvedImage:
+    """An image to watch, with all expectations that apply to it."""
+
+    image_id: str
+    alias: str
+    expect: Expectations = ()
+
+
+@dataclass(frozen=True)
+class ResolvedCloud:
+    """A cloud with all inherited settings. Times are in seconds, ``rate_limit`` per second.
+
+    No field has a default, so that the type checker finds a setting that is not carried over.
+    """
+
+    name: str
+    cloud: str | None
+    region: str | None
+    interface: str | None
+    api: Literal["auto", "v1", "v2"]
+    endpoint: str | None
+    token: SecretStr | None
+    token_file: Path | None
+    images: tuple[ResolvedImage, ...]
+    discover: tuple[DiscoveryRule, ...]
+    properties: tuple[str, ...]
+    interval: float
+    timeout: float
+    concurrency: int
+    rate_limit: float | None
+    max_stale: float
+    discovery_interval: float
+    forget_after: float
+
+
+_RESOLVED_INTO_IMAGES = frozenset({"expect"})
+"""Settings of a cloud that become settings of its images and discovery rules."""
+
+if _missing := (
+    Cloud.model_fields.keys()
+    - _RESOLVED_INTO_IMAGES
+    - {field.name for field in fields(ResolvedCloud)}
+):
+    raise AssertionError(f"ResolvedCloud lacks settings of Cloud: {', '.join(sorted(_missing))}")
+
+
+def resolved_shard(settings: Settings) -> Shard:
+    """Return the shard to watch; without sharding, the one that has all images."""
+    index, total = settings.shard.index, settings.shard.total
+    return WHOLE if index is None or total is None else Shard(index, total)
+
+
+def resolved_clouds(settings: Settings) -> tuple[ResolvedCloud, ...]:
+    """Return the clouds with all inherited values and defaults filled in."""
+    return tuple(_resolved_cloud(settings, cloud) for cloud in settings.clouds)
+
+
+def _resolved_cloud(settings: Settings, cloud: Cloud) -> ResolvedCloud:
+    interval = cloud.interval or settings.interval
+    # `rate_limit: none` of a cloud lifts the general limit, so the value alone does not decide.
+    rate_limit = cloud if "rate_limit" in cloud.model_fields_set else settings
+    properties = settings.properties if cloud.properties is None else cloud.properties
+    directory = Path() if settings.config.file is None else settings.config.file.parent
+    inheritance = _ExpectInheritance(settings.expect, cloud.expect)
+    return ResolvedCloud(
+        name=cloud.name,
+        cloud=cloud.cloud,
+        region=cloud.region,
+        interface=cloud.interface,
+        api=cloud.api,
+        endpoint=cloud.endpoint,
+        token=cloud.token,
+        token_file=None if cloud.token_file is None else directory / cloud.token_file,
+        images=tuple(
+            ResolvedImage(image.id, image.alias or image.id, inheritance.resolve(image.expect))
+            for image in cloud.images
+        ),
+        discover=tuple(
+            _discovery_rule(rule, inheritance.resolve(rule.expect)) for rule in cloud.discover
+        ),
+        properties=properties,
+        interval=interval,
+        timeout=cloud.timeout or settings.timeout,
+        concurrency=cloud.concurrency or settings.concurrency,
+        rate_limit=rate_limit.rate_limit,
+        max_stale=cloud.max_stale or settings.max_stale or max(LEAST_MAX_STALE, 3 * interval),
+        discovery_interval=cloud.discovery_interval
+        or settings.discovery_interval
+        or max(LEAST_DISCOVERY_INTERVAL, interval),
+        forget_after=cloud.forget_after or settings.forget_after,
+    )
+
+
+class _ExpectInheritance:
+    """The expectations that images of one cloud inherit.
+
+    Equal results are shared, because thousands of images may expect the same.
+    """
+
+    def __init__(self, general: Expect, of_cloud: Expect) -> None:
+        self._inherited = (general, of_cloud)
+        self._shared: dict[Expectations, Expectations] = {}
+        self._without_own = merged(*self._inherited)
+
+    def resolve(self, own: Expect) -> Expectations:
+        """Return all expectations of an image that has these of its own."""
+        if not own.model_fields_set:
+            return self._without_own
+        expectations = merged(*self._inherited, own)
+        return self._shared.setdefault(expectations, expectations)
+
+
+def _discovery_rule(discover: Discover, expectations: Expectations) -> DiscoveryRule:
+    return DiscoveryRule(
+        name=discover.name,
+        tags=discover.tag,
+        owner=discover.owner,
+        visibility=discover.visibility,
+        statuses=discover.status,
+        properties=discover.property,
+        alias=discover.alias,
+        expect=expectations,
+    )
