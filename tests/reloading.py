@@ -15,8 +15,9 @@ from exporter.model.target import Key
 from exporter.polling.clockwork import CloudJobs
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Reloader
-from tests.commands.program import Metrics, settings_file, until
+from tests.commands.program import Metrics, settings_file
 from tests.polling.watch import threads
+from tests.support.wait import wait_until
 
 LAB = "lab"
 
@@ -68,11 +69,11 @@ class Exporter:
     def polled(self, *image_ids: str, cloud: str = LAB) -> None:
         """Wait until each of these has been polled."""
         for image_id in image_ids:
-            until(lambda each=image_id: self.seen(each, cloud).polled_at)  # type: ignore[misc]  # mypy takes the default for an argument
+            wait_until(lambda each=image_id: self.seen(each, cloud).polled_at)  # type: ignore[misc]  # mypy takes the default for an argument
 
     def cycled(self, cloud: str = LAB) -> None:
         """Wait until the first cycle of a cloud is over."""
-        until(lambda: self.parts.store.cloud(cloud).last_cycle_at)
+        wait_until(lambda: self.parts.store.cloud(cloud).last_cycle_at)
 
     def end(self) -> None:
         """Ends all that runs."""
@@ -80,7 +81,7 @@ class Exporter:
         self.scheduler.stop()
         self.parts.close()
         # Those that are at it just now find their connections closed.
-        until(lambda: not threads())
+        wait_until(lambda: not threads())
 
 
 @contextmanager

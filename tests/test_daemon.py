@@ -21,7 +21,8 @@ from exporter.process import STOP_SIGNALS, stop_on_signals
 from exporter.simulator import SimulatedImageService
 from exporter.web.pages.query import Query
 from exporter.web.server.server import ListenError
-from tests.commands.program import BOUND, GOLDEN, settings_file, simulated, until
+from tests.commands.program import BOUND, GOLDEN, settings_file, simulated
+from tests.support.wait import wait_until
 
 
 @dataclass
@@ -118,7 +119,7 @@ def run_and_end(folder: Path, service: SimulatedImageService) -> None:
         status: list[int] = []
         thread = threading.Thread(target=lambda: status.append(made.run()))
         thread.start()
-        until(lambda: made.parts.store.clouds()[0].last_cycle_at)
+        wait_until(lambda: made.parts.store.clouds()[0].last_cycle_at)
         service.faults.set("hang")
         service.wait_for(lambda: service.log.in_flight == 1)
         made.stop.set()
@@ -138,7 +139,7 @@ def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
         left = set(threading.enumerate()) - before
         return all(each.daemon and "APScheduler" not in each.name for each in left)
 
-    until(are_gone)
+    wait_until(are_gone)
 
 
 @pytest.fixture

@@ -34,9 +34,10 @@ from exporter.web.pages.image_list import listing
 from exporter.web.pages.json_api import as_json, listing_document
 from exporter.web.pages.query import Query
 from exporter.web.security.from_config import protect
-from tests.commands.program import ROOT, ended, started, until
+from tests.commands.program import ROOT, ended, started
 from tests.model.samples import ACTIVE, MAX_STALE, START
 from tests.readme_tables import PREFIX, README, TABLES, rendered
+from tests.support.wait import wait_until
 from tests.web.security.web_files import Folder
 
 TEXT = README.read_text("utf-8")
@@ -370,7 +371,7 @@ def test_alerts_fire_for_what_they_say_and_nothing_else(tmp_path: Path, promtool
 def test_metrics_and_pages_are_those_of_the_demo(tmp_path: Path) -> None:
     """The demo serves what the README shows and lists, but for what it says is not there."""
     with started(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as program:
-        until(lambda: program.page("/-/ready")[0] == 200)
+        wait_until(lambda: program.page("/-/ready")[0] == 200)
         pages = table_paths(section("Pages"))
         assert {path: program.page(path)[0] for path in pages} == dict.fromkeys(pages, 200)
         families = list(text_string_to_metric_families(program.page("/metrics")[1]))

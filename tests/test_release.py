@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from tests.commands.program import BOUND, Program, environment, until
+from tests.commands.program import BOUND, Program, environment
+from tests.support.wait import wait_until
 from tests.test_packaging import locked, pins
 
 ROOT = Path(__file__).parent.parent
@@ -194,7 +195,9 @@ def demo(program: Path, folder: Path) -> Iterator[Program]:
 def test_the_demo_runs_from_what_is_installed(installed: Path, tmp_path: Path) -> None:
     """Metrics and the page, whose templates are in the wheel."""
     with demo(installed, tmp_path) as program:
-        until(lambda: program.metrics().value("openstack_image_exists", image="golden-base") == 1)
+        wait_until(
+            lambda: program.metrics().value("openstack_image_exists", image="golden-base") == 1
+        )
         status, page = program.page("/")
         assert status == 200
         assert "golden-base" in page

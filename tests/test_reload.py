@@ -14,8 +14,9 @@ from exporter.reload import A_BUG
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
 from tests.auth.clouds import clean, configure
-from tests.commands.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated, until
+from tests.commands.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated
 from tests.reloading import LAB, Exporter, at_once, cloud, exporting
+from tests.support.wait import wait_until
 
 STATUS_CHANGES = "openstack_image_status_changes_total"
 EXISTS = "openstack_image_exists"
@@ -42,7 +43,7 @@ def with_history(exporter: Exporter, service: SimulatedImageService) -> None:
     exporter.cycled()
     service.images.change(GOLDEN, status="deactivated")
     exporter.reloader.clockwork.hasten(LAB)
-    until(lambda: exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 1)
+    wait_until(lambda: exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 1)
 
 
 def test_what_stays_keeps_what_is_known_and_the_rest_goes(
@@ -72,7 +73,7 @@ def test_what_stays_keeps_what_is_known_and_the_rest_goes(
         assert metrics.value("openstack_image_expectation_met", image="golden") == 0
         assert metrics.value("openstack_image_exporter_targets") == 2
         service.images.change(GOLDEN, status="active")
-        until(lambda: exporter.metrics().value(STATUS_CHANGES, image="golden") == 2)
+        wait_until(lambda: exporter.metrics().value(STATUS_CHANGES, image="golden") == 2)
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
@@ -133,7 +134,7 @@ def test_a_changed_cloud_is_polled_anew_and_remembers(
         assert metrics.value(STATUS_CHANGES, image=GOLDEN) == 1
         assert metrics.values(EXISTS) == [1, 1]
         assert (metrics.value(POLLS) or 0) >= (polls or 0)
-        until(lambda: exporter.metrics().value(POLLS) == (polls or 0) + 2)
+        wait_until(lambda: exporter.metrics().value(POLLS) == (polls or 0) + 2)
         asked = other if field == "endpoint" else service
         last = asked.log.records[-1].request
         assert last.headers.get("x-auth-token") == ("secret" if field == "token" else None)
@@ -256,7 +257,7 @@ def test_an_answer_that_comes_too_late_is_nobodys(
         service.wait_for(lambda: service.log.in_flight > 0)
         before = exporter.metrics().values(REQUESTS, method="HEAD")
         assert exporter.reload(cloud(other.url, *images, api="v1")) == ()
-        until(lambda: exporter.metrics().value(POLLS) == 3)
+        wait_until(lambda: exporter.metrics().value(POLLS) == 3)
         service.wait_for(lambda: service.log.in_flight == 0)
         metrics = exporter.metrics()
         assert metrics.values("openstack_image_poll_success") == [1, 1]
@@ -347,10 +348,10 @@ def test_a_wait_that_was_asked_for_outlasts_a_reload(
         exporter.cycled()
         service.faults.set("status", code=429, headers=[("Retry-After", "200")])
         exporter.reloader.clockwork.hasten(LAB)
-        until(lambda: exporter.parts.pollers[0].wait_until > 0)
+        wait_until(lambda: exporter.parts.pollers[0].wait_until > 0)
         asked = service.log.requests
         assert exporter.reload(cloud(service.url, GOLDEN, api="v1", concurrency=2)) == ()
-        until(lambda: exporter.parts.pollers[0].wait_until > 0)
+        wait_until(lambda: exporter.parts.pollers[0].wait_until > 0)
         assert service.log.requests == asked
         assert exporter.reload(cloud(other.url, GOLDEN, api="v1", concurrency=2)) == ()
         other.wait_for(lambda: other.log.requests > 0)
@@ -383,8 +384,8 @@ def test_discovered_images_stay(tmp_path: Path, service: SimulatedImageService) 
         # A new entry: what was discovered is watched on, and the change of its status is seen.
         assert exporter.reload(lab(entry, {"name": "cirros"}, images=[UBUNTU])) == ()
         assert exporter.metrics().value(EXISTS, image="golden") == 1
-        until(lambda: exporter.metrics().value(EXISTS, image_id=GOLDEN) == 1)
-        until(lambda: exporter.metrics().value(STATUS_CHANGES, image="golden") == 1)
+        wait_until(lambda: exporter.metrics().value(EXISTS, image_id=GOLDEN) == 1)
+        wait_until(lambda: exporter.metrics().value(STATUS_CHANGES, image="golden") == 1)
         assert exporter.metrics().value(changes, image="golden") == 0
 
         # An image that is discovered is put on the list: it is the same image.
@@ -428,7 +429,7 @@ def test_another_sign_in_is_noticed(
             configure(monkeypatch, tmp_path, {"entry": {"auth": {**auth, "password": "second"}}})
             assert exporter.reload(lab) == ()
             assert exporter.parts.pollers[0] is not poller
-            until(lambda: exporter.metrics().value(EXISTS) == 1)
+            wait_until(lambda: exporter.metrics().value(EXISTS) == 1)
             assert (exporter.metrics().value(failures) or 0) >= failed
 
 

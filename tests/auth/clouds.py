@@ -1,8 +1,7 @@
-"""Clouds to sign in to, and clocks to do it by."""
+"""Clouds to sign in to."""
 
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,9 @@ import pytest
 import yaml
 from openstack.config import loader
 
-from exporter.model.instant import Instant
 from exporter.simulator.keystone import SimulatedKeystone
 
 PASSWORD = "s3cret-and-long"
-
-
-class FakeClock:
-    """Two clocks that stand still until a test moves them."""
-
-    def __init__(self) -> None:
-        self.steady = 1000.0
-        self.wall = time.time()
-
-    def __call__(self) -> Instant:
-        """This instant."""
-        return Instant(self.steady, self.wall)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass on both."""
-        self.steady += seconds
-        self.wall += seconds
 
 
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,13 +56,3 @@ def auth(keystone: SimulatedKeystone, **more: Any) -> dict[str, Any]:
 def without(mapping: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """A copy without these keys."""
     return {key: value for key, value in mapping.items() if key not in keys}
-
-
-def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> bool:
-    """Wait until ``condition`` holds; whether it ever did."""
-    end = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True

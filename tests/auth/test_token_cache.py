@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,9 @@ from exporter.auth.keystone import ImageService, Keystone
 from exporter.auth.sign_in import sign_in
 from exporter.auth.token_cache import RENEWAL_PAUSE, CachedTokenAuthenticator, margin
 from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
-from tests.auth.clouds import FakeClock, auth, clean, configure, eventually
+from tests.auth.clouds import auth, clean, configure
+from tests.support.clock import START, FakeClock
+from tests.support.wait import wait_until
 
 THREADS = 50
 
@@ -35,7 +38,7 @@ def keystone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simula
 @pytest.fixture
 def clock() -> FakeClock:
     """Time as the tests let it pass."""
-    return FakeClock()
+    return FakeClock(START._replace(wall=time.time()))  # Keystone's tokens expire in real time.
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_a_token_is_renewed_before_it_expires(
     clock.advance(2)
     assert {id(credential) for credential in all_at_once(signin.credential)} == {id(old)}
     keystone.gate.set()
-    assert eventually(lambda: signin.credential() is not old)
+    wait_until(lambda: signin.credential() is not old)
     assert signin.credential().generation == 2
     assert keystone.token_requests == 2
 
@@ -125,7 +128,7 @@ def test_a_failed_early_renewal_does_no_harm(
     keystone.fault = KeystoneFault(status=503)
     clock.advance(3600 - margin(3600) + 1)
     assert signin.credential() is old
-    assert eventually(lambda: signin.stats().failures == 1)
+    wait_until(lambda: signin.stats().failures == 1)
     assert signin.credential() is old
     clock.advance(margin(3600))
     assert refused(signin.credential).reason == "server_error"
@@ -147,8 +150,7 @@ def test_a_token_that_expired_is_not_used(
 ) -> None:
     """Whichever clock says that a token is over, a new one is fetched first."""
     signin.credential()
-    clock.steady += steady
-    clock.wall += wall
+    clock.advance(steady, wall=wall)
     assert signin.credential().generation == 2
 
 
@@ -159,7 +161,7 @@ def test_a_wrong_clock_causes_no_storm(
     keystone.clock_skew = -86400
     credential = signin.credential()
     assert credential.expires_at is not None
-    assert credential.expires_at < clock.wall
+    assert credential.expires_at < clock().wall
     clock.advance(1800)
     assert signin.credential() is credential
     assert keystone.token_requests == 1
@@ -245,7 +247,7 @@ def test_those_who_wait_give_up_in_time(keystone: SimulatedKeystone, clock: Fake
     with ThreadPoolExecutor(THREADS) as pool:
         waiting = [pool.submit(signin.credential) for _ in range(THREADS)]
         assert {refused(lambda f=future: f.result(10)).reason for future in waiting} == {"timeout"}  # type: ignore[misc]  # mypy cannot infer such a lambda
-    assert eventually(lambda: signin.stats().failures == 1)
+    wait_until(lambda: signin.stats().failures == 1)
     assert keystone.token_requests == 1
     keystone.fault = None
     clock.advance(1)
@@ -269,7 +271,7 @@ def test_a_resolver_that_hangs(
             assert str(refused(signin.credential)) == "timeout: no token within 0.3 s"
         assert [thread.name for thread in threading.enumerate()].count("sign-in") == 1
         gate.set()
-        assert eventually(lambda: signin.stats().failures == 1)
+        wait_until(lambda: signin.stats().failures == 1)
     assert keystone.token_requests == 0
     clock.advance(1)
     assert signin.credential().generation == 1
@@ -280,7 +282,7 @@ def test_close_cuts_what_is_under_way(keystone: SimulatedKeystone, signin: Authe
     keystone.fault = KeystoneFault(hang=True)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(signin.credential)
-        assert eventually(lambda: keystone.token_requests == 1)
+        wait_until(lambda: keystone.token_requests == 1)
         signin.close()
         error = refused(lambda: waiting.result(3))
     assert error.reason == "timeout"
@@ -333,7 +335,7 @@ def test_no_thread_can_be_started(
 def test_no_thread_is_left(signin: Authenticator) -> None:
     """A sign-in's threads end with it."""
     signin.renew(signin.credential())
-    assert eventually(
+    wait_until(
         lambda: not any(thread.name.startswith("sign-in") for thread in threading.enumerate())
     )
 

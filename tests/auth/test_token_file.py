@@ -7,7 +7,7 @@ import pytest
 
 from exporter.auth.base import AuthError, AuthToken, ClientTls
 from exporter.auth.token_file import MAX_BYTES, TokenFileAuthenticator
-from tests.auth.clouds import FakeClock
+from tests.support.clock import FakeClock
 
 
 @pytest.fixture

@@ -7,16 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import SimulatedImage
+from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 BOUND = 20.0
@@ -27,8 +28,6 @@ QUICKLY = 2.0
 GOLDEN = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 UBUNTU = "64d7c1cd-2b6f-40c9-9c14-662941cb7913"
 ABSENT = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
-
-Value = TypeVar("Value")
 
 
 def simulated(image_id: str, name: str = "cirros", **fields: Any) -> SimulatedImage:
@@ -65,15 +64,6 @@ def ended(
         timeout=BOUND,
         check=False,
     )
-
-
-def until(ask: Callable[[], Value | None], timeout: float = BOUND, pause: float = 0.01) -> Value:
-    """What ``ask`` gives as soon as it is true; it is asked again after each pause."""
-    deadline = time.monotonic() + timeout
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(pause)
-    return answer
 
 
 class Metrics:
@@ -124,7 +114,7 @@ class Program:
 
     def line(self, *parts: str) -> str:
         """The one log line that holds all of these parts, once it is there."""
-        (line,) = until(lambda: self.lines(*parts))
+        (line,) = wait_until(lambda: self.lines(*parts))
         return line
 
     @property
@@ -135,7 +125,7 @@ class Program:
             assert self.process.poll() is None, self.logged
             return re.search(r"addresses=\S*?:(\d+)$", "\n".join(self.logged), re.MULTILINE)
 
-        return int(until(listening)[1])
+        return int(wait_until(listening)[1])
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and body of a page."""
@@ -155,7 +145,7 @@ class Program:
 
     def shows(self, name: str, value: float, /, **labels: str) -> None:
         """Wait until at least one series of this kind is there and all have this value."""
-        until(lambda: set(self.metrics().values(name, **labels)) == {value})
+        wait_until(lambda: set(self.metrics().values(name, **labels)) == {value})
 
     def ends(self, *signals: int) -> float:
         """Send it signals and return how many seconds it took to end well.

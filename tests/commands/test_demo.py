@@ -10,7 +10,8 @@ import pytest
 from exporter.commands.demo import plan
 from exporter.config import parse
 from exporter.demo.story import IMAGES
-from tests.commands.program import QUICKLY, started, until
+from tests.commands.program import QUICKLY, started
+from tests.support.wait import wait_until
 
 
 def test_it_says_where_to_look_and_shows_twelve_images(tmp_path: Path) -> None:
@@ -25,7 +26,9 @@ def test_it_says_where_to_look_and_shows_twelve_images(tmp_path: Path) -> None:
         http_proxy=proxy,
         ALL_PROXY=proxy,
     ) as program:
-        urls = until(lambda: re.findall(r"(http://\S+)(/metrics|/)$", program.said, re.MULTILINE))
+        urls = wait_until(
+            lambda: re.findall(r"(http://\S+)(/metrics|/)$", program.said, re.MULTILINE)
+        )
         assert urls == [(f"http://127.0.0.1:{program.port}", path) for path in ("/metrics", "/")]
         assert "polled every 1 seconds" in program.said
         assert "4 minutes" in program.said
@@ -41,7 +44,7 @@ def test_it_says_where_to_look_and_shows_twelve_images(tmp_path: Path) -> None:
 def test_a_public_address_is_shown_as_one_that_a_browser_takes(tmp_path: Path) -> None:
     """All addresses of the machine are ``localhost`` to who sits before it; Ctrl-C ends it."""
     with started(tmp_path, "demo", "--web.listen-address=:0") as program:
-        until(lambda: f"http://localhost:{program.port}/metrics" in program.said)
+        wait_until(lambda: f"http://localhost:{program.port}/metrics" in program.said)
         assert program.ends(signal.SIGINT) < QUICKLY
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.commands.program import until
+from tests.support.wait import wait_until
 
 FIRST_PROCESS = Path(__file__).with_name("first_process.py")
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
@@ -69,7 +69,7 @@ class Box:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        until(self._has_started)
+        wait_until(self._has_started)
         return self
 
     def _has_started(self) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.commands.program import BOUND, GOLDEN, until
+from tests.commands.program import BOUND, GOLDEN
 from tests.container.box import Box, Image
+from tests.support.wait import wait_until
 
 PACKAGES = "lib/python3*/site-packages/*"
 CONFIG = "/etc/openstack-image-exporter/exporter.yml"
@@ -53,7 +54,7 @@ def box(image: Image, tmp_path: Path) -> Box:
 
 def waits(box: Box) -> str:
     """The metrics, once the exporter is ready."""
-    assert until(lambda: box.get("/-/ready"), 2 * BOUND), box.log.read_text()
+    wait_until(lambda: box.get("/-/ready"), 2 * BOUND, details=box.log.read_text)
     return box.get("/metrics") or ""
 
 
@@ -153,7 +154,7 @@ def test_health_is_asked_where_it_listens(image: Image, tmp_path: Path) -> None:
     """The health check asks at the address that the command line gives."""
     _, *argv = image.config["Healthcheck"]["Test"]
     with Box(image, ["demo", "--web.listen-address=127.0.0.1:9999"], tmp_path / "log") as box:
-        assert until(lambda: box.get("/-/ready", port=9999), 2 * BOUND), box.log.read_text()
+        wait_until(lambda: box.get("/-/ready", port=9999), 2 * BOUND, details=box.log.read_text)
         assert box.run(*argv) == (0, "200 Healthy\n")
 
 
@@ -174,7 +175,7 @@ def test_sigterm_ends_it_while_it_starts(box: Box) -> None:
         return caught is not None and bool(int(caught[1], 16) >> signal.SIGTERM - 1 & 1)
 
     with box:
-        assert until(hears_sigterm)
+        wait_until(hears_sigterm)
         # It may have come further meanwhile.
         assert box.end() in {128 + signal.SIGTERM, 0}
 
@@ -195,6 +196,8 @@ def test_it_watches_what_is_mounted(image: Image, tmp_path: Path, user: int | No
     words = [f"--config.file={CONFIG}"]
     with Box(image, words, tmp_path / "log", mounted, user=user) as box:
         cloud = box.start("python", "-c", CLOUD)
-        assert until(lambda: exists in (box.get("/metrics") or ""), 2 * BOUND), box.log.read_text()
+        wait_until(
+            lambda: exists in (box.get("/metrics") or ""), 2 * BOUND, details=box.log.read_text
+        )
         assert box.end() == 0
         cloud.communicate(timeout=BOUND)

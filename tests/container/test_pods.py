@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.commands.program import BOUND, until
+from tests.commands.program import BOUND
 from tests.container.box import Box, Image
 from tests.k8s.manifest import Manifest, Workload, of_kind, probes, workloads
 from tests.k8s.programs import program
 from tests.k8s.rendering import COMBINATIONS, combined
+from tests.support.wait import wait_until
 
 POD = "openstack-image-exporter-1"
 NAMES = ("single", "sharded", "single with TLS", "sharded with TLS")
@@ -69,10 +70,12 @@ def test_a_pod_starts(image: Image, tmp_path: Path, manifests: list[Manifest]) -
         asked = dict(probes(container))["livenessProbe"]
         if "exec" in asked:
             argv = asked["exec"]["command"]
-            assert until(lambda: box.run(*argv) == (0, "200 Healthy\n"), 2 * BOUND), log.read_text()
+            wait_until(
+                lambda: box.run(*argv) == (0, "200 Healthy\n"), 2 * BOUND, details=log.read_text
+            )
         else:
             path = asked["httpGet"]["path"]
-            assert until(lambda: box.get(path), 2 * BOUND), log.read_text()
+            wait_until(lambda: box.get(path), 2 * BOUND, details=log.read_text)
             metrics = box.get("/metrics") or ""
             assert 'openstack_image_target_info{cloud="mycloud"' in metrics or variables
             if variables:

@@ -18,8 +18,9 @@ from exporter.demo.images import IMAGES
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.catalogue import CatalogueEndpoint
 from exporter.simulator.keystone import SimulatedKeystone
-from tests.commands.program import settings_file, started, until
+from tests.commands.program import settings_file, started
 from tests.dashboards.servers import Prometheus, prometheus
+from tests.support.wait import wait_until
 
 JOB = "openstack-images"
 OTHER = "something-else"
@@ -141,10 +142,10 @@ def world(folder: Path) -> Iterator[Prometheus]:
         server = stack.enter_context(prometheus(folder / "prometheus", jobs, RULES))
         # The second sample of a counter at 0 is what a later one is an increase on.
         seen = "count_over_time(openstack_image_status_changes_total[1m]) > 2"
-        until(lambda: len(server.ask(seen)) == 1 + len(mine) + len(IMAGES))
+        wait_until(lambda: len(server.ask(seen)) == 1 + len(mine) + len(IMAGES))
         misfortunes(service)
         for effect in EFFECTS:
-            until(partial(server.ask, effect))
+            wait_until(partial(server.ask, effect))
         yield server
 
 

@@ -22,11 +22,12 @@ import yaml
 from dashboards.generate.__main__ import FILES, HOME
 from exporter.demo.images import IMAGES
 from exporter.demo.story import LOOP_SECONDS
-from tests.commands.program import started, until
+from tests.commands.program import started
 from tests.dashboards.alarms import scaled
 from tests.dashboards.alert_table import RULES
 from tests.dashboards.live import JOB
 from tests.dashboards.servers import Prometheus, prometheus
+from tests.support.wait import wait_until
 
 PREVIEW = HOME / "preview"
 THEMES = ("dark", "light")
@@ -56,7 +57,7 @@ def world(folder: Path, *, empty: bool) -> Iterator[Prometheus]:
 def until_seconds(seconds: float) -> None:
     """Return after so many seconds."""
     over = time.monotonic() + seconds
-    until(lambda: time.monotonic() > over, 2 * seconds)
+    wait_until(lambda: time.monotonic() > over, 2 * seconds)
 
 
 def lived(server: Prometheus, state: str) -> None:
@@ -64,9 +65,9 @@ def lived(server: Prometheus, state: str) -> None:
     if state == "data":
         until_seconds(LONG)
         gone = f'openstack_image_exists{{image="{GONE}"}} == 0'
-        until(lambda: server.ask(gone), LONG)
+        wait_until(lambda: server.ask(gone), LONG)
     elif state == "down":
-        until(lambda: server.ask("openstack_image_api_up == 0"), LONG)
+        wait_until(lambda: server.ask("openstack_image_api_up == 0"), LONG)
 
 
 def built() -> None:

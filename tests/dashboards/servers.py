@@ -14,7 +14,7 @@ import pytest
 import requests
 import yaml
 
-from tests.commands.program import until
+from tests.support.wait import wait_until
 
 SLOW = 60.0
 """Seconds within which a server has to be up, however busy the machine is."""
@@ -49,7 +49,7 @@ class Server:
                 self._command(port), stdout=log, stderr=subprocess.STDOUT
             )
         self.url = f"http://127.0.0.1:{port}"
-        until(self._is_ready, SLOW)
+        wait_until(self._is_ready, SLOW)
 
     def stop(self) -> None:
         """End it well; nothing happens where it does not run."""

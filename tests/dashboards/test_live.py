@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from tests.commands.program import until
 from tests.dashboards.live import (
     DELETED,
     GOLDEN,
@@ -19,6 +18,7 @@ from tests.dashboards.live import (
 )
 from tests.dashboards.queries import Query, queries, variables
 from tests.dashboards.servers import Prometheus
+from tests.support.wait import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,13 @@ def test_queries_return_data_in_the_state_they_are_meant_for(
 ) -> None:
     """Each query of a panel or an annotation has an answer, for one of the images at least."""
     images = (GOLDEN, REPLACED, DELETED) if "$image" in query.text else (GOLDEN,)
-    until(lambda: any(live.ask(query.filled(image=image.id)) for image in images))
+    wait_until(lambda: any(live.ask(query.filled(image=image.id)) for image in images))
 
 
 @pytest.mark.parametrize("query", [*queries()], ids=str)
 def test_no_panel_speaks_of_other_programs(live: Prometheus, query: Query) -> None:
     """Where every job is chosen, those that Prometheus scrapes beside exporters are left out."""
-    until(lambda: live.ask(f'up{{job="{OTHER}"}}'))
+    wait_until(lambda: live.ask(f'up{{job="{OTHER}"}}'))
     jobs = {sample["metric"].get("job") for sample in live.ask(query.filled(image=GOLDEN.id))}
     assert jobs <= {None, JOB}
 
@@ -81,7 +81,7 @@ def test_numbers_are_right(
         (sample,) = live.ask(query.filled(cloud=cloud))
         return float(sample["value"][1])
 
-    until(lambda: shown() == value)
+    wait_until(lambda: shown() == value)
 
 
 def test_no_number_says_that_all_is_well_where_nothing_is_known(live: Prometheus) -> None:
@@ -98,7 +98,7 @@ def test_states_are_right(live: Prometheus, image: Any, state: int) -> None:
     """The number that stands for an image's state is that of its state."""
     (query,) = (q for q in queries() if (q.board, q.asker) == ("image.json", "State A"))
     cloud = "prod|lab"
-    until(
+    wait_until(
         lambda: (
             [
                 float(sample["value"][1])

@@ -24,8 +24,8 @@ from tests.commands.program import (
     settings_file,
     simulated,
     started,
-    until,
 )
+from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"
 POLL_SUCCESS = "openstack_image_poll_success"
@@ -74,7 +74,7 @@ def test_five_hundred_images_are_there_after_the_first_cycle(tmp_path: Path) -> 
         SimulatedImageService(map(simulated, ids)) as service,
         daemon(tmp_path, cloud(service.url, *ids)) as program,
     ):
-        until(lambda: program.page("/-/ready") == (200, "Ready\n"))
+        wait_until(lambda: program.page("/-/ready") == (200, "Ready\n"))
         metrics = program.metrics()
         assert metrics.values(EXISTS) == [1.0] * 500
         assert metrics.values(POLL_SUCCESS) == [1.0] * 500
@@ -103,7 +103,7 @@ def test_it_is_ready_only_after_the_first_cycle(tmp_path: Path) -> None:
             assert metrics.values(EXISTS) == []
             assert metrics.values("openstack_image_api_up") == []
             service.faults.clear()
-            until(lambda: program.page("/-/ready") == (200, "Ready\n"))
+            wait_until(lambda: program.page("/-/ready") == (200, "Ready\n"))
             assert program.metrics().value(EXISTS) == 1
             assert program.ends() < QUICKLY
 
@@ -133,7 +133,7 @@ def test_it_ends_quickly_while_keystone_hangs(tmp_path: Path) -> None:
     with SimulatedKeystone() as keystone:
         keystone.fault = KeystoneFault(hang=True)
         with signed_in(tmp_path, keystone.auth_url) as program:
-            until(lambda: keystone.token_requests)
+            wait_until(lambda: keystone.token_requests)
             assert program.page("/-/healthy")[0] == 200
             assert program.ends() < QUICKLY
             assert PASSWORD not in "\n".join(program.logged)
@@ -159,7 +159,7 @@ def test_it_ends_quickly_in_a_slow_look_up(tmp_path: Path, place: str) -> None:
         "--web.listen-address=127.0.0.1:0",
         PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT))),
     ) as program:
-        until((tmp_path / "asked").exists)
+        wait_until((tmp_path / "asked").exists)
         assert program.page("/-/healthy")[0] == 200
         assert program.ends() < QUICKLY
 
@@ -227,7 +227,7 @@ def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
     ):
         program.shows(EXISTS, 1)
         service.images.change(GOLDEN, name=HOSTILE, properties={"os_distro": HOSTILE})
-        until(lambda: program.metrics().values("openstack_image_info", name=HOSTILE))
+        wait_until(lambda: program.metrics().values("openstack_image_info", name=HOSTILE))
         metrics = program.metrics()
         assert metrics.value("openstack_image_property_info", value=HOSTILE) == 1
         assert metrics.values(EXISTS) == [1.0]
@@ -242,7 +242,7 @@ def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
 
         # A name that forges headers: the status stands twice, and neither is believed.
         service.images.change(GOLDEN, name="a\r\nX-Image-Meta-Status: killed\r\nts=2026 msg=forged")
-        until(lambda: program.metrics().value(FAILURES, reason="malformed"))
+        wait_until(lambda: program.metrics().value(FAILURES, reason="malformed"))
         metrics = program.metrics()
         assert metrics.value(EXISTS) == 1
         assert metrics.value("openstack_image_status", status="active") == 1
@@ -284,7 +284,7 @@ def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
         fresh.write_text("second\n")
         fresh.rename(file)
         service.revoke("first")
-        until(
+        wait_until(
             lambda: any(
                 record.request.headers.get("x-auth-token") == "second" and record.status == 200
                 for record in service.log.records
@@ -296,7 +296,7 @@ def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
         service.revoke("second")
         program.shows(POLL_SUCCESS, 0)
         assert program.metrics().value(EXISTS) == 1
-        until(lambda: program.metrics().value(FAILURES, reason="unauthorized"))
+        wait_until(lambda: program.metrics().value(FAILURES, reason="unauthorized"))
         assert program.lines("poll failed", "reason=unauthorized", "token")
         assert program.ends() < QUICKLY
 

@@ -15,7 +15,8 @@ from exporter.model.outcome import Found
 from exporter.model.target import Target
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
-from tests.commands.program import BOUND, GOLDEN, QUICKLY, UBUNTU, daemon, simulated, until
+from tests.commands.program import BOUND, GOLDEN, QUICKLY, UBUNTU, daemon, simulated
+from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"
 CHANGES = "openstack_image_existence_changes_total"
@@ -55,7 +56,7 @@ def test_an_alias_moves_and_images_are_deleted(tmp_path: Path) -> None:
             forget_after="3s",
         ) as program,
     ):
-        until(lambda: program.page("/-/ready") == (200, "Ready\n"))
+        wait_until(lambda: program.page("/-/ready") == (200, "Ready\n"))
         metrics = program.metrics()
         assert metrics.value(TARGETS) == 3
         assert metrics.values(EXISTS) == [1, 1, 1]
@@ -73,7 +74,7 @@ def test_an_alias_moves_and_images_are_deleted(tmp_path: Path) -> None:
             seen.update(1 - value for value in shown.values(CHANGES, image_id=UBUNTU))
             return shown.values("openstack_image_target_info", image_id=UBUNTU) == []
 
-        until(is_superseded)
+        wait_until(is_superseded)
         assert seen == {1}
         program.shows(EXISTS, 1, image="ubuntu", image_id="newer")
         program.shows("openstack_image_resolved_changes_total", 1, image="ubuntu")
@@ -83,7 +84,7 @@ def test_an_alias_moves_and_images_are_deleted(tmp_path: Path) -> None:
         service.images.delete(LISTED)
         program.shows(EXISTS, 0, image_id=LISTED)
         program.shows(CHANGES, 1, image_id=GOLDEN)
-        until(lambda: program.metrics().values(EXISTS, image_id=GOLDEN) == [])
+        wait_until(lambda: program.metrics().values(EXISTS, image_id=GOLDEN) == [])
         assert "image=" + GOLDEN in program.line("image is forgotten")
         metrics = program.metrics()
         assert metrics.value(EXISTS, image_id=LISTED) == 0
@@ -101,8 +102,8 @@ def test_an_endpoint_without_v2_is_polled_and_says_what_is_missing(tmp_path: Pat
             interval="1s",
             discovery_interval="1s",
         ) as program:
-            until(lambda: program.page("/-/ready") == (200, "Ready\n"))
-            until(lambda: service.log.count(path="/v2/images") > 3)
+            wait_until(lambda: program.page("/-/ready") == (200, "Ready\n"))
+            wait_until(lambda: service.log.count(path="/v2/images") > 3)
             assert "reason=api_version" in program.line("discovery failed")
             assert program.metrics().value(EXISTS, image_id=LISTED) == 1
             assert program.metrics().values(RESOLVED) == []

@@ -22,9 +22,9 @@ from tests.commands.program import (
     settings_file,
     simulated,
     started,
-    until,
 )
 from tests.reloading import at_once, cloud
+from tests.support.wait import wait_until
 from tests.web.security.test_middleware import login
 from tests.web.security.web_files import ANOTHER_HASH, HASH, TLS, USER, Folder
 
@@ -96,18 +96,18 @@ def test_certificates_and_users_are_read_again(
     """When a file has changed; one that is no good changes nothing, and that is said."""
     with started(folder.path, *protected(folder, service)) as program:
         with asking(folder, program) as client:
-            until(lambda: client.ask("/-/ready")[0] == 200)
+            wait_until(lambda: client.ask("/-/ready")[0] == 200)
             assert client.ask("/metrics", password="another")[0] == 401
             assert client.ask("/-/reload", "POST", "another")[0] == 401
             assert client.ask("/-/reload", "POST") == (200, "")
 
             serial = certificate(program)
             folder.renew()
-            until(lambda: certificate(program) != serial)
+            wait_until(lambda: certificate(program) != serial)
             assert client.metrics().value(SUCCESSFUL) == 1
 
             folder.write(f"{TLS}, min_version: TLS9}}\n{USERS}")
-            until(lambda: client.metrics().value(SUCCESSFUL) == 0)
+            wait_until(lambda: client.metrics().value(SUCCESSFUL) == 0)
             assert program.lines("level=error", "tls_server_config.min_version: 'TLS9' is not")
             settings_file(folder.path, cloud(service.url, GOLDEN, UBUNTU))
             status, said = client.ask("/-/reload", "POST")
@@ -116,7 +116,7 @@ def test_certificates_and_users_are_read_again(
             assert client.metrics().value("openstack_image_exporter_targets") == 1
 
             folder.write(f"{TLS}}}\nbasic_auth_users: {{{USER}: '{ANOTHER_HASH}'}}")
-            until(lambda: client.ask("/metrics", password="another")[0] == 200)
+            wait_until(lambda: client.ask("/metrics", password="another")[0] == 200)
 
             folder.write("")
             status, said = client.ask("/-/reload", "POST", "another")
@@ -185,11 +185,13 @@ def test_no_scrape_fails_through_reloads_and_certificate_swaps(
                             failed.append(said)
                     # The others ask on after the last one.
                     seen = list(scrapes)
-                    until(lambda: all(now > then for now, then in zip(scrapes, seen, strict=True)))
+                    wait_until(
+                        lambda: all(now > then for now, then in zip(scrapes, seen, strict=True))
+                    )
             finally:
                 stop.set()
 
-        until(lambda: program.lines("listening"))
+        wait_until(lambda: program.lines("listening"))
         at_once(*[lambda place=place: scrape(place) for place in range(4)], change)
         assert failed == []
         assert min(scrapes) > SWAPS

@@ -19,9 +19,9 @@ from tests.commands.program import (
     settings_file,
     simulated,
     started,
-    until,
 )
 from tests.reloading import cloud
+from tests.support.wait import wait_until
 
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
 TARGETS = "openstack_image_exporter_targets"
@@ -106,7 +106,7 @@ def test_a_reload_by_request_changes_what_is_looked_at(
         assert post(program) == (200, "")
         assert policy(program) == "two"
         web_file(tmp_path / "two", "three")
-        until(lambda: policy(program) == "three")
+        wait_until(lambda: policy(program) == "three")
         assert program.ends() < QUICKLY
 
 
@@ -149,7 +149,7 @@ def test_a_hangup_at_the_start_ends_nothing(tmp_path: Path, service: SimulatedIm
             mask = next(line for line in status.splitlines() if line.startswith("SigCgt"))
             return bool(int(mask.split()[1], 16) & 1 << (signal.SIGHUP - 1))
 
-        until(caught)
+        wait_until(caught)
         program.process.send_signal(signal.SIGHUP)
         program.line("settings are in use")
         assert program.ends() < QUICKLY

@@ -16,8 +16,9 @@ import yaml
 from exporter.logs import Redaction
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
-from tests.commands.program import BOUND, GOLDEN, Program, ended, simulated, started, until
+from tests.commands.program import BOUND, GOLDEN, Program, ended, simulated, started
 from tests.polling.proxy import Proxy
+from tests.support.wait import wait_until
 from tests.web.security.test_middleware import login
 from tests.web.security.web_files import Folder
 
@@ -195,7 +196,7 @@ def until_polled(folder: Folder, program: Program, failing: int) -> None:
         )
         return cycles == len(CLOUDS) and failed == failing
 
-    until(is_polled)
+    wait_until(is_polled)
 
 
 def test_no_secret_is_shown_by_a_run_that_goes_well(folder: Folder, key: str) -> None:
@@ -280,10 +281,10 @@ def test_no_secret_is_shown_by_a_run_that_fails(folder: Folder, key: str) -> Non
             until_polled(folder, program, failing=5)
             pages(folder, program, everything)
             service.faults.set("status", code=500)
-            until(lambda: program.lines("reason=server_error"))
+            wait_until(lambda: program.lines("reason=server_error"))
             pages(folder, program, everything)
             (folder.path / "token").unlink()
-            until(lambda: program.lines("token file", "cannot be read"))
+            wait_until(lambda: program.lines("token file", "cannot be read"))
             everything.add("reload", reload(folder, program)[1])
             ends(program, everything)
         settings(folder.path, service.url)

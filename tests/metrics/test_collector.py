@@ -19,12 +19,12 @@ from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
-from exporter.model.instant import Instant
 from exporter.model.observation import UNKNOWN, Observation
 from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.model.samples import ACTIVE, MAX_STALE, START, later
+from tests.support.clock import FakeClock
 
 LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in FAMILIES}
 LABELS |= {family.name: {*CLOUD_LABELS, *family.labels} for family in CLOUD_FAMILIES}
@@ -45,17 +45,6 @@ OBSERVATIONS = {
     "promised": UNKNOWN.after(Found(replace(ACTIVE, properties=PROMISES)), START, MAX_STALE),
     "never-polled": UNKNOWN,
 }
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> Instant:
-        """The moment that was set last."""
-        return self.now
 
 
 def store_of(observations: dict[str, Observation]) -> Store:
@@ -85,16 +74,16 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str
     return found
 
 
-def registry_of(store: Store, clock: Clock | None = None) -> CollectorRegistry:
+def registry_of(store: Store, clock: FakeClock | None = None) -> CollectorRegistry:
     """A registry with nothing in it but the store."""
     registry = CollectorRegistry(auto_describe=True)
-    registry.register(StoreCollector(store, clock or Clock()))
+    registry.register(StoreCollector(store, clock or FakeClock(START)))
     return registry
 
 
 def test_an_empty_store_has_every_family_and_no_series() -> None:
     """A person who looks at the exposition sees what there could be."""
-    families = list(StoreCollector(Store(), Clock()).collect())
+    families = list(StoreCollector(Store(), FakeClock(START)).collect())
     assert [family.samples for family in families] == [[]] * len(LABELS)
     assert {f"{each.name}_total" if each.type == "counter" else each.name for each in families} == (
         LABELS.keys()
@@ -103,20 +92,22 @@ def test_an_empty_store_has_every_family_and_no_series() -> None:
 
 def test_what_is_described_is_what_is_collected() -> None:
     """The registry refuses a second collector of the same names by what is described."""
-    collector = StoreCollector(store_of(OBSERVATIONS), Clock())
+    collector = StoreCollector(store_of(OBSERVATIONS), FakeClock(START))
     described = [(each.name, each.type, each.documentation) for each in collector.describe()]
     collected = [(each.name, each.type, each.documentation) for each in collector.collect()]
     assert described == collected
     registry = registry_of(Store())
     with pytest.raises(ValueError, match="Duplicated timeseries"):
-        registry.register(StoreCollector(Store(), Clock()))
+        registry.register(StoreCollector(Store(), FakeClock(START)))
 
 
 def test_families_are_of_their_kind() -> None:
     """A counter is one for prometheus_client too."""
     kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
     expected = [kinds[row.kind] for row in FAMILIES] + [kinds[row.kind] for row in CLOUD_FAMILIES]
-    assert [type(family) for family in StoreCollector(Store(), Clock()).collect()] == expected
+    assert [
+        type(family) for family in StoreCollector(Store(), FakeClock(START)).collect()
+    ] == expected
 
 
 def test_every_series_has_exactly_the_labels_of_its_family() -> None:
@@ -151,7 +142,7 @@ def test_targets_of_two_clouds_are_told_apart() -> None:
 
 def test_values_are_dropped_by_time_alone() -> None:
     """Nobody polls and nothing is told: the scrape looks at the clock."""
-    clock = Clock()
+    clock = FakeClock()
     registry = registry_of(store_of({"living": OBSERVATIONS["living"]}), clock)
     clock.now = later(MAX_STALE)
     assert registry.get_sample_value(
@@ -250,7 +241,7 @@ def test_promtool_finds_nothing_to_say(promtool: Path, reload: bool) -> None:
                 clock_skew=0.5,
             ),
         )
-    instruments.registry.register(StoreCollector(store, Clock()))
+    instruments.registry.register(StoreCollector(store, FakeClock(START)))
     checked = subprocess.run(
         [promtool, "check", "metrics"],
         input=generate_latest(instruments.registry),

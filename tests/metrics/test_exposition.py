@@ -25,39 +25,20 @@ from exporter.metrics.image_metrics import Seen
 from exporter.metrics.render import lines
 from exporter.model.cloud import CloudState
 from exporter.model.image import STATUSES, Image
-from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
+from tests.support.clock import FakeClock
 
 MAX_STALE = 100.0
 IDS = ("one", "two", "three")
-
-
-class Clock:
-    """A time that tests move."""
-
-    def __init__(self) -> None:
-        self.now = Instant(1000.0, 1.7e9)
-
-    def __call__(self) -> Instant:
-        """The time it is."""
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        """Lets time pass, on both clocks."""
-        self.now = Instant(self.now.steady + seconds, self.now.wall + seconds)
-
-    def set(self, seconds: float) -> None:
-        """Sets the wall clock forward or back."""
-        self.now = Instant(self.now.steady, self.now.wall + seconds)
 
 
 class Scene:
     """A store with three targets, the exposition of it, and the plain collectors."""
 
     def __init__(self, expect: tuple[tuple[str, object], ...] = ()) -> None:
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.store = Store()
         self.expect = expect
         self.targets = [Target("lab", each, f"alias {each}", expect=expect) for each in IDS]
@@ -144,7 +125,7 @@ class Pass:
 
     def __call__(self, scene: Scene) -> None:
         """Lets it happen."""
-        scene.clock.move(self.seconds)
+        scene.clock.advance(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -155,7 +136,7 @@ class Reset:
 
     def __call__(self, scene: Scene) -> None:
         """Lets it happen."""
-        scene.clock.set(self.seconds)
+        scene.clock.set_wall(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -228,7 +209,7 @@ def test_time_alone_drops_values() -> None:
     scene.end(0, Found(Image("v1", "one", "active", size_bytes=5)))
     scene.end(1, Gone())
     assert b'openstack_image_size_bytes{cloud="lab",image="alias one"' in scene.served(False)
-    scene.clock.move(MAX_STALE + 1)
+    scene.clock.advance(MAX_STALE + 1)
     stale = scene.served(False)
     assert b"openstack_image_size_bytes{" not in stale
     assert b'openstack_image_exists{cloud="lab",image="alias one"' not in stale
@@ -243,7 +224,7 @@ def test_an_expectation_that_time_breaks_is_shown_broken() -> None:
     scene.end(0, Found(Image("v1", "one", "active", created_at=scene.clock().wall)))
     series = b'openstack_image_expectation_met{cloud="lab",expectation="max_age",image="alias one"'
     assert series + b',image_id="one"} 1.0' in scene.served(False)
-    scene.clock.move(51)
+    scene.clock.advance(51)
     assert series + b',image_id="one"} 0.0' in scene.served(False)
 
 
@@ -253,7 +234,7 @@ def test_an_expectation_is_judged_again_when_the_clock_is_set() -> None:
     scene.end(0, Found(Image("v1", "one", "active", created_at=scene.clock().wall + 1000)))
     series = b'openstack_image_expectation_met{cloud="lab",expectation="max_age",image="alias one"'
     for forward, met in ((2000, b"0.0"), (-2000, b"1.0")):
-        scene.clock.set(forward)
+        scene.clock.set_wall(forward)
         assert series + b',image_id="one"} ' + met in scene.served(False)
 
 
@@ -263,17 +244,17 @@ def test_time_is_not_rendered_for_those_it_does_not_concern(
     """When the values of one image are past their time, the others are left as they are."""
     scene = Scene((("max_age", 1e6),))
     scene.end(0, Found(Image("v1", "one", "active", created_at=scene.clock().wall)))
-    scene.clock.move(MAX_STALE / 2)
+    scene.clock.advance(MAX_STALE / 2)
     for place in (1, 2):
         scene.end(place, Found(Image("v1", IDS[place], "active", created_at=scene.clock().wall)))
     scene.served(False)
     rendered: list[int] = []
     monkeypatch.setattr(module, "lines", _counting(rendered))
-    scene.clock.move(MAX_STALE / 2 + 1)
+    scene.clock.advance(MAX_STALE / 2 + 1)
     assert scene.served(False) == scene.plain(False)
     assert set(rendered) == {1}
     rendered.clear()
-    scene.clock.move(MAX_STALE)
+    scene.clock.advance(MAX_STALE)
     assert scene.served(False) == scene.plain(False)
     assert set(rendered) == {2}
 
@@ -305,7 +286,7 @@ def test_no_family_stands_twice() -> None:
     own = ExporterMetrics("0")
     own.registry.register(CloudCollector(store))
     own.watch("lab")
-    kept = Exposition(store, own.registry, Clock())
+    kept = Exposition(store, own.registry, FakeClock())
     for openmetrics in (False, True):
         whole = b"".join(kept.body(openmetrics=openmetrics, compressed=False).pieces)
         for word in (b"HELP", b"TYPE"):
@@ -400,5 +381,5 @@ def test_an_observation_without_an_end_is_valid_for_ever() -> None:
     scene = Scene()
     scene.end(0, Failed("connection"))
     assert scene.store.observation(scene.targets[0].key).valid_until == inf
-    scene.clock.move(1e9)
+    scene.clock.advance(1e9)
     assert scene.served(False) == scene.plain(False)

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.commands.program import Program, ended, settings_file, started, until
+from tests.commands.program import Program, ended, settings_file, started
 from tests.openstack.stack import OpenStack
+from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"
 TAG = f"ours-{uuid4()}"
@@ -63,13 +64,13 @@ def test_images_are_discovered_superseded_and_deleted(
 
     openstack.demo.create(new, f"{NAME} 2")
     watching.shows(EXISTS, 1, image_id=new, image="golden")
-    until(lambda: watching.metrics().values("openstack_image_target_info", image_id=old) == [])
+    wait_until(lambda: watching.metrics().values("openstack_image_target_info", image_id=old) == [])
     watching.shows("openstack_image_resolved_info", 1, image="golden")
     watching.shows("openstack_image_resolved_changes_total", 1, image="golden")
 
     openstack.demo.delete(tagged)
     watching.shows(EXISTS, 0, image_id=tagged)
-    until(lambda: watching.metrics().values(EXISTS, image_id=tagged) == [])
+    wait_until(lambda: watching.metrics().values(EXISTS, image_id=tagged) == [])
     assert watching.metrics().values(EXISTS) == [1, 1]
 
 

@@ -21,8 +21,8 @@ from prometheus_client import generate_latest
 from exporter.app import build
 from exporter.config import ResolvedCloud, ResolvedImage
 from exporter.polling.engine import pacing as pace
-from tests.auth.clouds import eventually
 from tests.polling.watch import threads
+from tests.support.wait import wait_until
 
 CLOUD = "soak"
 CONCURRENCY = 4
@@ -131,7 +131,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
         for _ in range(int(line)):
             poller.run_cycle()
             generate_latest(parts.instruments.registry)
-        eventually(lambda: not threads())
+        wait_until(lambda: not threads())
         state = parts.store.cloud(CLOUD)
         connections = poller.client.connections
         held = Held(

@@ -5,8 +5,8 @@ import random
 from typing import Any
 
 from exporter.simulator import SimulatedImage
-from tests.auth.clouds import eventually
 from tests.polling.watch import serving, threads, watching
+from tests.support.wait import wait_until
 
 IDS = [f"image-{number}" for number in range(12)]
 DOOMED = IDS[:2]
@@ -93,7 +93,7 @@ def test_whatever_fails_counts_add_up_and_nothing_is_falsely_gone() -> None:
         watch.cycle()
         watch.cycle()
         assert watch.exists() == dict.fromkeys(IDS, True)
-        assert eventually(lambda: not threads())
+        wait_until(lambda: not threads())
         assert watch.poller.client.connections <= CONCURRENCY
         watch.poller.stop()
-        assert eventually(lambda: service.log.connections_open == 0)
+        wait_until(lambda: service.log.connections_open == 0)

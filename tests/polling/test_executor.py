@@ -11,9 +11,9 @@ from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.past import CycleHistory
 from exporter.polling.engine.types import PollRequest
 from exporter.polling.executor import CycleExecutor
-from tests.auth.clouds import eventually
 from tests.polling.engine.rehearsal import Says, found, targets
 from tests.polling.watch import GENEROUS, threads
+from tests.support.wait import wait_until
 
 IDS = [f"image-{number}" for number in range(30)]
 
@@ -66,7 +66,7 @@ def test_every_image_is_asked_and_all_threads_end() -> None:
     company = Company(answer)
     assert decided(company.run()) == sorted(IDS)
     assert steady() - company.start < GENEROUS / 2
-    assert eventually(lambda: not threads())
+    wait_until(lambda: not threads())
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
@@ -142,7 +142,7 @@ def test_a_bug_in_the_cycle_itself_ends_it_and_says_so(caplog: pytest.LogCapture
     assert decided(company.run()) == sorted(IDS)
     assert steady() - company.start < GENEROUS / 2
     assert "bug: a polling thread failed" in caplog.text
-    assert eventually(lambda: not threads())
+    wait_until(lambda: not threads())
 
 
 def test_at_the_end_what_hangs_has_timed_out() -> None:
@@ -160,7 +160,7 @@ def test_at_the_end_what_hangs_has_timed_out() -> None:
     reasons = [each.outcome.reason for each in verdicts if isinstance(each.outcome, Failed)]
     assert (reasons.count("timeout"), reasons.count("not_polled")) == (4, 26)
     go_on.set()
-    assert eventually(lambda: not threads())
+    wait_until(lambda: not threads())
     assert len(company.verdicts) == len(IDS)
 
 
@@ -182,7 +182,7 @@ def test_stop_ends_it_at_once() -> None:
     assert not running.is_alive()
     assert decided(company.verdicts) == sorted(IDS)
     go_on.set()
-    assert eventually(lambda: not threads())
+    wait_until(lambda: not threads())
 
 
 def test_a_retraction_is_published() -> None:

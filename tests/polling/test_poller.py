@@ -14,8 +14,8 @@ from exporter.metrics.collector import StoreCollector
 from exporter.model.instant import Instant
 from exporter.polling.engine.cycle import PollResult
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from tests.auth.clouds import eventually
 from tests.polling.watch import CLOUD, GENEROUS, Watch, serving, threads, watching
+from tests.support.wait import wait_until
 
 IDS = ["a", "b", "c", "d"]
 FORGED_404 = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
@@ -181,7 +181,7 @@ def test_stop_in_the_middle_of_hangs_ends_within_a_second(
         began = steady()
         watch.poller.stop()
         running.join(GENEROUS)
-        assert eventually(lambda: not threads())
+        wait_until(lambda: not threads())
         assert steady() - began < 1.0
         assert watch.reasons() == dict.fromkeys(IDS, "")
         assert watch.cloud.polls == 0
@@ -201,7 +201,7 @@ def test_at_the_deadline_each_image_has_one_outcome(service: SimulatedImageServi
         assert sorted(verdict.target.image_id for verdict in verdicts) == IDS
         assert set(watch.reasons().values()) == {"timeout", "not_polled"}
         assert watch.cloud.polls == sum(watch.cloud.failures.values()) == 4
-        assert eventually(lambda: not threads())
+        wait_until(lambda: not threads())
 
 
 def test_progress_is_told(service: SimulatedImageService) -> None:

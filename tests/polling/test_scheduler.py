@@ -8,7 +8,7 @@ import pytest
 from exporter.clock import steady
 from exporter.polling import scheduler as module
 from exporter.polling.scheduler import Every, Scheduler, SteadyTime
-from tests.auth.clouds import eventually
+from tests.support.wait import wait_until
 
 GENEROUS = 10.0
 
@@ -43,7 +43,7 @@ class Recorder:
 
     def ran(self, times: int) -> bool:
         """Waits until it has run so often."""
-        return eventually(lambda: len(self.times) >= times, GENEROUS)
+        return wait_until(lambda: len(self.times) >= times)
 
 
 def test_the_first_cycle_starts_at_once(scheduler: Scheduler) -> None:
@@ -165,9 +165,9 @@ def test_the_heartbeat_is_young_while_it_runs(
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
     scheduler.start()
     born = steady() - scheduler.beat_age()
-    assert eventually(lambda: steady() - scheduler.beat_age() > born + 0.1, GENEROUS)
+    wait_until(lambda: steady() - scheduler.beat_age() > born + 0.1)
     scheduler.stop()
-    assert eventually(lambda: scheduler.beat_age() > 0.2, GENEROUS)
+    wait_until(lambda: scheduler.beat_age() > 0.2)
 
 
 def test_stop_does_not_wait_for_what_runs() -> None:

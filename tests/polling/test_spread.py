@@ -12,9 +12,9 @@ from exporter.polling.engine.pacing import SPREAD_FRACTION, TICK, CyclePacing, s
 from exporter.polling.engine.past import CycleHistory
 from exporter.polling.engine.types import PollRequest
 from exporter.polling.executor import CycleExecutor
-from tests.auth.clouds import eventually
 from tests.polling.engine.rehearsal import START, Says, found, targets
 from tests.polling.watch import GENEROUS, threads
+from tests.support.wait import wait_until
 
 IDS = [f"image-{number}" for number in range(30)]
 
@@ -59,4 +59,4 @@ def test_one_that_hangs_holds_up_no_other() -> None:
     crew.run(start + GENEROUS)
     assert asked == IDS[1:]
     assert cycle.tally.found == len(IDS)
-    assert eventually(lambda: not threads())
+    wait_until(lambda: not threads())

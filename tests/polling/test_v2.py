@@ -17,9 +17,9 @@ from exporter.model.target import Key
 from exporter.polling.scheduler import Scheduler
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
-from tests.auth.clouds import eventually
 from tests.life import EXCEPTIONS, LIFE, TO_AN_ADMINISTRATOR, shown
 from tests.polling.watch import Watch, watching
+from tests.support.wait import wait_until
 
 OTHER = "f" * 32
 IDS = [str(uuid.UUID(int=number)) for number in range(1, 1001)]
@@ -458,7 +458,7 @@ def test_fifty_clouds_have_each_their_own_troubles() -> None:
             states = (parts.store.cloud(f"cloud-{number}") for number in range(CLOUDS))
             return {n for n, state in enumerate(states) if state.last_cycle_at is not None}
 
-        assert eventually(lambda: len(finished()) >= CLOUDS - 1, 25.0)
+        wait_until(lambda: len(finished()) >= CLOUDS - 1, 25.0)
         assert HANGING not in finished()
         for number in set(range(CLOUDS)) - {HANGING}:
             keys = [Key(f"cloud-{number}", each) for each in IDS[:20]]

@@ -8,15 +8,16 @@ from typing import Any
 
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
-from tests.commands.program import Metrics, until
+from tests.commands.program import Metrics
 from tests.dashboards.alarms.ports import reserved_port
 from tests.dashboards.alarms.recorder import Record
 from tests.dashboards.alarms.scenario import INTERVAL, TIMEOUT, Scenario
 from tests.dashboards.servers import Prometheus
+from tests.support.wait import wait_until
 
 PATIENCE = 150.0
 """Seconds within which what a scenario waits for must happen, however busy the machine is."""
-eventually = partial(until, timeout=PATIENCE, pause=0.1)
+wait_long = partial(wait_until, timeout=PATIENCE, pause=0.1)
 """Wait so long at most; without a hurry, since many wait at once in the services' process."""
 
 
@@ -95,11 +96,11 @@ class Cloud:
     def reaches(self, *alerts: str) -> None:
         """Wait until Alertmanager has all of these alerts."""
         for alert in alerts:
-            eventually(lambda alert=alert: alert in self.firing)  # type: ignore[misc]
+            wait_long(lambda alert=alert: alert in self.firing)  # type: ignore[misc]
 
     def resolves(self) -> None:
         """Wait until none of its alerts fires."""
-        eventually(lambda: not self.firing)
+        wait_long(lambda: not self.firing)
 
     @property
     def firing(self) -> set[str]:
@@ -109,7 +110,7 @@ class Cloud:
     def exports(self, metric: str, value: float, **labels: str) -> None:
         """Wait until the exporter says so, of all series with these labels."""
         mine = {"cloud": self.name, **labels}
-        eventually(lambda: set(self.metrics().values(metric, **mine)) == {value})
+        wait_long(lambda: set(self.metrics().values(metric, **mine)) == {value})
 
     @contextmanager
     def counted(self, metric: str, **labels: str) -> Iterator[None]:
@@ -120,10 +121,10 @@ class Cloud:
 
         before = count()
         yield
-        eventually(lambda: count() == before + 1)
+        wait_long(lambda: count() == before + 1)
 
     def scraped(self, metric: str, **labels: str) -> None:
         """Wait until Prometheus has such series."""
         named = {"cloud": self.name, **labels}
         selector = ", ".join(f'{name}="{value}"' for name, value in named.items())
-        eventually(lambda: self.prometheus.ask(f"{metric}{{{selector}}}"))
+        wait_long(lambda: self.prometheus.ask(f"{metric}{{{selector}}}"))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tests.dashboards.alarms.cloud import Cloud, eventually
+from tests.dashboards.alarms.cloud import Cloud, wait_long
 from tests.dashboards.alarms.recorder import Record
 from tests.dashboards.alarms.scaled import seconds
 from tests.dashboards.alarms.scenario import Story, names
@@ -108,7 +108,7 @@ def killed(scene: Scene) -> None:
     scene.before()
     scene.watcher.kill()
     scene.stories()
-    eventually(scene.down)
+    wait_long(scene.down)
     scene.watcher.start()
 
 
@@ -119,7 +119,7 @@ def moved(scene: Scene) -> None:
     away_until = time.time() + seconds("1h") + seconds("2m")
     scene.watcher.stop()
     scene.stories()
-    eventually(lambda: time.time() > away_until)
+    wait_long(lambda: time.time() > away_until)
     scene.watcher.move()
     scene.watcher.start()
 
@@ -155,7 +155,7 @@ def reloaded(scene: Scene) -> None:
     scene.watcher.reload({"clouds": [{**cloud.settings(), "images": kept}]})
     scene.stories()
     scene.watcher.reload({"clouds": "none"})
-    eventually(lambda: scene.record.notified(scene.watcher.job))
+    wait_long(lambda: scene.record.notified(scene.watcher.job))
 
 
 def play_all(scenes: Sequence[Scene]) -> None:

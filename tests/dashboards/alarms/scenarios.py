@@ -4,7 +4,7 @@ import time
 
 from exporter.simulator.keystone import KeystoneFault
 from tests.commands.program import ABSENT, simulated
-from tests.dashboards.alarms.cloud import Cloud, eventually
+from tests.dashboards.alarms.cloud import Cloud, wait_long
 from tests.dashboards.alarms.scaled import seconds
 from tests.dashboards.alarms.scenario import IMAGES, TIMEOUT, scenario
 
@@ -367,7 +367,7 @@ def token_not_renewed(cloud: Cloud) -> None:
     (ends,) = cloud.metrics().values(
         "openstack_image_exporter_token_expiry_timestamp_seconds", cloud=cloud.name
     )
-    eventually(lambda: time.time() > ends)
+    wait_long(lambda: time.time() > ends)
     cloud.mark()
     cloud.reaches(*cloud.scenario.tells, *cloud.scenario.held)
     cloud.keystone.token_life = 3600.0

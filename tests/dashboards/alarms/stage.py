@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from tests.dashboards.alarms import interrupted, scaled, scenarios  # noqa: F401 - they are rows
-from tests.dashboards.alarms.cloud import PATIENCE, Cloud, eventually
+from tests.dashboards.alarms.cloud import PATIENCE, Cloud, wait_long
 from tests.dashboards.alarms.plays import PARTS, Scene, play_all
 from tests.dashboards.alarms.recorder import PREFIX, Record, recorder
 from tests.dashboards.alarms.scaled import seconds
@@ -138,7 +138,7 @@ def perform(folder: Path) -> Outcome:
                 cloud.metrics = scene.watcher.metrics
                 cloud.prometheus = scene.prometheus
         for scene in scenes:
-            eventually(partial(_seen, scene))
+            wait_long(partial(_seen, scene))
         play_all(scenes)
         expected = {c.name: c.scenario.tells | c.scenario.held for c in clouds}
         expected |= {each.job: PARTS[each.name].tells for each in watchers}
@@ -221,13 +221,13 @@ def _wait_for(record: Record, expected: Mapping[str, frozenset[str]]) -> None:
             for about, alerts in expected.items()
         )
 
-    eventually(all_there, timeout=2 * PATIENCE)
+    wait_long(all_there, timeout=2 * PATIENCE)
 
 
 def _watch() -> None:
     """Look on for a while, in which more could come."""
     over = time.monotonic() + WATCHED
-    eventually(lambda: time.monotonic() > over, timeout=2 * WATCHED)
+    wait_long(lambda: time.monotonic() > over, timeout=2 * WATCHED)
 
 
 def _late(server: Prometheus) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tests.commands.program import BOUND, ROOT, Metrics, Program, settings_file, started
-from tests.dashboards.alarms.cloud import Cloud, eventually
+from tests.dashboards.alarms.cloud import Cloud, wait_long
 from tests.dashboards.alarms.ports import reserved_port
 from tests.dashboards.alarms.scaled import FACTOR
 
@@ -60,7 +60,7 @@ class Watcher:
                 PYTHONPATH=os.pathsep.join((str(folder), str(ROOT))),
             )
         )
-        eventually(self._listens)
+        wait_long(self._listens)
         self._announce()
 
     def stop(self) -> None:

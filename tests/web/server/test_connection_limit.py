@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 
 from exporter.metrics.exposition import Body
 from exporter.web.server import connection_limit, server
-from tests.web.conftest import BOUND, Running
+from tests.support.wait import wait_until
+from tests.web.conftest import Running
 from tests.web.test_app import app
 
 Serve = Callable[[ASGIApp], Running]
@@ -108,9 +109,7 @@ def test_who_is_served_stays_served_and_room_is_given_to_the_next(serve: Serve) 
     first.sendall(SCRAPE)
     assert first.recv(15) == b"HTTP/1.1 200 OK"
     first.close()
-    until = time.monotonic() + BOUND
-    while running.ask("/metrics").status != 200:
-        assert time.monotonic() < until
+    wait_until(lambda: running.ask("/metrics").status == 200)
     for each in others:
         each.close()
 

@@ -28,6 +28,7 @@ from exporter.web.server import server
 from exporter.web.server.server import ListenError, WebServer
 from exporter.web.server.tls_handshake import TlsHandshakeProtocol
 from exporter.web.streaming import PiecewiseResponse
+from tests.support.wait import wait_until
 from tests.web.conftest import BOUND, Running
 
 Serve = Callable[[ASGIApp], Running]
@@ -346,10 +347,7 @@ def test_a_client_that_does_not_take_its_answer_is_let_go(
     running = serve(APP)
     with running.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") as deaf:
         assert select.select([deaf], [], [], BOUND)[0]
-        until = time.monotonic() + BOUND
-        while is_established(running.port, deaf.getsockname()[1]):
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: not is_established(running.port, deaf.getsockname()[1]))
 
 
 def test_a_kept_connection_has_no_longer_to_take_its_answer(
@@ -362,10 +360,7 @@ def test_a_kept_connection_has_no_longer_to_take_its_answer(
         while not deaf.recv(1000).endswith(b"hello"):
             pass
         deaf.sendall(b"GET /pieces HTTP/1.1\r\nHost: x\r\n\r\n")
-        until = time.monotonic() + BOUND
-        while is_established(running.port, deaf.getsockname()[1]):
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: not is_established(running.port, deaf.getsockname()[1]))
 
 
 def is_established(local_port: int, remote_port: int) -> bool:
