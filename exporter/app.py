@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from exporter import __version__
-from exporter.auth.base import Authenticator, ClientTls, CloudConfigError, identity_of
+from exporter.auth.base import Authenticator, CloudConfigError, identity_of
 from exporter.auth.sign_in import sign_in
 from exporter.clock import now, steady
 from exporter.config import ResolvedCloud, expected_properties
@@ -26,6 +26,7 @@ from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.transport.proxies import proxy_settings_for
 from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.tls_files import ClientTls
 
 USER_AGENT = f"openstack-image-exporter/{__version__}"
 

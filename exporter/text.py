@@ -4,9 +4,12 @@ Names of images, headers of responses and values of settings may hold anything: 
 move the cursor, direction marks reorder the text beside them, and line breaks forge log lines.
 """
 
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _DURATION_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
+_USERINFO = re.compile(r"//[^/\s]*@")
 _EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _LATEST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
@@ -29,6 +32,14 @@ def shorten(text: str, length: int, ellipsis: str = "...") -> str:
 def single_line(text: str, length: int) -> str:
     """Return at most ``length`` characters on one line: whitespace collapsed, the rest escaped."""
     return shorten(escape(" ".join(text.split())), length)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Replace the secrets, and users and passwords in URLs, by ``***``."""
+    # The longest secret first, so that no part of it remains.
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _USERINFO.sub("//***@", text)
 
 
 def excerpt(value: object, length: int = LONGEST_EXCERPT) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.model.outcome import Reason
+from exporter.transport.tls_files import ClientTls
 
 _KEY = os.urandom(32)
 
@@ -50,18 +51,6 @@ class AuthToken:
     token: str | None = field(repr=False)
     expires_at: float | None
     generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClientTls:
-    """Verification and client certificate as requests understands them.
-
-    ``verify`` is whether to check the server's certificate, or the CA bundle to check it with;
-    ``cert`` is a file with certificate and key, or one of each.
-    """
-
-    verify: bool | str = True
-    cert: str | tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

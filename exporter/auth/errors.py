@@ -10,7 +10,8 @@ from urllib3.exceptions import ReadTimeoutError
 from exporter.auth.base import AuthError
 from exporter.clock import now
 from exporter.model.outcome import Reason
-from exporter.transport.retry_after import seconds_to_wait
+from exporter.text import redact, single_line
+from exporter.transport.retry_after import parse_retry_after
 
 MAX_DETAIL = 300
 
@@ -29,7 +30,6 @@ REASON_OF: tuple[tuple[tuple[type[BaseException], ...], Reason], ...] = (
 
 _TIMEOUTS = (exceptions.ConnectTimeout, requests.Timeout, ReadTimeoutError, TimeoutError)
 _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-_USERINFO = re.compile(r"//[^/\s]*@")
 _SECRET_KEY = re.compile(r"pass|secret|token|code|otp|key|credential$", re.IGNORECASE)
 
 
@@ -54,11 +54,7 @@ def failure(error: Exception, *, late: bool, secrets: Iterable[str]) -> AuthErro
 
 def one_line(text: str, secrets: Iterable[str]) -> str:
     """``text`` without ``secrets``, users of URLs, control and bidi characters, and not long."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    text = _USERINFO.sub("//***@", " ".join(text.split()))
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return text if len(text) <= MAX_DETAIL else f"{text[: MAX_DETAIL - 1]}…"
+    return single_line(redact(text, secrets), MAX_DETAIL)
 
 
 def secrets_of(config: object, *, secret: bool = False) -> set[str]:
@@ -96,5 +92,5 @@ def _retry_after(error: BaseException) -> float:
     if response is None or "Retry-After" not in response.headers:
         return 0.0
     raw, date = (response.headers.get(name, "") for name in ("Retry-After", "Date"))
-    seconds, _ = seconds_to_wait(raw.encode("latin-1"), date.encode("latin-1"), now().wall)
+    seconds, _ = parse_retry_after(raw.encode("latin-1"), date.encode("latin-1"), now().wall)
     return seconds

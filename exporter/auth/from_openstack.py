@@ -12,12 +12,13 @@ from keystoneauth1.token_endpoint import Token
 from openstack.config.cloud_region import CloudRegion
 
 from exporter.auth import clouds_yaml
-from exporter.auth.base import Authenticator, ClientTls, CloudConfigError, identity_of
+from exporter.auth.base import Authenticator, CloudConfigError, identity_of
 from exporter.auth.errors import secrets_of
 from exporter.auth.keystone import ImageService, Keystone
 from exporter.auth.static_token import StaticTokenAuthenticator, check_token
 from exporter.auth.token_cache import CachedTokenAuthenticator
 from exporter.model.instant import Instant
+from exporter.transport.tls_files import ClientTls
 from exporter.transport.url import base_url
 
 

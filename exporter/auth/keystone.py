@@ -11,10 +11,11 @@ from keystoneauth1.access import AccessInfo
 from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.session import Session
 
-from exporter.auth.base import AuthError, ClientTls
+from exporter.auth.base import AuthError
 from exporter.auth.errors import failure, one_line
 from exporter.auth.session import DeadlineSession
 from exporter.auth.static_token import check_token
+from exporter.transport.tls_files import ClientTls
 from exporter.transport.url import base_url
 
 _log = logging.getLogger(__name__)

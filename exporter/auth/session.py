@@ -10,8 +10,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from exporter.auth.base import ClientTls
 from exporter.transport.proxies import proxy_settings_for
+from exporter.transport.tls_files import ClientTls
 
 CUT_AGAIN = 1.0
 """Seconds after which connections opened too late are cut as well."""

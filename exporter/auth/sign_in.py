@@ -5,16 +5,12 @@ import random as chance
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.auth.base import (
-    Authenticator,
-    AuthError,
-    ClientTls,
-    CloudConfigError,
-)
+from exporter.auth.base import Authenticator, AuthError, CloudConfigError
 from exporter.auth.static_token import StaticTokenAuthenticator, check_token
 from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now
 from exporter.model.instant import Instant
+from exporter.transport.tls_files import ClientTls
 from exporter.transport.url import base_url
 
 

@@ -1,6 +1,7 @@
 """Sign-in without Keystone: a configured endpoint, and one token for ever or none."""
 
-from exporter.auth.base import AuthError, AuthStats, AuthToken, ClientTls, identity_of
+from exporter.auth.base import AuthError, AuthStats, AuthToken, identity_of
+from exporter.transport.tls_files import ClientTls
 
 
 def check_token(token: str) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from exporter.auth.base import AuthError, AuthStats, AuthToken, ClientTls
+from exporter.auth.base import AuthError, AuthStats, AuthToken
 from exporter.auth.keystone import IssuedToken, Keystone
 from exporter.model.instant import Instant
+from exporter.transport.tls_files import ClientTls
 
 RENEWAL_PAUSE = 10.0
 """Seconds after a renewal for a 401 in which no other 401 causes one."""

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.auth.base import AuthError, AuthStats, AuthToken, ClientTls, identity_of
+from exporter.auth.base import AuthError, AuthStats, AuthToken, identity_of
 from exporter.auth.static_token import check_token
 from exporter.model.instant import Instant
+from exporter.transport.tls_files import ClientTls
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the file."""

@@ -15,11 +15,11 @@ from exporter.glance.v1 import is_about, is_images
 from exporter.glance.versions import VERSIONS_PATHS, choose, offered
 from exporter.model.outcome import Failed, Found, Reading
 from exporter.model.replies import Deadline, Reply
-from exporter.transport.pool import ConnectionPool
+from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.response import RequestFailed, Response
-from exporter.transport.retry_after import http_date, seconds_to_wait
+from exporter.transport.retry_after import parse_http_date, parse_retry_after
 
 Measure = Callable[[str, str, float, str], None]
 """Called once per request with method, code (``error`` without an answer), seconds, request ID."""
@@ -78,14 +78,16 @@ class ImageClient:
             return self._reply(answer, reading, accepted=_is_accepted(answer, reading))
 
         def ask(transport: ConnectionPool, headers: bytes, deadline: float) -> Response:
-            return transport.ask(
-                api.method,
-                api.image_path(image_id),
-                headers,
-                deadline,
-                fresh=fresh,
-                tag=tag,
-                is_ours=lambda head: is_about(head, image_id),
+            return transport.send(
+                HttpRequest(
+                    api.method,
+                    api.image_path(image_id),
+                    deadline,
+                    headers,
+                    fresh_connection=fresh,
+                    tag=tag,
+                    matches_request=lambda head: is_about(head, image_id),
+                )
             )
 
         return self._asked(api.method, within, ask, read)
@@ -171,7 +173,7 @@ class ImageClient:
         what a tenant writes cannot end those early.
         """
         if self._transport is not None:
-            self._transport.settle(0.0 if self._api.in_batches else grace)
+            self._transport.check_idle(0.0 if self._api.in_batches else grace)
 
     def close(self) -> None:
         """Ends every connection, also those on which an answer is awaited."""
@@ -219,7 +221,7 @@ class ImageClient:
 
     def _get(self, path: str, within: Deadline, read: Read, *, leads: bool = True) -> Reply:
         def ask(transport: ConnectionPool, headers: bytes, deadline: float) -> Response:
-            return transport.ask("GET", path, headers, deadline)
+            return transport.send(HttpRequest("GET", path, deadline, headers))
 
         return self._asked("GET", within, ask, read, leads=leads)
 
@@ -247,7 +249,7 @@ class ImageClient:
         transport = self._transport_to(credential.endpoint)
         patience = max(0.0, within.start_by - steady())
         with self._lead.turn(credential.generation, patience) if leads else nullcontext():
-            if not self.limiter.permit(within.start_by):
+            if not self.limiter.acquire(within.start_by):
                 raise RequestFailed("not_polled", "there was no time left for it in this cycle")
             begun = steady()
             deadline = min(within.end, begun + self.timeout)
@@ -276,7 +278,7 @@ class ImageClient:
                         self.route_for(endpoint),
                         self.user_agent,
                         self.on_overrun,
-                        self.limiter.permit,
+                        self.limiter,
                     )
                 except ValueError as error:
                     raise RequestFailed(
@@ -309,9 +311,9 @@ class ImageClient:
         head = answer.head
         wait, as_told = None, True
         if head.code in WAIT_CODES and (raw := head.first(b"retry-after")) is not None:
-            wait, as_told = seconds_to_wait(raw, head.first(b"date"), now().wall)
-            self.limiter.hold(answer.received_at + wait)
-        date = http_date(head.only(b"date")) if self._skew_wanted else None
+            wait, as_told = parse_retry_after(raw, head.first(b"date"), now().wall)
+            self.limiter.block_until(answer.received_at + wait)
+        date = parse_http_date(head.only(b"date")) if self._skew_wanted else None
         if date is not None:
             self._skew_wanted = False
             # Date is cut to the second: the middle of that second is the best guess.

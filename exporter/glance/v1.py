@@ -4,8 +4,7 @@ import json
 
 from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_of
 from exporter.model.v1_headers import PREFIX, Malformed, image_from_headers
-from exporter.transport.head import ResponseHead
-from exporter.transport.response import Response
+from exporter.transport.response import Response, ResponseHead
 
 VERSION = "v1"
 OK = 200

@@ -179,7 +179,7 @@ class Poller:
     def wait_until(self) -> float:
         """When the service may be asked again, in steady seconds, as far as it has said so."""
         found = -inf if self.discovery is None else self.discovery.wait_until
-        return max(self._past.wait_until, self.client.limiter.held_until, found)
+        return max(self._past.wait_until, self.client.limiter.blocked_until, found)
 
     def stop(self) -> None:
         """Ends the cycle that is under way and every connection."""

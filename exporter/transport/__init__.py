@@ -1,1 +1,1 @@
-"""HTTP/1.1 connections: pool, TLS, proxies and limits."""
+"""HTTP/1.1 client: connection pool, TLS, proxies and rate limit."""

@@ -1,11 +1,14 @@
-"""Connections as urllib3 makes them, but bounded in total.
+"""urllib3 connections with one deadline for name resolution, connecting and CONNECT together.
 
-urllib3 gives each address of a host the whole timeout, looks names up without any, and reads a
-proxy's answer to CONNECT byte by byte without a total. The three are replaced here; TLS, proxies
-and certificates stay urllib3's.
+urllib3 gives each address of a host the whole timeout, resolves names without a timeout, and
+reads a proxy's response to CONNECT byte by byte without a total. Only these three are replaced:
+TLS, proxies and certificates remain urllib3's.
 """
 
+import select
 import socket
+import ssl
+from enum import Enum
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -15,37 +18,37 @@ from exporter.transport.resolver import Address, Resolver
 from exporter.transport.response import RequestFailed
 
 RESOLVER = Resolver()
-"""Shared by all clouds, so that a host has one look-up under way however many ask."""
+"""Shared by all clouds, so that each host is looked up only once at a time."""
 
 OK = 200
 
 
-class _Bounded(HTTPConnection):
-    """A connection whose ``timeout`` bounds look-up and connect together."""
+class _DeadlineConnection(HTTPConnection):
+    """A connection that must be established by ``deadline``, in monotonic seconds."""
 
     deadline: float = 0.0
 
     def _new_conn(self) -> socket.socket:
-        addresses = RESOLVER.resolve(self._dns_host, self.port, _left(self.deadline))
+        addresses = RESOLVER.resolve(self._dns_host, self.port, _remaining(self.deadline))
         failure: OSError = OSError("the name has no address")
         for untried, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                return self._connected(address, untried)
+                return self._connect_to(address, untried)
             except OSError as error:
                 failure = error
         raise failure
 
-    def _connected(self, to: Address, untried: int) -> socket.socket:
-        family, kind, protocol, _, address = to
+    def _connect_to(self, address: Address, untried: int) -> socket.socket:
+        family, kind, protocol, _, socket_address = address
         sock = socket.socket(family, kind, protocol)
         try:
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
-            # An address that never answers leaves the others their share of the time.
-            sock.settimeout(_left(self.deadline) / untried)
-            sock.connect(address)
-            # What follows, a TLS handshake, has what is left.
-            sock.settimeout(_left(self.deadline))
+            # An address that does not respond leaves the other addresses their share of the time.
+            sock.settimeout(_remaining(self.deadline) / untried)
+            sock.connect(socket_address)
+            # The TLS handshake that follows gets the time that remains.
+            sock.settimeout(_remaining(self.deadline))
         except BaseException:
             sock.close()
             raise
@@ -53,34 +56,59 @@ class _Bounded(HTTPConnection):
 
     def _tunnel(self) -> None:
         host = f"[{self._tunnel_host}]" if ":" in (self._tunnel_host or "") else self._tunnel_host
-        there = f"{host}:{self._tunnel_port}"
+        target = f"{host}:{self._tunnel_port}"
         headers = self._tunnel_headers  # type: ignore[attr-defined]  # http.client's, untyped
-        lines = [f"CONNECT {there} HTTP/1.1", f"Host: {there}"]
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         request = "\r\n".join([*lines, "", ""]).encode("latin-1")
         sock: socket.socket = self.sock
         try:
-            reply = send_request(sock, request, self.deadline, steady, has_body=False)
+            response = send_request(sock, request, self.deadline, has_body=False)
         except ConnectionClosed as error:
-            raise RequestFailed(
-                "connection", f"the proxy did not answer CONNECT: {error}"
-            ) from None
-        if reply.head.code != OK or reply.overrun:
-            raise RequestFailed("connection", f"the proxy answered CONNECT with {reply.head.code}")
-        sock.settimeout(_left(self.deadline))
+            problem = f"the proxy closed the connection after CONNECT: {error}"
+            raise RequestFailed("connection", problem) from None
+        if response.head.code != OK or response.has_trailing_data:
+            problem = f"the proxy responded to CONNECT with HTTP {response.head.code}"
+            raise RequestFailed("connection", problem)
+        sock.settimeout(_remaining(self.deadline))
 
 
-class BoundedHTTPConnection(_Bounded):
-    """For ``http`` URLs."""
+class DeadlineHTTPConnection(_DeadlineConnection):
+    """Connection for ``http`` URLs."""
 
 
-class BoundedHTTPSConnection(_Bounded, HTTPSConnection):
-    """For ``https`` URLs."""
+class DeadlineHTTPSConnection(_DeadlineConnection, HTTPSConnection):
+    """Connection for ``https`` URLs."""
 
 
-def _left(deadline: float) -> float:
-    """Seconds to the deadline; raises ``TimeoutError`` where there are none."""
-    left = deadline - steady()
-    if left <= 0:
+class IdleState(Enum):
+    """State of a connection on which no response is expected."""
+
+    QUIET = "quiet"
+    UNEXPECTED_DATA = "unexpected data"
+    CLOSED = "closed"
+
+
+def idle_state(sock: socket.socket) -> IdleState:
+    """Return the state of an idle connection. Consumes a byte of unexpected data."""
+    if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
+        poller = select.poll()
+        poller.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
+        if not poller.poll(0):
+            return IdleState.QUIET
+    sock.settimeout(0)
+    try:
+        return IdleState.UNEXPECTED_DATA if sock.recv(1) else IdleState.CLOSED
+    except (BlockingIOError, ssl.SSLWantReadError):
+        # TLS sends records of its own, for example session tickets.
+        return IdleState.QUIET
+    except OSError:
+        return IdleState.CLOSED
+
+
+def _remaining(deadline: float) -> float:
+    """Return the seconds until the deadline; raise ``TimeoutError`` if it has passed."""
+    remaining = deadline - steady()
+    if remaining <= 0:
         raise TimeoutError("no time left to connect")
-    return left
+    return remaining

@@ -1,214 +1,240 @@
-"""One exchange on a connected socket: request bytes out, one answer in, within a deadline.
+"""HTTP/1.1 parser, and one request and response on a connected socket.
 
-Every ``recv`` gets only the time that is left, so that a server that sends a byte now and then
-cannot stretch the total.
+``http.client`` cannot parse what Glance v1 sends, and fails silently: a bare line feed in a name
+makes it lose all later headers, a head that was cut off looks complete, and more than 100 headers
+make it raise. Here lines end in CR LF, as every server of the Image service sends them; a line
+feed alone is part of a value.
+
+Each ``recv`` gets only the time left until the deadline, so a server that sends single bytes
+cannot extend the total.
 """
 
 import re
-import select
 import socket
-import ssl
-from collections.abc import Callable
-from enum import Enum
 from typing import NamedTuple
 
-from exporter.transport.head import END, MAX_BYTES, MalformedHead, ResponseHead, parse_head
-from exporter.transport.response import RequestFailed
+from exporter.clock import steady
+from exporter.model.v1_headers import PROPERTY_PREFIX, Field
+from exporter.transport.response import RequestFailed, ResponseHead
 
-Clock = Callable[[], float]
+MAX_HEAD_BYTES = 256 * 1024
+MAX_FIELDS = 1000
+MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_LENGTH_DIGITS = 16
+CHUNK_BYTES = 65536
 
-MAX_BODY = 64 * 1024 * 1024
-MAX_DIGITS = 16
-CHUNK = 65536
-INTERIM = frozenset({100, 102, 103})
-"""Answers before the answer; 101 is never asked for, and so is one of its own."""
-MAX_INTERIM = 8
-_START = b"HTTP/1."
-_HEX = re.compile(rb"[0-9A-Fa-f]{1,16}")
+INTERIM_CODES = frozenset({100, 102, 103})
+"""Status codes that precede the final response. 101 is final, and is never requested."""
+MAX_INTERIM_RESPONSES = 8
+
+_HEAD_END = b"\r\n\r\n"
+_HTTP1 = b"HTTP/1."
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?")
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+
+
+class MalformedHead(Exception):  # noqa: N818  # the server's error
+    """The bytes are not the head of an HTTP/1 response; the text says why."""
 
 
 class ConnectionClosed(Exception):  # noqa: N818  # a server may do this
-    """The connection ended before a byte of the answer: kept alive, it was closed meanwhile."""
+    """The connection ended before the first byte of a response.
+
+    A server may close an idle connection at any time.
+    """
 
 
 class RawResponse(NamedTuple):
-    """An answer, and whether bytes followed that belong to none."""
+    """A response, and whether the server sent bytes after its end."""
 
     head: ResponseHead
     body: bytes
-    overrun: bool
+    has_trailing_data: bool
 
 
-class Reader:
-    """Bytes from a socket, no later than the deadline."""
+def parse_head(raw: bytes) -> ResponseHead:
+    """Parse a response head without the empty line at its end.
 
-    def __init__(self, sock: socket.socket, deadline: float, clock: Clock) -> None:
-        self._sock = sock
-        self._deadline = deadline
-        self._clock = clock
-        self.buffer = bytearray()
+    Raises:
+        MalformedHead: It is not HTTP/1, or has too many fields.
+    """
+    status_line, *lines = raw.split(b"\r\n")
+    status = _STATUS_LINE.fullmatch(status_line)
+    if status is None:
+        raise MalformedHead("the response is not HTTP/1")
+    if len(lines) > MAX_FIELDS:
+        raise MalformedHead(f"more than {MAX_FIELDS} headers")
+    minor_version, code = status.groups()
+    fields = [_parse_field(line) for line in lines]
+    connection = next((value.lower() for name, value in fields if name == b"connection"), b"")
+    if minor_version == b"1":
+        keeps_alive = b"close" not in connection
+    else:
+        keeps_alive = b"keep-alive" in connection
+    return ResponseHead(int(code), fields, keeps_alive)
 
-    def more(self) -> bool:
-        """Adds what comes next to ``buffer``; False at the end of the stream.
 
-        Raises ``RequestFailed`` when the time is over or the connection breaks.
-        """
-        left = self._deadline - self._clock()
-        if left <= 0:
-            raise RequestFailed("timeout", "no complete answer in time")
-        self._sock.settimeout(left)
-        try:
-            chunk = self._sock.recv(CHUNK)
-        except TimeoutError:
-            raise RequestFailed("timeout", "no complete answer in time") from None
-        except OSError as error:
-            if not self.buffer:
-                raise ConnectionClosed(str(error)) from None
-            raise RequestFailed("connection", f"cut off: {error}") from None
-        self.buffer += chunk
-        return bool(chunk)
-
-    def take(self, count: int) -> bytes:
-        """The next ``count`` bytes; raises ``RequestFailed`` when the stream ends before."""
-        while len(self.buffer) < count:
-            self._need_more()
-        return self._cut(count)
-
-    def line(self) -> bytes:
-        """The next line without its CR LF; raises ``RequestFailed`` when it is too long."""
-        while (end := self.buffer.find(b"\r\n")) < 0:
-            if len(self.buffer) > MAX_BYTES:
-                raise RequestFailed("malformed", "a line of the body's framing is too long")
-            self._need_more()
-        return self._cut(end + 2)[:-2]
-
-    def read_to_end(self) -> bytes:
-        """All up to the end of the stream."""
-        while self.more():
-            if len(self.buffer) > MAX_BODY:
-                raise RequestFailed("malformed", "the body is too large")
-        return self._cut(len(self.buffer))
-
-    def head(self) -> ResponseHead:
-        """The head of an answer, past interim ones.
-
-        They may precede any answer (RFC 9110, section 15.2).
-        """
-        for _ in range(MAX_INTERIM):
-            head = self._any_head()
-            if head.code not in INTERIM:
-                return head
-        raise RequestFailed("malformed", "one interim answer after another")
-
-    def _any_head(self) -> ResponseHead:
-        searched = 0
-        while (end := self.buffer.find(END, max(0, searched - 3))) < 0:
-            searched = len(self.buffer)
-            start = bytes(self.buffer[: len(_START)])
-            if not _START.startswith(start):
-                raise RequestFailed("malformed", "the answer is not HTTP/1")
-            if searched > MAX_BYTES:
-                raise RequestFailed("malformed", "the head is longer than 256 KiB")
-            if not self.more():
-                if not searched:
-                    raise ConnectionClosed("closed")
-                raise RequestFailed("connection", "cut off in the middle of the head")
-        if end > MAX_BYTES:
-            raise RequestFailed("malformed", "the head is longer than 256 KiB")
-        try:
-            return parse_head(self._cut(end + len(END))[:end])
-        except MalformedHead as error:
-            raise RequestFailed("malformed", str(error)) from None
-
-    def _need_more(self) -> None:
-        try:
-            ended = not self.more()
-        except ConnectionClosed as error:
-            raise RequestFailed("connection", f"cut off: {error}") from None
-        if ended:
-            raise RequestFailed("connection", "cut off in the middle of the body")
-
-    def _cut(self, count: int) -> bytes:
-        taken = bytes(self.buffer[:count])
-        del self.buffer[:count]
-        return taken
+def _parse_field(line: bytes) -> Field:
+    """Return the lower-case name and stripped value; a line that is not a header has no name."""
+    name, colon, value = line.partition(b":")
+    name = name.lower()
+    # The name of a property may contain any character, for example a space; other names are tokens.
+    if colon and name and (not name.translate(None, _TOKEN) or name.startswith(PROPERTY_PREFIX)):
+        return name, value.strip(b" \t")
+    return b"", line
 
 
 def send_request(
-    sock: socket.socket, request: bytes, deadline: float, clock: Clock, *, has_body: bool
+    sock: socket.socket, request: bytes, deadline: float, *, has_body: bool
 ) -> RawResponse:
-    """Sends ``request`` and reads its answer; ``has_body`` is False for HEAD and CONNECT.
+    """Send ``request`` and read its response.
 
-    Raises ``RequestFailed``, and ``ConnectionClosed`` when not one byte of an answer came.
+    Args:
+        sock: The connected socket.
+        request: Request line, headers and the empty line.
+        deadline: Monotonic time by which the response must be complete.
+        has_body: False for HEAD and CONNECT, whose responses have no body.
+
+    Raises:
+        ConnectionClosed: The connection ended before the first byte of a response.
+        RequestFailed: There is no usable response.
     """
-    left = deadline - clock()
-    if left <= 0:
-        raise RequestFailed("timeout", "no time left to ask")
-    sock.settimeout(left)
+    remaining = deadline - steady()
+    if remaining <= 0:
+        raise RequestFailed("timeout", "no time left to send the request")
+    sock.settimeout(remaining)
     try:
         sock.sendall(request)
     except TimeoutError:
         raise RequestFailed("timeout", "the request could not be sent in time") from None
     except OSError as error:
         raise ConnectionClosed(str(error)) from None
-    reader = Reader(sock, deadline, clock)
-    head = reader.head()
-    body = _body(reader, head) if has_body else b""
-    return RawResponse(head, body, overrun=bool(reader.buffer))
+    reader = _ResponseReader(sock, deadline)
+    head = reader.read_head()
+    body = _read_body(reader, head) if has_body else b""
+    return RawResponse(head, body, has_trailing_data=bool(reader.buffer))
 
 
-def _body(reader: Reader, head: ResponseHead) -> bytes:
-    """The body as RFC 9112, section 6.3, delimits it."""
+class _ResponseReader:
+    """Buffered reader of a socket with a deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self.buffer = bytearray()
+
+    def read_head(self) -> ResponseHead:
+        """Return the head of the final response.
+
+        Interim responses may precede any response (RFC 9110, section 15.2).
+        """
+        for _ in range(MAX_INTERIM_RESPONSES):
+            head = self._read_any_head()
+            if head.code not in INTERIM_CODES:
+                return head
+        raise RequestFailed("malformed", "too many interim responses")
+
+    def read(self, count: int) -> bytes:
+        """Return the next ``count`` bytes of the body."""
+        while len(self.buffer) < count:
+            self._receive_body()
+        return self._consume(count)
+
+    def read_line(self) -> bytes:
+        """Return the next line of the body's framing without its CR LF."""
+        while (end := self.buffer.find(b"\r\n")) < 0:
+            if len(self.buffer) > MAX_HEAD_BYTES:
+                raise RequestFailed("malformed", "a line of the chunked body is too long")
+            self._receive_body()
+        return self._consume(end + 2)[:-2]
+
+    def read_to_end(self) -> bytes:
+        """Return all bytes up to the end of the stream."""
+        while self._receive():
+            if len(self.buffer) > MAX_BODY_BYTES:
+                raise RequestFailed("malformed", "the body is too large")
+        return self._consume(len(self.buffer))
+
+    def _read_any_head(self) -> ResponseHead:
+        searched = 0
+        while (end := self.buffer.find(_HEAD_END, max(0, searched - 3))) < 0:
+            searched = len(self.buffer)
+            start = bytes(self.buffer[: len(_HTTP1)])
+            if not _HTTP1.startswith(start):
+                raise RequestFailed("malformed", "the response is not HTTP/1")
+            if searched > MAX_HEAD_BYTES:
+                raise RequestFailed("malformed", "the headers are larger than 256 KiB")
+            if not self._receive():
+                if not searched:
+                    raise ConnectionClosed("closed")
+                raise RequestFailed("connection", "closed in the middle of the headers")
+        if end > MAX_HEAD_BYTES:
+            raise RequestFailed("malformed", "the headers are larger than 256 KiB")
+        try:
+            return parse_head(self._consume(end + len(_HEAD_END))[:end])
+        except MalformedHead as error:
+            raise RequestFailed("malformed", str(error)) from None
+
+    def _receive(self) -> bool:
+        """Append the next bytes to ``buffer``; return False at the end of the stream."""
+        remaining = self._deadline - steady()
+        if remaining <= 0:
+            raise RequestFailed("timeout", "no complete response in time")
+        self._sock.settimeout(remaining)
+        try:
+            chunk = self._sock.recv(CHUNK_BYTES)
+        except TimeoutError:
+            raise RequestFailed("timeout", "no complete response in time") from None
+        except OSError as error:
+            if not self.buffer:
+                raise ConnectionClosed(str(error)) from None
+            raise RequestFailed("connection", f"connection lost: {error}") from None
+        self.buffer += chunk
+        return bool(chunk)
+
+    def _receive_body(self) -> None:
+        try:
+            ended = not self._receive()
+        except ConnectionClosed as error:
+            raise RequestFailed("connection", f"connection lost: {error}") from None
+        if ended:
+            raise RequestFailed("connection", "closed in the middle of the body")
+
+    def _consume(self, count: int) -> bytes:
+        consumed = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return consumed
+
+
+def _read_body(reader: _ResponseReader, head: ResponseHead) -> bytes:
+    """Read the body as RFC 9112, section 6.3, delimits it."""
     if head.code in (204, 304):
         return b""
     if b"chunked" in (head.first(b"transfer-encoding") or b"").lower():
-        return _chunks(reader)
+        return _read_chunks(reader)
     length = head.first(b"content-length")
     if length is None:
         return reader.read_to_end()
-    if not length.isdigit() or len(length) > MAX_DIGITS or int(length) > MAX_BODY:
-        raise RequestFailed("malformed", "the body's length is none, or too large")
-    return reader.take(int(length))
+    is_number = length.isdigit() and len(length) <= MAX_LENGTH_DIGITS
+    if not is_number or int(length) > MAX_BODY_BYTES:
+        raise RequestFailed("malformed", "the length of the body is invalid or too large")
+    return reader.read(int(length))
 
 
-def _chunks(reader: Reader) -> bytes:
+def _read_chunks(reader: _ResponseReader) -> bytes:
     body = bytearray()
     while True:
-        size = reader.line().partition(b";")[0].strip()
-        if not _HEX.fullmatch(size):
-            raise RequestFailed("malformed", "a chunk without a size")
+        size = reader.read_line().partition(b";")[0].strip()
+        if not _CHUNK_SIZE.fullmatch(size):
+            raise RequestFailed("malformed", "a chunk has no valid size")
         count = int(size, 16)
-        if len(body) + count > MAX_BODY:
+        if len(body) + count > MAX_BODY_BYTES:
             raise RequestFailed("malformed", "the body is too large")
         if not count:
-            while reader.line():
-                pass
+            while reader.read_line():
+                pass  # trailer fields
             return bytes(body)
-        body += reader.take(count)
-        if reader.take(2) != b"\r\n":
-            raise RequestFailed("malformed", "a chunk that does not end where it says")
-
-
-class Readable(Enum):
-    """What waits to be read on a connection between two exchanges."""
-
-    NOTHING = "nothing"
-    BYTES = "bytes"
-    END = "end"
-
-
-def trailing_data(sock: socket.socket) -> Readable:
-    """What waits to be read; takes a byte where there are any."""
-    if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
-        poller = select.poll()
-        poller.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
-        if not poller.poll(0):
-            return Readable.NOTHING
-    sock.settimeout(0)
-    try:
-        return Readable.BYTES if sock.recv(1) else Readable.END
-    except (BlockingIOError, ssl.SSLWantReadError):
-        # TLS speaks for itself at times, a session ticket for example.
-        return Readable.NOTHING
-    except OSError:
-        return Readable.END
+        body += reader.read(count)
+        if reader.read(2) != b"\r\n":
+            raise RequestFailed("malformed", "a chunk does not end after its size")

@@ -1,7 +1,7 @@
-"""Requests to one endpoint over connections that are kept: one per request in flight.
+"""Connection pool of one endpoint: keep-alive connections with one request in flight each.
 
-Connecting is left to requests' adapter and urllib3's pool underneath, which know TLS, client
-certificates, CA bundles and proxies. What runs over a connection is ours: see ``head``.
+requests' adapter and urllib3's pool open the connections: they implement TLS, client certificates,
+CA bundles and proxies. Requests and responses are sent and read by ``http1``.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
-from socket import gaierror
+from socket import SHUT_RDWR, gaierror
 from ssl import SSLError
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,146 +22,157 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import SSLError as WrappedSSLError
 
-from exporter.auth.errors import one_line
 from exporter.clock import steady
-from exporter.transport.connection import BoundedHTTPConnection, BoundedHTTPSConnection
-from exporter.transport.head import ResponseHead
-from exporter.transport.http1 import ConnectionClosed, Readable, send_request, trailing_data
+from exporter.text import redact, single_line
+from exporter.transport.connection import (
+    DeadlineHTTPConnection,
+    DeadlineHTTPSConnection,
+    IdleState,
+    idle_state,
+)
+from exporter.transport.http1 import ConnectionClosed, send_request
 from exporter.transport.proxies import ProxySettings
-from exporter.transport.response import RequestFailed, Response
+from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.response import RequestFailed, Response, ResponseHead
 
-BOUNDED = {
-    urllib3.connection.HTTPConnection: BoundedHTTPConnection,
-    urllib3.connection.HTTPSConnection: BoundedHTTPSConnection,
+MAX_DETAIL = 300
+"""Characters of an error of a library in the detail of a failure."""
+
+CONNECTION_CLASSES = {
+    urllib3.connection.HTTPConnection: DeadlineHTTPConnection,
+    urllib3.connection.HTTPSConnection: DeadlineHTTPSConnection,
 }
-"""Which of urllib3's connections are replaced; others (SOCKS) are used as they are."""
+"""Replacements of urllib3's connection classes. Others (SOCKS) are used unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request without a body.
+
+    Attributes:
+        method: ``GET`` or ``HEAD``.
+        path: Path and query, appended to the base URL of the pool.
+        deadline: Monotonic time by which the response must be complete.
+        headers: Additional header lines, each terminated by CR LF.
+        fresh_connection: Use a new connection, and close it after the response.
+        tag: Identifies the request when ``ConnectionPool.on_desync`` is called.
+        matches_request: Returns False for the response to a different request.
+    """
+
+    method: str
+    path: str
+    deadline: float
+    headers: bytes = b""
+    fresh_connection: bool = False
+    tag: object = None
+    matches_request: Callable[[ResponseHead], bool] = lambda _: True
 
 
 @dataclass(slots=True)
 class PooledConnection:
-    """A connection, and the tag of the request that it answered last."""
+    """A connection, and the tag of the last request sent on it."""
 
     connection: Any
-    tag: object = None
+    request_tag: object = None
     idle_since: float = 0.0
 
 
 @dataclass(slots=True)
 class ConnectionPool:
-    """Asks one endpoint (scheme, host, port and path prefix in ``base_url``); thread-safe.
+    """Sends requests to one endpoint; thread-safe.
 
-    ``on_overrun`` is called with the tag of an answer after which bytes were left, found only
-    when its connection was about to be used again: that answer cannot be trusted. ``permit`` is
-    asked, with the deadline, before a request is sent once more; it may wait.
+    Attributes:
+        base_url: Scheme, host, port and path prefix of the endpoint.
+        proxy_settings: Proxy and certificates of its connections.
+        user_agent: Value of the header of that name.
+        on_desync: Called with the tag of a request whose response cannot be trusted, because
+            requests and responses on its connection were out of step. That may be noticed only
+            when the connection is about to be used again.
+        limiter: Limits requests that are sent a second time. The caller has acquired a permit
+            for the first time.
     """
 
     base_url: str
-    route: ProxySettings
+    proxy_settings: ProxySettings
     user_agent: str
-    on_overrun: Callable[[object], None] = lambda _: None
-    permit: Callable[[float], bool] = lambda _: True
-    _pool: Any = field(init=False)
+    on_desync: Callable[[object], None] = lambda _: None
+    limiter: RateLimiter | None = None
+    _urllib3_pool: Any = field(init=False)
     _adapter: HTTPAdapter = field(init=False)
-    _before: bytes = field(init=False)
-    _after: bytes = field(init=False)
+    _target_prefix: bytes = field(init=False)
+    _common_headers: bytes = field(init=False)
     _idle: deque[PooledConnection] = field(init=False, default_factory=deque)
     _open: dict[int, Any] = field(init=False, default_factory=dict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        """Reads the URL once; raises ``ValueError`` for one that cannot be asked."""
+        """Prepare the parts that all requests share.
+
+        Raises:
+            ValueError: The URL, the proxy or a certificate cannot be used.
+        """
         prepared = requests.Request("HEAD", self.base_url + "/").prepare()
-        proxies = {"all": self.route.proxy} if self.route.proxy else {}
+        proxy = self.proxy_settings.proxy
+        proxies = {"all": proxy} if proxy else {}
         self._adapter = HTTPAdapter(pool_maxsize=1)
-        try:
-            # Any: what urllib3 says of its pools fits neither mypy nor all of its versions.
-            pool: Any = self._adapter.get_connection_with_tls_context(
-                prepared, self.route.verify, proxies, self.route.cert
-            )
-            # As requests does before it sends: without it, urllib3 takes the system's CAs.
-            adapter: Any = self._adapter
-            adapter.cert_verify(pool, self.base_url, self.route.verify, self.route.cert)
-        except (OSError, ValueError) as error:
-            # All of requests' own are OSErrors, and so is a CA bundle that is not there; urllib3
-            # has a ValueError for a proxy's URL, which it quotes with the password.
-            raise ValueError(one_line(str(error), ())) from None
-        pool.ConnectionCls = BOUNDED.get(pool.ConnectionCls, pool.ConnectionCls)
-        self._pool = pool
-        # Prepared: a name in other letters has become what the name system knows it by.
+        self._urllib3_pool = self._create_urllib3_pool(prepared, proxies)
+        # The prepared URL has the IDNA form of the host name.
         parts = urlsplit(prepared.url or "")
-        # An http URL through a proxy is asked for whole; requests knows when.
-        self._before = self._adapter.request_url(prepared, proxies).removesuffix("/").encode()
+        # An http URL is requested from a proxy as a whole; requests knows when.
+        target = self._adapter.request_url(prepared, proxies)
+        self._target_prefix = target.removesuffix("/").encode()
         headers = {
             "Host": parts.netloc.rpartition("@")[2],
             "User-Agent": self.user_agent,
             "Accept": "*/*",
             "Accept-Encoding": "identity",
         }
-        if self.route.proxy and parts.scheme == "http":
-            headers |= self._adapter.proxy_headers(self.route.proxy)
+        if proxy and parts.scheme == "http":
+            headers |= self._adapter.proxy_headers(proxy)
         lines = (f"{name}: {value}\r\n" for name, value in headers.items())
-        self._after = "".join(lines).encode("latin-1")
+        self._common_headers = "".join(lines).encode("latin-1")
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        headers: bytes,
-        deadline: float,
-        *,
-        fresh: bool = False,
-        tag: object = None,
-        is_ours: Callable[[ResponseHead], bool] = lambda _: True,
-    ) -> Response:
-        """Sends one request and reads its answer; redirects are never followed.
+    def send(self, request: HttpRequest) -> Response:
+        """Send a request and return its response. Redirects are not followed.
 
-        ``headers`` are further header lines, each ended by CR LF. ``fresh`` asks on a connection
-        of its own, closed after. An answer that ``is_ours`` denies belongs to another request: it
-        is returned, but the one before it on the connection is not to be trusted any more.
-        Raises ``RequestFailed``.
+        Raises:
+            RequestFailed: There is no usable response.
         """
-        first = b"%b %b%b HTTP/1.1\r\n" % (method.encode(), self._before, path.encode())
-        last = b"Connection: close\r\n\r\n" if fresh else b"\r\n"
-        request = first + self._after + headers + last
-        kept = None if fresh else self._take_idle()
-        if kept is not None:
+        pooled = None if request.fresh_connection else self._checkout()
+        if pooled is not None:
             try:
-                return self._exchange(
-                    kept, method, request, deadline, tag=tag, is_ours=is_ours, keep=True
-                )
+                return self._roundtrip(pooled, request)
             except ConnectionClosed:
-                # The server closed it between two requests, as it may: that is no answer to this
-                # one, so it is asked once more.
-                if not self.permit(deadline):
-                    raise RequestFailed(
-                        "connection", "closed, and no time to ask once more"
-                    ) from None
-        kept = self._connect(deadline)
+                # A server may close an idle connection at any time, so this is not a failure of
+                # the request: send it again on a new connection.
+                if self.limiter is not None and not self.limiter.acquire(request.deadline):
+                    problem = "connection closed, and no time left to send the request again"
+                    raise RequestFailed("connection", problem) from None
+        pooled = self._connect(request.deadline)
         try:
-            return self._exchange(
-                kept, method, request, deadline, tag=tag, is_ours=is_ours, keep=not fresh
-            )
+            return self._roundtrip(pooled, request)
         except ConnectionClosed as error:
-            raise RequestFailed("connection", f"closed without an answer: {error}") from None
+            raise RequestFailed("connection", f"closed without a response: {error}") from None
 
-    def settle(self, grace: float) -> None:
-        """Looks for bytes left behind on connections that are idle, and closes those that ended.
+    def check_idle(self, grace: float) -> None:
+        """Close idle connections that have ended or received unexpected data.
 
-        What follows an answer may be a moment behind it: the last one is given ``grace`` seconds.
+        Unexpected data may arrive shortly after a response, so wait until the last response is
+        ``grace`` seconds old.
         """
-        last = max((kept.idle_since for kept in tuple(self._idle)), default=-inf)
+        last = max((pooled.idle_since for pooled in tuple(self._idle)), default=-inf)
         time.sleep(max(0.0, last + grace - steady()))
         for _ in range(len(self._idle)):
             try:
-                kept = self._idle.popleft()
+                pooled = self._idle.popleft()
             except IndexError:
                 return
-            if self._is_usable(kept):
-                self._idle.append(kept)
+            if self._is_usable(pooled):
+                self._idle.append(pooled)
 
     def close(self) -> None:
-        """Ends every connection, also those on which an answer is awaited."""
+        """Close all connections, including those with a request in flight."""
         with self._lock:
             self._closed = True
             connections = list(self._open.values())
@@ -169,108 +180,142 @@ class ConnectionPool:
             sock = connection.sock
             if sock is not None:
                 with contextlib.suppress(OSError):
-                    # Wakes the thread that waits on it; closing alone would not.
-                    sock.shutdown(2)
+                    # Wakes the thread that reads from the socket; closing alone would not.
+                    sock.shutdown(SHUT_RDWR)
         while self._idle:
-            self._drop(self._idle.pop())
+            self._discard(self._idle.pop())
         self._adapter.close()
 
     @property
     def prefix_length(self) -> int:
-        """Bytes of a request line that stand before the path: the endpoint's own, or its URL."""
-        return len(self._before)
+        """Bytes of the request target before the path: the endpoint's own path, or its URL."""
+        return len(self._target_prefix)
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
+        """Number of open connections."""
         return len(self._open)
 
-    def _exchange(
-        self,
-        kept: PooledConnection,
-        method: str,
-        request: bytes,
-        deadline: float,
-        *,
-        tag: object,
-        is_ours: Callable[[ResponseHead], bool],
-        keep: bool,
-    ) -> Response:
-        sent_at = steady()
+    def _create_urllib3_pool(
+        self, prepared: requests.PreparedRequest, proxies: dict[str, str]
+    ) -> Any:  # the annotations of urllib3's pools fit neither mypy nor all of its versions
+        verify, cert = self.proxy_settings.verify, self.proxy_settings.cert
+        # cert_verify is not annotated.
+        adapter: Any = self._adapter
         try:
-            reply = send_request(
-                kept.connection.sock, request, deadline, steady, has_body=method != "HEAD"
-            )
-        except Exception:
-            self._drop(kept)
-            raise
-        if reply.overrun:
-            self._drop(kept)
-            raise RequestFailed("malformed", "bytes were left after the answer")
-        ours = is_ours(reply.head)
-        if not ours:
-            # A forged answer was taken for that of the request before, and its own came now.
-            self.on_overrun(kept.tag)
-        received_at = kept.idle_since = steady()
-        kept.tag = tag
-        if ours and keep and reply.head.keeps_alive and not self._closed:
-            self._idle.append(kept)
-        else:
-            self._drop(kept)
-        return Response(reply.head, reply.body, sent_at, received_at)
+            pool = adapter.get_connection_with_tls_context(prepared, verify, proxies, cert)
+            # requests calls it before each request. Without it, urllib3 uses the system's CAs.
+            adapter.cert_verify(pool, self.base_url, verify, cert)
+        except (OSError, ValueError) as error:
+            # requests' own exceptions are OSErrors, and so is that of a missing CA bundle.
+            # urllib3 raises ValueError for the URL of a proxy and quotes its password.
+            raise ValueError(_detail(error)) from None
+        pool.ConnectionCls = CONNECTION_CLASSES.get(pool.ConnectionCls, pool.ConnectionCls)
+        return pool
 
-    def _take_idle(self) -> PooledConnection | None:
-        """The connection used last that is still good: the fewest stay open that way."""
+    def _checkout(self) -> PooledConnection | None:
+        """Return the usable idle connection that was used last, to keep few of them open."""
         while True:
             try:
-                kept = self._idle.pop()
+                pooled = self._idle.pop()
             except IndexError:
                 return None
-            if self._is_usable(kept):
-                return kept
+            if self._is_usable(pooled):
+                return pooled
 
-    def _is_usable(self, kept: PooledConnection) -> bool:
-        sock = kept.connection.sock
-        left = Readable.END if sock is None else trailing_data(sock)
-        if left is Readable.NOTHING:
+    def _roundtrip(self, pooled: PooledConnection, request: HttpRequest) -> Response:
+        data = self._serialize(request)
+        sent_at = steady()
+        try:
+            response = send_request(
+                pooled.connection.sock,
+                data,
+                request.deadline,
+                has_body=request.method != "HEAD",
+            )
+        except Exception:
+            self._discard(pooled)
+            raise
+        if response.has_trailing_data:
+            self._discard(pooled)
+            raise RequestFailed("malformed", "unexpected data after the response")
+        in_step = self._is_in_step(pooled, request, response.head)
+        received_at = steady()
+        pooled.request_tag = request.tag
+        pooled.idle_since = received_at
+        self._checkin(
+            pooled,
+            reusable=in_step and response.head.keeps_alive and not request.fresh_connection,
+        )
+        return Response(response.head, response.body, sent_at, received_at)
+
+    def _serialize(self, request: HttpRequest) -> bytes:
+        method, path = request.method.encode(), request.path.encode()
+        request_line = b"%b %b%b HTTP/1.1\r\n" % (method, self._target_prefix, path)
+        end = b"Connection: close\r\n\r\n" if request.fresh_connection else b"\r\n"
+        return request_line + self._common_headers + request.headers + end
+
+    def _is_in_step(
+        self, pooled: PooledConnection, request: HttpRequest, head: ResponseHead
+    ) -> bool:
+        """Return False, after reporting it, if the response belongs to a different request.
+
+        Then a forged response was taken for that of the previous request on the connection, and
+        the true one has arrived only now.
+        """
+        if request.matches_request(head):
             return True
-        if left is Readable.BYTES:
-            self.on_overrun(kept.tag)
-        self._drop(kept)
+        self.on_desync(pooled.request_tag)
+        return False
+
+    def _checkin(self, pooled: PooledConnection, *, reusable: bool) -> None:
+        if reusable and not self._closed:
+            self._idle.append(pooled)
+        else:
+            self._discard(pooled)
+
+    def _is_usable(self, pooled: PooledConnection) -> bool:
+        sock = pooled.connection.sock
+        state = IdleState.CLOSED if sock is None else idle_state(sock)
+        if state is IdleState.QUIET:
+            return True
+        if state is IdleState.UNEXPECTED_DATA:
+            self.on_desync(pooled.request_tag)
+        self._discard(pooled)
         return False
 
     def _connect(self, deadline: float) -> PooledConnection:
-        # urllib3 has no public way to a connection of one's own.
-        connection: Any = self._pool._new_conn()
+        # urllib3 has no public way to get an unmanaged connection.
+        connection: Any = self._urllib3_pool._new_conn()
         connection.deadline = deadline
         connection.timeout = max(deadline - steady(), 0.001)
-        kept = PooledConnection(connection)
+        pooled = PooledConnection(connection)
         with self._lock:
             if self._closed:
                 raise RequestFailed("connection", "the exporter is stopping")
-            self._open[id(kept)] = connection
+            self._open[id(pooled)] = connection
         try:
-            if self._pool.proxy is not None and self._pool.scheme == "https":
-                self._pool._prepare_proxy(connection)
+            if self._urllib3_pool.proxy is not None and self._urllib3_pool.scheme == "https":
+                self._urllib3_pool._prepare_proxy(connection)
             else:
                 connection.connect()
             if self._closed:
-                # It was closed while there was no socket yet that could have been shut down.
+                # close() ran before there was a socket to shut down.
                 raise RequestFailed("connection", "the exporter is stopping")
-        except Exception as error:  # noqa: BLE001  # raised again, as ours where it is one
-            self._drop(kept)
-            raise _as_no_answer(error) from None
-        return kept
+        except Exception as error:  # noqa: BLE001  # converted if known, raised again otherwise
+            self._discard(pooled)
+            raise _as_request_failed(error) from None
+        return pooled
 
-    def _drop(self, kept: PooledConnection) -> None:
+    def _discard(self, pooled: PooledConnection) -> None:
         with self._lock:
-            self._open.pop(id(kept), None)
+            self._open.pop(id(pooled), None)
         with contextlib.suppress(OSError):
-            kept.connection.close()
+            pooled.connection.close()
 
 
-def _as_no_answer(error: Exception) -> Exception:
-    """What a failure to connect means; the error itself where it is not one."""
+def _as_request_failed(error: Exception) -> Exception:
+    """Convert a failure to connect to ``RequestFailed``; return other errors unchanged."""
     match error:
         case RequestFailed():
             return error
@@ -279,8 +324,13 @@ def _as_no_answer(error: Exception) -> Exception:
         case gaierror() | UnicodeError():
             return RequestFailed("connection", f"the name cannot be resolved: {error}")
         case WrappedSSLError() | SSLError():
-            return RequestFailed("tls", one_line(str(error), ()))
+            return RequestFailed("tls", _detail(error))
         case HTTPError() | OSError():
-            return RequestFailed("connection", one_line(str(error), ()))
+            return RequestFailed("connection", _detail(error))
         case _:
             return error
+
+
+def _detail(error: Exception) -> str:
+    """Return the error on one line. Libraries quote URLs with their passwords."""
+    return single_line(redact(str(error)), MAX_DETAIL)

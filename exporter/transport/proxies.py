@@ -1,16 +1,22 @@
-"""What the environment says about the way to a server, read as requests reads it."""
+"""Proxy and CA bundle from the environment variables that requests reads."""
 
 from dataclasses import dataclass, field
 
 import requests
 from requests.utils import select_proxy
 
-from exporter.auth.base import ClientTls
+from exporter.transport.tls_files import ClientTls
 
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """The proxy to go through, with the password it may hold, and the certificates to use."""
+    """Proxy of connections to a server, and the certificates to use.
+
+    Attributes:
+        proxy: URL of the proxy, possibly with a password.
+        verify: True to verify the server's certificate, or the path of the CA bundle for it.
+        cert: A file with certificate and key, or one file of each.
+    """
 
     proxy: str | None = field(repr=False)
     verify: bool | str
@@ -18,10 +24,11 @@ class ProxySettings:
 
 
 def proxy_settings_for(url: str, tls: ClientTls) -> ProxySettings:
-    """The way to ``url``: ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``, CA bundle.
+    """Return the settings for ``url`` from ``tls`` and the environment.
 
-    ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` count where ``tls`` asks for verification and
-    names no bundle. Looks at the environment, so call it once per cloud and keep the result.
+    ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` select the proxy.
+    ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` apply if ``tls`` requires verification without
+    a bundle of its own. Reads the environment at each call: call it once per cloud.
     """
     with requests.Session() as session:
         settings = session.merge_environment_settings(url, {}, None, tls.verify, tls.cert)

@@ -1,72 +1,72 @@
-"""The ceiling on requests per second, and the wait that a server asked for."""
+"""Rate limit of outgoing requests, and the pause that a server asks for with Retry-After."""
 
 import threading
 from collections.abc import Callable
 from math import inf
 
 MARGIN = 1.05
-"""How much wider than the rate asks for permits are spaced.
+"""Factor by which permits are spaced wider than the rate requires.
 
-Between its permit and its send a thread may be held up by a busy machine: without a margin, a
-request that is sent late would bring one too many into the second after.
+On a busy machine a thread may be delayed between its permit and its request. Without a margin, a
+delayed request could exceed the rate in the following second.
 """
 
 
 class RateLimiter:
-    """Hands out permits to send, one at a time, spaced by ``MARGIN / rate`` seconds at least.
+    """Grants permits to send, at least ``MARGIN / rate`` seconds apart; thread-safe.
 
-    ``waited`` counts the seconds for which the rate held requests back.
+    Attributes:
+        waited: Total seconds for which the rate delayed requests.
     """
 
     def __init__(
         self, rate: float | None, clock: Callable[[], float], stop: threading.Event
     ) -> None:
-        self._gap = MARGIN / rate if rate else 0.0
+        self._interval = MARGIN / rate if rate else 0.0
         self._clock = clock
         self._stop = stop
-        self._turn = threading.Lock()
-        self._next = -inf
-        self._holding = threading.Lock()
-        self._held_until = -inf
+        self._waiting_lock = threading.Lock()
+        self._next_permit_at = -inf
+        self._block_lock = threading.Lock()
+        self._blocked_until = -inf
         self.waited = 0.0
 
     @property
-    def held_until(self) -> float:
-        """Before when no permit is given, because the service asked to be left alone."""
-        return self._held_until
+    def blocked_until(self) -> float:
+        """Monotonic time until which requests are blocked (Retry-After)."""
+        return self._blocked_until
 
-    def hold(self, until: float) -> None:
-        """Gives no permit before ``until``, to those neither who wait for theirs already."""
-        with self._holding:
-            self._held_until = max(self._held_until, until)
+    def block_until(self, until: float) -> None:
+        """Block all requests until ``until``, including those already waiting."""
+        with self._block_lock:
+            self._blocked_until = max(self._blocked_until, until)
 
     def stop(self) -> None:
-        """Lets who waits for a permit go without one."""
+        """Cancel all waits: ``acquire`` returns False."""
         self._stop.set()
 
-    def permit(self, deadline: float) -> bool:
-        """Waits for a permit; False when there is none before the deadline, or on stop.
+    def acquire(self, deadline: float) -> bool:
+        """Wait for a permit to send; return False if there is none before the deadline.
 
-        Without a rate there is one at once, unless the deadline has passed or there is a hold.
-
-        The permit is dated when it is given, not when it was due, so that a thread that wakes
-        late does not bring two requests together.
+        Without a rate limit or a block, a permit is granted immediately. ``stop`` ends the wait.
+        The next permit is spaced from the time at which this one is granted, not from when it was
+        due, so a thread that wakes late does not cause two requests in quick succession.
         """
         now = self._clock()
-        left = deadline - now
-        if left <= 0 or not (self._gap or self._held_until > now):
-            return left > 0
-        if not self._turn.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+        remaining = deadline - now
+        if remaining <= 0 or not (self._interval or self._blocked_until > now):
+            return remaining > 0
+        if not self._waiting_lock.acquire(timeout=min(remaining, threading.TIMEOUT_MAX)):
             return False
         try:
-            # A hold may come during the wait.
-            while (wait := max(self._next, self._held_until) - self._clock()) > 0:
+            # block_until() may be called during the wait.
+            while (wait := max(self._next_permit_at, self._blocked_until) - self._clock()) > 0:
                 if self._clock() + wait > deadline:
                     return False
-                self.waited += max(0.0, self._next - self._clock())
+                self.waited += max(0.0, self._next_permit_at - self._clock())
                 if self._stop.wait(wait):
                     return False
-            self._next = self._clock() + self._gap
+            self._next_permit_at = self._clock() + self._interval
             return True
         finally:
-            self._turn.release()
+            self._waiting_lock.release()

@@ -1,7 +1,7 @@
-"""Names to addresses, without letting a hanging resolver hold up a poll.
+"""DNS resolution with a timeout.
 
-``getaddrinfo`` has no timeout and cannot be stopped, so it runs in a thread of its own; all who
-ask for one host meanwhile wait for the same look-up, each no longer than it may.
+``getaddrinfo`` has no timeout and cannot be cancelled, so it runs in a thread of its own. All
+callers that need the same host at that time share the look-up, each with its own timeout.
 """
 
 import socket
@@ -17,20 +17,25 @@ GETADDRINFO: Lookup = socket.getaddrinfo  # type: ignore[assignment]  # as Addre
 
 
 class Resolver:
-    """Looks names up; at most one look-up per host and port is under way."""
+    """Resolves host names, with at most one look-up in progress per host and port."""
 
     def __init__(self, lookup: Lookup = GETADDRINFO) -> None:
         self._lookup = lookup
         self._lock = threading.Lock()
-        self._running: dict[tuple[str, int], Future[list[Address]]] = {}
+        self._in_progress: dict[tuple[str, int], Future[list[Address]]] = {}
 
     def resolve(self, host: str, port: int, timeout: float) -> list[Address]:
-        """The addresses for TCP; raises ``TimeoutError`` and ``socket.gaierror``."""
+        """Return the addresses for TCP.
+
+        Raises:
+            TimeoutError: The look-up takes longer than ``timeout`` seconds.
+            socket.gaierror: The name cannot be resolved.
+        """
         key = (host, port)
         with self._lock:
-            future = self._running.get(key)
+            future = self._in_progress.get(key)
             if future is None:
-                future = self._running[key] = Future()
+                future = self._in_progress[key] = Future()
                 threading.Thread(
                     target=self._run, args=(key, future), name=f"resolve-{host}", daemon=True
                 ).start()
@@ -38,14 +43,14 @@ class Resolver:
 
     def _run(self, key: tuple[str, int], future: Future[list[Address]]) -> None:
         try:
-            answer = self._lookup(*key, type=socket.SOCK_STREAM)
-        except Exception as error:  # noqa: BLE001  # whoever waits is to have it, whatever it is
-            self._forget(key)
+            addresses = self._lookup(*key, type=socket.SOCK_STREAM)
+        except Exception as error:  # noqa: BLE001  # raised in the threads that wait
+            self._remove(key)
             future.set_exception(error)
         else:
-            self._forget(key)
-            future.set_result(answer)
+            self._remove(key)
+            future.set_result(addresses)
 
-    def _forget(self, key: tuple[str, int]) -> None:
+    def _remove(self, key: tuple[str, int]) -> None:
         with self._lock:
-            del self._running[key]
+            del self._in_progress[key]

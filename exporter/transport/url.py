@@ -1,4 +1,4 @@
-"""The base URL of an Image service, whatever form its endpoint is written in."""
+"""Base URL of an endpoint, without API version."""
 
 import re
 from urllib.parse import urlsplit
@@ -7,18 +7,20 @@ _VERSION = re.compile(r"v[0-9]+(\.[0-9]+)*", re.IGNORECASE)
 
 
 def base_url(endpoint: str) -> str:
-    """Scheme, host, port and path prefix of ``endpoint``: no version, no trailing slash.
+    """Return scheme, host, port and path prefix, without API version or trailing slash.
 
-    Catalogues and people write ``https://cloud:9292``, ``…/v2/``, ``…/v1.1`` or ``…/image/v2``
-    alike. User and password, query and fragment are left out. Raises ``ValueError``, which does
-    not repeat the endpoint, when it is no http or https URL with a host.
+    Service catalogs and users write ``https://cloud:9292``, ``…/v2/``, ``…/v1.1`` or
+    ``…/image/v2``. User, password, query and fragment are dropped.
+
+    Raises:
+        ValueError: It is not an http or https URL with a host. The text does not repeat it.
     """
     endpoint = endpoint.strip()
     if not endpoint.isprintable() or " " in endpoint:
-        raise ValueError("an endpoint holds no white space and no control characters")
+        raise ValueError("an endpoint must not contain white space or control characters")
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("an endpoint is an http or https URL with a host")
+        raise ValueError("an endpoint must be an http or https URL with a host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port is None else f":{parts.port}"
     segments = parts.path.split("/")

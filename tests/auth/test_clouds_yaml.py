@@ -144,7 +144,7 @@ def test_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             {"auth": AUTH, "image_endpoint_override": "x:9292"},
-            "image_endpoint_override: an endpoint is an http or https URL with a host",
+            "image_endpoint_override: an endpoint must be an http or https URL with a host",
         ),
         (
             {"auth": AUTH, "cacert": "/nowhere/ca.pem"},

@@ -10,9 +10,10 @@ from keystoneauth1 import exceptions
 from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.session import Session
 
-from exporter.auth.base import AuthError, ClientTls
+from exporter.auth.base import AuthError
 from exporter.auth.errors import MAX_DETAIL, failure, one_line, secrets_of
 from exporter.auth.keystone import ImageService, Keystone
+from exporter.transport.tls_files import ClientTls
 
 
 def caused(error: Exception, cause: Exception) -> Exception:

@@ -16,10 +16,11 @@ import trustme
 import yaml
 from openstack.config import loader
 
-from exporter.auth.base import Authenticator, AuthError, ClientTls, CloudConfigError
+from exporter.auth.base import Authenticator, AuthError, CloudConfigError
 from exporter.auth.sign_in import sign_in
 from exporter.simulator.catalogue import CatalogueEndpoint
 from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
+from exporter.transport.tls_files import ClientTls
 from tests.auth.clouds import PASSWORD, auth, clean, configure, without
 
 IMAGE = "http://192.0.2.1:9292"
@@ -457,7 +458,7 @@ def test_a_token_file(tmp_path: Path) -> None:
     [
         (
             {"endpoint": "cloud:9292"},
-            "endpoint: an endpoint is an http or https URL with a host",
+            "endpoint: an endpoint must be an http or https URL with a host",
         ),
         (
             {"endpoint": "http://cloud", "token": "a b"},

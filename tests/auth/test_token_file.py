@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.auth.base import AuthError, AuthToken, ClientTls
+from exporter.auth.base import AuthError, AuthToken
 from exporter.auth.token_file import MAX_BYTES, TokenFileAuthenticator
+from exporter.transport.tls_files import ClientTls
 from tests.support.clock import FakeClock
 
 

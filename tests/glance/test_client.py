@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from exporter.auth.base import AuthError, AuthStats, AuthToken, ClientTls
+from exporter.auth.base import AuthError, AuthStats, AuthToken
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
 from exporter.model.outcome import Failed, Found, NotFound
@@ -11,6 +11,7 @@ from exporter.model.replies import Deadline, Reply
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.tls_files import ClientTls
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 GENEROUS = 10.0

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from exporter.auth.base import ClientTls
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import steady
 from exporter.glance.client import UNKNOWN_PREFIX, ImageClient
@@ -14,6 +13,7 @@ from exporter.model.replies import Deadline
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.tls_files import ClientTls
 
 IDS = tuple(f"image-{number}" for number in range(4))
 

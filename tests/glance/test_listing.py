@@ -21,7 +21,7 @@ from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed
 from exporter.simulator import SimulatedImage
-from exporter.transport.head import parse_head
+from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response
 
 ALL = "/v2/images?limit=1000&member_status=all&visibility=all"

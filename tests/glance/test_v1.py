@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from exporter.glance.v1 import image_path, is_about, is_list, read_image, read_list_failure
 from exporter.model.outcome import Failed, Found, NotFound, Reading
 from exporter.model.v1_headers import Field
-from exporter.transport.head import ResponseHead
-from exporter.transport.response import Response
+from exporter.transport.response import Response, ResponseHead
 
 ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"

@@ -26,8 +26,8 @@ from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, NotFound, Reading, Reason
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
-from exporter.transport.head import ResponseHead, parse_head
-from exporter.transport.response import Response
+from exporter.transport.http1 import parse_head
+from exporter.transport.response import Response, ResponseHead
 from tests.simulator.wire import wire
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v2"

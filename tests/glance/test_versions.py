@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from exporter.glance.versions import VERSIONS_PATHS, choose, offered
 from exporter.simulator import SimulatedImageService
-from exporter.transport.head import ResponseHead, parse_head
-from exporter.transport.response import Response
+from exporter.transport.http1 import parse_head
+from exporter.transport.response import Response, ResponseHead
 from tests.simulator.wire import wire
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"

@@ -177,7 +177,7 @@ def test_shards_keep_a_cloud_s_rate_limit_together(
 
     def gap(parts: Application) -> float:
         with closing(parts):
-            return parts.pollers[0].client.limiter._gap
+            return parts.pollers[0].client.limiter._interval
 
     alone, one_of_three = gap(build(plans)), gap(build(plans, shard=Shard(1, TOTAL)))
     assert one_of_three == pytest.approx(TOTAL * alone)

@@ -13,7 +13,7 @@ from exporter.model.observation import Observation
 from exporter.model.target import Target
 from exporter.model.v1_headers import image_from_headers
 from exporter.store import Store
-from exporter.transport.head import parse_head
+from exporter.transport.http1 import parse_head
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
 

@@ -21,7 +21,7 @@ from exporter.model.malformed import Malformed
 from exporter.model.observation import UNKNOWN
 from exporter.model.outcome import Failed, Found
 from exporter.model.v1_headers import image_from_headers
-from exporter.transport.head import parse_head
+from exporter.transport.http1 import parse_head
 from tests.model.samples import ID, MAX_STALE, START, TARGET, registry_of
 
 PREFIX = b"x-image-meta-"

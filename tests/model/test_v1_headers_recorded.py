@@ -13,7 +13,7 @@ from exporter.model.image import Image
 from exporter.model.malformed import Malformed
 from exporter.model.outcome import Failed, Found, NotFound
 from exporter.model.v1_headers import image_from_headers
-from exporter.transport.head import parse_head
+from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response
 from tests.model.samples import RECORDINGS
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from exporter.auth.base import ClientTls
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.transport.tls_files import ClientTls
 from tests.life import DATA, EXCEPTIONS, LIFE, NONE, Differs, shown
 from tests.openstack.stack import OpenStack
 from tests.polling.watch import Watch, watching

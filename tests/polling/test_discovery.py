@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.auth.base import ClientTls
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
@@ -24,6 +23,7 @@ from exporter.polling.poller import Poller
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
 from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.tls_files import ClientTls
 from tests.polling.watch import CLOUD, DIRECT, GENEROUS
 
 FORGET_AFTER = 3600.0

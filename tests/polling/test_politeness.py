@@ -8,7 +8,7 @@ import pytest
 
 from exporter.clock import steady
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from exporter.transport.pool import ConnectionPool
+from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.response import RequestFailed
 from tests.polling.watch import DIRECT, GENEROUS, serving, watching
@@ -44,21 +44,23 @@ def test_a_request_sent_once_more_needs_a_permit_too(permitted: bool) -> None:
     """Where a kept connection was closed under a request, the second sending counts as another."""
     deadlines: list[float] = []
 
-    def permit(deadline: float) -> bool:
-        deadlines.append(deadline)
-        return permitted
+    class FixedAnswer(RateLimiter):
+        def acquire(self, deadline: float) -> bool:
+            deadlines.append(deadline)
+            return permitted
 
-    path = "/v1/images/a"
+    limiter = FixedAnswer(None, steady, threading.Event())
     with SimulatedImageService([SimulatedImage("a")]) as service:
-        transport = ConnectionPool(service.url, DIRECT, "t", permit=permit)
+        transport = ConnectionPool(service.url, DIRECT, "t", limiter=limiter)
         deadline = steady() + GENEROUS
-        transport.ask("HEAD", path, b"", deadline)
+        request = HttpRequest("HEAD", "/v1/images/a", deadline)
+        transport.send(request)
         service.faults.set("close", times=1)
         if permitted:
-            assert transport.ask("HEAD", path, b"", deadline).head.code == 200
+            assert transport.send(request).head.code == 200
         else:
-            with pytest.raises(RequestFailed, match="no time to ask once more"):
-                transport.ask("HEAD", path, b"", deadline)
+            with pytest.raises(RequestFailed, match="no time left to send the request again"):
+                transport.send(request)
         transport.close()
         assert service.log.requests == (3 if permitted else 2)
     assert deadlines == [deadline]
@@ -111,13 +113,13 @@ def test_a_hold_holds_those_too_who_wait_for_their_permit(rate: float | None) ->
     """Whoever was on its way when the service asked to be left alone waits as well."""
     limiter = RateLimiter(rate, steady, threading.Event())
     until = steady() + 0.2
-    limiter.hold(until)
-    limiter.hold(until - 0.1)
-    assert not limiter.permit(until - 0.05)
+    limiter.block_until(until)
+    limiter.block_until(until - 0.1)
+    assert not limiter.acquire(until - 0.05)
     given: list[float] = []
 
     def work() -> None:
-        if limiter.permit(until + GENEROUS):
+        if limiter.acquire(until + GENEROUS):
             given.append(steady())
 
     askers = [threading.Thread(target=work) for _ in range(4)]

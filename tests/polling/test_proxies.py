@@ -12,7 +12,7 @@ import trustme
 
 from exporter.clock import steady
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from exporter.transport import connection as dialer
+from exporter.transport import connection
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.resolver import Address, Resolver
 from tests.polling.proxy import Proxy
@@ -130,7 +130,7 @@ def test_a_tunnel_that_is_refused_is_no_connection(
         with watching(service.url, ["a"], route=ProxySettings(proxy.url, bundle, None)) as watch:
             watch.cycle()
             assert watch.reason("a") == "connection"
-            assert f"CONNECT with {code}" in (watch.seen("a").failure or proxy).detail  # type: ignore[union-attr]  # asserted above
+            assert f"CONNECT with HTTP {code}" in (watch.seen("a").failure or proxy).detail  # type: ignore[union-attr]  # asserted above
         assert service.log.requests == 0
 
 
@@ -217,7 +217,7 @@ def test_a_port_that_does_not_answer_is_a_timeout() -> None:
 def names(monkeypatch: pytest.MonkeyPatch) -> "Names":
     """A resolver that a test has in its hand."""
     made = Names()
-    monkeypatch.setattr(dialer, "RESOLVER", Resolver(made.lookup))
+    monkeypatch.setattr(connection, "RESOLVER", Resolver(made.lookup))
     return made
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from exporter.auth.base import Authenticator, ClientTls
+from exporter.auth.base import Authenticator
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
@@ -18,6 +18,7 @@ from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.tls_files import ClientTls
 
 DIRECT = ProxySettings(proxy=None, verify=True, cert=None)
 CLOUD = "lab"

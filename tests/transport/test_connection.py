@@ -1,13 +1,15 @@
 import contextlib
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import trustme
 
 from exporter.clock import steady
-from exporter.transport import connection as dialer
-from exporter.transport.connection import BoundedHTTPConnection
+from exporter.transport import connection as connection_module
+from exporter.transport.connection import DeadlineHTTPConnection, IdleState, idle_state
 from exporter.transport.resolver import Address, Resolver
 
 
@@ -38,10 +40,10 @@ def deaf() -> Iterator[tuple[str, int]]:
 @contextlib.contextmanager
 def connected(
     monkeypatch: pytest.MonkeyPatch, *addresses: Address, seconds: float = 5.0
-) -> Iterator[BoundedHTTPConnection]:
+) -> Iterator[DeadlineHTTPConnection]:
     """A connection to a name that has these addresses."""
-    monkeypatch.setattr(dialer, "RESOLVER", Resolver(lambda *_, **__: list(addresses)))
-    connection = BoundedHTTPConnection("glance.test", 9292, timeout=seconds)
+    monkeypatch.setattr(connection_module, "RESOLVER", Resolver(lambda *_, **__: list(addresses)))
+    connection = DeadlineHTTPConnection("glance.test", 9292, timeout=seconds)
     connection.deadline = steady() + seconds
     try:
         connection.connect()
@@ -111,9 +113,70 @@ def test_a_look_up_that_hangs_counts_against_the_same_time(
         go_on.wait(10)
         return []
 
-    monkeypatch.setattr(dialer, "RESOLVER", Resolver(lookup))
-    connection = BoundedHTTPConnection("glance.test", 9292)
+    monkeypatch.setattr(connection_module, "RESOLVER", Resolver(lookup))
+    connection = DeadlineHTTPConnection("glance.test", 9292)
     connection.deadline = steady() + 0.05
     with pytest.raises(TimeoutError):
         connection.connect()
     go_on.set()
+
+
+@contextlib.contextmanager
+def socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a connection."""
+    client, server = socket.socketpair()
+    with client, server:
+        yield client, server
+
+
+def wait_until_not_quiet(sock: socket.socket) -> IdleState:
+    """Return the first state other than quiet."""
+    end = steady() + 10.0
+    while (state := idle_state(sock)) is IdleState.QUIET and steady() < end:
+        threading.Event().wait(0.001)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("act", "state"),
+    [
+        (lambda _: None, IdleState.QUIET),
+        (lambda server: server.sendall(b"x"), IdleState.UNEXPECTED_DATA),
+        (lambda server: server.close(), IdleState.CLOSED),
+    ],
+    ids=["quiet", "data", "closed"],
+)
+def test_idle_state(act: Callable[[socket.socket], None], state: IdleState) -> None:
+    with socket_pair() as (client, server):
+        act(server)
+        assert idle_state(client) is state
+
+
+def test_reset_connection_is_closed() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, socket.create_connection(listener.getsockname()) as client:
+        server, _ = listener.accept()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00" + bytes(4))
+        server.close()
+        assert wait_until_not_quiet(client) is IdleState.CLOSED
+
+
+def test_tls_session_tickets_are_not_unexpected_data() -> None:
+    """TLS 1.3 sends records after its handshake."""
+    authority = trustme.CA()
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client_context = ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(server_context)
+    authority.configure_trust(client_context)
+    with socket_pair() as (client, server):
+        secured: list[ssl.SSLSocket] = []
+        handshake = threading.Thread(
+            target=lambda: secured.append(server_context.wrap_socket(server, server_side=True))
+        )
+        handshake.start()
+        with client_context.wrap_socket(client, server_hostname="localhost") as secure:
+            handshake.join()
+            assert idle_state(secure) is IdleState.QUIET
+            secured[0].sendall(b"x")
+            assert wait_until_not_quiet(secure) is IdleState.UNEXPECTED_DATA
+            secured[0].close()

@@ -1,12 +1,10 @@
 import contextlib
 import itertools
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-import trustme
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -14,9 +12,7 @@ from exporter.clock import steady
 from exporter.transport.http1 import (
     ConnectionClosed,
     RawResponse,
-    Readable,
     send_request,
-    trailing_data,
 )
 from exporter.transport.response import RequestFailed
 
@@ -49,7 +45,7 @@ def answered(
         server = threading.Thread(target=serve)
         server.start()
         try:
-            return send_request(ours, REQUEST, steady() + seconds, steady, has_body=has_body)
+            return send_request(ours, REQUEST, steady() + seconds, has_body=has_body)
         finally:
             ours.close()
             server.join()
@@ -66,9 +62,9 @@ def test_the_request_is_sent_as_it_is() -> None:
     """The server reads the very bytes."""
     with pair() as (ours, theirs):
         theirs.sendall(OK)
-        reply = send_request(ours, REQUEST, steady() + PLENTY, steady, has_body=False)
+        reply = send_request(ours, REQUEST, steady() + PLENTY, has_body=False)
         assert theirs.recv(1000) == REQUEST
-    assert (reply.head.code, reply.body, reply.overrun) == (200, b"", False)
+    assert (reply.head.code, reply.body, reply.has_trailing_data) == (200, b"", False)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -121,8 +117,8 @@ def test_interim_answers_are_passed_over() -> None:
 @pytest.mark.parametrize("left", [b"x", OK, b"\r\n"])
 def test_bytes_after_an_answer_to_head_are_seen(left: bytes) -> None:
     """Nothing may follow it."""
-    assert answered(OK + left).overrun
-    assert not answered(OK).overrun
+    assert answered(OK + left).has_trailing_data
+    assert not answered(OK).has_trailing_data
 
 
 BODIES = {
@@ -139,7 +135,7 @@ def test_a_body_is_read_as_it_is_delimited(name: str) -> None:
     """By its length, in chunks, or to the end of the stream."""
     raw, body = BODIES[name]
     reply = answered(b"HTTP/1.1 200 OK\r\n" + raw, has_body=True)
-    assert (reply.body, reply.overrun) == (body, False)
+    assert (reply.body, reply.has_trailing_data) == (body, False)
     for code in (b"204 No Content", b"304 Not Modified"):
         assert answered(b"HTTP/1.1 " + code + b"\r\n\r\n", has_body=True).body == b""
 
@@ -173,7 +169,7 @@ def test_silence_ends_at_the_deadline() -> None:
     with pair() as (ours, _):
         began = steady()
         with pytest.raises(RequestFailed) as raised:
-            send_request(ours, REQUEST, began + 0.1, steady, has_body=False)
+            send_request(ours, REQUEST, began + 0.1, has_body=False)
         assert raised.value.reason == "timeout"
         assert 0.1 <= steady() - began < 2.0
 
@@ -194,7 +190,7 @@ def test_a_byte_now_and_then_does_not_stretch_the_deadline() -> None:
         server.start()
         began = steady()
         with pytest.raises(RequestFailed) as raised:
-            send_request(ours, REQUEST, began + 0.2, steady, has_body=False)
+            send_request(ours, REQUEST, began + 0.2, has_body=False)
         assert raised.value.reason == "timeout"
         assert steady() - began < 2.0
         stop.set()
@@ -205,7 +201,7 @@ def test_without_time_nothing_is_sent() -> None:
     """A deadline that has passed is a timeout before the first byte."""
     with pair() as (ours, theirs):
         with pytest.raises(RequestFailed, match="no time left"):
-            send_request(ours, REQUEST, steady() - 1, steady, has_body=False)
+            send_request(ours, REQUEST, steady() - 1, has_body=False)
         theirs.setblocking(False)
         with pytest.raises(BlockingIOError):
             theirs.recv(1)
@@ -214,11 +210,11 @@ def test_without_time_nothing_is_sent() -> None:
 def test_a_request_that_cannot_be_sent_is_a_timeout_or_silence() -> None:
     """A server that does not read holds up no longer than the deadline; one that left is silent."""
     with pair() as (ours, _), pytest.raises(RequestFailed, match="could not be sent"):
-        send_request(ours, b"x" * 50_000_000, steady() + 0.1, steady, has_body=False)
+        send_request(ours, b"x" * 50_000_000, steady() + 0.1, has_body=False)
     with pair() as (ours, theirs):
         theirs.close()
         with pytest.raises(ConnectionClosed):
-            send_request(ours, REQUEST, steady() + PLENTY, steady, has_body=False)
+            send_request(ours, REQUEST, steady() + PLENTY, has_body=False)
 
 
 ANSWERS = st.one_of(
@@ -259,59 +255,3 @@ def test_any_bytes_in_any_pieces_are_an_answer_or_none(
         reason = "silent"
     assert reason in {"", "timeout", "connection", "malformed", "timeout" if stays else "silent"}
     assert steady() - began < 2.0
-
-
-@pytest.mark.parametrize(
-    ("act", "what"),
-    [
-        (lambda _: None, Readable.NOTHING),
-        (lambda theirs: theirs.sendall(b"x"), Readable.BYTES),
-        (lambda theirs: theirs.close(), Readable.END),
-    ],
-    ids=["nothing", "bytes", "end"],
-)
-def test_what_waits_on_a_connection_is_known(
-    act: Callable[[socket.socket], None], what: Readable
-) -> None:
-    """Quiet, with bytes on it, or closed."""
-    with pair() as (ours, theirs):
-        act(theirs)
-        assert trailing_data(ours) is what
-
-
-def test_a_broken_socket_has_ended() -> None:
-    """A reset is an end too."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    with listener, socket.create_connection(listener.getsockname()) as ours:
-        theirs, _ = listener.accept()
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00" + bytes(4))
-        theirs.close()
-        assert eventually_not_quiet(ours) is Readable.END
-
-
-def eventually_not_quiet(sock: socket.socket) -> Readable:
-    """What there is once there is something."""
-    end = steady() + PLENTY
-    while (what := trailing_data(sock)) is Readable.NOTHING and steady() < end:
-        threading.Event().wait(0.001)
-    return what
-
-
-def test_session_tickets_of_tls_are_nothing_to_read() -> None:
-    """TLS 1.3 speaks after its handshake: that is no leftover and no end."""
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("localhost").configure_cert(server)
-    authority.configure_trust(client)
-    with pair() as (ours, theirs):
-        done: list[ssl.SSLSocket] = []
-        serving = threading.Thread(
-            target=lambda: done.append(server.wrap_socket(theirs, server_side=True))
-        )
-        serving.start()
-        with client.wrap_socket(ours, server_hostname="localhost") as secure:
-            serving.join()
-            assert trailing_data(secure) is Readable.NOTHING
-            done[0].sendall(b"x")
-            assert eventually_not_quiet(secure) is Readable.BYTES
-            done[0].close()

@@ -8,8 +8,8 @@ import pytest
 
 from exporter.clock import steady
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from exporter.transport import connection as dialer
-from exporter.transport.pool import ConnectionPool
+from exporter.transport import connection
+from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.resolver import Resolver
 from exporter.transport.response import RequestFailed, Response
@@ -43,7 +43,11 @@ def transport(service: SimulatedImageService, overruns: list[object]) -> Iterato
 
 def ask(transport: ConnectionPool, *, seconds: float = GENEROUS, fresh: bool = False) -> Response:
     """One HEAD."""
-    return transport.ask("HEAD", PATH, b"X-Auth-Token: t\r\n", steady() + seconds, fresh=fresh)
+    return transport.send(
+        HttpRequest(
+            "HEAD", PATH, steady() + seconds, b"X-Auth-Token: t\r\n", fresh_connection=fresh
+        )
+    )
 
 
 def test_one_request_is_written_as_it_should(
@@ -103,7 +107,7 @@ def test_a_kept_connection_that_was_closed_is_replaced(
     assert ask(transport).head.code == 200
     assert service.log.connections_opened == 2
     service.faults.set("close", times=2)
-    with pytest.raises(RequestFailed, match="closed without an answer") as raised:
+    with pytest.raises(RequestFailed, match="closed without a response") as raised:
         ask(transport)
     assert raised.value.reason == "connection"
     assert transport.connections == 0
@@ -114,13 +118,13 @@ def test_bytes_left_on_an_idle_connection_take_the_answer_back(
 ) -> None:
     """They are seen before the next request, which gets a connection of its own."""
     service.faults.set("leftover", data=b"HTTP/1.1 404 No\r\n\r\n", held=True)
-    transport.ask("HEAD", PATH, b"", steady() + GENEROUS, tag="first")
+    transport.send(HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="first"))
     service.faults.clear()
     # The end of what the service does for the first request.
     service.wait_for(lambda: service.log.in_flight == 0)
 
     def is_closed() -> bool:
-        transport.settle(0.0)
+        transport.check_idle(0.0)
         return transport.connections == 0
 
     service.wait_for(is_closed)
@@ -134,7 +138,7 @@ def test_bytes_in_one_write_make_the_answer_malformed(
 ) -> None:
     """The connection is closed with them."""
     service.faults.set("leftover", data=b"x")
-    with pytest.raises(RequestFailed, match="bytes were left") as raised:
+    with pytest.raises(RequestFailed, match="unexpected data after") as raised:
         ask(transport)
     assert raised.value.reason == "malformed"
     assert transport.connections == 0
@@ -144,9 +148,9 @@ def test_an_answer_of_another_request_takes_the_one_before_back(
     transport: ConnectionPool, overruns: list[object]
 ) -> None:
     """Answers out of step end the connection, so that no more follow."""
-    transport.ask("HEAD", PATH, b"", steady() + GENEROUS, tag="before")
-    answer = transport.ask(
-        "HEAD", PATH, b"", steady() + GENEROUS, tag="now", is_ours=lambda _: False
+    transport.send(HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="before"))
+    answer = transport.send(
+        HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="now", matches_request=lambda _: False)
     )
     assert answer.head.code == 200
     assert overruns == ["before"]
@@ -158,15 +162,15 @@ def test_settle_gives_late_bytes_a_moment(
 ) -> None:
     """What follows an answer by a few milliseconds is still seen."""
     service.faults.set("leftover", data=b"x", delay=0.02)
-    transport.ask("HEAD", PATH, b"", steady() + GENEROUS, tag="late")
-    transport.settle(1.0)
+    transport.send(HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="late"))
+    transport.check_idle(1.0)
     assert overruns == ["late"]
 
 
 def test_settle_without_connections_takes_no_time(transport: ConnectionPool) -> None:
     """Nothing is waited for where nothing can come."""
     began = steady()
-    transport.settle(5.0)
+    transport.check_idle(5.0)
     assert steady() - began < 1.0
 
 
@@ -225,7 +229,7 @@ def test_a_bundle_that_is_not_there_is_refused() -> None:
 def test_without_a_bundle_the_authorities_are_those_of_requests() -> None:
     """Polls trust whom the sign-in trusts."""
     transport = ConnectionPool("https://127.0.0.1:1", DIRECT, "t")
-    assert transport._pool.ca_certs == certifi.where()
+    assert transport._urllib3_pool.ca_certs == certifi.where()
 
 
 @pytest.mark.parametrize(
@@ -245,7 +249,7 @@ def test_a_name_that_cannot_be_used_is_no_bug(
     def lookup(*_: object, **__: object) -> list[object]:
         raise error
 
-    monkeypatch.setattr(dialer, "RESOLVER", Resolver(lookup))  # type: ignore[arg-type]  # never returns
+    monkeypatch.setattr(connection, "RESOLVER", Resolver(lookup))  # type: ignore[arg-type]  # never returns
     transport = ConnectionPool("http://glance.test:9292", DIRECT, "t")
     with pytest.raises(RequestFailed) as raised:
         ask(transport)
@@ -259,7 +263,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def lookup(*_: object, **__: object) -> list[object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(dialer, "RESOLVER", Resolver(lookup))  # type: ignore[arg-type]  # never returns
+    monkeypatch.setattr(connection, "RESOLVER", Resolver(lookup))  # type: ignore[arg-type]  # never returns
     transport = ConnectionPool("http://glance.test:9292", DIRECT, "t")
     with pytest.raises(ZeroDivisionError):
         ask(transport)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.auth.base import ClientTls
 from exporter.transport.proxies import ProxySettings, proxy_settings_for
+from exporter.transport.tls_files import ClientTls
 from tests.auth.clouds import clean
 
 

@@ -39,7 +39,7 @@ def test_the_rate_is_never_exceeded(rate: float, idle: list[float], late: float)
     times = []
     for pause in idle:
         watch.time += pause
-        assert limiter.permit(watch.time + 1e6)
+        assert limiter.acquire(watch.time + 1e6)
         times.append(watch.time)
     for place, begin in enumerate(times):
         assert sum(time < begin + 1 for time in times[place:]) <= rate + 1
@@ -58,7 +58,7 @@ def test_many_threads_keep_to_the_rate() -> None:
 
     def work() -> None:
         for _ in range(10):
-            assert limiter.permit(steady() + 60)
+            assert limiter.acquire(steady() + 60)
             times.append(last.time)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -76,8 +76,8 @@ def test_without_a_rate_permits_are_free_until_the_deadline() -> None:
     """There is one at once, unless its time has passed."""
     watch = Stopwatch()
     limiter = RateLimiter(None, watch, watch)
-    assert all(limiter.permit(1001.0) for _ in range(1000))
-    assert not limiter.permit(1000.0)
+    assert all(limiter.acquire(1001.0) for _ in range(1000))
+    assert not limiter.acquire(1000.0)
     assert (watch.time, limiter.waited) == (1000.0, 0.0)
 
 
@@ -85,10 +85,10 @@ def test_no_permit_after_the_deadline() -> None:
     """One that would come too late is refused at once, and leaves the turn to others."""
     watch = Stopwatch()
     limiter = RateLimiter(0.1, watch, watch)
-    assert limiter.permit(1001.0)
-    assert not limiter.permit(1009.0)
-    assert not limiter.permit(999.0)
-    assert limiter.permit(1011.0)
+    assert limiter.acquire(1001.0)
+    assert not limiter.acquire(1009.0)
+    assert not limiter.acquire(999.0)
+    assert limiter.acquire(1011.0)
     assert watch.time == pytest.approx(1000.0 + 10.0 * MARGIN)
     assert limiter.waited == pytest.approx(10.0 * MARGIN)
 
@@ -97,13 +97,13 @@ def test_who_cannot_have_its_turn_in_time_is_refused() -> None:
     """A thread that waits for another's wait gives up at its own deadline."""
     stop = threading.Event()
     limiter = RateLimiter(0.01, steady, stop)
-    assert limiter.permit(steady() + 1)
-    first = threading.Thread(target=limiter.permit, args=(steady() + 200,))
+    assert limiter.acquire(steady() + 1)
+    first = threading.Thread(target=limiter.acquire, args=(steady() + 200,))
     first.start()
     while not limiter.waited:
         threading.Event().wait(0.001)
     began = steady()
-    assert not limiter.permit(began + 0.05)
+    assert not limiter.acquire(began + 0.05)
     assert steady() - began < 5
     stop.set()
     first.join(10)
@@ -114,10 +114,10 @@ def test_stop_ends_every_wait() -> None:
     """A wait of minutes ends when the exporter does, without a permit."""
     stop = threading.Event()
     limiter = RateLimiter(0.01, steady, stop)
-    assert limiter.permit(steady() + 1)
+    assert limiter.acquire(steady() + 1)
     got: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: got.append(limiter.permit(steady() + 500)))
+        threading.Thread(target=lambda: got.append(limiter.acquire(steady() + 500)))
         for _ in range(3)
     ]
     for thread in threads:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.transport.retry_after import LONGEST, http_date, seconds_to_wait
+from exporter.transport.retry_after import MAX_WAIT, parse_http_date, parse_retry_after
 
 NOON = b"Mon, 23 Nov 2026 12:00:00 GMT"
 NOON_AT = 1795435200.0
@@ -16,33 +16,33 @@ NOON_AT = 1795435200.0
         (b"0", 0.0, True),
         (b"30", 30.0, True),
         (b"300", 300.0, True),
-        (b"301", LONGEST, False),
-        (b"999999999999999999", LONGEST, False),
-        (b"-1", LONGEST, False),
-        (b"1.5", LONGEST, False),
-        (b"", LONGEST, False),
-        (b"soon", LONGEST, False),
-        (b"\xff\xfe", LONGEST, False),
+        (b"301", MAX_WAIT, False),
+        (b"999999999999999999", MAX_WAIT, False),
+        (b"-1", MAX_WAIT, False),
+        (b"1.5", MAX_WAIT, False),
+        (b"", MAX_WAIT, False),
+        (b"soon", MAX_WAIT, False),
+        (b"\xff\xfe", MAX_WAIT, False),
         (b"Mon, 23 Nov 2026 12:01:00 GMT", 60.0, True),
         (b"Mon, 23 Nov 2026 12:01:00", 60.0, True),
         (b"Monday, 23-Nov-26 12:01:00 GMT", 60.0, True),
         (b"Mon, 23 Nov 2026 12:00:00 GMT", 0.0, True),
-        (b"Mon, 23 Nov 2026 11:59:59 GMT", LONGEST, False),
-        (b"Mon, 23 Nov 2026 13:00:00 GMT", LONGEST, False),
-        (b"Mon, 99 Nov 2026 12:01:00 GMT", LONGEST, False),
+        (b"Mon, 23 Nov 2026 11:59:59 GMT", MAX_WAIT, False),
+        (b"Mon, 23 Nov 2026 13:00:00 GMT", MAX_WAIT, False),
+        (b"Mon, 99 Nov 2026 12:01:00 GMT", MAX_WAIT, False),
     ],
 )
 def test_a_wait_is_read_or_the_longest(raw: bytes, seconds: float, as_told: bool) -> None:
     """Seconds or a date; one too long, past or unreadable becomes five minutes, and is told."""
-    assert seconds_to_wait(raw, NOON, now=0.0) == (seconds, as_told)
+    assert parse_retry_after(raw, NOON, now=0.0) == (seconds, as_told)
 
 
 def test_a_date_is_measured_against_the_answers_own() -> None:
     """The server's clock may be a day off: what counts is what it thinks the time is."""
     later = b"Mon, 23 Nov 2026 12:00:30 GMT"
-    assert seconds_to_wait(later, NOON, now=NOON_AT + 86400) == (30.0, True)
-    assert seconds_to_wait(later, None, now=NOON_AT + 10) == (20.0, True)
-    assert seconds_to_wait(later, b"nonsense", now=NOON_AT + 10) == (20.0, True)
+    assert parse_retry_after(later, NOON, now=NOON_AT + 86400) == (30.0, True)
+    assert parse_retry_after(later, None, now=NOON_AT + 10) == (20.0, True)
+    assert parse_retry_after(later, b"nonsense", now=NOON_AT + 10) == (20.0, True)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
@@ -51,9 +51,9 @@ def test_a_date_without_a_zone_is_gmt(monkeypatch: pytest.MonkeyPatch, zone: str
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        assert http_date(b"Mon, 23 Nov 2026 12:00:00") == NOON_AT
-        assert http_date(b"Mon, 23 Nov 2026 12:00:00 -0000") == NOON_AT
-        assert http_date(NOON) == NOON_AT
+        assert parse_http_date(b"Mon, 23 Nov 2026 12:00:00") == NOON_AT
+        assert parse_http_date(b"Mon, 23 Nov 2026 12:00:00 -0000") == NOON_AT
+        assert parse_http_date(NOON) == NOON_AT
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -62,17 +62,19 @@ def test_a_date_without_a_zone_is_gmt(monkeypatch: pytest.MonkeyPatch, zone: str
 @pytest.mark.parametrize("raw", [None, b"", b"0", b"\xff", b"Mon, 23 Nov 99999 12:00:00 GMT"])
 def test_what_is_no_date_is_none(raw: bytes | None) -> None:
     """No answer's date can break anything."""
-    assert http_date(raw) is None
+    assert parse_http_date(raw) is None
 
 
 @given(st.binary(), st.one_of(st.none(), st.binary()), st.floats(0, 4e9))
 def test_any_bytes_give_a_bounded_wait(raw: bytes, date: bytes | None, now: float) -> None:
     """Between nothing and the longest, whatever is sent."""
-    seconds, _ = seconds_to_wait(raw, date, now)
-    assert 0 <= seconds <= LONGEST
+    seconds, _ = parse_retry_after(raw, date, now)
+    assert 0 <= seconds <= MAX_WAIT
 
 
 @given(st.text("0123456789 :,+-GMTJanFeb", max_size=40))
 def test_any_near_date_gives_a_date_or_none(text: str) -> None:
     """Strings that look like dates raise nothing either."""
-    assert http_date(text.encode()) is None or isinstance(http_date(text.encode()), float)
+    assert parse_http_date(text.encode()) is None or isinstance(
+        parse_http_date(text.encode()), float
+    )
