@@ -21,7 +21,7 @@ from exporter.model.observation import Observation
 from exporter.model.sharding import Shard
 from exporter.model.status_words import state
 from exporter.model.target import Target
-from exporter.polling.engine.cycle import PollResult
+from exporter.polling.engine.types import PollResult
 from exporter.polling.poller import Poller
 from exporter.text import escape
 

@@ -5,7 +5,7 @@ import logging
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
 from exporter.model.target import Key, Target
-from exporter.polling.engine.tally import CycleStats
+from exporter.polling.engine.types import CycleStats
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class CloudEventLog:
             fields = about | {"reason": is_now, "detail": after.failure.detail}
             log.warning("poll failed", extra={"fields": fields})
 
-    def end(self, before: CloudState, after: CloudState, tally: CycleStats) -> None:
+    def end(self, before: CloudState, after: CloudState, stats: CycleStats) -> None:
         """A cycle ended."""
         about: dict[str, object] = {"cloud": self._cloud}
         if self._flips > MOST_FLIPS:
@@ -79,8 +79,8 @@ class CloudEventLog:
                 "more polls fail or succeed again", extra={"fields": about | {"more": more}}
             )
         summary = about | {
-            "polls": tally.polls,
-            "failed": tally.failures.total(),
+            "polls": stats.polls,
+            "failed": stats.failures.total(),
             "seconds": round(after.last_cycle_duration or 0.0, 3),
         }
         if before.api_up is None:
@@ -88,14 +88,14 @@ class CloudEventLog:
         if after.api_up != before.api_up and not (before.api_up is None and after.api_up):
             level = logging.INFO if after.api_up else logging.ERROR
             message = "the API answers again" if after.api_up else "the API does not answer"
-            fields = summary | {"reasons": ",".join(sorted(tally.failures))}
+            fields = summary | {"reasons": ",".join(sorted(stats.failures))}
             log.log(level, message, extra={"fields": fields})
         if after.mass_disappearance and not before.mass_disappearance:
             log.error(
                 "all images of the cloud are gone: role, project, region or policy?",
                 extra={"fields": about},
             )
-        if not tally.failures["not_polled"]:
+        if not stats.failures["not_polled"]:
             self._too_slow = False
         log.debug("cycle finished", extra={"fields": summary})
 

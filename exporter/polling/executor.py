@@ -15,8 +15,7 @@ from math import inf
 from exporter.model.outcome import Failed
 from exporter.model.replies import Reply
 from exporter.polling.engine.cycle import Cycle
-from exporter.polling.engine.request_queue import Group
-from exporter.polling.engine.types import Done, PollRequest, Wait
+from exporter.polling.engine.types import Done, Group, PollRequest, Wait
 
 log = logging.getLogger(__name__)
 

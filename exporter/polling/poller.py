@@ -14,11 +14,9 @@ from exporter.model.observation import Observation
 from exporter.model.replies import Deadline, Reply
 from exporter.model.target import Target
 from exporter.polling.discovery import Discovery
-from exporter.polling.engine.cycle import Cycle, PollResult
+from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.request_queue import Group
-from exporter.polling.engine.types import PollRequest, RequestKind
+from exporter.polling.engine.types import CycleHistory, Group, PollRequest, PollResult, RequestKind
 from exporter.polling.event_log import CloudEventLog
 from exporter.polling.executor import CycleExecutor
 from exporter.store import Store
@@ -211,7 +209,7 @@ class Poller:
                     # What a shutdown leaves undecided is nobody's failure.
                     return
                 for verdict in verdicts:
-                    left -= not verdict.again
+                    left -= not verdict.replaces_earlier
                     try:
                         self._observe(verdict)
                         observer(verdict, left)
@@ -268,10 +266,10 @@ class Poller:
             # Taken off the list while it was asked for.
             return
         shown = before = self.store.observation(target.key)
-        if verdict.again:
+        if verdict.replaces_earlier:
             before = self._before.get(target.image_id, before)
         after = before.after(verdict.outcome, now(), self.max_stale)
-        if verdict.again:
+        if verdict.replaces_earlier:
             # A counter that was shown must not fall, which would count as a reset, nor rise again
             # by the same answer: what was counted is remembered.
             memory = shown.memory._replace(exists=before.memory.exists)
@@ -291,9 +289,9 @@ class Poller:
         return replace(
             self._past,
             wait_until=max(self._past.wait_until, found.wait_until if found else -inf),
-            living=frozenset(each for each, seen in known.items() if seen.memory.exists),
+            existing=frozenset(each for each, seen in known.items() if seen.memory.exists),
             gone=frozenset(each for each, seen in known.items() if seen.memory.exists is False),
-            new=frozenset(each for each, seen in known.items() if self._is_new(seen))
+            immediate=frozenset(each for each, seen in known.items() if self._is_new(seen))
             | (found.leaving if found else frozenset()),
         )
 
@@ -334,21 +332,23 @@ class Poller:
     def _finish(
         self, cycle: Cycle, past: CycleHistory, groups: int, begun: float, before: CloudState
     ) -> None:
-        tally = cycle.tally
+        stats = cycle.stats
         self._past = replace(
             past,
             breaker_open=cycle.breaker_open,
-            probe=past.probe + 1 if cycle.breaker_open else 0,
-            all_missing=cycle.all_missing and not cycle.all_vanished,
+            probe_count=past.probe_count + 1 if cycle.breaker_open else 0,
+            suspect_mass_404=cycle.all_missing and not cycle.all_vanished,
             wait_until=cycle.wait_until,
         )
         self._before = {}
-        self._told_to_wait += tally.told_to_wait
+        self._told_to_wait += stats.retry_after_seconds
         signed_in = self.client.signin.stats()
-        failures = Counter(before.failures) + tally.failures
+        failures = Counter(before.failures) + stats.failures
         needed = None
-        if tally.asked:
-            needed = self.pace.needed(max(groups, tally.asked), tally.busy / tally.asked)
+        if stats.requests:
+            needed = self.pace.needed(
+                max(groups, stats.requests), stats.busy_seconds / stats.requests
+            )
         end = now()
         # Counted by those who polled the cloud before: a counter does not fall at a reload.
         earlier = self._counted or before
@@ -358,10 +358,10 @@ class Poller:
                 api_up=_api_up(cycle, before),
                 breaker_open=cycle.breaker_open,
                 mass_disappearance=cycle.all_vanished
-                or (before.mass_disappearance and not tally.found),
-                polls=before.polls + tally.polls,
+                or (before.mass_disappearance and not stats.found),
+                polls=before.polls + stats.polls,
                 failures=dict(failures),
-                retries=before.retries + tally.retries,
+                retries=before.retries + stats.retries,
                 rate_limit_wait=earlier.rate_limit_wait
                 + self.client.limiter.waited
                 + self._told_to_wait,
@@ -376,19 +376,23 @@ class Poller:
                 sign_in_failure=signed_in.failure,
             )
         )
-        self._journal.end(before, self.store.cloud(self.cloud), tally)
-        if tally.failures["not_polled"] and not cycle.breaker_open and not tally.told_to_wait:
+        self._journal.end(before, self.store.cloud(self.cloud), stats)
+        if (
+            stats.failures["not_polled"]
+            and not cycle.breaker_open
+            and not stats.retry_after_seconds
+        ):
             self._journal.too_slow(
-                tally.failures["not_polled"],
+                stats.failures["not_polled"],
                 concurrency=self.pace.concurrency,
                 concurrency_needed=needed,
-                rate_needed=self.pace.rate(max(groups, tally.asked)),
+                rate_needed=self.pace.rate(max(groups, stats.requests)),
             )
 
 
 def _api_up(cycle: Cycle, before: CloudState) -> bool | None:
     """Whether the API answered; as before where the service asked not to be asked at all."""
-    sent = cycle.tally.asked + cycle.tally.unanswered
+    sent = cycle.stats.requests + cycle.stats.in_flight_at_end
     if not sent and not cycle.breaker_open:
         return before.api_up
-    return cycle.tally.accepted and not cycle.breaker_open
+    return cycle.stats.accepted and not cycle.breaker_open

@@ -10,7 +10,7 @@ from exporter.model.instant import Instant
 from exporter.model.observation import UNKNOWN, Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
-from exporter.polling.engine.tally import CycleStats
+from exporter.polling.engine.types import CycleStats
 from exporter.polling.event_log import MOST_FLIPS, CloudEventLog
 
 TARGET = Target("lab", "3c3d1d01", "golden")

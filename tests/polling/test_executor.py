@@ -6,12 +6,11 @@ import pytest
 from exporter.clock import steady
 from exporter.model.outcome import Failed
 from exporter.model.replies import Reply
-from exporter.polling.engine.cycle import Cycle, PollResult
+from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.types import PollRequest
+from exporter.polling.engine.types import CycleHistory, PollRequest, PollResult
 from exporter.polling.executor import CycleExecutor
-from tests.polling.engine.rehearsal import Says, found, targets
+from tests.polling.engine.rehearsal import Says, found, image_id_of, targets
 from tests.polling.watch import GENEROUS, threads
 from tests.support.wait import wait_until
 
@@ -31,7 +30,9 @@ class Company:
         publish: Callable[[], None] = lambda: None,
     ) -> None:
         pace = CyclePacing(interval, interval, size)
-        past = CycleHistory(new=frozenset(IDS)) if new else CycleHistory(living=frozenset(IDS))
+        past = (
+            CycleHistory(immediate=frozenset(IDS)) if new else CycleHistory(existing=frozenset(IDS))
+        )
         self.start = steady()
         self.interval = interval
         self.cycle = Cycle(targets(*IDS), past, pace, self.start, lambda: 0.0)
@@ -52,8 +53,7 @@ class Company:
 
 def answer(ask: PollRequest) -> Reply:
     """The image that was asked for."""
-    assert ask.target is not None
-    return Says(found(ask.target.image_id), seconds=0.0).reply(steady())
+    return Says(found(image_id_of(ask)), seconds=0.0).reply(steady())
 
 
 def decided(verdicts: list[PollResult]) -> list[str]:
@@ -117,7 +117,7 @@ def test_a_bug_in_one_poll_is_internal_and_the_others_go_on(
     """The traceback is in the log, the other images have their answers."""
 
     def perform(ask: PollRequest) -> Reply:
-        if ask.target is not None and ask.target.image_id == IDS[3]:
+        if image_id_of(ask) == IDS[3]:
             raise ZeroDivisionError("as the test has it")
         return answer(ask)
 
@@ -134,7 +134,7 @@ def test_a_bug_in_the_cycle_itself_ends_it_and_says_so(caplog: pytest.LogCapture
     broken = [True]
 
     def publish() -> None:
-        if broken and company.cycle.tally.polls > 3:
+        if broken and company.cycle.stats.polls > 3:
             broken.clear()
             raise ZeroDivisionError("as the test has it")
 
@@ -190,5 +190,5 @@ def test_a_retraction_is_published() -> None:
     company = Company(answer)
     company.run()
     company.crew.retract(IDS[0])
-    assert company.verdicts[-1].again
+    assert company.verdicts[-1].replaces_earlier
     assert company.verdicts[-1].target.image_id == IDS[0]

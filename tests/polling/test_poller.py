@@ -12,7 +12,7 @@ from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now, steady
 from exporter.metrics.collector import StoreCollector
 from exporter.model.instant import Instant
-from exporter.polling.engine.cycle import PollResult
+from exporter.polling.engine.types import PollResult
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.tls_files import ClientTls
 from tests.polling.watch import CLOUD, GENEROUS, Watch, serving, threads, watching

@@ -9,10 +9,9 @@ from exporter.clock import steady
 from exporter.model.replies import Reply
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import SPREAD_FRACTION, TICK, CyclePacing, schedule
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.types import PollRequest
+from exporter.polling.engine.types import CycleHistory, PollRequest
 from exporter.polling.executor import CycleExecutor
-from tests.polling.engine.rehearsal import START, Says, found, targets
+from tests.polling.engine.rehearsal import START, Says, found, image_id_of, targets
 from tests.polling.watch import GENEROUS, threads
 from tests.support.wait import wait_until
 
@@ -42,8 +41,7 @@ def test_one_that_hangs_holds_up_no_other() -> None:
     asked: list[str] = []
 
     def perform(ask: PollRequest) -> Reply:
-        assert ask.target
-        image_id = ask.target.image_id
+        image_id = image_id_of(ask)
         if image_id == IDS[0]:
             others_asked.wait(GENEROUS)
         else:
@@ -54,9 +52,9 @@ def test_one_that_hangs_holds_up_no_other() -> None:
 
     start = steady()
     pace = CyclePacing(2.0, GENEROUS, 2)
-    cycle = Cycle(targets(*IDS), CycleHistory(living=frozenset(IDS)), pace, start, lambda: 0.0)
+    cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), pace, start, lambda: 0.0)
     crew = CycleExecutor(cycle, perform, lambda: None, steady, pace.concurrency)
     crew.run(start + GENEROUS)
     assert asked == IDS[1:]
-    assert cycle.tally.found == len(IDS)
+    assert cycle.stats.found == len(IDS)
     wait_until(lambda: not threads())

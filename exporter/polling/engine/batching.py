@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 from exporter.model.outcome import Failed
 from exporter.model.target import Target
-from exporter.polling.engine.request_queue import Group
-from exporter.polling.engine.types import PollRequest, RequestKind
+from exporter.polling.engine.types import Group, PollRequest, RequestKind
 
 MAX_PAGES = 20
 """Pages of one batch, which has room for all its images on one: a server may never end."""
@@ -77,15 +76,15 @@ class BatchPlanner:
     ) -> list[PollRequest]:
         """What follows a page that was listed and has none of those ``left``."""
         self._working.add(ask.hidden)
-        asks = _halves(ask.rest, ask.hidden, None)
+        asks = _halves(ask.deferred, ask.hidden, None)
         if len(left) < MIN_LIST_SIZE:
             return asks + one_by_one(left)
-        if next_path not in {None, ask.page} and ask.pages < MAX_PAGES:
-            pages = ask.pages + 1
+        if next_path not in {None, ask.page} and ask.page_number < MAX_PAGES:
+            pages = ask.page_number + 1
             return [
                 *asks,
                 PollRequest(
-                    RequestKind.BATCH, left, hidden=ask.hidden, page=next_path, pages=pages
+                    RequestKind.BATCH, left, hidden=ask.hidden, page=next_path, page_number=pages
                 ),
             ]
         if ask.hidden:
@@ -106,7 +105,7 @@ class BatchPlanner:
             self._refusals[ask.hidden] += (
                 PROBE_FAILURES_BEFORE_FALLBACK if failed.reason == "rejected" else 1
             )
-        return one_by_one(left) + self.fewer(ask.rest, ask.hidden, failed)
+        return one_by_one(left) + self.fewer(ask.deferred, ask.hidden, failed)
 
     def fewer(self, targets: tuple[Target, ...], hidden: bool, failed: Failed) -> list[PollRequest]:
         """How the images of a list that ``failed`` are asked for by shorter ones."""
@@ -117,7 +116,7 @@ class BatchPlanner:
         scout, *rest = targets
         return [
             PollRequest(
-                RequestKind.BATCH, (scout,), failure=failed, hidden=hidden, rest=tuple(rest)
+                RequestKind.BATCH, (scout,), failure=failed, hidden=hidden, deferred=tuple(rest)
             )
         ]
 

@@ -3,10 +3,8 @@
 No threads, no clock, no I/O: times come in as steady seconds, questions go out as ``PollRequest``.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import NamedTuple
 
 from exporter.glance.v2 import Batch
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
@@ -16,15 +14,22 @@ from exporter.polling.engine.batching import BatchPlanner, one_by_one
 from exporter.polling.engine.circuit_breaker import BREAKING, CircuitBreaker
 from exporter.polling.engine.gone_confirmation import GoneConfirmation
 from exporter.polling.engine.pacing import LIST_WEIGHT, RETRIES, CyclePacing, schedule
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.request_queue import Group, RequestQueue
-from exporter.polling.engine.tally import CycleStats
-from exporter.polling.engine.types import Done, PollRequest, RequestKind, Wait
+from exporter.polling.engine.request_queue import RequestQueue
+from exporter.polling.engine.types import (
+    CycleHistory,
+    CycleStats,
+    Done,
+    Group,
+    PollRequest,
+    PollResult,
+    RequestKind,
+    Wait,
+)
 
 PASSING = (BREAKING - {"tls"}) | {"rate_limited"}
 """Failures after which a request is worth sending again in the same cycle."""
 
-MAX_WITNESSES = 3
+MAX_CANARIES = 3
 """Images asked out of turn in one cycle, to tell one lost image from a lost cloud."""
 
 LIST_DELAY = 0.01
@@ -33,14 +38,6 @@ LONGEST_GATHER = 0.5
 
 NO_PAGE = Batch({})
 NOT_FAILED = frozenset({"found", "gone"})
-
-
-class PollResult(NamedTuple):
-    """What one image ended as; ``again`` where it replaces an outcome given before."""
-
-    target: Target
-    outcome: Outcome
-    again: bool = False
 
 
 class Cycle:
@@ -68,13 +65,13 @@ class Cycle:
         self._targets = {target.image_id: target for target in targets}
         self._undecided = dict(self._targets)
         asked = [(target,) for target in targets] if groups is None else groups
-        probe = targets[past.probe % len(targets)] if past.breaker_open and targets else None
+        probe = targets[past.probe_count % len(targets)] if past.breaker_open and targets else None
         others = (tuple(each for each in group if each != probe) for group in asked)
-        planned = _planned(list(filter(None, others)), past.new, start, pace.interval)
+        planned = _planned(list(filter(None, others)), past.immediate, start, pace.interval)
         self._agenda = RequestQueue(planned, pace.lists)
         self._ended: dict[str, str] = {}
         self._request_ids: dict[str, str] = {}
-        self._evidence = GoneConfirmation(past.living, suspected=past.all_missing)
+        self._evidence = GoneConfirmation(past.existing, suspected=past.suspect_mass_404)
         self._batches = BatchPlanner(asked)
         self._breaker = CircuitBreaker(pace.concurrency, is_open=past.breaker_open)
         self._witnesses = 0
@@ -85,7 +82,7 @@ class Cycle:
         self._done = False
         self.wait_until = past.wait_until
         self.verdicts: list[PollResult] = []
-        self.tally = CycleStats(Counter())
+        self.stats = CycleStats()
         if not targets:
             # Whether the API answers is to be known all the same.
             self._agenda.push(start, PollRequest(RequestKind.LIST))
@@ -106,8 +103,10 @@ class Cycle:
     @property
     def all_vanished(self) -> bool:
         """Whether all images that were there are gone now, after two cycles that said so."""
-        living = self._past.living
-        return self._past.all_missing and all(self._ended.get(each) == "gone" for each in living)
+        living = self._past.existing
+        return self._past.suspect_mass_404 and all(
+            self._ended.get(each) == "gone" for each in living
+        )
 
     @property
     def done(self) -> bool:
@@ -160,10 +159,10 @@ class Cycle:
         if self._done:
             return
         self._agenda.answered(ask)
-        self.tally.asked += 1
+        self.stats.requests += 1
         weight = LIST_WEIGHT if ask.kind is RequestKind.BATCH else 1
-        self.tally.busy += weight * max(0.0, now - reply.sent_at)
-        self.tally.accepted = self.tally.accepted or reply.accepted
+        self.stats.busy_seconds += weight * max(0.0, now - reply.sent_at)
+        self.stats.accepted = self.stats.accepted or reply.accepted
         if reply.wait is not None:
             self._told_to_wait(now, now + reply.wait)
         self._not_found = self._not_found or isinstance(reply.reading, NotFound)
@@ -175,7 +174,7 @@ class Cycle:
                 self._heard_poll(ask, reply, now)
             case RequestKind.CONFIRM:
                 self._heard_confirm(ask, reply, now)
-            case RequestKind.WITNESS:
+            case RequestKind.CANARY:
                 self._heard_witness(ask, reply)
             case RequestKind.LIST:
                 self._heard_list(ask, reply, now)
@@ -190,15 +189,15 @@ class Cycle:
             self._end(self._targets[image_id], failed)
         elif self._ended.get(image_id) in NOT_FAILED:
             self._ended[image_id] = failed.reason
-            self.tally.failures[failed.reason] += 1
-            self.verdicts.append(PollResult(self._targets[image_id], failed, again=True))
+            self.stats.failures[failed.reason] += 1
+            self.verdicts.append(PollResult(self._targets[image_id], failed, replaces_earlier=True))
 
     def close(self) -> None:
         """Ends the cycle now: what was not asked or not answered in time has failed."""
         if self._done:
             return
         self._abandon("the cycle's time was over")
-        self.tally.unanswered = len(self._agenda.flying)
+        self.stats.in_flight_at_end = len(self._agenda.flying)
         for ask in self._agenda.flying:
             self._give_up(ask, Failed("timeout", "no answer before the cycle ended"))
         self._finish("the cycle ended before it could be proved")
@@ -211,7 +210,7 @@ class Cycle:
         if ask.kind is not RequestKind.BATCH or not self._batches.useless(ask.hidden):
             return ask
         self._agenda.answered(ask)
-        self._push_all(now, one_by_one(ask.decides))
+        self._push_all(now, one_by_one(ask.targets_to_fail))
         return self.next(now)
 
     @property
@@ -219,7 +218,7 @@ class Cycle:
         """Whether 404s came and nothing else tells whether the API works; the list would."""
         return (
             self._not_found
-            and not self.tally.accepted
+            and not self.stats.accepted
             and not self._list_asked
             and not self._breaker.is_open
         )
@@ -247,7 +246,7 @@ class Cycle:
             self._give_up(ask, ask.failure or Failed("not_polled", why))
 
     def _give_up(self, ask: PollRequest, failed: Failed) -> None:
-        for target in ask.decides:
+        for target in ask.targets_to_fail:
             self._end(target, failed)
 
     def _finish(self, why: str) -> None:
@@ -260,7 +259,7 @@ class Cycle:
     # What heard() is made of
 
     def _told_to_wait(self, now: float, until: float) -> None:
-        self.tally.told_to_wait += max(0.0, until - max(now, self.wait_until))
+        self.stats.retry_after_seconds += max(0.0, until - max(now, self.wait_until))
         if until > self.wait_until:
             self.wait_until = until
             self._agenda.hold()
@@ -319,12 +318,12 @@ class Cycle:
             pass
         elif of_server:
             # Is it the API, or one of these images?
-            rest = (*left, *ask.rest)
+            rest = (*left, *ask.deferred)
             self._agenda.push(
-                now, PollRequest(RequestKind.LIST, (), RETRIES, failed, ask.hidden, rest=rest)
+                now, PollRequest(RequestKind.LIST, (), RETRIES, failed, ask.hidden, deferred=rest)
             )
         else:
-            for target in ask.decides:
+            for target in ask.targets_to_fail:
                 self._failed(target, failed)
 
     def _push_all(self, now: float, asks: Iterable[PollRequest]) -> None:
@@ -361,10 +360,10 @@ class Cycle:
         if reply.listed:
             self._evidence.listed(reply.sent_at)
             if ask.failure is not None:
-                self._push_all(now, self._batches.fewer(ask.rest, ask.hidden, ask.failure))
+                self._push_all(now, self._batches.fewer(ask.deferred, ask.hidden, ask.failure))
         elif isinstance(reply.reading, Failed) and self._again(ask, reply.reading, now):
             pass
-        elif ask.failure is not None and ask.rest:
+        elif ask.failure is not None and ask.deferred:
             self._give_up(ask, ask.failure)
         else:
             self._list_failed = True
@@ -379,25 +378,25 @@ class Cycle:
             or due >= self._start + self._pace.last_start
         ):
             return False
-        self.tally.retries += 1
+        self.stats.retries += 1
         self._agenda.push(due, ask._replace(attempt=ask.attempt + 1, failure=failed))
         return True
 
     def _weigh(self, now: float) -> None:
         """Decides the 404s that can be decided, and asks for what is missing to do so."""
         for image_id in self._evidence.gone():
-            self.tally.accepted = True
+            self.stats.accepted = True
             self._end(self._targets[image_id], Gone(self._request_ids[image_id]))
         if not self._evidence.undecided or self._breaker.is_open:
             return
         if not self._evidence.all_at_once:
             if not self._list_failed:
                 self._ask_list(now + min(LONGEST_GATHER, LIST_DELAY * self._pace.interval))
-        elif self._witnesses < MAX_WITNESSES and not self._agenda.has(RequestKind.WITNESS):
+        elif self._witnesses < MAX_CANARIES and not self._agenda.has(RequestKind.CANARY):
             witness = self._evidence.witness()
             if witness is not None:
                 self._witnesses += 1
-                self._agenda.push(now, PollRequest(RequestKind.WITNESS, (self._targets[witness],)))
+                self._agenda.push(now, PollRequest(RequestKind.CANARY, (self._targets[witness],)))
 
     def _ask_list(self, due: float) -> None:
         if not self._agenda.has(RequestKind.LIST):
@@ -407,14 +406,14 @@ class Cycle:
         """Gives the image its one outcome; a later one is none of this cycle's."""
         if self._undecided.pop(target.image_id, None) is None:
             return
-        self.tally.polls += 1
+        self.stats.polls += 1
         match outcome:
             case Failed(reason):
                 self._ended[target.image_id] = reason
-                self.tally.failures[reason] += 1
+                self.stats.failures[reason] += 1
             case Found():
                 self._ended[target.image_id] = "found"
-                self.tally.found += 1
+                self.stats.found += 1
             case Gone():
                 self._ended[target.image_id] = "gone"
         self.verdicts.append(PollResult(target, outcome))

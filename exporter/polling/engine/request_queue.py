@@ -6,11 +6,7 @@ from collections.abc import Iterable
 from itertools import count
 from math import inf
 
-from exporter.model.target import Target
-from exporter.polling.engine.types import PollRequest, RequestKind
-
-Group = tuple[Target, ...]
-"""Targets that are asked for together; one alone where the API knows no other way."""
+from exporter.polling.engine.types import Group, PollRequest, RequestKind
 
 
 class _Lane:

@@ -1,32 +1,48 @@
-"""What a cycle says is to be done next."""
+"""Values that a poll cycle exchanges with its executor, with the poller and with later cycles."""
 
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 from typing import NamedTuple
 
-from exporter.model.outcome import Failed
+from exporter.model.outcome import Failed, Outcome, Reason
 from exporter.model.target import Target
+
+Group = tuple[Target, ...]
+"""Targets that are requested together: several by one list, a single one by itself."""
 
 
 class RequestKind(Enum):
-    """What a question is for."""
+    """The purpose of a request."""
 
     POLL = "poll"
+    """Request one image, for its outcome."""
+
     BATCH = "batch"
+    """Request several images by one list."""
+
     CONFIRM = "confirm"
-    WITNESS = "witness"
+    """Request an image that was 404 again, on a fresh connection."""
+
+    CANARY = "canary"
+    """Request another existing image early, to tell one deleted image from a lost cloud."""
+
     LIST = "list"
-
-
-POLLING = frozenset({RequestKind.POLL, RequestKind.BATCH})
-"""The questions that decide what their images end as, when they fail for good."""
+    """Request the list of images, to learn whether the API answers these credentials."""
 
 
 class PollRequest(NamedTuple):
-    """One question about these targets: one, several for a batch, none for the list.
+    """A request for these targets: one, several for a batch, none for the list.
 
-    ``attempt`` counts from 0, ``failure`` is how the attempt before ended. A batch is asked first
-    for images that are not hidden, then for ``hidden`` ones; ``page`` is the path of a further
-    page, the ``pages``-th. ``rest`` are targets that wait for the answer, to be asked for then.
+    Attributes:
+        number: Identifies the request within its cycle, from the time it is in flight.
+        attempt: Number of earlier attempts.
+        failure: How the previous attempt, or the list that this request is a part of, failed.
+        hidden: A batch lists either hidden images or those that are not hidden.
+        page: Path of a further page of a batch.
+        page_number: Number of further pages that were requested before this one, plus one.
+        deferred: Targets that are requested once this request has its reply.
     """
 
     kind: RequestKind
@@ -35,25 +51,86 @@ class PollRequest(NamedTuple):
     failure: Failed | None = None
     hidden: bool = False
     page: str | None = None
-    pages: int = 0
-    rest: tuple[Target, ...] = ()
+    page_number: int = 0
+    deferred: tuple[Target, ...] = ()
+    number: int = 0
 
     @property
-    def target(self) -> Target | None:
-        """The target of a question about one; ``None`` of any other."""
-        return self.targets[0] if len(self.targets) == 1 else None
-
-    @property
-    def decides(self) -> tuple[Target, ...]:
-        """The targets that have failed when the question fails for good."""
-        return (*(self.targets if self.kind in POLLING else ()), *self.rest)
+    def targets_to_fail(self) -> tuple[Target, ...]:
+        """Return the targets whose polls fail if this request fails for good."""
+        if self.kind in {RequestKind.POLL, RequestKind.BATCH}:
+            return (*self.targets, *self.deferred)
+        return self.deferred
 
 
 class Wait(NamedTuple):
-    """Nothing to ask before ``until``, unless an answer changes that."""
+    """There is nothing to send before ``until``, unless a reply changes that."""
 
     until: float
 
 
 class Done(NamedTuple):
-    """Every image has its outcome."""
+    """Every target has its outcome."""
+
+
+class PollResult(NamedTuple):
+    """The outcome of one target.
+
+    ``replaces_earlier`` is true for an outcome that replaces one already reported, because that
+    turned out not to be trustworthy.
+    """
+
+    target: Target
+    outcome: Outcome
+    replaces_earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CycleHistory:
+    """Results of earlier cycles that the next cycle depends on.
+
+    Attributes:
+        existing: IDs of the images that existed according to their last response.
+        gone: IDs of the images that were gone according to their last response.
+        immediate: IDs of the targets to poll at the start of the cycle instead of at their place
+            in the interval: those never polled, and those that discovery no longer matches.
+        breaker_open: The circuit breaker was open at the end of the last cycle.
+        probe_count: Number of cycles in a row that ended with an open circuit breaker.
+        suspect_mass_404: All existing images were 404 in the last cycle.
+        wait_until: Monotonic time until which no request may be sent (Retry-After).
+    """
+
+    existing: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+    immediate: frozenset[str] = frozenset()
+    breaker_open: bool = False
+    probe_count: int = 0
+    suspect_mass_404: bool = False
+    wait_until: float = -inf
+
+
+@dataclass(slots=True)
+class CycleStats:
+    """Counters of one cycle.
+
+    Attributes:
+        failures: Number of failed polls by reason.
+        polls: Number of targets that have an outcome.
+        retries: Number of requests that were sent again after a transient failure.
+        accepted: The Image service itself responded and accepted the credentials.
+        found: Number of images that were found.
+        requests: Number of requests that have a reply.
+        in_flight_at_end: Number of requests without a reply when the cycle's time was over.
+        busy_seconds: Total time of the requests; a list counts as several requests.
+        retry_after_seconds: Time for which the service asked to send no requests.
+    """
+
+    failures: Counter[Reason] = field(default_factory=Counter)
+    polls: int = 0
+    retries: int = 0
+    accepted: bool = False
+    found: int = 0
+    requests: int = 0
+    in_flight_at_end: int = 0
+    busy_seconds: float = 0.0
+    retry_after_seconds: float = 0.0

@@ -11,11 +11,17 @@ from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome, Reading, Reason
 from exporter.model.replies import Reply
 from exporter.model.target import Target
-from exporter.polling.engine.cycle import Cycle, PollResult
+from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.request_queue import Group
-from exporter.polling.engine.types import Done, PollRequest, RequestKind, Wait
+from exporter.polling.engine.types import (
+    CycleHistory,
+    Done,
+    Group,
+    PollRequest,
+    PollResult,
+    RequestKind,
+    Wait,
+)
 
 START = 1000.0
 PACE = CyclePacing(interval=60.0, timeout=10.0, concurrency=4)
@@ -30,6 +36,11 @@ def targets(*image_ids: str) -> list[Target]:
 def found(image_id: str, status: str = "active") -> Found:
     """An answer that describes the image."""
     return Found(Image("v1", image_id, status))
+
+
+def image_id_of(ask: PollRequest) -> str:
+    """Return the ID of the only image that is requested, or an empty string."""
+    return ask.targets[0].image_id if len(ask.targets) == 1 else ""
 
 
 def listing(*readings: Found | Failed, next_path: str | None = None) -> "Says":
@@ -154,13 +165,11 @@ class Rehearsal:
 
     def kinds(self, kind: RequestKind) -> list[str]:
         """The IDs that were asked for with this kind of question, in order."""
-        return [
-            ask.target.image_id if ask.target else "" for _, ask in self.asked if ask.kind == kind
-        ]
+        return [image_id_of(ask) for _, ask in self.asked if ask.kind == kind]
 
     def past(self, before: CycleHistory) -> CycleHistory:
         """What the next cycle has to know, as the poller works it out."""
-        living, gone = set(before.living), set(before.gone)
+        living, gone = set(before.existing), set(before.gone)
         for image_id, outcome in self.outcomes.items():
             if isinstance(outcome, Found):
                 living.add(image_id)
@@ -169,11 +178,11 @@ class Rehearsal:
                 gone.add(image_id)
                 living.discard(image_id)
         return CycleHistory(
-            living=frozenset(living),
+            existing=frozenset(living),
             gone=frozenset(gone),
             breaker_open=self.cycle.breaker_open,
-            probe=before.probe + 1 if self.cycle.breaker_open else 0,
-            all_missing=self.cycle.all_missing and not self.cycle.all_vanished,
+            probe_count=before.probe_count + 1 if self.cycle.breaker_open else 0,
+            suspect_mass_404=self.cycle.all_missing and not self.cycle.all_vanished,
             wait_until=self.cycle.wait_until,
         )
 
@@ -206,7 +215,7 @@ def rehearse(
     """Runs one cycle; every image is new to it unless ``past`` says otherwise."""
     watched = targets(*image_ids)
     if past is None:
-        past = CycleHistory(new=frozenset(each.image_id for each in watched))
+        past = CycleHistory(immediate=frozenset(each.image_id for each in watched))
     cycle = Cycle(watched, past, pace, start, lambda: random, groups=groups)
     return Rehearsal(cycle, answers, pace.concurrency, end=start + pace.interval, now=start).run()
 
@@ -215,7 +224,7 @@ def by_table(table: dict[str, "Says | Reading"], listing: "Says | Reading" = LIS
     """Always the same reply about an image, and the same to the list."""
 
     def answers(ask: PollRequest, _: float) -> Says | Reading:
-        return listing if ask.target is None else table[ask.target.image_id]
+        return listing if not image_id_of(ask) else table[image_id_of(ask)]
 
     return answers
 

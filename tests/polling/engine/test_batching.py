@@ -16,8 +16,7 @@ from exporter.polling.engine.batching import (
 )
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import LIST_WEIGHT, RETRIES, CyclePacing
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.types import PollRequest, RequestKind
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.polling.engine.rehearsal import (
     LISTED,
     MISSING,
@@ -28,6 +27,7 @@ from tests.polling.engine.rehearsal import (
     Says,
     failed,
     found,
+    image_id_of,
     listing,
     rehearse,
     targets,
@@ -54,8 +54,7 @@ class Cloud:
         if ask.kind is RequestKind.LIST:
             return LISTED
         if ask.kind is not RequestKind.BATCH:
-            assert ask.target is not None
-            image_id = ask.target.image_id
+            image_id = image_id_of(ask)
             return found(image_id) if image_id in self.there else MISSING
         ids = {target.image_id for target in ask.targets} & self.there - self.unlisted
         ids = ids & self.hidden if ask.hidden else ids - self.hidden
@@ -109,8 +108,8 @@ def test_a_batch_of_images_that_are_there_is_one_request() -> None:
     assert run.words == dict.fromkeys(IDS, "found")
     assert sizes(run) == [16]
     assert len(run.asked) == 1
-    tally = run.cycle.tally
-    assert (tally.polls, tally.found, tally.asked, tally.accepted) == (16, 16, 1, True)
+    stats = run.cycle.stats
+    assert (stats.polls, stats.found, stats.requests, stats.accepted) == (16, 16, 1, True)
 
 
 def test_only_what_is_not_listed_is_looked_for_among_the_hidden() -> None:
@@ -142,7 +141,7 @@ def test_one_image_left_over_needs_no_further_list() -> None:
 def test_gone_takes_two_requests_at_first_sight_and_the_proof_that_v1_asks_for() -> None:
     """A batch without an image proves nothing about it: 404, 404 again, and then a proof."""
     gone = frozenset(IDS[:3])
-    run = together(Cloud(there=frozenset(IDS) - gone), past=CycleHistory(living=frozenset(IDS)))
+    run = together(Cloud(there=frozenset(IDS) - gone), past=CycleHistory(existing=frozenset(IDS)))
     assert {each for each, word in run.words.items() if word == "gone"} == gone
     assert (
         sorted(run.kinds(RequestKind.POLL))
@@ -169,11 +168,11 @@ def test_one_proof_serves_all_that_are_confirmed_at_about_the_same_time() -> Non
     cloud = Cloud(there=frozenset(IDS[4:]))
 
     def answers(ask: PollRequest, now: float) -> Says | Reading:
-        if ask.kind is RequestKind.CONFIRM and ask.target is not None:
-            return Says(MISSING, 0.1 * (1 + gone.index(ask.target.image_id)))
+        if ask.kind is RequestKind.CONFIRM:
+            return Says(MISSING, 0.1 * (1 + gone.index(image_id_of(ask))))
         return cloud(ask, now)
 
-    run = together(answers, past=CycleHistory(living=frozenset(IDS)))
+    run = together(answers, past=CycleHistory(existing=frozenset(IDS)))
     assert [run.words[each] for each in gone] == ["gone"] * 4
     assert len(run.kinds(RequestKind.LIST)) == 1
 
@@ -185,7 +184,7 @@ def test_a_later_batch_is_a_proof_too() -> None:
     def answers(ask: PollRequest, now: float) -> Says | Reading:
         return failed("forbidden") if ask.kind is RequestKind.LIST else cloud(ask, now)
 
-    past = CycleHistory(living=frozenset(IDS[:8]), gone=frozenset(IDS[8:]))
+    past = CycleHistory(existing=frozenset(IDS[:8]), gone=frozenset(IDS[8:]))
     assert together(answers, past=past, batches=[IDS[:8]]).words[IDS[0]] == "unconfirmed"
     run = together(answers, past=past, batches=[IDS[:8], IDS[8:]])
     assert run.words[IDS[0]] == "gone"
@@ -196,7 +195,7 @@ def test_one_that_is_gone_already_takes_one_request() -> None:
     gone = IDS[0]
     run = together(
         Cloud(there=frozenset(IDS[1:])),
-        past=CycleHistory(living=frozenset(IDS[1:]), gone=frozenset({gone})),
+        past=CycleHistory(existing=frozenset(IDS[1:]), gone=frozenset({gone})),
         batches=[IDS[1:], (gone,)],
     )
     assert run.words == {**dict.fromkeys(IDS, "found"), gone: "gone"}
@@ -206,7 +205,7 @@ def test_one_that_is_gone_already_takes_one_request() -> None:
 def test_everything_at_once_is_suspicious_in_batches_too() -> None:
     """Lists that work and have none of the images: unconfirmed first, gone a cycle later."""
     nothing = Cloud(there=frozenset())
-    past = CycleHistory(living=frozenset(IDS))
+    past = CycleHistory(existing=frozenset(IDS))
     run = together(nothing, past=past)
     assert set(run.words.values()) == {"unconfirmed"}
     again = together(nothing, past=run.past(past))
@@ -253,7 +252,7 @@ def test_pages_without_end_are_bounded() -> None:
     def answers(ask: PollRequest, now: float) -> Says | Reading:
         if ask.kind is not RequestKind.BATCH:
             return cloud(ask, now)
-        return listing(next_path=f"{ask.pages}")
+        return listing(next_path=f"{ask.page_number}")
 
     run = together(answers)
     assert run.words == dict.fromkeys(IDS, "found")
@@ -391,7 +390,7 @@ def test_a_5xx_in_the_first_batch_waits_for_an_answer_of_another_request() -> No
             return BROKEN
         return Cloud()(ask, now)
 
-    run = together(answers, past=CycleHistory(living=frozenset(IDS)))
+    run = together(answers, past=CycleHistory(existing=frozenset(IDS)))
     assert run.words == {**dict.fromkeys(IDS, "found"), IDS[1]: "server_error"}
     assert sizes(run)[:3] == [16, 16, 16]
     assert len(run.kinds(RequestKind.LIST)) == 1
@@ -403,7 +402,7 @@ def test_a_5xx_to_everything_splits_nothing() -> None:
     assert set(run.words.values()) == {"server_error"}
     assert sizes(run) == [16, 16, 16]
     assert [ask.kind for _, ask in run.asked[3:]] == [RequestKind.LIST]
-    assert run.cycle.tally.polls == run.cycle.tally.failures["server_error"] == 16
+    assert run.cycle.stats.polls == run.cycle.stats.failures["server_error"] == 16
 
 
 def test_a_5xx_that_opens_the_breaker_splits_nothing_any_more() -> None:
@@ -420,12 +419,14 @@ def test_a_5xx_that_opens_the_breaker_splits_nothing_any_more() -> None:
     run = together(answers, batches=[ids[:20], ids[20:40], ids[40:]], pace=ONE_AT_A_TIME)
     assert run.cycle.breaker_open
     assert [len(ask.targets) for _, ask in run.asked] == [20, 20, 10, 10, 5, 5, 5, 5, 1, 1, 3]
-    assert run.cycle.tally.polls == 60
+    assert run.cycle.stats.polls == 60
 
 
 def test_a_404_to_the_list_proves_nothing_about_its_images() -> None:
     """They are unconfirmed, at one request, and none speaks for another batch's being there."""
-    run = together(lambda *_: Says(failed("unconfirmed")), past=CycleHistory(living=frozenset(IDS)))
+    run = together(
+        lambda *_: Says(failed("unconfirmed")), past=CycleHistory(existing=frozenset(IDS))
+    )
     assert set(run.words.values()) == {"unconfirmed"}
     assert len(run.asked) == 1
 
@@ -440,10 +441,10 @@ def test_a_whole_batch_is_retried(reason: Reason) -> None:
     run = together(lambda *_: says.pop(0))
     assert run.words == dict.fromkeys(IDS, "found")
     assert sizes(run) == [16, 16, 16]
-    assert run.cycle.tally.retries == 2
+    assert run.cycle.stats.retries == 2
     run = together(lambda *_: Says(failed(reason)))
     assert sizes(run) == [16] * (1 + RETRIES)
-    assert run.cycle.tally.failures == {reason: 16}
+    assert run.cycle.stats.failures == {reason: 16}
 
 
 def test_a_further_page_is_retried_as_that_page() -> None:
@@ -465,7 +466,7 @@ def test_splits_end_with_the_cycle() -> None:
     run = together(unless(Cloud(), lists=slow), pace=ONE_AT_A_TIME)
     assert sizes(run) == [16, 1]
     assert run.now <= START + PACE.interval
-    assert run.cycle.tally.polls == 16
+    assert run.cycle.stats.polls == 16
     slow = replace(REFUSED, seconds=54.5)
     run = together(unless(Cloud(), lists=slow), pace=ONE_AT_A_TIME)
     assert set(run.words.values()) == {"rejected"}
@@ -486,7 +487,7 @@ def test_at_the_deadline_each_target_of_a_batch_in_flight_has_one_outcome() -> N
     hang = Says(None, seconds=1000.0)
     run = together(lambda *_: hang, batches=[IDS[:8], IDS[8:]], pace=ONE_AT_A_TIME)
     assert [run.words[each] for each in IDS] == ["timeout"] * 8 + ["not_polled"] * 8
-    assert run.cycle.tally.polls == 16
+    assert run.cycle.stats.polls == 16
     assert len(run.verdicts) == 16
 
 
@@ -503,7 +504,7 @@ def test_the_rest_of_a_scout_in_flight_times_out_with_it() -> None:
 
 def test_the_breakers_probe_is_one_image_and_not_asked_for_twice() -> None:
     """Its batch follows without it once it was answered, and not at all while it is not."""
-    past = CycleHistory(living=frozenset(IDS), breaker_open=True, probe=3)
+    past = CycleHistory(existing=frozenset(IDS), breaker_open=True, probe_count=3)
     run = together(Cloud(), past=past, batches=[IDS[:8], IDS[8:]])
     assert run.words == dict.fromkeys(IDS, "found")
     first, *others = [ask for _, ask in run.asked]
@@ -519,7 +520,7 @@ def test_a_batch_with_a_new_image_is_asked_at_once() -> None:
     new = frozenset({IDS[9]})
     run = together(
         Cloud(),
-        past=CycleHistory(living=frozenset(IDS) - new, new=new),
+        past=CycleHistory(existing=frozenset(IDS) - new, immediate=new),
         batches=[IDS[:4], IDS[4:8], IDS[8:]],
         pace=replace(PACE, concurrency=2 * LIST_WEIGHT),
     )
@@ -538,7 +539,7 @@ def test_a_list_weighs_as_much_as_several_requests(concurrency: int) -> None:
     starts = [now for now, ask in run.asked if ask.kind is RequestKind.BATCH]
     most = max(1, concurrency // LIST_WEIGHT)
     assert max(Counter(starts).values()) == min(most, len(lists))
-    assert run.cycle.tally.busy == pytest.approx(
+    assert run.cycle.stats.busy_seconds == pytest.approx(
         0.01 * (len(one_by_one) + LIST_WEIGHT * len(lists))
     )
     if concurrency > 1:
@@ -548,14 +549,16 @@ def test_a_list_weighs_as_much_as_several_requests(concurrency: int) -> None:
 def test_an_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> None:
     """What was taken back is not found, nor failed, a second time."""
     group = tuple(targets(*IDS[:3]))
-    cycle = Cycle(group, CycleHistory(new=frozenset(IDS)), PACE, START, lambda: 0.5, groups=[group])
+    cycle = Cycle(
+        group, CycleHistory(immediate=frozenset(IDS)), PACE, START, lambda: 0.5, groups=[group]
+    )
     ask = cycle.next(START)
     assert isinstance(ask, PollRequest)
     cycle.retract(IDS[0])
     cycle.heard(ask, listing(*map(found, IDS[:3])).reply(START), START + 1)
     words = [word(verdict.outcome) for verdict in cycle.verdicts]
     assert words == ["malformed", "found", "found"]
-    assert cycle.tally.polls == 3
+    assert cycle.stats.polls == 3
 
 
 # The memory of what lists do
@@ -625,7 +628,7 @@ def test_whatever_lists_reply_the_rules_hold(
     left = list(ids)
     groups = [tuple(left.pop(0) for _ in range(length)) for length in lengths]
     living = frozenset(data.draw(st.sets(st.sampled_from(ids))))
-    past = CycleHistory(living=living, breaker_open=breaker_open, all_missing=suspected)
+    past = CycleHistory(existing=living, breaker_open=breaker_open, suspect_mass_404=suspected)
 
     def answers(ask: PollRequest, _: float) -> Says:
         if ask.kind is RequestKind.BATCH:
@@ -634,13 +637,13 @@ def test_whatever_lists_reply_the_rules_hold(
         seconds = data.draw(SECONDS)
         if what == "failed":
             return Says(failed(data.draw(FAILURES)), seconds)
-        if ask.target is None or ask.kind is RequestKind.LIST:
+        if not image_id_of(ask) or ask.kind is RequestKind.LIST:
             return Says(None if what == "found" else failed("server_error"), seconds)
-        return Says(found(ask.target.image_id) if what == "found" else MISSING, seconds)
+        return Says(found(image_id_of(ask)) if what == "found" else MISSING, seconds)
 
     run = together(answers, past=past, batches=groups, pace=CyclePacing(60.0, 10.0, 3), random=0.3)
     assert sorted(verdict.target.image_id for verdict, _ in run.verdicts) == sorted(ids)
-    assert run.cycle.tally.polls == len(ids)
+    assert run.cycle.stats.polls == len(ids)
     assert run.now <= run.end
     for verdict, count in run.verdicts:
         image_id = verdict.target.image_id
@@ -656,7 +659,7 @@ def test_whatever_lists_reply_the_rules_hold(
 def check_gone(run: Rehearsal, count: int, image_id: str, past: CycleHistory) -> None:
     """The rules of a disappearance, checked from what was heard before it was decided."""
     heard = run.heard[:count]
-    of_it = [h for h in heard if h.ask.target is not None and h.ask.target.image_id == image_id]
+    of_it = [h for h in heard if image_id_of(h.ask) == image_id]
     polls = [h for h in of_it if h.ask.kind is RequestKind.POLL and h.reply.reading == MISSING]
     again = [
         h.reply.received_at
@@ -670,11 +673,9 @@ def check_gone(run: Rehearsal, count: int, image_id: str, past: CycleHistory) ->
         for h in heard
         for each, reading in (h.reply.batch.readings if h.reply.batch else {}).items()
     } | {
-        h.ask.target.image_id
+        image_id_of(h.ask)
         for h in heard
-        if h.ask.target is not None
-        and h.ask.kind is not RequestKind.BATCH
-        and h.reply.reading != MISSING
+        if h.ask.kind is not RequestKind.BATCH and h.reply.reading != MISSING
     }
     proofs = [
         h.reply.sent_at
@@ -682,11 +683,11 @@ def check_gone(run: Rehearsal, count: int, image_id: str, past: CycleHistory) ->
         if h.reply.listed or h.reply.batch is not None or h.reply.accepted
     ]
     assert any(proof >= confirmed for proof in proofs for confirmed in again)
-    if len(past.living) > 1 and not past.all_missing:
+    if len(past.existing) > 1 and not past.suspect_mass_404:
         failures = {
             target.image_id
             for h in heard
             if isinstance(h.reply.reading, Failed)
-            for target in h.ask.decides
+            for target in h.ask.targets_to_fail
         }
-        assert past.living & (lives | failures), "all at once, for the first time"
+        assert past.existing & (lives | failures), "all at once, for the first time"

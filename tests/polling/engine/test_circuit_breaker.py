@@ -4,8 +4,7 @@ import pytest
 
 from exporter.model.outcome import Reading, Reason
 from exporter.polling.engine.circuit_breaker import BREAKING, NEUTRAL, CircuitBreaker
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.types import PollRequest, RequestKind
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.polling.engine.rehearsal import (
     MISSING,
     PACE,
@@ -14,12 +13,13 @@ from tests.polling.engine.rehearsal import (
     by_table,
     failed,
     found,
+    image_id_of,
     in_turn,
     rehearse,
 )
 
 IDS = [f"image-{number}" for number in range(40)]
-LIVING = CycleHistory(living=frozenset(IDS))
+LIVING = CycleHistory(existing=frozenset(IDS))
 
 
 @pytest.mark.parametrize(("concurrency", "failures"), [(1, 10), (5, 10), (6, 12), (16, 32)])
@@ -65,7 +65,7 @@ def test_a_cycle_stops_asking_an_api_that_does_not_answer(reason: Reason) -> Non
 
 def test_one_probe_a_cycle_goes_round_the_images() -> None:
     """While it is open a different image is asked in each cycle, once."""
-    past = CycleHistory(living=frozenset("abc"), breaker_open=True, probe=1)
+    past = CycleHistory(existing=frozenset("abc"), breaker_open=True, probe_count=1)
     probes = []
     for _ in range(6):
         run = rehearse("abc", in_turn(failed("timeout")), past=past)
@@ -84,10 +84,9 @@ def test_the_probe_that_is_answered_closes_it_and_all_resume_spread(answer: Read
     first = iter([answer])
 
     def answers(ask: PollRequest, _: float) -> Says | Reading:
-        assert ask.target is not None
-        return next(first, None) or found(ask.target.image_id)
+        return next(first, None) or found(image_id_of(ask))
 
-    past = CycleHistory(living=frozenset(IDS), breaker_open=True)
+    past = CycleHistory(existing=frozenset(IDS), breaker_open=True)
     run = rehearse(IDS, answers, past=past)
     assert not run.cycle.breaker_open
     assert [each for each, said in run.words.items() if said != "found"] in ([], [IDS[0]])
@@ -102,10 +101,9 @@ def test_an_answer_on_its_way_closes_it_within_the_cycle() -> None:
     slow = Says(found("slow"), seconds=3.0)
 
     def answers(ask: PollRequest, now: float) -> Says | Reading:
-        assert ask.target is not None
-        if ask.target.image_id == "slow":
+        if image_id_of(ask) == "slow":
             return slow
-        return failed("timeout") if now < START + 3.0 else found(ask.target.image_id)
+        return failed("timeout") if now < START + 3.0 else found(image_id_of(ask))
 
     run = rehearse(["slow", *IDS], answers, random=0.1)
     assert not run.cycle.breaker_open
@@ -118,7 +116,7 @@ def test_404s_that_wait_for_their_proof_are_unconfirmed_when_it_opens() -> None:
     """With the breaker open nothing more is asked, the list neither."""
 
     def answers(ask: PollRequest, _: float) -> Says | Reading:
-        if ask.target is not None and ask.target.image_id == IDS[0]:
+        if image_id_of(ask) == IDS[0]:
             return (
                 Says(MISSING, seconds=0.001) if ask.kind is RequestKind.POLL else Says(MISSING, 5.0)
             )
@@ -131,6 +129,6 @@ def test_404s_that_wait_for_their_proof_are_unconfirmed_when_it_opens() -> None:
 
 def test_a_probe_keeps_to_the_wait_it_was_told() -> None:
     """Retry-After comes before the breaker's probe."""
-    past = CycleHistory(living=frozenset("ab"), breaker_open=True, wait_until=START + 7.0)
+    past = CycleHistory(existing=frozenset("ab"), breaker_open=True, wait_until=START + 7.0)
     run = rehearse("ab", in_turn(failed("timeout")), past=past)
     assert [now for now, _ in run.asked] == [START + 7.0]

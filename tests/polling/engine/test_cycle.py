@@ -3,10 +3,16 @@ import itertools
 import pytest
 
 from exporter.model.outcome import Failed, Reading, Reason
-from exporter.polling.engine.cycle import Cycle, PollResult
+from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.types import Done, PollRequest, RequestKind, Wait
+from exporter.polling.engine.types import (
+    CycleHistory,
+    Done,
+    PollRequest,
+    PollResult,
+    RequestKind,
+    Wait,
+)
 from tests.polling.engine.rehearsal import (
     MISSING,
     PACE,
@@ -16,6 +22,7 @@ from tests.polling.engine.rehearsal import (
     by_table,
     failed,
     found,
+    image_id_of,
     in_turn,
     rehearse,
     targets,
@@ -26,19 +33,18 @@ IDS = [f"image-{number}" for number in range(20)]
 
 def all_found(ask: PollRequest, _: float) -> Reading:
     """Every image is there."""
-    assert ask.target is not None
-    return found(ask.target.image_id)
+    return found(image_id_of(ask))
 
 
 def test_every_image_is_asked_once_and_found() -> None:
-    """A quiet cycle is one request for each image, and the tally says so."""
+    """A quiet cycle is one request for each image, and the stats says so."""
     run = rehearse(IDS, all_found)
     assert run.words == dict.fromkeys(IDS, "found")
-    tally = run.cycle.tally
-    assert (tally.polls, tally.found, tally.asked, tally.retries) == (20, 20, 20, 0)
-    assert tally.failures.total() == 0
-    assert tally.accepted
-    assert tally.busy == pytest.approx(20 * 0.01)
+    stats = run.cycle.stats
+    assert (stats.polls, stats.found, stats.requests, stats.retries) == (20, 20, 20, 0)
+    assert stats.failures.total() == 0
+    assert stats.accepted
+    assert stats.busy_seconds == pytest.approx(20 * 0.01)
 
 
 @pytest.mark.parametrize("is_open", [False, True])
@@ -46,10 +52,10 @@ def test_a_cycle_without_images_asks_for_the_list(is_open: bool) -> None:
     """Discovery may find nothing, and whether the API answers is told all the same."""
     run = rehearse([], by_table({}), past=CycleHistory(breaker_open=is_open))
     assert [ask.kind for _, ask in run.asked] == [RequestKind.LIST]
-    assert run.cycle.tally.accepted
+    assert run.cycle.stats.accepted
     assert not run.cycle.breaker_open
     down = rehearse([], in_turn(failed("server_error")), past=CycleHistory(breaker_open=is_open))
-    assert not down.cycle.tally.accepted
+    assert not down.cycle.stats.accepted
     assert down.cycle.breaker_open == is_open
 
 
@@ -65,8 +71,8 @@ def test_a_passing_failure_is_retried_until_it_passes(reason: Reason) -> None:
     """Two failures and an answer are one poll that succeeded, and two retries."""
     run = rehearse("a", in_turn(failed(reason), failed(reason), found("a")))
     assert run.words == {"a": "found"}
-    assert run.cycle.tally.retries == 2
-    assert run.cycle.tally.polls == 1
+    assert run.cycle.stats.retries == 2
+    assert run.cycle.stats.polls == 1
 
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "server_error", "rate_limited"])
@@ -75,7 +81,7 @@ def test_retries_are_bounded(reason: Reason) -> None:
     run = rehearse("a", in_turn(failed(reason)))
     assert run.words == {"a": reason}
     assert len(run.asked) == 3
-    assert run.cycle.tally.failures == {reason: 1}
+    assert run.cycle.stats.failures == {reason: 1}
 
 
 @pytest.mark.parametrize(
@@ -119,14 +125,14 @@ def test_retry_after_holds_up_the_whole_cloud() -> None:
     run = rehearse(IDS, answers, pace=pace)
     assert set(run.words.values()) == {"found"}
     assert run.asked[1][0] == pytest.approx(START + 20.01)
-    assert run.cycle.tally.told_to_wait == pytest.approx(20.0)
+    assert run.cycle.stats.retry_after_seconds == pytest.approx(20.0)
 
 
 def test_the_longer_of_two_waits_counts_once() -> None:
     """Overlapping waits are not added up."""
     first = iter([Says(failed("rate_limited"), wait=10.0), Says(failed("rate_limited"), wait=20.0)])
     run = rehearse("ab", lambda ask, now: next(first, None) or all_found(ask, now))
-    assert run.cycle.tally.told_to_wait == pytest.approx(20.0)
+    assert run.cycle.stats.retry_after_seconds == pytest.approx(20.0)
     assert run.cycle.wait_until == pytest.approx(START + 20.01)
 
 
@@ -144,7 +150,7 @@ def test_a_wait_longer_than_the_cycle_ends_it() -> None:
 
 def test_a_wait_that_ends_within_the_next_cycle_delays_it() -> None:
     """A later cycle keeps to the wait that an earlier one was told."""
-    past = CycleHistory(new=frozenset("a"), wait_until=START + 30.0)
+    past = CycleHistory(immediate=frozenset("a"), wait_until=START + 30.0)
     run = rehearse("a", all_found, past=past)
     assert run.asked[0][0] == START + 30.0
 
@@ -153,7 +159,7 @@ def test_a_wait_after_a_404_of_a_gone_image_ends_the_cycle() -> None:
     """The list is not asked for, again and again, where the service asks to be left alone."""
     table: dict[str, Says | Reading] = {"a": MISSING, "b": Says(failed("server_error"), wait=300.0)}
     run = rehearse(
-        "ab", by_table(table), past=CycleHistory(gone=frozenset("a"), new=frozenset("ab"))
+        "ab", by_table(table), past=CycleHistory(gone=frozenset("a"), immediate=frozenset("ab"))
     )
     assert run.words == {"a": "gone", "b": "server_error"}
     assert run.kinds(RequestKind.LIST) == []
@@ -161,8 +167,8 @@ def test_a_wait_after_a_404_of_a_gone_image_ends_the_cycle() -> None:
 
 def test_images_known_before_are_spread_over_the_interval() -> None:
     """Requests start evenly over 80 % of the interval, each image always at its place."""
-    run = rehearse(IDS, all_found, past=CycleHistory(living=frozenset(IDS)))
-    times = {ask.target.image_id: now for now, ask in run.asked if ask.target}
+    run = rehearse(IDS, all_found, past=CycleHistory(existing=frozenset(IDS)))
+    times = {image_id_of(ask): now for now, ask in run.asked if image_id_of(ask)}
     assert [times[image_id] for image_id in IDS] == pytest.approx(
         [START + place * 0.8 * 60 / 20 for place in range(20)]
     )
@@ -170,9 +176,13 @@ def test_images_known_before_are_spread_over_the_interval() -> None:
 
 def test_new_images_go_first_and_leave_the_others_at_their_place() -> None:
     """A new target is asked at once, an old one when it is its turn."""
-    run = rehearse("ab", all_found, past=CycleHistory(living=frozenset("a"), new=frozenset("b")))
+    run = rehearse(
+        "ab", all_found, past=CycleHistory(existing=frozenset("a"), immediate=frozenset("b"))
+    )
     assert [now for now, _ in run.asked] == [START, START]
-    run = rehearse("ab", all_found, past=CycleHistory(living=frozenset("b"), new=frozenset("a")))
+    run = rehearse(
+        "ab", all_found, past=CycleHistory(existing=frozenset("b"), immediate=frozenset("a"))
+    )
     assert [now for now, _ in run.asked] == [START, START + 24.0]
 
 
@@ -192,7 +202,7 @@ def test_a_retry_that_is_still_to_come_at_the_end_keeps_the_failure() -> None:
         "ab", by_table({"a": failed("connection"), "b": Says(found("b"), seconds=80)}), random=1.0
     )
     assert run.words == {"a": "connection", "b": "timeout"}
-    cycle = Cycle(targets("a"), CycleHistory(new=frozenset("a")), PACE, START, lambda: 1.0)
+    cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACE, START, lambda: 1.0)
     ask = cycle.next(START)
     assert isinstance(ask, PollRequest)
     cycle.heard(ask, Says(failed("connection")).reply(START), START + 0.01)
@@ -203,7 +213,7 @@ def test_a_retry_that_is_still_to_come_at_the_end_keeps_the_failure() -> None:
 
 def test_nothing_counts_after_the_end() -> None:
     """An answer that comes late changes nothing, nor does a second end."""
-    cycle = Cycle(targets("a"), CycleHistory(new=frozenset("a")), PACE, START, lambda: 0.5)
+    cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACE, START, lambda: 0.5)
     ask = cycle.next(START)
     assert isinstance(ask, PollRequest)
     cycle.close()
@@ -233,11 +243,13 @@ def test_a_found_image_is_retracted_once() -> None:
     verdicts = [verdict for verdict, _ in run.verdicts]
     assert verdicts[2:] == [
         PollResult(
-            targets("a")[0], Failed("malformed", "bytes were left after the answer"), again=True
+            targets("a")[0],
+            Failed("malformed", "bytes were left after the answer"),
+            replaces_earlier=True,
         )
     ]
-    assert run.cycle.tally.polls == 2
-    assert run.cycle.tally.failures == {"malformed": 1}
+    assert run.cycle.stats.polls == 2
+    assert run.cycle.stats.failures == {"malformed": 1}
 
 
 def test_an_image_that_is_gone_is_retracted_too() -> None:
@@ -252,7 +264,7 @@ def test_an_image_that_is_gone_is_retracted_too() -> None:
 
 def test_a_404_is_retracted_before_it_is_decided() -> None:
     """An answer that cannot be trusted decides the image at once, whatever is confirmed later."""
-    cycle = Cycle(targets("a"), CycleHistory(living=frozenset("a")), PACE, START, lambda: 0.5)
+    cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACE, START, lambda: 0.5)
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)
     cycle.heard(poll, Says(MISSING).reply(START), START)
@@ -268,14 +280,16 @@ def test_a_404_is_retracted_before_it_is_decided() -> None:
 
 def test_what_is_due_is_known_without_asking() -> None:
     """``has_due`` tells whether another thread is needed now."""
-    cycle = Cycle(targets("a", "b"), CycleHistory(new=frozenset("a")), PACE, START, lambda: 0.5)
+    cycle = Cycle(
+        targets("a", "b"), CycleHistory(immediate=frozenset("a")), PACE, START, lambda: 0.5
+    )
     assert cycle.has_due(START)
     assert isinstance(cycle.next(START), PollRequest)
     assert not cycle.has_due(START)
     assert cycle.has_due(START + 24.0)
     waiting = Cycle(
         targets("a"),
-        CycleHistory(new=frozenset("a"), wait_until=START + 1),
+        CycleHistory(immediate=frozenset("a"), wait_until=START + 1),
         PACE,
         START,
         lambda: 0.5,
@@ -286,7 +300,7 @@ def test_what_is_due_is_known_without_asking() -> None:
 
 def test_a_late_cycle_asks_what_is_overdue_and_keeps_the_rest_in_place() -> None:
     """A cycle that begins after its time catches up and is not put off."""
-    cycle = Cycle(targets(*IDS), CycleHistory(living=frozenset(IDS)), PACE, START, lambda: 0.5)
+    cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), PACE, START, lambda: 0.5)
     run = Rehearsal(cycle, all_found, now=START + 12.0).run()
     assert set(run.words.values()) == {"found"}
     assert sum(now < START + 12.1 for now, _ in run.asked) == 6

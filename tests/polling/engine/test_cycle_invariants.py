@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.model.outcome import REASONS, Failed, Found, Gone, NotFound, Reading, Reason
-from exporter.polling.engine.cycle import MAX_WITNESSES, PollResult
+from exporter.polling.engine.cycle import MAX_CANARIES
 from exporter.polling.engine.pacing import RETRIES, CyclePacing
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.types import PollRequest, RequestKind
+from exporter.polling.engine.types import CycleHistory, PollRequest, PollResult, RequestKind
 from tests.polling.engine.rehearsal import (
     LISTED,
     MISSING,
@@ -18,6 +17,7 @@ from tests.polling.engine.rehearsal import (
     Says,
     failed,
     found,
+    image_id_of,
     rehearse,
 )
 
@@ -34,23 +34,25 @@ def said(what: Literal["found", "missing"] | Reason, ask: PollRequest) -> Readin
     if what == "missing":
         return MISSING
     if what == "found":
-        return found(ask.target.image_id) if ask.target else LISTED.reading
+        return found(image_id_of(ask)) if image_id_of(ask) else LISTED.reading
     return failed(what)
 
 
 @st.composite
 def pasts(draw: st.DrawFn) -> CycleHistory:
     """What cycles before may have left: an image is living, gone, neither, and new or not."""
-    kinds = [draw(st.sampled_from(["living", "living", "gone", "new", "unknown"])) for _ in IDS]
+    kinds = [
+        draw(st.sampled_from(["existing", "existing", "gone", "immediate", "unknown"])) for _ in IDS
+    ]
     by_kind = {
         kind: frozenset(each for each, its in zip(IDS, kinds, strict=True) if its == kind)
-        for kind in ("living", "gone", "new")
+        for kind in ("existing", "gone", "immediate")
     }
     return CycleHistory(
         **by_kind,
         breaker_open=draw(st.booleans()),
-        probe=draw(st.integers(0, 100)),
-        all_missing=draw(st.booleans()),
+        probe_count=draw(st.integers(0, 100)),
+        suspect_mass_404=draw(st.booleans()),
         wait_until=draw(st.sampled_from([float("-inf"), 1005.0, 1059.0, 2000.0])),
     )
 
@@ -74,14 +76,13 @@ def is_proved(verdict: PollResult, heard: list[Heard], past: CycleHistory) -> bo
     proofs = [
         h.reply.sent_at
         for h in heard
-        if h.reply.listed or (isinstance(h.reply.reading, Found) and h.ask.target != verdict.target)
+        if h.reply.listed
+        or (isinstance(h.reply.reading, Found) and h.ask.targets != (verdict.target,))
     ]
     proved = any(proof >= confirm for confirm in confirms for proof in proofs)
-    if len(past.living) > 1 and not past.all_missing:
+    if len(past.existing) > 1 and not past.suspect_mass_404:
         proved = proved and any(
-            h.ask.target is not None
-            and h.ask.target.image_id in past.living
-            and not isinstance(h.reply.reading, NotFound)
+            image_id_of(h.ask) in past.existing and not isinstance(h.reply.reading, NotFound)
             for h in heard
         )
     return proved
@@ -89,7 +90,7 @@ def is_proved(verdict: PollResult, heard: list[Heard], past: CycleHistory) -> bo
 
 def is_404_of(heard: Heard, image_id: str) -> bool:
     """Whether it is a 404 of this image."""
-    of_it = heard.ask.target is not None and heard.ask.target.image_id == image_id
+    of_it = image_id_of(heard.ask) == image_id
     return of_it and isinstance(heard.reply.reading, NotFound)
 
 
@@ -97,23 +98,23 @@ def check(run: Rehearsal, past: CycleHistory) -> None:
     """What holds of every cycle that ended."""
     decided = [verdict.target.image_id for verdict, _ in run.verdicts]
     assert sorted(decided) == sorted(IDS), "every image has exactly one outcome"
-    tally = run.cycle.tally
-    assert tally.polls == len(IDS)
+    stats = run.cycle.stats
+    assert stats.polls == len(IDS)
     failures = [outcome for outcome in run.words.values() if outcome in REASONS]
-    assert sorted(tally.failures.elements()) == sorted(failures)
+    assert sorted(stats.failures.elements()) == sorted(failures)
     assert run.now <= run.end
     for verdict, count in run.verdicts:
         if isinstance(verdict.outcome, Gone):
             assert is_proved(verdict, run.heard[:count], past), verdict
         if isinstance(verdict.outcome, Found):
             assert any(
-                h.ask.target == verdict.target and h.reply.reading == verdict.outcome
+                h.ask.targets == (verdict.target,) and h.reply.reading == verdict.outcome
                 for h in run.heard[:count]
             )
     for image_id in IDS:
         assert run.kinds(RequestKind.POLL).count(image_id) <= 1 + RETRIES
         assert run.kinds(RequestKind.CONFIRM).count(image_id) <= 1 + RETRIES
-    assert len(run.kinds(RequestKind.WITNESS)) <= MAX_WITNESSES
+    assert len(run.kinds(RequestKind.CANARY)) <= MAX_CANARIES
     assert len(run.kinds(RequestKind.LIST)) <= (1 + RETRIES) * (1 + len(IDS))
     last_start = run.end - PACE.interval + PACE.last_start
     assert all(now < last_start for now, _ in run.asked)
@@ -148,10 +149,10 @@ def test_an_api_that_works_takes_only_what_is_gone(data: st.DataObject) -> None:
         fault = data.draw(faults)
         if fault is not None:
             return Says(failed(fault), data.draw(SECONDS))
-        here = ask.target is None or ask.target.image_id in there
+        here = not image_id_of(ask) or image_id_of(ask) in there
         return Says(said("found" if here else "missing", ask), data.draw(SECONDS))
 
-    past = CycleHistory(new=frozenset(IDS))
+    past = CycleHistory(immediate=frozenset(IDS))
     for _ in range(4):
         run = rehearse(IDS, answers, past=past, pace=PACE, random=0.3)
         check(run, past)
@@ -171,7 +172,7 @@ def test_an_api_that_knows_nothing_takes_nothing(data: st.DataObject) -> None:
         what = data.draw(st.sampled_from(readings))
         return Says(what, data.draw(SECONDS))
 
-    past = CycleHistory(living=frozenset(IDS))
+    past = CycleHistory(existing=frozenset(IDS))
     for _ in range(5):
         run = rehearse(IDS, answers, past=past, pace=PACE, random=0.3)
         check(run, past)

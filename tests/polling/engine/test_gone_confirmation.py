@@ -5,9 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.model.outcome import Failed, Reading, Reason
-from exporter.polling.engine.past import CycleHistory
-from exporter.polling.engine.types import PollRequest, RequestKind
-from tests.polling.engine.rehearsal import LISTED, MISSING, Says, by_table, failed, found, rehearse
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from tests.polling.engine.rehearsal import (
+    LISTED,
+    MISSING,
+    Says,
+    by_table,
+    failed,
+    found,
+    image_id_of,
+    rehearse,
+)
 
 AB = frozenset("ab")
 
@@ -27,12 +35,12 @@ def test_a_404_is_asked_again_on_a_fresh_connection_and_proved_by_the_list() -> 
         RequestKind.LIST,
     ]
     assert run.words == {"a": "gone"}
-    assert run.cycle.tally.accepted
+    assert run.cycle.stats.accepted
 
 
 def test_an_image_found_after_the_confirmed_404_is_the_proof() -> None:
     """No list is needed when another image is found by a question sent after the 404."""
-    past = CycleHistory(living=AB)
+    past = CycleHistory(existing=AB)
     run = rehearse(
         "ab", by_table({"a": MISSING, "b": found("b")}, failed("server_error")), past=past
     )
@@ -65,18 +73,20 @@ def test_without_the_list_a_404_is_unconfirmed(listing: Reading) -> None:
     run = rehearse("a", by_table({"a": MISSING}, listing))
     assert run.words == {"a": "unconfirmed"}
     assert "nothing proves" in detail(run.outcomes["a"])
-    assert not run.cycle.tally.accepted
+    assert not run.cycle.stats.accepted
 
 
 def test_a_list_that_fails_in_passing_is_asked_again_after_a_while() -> None:
     """A 500 of the list is retried with backoff, and the proof then serves."""
     replies: Iterator[Says | Reading] = iter([failed("server_error"), failed("timeout"), LISTED])
-    run = rehearse("a", lambda ask, _now: MISSING if ask.target else next(replies), random=1.0)
+    run = rehearse(
+        "a", lambda ask, _now: MISSING if image_id_of(ask) else next(replies), random=1.0
+    )
     assert run.words == {"a": "gone"}
     times = [now for now, ask in run.asked if ask.kind is RequestKind.LIST]
     assert times[1] - times[0] == pytest.approx(0.51)
     assert times[2] - times[1] == pytest.approx(1.01)
-    assert run.cycle.tally.retries == 2
+    assert run.cycle.stats.retries == 2
 
 
 @pytest.mark.parametrize(
@@ -104,18 +114,18 @@ def test_the_confirming_question_is_retried_after_a_passing_failure() -> None:
     def answers(ask: PollRequest, _: float) -> Says | Reading:
         if ask.kind is RequestKind.CONFIRM:
             return next(confirms)
-        return MISSING if ask.target else LISTED
+        return MISSING if image_id_of(ask) else LISTED
 
     assert rehearse("a", answers).words == {"a": "gone"}
 
 
 def test_a_witness_is_asked_out_of_turn() -> None:
     """When one of several living images is 404, another is asked at once, not at its own time."""
-    past = CycleHistory(living=frozenset("abc"))
+    past = CycleHistory(existing=frozenset("abc"))
     table: dict[str, Says | Reading] = {"a": MISSING, "b": found("b"), "c": found("c")}
     run = rehearse("abc", by_table(table), past=past)
     assert run.words["a"] == "gone"
-    assert len(run.kinds(RequestKind.WITNESS)) == 1
+    assert len(run.kinds(RequestKind.CANARY)) == 1
     gone_at = next(count for verdict, count in run.verdicts if verdict.target.image_id == "a")
     assert gone_at == 3
 
@@ -124,15 +134,15 @@ def test_witnesses_differ_and_are_few() -> None:
     """Where the witness is 404 too, another one is asked; three at the most."""
     ids = "abcdefgh"
     run = rehearse(
-        ids, by_table(dict.fromkeys(ids, MISSING)), past=CycleHistory(living=frozenset(ids))
+        ids, by_table(dict.fromkeys(ids, MISSING)), past=CycleHistory(existing=frozenset(ids))
     )
-    witnesses = run.kinds(RequestKind.WITNESS)
+    witnesses = run.kinds(RequestKind.CANARY)
     assert len(witnesses) == len(set(witnesses)) == 3
 
 
 def test_all_at_once_is_unconfirmed_for_one_cycle_and_gone_after_the_second() -> None:
     """A cloud whose images all turn 404 is believed when it says so twice, with proof."""
-    before = CycleHistory(living=AB)
+    before = CycleHistory(existing=AB)
     answers = by_table({"a": MISSING, "b": MISSING})
     first = rehearse("ab", answers, past=before)
     assert first.words == {"a": "unconfirmed", "b": "unconfirmed"}
@@ -145,15 +155,15 @@ def test_all_at_once_is_unconfirmed_for_one_cycle_and_gone_after_the_second() ->
 
 def test_all_at_once_still_tells_whether_the_api_answers() -> None:
     """In the cycle of suspicion the list is asked once, so that api_up does not lie."""
-    run = rehearse("ab", by_table({"a": MISSING, "b": MISSING}), past=CycleHistory(living=AB))
+    run = rehearse("ab", by_table({"a": MISSING, "b": MISSING}), past=CycleHistory(existing=AB))
     assert run.kinds(RequestKind.LIST) == [""]
-    assert run.cycle.tally.accepted
+    assert run.cycle.stats.accepted
     assert set(run.words.values()) == {"unconfirmed"}
 
 
 def test_a_cycle_in_between_makes_the_suspicion_begin_anew() -> None:
     """An outage between two cycles of 404s leaves the second one a first one."""
-    before = CycleHistory(living=AB)
+    before = CycleHistory(existing=AB)
     missing = by_table({"a": MISSING, "b": MISSING})
     past = rehearse("ab", missing, past=before).past(before)
     past = rehearse("ab", by_table(dict.fromkeys("ab", failed("timeout"))), past=past).past(past)
@@ -162,7 +172,7 @@ def test_a_cycle_in_between_makes_the_suspicion_begin_anew() -> None:
 
 def test_an_unproved_second_cycle_is_followed_by_a_third_that_decides() -> None:
     """The suspicion holds while only the proof is missing."""
-    past = CycleHistory(living=AB)
+    past = CycleHistory(existing=AB)
     for listing, expected in ((LISTED, "unconfirmed"), (MISSING, "unconfirmed"), (LISTED, "gone")):
         run = rehearse("ab", by_table({"a": MISSING, "b": MISSING}, listing), past=past)
         assert set(run.words.values()) == {expected}
@@ -172,7 +182,7 @@ def test_an_unproved_second_cycle_is_followed_by_a_third_that_decides() -> None:
 def test_one_that_failed_otherwise_makes_it_not_all_at_once() -> None:
     """Where a living image fails for another reason, the list is proof enough for the rest."""
     table: dict[str, Says | Reading] = {"a": MISSING, "b": failed("forbidden")}
-    run = rehearse("ab", by_table(table), past=CycleHistory(living=AB))
+    run = rehearse("ab", by_table(table), past=CycleHistory(existing=AB))
     assert run.words == {"a": "gone", "b": "forbidden"}
 
 
@@ -181,21 +191,21 @@ def test_an_image_known_to_be_gone_needs_no_new_proof() -> None:
     run = rehearse("a", by_table({"a": MISSING}, MISSING), past=CycleHistory(gone=frozenset("a")))
     assert run.words == {"a": "gone"}
     assert run.kinds(RequestKind.CONFIRM) == []
-    assert not run.cycle.tally.accepted
+    assert not run.cycle.stats.accepted
 
 
 def test_where_all_are_known_to_be_gone_the_list_tells_of_the_api() -> None:
     """404s of images that were gone before leave open whether the API works: it is asked."""
     run = rehearse("ab", by_table({"a": MISSING, "b": MISSING}), past=CycleHistory(gone=AB))
     assert run.kinds(RequestKind.LIST) == [""]
-    assert run.cycle.tally.accepted
+    assert run.cycle.stats.accepted
 
 
 def test_an_image_found_deleted_proves_too() -> None:
     """An administrator's view of a deleted image is an answer of a working API."""
     deleted = found("b", status="deleted")
     run = rehearse(
-        "ab", by_table({"a": MISSING, "b": deleted}, MISSING), past=CycleHistory(living=AB)
+        "ab", by_table({"a": MISSING, "b": deleted}, MISSING), past=CycleHistory(existing=AB)
     )
     assert run.words == {"a": "gone", "b": "found"}
 
@@ -209,10 +219,10 @@ def test_a_404_late_in_the_cycle_is_unconfirmed() -> None:
 
 def test_an_api_that_answers_404_to_everything_takes_no_image_however_long() -> None:
     """Cycle after cycle of 404s, the list's included: nothing is ever gone."""
-    past = CycleHistory(living=frozenset("abc"))
+    past = CycleHistory(existing=frozenset("abc"))
     for _ in range(50):
         run = rehearse("abc", by_table(dict.fromkeys("abc", MISSING), MISSING), past=past)
         assert set(run.words.values()) == {"unconfirmed"}
-        assert not run.cycle.tally.accepted
+        assert not run.cycle.stats.accepted
         past = run.past(past)
-    assert past.living == frozenset("abc")
+    assert past.existing == frozenset("abc")
