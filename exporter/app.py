@@ -1,13 +1,10 @@
 """Builds the parts of the exporter from the settings and joins them: the only place that does."""
 
 import random
-import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from exporter import __version__
 from exporter.auth.base import Authenticator, CloudConfigError, identity_of
@@ -26,7 +23,7 @@ from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.transport.proxies import proxy_settings_for
 from exporter.transport.rate_limiter import RateLimiter
-from exporter.transport.tls_files import ClientTls
+from exporter.transport.tls_files import ClientTls, TlsFileError, read_tls_files
 
 USER_AGENT = f"openstack-image-exporter/{__version__}"
 
@@ -117,7 +114,7 @@ class Application:
 
     def _built(self, plan: ResolvedCloud) -> CloudRuntime:
         signin = _sign_in(plan)
-        files = _check_certificates(plan, signin.tls)
+        files = _tls_files_identity(plan, signin.tls)
         client = _client(plan, signin, self.shard, self.instruments, self.all_properties)
         discovery = None
         if plan.discover:
@@ -271,41 +268,18 @@ def _sign_in(plan: ResolvedCloud) -> Authenticator:
     )
 
 
-def _check_certificates(plan: ResolvedCloud, tls: ClientTls) -> bytes:
-    """What identifies the files' contents.
+def _tls_files_identity(plan: ResolvedCloud, tls: ClientTls) -> bytes:
+    """Return the identity of the contents of the CA bundle and the client certificate.
 
-    Raises ``CloudConfigError`` for files that are of no use, else every poll would fail.
+    Raises:
+        CloudConfigError: A file cannot be used.
     """
     url = plan.endpoint or ANY_HTTPS
     if not url.startswith("https:"):
         return b""
-    way = proxy_settings_for(url, tls)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    files: list[str] = []
-    if isinstance(way.verify, str):
-        is_folder = Path(way.verify).is_dir()
-        bundle, folder = (None, way.verify) if is_folder else (way.verify, None)
-        places = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
-        with _refusing(plan.name, f"CA bundle {way.verify} ({places})"):
-            context.load_verify_locations(bundle, folder)
-            files += sorted(map(str, Path(folder).iterdir())) if folder else [way.verify]
-    if way.cert:
-        certificate, key = (way.cert, None) if isinstance(way.cert, str) else way.cert
-        with _refusing(plan.name, f"client certificate {certificate}"):
-            # OpenSSL would ask for the password of a key; an empty one fails instead.
-            context.load_cert_chain(certificate, key, password="")
-            files += [certificate, key or certificate]
-    return identity_of(*((file, _content(Path(file))) for file in files))
-
-
-def _content(file: Path) -> str:
-    return file.read_bytes().hex() if file.is_file() else ""
-
-
-@contextmanager
-def _refusing(cloud: str, what: str) -> Iterator[None]:
+    settings = proxy_settings_for(url, tls)
     try:
-        yield
-    except OSError as error:
-        problem = f"cloud {cloud!r}: {what} cannot be used: {error.strerror}"
-        raise CloudConfigError(problem) from None
+        files = read_tls_files(ClientTls(settings.verify, settings.cert))
+    except TlsFileError as error:
+        raise CloudConfigError(f"cloud {plan.name!r}: {error}") from None
+    return identity_of(*((name, content.hex()) for name, content in files))

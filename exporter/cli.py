@@ -34,6 +34,7 @@ from exporter.config import (
 from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.daemon import run
 from exporter.model.sharding import WHOLE, Shard
+from exporter.redaction import Redactor
 from exporter.reload import problem_lines
 from exporter.text import escape
 from exporter.web.security.from_config import protect
@@ -45,7 +46,7 @@ PROBLEMS = (SettingsError, CloudConfigError, ListenError)
 ONE_SHOT = frozenset({"check", "show", "list"})
 """Commands whose output says what the log would; unless asked, they log only errors."""
 
-SECRETS = logs.Redaction()
+SECRETS = Redactor()
 """What no line of the log may show."""
 
 UNBOUNDED = 1_000_000

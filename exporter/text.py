@@ -4,6 +4,7 @@ Names of images, headers of responses and values of settings may hold anything: 
 move the cursor, direction marks reorder the text beside them, and line breaks forge log lines.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -22,6 +23,18 @@ def escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def escape_json(document: str) -> str:
+    """Return a JSON document with every unprintable character written as a JSON escape."""
+    if document.isprintable():
+        return document
+    return "".join(char if char.isprintable() else _json_escape(char) for char in document)
+
+
+def _json_escape(char: str) -> str:
+    # json.dumps writes a character beyond 16 bits as two escapes, and does not escape DEL.
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else json.dumps(char)[1:-1]
 
 
 def shorten(text: str, length: int, ellipsis: str = "...") -> str:

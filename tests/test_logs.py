@@ -1,4 +1,4 @@
-"""Log lines stay one line each, whatever they are told."""
+"""Log lines in both formats, with hostile text and secrets in them."""
 
 import base64
 import io
@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import logs
+from exporter.redaction import Redactor
 
 LOGFMT_PAIR = re.compile(r'([A-Za-z0-9_.]+)=(?:("(?:[^"\\]|\\.)*")|([^\s="\\]+))(?: |$)')
 SECRET = "gAAAAAB/q+x y'\"z\\0~~~>>>???é"
@@ -25,7 +26,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
 def read_logfmt(line: str) -> dict[str, object]:
-    """The pairs of a logfmt line, which must be nothing but pairs, each key once."""
+    """Parse a logfmt line that consists of pairs with distinct keys, and of nothing else."""
     pairs: dict[str, object] = {}
     at = 0
     while at < len(line):
@@ -39,18 +40,18 @@ def read_logfmt(line: str) -> dict[str, object]:
 
 
 def read_json(line: str) -> dict[str, object]:
-    """The values of a JSON line, each key once."""
+    """Parse a JSON line with distinct keys."""
 
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    def distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
         assert len({key for key, _ in pairs}) == len(pairs)
         return dict(pairs)
 
-    value: dict[str, object] = json.loads(line, object_pairs_hook=once)
+    value: dict[str, object] = json.loads(line, object_pairs_hook=distinct)
     return value
 
 
-def as_json_reads(text: str) -> str:
-    """The text with a high and a low surrogate that follow each other made into one character."""
+def as_json_parses(text: str) -> str:
+    """Join each high surrogate with the low surrogate that follows it into one character."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
@@ -59,28 +60,27 @@ FORMATS = sorted(READERS)
 
 
 def record(message: str, *args: object, **attributes: object) -> logging.LogRecord:
-    """A record of the exporter's own at the start of the unix epoch, plus 1.5 seconds."""
-    made = logging.LogRecord("exporter.test", logging.INFO, __file__, 1, message, args, None)
-    made.created = 1.5
-    vars(made).update(attributes)
-    return made
+    """Return a record of the exporter's own, 1.5 seconds after the Unix epoch."""
+    log_record = logging.LogRecord("exporter.test", logging.INFO, __file__, 1, message, args, None)
+    log_record.created = 1.5
+    vars(log_record).update(attributes)
+    return log_record
 
 
-def formatted(form: logs.Format, made: logging.LogRecord, *secrets: str) -> str:
-    """The record's line in this format."""
-    return logs.FORMATTERS[form](logs.Redaction(secrets)).format(made)
+def formatted(form: logs.Format, log_record: logging.LogRecord, *secrets: str) -> str:
+    return logs.FORMATTERS[form](Redactor(secrets)).format(log_record)
 
 
 @pytest.fixture
 def configured() -> Iterator[Callable[..., io.StringIO]]:
-    """Configures logging to a stream, which is returned; all is as before after the test."""
+    """Configure logging to the returned stream; the test's end restores the logging of before."""
     root, ours = logging.getLogger(), logging.getLogger("exporter")
     before = (root.handlers[:], root.level, ours.level, logging.raiseExceptions)
     hooks = (sys.excepthook, threading.excepthook)
 
     def configure(level: logs.Level = "info", form: logs.Format = "logfmt") -> io.StringIO:
         stream = io.StringIO()
-        logs.configure(level, form, stream, logs.Redaction([SECRET]))
+        logs.configure(level, form, stream, Redactor([SECRET]))
         return stream
 
     yield configure
@@ -92,18 +92,17 @@ def configured() -> Iterator[Callable[..., io.StringIO]]:
 LINES = {
     "logfmt": (
         "ts=1970-01-01T00:00:01.500Z level=info "
-        'msg="Image changed" image=golden size=5 ratio=0.5 public=true old=null empty=""'
+        'msg="image changed" image=golden size=5 ratio=0.5 public=true old=null empty=""'
     ),
     "json": (
-        '{"ts": "1970-01-01T00:00:01.500Z", "level": "info", "msg": "Image changed", '
+        '{"ts": "1970-01-01T00:00:01.500Z", "level": "info", "msg": "image changed", '
         '"image": "golden", "size": 5, "ratio": 0.5, "public": true, "old": null, "empty": ""}'
     ),
 }
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_line_is_time_level_message_and_fields(form: logs.Format) -> None:
-    """Each format writes the time in UTC with milliseconds, the level, the message, the fields."""
+def test_line_contains_time_level_message_and_fields(form: logs.Format) -> None:
     fields = {
         "image": "golden",
         "size": 5,
@@ -112,7 +111,7 @@ def test_a_line_is_time_level_message_and_fields(form: logs.Format) -> None:
         "old": None,
         "empty": "",
     }
-    assert formatted(form, record("Image %s", "changed", fields=fields)) == LINES[form]
+    assert formatted(form, record("image %s", "changed", fields=fields)) == LINES[form]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,6 @@ def test_a_line_is_time_level_message_and_fields(form: logs.Format) -> None:
     ],
 )
 def test_hostile_characters_are_escaped(hostile: str, written: str) -> None:
-    """What could end a line or a value, or turn its direction, is written as an escape."""
     line = formatted("logfmt", record("m", fields={"name": hostile}))
     assert line.removeprefix("ts=1970-01-01T00:00:01.500Z level=info msg=m name=") == written
 
@@ -146,57 +144,52 @@ def test_hostile_characters_are_escaped(hostile: str, written: str) -> None:
         max_size=6,
     ),
 )
-def test_any_record_is_one_line_that_reads_back(
+def test_any_record_is_one_line_that_parses_to_its_values(
     form: logs.Format, message: str, fields: dict[str, object]
 ) -> None:
-    """Whatever the message and the fields hold, one line results and gives them back."""
     line = formatted(form, record("%s", message, fields=fields))
     assert line.isprintable()
-    read = READERS[form](line)
-    assert list(read)[:3] == ["ts", "level", "msg"]
-    assert read["msg"] == as_json_reads(message)
-    values = list(read.values())[3:]
+    parsed = READERS[form](line)
+    assert list(parsed)[:3] == ["ts", "level", "msg"]
+    assert parsed["msg"] == as_json_parses(message)
+    values = list(parsed.values())[3:]
     assert len(values) == len(fields)
-    for value, given_value in zip(values, fields.values(), strict=True):
-        if isinstance(given_value, str):
-            assert value == as_json_reads(given_value)
+    for value, field in zip(values, fields.values(), strict=True):
+        if isinstance(field, str):
+            assert value == as_json_parses(field)
 
 
-def test_a_field_cannot_take_the_place_of_another() -> None:
-    """A field named like one that is there already gets a name of its own."""
+def test_field_with_the_key_of_another_is_renamed() -> None:
     line = formatted("logfmt", record("m", fields={"level": "error", "a b": 1, "a=b": 2, "": 3}))
     assert line.endswith("level=info msg=m level_=error a_b=1 a_b_=2 _=3")
 
 
-def test_numbers_that_json_has_not_are_texts() -> None:
-    """Infinities, NaN and integers beyond 64 bits stand in quotes in JSON."""
+def test_numbers_that_json_cannot_represent_are_strings() -> None:
     fields = {"a": float("inf"), "b": float("nan"), "c": 2**63, "d": 10**5000}
-    read = read_json(formatted("json", record("m", fields=fields)))
-    assert [read[key] for key in "abc"] == ["inf", "nan", str(2**63)]
-    assert read["d"] == "<int that raised ValueError>"
+    parsed = read_json(formatted("json", record("m", fields=fields)))
+    assert [parsed[key] for key in "abc"] == ["inf", "nan", str(2**63)]
+    assert parsed["d"] == "<int that raised ValueError>"
 
 
-def test_an_exception_is_two_fields_of_the_line() -> None:
-    """The exception and its traceback are fields, on the same line."""
+def test_exception_and_traceback_are_fields_of_the_same_line() -> None:
     try:
         raise ValueError("bad\nname")
     except ValueError:
         line = formatted("logfmt", record("m", exc_info=sys.exc_info(), stack_info="a\nb"))
-    read = read_logfmt(line)
-    assert read["error"] == "ValueError: bad\nname"
-    assert str(read["traceback"]).startswith("Traceback (most recent call last):\n")
-    assert read["stack"] == "a\nb"
+    parsed = read_logfmt(line)
+    assert parsed["error"] == "ValueError: bad\nname"
+    assert str(parsed["traceback"]).startswith("Traceback (most recent call last):\n")
+    assert parsed["stack"] == "a\nb"
     assert "\n" not in line
 
 
-def test_a_message_that_does_not_fit_its_arguments_is_still_written() -> None:
-    """A mistake in a log call costs neither the line nor an exception."""
-    read = read_logfmt(formatted("logfmt", record("%d images", "many", fields="none")))
-    assert read["msg"] == "%d images ('many',)"
+def test_message_that_does_not_fit_its_arguments_is_still_written() -> None:
+    parsed = read_logfmt(formatted("logfmt", record("%d images", "many", fields="none")))
+    assert parsed["msg"] == "%d images ('many',)"
 
 
 def secret_forms() -> list[str]:
-    """Texts in which the secret stands in one way or another."""
+    """Return texts that contain the secret, plain or encoded."""
     texts = {
         SECRET,
         repr(SECRET),
@@ -214,32 +207,31 @@ def secret_forms() -> list[str]:
 
 @pytest.mark.parametrize("text", secret_forms())
 @pytest.mark.parametrize("form", FORMATS)
-def test_secrets_are_replaced(form: logs.Format, text: str) -> None:
-    """No form of a secret is written, in the message, a key, a field or an exception."""
+def test_secrets_are_redacted_in_messages_keys_fields_and_exceptions(
+    form: logs.Format, text: str
+) -> None:
     try:
         raise ValueError(text)
     except ValueError:
         exc_info = sys.exc_info()
-    made = record("%s", text, fields={text: text, "all": [text]}, exc_info=exc_info)
-    whole = formatted(form, made, SECRET)
-    read = READERS[form](whole)
-    assert "***" in str(read["msg"])
-    for value in read.values():
+    log_record = record("%s", text, fields={text: text, "all": [text]}, exc_info=exc_info)
+    line = formatted(form, log_record, SECRET)
+    parsed = READERS[form](line)
+    assert "***" in str(parsed["msg"])
+    for value in parsed.values():
         assert SECRET not in str(value)
     core = base64.b64encode(SECRET.encode())[4:-4].decode()
-    assert core not in whole
+    assert core not in line
 
 
-def test_short_and_numeric_secrets_are_replaced() -> None:
-    """A short secret is replaced where it stands as it is; an empty one is none."""
-    made = record("pin 4711 NDcxMQ==", fields={"pin": 4711, "other": 12})
-    line = formatted("logfmt", made, "4711", "")
+def test_short_secret_is_redacted_plain_but_not_encoded() -> None:
+    log_record = record("pin 4711 NDcxMQ==", fields={"pin": 4711, "other": 12})
+    line = formatted("logfmt", log_record, "4711", "")
     assert line.endswith('msg="pin *** NDcxMQ==" pin=*** other=12')
 
 
-def test_redaction_never_shows_what_it_hides() -> None:
-    """The repr of a redaction holds no secret."""
-    assert repr(logs.Redaction([SECRET])) == "<Redaction of 1 secrets>"
+def test_repr_of_a_redactor_contains_no_secret() -> None:
+    assert repr(Redactor([SECRET])) == "<Redactor of 1 secrets>"
 
 
 @pytest.mark.parametrize(
@@ -251,24 +243,22 @@ def test_redaction_never_shows_what_it_hides() -> None:
         ("error", ["error", "library error"]),
     ],
 )
-def test_libraries_are_never_heard_below_warning(
+def test_libraries_never_log_below_warning(
     configured: Callable[..., io.StringIO], level: logs.Level, written: list[str]
 ) -> None:
-    """The level holds for the exporter; libraries are silent below warning, whatever is set."""
     stream = configured(level)
-    for prefix, name in (("", "exporter.polling"), ("library ", "urllib3.connectionpool")):
-        logger = logging.getLogger(name)
-        for each in ("debug", "info", "warning", "error"):
-            logger.log(logging.getLevelNamesMapping()[each.upper()], "%s%s", prefix, each)
+    for prefix, package in (("", "exporter.polling"), ("library ", "urllib3.connectionpool")):
+        logger = logging.getLogger(package)
+        for name in ("debug", "info", "warning", "error"):
+            logger.log(logging.getLevelNamesMapping()[name.upper()], "%s%s", prefix, name)
     lines = [read_logfmt(line) for line in stream.getvalue().splitlines()]
     assert [line["msg"] for line in lines] == written
     assert {line.get("logger", "") for line in lines} == {"", "urllib3.connectionpool"}
 
 
-def test_a_library_that_sets_its_own_level_is_not_heard_either(
+def test_library_that_lowers_its_own_level_logs_nothing_below_warning(
     configured: Callable[..., io.StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A library that lowers its logger's level writes nothing below warning all the same."""
     stream = configured("debug")
     library = logging.getLogger("keystoneauth.session")
     monkeypatch.setattr(library, "level", logging.DEBUG)
@@ -276,8 +266,7 @@ def test_a_library_that_sets_its_own_level_is_not_heard_either(
     assert not stream.getvalue()
 
 
-def test_warnings_are_log_lines(configured: Callable[..., io.StringIO]) -> None:
-    """A Python warning becomes one line."""
+def test_python_warning_is_one_line(configured: Callable[..., io.StringIO]) -> None:
     stream = configured()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -285,15 +274,15 @@ def test_warnings_are_log_lines(configured: Callable[..., io.StringIO]) -> None:
         logging.captureWarnings(capture=True)
         warnings.warn("old\nhabits", UserWarning, stacklevel=1)
     (line,) = stream.getvalue().splitlines()
-    read = read_logfmt(line)
-    assert read["logger"] == "py.warnings"
-    assert "UserWarning: old\nhabits" in str(read["msg"])
+    parsed = read_logfmt(line)
+    assert parsed["logger"] == "py.warnings"
+    assert "UserWarning: old\nhabits" in str(parsed["msg"])
 
 
-def test_an_exception_that_ends_a_thread_is_one_line(
+def test_uncaught_exception_of_a_thread_is_one_line(
     configured: Callable[..., io.StringIO],
 ) -> None:
-    """What nothing caught in a thread is logged, and not printed; SystemExit only ends it."""
+    """SystemExit only ends the thread."""
     stream = configured()
 
     def fail() -> None:
@@ -304,16 +293,15 @@ def test_an_exception_that_ends_a_thread_is_one_line(
         thread.start()
         thread.join()
     (line,) = stream.getvalue().splitlines()
-    read = read_logfmt(line)
-    assert read["msg"] == "Uncaught exception in a thread"
-    assert read["thread"] == "poller"
-    assert read["error"] == "ValueError: token ***"
+    parsed = read_logfmt(line)
+    assert parsed["msg"] == "uncaught exception in thread"
+    assert parsed["thread"] == "poller"
+    assert parsed["error"] == "ValueError: token ***"
 
 
-def test_an_exception_that_ends_the_program_is_one_line(
+def test_uncaught_exception_of_the_main_thread_is_one_line(
     configured: Callable[..., io.StringIO],
 ) -> None:
-    """What nothing caught in the main thread is logged as one line."""
     stream = configured()
     error = ValueError("no")
     sys.excepthook(ValueError, error, None)

@@ -18,7 +18,7 @@ from exporter import __version__
 from exporter.cli import COMMANDS
 from exporter.config import parse, resolved_clouds, resolved_shard
 from exporter.demo.images import IMAGES
-from exporter.logs import FORMATTERS, Redaction
+from exporter.logs import FORMATTERS
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.instant import Instant
@@ -27,6 +27,7 @@ from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.sharding import Shard
 from exporter.model.target import Target
 from exporter.polling.event_log import CloudEventLog
+from exporter.redaction import Redactor
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
 from exporter.store import Store
@@ -421,7 +422,7 @@ def test_log_lines_are_those_of_the_program(
         gone = there.after(Gone(), now, 900.0)
         CloudEventLog("demo").note(Target("demo", image_id, "k8s-node"), gone)
     (record,) = caplog.records
-    written = FORMATTERS[format_](Redaction()).format(record)
+    written = FORMATTERS[format_](Redactor()).format(record)
     time = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
     assert time.sub("TIME", line) == time.sub("TIME", written)
 

@@ -13,7 +13,7 @@ import bcrypt
 import pytest
 import yaml
 
-from exporter.logs import Redaction
+from exporter.redaction import Redactor
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
 from tests.commands.program import BOUND, GOLDEN, Program, ended, simulated, started
@@ -50,10 +50,10 @@ class Everything:
         """Each secret that is in a text, as it is or encoded, and where."""
         found = []
         for secret in {*self.secrets}:
-            # What the log would hide: percent-encoded, quoted, in base64 at any position.
-            hide = Redaction([secret])
+            # What the log redacts: percent-encoded, quoted, in base64 at any position.
+            redactor = Redactor([secret])
             for where, text in self.texts.items():
-                if secret in text or hide(text) != text:
+                if secret in text or redactor.redact(text) != text:
                     found.append((secret, where))
         return found
 
