@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-openstack openstack-env k8s-env k8s-image check format readme \
+.PHONY: help demo test test-openstack openstack-env k8s-env check format readme \
 	dashboards draw-dashboards screenshot lint types imports \
 	cover bench bench-openstack build sbom version lock clean
 
@@ -92,9 +92,6 @@ sbom: $(VENV)-sbom/.made ## write the bill of materials of what the exporter run
 version: ## print the version
 	@echo $(VERSION)
 
-k8s-image: ## have the manifests in k8s/ run IMAGE=NAME:TAG, by its digest
-	@$(PYTHON) k8s/pin.py '$(IMAGE)'
-
 lock: ## choose the newest versions and write the locks, good for every supported Python
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --quiet install --upgrade uv
@@ -114,7 +111,7 @@ clean: ## remove all that make made
 	rm -rf $(VENV) $(VENV)-lock $(VENV)-sbom $(OPENSTACK) $(K8S) .coverage .coverage.* .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache build dist \
 		dashboards/preview/dist dashboards/preview/node_modules
-	find dashboards exporter k8s tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find dashboards exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

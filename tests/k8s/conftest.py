@@ -1,4 +1,4 @@
-"""kubectl, and what it makes of each combination of overlay and components, made once."""
+"""Fixtures: kubectl, and the rendered combinations of overlays and components."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.k8s.rendering import COMBINATIONS, combined
 
 @pytest.fixture(scope="session")
 def kubectl() -> Path:
-    """Kubernetes' own program, which has kustomize in it."""
+    """Return the path of kubectl, which includes kustomize."""
     return program("kubectl")
 
 
@@ -19,7 +19,7 @@ def kubectl() -> Path:
 def combinations(
     kubectl: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[Manifest]]:
-    """The manifests of each combination."""
+    """Render each combination once per session."""
     return {
         name: combined(kubectl, tmp_path_factory.mktemp("kustomization"), overlay, components)
         for name, (overlay, components) in COMBINATIONS.items()

@@ -1,4 +1,4 @@
-"""Reading manifests: what the checks ask of them, in one place."""
+"""Accessors for manifests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,74 +11,76 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
 def title(manifest: Manifest) -> str:
-    """What a problem calls a manifest: its kind and name."""
+    """Return kind and name, as shown in the description of a problem."""
     return f"{manifest['kind']} {manifest['metadata']['name']}"
 
 
 def of_kind(manifests: Sequence[Manifest], *kinds: str) -> Iterator[Manifest]:
-    """The manifests of these kinds."""
-    return (each for each in manifests if each["kind"] in kinds)
+    """Return the manifests of these kinds."""
+    return (manifest for manifest in manifests if manifest["kind"] in kinds)
 
 
 def labels(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """The labels of a manifest, or of a pod's template."""
-    found: dict[str, str] = manifest["metadata"].get("labels", {})
-    return found
+    """Return the labels of a manifest or of a pod template."""
+    own_labels: dict[str, str] = manifest["metadata"].get("labels", {})
+    return own_labels
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A manifest that makes pods."""
+    """A manifest that creates pods."""
 
     manifest: Manifest
 
     @property
     def title(self) -> str:
-        """What a problem calls it."""
+        """Kind and name, as shown in the description of a problem."""
         return title(self.manifest)
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels of its pods."""
+        """Labels of its pods."""
         return labels(self.manifest["spec"]["template"])
 
     @property
     def pod(self) -> Manifest:
-        """What its pods are to be."""
-        found: Manifest = self.manifest["spec"]["template"]["spec"]
-        return found
+        """Specification of its pods."""
+        spec: Manifest = self.manifest["spec"]["template"]["spec"]
+        return spec
 
     @property
     def containers(self) -> list[Manifest]:
-        """The containers of its pods, those that come first included."""
+        """Containers of its pods, including init containers."""
         return [*self.pod.get("initContainers", ()), *self.pod["containers"]]
 
     @property
     def ports(self) -> list[Manifest]:
-        """The ports of all its containers."""
-        return [port for each in self.containers for port in each.get("ports", ())]
+        """Ports of all its containers."""
+        return [port for container in self.containers for port in container.get("ports", ())]
 
     def has_port(self, port: str | int) -> bool:
-        """Whether a container has this port, by name or number."""
+        """Return True if a container has this port, by name or number."""
         key = "name" if isinstance(port, str) else "containerPort"
-        return any(each.get(key) == port for each in self.ports)
+        return any(own_port.get(key) == port for own_port in self.ports)
 
     @property
     def volumes(self) -> dict[str, Manifest]:
-        """The volumes by name."""
-        return {each["name"]: each for each in self.pod.get("volumes", ())}
+        """Volumes by name."""
+        return {volume["name"]: volume for volume in self.pod.get("volumes", ())}
 
 
 def workloads(manifests: Sequence[Manifest]) -> list[Workload]:
-    """All that make pods."""
-    return [Workload(each) for each in of_kind(manifests, *WORKLOADS)]
+    """Return the manifests that create pods."""
+    return [Workload(manifest) for manifest in of_kind(manifests, *WORKLOADS)]
 
 
 def selected(selector: Mapping[str, str], manifests: Sequence[Manifest]) -> list[Workload]:
-    """The workloads whose pods have all these labels."""
-    return [each for each in workloads(manifests) if selector.items() <= each.labels.items()]
+    """Return the workloads whose pods have all these labels."""
+    return [
+        workload for workload in workloads(manifests) if selector.items() <= workload.labels.items()
+    ]
 
 
 def probes(container: Manifest) -> Iterator[tuple[str, Manifest]]:
-    """The probes that a container has, by name."""
+    """Return the probes of a container with their names."""
     return ((name, container[name]) for name in PROBES if name in container)

@@ -1,13 +1,13 @@
-"""Writes the Prometheus Operator's schemas, from the models that cloudcoil makes of its CRDs.
+"""Write the Prometheus Operator's schemas from cloudcoil's models of its CRDs.
 
-Whoever wants another version of the operator runs this with a package that has it::
+To update the schemas to another version of the operator::
 
     python -m venv /tmp/models
     /tmp/models/bin/pip install cloudcoil-models-prometheus-operator==0.80.1.0
     /tmp/models/bin/python -m tests.k8s.operator_schemas
 
-The package's version is the operator's, with one more number. It is under Apache-2.0, as the
-operator and this project are.
+The package's version is the operator's version plus one more number. Its licence is Apache-2.0,
+like that of the operator and of this project.
 """
 
 import importlib
@@ -19,27 +19,27 @@ from typing import Any
 SCHEMAS = Path(__file__).parent / "schemas"
 KINDS = ("PrometheusRule", "ServiceMonitor")
 PACKAGE = "cloudcoil-models-prometheus-operator"
-LEFT_OUT = frozenset({"default", "description", "title"})
+ANNOTATIONS = frozenset({"default", "description", "title"})
 
 
 def strict(schema: Any) -> Any:
-    """The schema without prose, that takes no field which it does not name."""
+    """Return the schema without annotations, refusing unknown fields."""
     if isinstance(schema, list):
-        return [strict(each) for each in schema]
+        return [strict(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {
-        key: {name: strict(each) for name, each in value.items()}
+    fields = {
+        key: {name: strict(property_) for name, property_ in value.items()}
         if key in {"properties", "$defs"}
         else strict(value)
         for key, value in schema.items()
-        if key not in LEFT_OUT or not isinstance(value, str | None)
+        if key not in ANNOTATIONS or not isinstance(value, str | None)
     }
-    return {**kept, "additionalProperties": False} if "properties" in kept else kept
+    return {**fields, "additionalProperties": False} if "properties" in fields else fields
 
 
 def main() -> None:
-    """Writes all files anew."""
+    """Write the schema file of each kind."""
     version = importlib.metadata.version(PACKAGE)
     models = importlib.import_module("cloudcoil.models.prometheus_operator.v1")
     for kind in KINDS:

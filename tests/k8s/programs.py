@@ -1,4 +1,4 @@
-"""Programs that look at the Dockerfile and the manifests."""
+"""External programs that the tests of the Dockerfile and the manifests run."""
 
 import os
 import shutil
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-MADE = Path(__file__).parents[2] / ".venv-k8s/bin"
-"""Where `make k8s-env` installs them."""
+VENV_BIN = Path(__file__).parents[2] / ".venv-k8s/bin"
+"""`make k8s-env` installs the programs here."""
 
 
 def program(name: str) -> Path:
-    """Where a program is: the one of the lock first, else any; without one the test is skipped."""
-    found = shutil.which(name, path=f"{MADE}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found is None:
+    """Return the path of a program, preferring the locked version; skip the test without one."""
+    path = shutil.which(name, path=f"{VENV_BIN}{os.pathsep}{os.environ.get('PATH', '')}")
+    if path is None:
         pytest.skip(f"{name} is not installed; `make k8s-env` installs it")
-    return Path(found)
+    return Path(path)

@@ -1,4 +1,4 @@
-"""What kustomize makes of the overlays and components, by kubectl."""
+"""Render the overlays and components with ``kubectl kustomize``."""
 
 import os
 import subprocess
@@ -19,27 +19,27 @@ COMBINATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     **{f"{overlay} with TLS": (overlay, (*OPERATOR, "tls")) for overlay in OVERLAYS},
     "single with TLS alone": ("single", ("tls",)),
 }
-"""What is rendered: an overlay, and the components that are added to it."""
+"""The overlay and components of each combination that the checks see."""
 
 
 def rendered(kubectl: Path, folder: Path) -> list[Manifest]:
-    """The manifests that a kustomization makes."""
+    """Return the manifests of the kustomization in ``folder``."""
     command = [str(kubectl), "kustomize", str(folder)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    return [each for each in yaml.load_all(ran.stdout, yaml.CSafeLoader) if each]
+    return [manifest for manifest in yaml.load_all(ran.stdout, yaml.CSafeLoader) if manifest]
 
 
 def combined(
     kubectl: Path, folder: Path, overlay: str, components: Sequence[str]
 ) -> list[Manifest]:
-    """The manifests of an overlay with these components, and of the examples beside it."""
+    """Return the manifests of an overlay with components, and the example manifests."""
     k8s = Path(os.path.relpath(K8S, folder.resolve()))
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [str(k8s / "overlays" / overlay)],
-        "components": [str(k8s / "components" / each) for each in components],
+        "components": [str(k8s / "components" / name) for name in components],
         "namespace": "openstack-image-exporter",
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))

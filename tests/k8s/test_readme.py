@@ -1,4 +1,4 @@
-"""What README.md shows of Kubernetes is run: the overlay, the Secret, other shards."""
+"""The README's Kubernetes examples are rendered and checked."""
 
 import re
 import shlex
@@ -17,13 +17,13 @@ from tests.k8s.manifest import Manifest, of_kind, workloads
 from tests.k8s.rendering import K8S, ROOT, rendered
 from tests.test_readme import blocks, files, section
 
-OVERLAY, RELOAD, SHARDS = blocks(section("Kubernetes"), "yaml")
+OVERLAY, RELOAD, SHARDS, DIGEST = blocks(section("Kubernetes"), "yaml")
 SECRET = {"clouds.yaml": "clouds: {}\n", "secure.yaml": "clouds: {}\n"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of one's own in a clone, with the settings that the README begins with."""
+    """Create a user's overlay folder in a clone, with the README's first settings file."""
     for name in ("k8s", "dashboards"):
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "mycluster").mkdir()
@@ -33,25 +33,24 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write(folder: Path, overlay: str, more: str) -> None:
-    """The kustomization of the overlay with more in it."""
-    made = {**yaml.safe_load(overlay), **yaml.safe_load(more)}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(made))
+    """Write the overlay's kustomization, extended by the keys of ``more``."""
+    kustomization = {**yaml.safe_load(overlay), **yaml.safe_load(more)}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
 
 
 def secret(kubectl: Path, folder: Path) -> Manifest:
-    """The Secret that the command shown makes."""
+    """Return the Secret that the README's command creates."""
     (line,) = re.findall(r"^(kubectl .* create secret .*(?:\n .*)*)", section("Kubernetes"), re.M)
     for name, text in SECRET.items():
         (folder / name).write_text(text)
     argv = [str(kubectl), *shlex.split(line.replace("\\\n", ""))[1:], "--dry-run=client", "-oyaml"]
     ran = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True)
-    made: Manifest = yaml.safe_load(ran.stdout)
-    return made
+    manifest: Manifest = yaml.safe_load(ran.stdout)
+    return manifest
 
 
 @pytest.mark.parametrize("overlay", ["single", "sharded"])
-def test_the_overlay_shown_passes(kubectl: Path, folder: Path, overlay: str) -> None:
-    """With the Secret that the command shown makes, no check finds a problem."""
+def test_overlay_of_the_readme_passes_all_checks(kubectl: Path, folder: Path, overlay: str) -> None:
     text = OVERLAY.replace("overlays/single", f"overlays/{overlay}")
     (folder / "kustomization.yaml").write_text(text)
     manifests = [*rendered(kubectl, folder), secret(kubectl, folder)]
@@ -60,12 +59,11 @@ def test_the_overlay_shown_passes(kubectl: Path, folder: Path, overlay: str) -> 
     name = "registry.example.org/me/openstack-image-exporter"
     assert workload.containers[0]["image"] == f"{name}:{__version__}"
     config = workload.volumes["config"]["configMap"]["name"]
-    (used,) = (each for each in manifests if each["metadata"]["name"] == config)
-    assert used["data"]["exporter.yml"] == (folder / "exporter.yml").read_text()
+    (config_map,) = (manifest for manifest in manifests if manifest["metadata"]["name"] == config)
+    assert config_map["data"]["exporter.yml"] == (folder / "exporter.yml").read_text()
 
 
-def test_another_number_of_shards(kubectl: Path, folder: Path) -> None:
-    """The patch shown changes the number of shards in both places."""
+def test_patch_of_the_readme_changes_the_number_of_shards(kubectl: Path, folder: Path) -> None:
     text = OVERLAY.replace("overlays/single", "overlays/sharded")
     write(folder, text, SHARDS)
     manifests = [*rendered(kubectl, folder), secret(kubectl, folder)]
@@ -74,8 +72,14 @@ def test_another_number_of_shards(kubectl: Path, folder: Path) -> None:
     assert [problem for check in CHECKS for problem in check(manifests)] == []
 
 
-def test_settings_can_be_reloaded(kubectl: Path, folder: Path) -> None:
-    """With what is shown the ConfigMap keeps its name, and the exporter looks at the file."""
+def test_digest_of_the_readme_replaces_the_tag(kubectl: Path, folder: Path) -> None:
+    write(folder, OVERLAY, DIGEST)
+    (workload,) = workloads(rendered(kubectl, folder))
+    image = yaml.safe_load(DIGEST)["images"][0]
+    assert workload.containers[0]["image"] == f"{image['newName']}@{image['digest']}"
+
+
+def test_settings_can_be_reloaded_without_a_rollout(kubectl: Path, folder: Path) -> None:
     write(folder, OVERLAY, RELOAD)
     manifests = [*rendered(kubectl, folder), secret(kubectl, folder)]
     assert [problem for check in CHECKS for problem in check(manifests)] == []
@@ -85,18 +89,16 @@ def test_settings_can_be_reloaded(kubectl: Path, folder: Path) -> None:
     assert parse(args, {}).settings.config.reload_on_change
 
 
-def test_versions_are_those_that_are_validated() -> None:
-    """The README names the oldest and the newest version whose schemas are asked."""
+def test_readme_names_the_validated_versions_of_kubernetes() -> None:
     assert f"Kubernetes {VERSIONS[0]} to {VERSIONS[-1]}" in section("Kubernetes").replace("\n", " ")
 
 
-def test_what_is_named_is_there() -> None:
-    """Every overlay and component has its row, and every row its folder."""
-    named = set(re.findall(r"^\| `((?:overlays|components)/[\w-]+)`", section("Kubernetes"), re.M))
-    inner = {"components/namespace"}
-    there = {
+def test_readme_lists_every_overlay_and_component() -> None:
+    listed = set(re.findall(r"^\| `((?:overlays|components)/[\w-]+)`", section("Kubernetes"), re.M))
+    internal = {"components/namespace"}
+    folders = {
         str(path.parent.relative_to(K8S))
         for kind in ("overlays", "components")
         for path in K8S.glob(f"{kind}/*/kustomization.yaml")
     }
-    assert named == there - inner
+    assert listed == folders - internal

@@ -1,4 +1,4 @@
-"""Checks of manifests: each takes all of them, and yields a line for each problem."""
+"""Checks of manifests. A check takes all manifests and yields a line for each problem."""
 
 from collections.abc import Callable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Schemas: those of three versions of Kubernetes, and the Prometheus Operator's."""
+"""Checks against the schemas of Kubernetes and of the Prometheus Operator."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,36 +13,38 @@ from tests.k8s.manifest import Manifest, title
 from tests.k8s.operator_schemas import SCHEMAS
 
 VERSIONS = ("1.29", "1.33", "1.37")
-"""The versions of Kubernetes that the manifests are for: the oldest, the newest, one between."""
+"""Supported versions of Kubernetes: the oldest, one in between and the newest."""
 
 OPERATOR = "monitoring.coreos.com/v1"
 
-# It reads some megabytes of schemas for each manifest.
+# Without a cache it reads megabytes of schemas for manifest manifest.
 utils.schema_contents = cache(utils.schema_contents)
 
 
 def kubernetes(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Every object of Kubernetes is as its schema says, without an unknown field."""
-    for each in manifests:
-        if each["apiVersion"] == OPERATOR:
+    """Check every Kubernetes object against its schema, refusing unknown fields."""
+    for manifest in manifests:
+        if manifest["apiVersion"] == OPERATOR:
             continue
         for version in VERSIONS:
             try:
-                kubernetes_validate.validate(each, version, strict=True)
+                kubernetes_validate.validate(manifest, version, strict=True)
             except kubernetes_validate.ValidationError as error:
                 place = ".".join(map(str, error.path))
-                yield f"{title(each)}: {version}: {place}: {error.message}"
+                yield f"{title(manifest)}: {version}: {place}: {error.message}"
             except kubernetes_validate.SchemaNotFoundError as error:
-                yield f"{title(each)}: {error.message}"
+                yield f"{title(manifest)}: {error.message}"
 
 
 def prometheus_operator(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Every object of the Prometheus Operator is as its schema says, without an unknown field."""
-    for each in manifests:
-        if each["apiVersion"] == OPERATOR:
-            for error in jsonschema.Draft202012Validator(_schema(each["kind"])).iter_errors(each):
+    """Check every Prometheus Operator object against its schema, refusing unknown fields."""
+    for manifest in manifests:
+        if manifest["apiVersion"] == OPERATOR:
+            for error in jsonschema.Draft202012Validator(_schema(manifest["kind"])).iter_errors(
+                manifest
+            ):
                 best = jsonschema.exceptions.best_match([error])
-                yield f"{title(each)}: {best.json_path}: {best.message}"
+                yield f"{title(manifest)}: {best.json_path}: {best.message}"
 
 
 @cache

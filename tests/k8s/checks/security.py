@@ -1,6 +1,6 @@
-"""The Pod Security level `restricted`, and what this project asks for besides.
+"""Check of the Pod Security level `restricted` and of this project's own rules.
 
-After https://kubernetes.io/docs/concepts/security/pod-security-standards/, for pods of Linux.
+See https://kubernetes.io/docs/concepts/security/pod-security-standards/ (Linux pods).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,12 +32,12 @@ POD_RULES: dict[str, Callable[[Manifest], bool]] = {
         set(volume) - {"name"} <= VOLUMES for volume in pod.get("volumes", ())
     ),
     "sets sysctls": lambda pod: not pod.get("securityContext", {}).get("sysctls"),
-    "gets a token of Kubernetes": lambda pod: pod.get("automountServiceAccountToken") is False,
-    "lets files of its volumes be read by root only": lambda pod: (
+    "gets a Kubernetes API token": lambda pod: pod.get("automountServiceAccountToken") is False,
+    "has no fsGroup, so only root can read its volumes": lambda pod: (
         pod.get("securityContext", {}).get("fsGroup", 0) > 0
     ),
 }
-"""What is wrong with a pod, and what holds where it is not."""
+"""Problem of a pod, and the condition that excludes it."""
 
 CONTAINER_RULES: dict[str, Callable[[Context], bool]] = {
     "may run as root": lambda context: context.get("runAsNonRoot") is True,
@@ -53,16 +53,16 @@ CONTAINER_RULES: dict[str, Callable[[Context], bool]] = {
     ),
     "unmasks /proc": lambda context: context.get("procMount", "Default") == "Default",
     "chooses its SELinux user": lambda context: not context.get("seLinuxOptions"),
-    "switches AppArmor off": lambda context: (
+    "disables AppArmor": lambda context: (
         context.get("appArmorProfile", {}).get("type", "RuntimeDefault") in PROFILES
     ),
     "can write to its root": lambda context: context.get("readOnlyRootFilesystem") is True,
 }
-"""What is wrong with a container, and what holds of its security context where it is not."""
+"""Problem of a container, and the condition on its security context that excludes it."""
 
 
 def security(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Pods may run where `restricted` is enforced, write nothing, and hold no token."""
+    """Check that pods satisfy `restricted`, write nothing and get no API token."""
     for workload in workloads(manifests):
         yield from (f"{workload.title}: {problem}" for problem in _of_pod(workload))
     for account in of_kind(manifests, "ServiceAccount"):
@@ -83,7 +83,7 @@ def _of_pod(workload: Workload) -> Iterator[str]:
             if not holds(context):
                 yield f"{container['name']} {problem}"
         if any("hostPort" in port for port in container.get("ports", ())):
-            yield f"{container['name']} takes a port of the node"
+            yield f"{container['name']} uses a host port"
         for mount in container.get("volumeMounts", ()):
             if not mount.get("readOnly"):
-                yield f"{mount['name']} can be written to"
+                yield f"{mount['name']} is writable"

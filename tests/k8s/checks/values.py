@@ -1,4 +1,4 @@
-"""Values that a schema takes for text, and Kubernetes refuses, or takes for something else."""
+"""Checks of values that the schemas accept as text but Kubernetes rejects or misreads."""
 
 import json
 import re
@@ -27,17 +27,20 @@ UNITS = {
 }
 
 LARGEST_APPLIED = 262_144
-"""Bytes of all annotations of one object: `kubectl apply` keeps the whole object in one."""
+"""Largest size of all annotations of an object, in bytes.
+
+`kubectl apply` stores the whole object in an annotation.
+"""
 
 
 def quantity(text: str) -> Decimal | None:
-    """The number that a quantity such as ``128Mi`` is; ``None`` for what is none."""
-    found = QUANTITY.match(str(text))
-    return found and Decimal(found["number"]) * UNITS.get(found["unit"], Decimal(1))
+    """Return the number of a quantity such as ``128Mi``, or None if it is not a quantity."""
+    match = QUANTITY.match(str(text))
+    return match and Decimal(match["number"]) * UNITS.get(match["unit"], Decimal(1))
 
 
 def quantities(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Resources are quantities, memory in bytes, and nothing asks for more than its limit."""
+    """Check that resources are quantities and that no request exceeds its limit."""
     for workload in workloads(manifests):
         for container in workload.containers:
             place = f"{workload.title}: {container['name']}"
@@ -46,76 +49,79 @@ def quantities(manifests: Sequence[Manifest]) -> Iterator[str]:
             for name in sorted({"cpu", "memory"} - requests.keys()):
                 yield f"{place} requests no {name}"
             if "memory" not in limits:
-                yield f"{place} has no limit of its memory"
-            for kind, given in (("requests", requests), ("limits", limits)):
-                for name, text in given.items():
+                yield f"{place} has no memory limit"
+            for kind, resource_values in (("requests", requests), ("limits", limits)):
+                for name, text in resource_values.items():
                     value = quantity(text)
                     if value is None:
-                        yield f"{place} {kind} {text} of {name}, which is no quantity"
+                        yield f"{place} {kind} {text} of {name}, which is not a quantity"
                     elif name == "memory" and value < 2**20:
                         yield f"{place} {kind} {text} of memory, which is less than 1Mi"
             for name in requests.keys() & limits.keys():
-                asked, most = quantity(requests[name]), quantity(limits[name])
-                if asked is not None and most is not None and asked > most:
+                request, limit = quantity(requests[name]), quantity(limits[name])
+                if request is not None and limit is not None and request > limit:
                     yield f"{place} requests more {name} than its limit"
 
 
 def names(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Names of objects, containers, ports, variables, keys and labels can be such."""
-    for each in manifests:
-        name = each["metadata"]["name"]
-        form = DNS_LABEL if each["kind"] in {"Service", "Namespace"} else SUBDOMAIN
+    """Check the syntax of names, keys and labels."""
+    for manifest in manifests:
+        name = manifest["metadata"]["name"]
+        form = DNS_LABEL if manifest["kind"] in {"Service", "Namespace"} else SUBDOMAIN
         if not form.match(name):
-            yield f"{title(each)}: {name} cannot be a name"
-        yield from (f"{title(each)}: {problem}" for problem in _bad_labels(labels(each)))
-        if each["kind"] in {"ConfigMap", "Secret"}:
-            for key in {**each.get("data", {}), **each.get("stringData", {})}:
+            yield f"{title(manifest)}: {name} is not a valid name"
+        yield from (f"{title(manifest)}: {problem}" for problem in _bad_labels(labels(manifest)))
+        if manifest["kind"] in {"ConfigMap", "Secret"}:
+            for key in {**manifest.get("data", {}), **manifest.get("stringData", {})}:
                 if not CONFIG_KEY.match(key):
-                    yield f"{title(each)}: {key} cannot be a key"
+                    yield f"{title(manifest)}: {key} is not a valid key"
     for workload in workloads(manifests):
         yield from (f"{workload.title}: {problem}" for problem in _bad_labels(workload.labels))
         for container in workload.containers:
             if not DNS_LABEL.match(container["name"]):
-                yield f"{workload.title}: {container['name']} cannot be a container's name"
+                yield f"{workload.title}: {container['name']} is not a valid container name"
             for variable in container.get("env", ()):
                 if not VARIABLE.match(variable["name"]):
-                    yield f"{workload.title}: {variable['name']} cannot be a variable's name"
+                    yield f"{workload.title}: {variable['name']} is not a valid variable name"
         for port in workload.ports:
             if not PORT_NAME.match(port.get("name", "-")):
-                yield f"{workload.title}: {port.get('name')} cannot be a port's name"
+                yield f"{workload.title}: {port.get('name')} is not a valid port name"
 
 
-def _bad_labels(found: dict[str, str]) -> Iterator[str]:
-    for key, value in found.items():
+def _bad_labels(own_labels: dict[str, str]) -> Iterator[str]:
+    for key, value in own_labels.items():
         if not LABEL_KEY.match(key):
-            yield f"{key} cannot be a label"
+            yield f"{key} is not a valid label key"
         if not LABEL_VALUE.match(str(value)):
-            yield f"{value} cannot be the value of label {key}"
+            yield f"{value} is not a valid value of label {key}"
 
 
 def images(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Every image is of a registry, and is pinned, by tag or digest."""
+    """Check that every image names a registry and is pinned by tag or digest."""
     for workload in workloads(manifests):
         for container in workload.containers:
-            found = IMAGE.match(container["image"])
-            if found is None or "." not in found["name"].split("/")[0]:
+            match = IMAGE.match(container["image"])
+            if match is None or "." not in match["name"].split("/")[0]:
                 yield f"{workload.title}: image {container['image']} names no registry"
-            elif found["digest"] is None and found["tag"] in {None, "latest"}:
+            elif match["digest"] is None and match["tag"] in {None, "latest"}:
                 yield f"{workload.title}: image {container['image']} is not pinned"
 
 
 def places(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Every object is there once, and all are in the one namespace."""
-    counted = Counter(title(each) for each in manifests)
-    yield from (f"{name}: there {count} times" for name, count in counted.items() if count > 1)
-    namespaces = [each["metadata"]["name"] for each in of_kind(manifests, "Namespace")]
-    for each in manifests:
-        if each["kind"] != "Namespace" and each["metadata"].get("namespace") not in namespaces:
-            yield f"{title(each)}: not in the namespace {', '.join(namespaces)}"
+    """Check that every object exists once, and in the one namespace."""
+    titles = Counter(map(title, manifests))
+    yield from (f"{name}: exists {count} times" for name, count in titles.items() if count > 1)
+    namespaces = [manifest["metadata"]["name"] for manifest in of_kind(manifests, "Namespace")]
+    for manifest in manifests:
+        if (
+            manifest["kind"] != "Namespace"
+            and manifest["metadata"].get("namespace") not in namespaces
+        ):
+            yield f"{title(manifest)}: not in the namespace {', '.join(namespaces)}"
 
 
 def sizes(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Every object can be applied from the client, which keeps it in an annotation."""
-    for each in manifests:
-        if (size := len(json.dumps(each).encode())) >= LARGEST_APPLIED:
-            yield f"{title(each)}: {size} bytes, kubectl apply takes {LARGEST_APPLIED}"
+    """Check that `kubectl apply` can store every object in an annotation."""
+    for manifest in manifests:
+        if (size := len(json.dumps(manifest).encode())) >= LARGEST_APPLIED:
+            yield f"{title(manifest)}: {size} bytes; kubectl apply accepts {LARGEST_APPLIED}"

@@ -1,4 +1,4 @@
-"""What one manifest says of another is so: labels, ports, volumes, names."""
+"""Checks of references between manifests: labels, ports, volumes and names."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,11 +17,11 @@ from tests.k8s.manifest import (
 )
 
 WEB_FILE = "web.yml"
-"""The key of what --web.config.file names."""
+"""Key of the web configuration file in its ConfigMap."""
 
 
 def selectors(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Whatever selects by labels selects what is there."""
+    """Check that every label selector selects something."""
     for workload in workloads(manifests):
         wanted = workload.manifest["spec"]["selector"]["matchLabels"]
         if not wanted.items() <= workload.labels.items():
@@ -29,34 +29,34 @@ def selectors(manifests: Sequence[Manifest]) -> Iterator[str]:
         for spread in workload.pod.get("topologySpreadConstraints", ()):
             if not spread["labelSelector"]["matchLabels"].items() <= workload.labels.items():
                 yield f"{workload.title}: it spreads pods that are not its own"
-    for each in of_kind(manifests, "Service"):
-        if not selected(each["spec"]["selector"], manifests):
-            yield f"{title(each)}: selects no pod"
-    for each in of_kind(manifests, "PodDisruptionBudget", "NetworkPolicy"):
-        key = "selector" if each["kind"] == "PodDisruptionBudget" else "podSelector"
-        if not selected(each["spec"][key]["matchLabels"], manifests):
-            yield f"{title(each)}: selects no pod"
+    for manifest in of_kind(manifests, "Service"):
+        if not selected(manifest["spec"]["selector"], manifests):
+            yield f"{title(manifest)}: selects no pod"
+    for manifest in of_kind(manifests, "PodDisruptionBudget", "NetworkPolicy"):
+        key = "selector" if manifest["kind"] == "PodDisruptionBudget" else "podSelector"
+        if not selected(manifest["spec"][key]["matchLabels"], manifests):
+            yield f"{title(manifest)}: selects no pod"
     services = [*of_kind(manifests, "Service")]
-    for each in of_kind(manifests, "ServiceMonitor"):
-        wanted = each["spec"]["selector"]["matchLabels"]
+    for manifest in of_kind(manifests, "ServiceMonitor"):
+        wanted = manifest["spec"]["selector"]["matchLabels"]
         if not any(wanted.items() <= labels(service).items() for service in services):
-            yield f"{title(each)}: selects no Service"
+            yield f"{title(manifest)}: selects no Service"
 
 
 def ports(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """A port has a name of its own, and what names a port names one that is there."""
+    """Check that ports have unique names and that every reference to a port resolves."""
     for workload in workloads(manifests):
         yield from (f"{workload.title}: {problem}" for problem in _own_ports(workload))
-    for by, selector, port in _ports_of_others(manifests):
+    for by, selector, port in _port_references(manifests):
         for workload in selected(selector, manifests):
             if not workload.has_port(port):
                 yield f"{by}: {workload.title} has no port {port}"
     services = of_kind(manifests, "Service")
-    names = {port.get("name") for each in services for port in each["spec"]["ports"]}
-    for each in of_kind(manifests, "ServiceMonitor"):
-        for endpoint in each["spec"]["endpoints"]:
+    names = {port.get("name") for manifest in services for port in manifest["spec"]["ports"]}
+    for manifest in of_kind(manifests, "ServiceMonitor"):
+        for endpoint in manifest["spec"]["endpoints"]:
             if endpoint.get("port") not in names:
-                yield f"{title(each)}: no Service has a port named {endpoint.get('port')}"
+                yield f"{title(manifest)}: no Service has a port named {endpoint.get('port')}"
 
 
 def _own_ports(workload: Workload) -> Iterator[str]:
@@ -69,64 +69,75 @@ def _own_ports(workload: Workload) -> Iterator[str]:
         for kind, probe in probes(container):
             port = probe.get("httpGet", {}).get("port")
             if port is not None and not workload.has_port(port):
-                yield f"its {kind} asks at port {port}, which is not there"
+                yield f"its {kind} uses port {port}, which does not exist"
 
 
-def _ports_of_others(
+def _port_references(
     manifests: Sequence[Manifest],
 ) -> Iterator[tuple[str, dict[str, str], str | int]]:
-    """Who names a port of pods, by which labels the pods are selected, and the port."""
-    for each in of_kind(manifests, "Service"):
-        for port in each["spec"]["ports"]:
-            yield title(each), each["spec"]["selector"], port.get("targetPort", port["port"])
-    for each in of_kind(manifests, "NetworkPolicy"):
-        for rule in each["spec"].get("ingress", ()):
+    """Yield each reference to a port: its manifest, its pod selector and the port."""
+    for manifest in of_kind(manifests, "Service"):
+        for port in manifest["spec"]["ports"]:
+            yield (
+                title(manifest),
+                manifest["spec"]["selector"],
+                port.get("targetPort", port["port"]),
+            )
+    for manifest in of_kind(manifests, "NetworkPolicy"):
+        for rule in manifest["spec"].get("ingress", ()):
             for port in rule.get("ports", ()):
-                yield title(each), each["spec"]["podSelector"]["matchLabels"], port["port"]
+                yield title(manifest), manifest["spec"]["podSelector"]["matchLabels"], port["port"]
 
 
 def volumes(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Every mount has its volume, every volume a mount, and no two are at one place."""
+    """Check that mounts and volumes match and that mount paths are unique."""
     for workload in workloads(manifests):
-        mounts = [each for one in workload.containers for each in one.get("volumeMounts", ())]
-        mounted = {each["name"] for each in mounts}
+        mounted = {
+            mount["name"]
+            for container in workload.containers
+            for mount in container.get("volumeMounts", ())
+        }
         for name in sorted(mounted - workload.volumes.keys()):
             yield f"{workload.title}: volume {name} is mounted and not declared"
         for name in sorted(workload.volumes.keys() - mounted):
             yield f"{workload.title}: volume {name} is declared and not mounted"
         for container in workload.containers:
-            places = Counter(each["mountPath"] for each in container.get("volumeMounts", ()))
-            for place, count in places.items():
+            paths = Counter(mount["mountPath"] for mount in container.get("volumeMounts", ()))
+            for path, count in paths.items():
                 if count > 1:
-                    yield f"{workload.title}: {count} volumes are mounted at {place}"
+                    yield f"{workload.title}: {count} volumes are mounted at {path}"
 
 
 def references(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """ConfigMaps, Secrets, keys, accounts and Services that are named exist."""
-    there = {(each["kind"], each["metadata"]["name"]): each for each in manifests}
-    named = [
-        *((each.title, *rest) for each in workloads(manifests) for rest in _named(each)),
+    """Check that every named ConfigMap, Secret, key, service account and Service exists."""
+    objects = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests}
+    all_references = [
         *(
-            (title(each), *rest)
-            for each in of_kind(manifests, "ServiceMonitor")
-            for rest in _named_by_monitor(each)
+            (workload.title, *reference)
+            for workload in workloads(manifests)
+            for reference in _references_of_workload(workload)
+        ),
+        *(
+            (title(monitor), *reference)
+            for monitor in of_kind(manifests, "ServiceMonitor")
+            for reference in _references_of_monitor(monitor)
         ),
     ]
-    for by, kind, name, key in named:
-        found = there.get((kind, name))
-        if found is None:
+    for by, kind, name, key in all_references:
+        manifest = objects.get((kind, name))
+        if manifest is None:
             yield f"{by}: there is no {kind} {name}"
-        elif key is not None and key not in _keys(found):
+        elif key is not None and key not in _keys(manifest):
             yield f"{by}: {kind} {name} has no key {key}"
 
 
-def _named_by_monitor(monitor: Manifest) -> Iterator[tuple[str, str, str]]:
+def _references_of_monitor(monitor: Manifest) -> Iterator[tuple[str, str, str]]:
     for endpoint in monitor["spec"]["endpoints"]:
         if secret := endpoint.get("tlsConfig", {}).get("ca", {}).get("secret"):
             yield "Secret", secret["name"], secret["key"]
 
 
-def _named(workload: Workload) -> Iterator[tuple[str, str, str | None]]:
+def _references_of_workload(workload: Workload) -> Iterator[tuple[str, str, str | None]]:
     yield "ServiceAccount", workload.pod["serviceAccountName"], None
     if "serviceName" in workload.manifest["spec"]:
         yield "Service", workload.manifest["spec"]["serviceName"], None
@@ -152,8 +163,8 @@ def _named(workload: Workload) -> Iterator[tuple[str, str, str | None]]:
 
 
 def files(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """A file that a flag names, or the web configuration, is a key of what is mounted there."""
-    there = {(each["kind"], each["metadata"]["name"]): each for each in manifests}
+    """Check that files named by flags and by the web configuration are mounted."""
+    objects = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests}
     for workload in workloads(manifests):
         for container in workload.containers:
             sources = {
@@ -163,17 +174,17 @@ def files(manifests: Sequence[Manifest]) -> Iterator[str]:
             paths = [word.partition("=")[::2] for word in container.get("args", ()) if "=/" in word]
             for by, path in paths:
                 folder, _, name = path.rpartition("/")
-                found = there.get(sources.get(folder, ("", "")), {})
-                if name not in _keys(found):
+                source = objects.get(sources.get(folder, ("", "")), {})
+                if name not in _keys(source):
                     yield f"{workload.title}: {by} names {path}, and nothing mounted has it"
                 elif name == WEB_FILE:
-                    tls = yaml.safe_load(found["data"][name])["tls_server_config"]
+                    tls = yaml.safe_load(source["data"][name])["tls_server_config"]
                     paths += [(key, file) for key, file in tls.items() if key.endswith("_file")]
 
 
 def scheme(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Prometheus asks by TLS, and checks who answers, just where the pods speak TLS."""
-    speaks_tls = any(
+    """Check that Prometheus and the probes use TLS exactly if the pods do, and verify it."""
+    uses_tls = any(
         word.startswith("--web.config.file")
         for workload in workloads(manifests)
         for container in workload.containers
@@ -181,17 +192,17 @@ def scheme(manifests: Sequence[Manifest]) -> Iterator[str]:
     )
     for monitor in of_kind(manifests, "ServiceMonitor"):
         for endpoint in monitor["spec"]["endpoints"]:
-            if (endpoint.get("scheme", "http") == "https") != speaks_tls:
-                yield f"{title(monitor)}: the pods speak {'TLS' if speaks_tls else 'no TLS'}"
+            if (endpoint.get("scheme", "http") == "https") != uses_tls:
+                yield f"{title(monitor)}: the pods {'use' if uses_tls else 'do not use'} TLS"
             config = endpoint.get("tlsConfig", {})
-            if speaks_tls and ("ca" not in config or config.get("insecureSkipVerify")):
-                yield f"{title(monitor)}: does not check who answers"
-    if speaks_tls:
+            if uses_tls and ("ca" not in config or config.get("insecureSkipVerify")):
+                yield f"{title(monitor)}: does not verify the certificate"
+    if uses_tls:
         for workload in workloads(manifests):
             for container in workload.containers:
                 for kind, probe in probes(container):
                     if "httpGet" in probe:
-                        yield f"{workload.title}: its {kind} is plain, and the pod speaks TLS"
+                        yield f"{workload.title}: its {kind} is plain HTTP, but the pod uses TLS"
 
 
 def _source(volume: Manifest) -> tuple[str, str]:
