@@ -16,10 +16,10 @@ from exporter.polling.clockwork import CloudJobs
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.process import stop_on_signals
 from exporter.reload import Reloader, ReloadTriggers
-from exporter.web.app import Reload, create_app
-from exporter.web.pages.image_list import Listing, listing
+from exporter.web.app import create_app
+from exporter.web.handlers import Handlers, Reload
+from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.query import Query
-from exporter.web.prefix import Prefixed
 from exporter.web.security.from_config import protect
 from exporter.web.security.middleware import SecurityMiddleware, SecurityState
 from exporter.web.server.server import ListenError, WebServer
@@ -57,18 +57,16 @@ class Daemon:
             else self.reloading.start(self.parts, clockwork, self.guard)
         )
         exposition = Exposition(self.parts.store, self.parts.instruments.registry, now)
-        app = create_app(
-            metrics=lambda openmetrics, compressed: exposition.body(
-                openmetrics=openmetrics, compressed=compressed
-            ),
-            healthy=self.why_unhealthy,
-            ready=self.why_not_ready,
-            images=self.images,
+        handlers = Handlers(
+            render_metrics=exposition.body,
+            query_images=self.images,
+            check_health=self.why_unhealthy,
+            check_readiness=self.why_not_ready,
             reload=self._asked_to_reload(reloader),
         )
+        app = create_app(handlers, self.prefix)
         try:
-            pages = Prefixed(app, self.prefix) if self.prefix else app
-            self.server.serve(SecurityMiddleware(pages, self.guard), self.stop, self.guard)
+            self.server.serve(SecurityMiddleware(app, self.guard), self.stop, self.guard)
         finally:
             log.info("stopping")
             if reloader is not None:
@@ -104,9 +102,9 @@ class Daemon:
         self._was_ready = not waiting
         return f"no cycle finished yet: {', '.join(waiting)}" if waiting else None
 
-    def images(self, query: Query) -> Listing:
-        """What the query comes to now."""
-        return listing(self.parts.store, query, now(), self.parts.shard)
+    def images(self, query: Query) -> ImageList:
+        """Run a query on the images as they are now."""
+        return query_images(self.parts.store, query, now(), self.parts.shard)
 
     def _asked_to_reload(self, reloader: Reloader | None) -> Reload | None:
         if reloader is None or not reloader.settings.web.enable_lifecycle:

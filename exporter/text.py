@@ -63,8 +63,8 @@ def excerpt(value: object, length: int = LONGEST_EXCERPT) -> str:
     return shorten(ascii(value[:length] if isinstance(value, str) else value), length)
 
 
-def format_duration(seconds: float) -> str:
-    """Format a duration in its largest unit, rounded down: ``35 min``."""
+def approximate_duration(seconds: float) -> str:
+    """Format a duration in its largest unit only, rounded down: ``35 min``."""
     for unit, length in _DURATION_UNITS:
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"

@@ -31,8 +31,8 @@ from exporter.redaction import Redactor
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
 from exporter.store import Store
-from exporter.web.pages.image_list import listing
-from exporter.web.pages.json_api import as_json, listing_document
+from exporter.web.pages.image_list import query_images
+from exporter.web.pages.json_api import image_list_document, to_ascii_json
 from exporter.web.pages.query import Query
 from exporter.web.security.from_config import protect
 from tests.commands.program import ROOT, ended, started
@@ -244,7 +244,7 @@ def test_the_api_answers_in_the_shape_shown() -> None:
     for outcome in (Found(ACTIVE), Found(replace(ACTIVE, name="other")), Failed("timeout")):
         seen = seen.after(outcome, START, MAX_STALE)
     store.observe(target.key, seen)
-    answer = json.loads(as_json(listing_document(listing(store, Query(), START))))
+    answer = json.loads(to_ascii_json(image_list_document(query_images(store, Query(), START))))
     assert shape(json.loads(shown)) == shape(answer)
     parameters = section("Images as JSON").split("end of parameters")[0]
     assert table_names(parameters) == set(Query.model_fields)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.parsers import utc_timestamp
-from exporter.text import escape, excerpt, format_duration, format_utc, shorten, single_line
+from exporter.text import approximate_duration, escape, excerpt, format_utc, shorten, single_line
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_excerpt_is_quoted_ascii_of_limited_length(value: object, expected: str)
         (86400.0 * 3.5, "3 d"),
     ],
 )
-def test_duration_is_rounded_down_to_its_largest_unit(seconds: float, words: str) -> None:
-    assert format_duration(seconds) == words
+def test_duration_is_approximated_down_to_its_largest_unit(seconds: float, words: str) -> None:
+    assert approximate_duration(seconds) == words
 
 
 def test_time_is_utc_without_a_fraction() -> None:

@@ -1,162 +1,66 @@
-"""The routes: what each page answers, from functions that the caller gives."""
+"""The web application: its routes, below the route prefix if there is one."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 
-from exporter.metrics.exposition import Body
-from exporter.web.handlers import (
-    Lister,
-    Parameters,
-    images_answer,
-    page_answer,
-    script_answer,
-    slimmed,
-)
-from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from exporter.web.handlers import Handlers
 from exporter.web.pages.page import SCRIPT_PATH
-from exporter.web.streaming import PiecewiseResponse
-from exporter.web.thread_pool import ThreadPool
-
-# Rendering is work for the processor: more threads would not end it sooner.
-_SCRAPES = 2
-_LOOKS = 1
-
-NO_LIFECYCLE = "Reloading by request is not enabled: --web.enable-lifecycle enables it."
-
-Result = TypeVar("Result")
-
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-Verdict = Callable[[], str | None]
-"""None when all is well, else why not, in one line."""
 
 
-Reload = Callable[[], Sequence[str]]
-"""Reads the settings again: says why they cannot be used, a line each; nothing when they are."""
+def create_app(handlers: Handlers, prefix: str = "") -> Starlette:
+    """Create the application. Routes without methods accept GET and HEAD.
 
-
-def create_app(
-    *,
-    metrics: Callable[[bool, bool], Body],
-    healthy: Verdict,
-    ready: Verdict,
-    images: Lister,
-    reload: Reload | None = None,
-) -> Starlette:
-    """The application: each page answers GET and HEAD.
-
-    ``/-/reload`` is for POST and PUT, and refused without `reload`, which is called in a thread,
-    one at a time.
-
-    `metrics` is asked for a body with whether it is to be OpenMetrics, and compressed.
-    `images` is asked for what a query comes to. Both are called in threads, of their own, so that
-    scrapes do not wait for those who look at pages, however many there are. `healthy` and `ready`
-    are called in the event loop and must be quick.
+    Args:
+        handlers: The handlers of the routes.
+        prefix: Path prefix of all routes, with a leading and without a trailing slash.
     """
-    scrapes, looks = ThreadPool(_SCRAPES), ThreadPool(_LOOKS)
-
-    async def metrics_page(request: Request) -> Response:
-        openmetrics = wants_openmetrics(_header(request, "Accept"))
-        compressed = wants_gzip(_header(request, "Accept-Encoding"))
-        made = scrapes.do(partial(metrics, openmetrics, compressed))
-        body = await _unless_gone(request, made)
-        headers = {
-            "Content-Type": OPENMETRICS if openmetrics else TEXT,
-            "Vary": "Accept, Accept-Encoding",
-        }
-        if compressed:
-            headers["Content-Encoding"] = "gzip"
-        return PiecewiseResponse(body, headers)
-
-    def listed(answer: Callable[[Lister, Parameters], Response]) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            parameters = request.query_params.multi_items()
-            make = partial(answer, images, parameters)
-            if wants_gzip(_header(request, "Accept-Encoding")):
-                make = partial(slimmed, make)
-            return await _unless_gone(request, looks.do(make))
-
-        return endpoint
-
-    async def script(_: Request) -> Response:
-        return script_answer()
-
+    routes: list[BaseRoute] = [
+        Route("/", handlers.page),
+        Route(f"/{SCRIPT_PATH}", handlers.script),
+        Route("/api/images", handlers.api_images),
+        Route("/metrics", handlers.metrics),
+        Route("/-/healthy", handlers.healthy),
+        Route("/-/ready", handlers.ready),
+        Route("/-/reload", handlers.reload, methods=["POST", "PUT"]),
+    ]
     app = Starlette(
-        routes=[
-            Route("/", listed(page_answer)),
-            Route(f"/{SCRIPT_PATH}", script),
-            Route("/api/images", listed(images_answer)),
-            Route("/metrics", metrics_page),
-            Route("/-/healthy", _verdict_page(healthy, "Healthy")),
-            Route("/-/ready", _verdict_page(ready, "Ready")),
-            Route("/-/reload", _reload_page(reload), methods=["POST", "PUT"]),
-        ],
-        exception_handlers={HTTPException: _refusal, ClientDisconnect: _nothing},
+        routes=with_prefix(routes, prefix) if prefix else routes,
+        exception_handlers={HTTPException: _http_error, ClientDisconnect: _client_disconnected},
     )
     app.router.redirect_slashes = False
     return app
 
 
-async def _unless_gone(request: Request, answer: Awaitable[Result]) -> Result:
-    """The answer, unless the client leaves before: then raises ``ClientDisconnect``."""
-    made, gone = asyncio.ensure_future(answer), asyncio.ensure_future(_leaving(request))
-    try:
-        await asyncio.wait({made, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if made.done():
-            return made.result()
-        raise ClientDisconnect
-    finally:
-        made.cancel()
-        gone.cancel()
+def with_prefix(routes: Sequence[BaseRoute], prefix: str) -> list[BaseRoute]:
+    """Mount the routes below a prefix, and redirect ``/`` and the prefix itself to its first page.
+
+    Redirects are relative to the path of the request, so that they hold behind any proxy.
+    """
+    return [
+        Route("/", _redirect(f"{prefix.removeprefix('/')}/")),
+        Route(prefix, _redirect(f"{prefix.rpartition('/')[2]}/")),
+        Mount(prefix, Router(routes, redirect_slashes=False)),
+    ]
 
 
-async def _leaving(request: Request) -> None:
-    """Returns when the client has left; a body that it sends is not looked at."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def _redirect(location: str) -> Response:
+    """Return a redirect, which serves as the endpoint of a route for any method."""
+    return Response(None, 302, {"Location": location})
 
 
-def _header(request: Request, name: str) -> str:
-    return ",".join(request.headers.getlist(name))
-
-
-def _verdict_page(verdict: Verdict, well: str) -> Endpoint:
-    async def page(_: Request) -> Response:
-        reason = verdict()
-        return PlainTextResponse(f"{reason or well}\n", 503 if reason else 200)
-
-    return page
-
-
-def _reload_page(reload: Reload | None) -> Callable[[Request], Awaitable[Response]]:
-    # Apart from the others, which it would hold up.
-    workers = ThreadPool(1)
-
-    async def page(_: Request) -> Response:
-        if reload is None:
-            return PlainTextResponse(f"{NO_LIFECYCLE}\n", 403)
-        lines = await workers.do(reload)
-        return PlainTextResponse("".join(f"{line}\n" for line in lines), 400 if lines else 200)
-
-    return page
-
-
-async def _refusal(_: Request, refused: Exception) -> Response:
-    assert isinstance(refused, HTTPException)  # noqa: S101  # the type it is registered for
-    headers = dict(refused.headers or {})
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # the type it is registered for
+    headers = dict(error.headers or {})
     if "Allow" in headers:
         headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
-    return PlainTextResponse(f"{refused.detail}\n", refused.status_code, headers)
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, headers)
 
 
-async def _nothing(_: Request, __: Exception) -> Response:
-    """For a client that has left: it is not sent, but every request has to end in an answer."""
+async def _client_disconnected(_: Request, __: Exception) -> Response:
+    """Return a response that is never sent: every request must end in one."""
     return Response()

@@ -1,69 +1,214 @@
-"""What is answered to who asks about images: the page, its script, and JSON."""
+"""Request handlers of the web pages, the JSON API, the metrics and the probes."""
 
+import asyncio
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import MappingProxyType
+from typing import Protocol, TypeVar
 
-from starlette.responses import HTMLResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from exporter.metrics.gzip_stream import LEVEL
-from exporter.web.pages.image_list import Listing
-from exporter.web.pages.json_api import as_json, listing_document, refusal_document
-from exporter.web.pages.page import HEADERS, SCRIPT, page
+from exporter.metrics import gzip_stream
+from exporter.metrics.exposition import Body
+from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from exporter.web.pages.image_list import ImageList
+from exporter.web.pages.json_api import (
+    image_list_document,
+    query_error_document,
+    to_ascii_json,
+)
+from exporter.web.pages.page import HEADERS, SCRIPT, render_page
 from exporter.web.pages.query import PageQuery, Query, QueryError
+from exporter.web.streaming import PiecewiseResponse
+from exporter.web.thread_pool import ThreadPool
 
-Lister = Callable[[Query], Listing]
-"""What a query comes to now."""
+# Rendering is bound by the processor: more threads would not make it faster.
+SCRAPE_THREADS = 2
+PAGE_THREADS = 1
+
+RELOAD_DISABLED = "Reloading by request is disabled; --web.enable-lifecycle enables it."
+
+Result = TypeVar("Result")
+
+
+class RenderMetrics(Protocol):
+    """Renders all metrics at this moment."""
+
+    def __call__(self, *, openmetrics: bool, compressed: bool) -> Body:
+        """Return the body in the requested format and encoding."""
+
+
+QueryImages = Callable[[Query], ImageList]
+"""Runs a query on the images as they are now."""
+
+Probe = Callable[[], str | None]
+"""Returns the reason why a probe fails, in one line, or ``None`` if it succeeds."""
+
+Reload = Callable[[], Sequence[str]]
+"""Reloads the configuration; returns an error per line, or nothing if it succeeds."""
 
 Parameters = Sequence[tuple[str, str]]
-"""Names and values of a query, as they came."""
+"""Names and values of query parameters, in the order of the URL."""
 
-_NEVER_KEPT = MappingProxyType(
+RenderImages = Callable[[QueryImages, Parameters], Response]
+
+_API_HEADERS = MappingProxyType(
     {
         "Cache-Control": "no-store",
         "Vary": "Accept-Encoding",
         "X-Content-Type-Options": "nosniff",
     }
 )
-_KEPT = MappingProxyType({"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
+_SCRIPT_HEADERS = MappingProxyType(
+    {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+)
 
 
-def page_answer(lister: Lister, parameters: Parameters) -> Response:
-    """The page; 400 where parameters make no sense, and then without those."""
-    mistakes = None
+class Handlers:
+    """One method for each route.
+
+    Slow work runs in threads. Scrapes, pages and reloads have threads of their own, so that
+    scrapes wait for neither pages nor reloads. Probes run in the event loop and must be quick.
+
+    Args:
+        render_metrics: Renders the body of ``/metrics``.
+        query_images: Runs the query of a page or of an API request.
+        check_health: Probe of ``/-/healthy``.
+        check_readiness: Probe of ``/-/ready``.
+        reload: Reloads the configuration; ``None`` refuses reloads by request.
+    """
+
+    def __init__(
+        self,
+        *,
+        render_metrics: RenderMetrics,
+        query_images: QueryImages,
+        check_health: Probe,
+        check_readiness: Probe,
+        reload: Reload | None = None,
+    ) -> None:
+        self._render_metrics = render_metrics
+        self._query_images = query_images
+        self._check_health = check_health
+        self._check_readiness = check_readiness
+        self._reload = reload
+        self._scrape_threads = ThreadPool(SCRAPE_THREADS)
+        self._page_threads = ThreadPool(PAGE_THREADS)
+        self._reload_threads = ThreadPool(1)
+
+    async def metrics(self, request: Request) -> Response:
+        """Respond with all metrics, in the format and encoding that the client prefers."""
+        openmetrics = wants_openmetrics(_header(request, "Accept"))
+        compressed = wants_gzip(_header(request, "Accept-Encoding"))
+        render = partial(self._render_metrics, openmetrics=openmetrics, compressed=compressed)
+        body = await _unless_disconnected(request, self._scrape_threads.run(render))
+        headers = {
+            "Content-Type": OPENMETRICS if openmetrics else TEXT,
+            "Vary": "Accept, Accept-Encoding",
+        }
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        return PiecewiseResponse(body, headers)
+
+    async def page(self, request: Request) -> Response:
+        """Respond with the HTML page."""
+        return await self._images(request, page_response)
+
+    async def api_images(self, request: Request) -> Response:
+        """Respond with images and clouds as JSON."""
+        return await self._images(request, api_response)
+
+    async def script(self, _: Request) -> Response:
+        """Respond with the script of the page."""
+        return Response(SCRIPT, media_type="text/javascript", headers=_SCRIPT_HEADERS)
+
+    async def healthy(self, _: Request) -> Response:
+        """Respond to the liveness probe."""
+        return _probe_response(self._check_health(), "Healthy")
+
+    async def ready(self, _: Request) -> Response:
+        """Respond to the readiness probe."""
+        return _probe_response(self._check_readiness(), "Ready")
+
+    async def reload(self, _: Request) -> Response:
+        """Reload the configuration, one request at a time."""
+        if self._reload is None:
+            return PlainTextResponse(f"{RELOAD_DISABLED}\n", 403)
+        errors = await self._reload_threads.run(self._reload)
+        return PlainTextResponse("".join(f"{error}\n" for error in errors), 400 if errors else 200)
+
+    async def _images(self, request: Request, render: RenderImages) -> Response:
+        work = partial(render, self._query_images, request.query_params.multi_items())
+        if wants_gzip(_header(request, "Accept-Encoding")):
+            work = partial(_compressed, work)
+        return await _unless_disconnected(request, self._page_threads.run(work))
+
+
+def page_response(query_images: QueryImages, parameters: Parameters) -> Response:
+    """Return the page; invalid parameters are ignored and make the status 400."""
+    error = None
     try:
-        query = PageQuery.read(parameters)
+        query = PageQuery.parse(parameters)
+    except QueryError as query_error:
+        error = query_error
+        invalid = {name for name, _, _ in error.parameters}
+        query = PageQuery.parse([pair for pair in parameters if pair[0] not in invalid])
+    image_list = query_images(query)
+    if query.page > image_list.pages:
+        # There may be fewer images now than when the link was made: show the last page.
+        query = query.model_copy(update={"page": image_list.pages})
+        image_list = query_images(query)
+    html = render_page(image_list, query, error)
+    return HTMLResponse(html, 400 if error else 200, headers=HEADERS)
+
+
+def api_response(query_images: QueryImages, parameters: Parameters) -> Response:
+    """Return images and clouds as JSON, or status 400 with the accepted parameters."""
+    try:
+        status, document = 200, image_list_document(query_images(Query.parse(parameters)))
     except QueryError as error:
-        mistakes = error
-        bad = {name for name, _, _ in error.parameters}
-        query = PageQuery.read([each for each in parameters if each[0] not in bad])
-    listing = lister(query)
-    if query.page > listing.pages:
-        # Images may have gone since the link was made.
-        query = query.model_copy(update={"page": listing.pages})
-        listing = lister(query)
-    html = page(listing, query, mistakes)
-    return HTMLResponse(html, 400 if mistakes else 200, headers=HEADERS)
+        status, document = 400, query_error_document(error)
+    return Response(to_ascii_json(document), status, _API_HEADERS, "application/json")
 
 
-def script_answer() -> Response:
-    """The script of the page."""
-    return Response(SCRIPT, media_type="text/javascript", headers=_KEPT)
-
-
-def slimmed(answer: Callable[[], Response]) -> Response:
-    """The answer, compressed: a page is a tenth of its size then, and JSON even less."""
-    response = answer()
-    response.body = gzip.compress(bytes(response.body), LEVEL, mtime=0)
+def _compressed(render: Callable[[], Response]) -> Response:
+    """Return the response compressed: a tenth of the size of a page, less of a JSON document."""
+    response = render()
+    response.body = gzip.compress(bytes(response.body), gzip_stream.LEVEL, mtime=0)
     response.headers["Content-Length"] = str(len(response.body))
     response.headers["Content-Encoding"] = "gzip"
     return response
 
 
-def images_answer(lister: Lister, parameters: Parameters) -> Response:
-    """JSON; 400 where parameters make no sense, and then what is accepted."""
+def _probe_response(reason: str | None, success: str) -> Response:
+    return PlainTextResponse(f"{reason or success}\n", 503 if reason else 200)
+
+
+def _header(request: Request, name: str) -> str:
+    return ",".join(request.headers.getlist(name))
+
+
+async def _unless_disconnected(request: Request, work: Awaitable[Result]) -> Result:
+    """Return the result of the work, cancelling it if the client disconnects.
+
+    Raises:
+        ClientDisconnect: The client disconnected first.
+    """
+    result = asyncio.ensure_future(work)
+    disconnect = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        status, document = 200, listing_document(lister(Query.read(parameters)))
-    except QueryError as error:
-        status, document = 400, refusal_document(error)
-    return Response(as_json(document), status, _NEVER_KEPT, "application/json")
+        await asyncio.wait({result, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        if result.done():
+            return result.result()
+        raise ClientDisconnect
+    finally:
+        result.cancel()
+        disconnect.cancel()
+
+
+async def _wait_for_disconnect(request: Request) -> None:
+    """Wait until the client disconnects, discarding the body of the request."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,4 +1,11 @@
-"""Threads for work that would hold up the event loop."""
+"""A thread pool for the event loop whose threads never delay shutdown.
+
+anyio's thread limiter was tried in its place (anyio 4.16). ``to_thread.run_sync`` with
+``abandon_on_cancel`` releases the limiter while the abandoned thread still works: ten requests
+whose clients disconnected ran at the same time at a limit of two. Without it, the end of the event
+loop waits for the work. Its threads are not daemons either, so the process cannot exit before
+their work ends. tests/web/test_thread_pool.py holds what must be true of a replacement.
+"""
 
 import asyncio
 import threading
@@ -12,36 +19,39 @@ Result = TypeVar("Result")
 
 
 class ThreadPool:
-    """So many threads, which take work in the order it was given.
+    """A fixed number of daemon threads that run work in the order of submission."""
 
-    They are daemons: unlike an executor's they do not keep a program that is told to end waiting
-    for work that nobody wants any more.
-    """
+    def __init__(self, size: int) -> None:
+        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        for _ in range(size):
+            thread = threading.Thread(
+                target=_run_queue, args=(self._queue,), name="web", daemon=True
+            )
+            thread.start()
 
-    def __init__(self, count: int) -> None:
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        for _ in range(count):
-            threading.Thread(target=_work, args=(self._work,), name="web", daemon=True).start()
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Run the work in a thread and return its result, or raise what it raises.
 
-    async def do(self, work: Callable[[], Result]) -> Result:
-        """What `work` returns, or raises; it is not begun once nobody waits for it."""
-        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._work.put(partial(_do, work, result))
-        return await result
+        If the caller is cancelled before the work starts, it never starts. If the work has
+        started, its thread stays occupied until it ends, and the result is discarded.
+        """
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.put(partial(_run, work, future))
+        return await future
 
 
-def _work(waiting: SimpleQueue[Callable[[], None]]) -> None:
+def _run_queue(queue: SimpleQueue[Callable[[], None]]) -> None:
     while True:
-        waiting.get()()
+        queue.get()()
 
 
-def _do(work: Callable[[], Result], result: asyncio.Future[Result]) -> None:
-    if result.cancelled():
+def _run(work: Callable[[], Result], future: asyncio.Future[Result]) -> None:
+    if future.cancelled():
         return
     try:
-        settle = partial(result.set_result, work())
-    except BaseException as error:  # noqa: BLE001  # whoever waits is told
-        settle = partial(result.set_exception, error)
-    # The loop may have ended in the meantime.
+        settle = partial(future.set_result, work())
+    except BaseException as error:  # noqa: BLE001  # raised in the caller
+        settle = partial(future.set_exception, error)
+    # Raised if the event loop was closed in the meantime.
     with suppress(RuntimeError):
-        result.get_loop().call_soon_threadsafe(lambda: result.cancelled() or settle())
+        future.get_loop().call_soon_threadsafe(lambda: future.cancelled() or settle())

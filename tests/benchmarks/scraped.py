@@ -28,7 +28,8 @@ from exporter.model.target import Target
 from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.web.app import create_app
-from exporter.web.pages.image_list import listing
+from exporter.web.handlers import Handlers
+from exporter.web.pages.image_list import query_images
 from exporter.web.server.server import WebServer
 from tests.benchmarks.images import image_ids
 from tests.benchmarks.polling import built
@@ -120,14 +121,13 @@ def _serve(store: Store, stop: threading.Event) -> str:
     server = WebServer("127.0.0.1:0")
     server.bind()
     exposition = Exposition(store, own.registry, now)
-    app = create_app(
-        metrics=lambda openmetrics, compressed: exposition.body(
-            openmetrics=openmetrics, compressed=compressed
-        ),
-        healthy=lambda: None,
-        ready=lambda: None,
-        images=lambda query: listing(store, query, now()),
+    handlers = Handlers(
+        render_metrics=exposition.body,
+        query_images=lambda query: query_images(store, query, now()),
+        check_health=lambda: None,
+        check_readiness=lambda: None,
     )
+    app = create_app(handlers)
     threading.Thread(target=server.serve, args=(app, stop), daemon=True).start()
     return server.addresses[0]
 

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 from exporter.store import Store
-from exporter.web.pages.image_list import listing
-from exporter.web.pages.page import page
+from exporter.web.pages.image_list import query_images
+from exporter.web.pages.page import render_page
 from exporter.web.pages.query import PageQuery, QueryError
 from tests.web.cast import NOW, cast
 
@@ -57,7 +57,7 @@ class Reader(HTMLParser):
 def html(store: Store = CAST, mistakes: QueryError | None = None, **asked: Any) -> str:
     """The page that is asked for."""
     query = PageQuery(**asked)
-    return page(listing(store, query, NOW), query, mistakes)
+    return render_page(query_images(store, query, NOW), query, mistakes)
 
 
 def text_of(shown: str) -> str:

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp
 
 from exporter.metrics.exposition import Body
 from exporter.web.app import create_app
-from exporter.web.handlers import Lister
+from exporter.web.handlers import Handlers, Probe, QueryImages, Reload, RenderMetrics
 from exporter.web.negotiation import OPENMETRICS, TEXT
-from exporter.web.pages.image_list import Listing, listing
+from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.page import SCRIPT
 from exporter.web.pages.query import Query
 from tests.web.cast import NOW, cast
@@ -40,28 +40,32 @@ def body(plain: bytes, compressed: bool) -> Body:
     return Body(pieces, len(whole))
 
 
-def images(query: Query) -> Listing:
+def render_metrics(*, openmetrics: bool, compressed: bool) -> Body:
+    """The body of a format and an encoding."""
+    return body(BODIES[openmetrics], compressed)
+
+
+def images(query: Query) -> ImageList:
     """What the query comes to."""
-    return listing(STORE, query, NOW)
+    return query_images(STORE, query, NOW)
 
 
 def app(
-    metrics: Callable[[bool, bool], Body] = lambda openmetrics, compressed: body(
-        BODIES[openmetrics], compressed
-    ),
-    healthy: Callable[[], str | None] = well,
-    ready: Callable[[], str | None] = well,
-    images: Lister = images,
-    reload: Callable[[], tuple[str, ...]] | None = None,
+    metrics: RenderMetrics = render_metrics,
+    healthy: Probe = well,
+    ready: Probe = well,
+    images: QueryImages = images,
+    reload: Reload | None = None,
 ) -> ASGIApp:
     """The application with functions that a test chooses."""
-    return create_app(
-        metrics=metrics,
-        healthy=healthy,
-        ready=ready,
-        images=images,
+    handlers = Handlers(
+        render_metrics=metrics,
+        query_images=images,
+        check_health=healthy,
+        check_readiness=ready,
         reload=reload,
     )
+    return create_app(handlers)
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +276,7 @@ def test_a_renderer_that_fails_is_a_500_and_the_server_goes_on(
 ) -> None:
     """A bug while rendering is answered by 500, logged, and costs only that request."""
 
-    def fail(_openmetrics: bool, _compressed: bool) -> Body:
+    def fail(**_: bool) -> Body:
         raise ValueError("a bug")
 
     server = serve(app(metrics=fail))
@@ -286,7 +290,7 @@ def test_a_slow_renderer_holds_up_only_metrics(serve: Serve) -> None:
     rendering = threading.Semaphore(0)
     finish = threading.Event()
 
-    def slow(_openmetrics: bool, _compressed: bool) -> Body:
+    def slow(**_: bool) -> Body:
         rendering.release()
         finish.wait(BOUND)
         return Body((b"done 1\n",), 7)
@@ -317,7 +321,7 @@ class Slow:
         self.finish = threading.Event()
         self.count = 0
 
-    def __call__(self, _openmetrics: bool, _compressed: bool) -> Body:
+    def __call__(self, **_: bool) -> Body:
         """A short body, once it may be finished."""
         self.count += 1
         self.begun.release()
@@ -329,7 +333,7 @@ def test_scrapes_do_not_wait_for_who_looks_at_images(serve: Serve) -> None:
     """However many pages and documents are being made."""
     begun, finish = threading.Semaphore(0), threading.Event()
 
-    def slow(query: Query) -> Listing:
+    def slow(query: Query) -> ImageList:
         begun.release()
         finish.wait(2 * BOUND)
         return images(query)

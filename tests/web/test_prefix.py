@@ -1,25 +1,28 @@
-"""Pages below a prefix."""
-
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.prefix import Prefixed
+from exporter.web.app import with_prefix
 from tests.web.conftest import running
 
 
-async def name(request: Request) -> Response:
-    """Which page it is."""
-    return PlainTextResponse(request.scope["path"])
+async def root(_: Request) -> Response:
+    """Respond with the path of the route."""
+    return PlainTextResponse("/")
 
 
-APP = Starlette(routes=[Route("/", name), Route("/metrics", name)])
+async def metrics(_: Request) -> Response:
+    """Respond with the path of the route."""
+    return PlainTextResponse("/metrics")
+
+
+APP = Starlette(routes=with_prefix([Route("/", root), Route("/metrics", metrics)], "/a/b"))
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "said"),
+    ("path", "status", "expected"),
     [
         ("/a/b/", 200, "/"),
         ("/a/b/metrics", 200, "/metrics"),
@@ -32,10 +35,12 @@ APP = Starlette(routes=[Route("/", name), Route("/metrics", name)])
         ("/a/b/nothing", 404, None),
     ],
 )
-def test_pages_are_below_the_prefix(path: str, status: int, said: str | None) -> None:
-    """And nowhere else; the prefix itself leads to the first of them, relative to where one is."""
-    with running(Prefixed(APP, "/a/b")) as server:
+def test_routes_are_below_the_prefix_only(path: str, status: int, expected: str | None) -> None:
+    """Redirects to the first page are relative to the path of the request."""
+    with running(APP) as server:
         answer = server.ask(path)
         assert answer.status == status
-        if said is not None:
-            assert said == (answer.headers["location"] if status == 302 else answer.body.decode())
+        if expected is not None:
+            is_redirect = status == 302
+            actual = answer.headers["location"] if is_redirect else answer.body.decode()
+            assert actual == expected

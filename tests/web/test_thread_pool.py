@@ -13,7 +13,7 @@ from tests.web.conftest import BOUND
 
 def test_what_the_work_returns_is_the_result() -> None:
     """The result comes from another thread, which does not keep the program from ending."""
-    thread = asyncio.run(ThreadPool(1).do(threading.current_thread))
+    thread = asyncio.run(ThreadPool(1).run(threading.current_thread))
     assert thread is not threading.current_thread()
     assert thread.daemon
 
@@ -22,8 +22,8 @@ def test_what_the_work_raises_is_raised_and_the_thread_goes_on() -> None:
     """Whoever waits gets the error; even one that would end a thread does not end this one."""
     workers = ThreadPool(1)
     with pytest.raises(SystemExit, match="3"):
-        asyncio.run(workers.do(lambda: sys.exit("3")))
-    assert asyncio.run(workers.do(lambda: "next")) == "next"
+        asyncio.run(workers.run(lambda: sys.exit("3")))
+    assert asyncio.run(workers.run(lambda: "next")) == "next"
 
 
 def test_so_many_at_once_and_no_more() -> None:
@@ -38,7 +38,7 @@ def test_so_many_at_once_and_no_more() -> None:
     async def give() -> None:
         workers = ThreadPool(2)
         tasks = [
-            asyncio.create_task(workers.do(lambda number=number: work(number)))  # type: ignore[misc]
+            asyncio.create_task(workers.run(lambda number=number: work(number)))  # type: ignore[misc]
             for number in range(4)
         ]
         await asyncio.sleep(0)
@@ -58,14 +58,14 @@ def test_work_that_nobody_waits_for_is_not_begun() -> None:
 
     async def give() -> None:
         workers = ThreadPool(1)
-        first = asyncio.create_task(workers.do(lambda: finish.wait(BOUND)))
-        second = asyncio.create_task(workers.do(lambda: done.append("second")))
+        first = asyncio.create_task(workers.run(lambda: finish.wait(BOUND)))
+        second = asyncio.create_task(workers.run(lambda: done.append("second")))
         await asyncio.sleep(0)
         second.cancel()
         await asyncio.wait({second})
         finish.set()
         await first
-        await workers.do(lambda: done.append("third"))
+        await workers.run(lambda: done.append("third"))
 
     asyncio.run(give())
     assert done == ["third"]
@@ -80,13 +80,13 @@ def test_work_that_outlives_its_loop_does_no_harm() -> None:
         finish.wait(BOUND)
 
     async def leave() -> None:
-        task = asyncio.create_task(workers.do(work))
+        task = asyncio.create_task(workers.run(work))
         assert await asyncio.to_thread(begun.wait, BOUND)
         task.cancel()
 
     asyncio.run(leave())
     finish.set()
-    assert asyncio.run(workers.do(lambda: "next")) == "next"
+    assert asyncio.run(workers.run(lambda: "next")) == "next"
 
 
 def test_a_program_ends_in_the_middle_of_work() -> None:
@@ -97,7 +97,7 @@ from exporter.web.thread_pool import ThreadPool
 
 async def main():
     workers, begun = ThreadPool(1), threading.Event()
-    tasks = [asyncio.create_task(workers.do(each)) for each in
+    tasks = [asyncio.create_task(workers.run(each)) for each in
              (lambda: (begun.set(), threading.Event().wait()), lambda: threading.Event().wait())]
     await asyncio.to_thread(begun.wait)
     for each in tasks:

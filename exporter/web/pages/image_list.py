@@ -1,4 +1,4 @@
-"""The images that a query asks for, and how all images and clouds stand: from memory."""
+"""The images that match a query, and a summary of each cloud, read from the store."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,27 +16,39 @@ from exporter.web.pages.query import Query
 
 
 @dataclass(frozen=True, slots=True)
-class CloudStanding:
-    """A cloud at one moment: ``images`` of it are watched, ``discovered`` of them discovered.
+class CloudSummary:
+    """A cloud at one moment.
 
-    ``problems`` counts its images that have one, ``cloud_problems`` are keys of ``TROUBLES``.
+    Attributes:
+        state: The cloud's state.
+        images: Number of watched images.
+        images_with_problems: Number of watched images that have at least one problem.
+        discovered_images: Number of watched images that were discovered, not configured.
+        problems: Problems of the cloud itself, keys of ``CLOUD_PROBLEMS``, worst first.
     """
 
     state: CloudState
     images: int
-    problems: int
-    discovered: int
-    cloud_problems: tuple[str, ...]
+    images_with_problems: int
+    discovered_images: int
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """What a query comes to at one moment.
+class ImageList:
+    """The result of a query at one moment.
 
-    ``rows`` are those of its page; ``matching`` is how many there are on all ``pages``, ``total``
-    how many are watched. Of all these ``problems`` counts the images with each problem, worst
-    first, ``troubled`` those that have at least one, ``pending`` those not polled yet. Images of
-    other shards than ``shard`` are not watched here.
+    Attributes:
+        now: The moment.
+        query: The query.
+        rows: The images on the requested page.
+        matching: Number of images that match the query, on all pages.
+        total: Number of watched images. The counts below are of these too, not of the matching.
+        images_with_problems: Number of images that have at least one problem.
+        pending: Number of images that were not polled yet.
+        problem_counts: Number of images with each problem, worst problem first, without zeros.
+        clouds: All clouds; those with problems come first.
+        shard: The shard that this exporter watches; images of other shards are not counted.
     """
 
     now: Instant
@@ -44,138 +56,158 @@ class Listing:
     rows: Sequence[ImageStatus]
     matching: int
     total: int
-    troubled: int
+    images_with_problems: int
     pending: int
-    problems: Mapping[str, int]
-    clouds: Sequence[CloudStanding]
+    problem_counts: Mapping[str, int]
+    clouds: Sequence[CloudSummary]
     shard: Shard
 
     @property
     def pages(self) -> int:
-        """How many pages there are, at least one."""
+        """Return the number of pages, at least one."""
         return max(1, ceil(self.matching / self.query.limit))
 
     @property
-    def clouds_in_trouble(self) -> int:
-        """How many clouds have a trouble."""
-        return sum(bool(cloud.cloud_problems) for cloud in self.clouds)
+    def clouds_with_problems(self) -> int:
+        """Return the number of clouds that have a problem of their own."""
+        return sum(bool(cloud.problems) for cloud in self.clouds)
 
 
-Key = Callable[[ImageStatus], str | float | tuple[str | float, ...] | None]
-"""What rows are sorted by; ``None`` where it is not known, and last then in either order."""
-
-
-def _state(row: ImageStatus) -> tuple[str | float, ...]:
-    """Worst first; of what has a problem, what has had it for the shortest time first."""
-    newest = -row.seen.since.steady if row.problems and row.seen.since else 0.0
-    return (row.rank, newest)
-
-
-def _size(row: ImageStatus) -> float | None:
-    return None if row.seen.image is None else row.seen.image.size_bytes
-
-
-def _time(moment: Callable[[Observation], Instant | None]) -> Key:
-    """The latest first, as in a log."""
-
-    def key(row: ImageStatus) -> float | None:
-        at = moment(row.seen)
-        return None if at is None else -at.steady
-
-    return key
-
-
-SORTS: Mapping[str, Key] = MappingProxyType(
-    {
-        "state": _state,
-        "since": _time(lambda seen: seen.since),
-        "image": lambda row: called(row).casefold(),
-        "cloud": lambda row: row.target.cloud.casefold(),
-        "size": _size,
-        "changed": _time(lambda seen: seen.changed_at),
-        "polled": _time(lambda seen: seen.polled_at),
-    }
-)
-"""What rows can be sorted by; equal ones are in the order of their names."""
-
-
-def called(row: ImageStatus) -> str:
-    """What a person calls the image: its alias, else its name, else its ID."""
-    if row.target.alias != row.target.image_id or row.seen.image is None:
-        return row.target.alias
-    return row.seen.image.name or row.target.alias
-
-
-def listing(store: Store, query: Query, now: Instant, shard: Shard = WHOLE) -> Listing:
-    """What ``query`` comes to at ``now``; a page after the last one is empty."""
+def query_images(store: Store, query: Query, now: Instant, shard: Shard = WHOLE) -> ImageList:
+    """Run a query on the store; a page after the last one is empty."""
     with store.whole:
-        # Of one and the same configuration, also where another comes into use just now.
+        # Both belong to the same configuration, also while a reload replaces it.
         observed, clouds = store.seen(), store.clouds()
-    everything = [image_status(target, seen, now) for target, seen in observed]
-    matching = [row for row in everything if _matches(row, query)]
-    first = (query.page - 1) * query.limit
-    counts = Counter(problem for row in everything for problem in row.problems)
-    return Listing(
+    statuses = [image_status(target, observation, now) for target, observation in observed]
+    matching = [status for status in statuses if _matches(status, query)]
+    start = (query.page - 1) * query.limit
+    counts = Counter(problem for status in statuses for problem in status.problems)
+    return ImageList(
         now=now,
         query=query,
-        rows=_sorted(matching, query)[first : first + query.limit],
+        rows=_sorted(matching, query)[start : start + query.limit],
         matching=len(matching),
-        total=len(everything),
-        troubled=sum(bool(row.problems) for row in everything),
-        pending=sum(row.state == "pending" for row in everything),
-        problems={problem: counts[problem] for problem in PROBLEMS if counts[problem]},
-        clouds=_clouds(clouds, everything, now),
+        total=len(statuses),
+        images_with_problems=sum(bool(status.problems) for status in statuses),
+        pending=sum(status.state == "pending" for status in statuses),
+        problem_counts={problem: counts[problem] for problem in PROBLEMS if counts[problem]},
+        clouds=_summaries(clouds, statuses, now),
         shard=shard,
     )
 
 
-def _clouds(
-    clouds: Iterable[CloudState], rows: Iterable[ImageStatus], now: Instant
-) -> list[CloudStanding]:
-    """The clouds in trouble first, else in their order."""
+def display_name(status: ImageStatus) -> str:
+    """Return the alias of the image, else its name, else its ID."""
+    target, image = status.target, status.seen.image
+    if target.alias != target.image_id or image is None:
+        return target.alias
+    return image.name or target.alias
+
+
+def _summaries(
+    clouds: Iterable[CloudState], statuses: Iterable[ImageStatus], now: Instant
+) -> list[CloudSummary]:
+    """Summarize the clouds: those with problems first, otherwise in their order."""
     images: Counter[str] = Counter()
-    problems: Counter[str] = Counter()
-    discovered: Counter[str] = Counter()
-    for row in rows:
-        images[row.target.cloud] += 1
-        problems[row.target.cloud] += bool(row.problems)
-        discovered[row.target.cloud] += row.target.source == "discovered"
-    seen = [
-        CloudStanding(
-            each,
-            images[each.name],
-            problems[each.name],
-            discovered[each.name],
-            cloud_problems(each, now.wall),
+    images_with_problems: Counter[str] = Counter()
+    discovered_images: Counter[str] = Counter()
+    for status in statuses:
+        cloud = status.target.cloud
+        images[cloud] += 1
+        images_with_problems[cloud] += bool(status.problems)
+        discovered_images[cloud] += status.target.source == "discovered"
+    summaries = [
+        CloudSummary(
+            state=state,
+            images=images[state.name],
+            images_with_problems=images_with_problems[state.name],
+            discovered_images=discovered_images[state.name],
+            problems=cloud_problems(state, now.wall),
         )
-        for each in clouds
+        for state in clouds
     ]
-    return sorted(seen, key=lambda cloud: not cloud.cloud_problems)
+    return sorted(summaries, key=lambda summary: not summary.problems)
 
 
-def _matches(row: ImageStatus, query: Query) -> bool:
-    target, problems = row.target, row.problems
-    if query.cloud and target.cloud != query.cloud:
-        return False
-    if query.state and row.state != query.state:
-        return False
-    if query.problem and not {"any": bool(problems), "none": not problems}.get(
-        query.problem, query.problem in problems
-    ):
-        return False
-    if not query.q:
+def _matches(status: ImageStatus, query: Query) -> bool:
+    return (
+        (not query.cloud or query.cloud == status.target.cloud)
+        and (not query.state or query.state == status.state)
+        and _has_problem(status, query.problem)
+        and _contains(status, query.q)
+    )
+
+
+def _has_problem(status: ImageStatus, problem: str) -> bool:
+    match problem:
+        case "":
+            return True
+        case "any":
+            return bool(status.problems)
+        case "none":
+            return not status.problems
+        case _:
+            return problem in status.problems
+
+
+def _contains(status: ImageStatus, search: str) -> bool:
+    """Return true if every word is in the alias, ID, name or cloud, ignoring case."""
+    if not search:
         return True
-    name = row.seen.image.name if row.seen.image else None
+    target, image = status.target, status.seen.image
+    name = image.name if image else None
     text = "\n".join((target.alias, target.image_id, name or "", target.cloud)).casefold()
-    return all(word in text for word in query.q.casefold().split())
+    return all(word in text for word in search.casefold().split())
 
 
-def _sorted(rows: Iterable[ImageStatus], query: Query) -> list[ImageStatus]:
-    key = SORTS[query.sort]
-    known: list[ImageStatus] = []
-    unknown: list[ImageStatus] = []
-    for row in sorted(rows, key=lambda row: (called(row).casefold(), row.target.key)):
-        (unknown if key(row) is None else known).append(row)
-    # The key is known of each of these.
-    known.sort(key=key, reverse=query.order == "desc")  # type: ignore[arg-type]
-    return known + unknown
+SortKey = Callable[[ImageStatus], str | float | tuple[str | float, ...] | None]
+"""Returns the value to sort by; ``None`` if unknown, which comes last in either order."""
+
+
+def _by_state(status: ImageStatus) -> tuple[str | float, ...]:
+    """Worst problem first; images with the same problem by its age, youngest first."""
+    since = status.seen.since
+    newest_first = -since.steady if status.problems and since else 0.0
+    return (status.rank, newest_first)
+
+
+def _by_size(status: ImageStatus) -> float | None:
+    image = status.seen.image
+    return None if image is None else image.size_bytes
+
+
+def _by_time(instant_of: Callable[[Observation], Instant | None]) -> SortKey:
+    """Return a key that sorts the latest first, as in a log."""
+
+    def key(status: ImageStatus) -> float | None:
+        instant = instant_of(status.seen)
+        return None if instant is None else -instant.steady
+
+    return key
+
+
+SORT_KEYS: Mapping[str, SortKey] = MappingProxyType(
+    {
+        "state": _by_state,
+        "since": _by_time(lambda observation: observation.since),
+        "image": lambda status: display_name(status).casefold(),
+        "cloud": lambda status: status.target.cloud.casefold(),
+        "size": _by_size,
+        "changed": _by_time(lambda observation: observation.changed_at),
+        "polled": _by_time(lambda observation: observation.polled_at),
+    }
+)
+"""Sort keys by the value of the parameter ``sort``. Equal images are sorted by their names."""
+
+
+def _sorted(statuses: Iterable[ImageStatus], query: Query) -> list[ImageStatus]:
+    key = SORT_KEYS[query.sort]
+    with_key: list[ImageStatus] = []
+    without_key: list[ImageStatus] = []
+    for status in sorted(statuses, key=lambda row: (display_name(row).casefold(), row.target.key)):
+        if key(status) is None:
+            without_key.append(status)
+        else:
+            with_key.append(status)
+    with_key.sort(key=key, reverse=query.order == "desc")  # type: ignore[arg-type]  # not None here
+    return with_key + without_key

@@ -1,4 +1,8 @@
-"""Images and clouds as JSON, for scripts. README.md documents the shape."""
+"""JSON documents of images, check results and clouds. README.md documents their shape.
+
+``/api/images`` serves them, and ``check --format=json`` reports images in the same form, so that
+a script reads both alike.
+"""
 
 import json
 from typing import Any
@@ -10,12 +14,13 @@ from exporter.model.instant import Instant
 from exporter.model.outcome import Failed
 from exporter.model.status import ImageStatus
 from exporter.text import format_utc
-from exporter.web.pages.image_list import CloudStanding, Listing
+from exporter.web.pages.image_list import CloudSummary, ImageList
 from exporter.web.pages.query import QueryError
 
 Document = dict[str, Any]
+"""A JSON object."""
 
-OF_IMAGE = (
+IMAGE_ATTRIBUTES = (
     "name",
     "status",
     "size_bytes",
@@ -30,75 +35,89 @@ OF_IMAGE = (
     "container_format",
     "project_id",
 )
-"""The attributes of an image that are given as they are; null where they are not known."""
+"""Attributes of an image that are copied; null if unknown."""
 
-TIMES_OF_IMAGE = ("created_at", "updated_at", "deleted_at")
+IMAGE_TIMES = ("created_at", "updated_at", "deleted_at")
+"""Attributes of an image that are formatted as times in UTC; null if unknown."""
 
 
-def listing_document(listing: Listing) -> Document:
-    """The answer of ``/api/images``."""
-    query = listing.query
+def image_list_document(image_list: ImageList) -> Document:
+    """Return the response body of ``/api/images``."""
+    query = image_list.query
     return {
-        "time": format_utc(listing.now.wall),
-        "shard": {"index": listing.shard.index, "total": listing.shard.total},
-        "total": listing.total,
-        "matching": listing.matching,
+        "time": format_utc(image_list.now.wall),
+        "shard": {"index": image_list.shard.index, "total": image_list.shard.total},
+        "total": image_list.total,
+        "matching": image_list.matching,
         "page": query.page,
-        "pages": listing.pages,
+        "pages": image_list.pages,
         "limit": query.limit,
-        "images": [image_document(row) for row in listing.rows],
-        "clouds": [cloud_document(cloud) for cloud in listing.clouds],
+        "images": [image_document(row) for row in image_list.rows],
+        "clouds": [cloud_document(cloud) for cloud in image_list.clouds],
     }
 
 
-def image_document(row: ImageStatus) -> Document:
-    """One image."""
-    target, seen, image = row.target, row.seen, row.seen.image
+def image_document(status: ImageStatus) -> Document:
+    """Return one image with its status: the form that the API and ``check`` share.
+
+    All keys are always present. What is unknown is null, or an empty list or object.
+    """
+    target, observation, image = status.target, status.seen, status.seen.image
     return {
         "cloud": target.cloud,
         "image": target.alias,
         "image_id": target.image_id,
         "source": target.source,
-        "state": row.state,
-        "since": _at(seen.since),
-        "problems": list(row.problems),
-        "exists": seen.exists,
-        **{name: getattr(image, name, None) for name in OF_IMAGE},
-        **{name: _utc(getattr(image, name, None)) for name in TIMES_OF_IMAGE},
+        "state": status.state,
+        "since": _format_instant(observation.since),
+        "problems": list(status.problems),
+        "exists": observation.exists,
+        **{name: getattr(image, name, None) for name in IMAGE_ATTRIBUTES},
+        **{name: _format_time(getattr(image, name, None)) for name in IMAGE_TIMES},
         "digests": dict(image.digests) if image else {},
         "properties": dict(target.shown(image.properties)) if image else {},
-        "expectations": [_verdict(each) for each in row.verdicts],
-        "last_change": _last_change(row),
-        "last_poll": _last_poll(row),
-        "last_answer_at": _at(seen.answered_at),
+        "expectations": [check_result_document(result) for result in status.verdicts],
+        "last_change": _last_change(status),
+        "last_poll": _last_poll(status),
+        "last_answer_at": _format_instant(observation.answered_at),
     }
 
 
-def cloud_document(cloud: CloudStanding) -> Document:
-    """One cloud."""
+def check_result_document(result: CheckResult) -> Document:
+    """Return one expectation with the actual value; ``met`` is null if it cannot be verified."""
+    return {
+        "expectation": result.expectation,
+        "expected": to_json(result.wanted),
+        "actual": to_json(result.actual),
+        "met": result.met,
+    }
+
+
+def cloud_document(cloud: CloudSummary) -> Document:
+    """Return one cloud."""
     state = cloud.state
     discovery = {
-        "last_success_at": _utc(state.discovered_at),
+        "last_success_at": _format_time(state.discovered_at),
         "failure": _failure(state.discovery_failure),
-        "images": cloud.discovered,
+        "images": cloud.discovered_images,
         "aliases": {**dict.fromkeys(unresolved(state)), **state.resolved},
     }
     return {
         "name": state.name,
         "images": cloud.images,
-        "images_with_problems": cloud.problems,
-        "troubles": list(cloud.cloud_problems),
+        "images_with_problems": cloud.images_with_problems,
+        "troubles": list(cloud.problems),
         "api_up": state.api_up,
         "api_version": state.api_version,
         "breaker_open": state.breaker_open,
         "mass_disappearance": state.mass_disappearance,
         "interval_seconds": state.interval,
-        "last_cycle_at": _utc(state.last_cycle_at),
+        "last_cycle_at": _format_time(state.last_cycle_at),
         "last_cycle_seconds": state.last_cycle_duration,
-        "next_cycle_at": _utc(state.next_cycle_at),
+        "next_cycle_at": _format_time(state.next_cycle_at),
         "cycles_skipped": state.cycles_skipped,
         "sign_in": {
-            "token_expires_at": _utc(state.token_expires_at),
+            "token_expires_at": _format_time(state.token_expires_at),
             "authentications": state.authentications,
             "failures": state.authentication_failures,
             "failure": state.sign_in_failure,
@@ -107,32 +126,42 @@ def cloud_document(cloud: CloudStanding) -> Document:
     }
 
 
-def _verdict(verdict: CheckResult) -> Document:
-    """As in the report of ``check``."""
+def query_error_document(error: QueryError) -> Document:
+    """Return the response body for invalid parameters."""
     return {
-        "expectation": verdict.expectation,
-        "expected": to_json(verdict.wanted),
-        "actual": to_json(verdict.actual),
-        "met": verdict.met,
+        "error": str(error),
+        "parameters": [
+            {"name": name, "value": value, "accepted": accepted}
+            for name, value, accepted in error.parameters
+        ],
     }
 
 
-def _last_change(row: ImageStatus) -> Document | None:
-    if row.seen.changed_at is None:
+def to_ascii_json(document: Document) -> str:
+    """Return the document as JSON in ASCII, so that no character can control a terminal."""
+    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _last_change(status: ImageStatus) -> Document | None:
+    observation = status.seen
+    if observation.changed_at is None:
         return None
-    changes = [{"what": each.what, "old": each.old, "new": each.new} for each in row.seen.changed]
-    return {"at": _at(row.seen.changed_at), "changes": changes}
+    changes = [
+        {"what": change.what, "old": change.old, "new": change.new}
+        for change in observation.changed
+    ]
+    return {"at": _format_instant(observation.changed_at), "changes": changes}
 
 
-def _last_poll(row: ImageStatus) -> Document | None:
-    seen = row.seen
-    if seen.polled_at is None:
+def _last_poll(status: ImageStatus) -> Document | None:
+    observation = status.seen
+    if observation.polled_at is None:
         return None
     return {
-        "at": _at(seen.polled_at),
-        "success": seen.poll_success,
-        "failure": _failure(seen.failure),
-        "request_id": seen.request_id or None,
+        "at": _format_instant(observation.polled_at),
+        "success": observation.poll_success,
+        "failure": _failure(observation.failure),
+        "request_id": observation.request_id or None,
     }
 
 
@@ -140,25 +169,9 @@ def _failure(failed: Failed | None) -> Document | None:
     return None if failed is None else {"reason": failed.reason, "detail": failed.detail}
 
 
-def _at(moment: Instant | None) -> str | None:
-    return None if moment is None else format_utc(moment.wall)
+def _format_instant(instant: Instant | None) -> str | None:
+    return None if instant is None else format_utc(instant.wall)
 
 
-def _utc(wall: float | None) -> str | None:
-    return None if wall is None else format_utc(wall)
-
-
-def refusal_document(refused: QueryError) -> Document:
-    """What is answered to parameters that make no sense."""
-    return {
-        "error": str(refused),
-        "parameters": [
-            {"name": name, "value": value, "accepted": accepted}
-            for name, value, accepted in refused.parameters
-        ],
-    }
-
-
-def as_json(document: Document) -> str:
-    """The document as text of ASCII: no character in it can do anything to a terminal."""
-    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+def _format_time(timestamp: float | None) -> str | None:
+    return None if timestamp is None else format_utc(timestamp)

@@ -1,4 +1,4 @@
-"""The page for people, as HTML: whatever it shows, it may run nothing but its own script."""
+"""The HTML page. Its policy lets no script run but its own, whatever text it shows."""
 
 import base64
 import hashlib
@@ -7,14 +7,14 @@ from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from exporter import HOMEPAGE, __version__
+from exporter import __version__
 from exporter.model.cloud import CLOUD_PROBLEMS, unresolved
 from exporter.model.expectations.format import format_actual, format_expected
 from exporter.model.image import Image
 from exporter.model.status import PROBLEMS, STATES
-from exporter.text import escape, format_duration, format_utc
-from exporter.web.pages.image_list import Listing, called
-from exporter.web.pages.query import REFRESHES, PageQuery, QueryError
+from exporter.text import approximate_duration, escape, format_utc, shorten
+from exporter.web.pages.image_list import ImageList, display_name
+from exporter.web.pages.query import REFRESH_INTERVALS, PageQuery, QueryError
 
 COLUMNS: Mapping[str, str | None] = MappingProxyType(
     {
@@ -28,15 +28,15 @@ COLUMNS: Mapping[str, str | None] = MappingProxyType(
         "Last poll": "polled",
     }
 )
-"""The columns of the table of images, and what each is sorted by."""
+"""Columns of the image table, with the value of ``sort`` that each column sorts by."""
 
 LIMITS = (25, 100, 250, 1000)
-"""Images on a page that are offered; the address may ask for any number of them."""
+"""Page sizes offered in the form; the URL may hold any other."""
 
-LONGEST_VALUE = 40
-"""Characters of a value in the last change; the API gives all of them."""
+MAX_VALUE_LENGTH = 40
+"""Characters of a value in the last change. The API returns the whole value."""
 
-_WORDS = MappingProxyType(
+_LABELS = MappingProxyType(
     {
         "gone": "gone",
         "not_active": "not active",
@@ -53,28 +53,35 @@ _WORDS = MappingProxyType(
         "alias_unresolved": "alias without an image",
     }
 )
-"""Keys of the tables of problems, states and troubles, in words for people."""
+"""Labels of states, of problems of images and of problems of clouds."""
 
 
-def words(key: str) -> str:
-    """A key in words; one of the Image service's is its own word."""
-    return _WORDS.get(key, key)
+def label(key: str) -> str:
+    """Return the label of a state or problem; a status of the Image service is its own label."""
+    return _LABELS.get(key, key)
 
 
 def flags(image: Image | None) -> Sequence[str]:
-    """What is said of an image by yes and no, in words; nothing of what is not known."""
+    """Return the labels of an image's boolean attributes; unknown ones have none."""
     if image is None:
         return ()
-    seen_by = image.visibility or {True: "public", False: "not public", None: None}[image.public]
-    protected = {True: "protected", False: "not protected", None: None}[image.protected]
-    found = (protected, seen_by, "hidden" if image.hidden else None)
-    return [flag for flag in found if flag]
+    labels = []
+    if image.protected is not None:
+        labels.append("protected" if image.protected else "not protected")
+    if image.visibility:
+        labels.append(image.visibility)
+    elif image.public is not None:
+        labels.append("public" if image.public else "not public")
+    if image.hidden:
+        labels.append("hidden")
+    return labels
 
 
-def value(told: object) -> str:
-    """What was or is so, in words that are not too long."""
-    text = str({True: "yes", False: "no"}[told] if isinstance(told, bool) else told)
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+def format_value(value: object) -> str:
+    """Return an old or new value of a change as short text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return shorten(str(value), MAX_VALUE_LENGTH, "…")
 
 
 _TEMPLATES = Environment(
@@ -85,24 +92,23 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(
+    duration=approximate_duration,
     format_actual=format_actual,
+    format_expected=format_expected,
+    format_value=format_value,
+    label=label,
     number="{:,}".format,
     printable=escape,
-    duration=format_duration,
     utc=format_utc,
-    value=value,
-    format_expected=format_expected,
-    words=words,
 )
 _TEMPLATES.globals.update(
     columns=COLUMNS,
-    called=called,
+    descriptions={**STATES, **PROBLEMS, **CLOUD_PROBLEMS},
+    display_name=display_name,
     flags=flags,
-    homepage=HOMEPAGE,
     limits=LIMITS,
-    meanings={**STATES, **PROBLEMS, **CLOUD_PROBLEMS},
     problems=PROBLEMS,
-    refreshes=REFRESHES,
+    refresh_intervals=REFRESH_INTERVALS,
     states=STATES,
     unresolved=unresolved,
     version=__version__,
@@ -111,20 +117,20 @@ _STYLE = _TEMPLATES.get_template("page.css").render()
 _PAGE = _TEMPLATES.get_template("page.html")
 
 
-def _hash(text: str) -> str:
+def _sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
 SCRIPT = _TEMPLATES.get_template("page.js").render()
-"""What the page is refreshed by where scripts run."""
+"""The script that refreshes the page in place."""
 
 SCRIPT_PATH = "page.js"
-"""Where the page looks for it, relative to itself."""
+"""Path of the script, relative to the page."""
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'sha256-{_hash(_STYLE)}'; script-src 'self'; "
+            f"default-src 'none'; style-src 'sha256-{_sha256(_STYLE)}'; script-src 'self'; "
             "connect-src 'self'; img-src data:; "
             "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         ),
@@ -134,11 +140,11 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         "X-Content-Type-Options": "nosniff",
     }
 )
-"""What goes with the page: nothing may run in it but its script, and nobody may frame it."""
+"""Headers of the page: no script may run but its own, and no site may frame it."""
 
 
-def page(listing: Listing, query: PageQuery, mistakes: QueryError | None = None) -> str:
-    """The page as HTML; ``mistakes`` are parameters that were left out of the query."""
+def render_page(image_list: ImageList, query: PageQuery, error: QueryError | None = None) -> str:
+    """Render the page as HTML; ``error`` holds the invalid parameters that the query ignores."""
     return _PAGE.render(
-        listing=listing, query=query, mistakes=mistakes, style=_STYLE, script=SCRIPT_PATH
+        image_list=image_list, query=query, error=error, style=_STYLE, script=SCRIPT_PATH
     )

@@ -1,4 +1,4 @@
-"""What of the images is asked for: the parameters of the page and of the API."""
+"""Query parameters of the page and of the API: filter, sort order and pagination."""
 
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
@@ -9,24 +9,27 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from exporter.model.status import PROBLEMS, STATES
 
-MOST_ROWS = 1000
-LONGEST_TEXT = 255
-REFRESHES: Mapping[int, str] = MappingProxyType(
+MAX_LIMIT = 1000
+MAX_TEXT_LENGTH = 255
+REFRESH_INTERVALS: Mapping[int, str] = MappingProxyType(
     {0: "off", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min"}
 )
-"""Seconds after which the page may be asked to refresh itself, in words."""
+"""Refresh intervals of the page in seconds, with their labels."""
 
 
 class QueryError(ValueError):
-    """Parameters that cannot be understood.
+    """Invalid query parameters.
 
-    ``parameters`` has for each its name, the value given, and what is accepted.
+    Attributes:
+        parameters: Name, value and accepted values of each invalid parameter.
     """
 
     def __init__(self, parameters: Iterable[tuple[str, str, str]]) -> None:
         self.parameters = tuple(parameters)
         super().__init__(
-            "; ".join(f"{name} is not accepted: give {ok}" for name, _, ok in self.parameters)
+            "; ".join(
+                f"{name} is not accepted: give {accepted}" for name, _, accepted in self.parameters
+            )
         )
 
 
@@ -41,7 +44,7 @@ def _among(accepted: Collection[Any]) -> AfterValidator:
 
 _STATES = ("", *STATES)
 _PROBLEMS = ("", "any", "none", *PROBLEMS)
-_TEXT = f"up to {LONGEST_TEXT} characters"
+_TEXT = f"up to {MAX_TEXT_LENGTH} characters"
 
 
 def _one_of(words: Iterable[object]) -> str:
@@ -49,15 +52,16 @@ def _one_of(words: Iterable[object]) -> str:
 
 
 class Query(BaseModel):
-    """Which images, in which order, and which page of them.
+    """Filter, sort order and page of a list of images.
 
-    The description of a field is what it accepts. A parameter that is empty is one not given.
+    The description of each field says what the parameter accepts. An empty parameter counts as
+    absent.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    q: Annotated[str, Field(max_length=LONGEST_TEXT, description=_TEXT)] = ""
-    cloud: Annotated[str, Field(max_length=LONGEST_TEXT, description=_TEXT)] = ""
+    q: Annotated[str, Field(max_length=MAX_TEXT_LENGTH, description=_TEXT)] = ""
+    cloud: Annotated[str, Field(max_length=MAX_TEXT_LENGTH, description=_TEXT)] = ""
     state: Annotated[str, _among(_STATES), Field(description=_one_of(_STATES))] = ""
     problem: Annotated[str, _among(_PROBLEMS), Field(description=_one_of(_PROBLEMS))] = ""
     sort: Annotated[
@@ -69,48 +73,53 @@ class Query(BaseModel):
         int, Field(ge=1, le=10**9, description="a whole number from 1 to 1000000000")
     ] = 1
     limit: Annotated[
-        int, Field(ge=1, le=MOST_ROWS, description=f"a whole number from 1 to {MOST_ROWS}")
+        int, Field(ge=1, le=MAX_LIMIT, description=f"a whole number from 1 to {MAX_LIMIT}")
     ] = 100
 
     @classmethod
-    def read(cls, parameters: Iterable[tuple[str, str]]) -> Self:
-        """The query of these pairs of name and value; raises ``QueryError``."""
-        given: dict[str, str] = {}
-        bad = []
+    def parse(cls, parameters: Iterable[tuple[str, str]]) -> Self:
+        """Parse pairs of name and value.
+
+        Raises:
+            QueryError: Parameters are unknown, invalid or repeated; it names all of them.
+        """
+        values: dict[str, str] = {}
+        repeated = []
         for name, value in parameters:
-            if value and name in given:
-                bad.append((name, value, "one value"))
+            if value and name in values:
+                repeated.append((name, value, "one value"))
             elif value or name not in cls.model_fields:
-                given[name] = value
+                values[name] = value
         try:
-            query = cls.model_validate(given)
+            query = cls.model_validate(values)
         except ValidationError as error:
-            names = [str(each["loc"][0]) for each in error.errors()]
-            raise QueryError(
-                [*((name, given[name], cls.accepts(name)) for name in names), *bad]
-            ) from None
-        if bad:
-            raise QueryError(bad)
+            names = [str(mistake["loc"][0]) for mistake in error.errors()]
+            invalid = [(name, values[name], cls.accepted_values(name)) for name in names]
+            raise QueryError([*invalid, *repeated]) from None
+        if repeated:
+            raise QueryError(repeated)
         return query
 
     @classmethod
-    def accepts(cls, name: str) -> str:
-        """What a parameter accepts, or, where there is none of this name, which there are."""
+    def accepted_values(cls, name: str) -> str:
+        """Describe the accepted values of a parameter, or list the parameters if it is unknown."""
         if name in cls.model_fields:
             return str(cls.model_fields[name].description)
         return f"{_one_of(cls.model_fields)} in its place"
 
     def link(self, **changes: object) -> str:
-        """The query that differs by ``changes``, as ``?name=value…``, without defaults."""
+        """Return the query with ``changes`` as ``?name=value…``; defaults are left out."""
         changed = self.model_copy(update=changes)
         return "?" + urlencode(changed.model_dump(exclude_defaults=True))
 
 
 class PageQuery(Query):
-    """What the page is asked for: besides the images, when it refreshes itself, in seconds."""
+    """A query of the page, which also has a refresh interval in seconds."""
 
-    refresh: Annotated[int, _among(REFRESHES), Field(description=_one_of(REFRESHES))] = 30
+    refresh: Annotated[
+        int, _among(REFRESH_INTERVALS), Field(description=_one_of(REFRESH_INTERVALS))
+    ] = 30
 
-    def images(self) -> Query:
-        """The same for the API, which has no refresh."""
+    def for_api(self) -> Query:
+        """Return the same query for the API, which has no refresh interval."""
         return Query.model_validate(self.model_dump(exclude={"refresh"}))

@@ -135,7 +135,7 @@ class SecurityMiddleware:
             return BUSY
         self._waiting += 1
         try:
-            is_right = await self._workers.do(lambda: users.check(*found))
+            is_right = await self._workers.run(lambda: users.check(*found))
         finally:
             self._waiting -= 1
         return None if is_right else UNAUTHORIZED

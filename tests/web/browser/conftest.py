@@ -13,26 +13,29 @@ from starlette.routing import Mount
 from exporter.metrics.exposition import Body
 from exporter.store import Store
 from exporter.web.app import create_app
-from exporter.web.pages.image_list import listing
+from exporter.web.handlers import Handlers
+from exporter.web.pages.image_list import query_images
 from tests.web.cast import NOW, cast, crowd
 from tests.web.conftest import BOUND, Running, running
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PREFIX = "/behind/a/proxy"
 METRICS = {
-    is_compressed: Body((text,), len(text))
-    for is_compressed, text in ((False, b"a 1\n"), (True, gzip.compress(b"a 1\n")))
+    (openmetrics, compressed): Body((text,), len(text))
+    for openmetrics in (False, True)
+    for compressed, text in ((False, b"a 1\n"), (True, gzip.compress(b"a 1\n")))
 }
 
 
 def served(store: Store) -> Starlette:
     """The application with the images of a store; it is ``NOW`` for ever."""
-    return create_app(
-        metrics=lambda _openmetrics, compressed: METRICS[compressed],
-        healthy=lambda: None,
-        ready=lambda: None,
-        images=lambda query: listing(store, query, NOW),
+    handlers = Handlers(
+        render_metrics=lambda *, openmetrics, compressed: METRICS[openmetrics, compressed],
+        query_images=lambda query: query_images(store, query, NOW),
+        check_health=lambda: None,
+        check_readiness=lambda: None,
     )
+    return create_app(handlers)
 
 
 def address(server: Running, path: str = "/") -> str:

@@ -79,7 +79,7 @@ def test_a_search_shows_what_is_looked_for(few: Running, opened: Opened) -> None
     assert tab.names() == ["gone"]
     assert "q=id-of-g" in tab.page.url
     assert field.input_value() == "id-of-g"
-    expect(tab.page.locator("caption")).to_have_text("1 to 1 of 1 that match, of 18 in all")
+    expect(tab.page.locator("caption")).to_have_text("1 to 1 of 1 matching, 18 in total")
     tab.page.get_by_role("link", name="Reset").click()
     expect(tab.page.locator("tbody tr")).to_have_count(18)
 
@@ -91,7 +91,7 @@ def test_a_search_for_markup_is_shown_as_text(few: Running, opened: Opened) -> N
     field = tab.page.get_by_role("searchbox")
     field.fill(text)
     field.press("Enter")
-    expect(tab.page.get_by_text("No image is like that.")).to_be_visible()
+    expect(tab.page.get_by_text("No image matches.")).to_be_visible()
     assert field.input_value() == text
     assert tab.page.title() == "(14) OpenStack image exporter"
 
@@ -100,7 +100,7 @@ def test_filters_narrow_what_is_shown(few: Running, opened: Opened) -> None:
     """Cloud, problem and state are chosen and applied together, and the choices stay."""
     tab = opened(address(few))
     choice(tab, "Cloud").select_option("first")
-    choice(tab, "Problem").select_option(label="Any")
+    choice(tab, "Problem").select_option(label="With a problem")
     choice(tab, "State").select_option("active")
     tab.page.get_by_role("button", name="Apply").click()
     expect(tab.page.locator("tbody tr")).to_have_count(2)
@@ -145,7 +145,7 @@ def test_ten_thousand_images_come_in_pages(many: Running, opened: Opened) -> Non
     assert tab.names()[-1] == "image-09999"
     expect(paging.get_by_role("link", name="Next")).to_have_count(0)
     expect(tab.page.locator("caption")).to_have_text("9,901 to 10,000 of 10,000")
-    choice(tab, "On a page").select_option("1000")
+    choice(tab, "Per page").select_option("1000")
     tab.page.get_by_role("button", name="Apply").click()
     expect(tab.page.locator("tbody tr")).to_have_count(1000)
 
@@ -259,7 +259,7 @@ def test_a_screen_reader_is_told_what_is_where(few: Running, opened: Opened) -> 
         page = opened(address(few), **size).page
         for role in ("banner", "main", "contentinfo", "search"):
             expect(page.get_by_role(role)).to_have_count(1)
-        expect(page.get_by_role("navigation", name="Elsewhere")).to_have_count(1)
+        expect(page.get_by_role("navigation", name="Other pages")).to_have_count(1)
         assert page.get_by_role("heading").all_inner_texts() == [
             "OpenStack image exporter",
             "Clouds",
@@ -301,7 +301,7 @@ def test_links_lead_on_behind_a_prefix(proxied: Running, opened: Opened) -> None
     expect(tab.page.get_by_role("columnheader", name="Size")).to_have_attribute(
         "aria-sort", "ascending"
     )
-    for name in ("Metrics", "JSON", "Ready?", "Healthy?"):
+    for name in ("Metrics", "JSON", "Readiness", "Health"):
         link = tab.page.get_by_role("link", name=name)
         url = link.evaluate("it => it.href")
         answer = tab.page.request.get(url)
@@ -359,7 +359,7 @@ def test_the_page_refreshes_itself_in_place(
     world.vanish()
     page.clock.fast_forward(31_000)
     expect(page.locator("tbody .badge")).to_have_text("✖ gone")
-    expect(page.locator("#verdict")).to_have_text("1 of 1 image has a problem.")
+    expect(page.locator("#summary")).to_have_text("1 of 1 image has a problem.")
     expect(page).to_have_title("(1) OpenStack image exporter")
     assert "d1242f" in str(page.locator("#icon").get_attribute("href"))
     assert page.get_by_role("searchbox").input_value() == "half a wo"
@@ -389,7 +389,7 @@ def test_the_page_says_when_it_is_out_of_date(changing: Running, opened: Opened)
     tab.page.clock.fast_forward(31_000)
     news = tab.page.get_by_role("status").first
     expect(news).to_have_text(
-        "The exporter does not answer. What is shown is as of 2027-01-15 10:00:00 UTC."
+        "The exporter does not respond. Data is as of 2027-01-15 10:00:00 UTC."
     )
     expect(news).to_be_visible()
     tab.forgive("ERR_CONNECTION_REFUSED")
@@ -403,14 +403,14 @@ def test_what_is_selected_is_left_alone(world: World, changing: Running, opened:
     world.vanish()
     before = len(tab.requests)
     page.clock.fast_forward(31_000)
-    expect(page.locator("#news")).to_have_text(
-        "Not refreshed while text is selected. What is shown is as of 2027-01-15 10:00:00 UTC."
+    expect(page.locator("#notice")).to_have_text(
+        "Refresh is paused while text is selected. Data is as of 2027-01-15 10:00:00 UTC."
     )
     assert page.locator("tbody .badge").inner_text() == "● active"
     page.evaluate("getSelection().removeAllRanges()")
     page.clock.fast_forward(31_000)
     expect(page.locator("tbody .badge")).to_have_text("✖ gone")
-    expect(page.locator("#news")).to_be_hidden()
+    expect(page.locator("#notice")).to_be_hidden()
     assert [url for url in tab.requests[before:] if "data:" not in url] == [address(changing)]
 
 
@@ -439,5 +439,5 @@ def test_whoever_comes_back_sees_the_news_at_once(
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("tbody .badge")).to_have_text("✖ gone")
     expect(page.locator("summary")).to_be_focused()
-    expect(page.locator("#news")).to_be_hidden()
+    expect(page.locator("#notice")).to_be_hidden()
     tab.forgive("400")

@@ -8,7 +8,7 @@ from exporter.model.observation import UNKNOWN
 from exporter.model.outcome import Found
 from exporter.model.target import Target
 from exporter.store import Store
-from exporter.web.pages.image_list import Listing, called, listing
+from exporter.web.pages.image_list import ImageList, display_name, query_images
 from exporter.web.pages.query import Query
 from tests.model.samples import MAX_STALE
 from tests.web.cast import FIRST, LIVES, NAMES, NOW, cast, crowd
@@ -17,9 +17,9 @@ CAST = cast()
 CROWD = crowd(1234)
 
 
-def listed(**asked: Any) -> Listing:
+def listed(**asked: Any) -> ImageList:
     """What a query of the cast comes to."""
-    return listing(CAST, Query(**asked), NOW)
+    return query_images(CAST, Query(**asked), NOW)
 
 
 def ids(**asked: Any) -> list[str]:
@@ -54,29 +54,34 @@ def test_without_a_query_all_are_listed_worst_first() -> None:
 def test_the_counts_are_of_all_that_is_watched() -> None:
     """Whatever the query leaves out, it is said how many there are and have which problem."""
     few = listed(q="gone")
-    assert (few.matching, few.total, few.troubled, few.pending) == (1, 18, 14, 1)
-    assert few.problems == {
+    assert (few.matching, few.total, few.images_with_problems, few.pending) == (1, 18, 14, 1)
+    assert few.problem_counts == {
         "gone": 2,
         "not_active": 3,
         "unexpected": 1,
         "unknown": 2,
         "failing": 8,
     }
-    assert list(few.problems) == ["gone", "not_active", "unexpected", "unknown", "failing"]
+    assert list(few.problem_counts) == ["gone", "not_active", "unexpected", "unknown", "failing"]
 
 
 def test_a_cloud_in_trouble_comes_first() -> None:
     """Each cloud has its images counted; those without trouble keep their order."""
     second, first = listed(cloud="first").clouds
-    assert (first.state.name, first.images, first.problems, first.discovered) == (
+    assert (
+        first.state.name,
+        first.images,
+        first.images_with_problems,
+        first.discovered_images,
+    ) == (
         "first",
         13,
         9,
         0,
     )
-    assert (second.images, second.problems, second.discovered) == (5, 5, 5)
-    assert (first.cloud_problems, len(second.cloud_problems)) == ((), 5)
-    assert listed().clouds_in_trouble == 1
+    assert (second.images, second.images_with_problems, second.discovered_images) == (5, 5, 5)
+    assert (first.problems, len(second.problems)) == ((), 5)
+    assert listed().clouds_with_problems == 1
 
 
 @pytest.mark.parametrize(
@@ -131,11 +136,11 @@ def test_images_are_sorted_by_cloud() -> None:
 
 def test_images_are_sorted_by_what_they_are_called() -> None:
     """By alias, else name, else ID, without regard to case."""
-    names = [called(row).casefold() for row in listed(sort="image").rows]
+    names = [display_name(row).casefold() for row in listed(sort="image").rows]
     assert names == sorted(names)
-    assert [called(row).casefold() for row in listed(sort="image", order="desc").rows] == names[
-        ::-1
-    ]
+    assert [
+        display_name(row).casefold() for row in listed(sort="image", order="desc").rows
+    ] == names[::-1]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -153,7 +158,7 @@ def test_what_is_not_known_comes_last(order: str) -> None:
 def test_a_listing_has_one_page_of_many() -> None:
     """Pages follow one another without a gap or an overlap, and one past the last is empty."""
     pages = [
-        listing(CROWD, Query(page=page, limit=500, sort="image"), NOW) for page in (1, 2, 3, 4)
+        query_images(CROWD, Query(page=page, limit=500, sort="image"), NOW) for page in (1, 2, 3, 4)
     ]
     assert [len(page.rows) for page in pages] == [500, 500, 234, 0]
     assert {page.pages for page in pages} == {3}
@@ -163,7 +168,7 @@ def test_a_listing_has_one_page_of_many() -> None:
 
 def test_nothing_is_one_empty_page() -> None:
     """Without a match there is a page all the same."""
-    empty = listing(Store(), Query(), NOW)
+    empty = query_images(Store(), Query(), NOW)
     assert (empty.pages, empty.matching, empty.total, list(empty.rows)) == (1, 0, 0, [])
     assert listed(q="nothing like that").pages == 1
 
@@ -192,5 +197,5 @@ def test_an_image_is_called_by_the_best_name_it_has(
     store.watch(replace(FIRST, name="lab"), [target])
     if image is not None:
         store.observe(target.key, UNKNOWN.after(Found(image), NOW, MAX_STALE))
-    (row,) = listing(store, Query(), NOW).rows
-    assert called(row) == name
+    (row,) = query_images(store, Query(), NOW).rows
+    assert display_name(row) == name

@@ -9,8 +9,8 @@ from exporter.model.observation import UNKNOWN
 from exporter.model.outcome import Failed, Found
 from exporter.model.target import Target
 from exporter.store import Store
-from exporter.web.pages.image_list import listing
-from exporter.web.pages.json_api import as_json, listing_document, refusal_document
+from exporter.web.pages.image_list import query_images
+from exporter.web.pages.json_api import image_list_document, query_error_document, to_ascii_json
 from exporter.web.pages.query import Query, QueryError
 from tests.model.samples import ACTIVE, MAX_STALE
 from tests.web.cast import CONTROLS, FIRST, NAMES, NOW, REQUEST, cast
@@ -20,7 +20,7 @@ CAST = cast()
 
 def document(**asked: Any) -> Any:
     """What the API answers to a query of the cast."""
-    return json.loads(as_json(listing_document(listing(CAST, Query(**asked), NOW))))
+    return json.loads(to_ascii_json(image_list_document(query_images(CAST, Query(**asked), NOW))))
 
 
 def image(alias: str) -> Any:
@@ -167,7 +167,7 @@ def test_names_are_told_as_they_are() -> None:
     """Whatever a name holds, a script gets it back, and the text itself is printable ASCII."""
     told = {each["image_id"]: each["name"] for each in document(cloud="second")["images"]}
     assert told == NAMES
-    text = as_json(listing_document(listing(CAST, Query(cloud="second"), NOW)))
+    text = to_ascii_json(image_list_document(query_images(CAST, Query(cloud="second"), NOW)))
     assert all(character == "\n" or " " <= character <= "~" for character in text)
 
 
@@ -179,7 +179,7 @@ def test_any_text_is_json(text: str) -> None:
     store.watch(FIRST, [target])
     seen = UNKNOWN.after(Found(replace(ACTIVE, name=text)), NOW, MAX_STALE)
     store.observe(target.key, seen.after(Failed("malformed", text), NOW, MAX_STALE))
-    answer = as_json(listing_document(listing(store, Query(), NOW)))
+    answer = to_ascii_json(image_list_document(query_images(store, Query(), NOW)))
     (told,) = json.loads(answer.encode("ascii"))["images"]
     assert told["name"] == told["last_poll"]["failure"]["detail"]
     # JSON joins two halves that stand side by side; all else is as it was.
@@ -189,7 +189,7 @@ def test_any_text_is_json(text: str) -> None:
 def test_a_refusal_names_what_is_accepted() -> None:
     """Each parameter that makes no sense is there with its value and what is accepted."""
     refused = QueryError([("limit", CONTROLS, "a number"), ("order", "up", "asc, desc")])
-    assert json.loads(as_json(refusal_document(refused))) == {
+    assert json.loads(to_ascii_json(query_error_document(refused))) == {
         "error": "limit is not accepted: give a number; order is not accepted: give asc, desc",
         "parameters": [
             {"name": "limit", "value": CONTROLS, "accepted": "a number"},

@@ -15,8 +15,8 @@ from exporter.model.observation import UNKNOWN
 from exporter.model.outcome import REASONS, Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
-from exporter.web.pages.image_list import listing
-from exporter.web.pages.json_api import as_json, listing_document
+from exporter.web.pages.image_list import query_images
+from exporter.web.pages.json_api import image_list_document, to_ascii_json
 from exporter.web.pages.query import Query
 from tests.model.samples import ACTIVE, MAX_STALE
 from tests.web.cast import CONTROLS, FIRST, HOSTILE, LONG, NOW, REVERSED
@@ -111,4 +111,7 @@ def test_whatever_is_known_can_be_shown(
         seen = seen.after(outcome, Instant(NOW.steady - age, NOW.wall - age), MAX_STALE)
     store.observe(target.key, seen)
     assert Reader(html(store)).row("an-alias")
-    assert json.loads(as_json(listing_document(listing(store, Query(), NOW))))["total"] == 1
+    assert (
+        json.loads(to_ascii_json(image_list_document(query_images(store, Query(), NOW))))["total"]
+        == 1
+    )

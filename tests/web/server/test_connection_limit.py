@@ -143,7 +143,7 @@ def test_one_too_many_that_asks_nothing_is_let_go_soon(
 def test_idle_half_open_and_slow_clients_delay_no_scrape(serve: Serve, opened: ExitStack) -> None:
     """With 500 idle or half-open clients and 50 that stop in the middle, scrapes are as quick."""
     running = serve(
-        app(metrics=lambda openmetrics, _: Body((b"a 1\n",), 4) if openmetrics else LARGE)
+        app(metrics=lambda *, openmetrics, **_: Body((b"a 1\n",), 4) if openmetrics else LARGE)
     )
     for number in range(500):
         opened.enter_context(running.connect(HALVES[number % 4]))
@@ -159,7 +159,7 @@ def test_idle_half_open_and_slow_clients_delay_no_scrape(serve: Serve, opened: E
 
 def test_readers_that_stop_share_one_body(serve: Serve, opened: ExitStack) -> None:
     """Each costs a chunk or two of memory, not a body of its own."""
-    running = serve(app(metrics=lambda _openmetrics, _compressed: LARGE))
+    running = serve(app(metrics=lambda **_: LARGE))
     before = resident()
     for _ in range(100):
         stopped = opened.enter_context(running.connect(SCRAPE))

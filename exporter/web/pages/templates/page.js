@@ -1,60 +1,60 @@
 "use strict";
-// Shows what has changed without loading the page anew, which would take away the reader's place,
-// and what they are about to type. Without this script the page loads itself anew instead.
+// Updates the page in place: a reload would lose the scroll position and unsent form input.
+// Without scripts, the meta element in <noscript> reloads the page instead.
 (() => {
   const seconds = Number(document.querySelector("main").dataset.refresh);
-  const news = document.getElementById("news");
-  const shown = () => document.querySelector(".now time").textContent;
+  const notice = document.getElementById("notice");
+  const dataTime = () => document.querySelector(".now time").textContent;
 
-  const replace = (fresh, id) => {
-    const old = document.getElementById(id);
-    const made = fresh.getElementById(id);
-    if (old.innerHTML === made.innerHTML) return;
+  const replaceElement = (newDocument, id) => {
+    const oldElement = document.getElementById(id);
+    const newElement = newDocument.getElementById(id);
+    if (oldElement.innerHTML === newElement.innerHTML) return;
     const active = document.activeElement;
-    const focused = old.contains(active) ? active.closest("[id]")?.id : null;
-    const region = old.querySelector(".scroll");
-    for (const each of old.querySelectorAll("details")) {
-      const same = fresh.getElementById(each.id);
-      if (same) same.open = each.open;
+    const focusedId = oldElement.contains(active) ? active.closest("[id]")?.id : null;
+    const scroller = oldElement.querySelector(".scroll");
+    for (const details of oldElement.querySelectorAll("details")) {
+      const newDetails = newDocument.getElementById(details.id);
+      if (newDetails) newDetails.open = details.open;
     }
-    old.replaceChildren(...made.childNodes);
-    if (region) old.querySelector(".scroll").scrollLeft = region.scrollLeft;
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    oldElement.replaceChildren(...newElement.childNodes);
+    if (scroller) oldElement.querySelector(".scroll").scrollLeft = scroller.scrollLeft;
+    if (focusedId) document.getElementById(focusedId)?.focus({ preventScroll: true });
   };
 
-  const tell = (text) => {
-    if (news.textContent !== text) news.textContent = text;
-    news.hidden = !text;
+  const setNotice = (text) => {
+    if (notice.textContent !== text) notice.textContent = text;
+    notice.hidden = !text;
   };
 
   const refresh = async () => {
     if (document.hidden) return;
     if (document.getSelection().type === "Range") {
-      // Whoever selects text is about to copy it.
-      tell(`Not refreshed while text is selected. What is shown is as of ${shown()}.`);
+      // The reader is about to copy the selected text.
+      setNotice(`Refresh is paused while text is selected. Data is as of ${dataTime()}.`);
       return;
     }
     try {
       const signal = AbortSignal.timeout(seconds * 1000);
-      const answer = await fetch(location.href, { cache: "no-store", signal });
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      // Whatever else answers has none of these.
-      for (const id of ["verdict", "overview", "images"]) replace(fresh, id);
-      document.title = fresh.title;
-      document.getElementById("icon").href = fresh.getElementById("icon").href;
-      tell("");
+      const response = await fetch(location.href, { cache: "no-store", signal });
+      const newDocument = new DOMParser().parseFromString(await response.text(), "text/html");
+      // The error page of a proxy has none of these elements, so this throws.
+      for (const id of ["summary", "overview", "images"]) replaceElement(newDocument, id);
+      document.title = newDocument.title;
+      document.getElementById("icon").href = newDocument.getElementById("icon").href;
+      setNotice("");
     } catch {
-      tell(`The exporter does not answer. What is shown is as of ${shown()}.`);
+      setNotice(`The exporter does not respond. Data is as of ${dataTime()}.`);
     }
   };
 
-  const forever = async () => {
+  const refreshForever = async () => {
     await refresh();
-    setTimeout(forever, seconds * 1000);
+    setTimeout(refreshForever, seconds * 1000);
   };
 
   if (seconds) {
-    setTimeout(forever, seconds * 1000);
+    setTimeout(refreshForever, seconds * 1000);
     document.addEventListener("visibilitychange", refresh);
   }
 })();
