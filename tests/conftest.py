@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 

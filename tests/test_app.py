@@ -21,6 +21,7 @@ from exporter.model.outcome import Failed
 from exporter.simulator import SimulatedImageService
 from tests.auth.clouds import clean, configure
 from tests.commands.program import GOLDEN, UBUNTU, settings_file, simulated
+from tests.support.wait import wait_until
 
 HTTPS = "https://127.0.0.1:9"
 
@@ -120,7 +121,7 @@ def test_closed_parts_poll_no_more(tmp_path: Path) -> None:
         parts.pollers[0].run_cycle()
         asked = service.log.requests
         parts.close()
-        service.wait_for(lambda: service.log.connections_open == 0)
+        wait_until(lambda: service.log.connections_open == 0)
         parts.pollers[0].run_cycle()
         assert service.log.requests == asked
 

@@ -27,6 +27,7 @@ from tests.commands.program import (
     simulated,
     started,
 )
+from tests.support.wait import wait_until
 
 MIB = 1024
 """KiB in one."""
@@ -174,7 +175,7 @@ def test_ctrl_c_ends_a_check_without_a_verdict(tmp_path: Path) -> None:
         service.faults.set("hang")
         file = settings_file(tmp_path, {**CLOUD, "endpoint": service.url})
         with started(tmp_path, "check", f"--config.file={file}") as program:
-            service.wait_for(lambda: service.log.in_flight == 1)
+            wait_until(lambda: service.log.in_flight == 1)
             program.process.send_signal(signal.SIGINT)
             assert program.process.wait(QUICKLY) == 130
             assert (program.said, program.logged) == ("", [""])

@@ -121,7 +121,7 @@ def run_and_end(folder: Path, service: SimulatedImageService) -> None:
         thread.start()
         wait_until(lambda: made.parts.store.clouds()[0].last_cycle_at)
         service.faults.set("hang")
-        service.wait_for(lambda: service.log.in_flight == 1)
+        wait_until(lambda: service.log.in_flight == 1)
         made.stop.set()
         thread.join(BOUND)
         assert status == [0]
@@ -132,7 +132,7 @@ def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         run_and_end(tmp_path, service)
-        service.wait_for(lambda: service.log.connections_open == 0)
+        wait_until(lambda: service.log.connections_open == 0)
     gc.collect()  # pytest fails for what is found open now
 
     def are_gone() -> bool:

@@ -29,7 +29,6 @@ from exporter.model.target import Target
 from exporter.polling.event_log import CloudEventLog
 from exporter.redaction import Redactor
 from exporter.simulator import SimulatedImageService
-from exporter.simulator.keystone import SimulatedKeystone
 from exporter.store import Store
 from exporter.web.pages.image_list import query_images
 from exporter.web.pages.json_api import image_list_document, to_ascii_json
@@ -38,6 +37,7 @@ from exporter.web.security.from_config import protect
 from tests.commands.program import ROOT, ended, started
 from tests.model.samples import ACTIVE, MAX_STALE, START
 from tests.readme_tables import PREFIX, README, TABLES, rendered
+from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.wait import wait_until
 from tests.web.security.web_files import Folder
 

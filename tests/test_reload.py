@@ -12,10 +12,10 @@ from exporter.config import Settings
 from exporter.files import WatchedFile
 from exporter.reload import A_BUG
 from exporter.simulator import SimulatedImageService
-from exporter.simulator.keystone import SimulatedKeystone
 from tests.auth.clouds import clean, configure
 from tests.commands.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated
 from tests.reloading import LAB, Exporter, at_once, cloud, exporting
+from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.wait import wait_until
 
 STATUS_CHANGES = "openstack_image_status_changes_total"
@@ -139,7 +139,7 @@ def test_a_changed_cloud_is_polled_anew_and_remembers(
         last = asked.log.records[-1].request
         assert last.headers.get("x-auth-token") == ("secret" if field == "token" else None)
         assert exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 1
-        service.wait_for(lambda: service.log.connections_open <= (field != "endpoint"))
+        wait_until(lambda: service.log.connections_open <= (field != "endpoint"))
 
 
 def test_clouds_come_and_go(tmp_path: Path, service: SimulatedImageService) -> None:
@@ -254,11 +254,11 @@ def test_an_answer_that_comes_too_late_is_nobodys(
         service.faults.set("hang")
         images = [GOLDEN, UBUNTU]
         assert exporter.reload(cloud(service.url, *images, api="v1")) == ()
-        service.wait_for(lambda: service.log.in_flight > 0)
+        wait_until(lambda: service.log.in_flight > 0)
         before = exporter.metrics().values(REQUESTS, method="HEAD")
         assert exporter.reload(cloud(other.url, *images, api="v1")) == ()
         wait_until(lambda: exporter.metrics().value(POLLS) == 3)
-        service.wait_for(lambda: service.log.in_flight == 0)
+        wait_until(lambda: service.log.in_flight == 0)
         metrics = exporter.metrics()
         assert metrics.values("openstack_image_poll_success") == [1, 1]
         assert metrics.values(REQUESTS, code="error") == [0, 0]
@@ -354,7 +354,7 @@ def test_a_wait_that_was_asked_for_outlasts_a_reload(
         wait_until(lambda: exporter.parts.pollers[0].wait_until > 0)
         assert service.log.requests == asked
         assert exporter.reload(cloud(other.url, GOLDEN, api="v1", concurrency=2)) == ()
-        other.wait_for(lambda: other.log.requests > 0)
+        wait_until(lambda: other.log.requests > 0)
 
 
 def test_discovered_images_stay(tmp_path: Path, service: SimulatedImageService) -> None:

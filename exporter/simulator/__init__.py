@@ -1,7 +1,6 @@
-"""A simulated Image service and the demo's story; the tests use both."""
+"""A simulated Image service, used by the demo and by the tests."""
 
-from exporter.simulator.image import SimulatedImage
-from exporter.simulator.images import SimulatedImages
+from exporter.simulator.image import SimulatedImage, SimulatedImages
 from exporter.simulator.service import SimulatedImageService
 
 __all__ = ["SimulatedImage", "SimulatedImageService", "SimulatedImages"]

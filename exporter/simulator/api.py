@@ -1,6 +1,6 @@
-"""What Glance answers to a request: v1 as Glance 15 does, v2 as Glance 33 does.
+"""The responses of Glance's API: v1 as in Glance 15, v2 as in Glance 33.
 
-A path is one row of ROUTES. Images cannot be changed by requests, only in ``images``.
+Every path is one row of ROUTES. Requests cannot change images; use ``images`` for that.
 """
 
 import json
@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlencode
 
-from exporter.simulator.image import OWNER, SimulatedImage
-from exporter.simulator.images import SimulatedImages
+from exporter.simulator.image import OWNER, SimulatedImage, SimulatedImages
 from exporter.simulator.listing import DEFAULT_LIMIT, Caller, page
-from exporter.simulator.request import Request
+from exporter.simulator.request import ReceivedRequest
 from exporter.simulator.response import (
-    LONGEST_LINE,
+    MAX_REQUEST_LINE,
     SimulatedResponse,
-    document,
-    finished,
-    listing,
-    recorded,
-    refusal,
-    too_long,
+    error_response,
+    finish_head,
+    json_response,
+    line_too_long_response,
+    raw_response,
+    version_response,
 )
 
-Handler: TypeAlias = "Callable[[ImageApi, Request, str], SimulatedResponse]"
+Endpoint: TypeAlias = "Callable[[ImageApi, ReceivedRequest, str], SimulatedResponse]"
+"""A function that responds to a request; the text is the variable part of its path."""
 
 V2_VERSIONS = ("v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 V1_VERSIONS = ("v1.1", "v1.0")
@@ -33,19 +33,19 @@ V1_VERSIONS = ("v1.1", "v1.0")
 
 @dataclass
 class ImageApi:
-    """The state of a simulated Image service; all of it may change while it answers.
+    """The state of a simulated Image service; it may be changed while the service runs.
 
     Attributes:
-        images: the images it knows.
-        tokens: those it accepts, None for a service without authentication.
-        admin: whether callers are administrators, who see deleted images by v1, and those
-            of all projects by v2.
-        project: that of the callers; v1 is not strict about it.
-        v1_enabled: False answers 300 to all of v1, as ``enable_v1_api = False`` does.
-        page_limit: the most images in one list (``api_limit_max``).
-        path_prefix: what stands before the version, ``/image`` for example.
-        url: what the version documents say, without the prefix.
-        replays: raw answers by image ID; they come before all the rest.
+        images: the images.
+        tokens: the accepted tokens; None for a service without authentication.
+        admin: True if callers are administrators. They see deleted images in v1, and images
+            of all projects in v2.
+        project: the project of the callers; v1 does not restrict images to it.
+        v1_enabled: False responds with 300 to all of v1, as ``enable_v1_api = False`` does.
+        page_limit: the most images in one page of a list (``api_limit_max``).
+        path_prefix: the path in front of the version, ``/image`` for example.
+        url: the URL in the version documents, without the prefix.
+        replays: raw responses by image ID. They take precedence over everything else.
     """
 
     images: SimulatedImages
@@ -58,46 +58,46 @@ class ImageApi:
     url: str = ""
     replays: dict[str, bytes] = field(default_factory=dict)
 
-    def answer(self, request: Request) -> SimulatedResponse:
-        """The answer of a service that works."""
+    def respond(self, request: ReceivedRequest) -> SimulatedResponse:
+        """Return the response of a service that works."""
         raw = self.replays.get(request.image_id or "")
         if raw is not None:
-            return recorded(raw)
-        path = re.sub("//+", "/", request.target.partition("?")[0])
+            return raw_response(raw)
+        path = re.sub("//+", "/", request.path)
         if not path.startswith(self.path_prefix):
-            return refuse(404, request)
-        if path.startswith(f"{self.path_prefix}/v2/") and len(request.line) > LONGEST_LINE:
-            return too_long(len(request.line))
-        methods, handler, subject = self._route(path.removeprefix(self.path_prefix))
-        if handler not in (_versions, _choices) and not self._accepts(request):
+            return _error(404, request)
+        if path.startswith(f"{self.path_prefix}/v2/") and len(request.line) > MAX_REQUEST_LINE:
+            return line_too_long_response(len(request.line))
+        methods, endpoint, subject = self._route(path.removeprefix(self.path_prefix))
+        if endpoint not in (_versions, _multiple_choices) and not self._is_authorized(request):
             challenge = {"Www-Authenticate": f"Keystone uri='{self.url}'"}
-            return refuse(401, request, headers=challenge)
+            return _error(401, request, headers=challenge)
         if methods and request.method not in methods.split(", "):
-            return refuse(405, request, headers={"Allow": methods})
-        return handler(self, request, subject)
+            return _error(405, request, headers={"Allow": methods})
+        return endpoint(self, request, subject)
 
-    def _route(self, path: str) -> tuple[str, Handler, str]:
+    def _route(self, path: str) -> tuple[str, Endpoint, str]:
         if self.v1_enabled or not path.startswith("/v1"):
-            for pattern, methods, handler in ROUTES:
+            for pattern, methods, endpoint in ROUTES:
                 if match := pattern.fullmatch(path):
-                    return methods, handler, match[1] if match.lastindex else ""
-        return "", _choices, ""
+                    return methods, endpoint, match[1] if match.lastindex else ""
+        return "", _multiple_choices, ""
 
     def visible(self, image_id: str) -> SimulatedImage | None:
-        """The image of this ID if v1 shows it to the callers."""
+        """Return the image with this ID if v1 shows it to the callers."""
         image = self.images.get(image_id)
         return image if image and (self.admin or not image.deleted) else None
 
     @property
     def caller(self) -> Caller:
-        """Whom v2 answers."""
+        """Return the caller of v2 requests."""
         return Caller(self.project, self.admin)
 
-    def _accepts(self, request: Request) -> bool:
+    def _is_authorized(self, request: ReceivedRequest) -> bool:
         return self.tokens is None or request.headers.get("x-auth-token") in self.tokens
 
-    def versions(self) -> bytes:
-        """The version document: v1 is in it while it is switched on."""
+    def version_document(self) -> bytes:
+        """Return the version document; it lists v1 while v1 is enabled."""
         rows = [(name, "SUPPORTED", "v2") for name in V2_VERSIONS]
         rows[0] = (V2_VERSIONS[0], "CURRENT", "v2")
         if self.v1_enabled:
@@ -110,11 +110,10 @@ class ImageApi:
         return json.dumps({"versions": entries}).encode()
 
 
-def refuse(
-    status: int, request: Request, detail: str = "", headers: dict[str, str] | None = None
+def _error(
+    status: int, request: ReceivedRequest, detail: str = "", headers: dict[str, str] | None = None
 ) -> SimulatedResponse:
-    """A refusal of a request in the form its method calls for."""
-    return refusal(
+    return error_response(
         status,
         method=request.method,
         detail=detail,
@@ -123,83 +122,84 @@ def refuse(
     )
 
 
-def _image(api: ImageApi, request: Request, image_id: str) -> SimulatedResponse:
+def _v1_image(api: ImageApi, request: ReceivedRequest, image_id: str) -> SimulatedResponse:
     image = api.visible(image_id)
     if image is None:
         detail = f"Image with identifier {image_id} not found"
-        return refuse(404, request, detail, {"Content-Type": "text/plain; charset=UTF-8"})
-    return SimulatedResponse(
-        200, finished(image.v1_head, closes=request.closes), b"", request.closes
-    )
+        return _error(404, request, detail, {"Content-Type": "text/plain; charset=UTF-8"})
+    head = finish_head(image.v1_head, closes=request.closes)
+    return SimulatedResponse(200, head, b"", request.closes)
 
 
-def _list(api: ImageApi, request: Request, detail: str) -> SimulatedResponse:
-    query = parse_qs(request.target.partition("?")[2], keep_blank_values=True)
-    text = query.get("limit", [str(DEFAULT_LIMIT)])[-1]
-    if not (text.isascii() and text.isdigit()):
-        return refuse(400, request, "limit param must be a positive integer")
-    limit = min(int(text), api.page_limit)
-    shown = [image for image in api.images.all() if not image.deleted]
+def _v1_list(api: ImageApi, request: ReceivedRequest, detail: str) -> SimulatedResponse:
+    query = parse_qs(request.query, keep_blank_values=True)
+    limit_text = query.get("limit", [str(DEFAULT_LIMIT)])[-1]
+    if not (limit_text.isascii() and limit_text.isdigit()):
+        return _error(400, request, "limit param must be a positive integer")
+    limit = min(int(limit_text), api.page_limit)
+    images = [image for image in api.images.all() if not image.deleted]
     if marker := query.get("marker", [""])[-1]:
-        ids = [image.id for image in shown]
+        ids = [image.id for image in images]
         if marker not in ids:
-            return refuse(400, request, "Invalid marker. Image could not be found.")
-        shown = shown[ids.index(marker) + 1 :]
+            return _error(400, request, "Invalid marker. Image could not be found.")
+        images = images[ids.index(marker) + 1 :]
     entry = SimulatedImage.v1_detail if detail else SimulatedImage.v1_brief
-    body = json.dumps({"images": [entry(image) for image in shown[:limit]]}).encode()
-    return listing(body, closes=request.closes)
+    body = json.dumps({"images": [entry(image) for image in images[:limit]]}).encode()
+    return json_response(body, closes=request.closes)
 
 
-def _image_v2(api: ImageApi, request: Request, image_id: str) -> SimulatedResponse:
+def _v2_image(api: ImageApi, request: ReceivedRequest, image_id: str) -> SimulatedResponse:
     if request.method != "GET":
-        return refuse(403, request)
+        return _error(403, request)
     image = api.images.get(image_id)
     if image is None or not api.caller.sees(image):
-        return refuse(404, request, f"No image found with ID {image_id}")
-    return listing(image.v2_body, closes=request.closes)
+        return _error(404, request, f"No image found with ID {image_id}")
+    return json_response(image.v2_body, closes=request.closes)
 
 
-def _list_v2(api: ImageApi, request: Request, _: str) -> SimulatedResponse:
+def _v2_list(api: ImageApi, request: ReceivedRequest, _: str) -> SimulatedResponse:
     if request.method != "GET":
-        return refuse(403, request)
-    query = parse_qs(request.target.partition("?")[2], keep_blank_values=True)
+        return _error(403, request)
+    query = parse_qs(request.query, keep_blank_values=True)
     try:
-        found = page(api.images.all(), query, api.caller, api.page_limit)
+        result = page(api.images.all(), query, api.caller, api.page_limit)
     except ValueError as error:
-        return refuse(400, request, str(error))
-    # Of a parameter that stands twice Glance repeats only the last value.
-    again = {key: values[-1] for key, values in query.items() if key != "marker"}
-    ends = {"first": _v2_link(again), "schema": "/v2/schemas/images"}
-    if found.marker:
-        ends["next"] = _v2_link(again | {"marker": found.marker})
-    documents = b", ".join(image.v2_body for image in found.images)
-    body = b'{"images": [' + documents + b"], " + json.dumps(ends).encode()[1:]
-    return listing(body, closes=request.closes)
+        return _error(400, request, str(error))
+    # Glance repeats only the last value of a parameter that is given more than once.
+    parameters = {key: values[-1] for key, values in query.items() if key != "marker"}
+    links = {"first": _v2_link(parameters), "schema": "/v2/schemas/images"}
+    if result.marker:
+        links["next"] = _v2_link(parameters | {"marker": result.marker})
+    documents = b", ".join(image.v2_body for image in result.images)
+    body = b'{"images": [' + documents + b"], " + json.dumps(links).encode()[1:]
+    return json_response(body, closes=request.closes)
 
 
 def _v2_link(query: dict[str, str]) -> str:
     return f"/v2/images?{urlencode(query)}" if query else "/v2/images"
 
 
-def _versions(api: ImageApi, request: Request, _: str) -> SimulatedResponse:
-    return document(200, api.versions(), method=request.method, closes=request.closes)
+def _versions(api: ImageApi, request: ReceivedRequest, _: str) -> SimulatedResponse:
+    document = api.version_document()
+    return version_response(200, document, method=request.method, closes=request.closes)
 
 
-def _choices(api: ImageApi, request: Request, _: str) -> SimulatedResponse:
-    return document(300, api.versions(), method=request.method, closes=request.closes)
+def _multiple_choices(api: ImageApi, request: ReceivedRequest, _: str) -> SimulatedResponse:
+    document = api.version_document()
+    return version_response(300, document, method=request.method, closes=request.closes)
 
 
-def _not_found(_api: ImageApi, request: Request, _: str) -> SimulatedResponse:
-    return refuse(404, request)
+def _not_found(_api: ImageApi, request: ReceivedRequest, _: str) -> SimulatedResponse:
+    return _error(404, request)
 
 
-# Path, the methods it has (as its Allow says; empty: any), and who answers. The first
-# that matches the whole path; what matches none is 300, as on a real server.
-ROUTES: tuple[tuple[re.Pattern[str], str, Handler], ...] = (
-    (re.compile(r"/v1(?:\.\d)?/images/(?!detail$)([^/]+)"), "HEAD", _image),
-    (re.compile(r"/v1(?:\.\d)?/images(?:/(detail))?"), "GET", _list),
+# A path, its methods (as in its Allow header; empty for any) and its endpoint. The first
+# row that matches the whole path counts; other paths get 300, as from a real server.
+ROUTES: tuple[tuple[re.Pattern[str], str, Endpoint], ...] = (
+    (re.compile(r"/v1(?:\.\d)?/images/(?!detail$)([^/]+)"), "HEAD", _v1_image),
+    (re.compile(r"/v1(?:\.\d)?/images(?:/(detail))?"), "GET", _v1_list),
     (re.compile(r"/versions"), "", _versions),
-    (re.compile(r"/v2/images/([^/]+)"), "GET, PATCH, DELETE", _image_v2),
-    (re.compile(r"/v2/images"), "GET, POST", _list_v2),
+    (re.compile(r"/v2/images/([^/]+)"), "GET, PATCH, DELETE", _v2_image),
+    (re.compile(r"/v2/images"), "GET, POST", _v2_list),
     (re.compile(r"/v[12](?:\.\d)?/.*"), "", _not_found),
 )

@@ -1,149 +1,164 @@
-"""One connection of the simulated service: requests in, answers and scripts out."""
+"""One connection of the simulated service: it reads requests and writes responses."""
 
 import asyncio
 import contextlib
 import socket
 import ssl
 import struct
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, field
+from typing import cast
 
-from exporter.simulator.faults import Act, Fault, FaultContext, Script
-from exporter.simulator.request import Request
+from exporter.simulator.api import ImageApi
+from exporter.simulator.faults import Action, Fault, FaultContext, Faults, Script
+from exporter.simulator.request import ReceivedRequest
+from exporter.simulator.request_log import RequestLog
 
-if TYPE_CHECKING:
-    from exporter.simulator.service import SimulatedImageService
+MAX_HEAD_SIZE = 64 * 1024
+HEAD_END = b"\r\n\r\n"
 
-LARGEST_HEAD = 64 * 1024
-END = b"\r\n\r\n"
+
+@dataclass(frozen=True)
+class Backend:
+    """The parts of a service that its connections share, and the open connections.
+
+    The connections add and remove themselves; all access is in the service's event loop.
+    """
+
+    api: ImageApi
+    faults: Faults
+    log: RequestLog
+    connections: "set[Connection]" = field(default_factory=set)
 
 
 class Connection(asyncio.Protocol):
-    """Answers one request after the other; all of it runs in the service's loop."""
+    """A connection that serves one request at a time, in the service's event loop."""
 
-    def __init__(self, service: "SimulatedImageService", tls: ssl.SSLContext | None) -> None:
-        self._service = service
-        self._tls = tls  # until the handshake is done
+    def __init__(self, backend: Backend, tls: ssl.SSLContext | None) -> None:
+        self._backend = backend
+        self._pending_tls = tls  # None once the handshake is complete
         self._buffer = b""
-        self._answering = False
-        self._held_by: Fault | None = None
+        self._responding = False
         self._fault: Fault | None = None
+        self._is_held = False
         self._script: Script = iter(())
         self._closes = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take part in the service's count of connections, before any TLS handshake."""
+        """Count the connection, before any TLS handshake."""
         self._transport = cast("asyncio.Transport", transport)
-        self._number = self._service.log.opened()
-        self._service.connections.add(self)
-        if self._tls:
-            self._handshake = asyncio.get_running_loop().create_task(self._secure(self._tls))
+        self._number = self._backend.log.connection_opened()
+        self._backend.connections.add(self)
+        if self._pending_tls:
+            self._handshake = asyncio.get_running_loop().create_task(
+                self._start_tls(self._pending_tls)
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
-        """Leave the count; an answer that was under way has ended."""
-        if self not in self._service.connections:
+        """Count the end of the connection, and of the request in flight if there is one."""
+        if self not in self._backend.connections:
             return
         if self._timer:
             self._timer.cancel()
         self._script = iter(())
-        self._held_by = None
-        if self._answering:
-            self._answering = False
-            self._service.log.ended()
-        self._service.connections.discard(self)
-        self._service.log.closed()
+        self._is_held = False
+        if self._responding:
+            self._responding = False
+            self._backend.log.request_finished()
+        self._backend.connections.discard(self)
+        self._backend.log.connection_closed()
 
     def data_received(self, data: bytes) -> None:
-        """Answer what has arrived whole; what comes during an answer waits for its end."""
+        """Respond to each complete request; data received during a response is buffered."""
         self._buffer += data
-        while END in self._buffer and self._free():
-            head, _, self._buffer = self._buffer.partition(END)
-            self._answer(head)
-        if not self._answering and len(self._buffer) > LARGEST_HEAD:
+        while HEAD_END in self._buffer and self._can_respond():
+            head, _, self._buffer = self._buffer.partition(HEAD_END)
+            self._respond(head)
+        if not self._responding and len(self._buffer) > MAX_HEAD_SIZE:
             self.abort()
 
     def abort(self) -> None:
-        """Close at once; what was not sent is lost."""
+        """Close at once and discard unsent data."""
         self._transport.abort()
 
-    def go_on(self) -> None:
-        """Continue a script whose fault was cleared while it held something back."""
-        if self._held_by and self._held_by.cleared:
-            self._held_by = None
-            self._play()
+    def resume(self) -> None:
+        """Continue a script that is held, if its fault was cleared."""
+        if self._is_held and self._fault and self._fault.cleared:
+            self._is_held = False
+            self._run_script()
 
-    def _free(self) -> bool:
-        return not (self._answering or self._tls or self._transport.is_closing())
+    def _can_respond(self) -> bool:
+        return not (self._responding or self._pending_tls or self._transport.is_closing())
 
-    async def _secure(self, tls: ssl.SSLContext) -> None:
-        # asyncio's own TLS server tells of a connection only after its handshake, so that
-        # one that never ends could be neither counted nor closed.
+    async def _start_tls(self, tls: ssl.SSLContext) -> None:
+        # asyncio's own TLS server reports a connection only after its handshake, so a
+        # connection whose handshake never ends could be neither counted nor closed.
         transport = None
-        # An error is a client that speaks no TLS, or does not trust us.
+        # An OSError is a client that does not use TLS or rejects the certificate.
         with contextlib.suppress(OSError):
             transport = await asyncio.get_running_loop().start_tls(
                 self._transport, self, tls, server_side=True
             )
         if transport is None:
-            # asyncio does not tell of the end of a connection that failed to begin.
+            # asyncio does not call connection_lost after a failed handshake.
             self.connection_lost(None)
             return
         self._transport = transport
-        self._tls = None
+        self._pending_tls = None
         self.data_received(b"")
 
-    def _answer(self, head: bytes) -> None:
+    def _respond(self, head: bytes) -> None:
         try:
-            request = Request.parse(head)
+            request = ReceivedRequest.parse(head)
         except ValueError:
             self._transport.write(b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n")
             self._transport.close()
             return
-        service = self._service
-        answer = service.api.answer(request)
-        fault = service.faults.pick(request)
-        self._answering = True
-        self._closes = answer.closes
+        backend = self._backend
+        response = backend.api.respond(request)
+        fault = backend.faults.pick(request)
+        self._responding = True
+        self._closes = response.closes
         if fault is None:
-            service.log.began(self._number, request, answer.status, None)
-            self._transport.write(answer.head + answer.body)
+            backend.log.request_started(self._number, request, response.status, None)
+            self._transport.write(response.head + response.body)
             self._finish()
         else:
-            service.log.began(self._number, request, None, fault.name)
+            backend.log.request_started(self._number, request, None, fault.name)
             self._fault = fault
-            self._script = fault.script(FaultContext(request, answer, service.faults.chance))
-            self._play()
+            self._script = fault.script(FaultContext(request, response, backend.faults.random))
+            self._run_script()
 
-    def _play(self) -> None:
-        """Perform the script up to its next wait."""
+    def _run_script(self) -> None:
+        """Run the script up to its next pause."""
         for step in self._script:
             if isinstance(step, bytes):
                 self._transport.write(step)
             elif isinstance(step, float | int):
-                self._timer = asyncio.get_running_loop().call_later(step, self._play)
+                self._timer = asyncio.get_running_loop().call_later(step, self._run_script)
                 return
-            elif step is Act.HOLD:
-                self._held_by = self._fault
-                self.go_on()
+            elif step is Action.HOLD:
+                self._is_held = True
+                self.resume()
                 return
             else:
-                self._end_by(step)
+                self._close(reset=step is Action.RESET)
                 return
         self._finish()
         self.data_received(b"")
 
-    def _end_by(self, act: Act) -> None:
-        if act is Act.RESET:
-            raw = cast("socket.socket", self._transport.get_extra_info("socket"))
-            # Closing with a linger time of 0 sends RST in place of FIN.
-            with contextlib.suppress(OSError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._transport.abort()
-        else:
+    def _close(self, *, reset: bool) -> None:
+        if not reset:
             self._transport.close()
+            return
+        raw = cast("socket.socket", self._transport.get_extra_info("socket"))
+        # Closing with a linger time of 0 sends RST in place of FIN.
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     def _finish(self) -> None:
-        self._answering = False
-        self._service.log.ended()
+        self._responding = False
+        self._backend.log.request_finished()
         if self._closes:
             self._transport.close()

@@ -1,12 +1,14 @@
-"""One image as the simulated service knows it, and how each version of the API tells of it."""
+"""The images of a simulated service, and the form each API version gives them."""
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
-from exporter.simulator.response import line
+from exporter.simulator.response import header_line
 
 OWNER = "70e8fbac958f4a27b37bb02f2af0c8ad"
 CREATED_AT = "2026-11-23T11:02:42.011804"
@@ -55,15 +57,14 @@ V1_BRIEF = ("id", "name", "disk_format", "container_format", "size", "checksum")
 
 @dataclass(frozen=True)
 class SimulatedImage:
-    """A record of the Image service, neutral between API v1 and v2.
+    """An image of the Image service, independent of the API version.
 
-    Nothing is checked: a test may put anything here. None and "" are left out of
-    a v1 head, as Glance does. Times are UTC as Glance writes them,
-    ``2026-11-23T11:02:42.011804``. ``size`` is bytes, ``min_disk`` GiB, ``min_ram``
-    MiB. Lone surrogates in a name or property are sent as the bytes they escape.
-    ``members`` are the projects that a shared image is shared with, and what each
-    says to it: accepted, pending or rejected. ``sha512`` is made up from the checksum
-    where none is given, so that it changes with the content.
+    Values are not validated: tests may use any. A v1 head omits None and "", as Glance does.
+    Times are UTC in Glance's format, ``2026-11-23T11:02:42.011804``. ``size`` is in bytes,
+    ``min_disk`` in GiB, ``min_ram`` in MiB. Lone surrogates in a name or property are sent
+    as the bytes they escape. ``members`` maps the projects that a shared image is shared
+    with to their member status: accepted, pending or rejected. ``sha512`` is derived from
+    the checksum by default, so that it changes with the content.
     """
 
     id: str
@@ -92,38 +93,40 @@ class SimulatedImage:
 
     @property
     def is_public(self) -> bool:
-        """What v1 knows of the visibility."""
+        """Return the visibility as v1 reports it."""
         return self.visibility == "public"
 
     @cached_property
     def v1_head(self) -> bytes:
-        """The answer to HEAD by v1, up to where the request's own headers begin.
+        """Return the head of v1's response to HEAD, without the headers of one request.
 
-        Ends with the line break of its last header; what is left out is
-        ``X-Openstack-Request-Id``, ``Date`` and the empty line.
+        It ends with the line break of its last header. ``X-Openstack-Request-Id``, ``Date``
+        and the empty line are missing.
         """
         fields = [(f"X-Image-Meta-{name}", getattr(self, key)) for name, key in V1_FIELDS]
         fields += [(_property_header(key), value) for key, value in self.properties.items()]
         fields.append(("Etag", self.checksum))
         return (
             b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=UTF-8\r\nContent-Length: 0\r\n"
-            + b"".join(line(name, str(value)) for name, value in fields if value not in (None, ""))
+            + b"".join(
+                header_line(name, str(value)) for name, value in fields if value not in (None, "")
+            )
         )
 
     @property
     def hash_algorithm(self) -> str | None:
-        """What v2's digest is of; None without data."""
+        """Return the algorithm of v2's ``os_hash_value``; None without data."""
         return self.checksum and "sha512"
 
     @property
     def hash_digest(self) -> str | None:
-        """The digest that v2 has beside the checksum; None without data."""
+        """Return v2's ``os_hash_value``; None without data."""
         if not self.checksum:
             return None
         return self.sha512 or hashlib.sha512(self.checksum.encode()).hexdigest()
 
     def v2_document(self) -> dict[str, object]:
-        """The answer to GET by v2; an image without data is in no store."""
+        """Return the document of v2; an image without data has no ``stores``."""
         document: dict[str, object] = dict(self.properties)
         document |= {key: getattr(self, name) for key, name in V2_FIELDS}
         document |= {
@@ -140,26 +143,82 @@ class SimulatedImage:
 
     @cached_property
     def v2_body(self) -> bytes:
-        """The document as it is sent: Unicode as UTF-8, lone surrogates as bytes."""
+        """Return the document as sent: Unicode as UTF-8, lone surrogates as bytes."""
         text = json.dumps(self.v2_document(), ensure_ascii=False)
         return text.encode("utf-8", "surrogateescape")
 
     def v1_brief(self) -> dict[str, object]:
-        """The entry of ``GET /v1/images``."""
+        """Return the entry in ``GET /v1/images``."""
         return {key: getattr(self, key) for key in V1_BRIEF}
 
     def v1_detail(self) -> dict[str, object]:
-        """The entry of ``GET /v1/images/detail``."""
+        """Return the entry in ``GET /v1/images/detail``."""
         return {key: getattr(self, key) for _, key in V1_FIELDS} | {
             "properties": dict(self.properties)
         }
 
 
+class SimulatedImages:
+    """The images of a service by ID, thread-safe. Changes apply to the next request."""
+
+    def __init__(self, images: Iterable[SimulatedImage] = ()) -> None:
+        self._lock = threading.Lock()
+        self._images = {image.id: image for image in images}
+
+    def __len__(self) -> int:
+        """Return the number of images, including deleted ones."""
+        return len(self._images)
+
+    def get(self, image_id: str) -> SimulatedImage | None:
+        """Return the image with this ID, which may be deleted; None if it is unknown."""
+        return self._images.get(image_id)
+
+    def all(self) -> tuple[SimulatedImage, ...]:
+        """Return all images, including deleted ones, in the order they were added."""
+        with self._lock:
+            return tuple(self._images.values())
+
+    def put(self, image: SimulatedImage) -> None:
+        """Add an image, or replace the one with its ID."""
+        with self._lock:
+            self._images[image.id] = image
+
+    def change(self, image_id: str, **fields: Any) -> SimulatedImage:  # dataclass fields
+        """Change fields of an image and return it.
+
+        Raises:
+            KeyError: the image is unknown.
+        """
+        with self._lock:
+            image = replace(self._images[image_id], **fields)
+            self._images[image_id] = image
+            return image
+
+    def delete(self, image_id: str, at: str = "2026-11-23T11:03:01.979328") -> SimulatedImage:
+        """Mark an image deleted: 404 for its owner, ``Deleted: True`` for an administrator.
+
+        Raises:
+            KeyError: the image is unknown.
+        """
+        return self.change(
+            image_id, deleted=True, deleted_at=at, updated_at=at, status="deleted", protected=False
+        )
+
+    def remove(self, image_id: str) -> None:
+        """Remove an image, as if it had never existed.
+
+        Raises:
+            KeyError: the image is unknown.
+        """
+        with self._lock:
+            del self._images[image_id]
+
+
 def _seconds(time: str | None) -> str | None:
-    """A time as v2 writes it: no fraction, and the zone."""
+    """Return a time in v2's format: no fraction, but a zone."""
     return time and f"{time[:19]}Z"
 
 
 def _property_header(key: str) -> str:
-    # Glance's web server capitalises each part between dashes: Property-Os_distro.
+    # Glance's web server capitalizes each part between dashes: Property-Os_distro.
     return "-".join(part.capitalize() for part in f"X-Image-Meta-Property-{key}".split("-"))

@@ -1,4 +1,4 @@
-"""Which images Image API v2 shows and lists, as Glance 33 decides it."""
+"""The rules of Glance 33 for the images that API v2 shows and lists."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,18 +14,18 @@ WITH_OPERATORS = frozenset({"id", "name", "status", "container_format", "disk_fo
 NOT_FILTERS = frozenset({"limit", "marker", "visibility", "member_status", "os_hidden", "tag"})
 
 Query = Mapping[str, Sequence[str]]
-"""The values of each parameter, as ``parse_qs`` gives them; the last one counts."""
+"""The values of each parameter, as ``parse_qs`` returns them; the last one counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose token it is: the project, and whether it is an administrator's."""
+    """The owner of the token: a project, possibly with an administrator's rights."""
 
     project: str
     admin: bool = False
 
     def sees(self, image: SimulatedImage) -> bool:
-        """Whether the image is shown by its ID; nobody sees a deleted one."""
+        """Return True if the caller can get the image by its ID. Deleted ones are never shown."""
         return not image.deleted and (
             self.admin
             or image.owner in (None, self.project)
@@ -34,18 +34,18 @@ class Caller:
         )
 
     def lists(self, image: SimulatedImage, visibility: str, member_status: str) -> bool:
-        """Whether a list may hold the image: fewer than are seen.
+        """Return True if a list may contain the image. Fewer images are listed than shown.
 
-        ``visibility`` is empty where the query has none: community images of others are then
-        left out. Killed ones always are.
+        If ``visibility`` is empty, because the query has none, community images of other
+        projects are not listed. Killed images never are.
         """
-        if image.deleted or image.status == "killed" or not self._reaches(image, member_status):
+        if image.deleted or image.status == "killed" or not self._has_access(image, member_status):
             return False
         if not visibility:
             return image.owner == self.project or image.visibility != "community"
         return visibility in ("all", image.visibility)
 
-    def _reaches(self, image: SimulatedImage, member_status: str) -> bool:
+    def _has_access(self, image: SimulatedImage, member_status: str) -> bool:
         if self.admin or image.owner == self.project or image.visibility in ("public", "community"):
             return True
         membership = image.members.get(self.project) if image.visibility == "shared" else None
@@ -54,14 +54,18 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The images of one page, newest first, and the marker of the next one if there may be any."""
+    """The images of one page, newest first, and the marker of the next page if there may be one."""
 
     images: Sequence[SimulatedImage]
     marker: str | None
 
 
 def page(images: Iterable[SimulatedImage], query: Query, caller: Caller, page_limit: int) -> Page:
-    """The page of a list that the query asks for; raises ``ValueError`` with Glance's words."""
+    """Return the page of a list that matches the query.
+
+    Raises:
+        ValueError: the query is invalid; the message is Glance's.
+    """
     limit = min(_limit(_last(query, "limit", str(DEFAULT_LIMIT))), page_limit)
     visibility = _one_of(VISIBILITIES, _last(query, "visibility"), "Invalid visibility value: {}")
     member_status = _one_of(
@@ -69,23 +73,23 @@ def page(images: Iterable[SimulatedImage], query: Query, caller: Caller, page_li
     )
     hidden = _hidden(_last(query, "os_hidden", "false").lower())
     filters = {key: _accepted(key, query[key][-1]) for key in query.keys() - NOT_FILTERS}
-    everything = tuple(images)
-    chosen = [
+    all_images = tuple(images)
+    matches = [
         image
-        for image in everything
+        for image in all_images
         if image.hidden is hidden
         and caller.lists(image, visibility, member_status)
         and set(query.get("tag", ())) <= set(image.tags)
-        and all(_said(image, key) in accepted for key, accepted in filters.items())
+        and all(_filter_value(image, key) in accepted for key, accepted in filters.items())
     ]
     if marker := _last(query, "marker"):
-        after = [image for image in everything if image.id == marker and caller.sees(image)]
-        if not after:
+        previous = [image for image in all_images if image.id == marker and caller.sees(image)]
+        if not previous:
             raise ValueError(f"No image found with ID {marker}")
-        chosen = [image for image in chosen if _age(image) < _age(after[0])]
-    shown = sorted(chosen, key=_age, reverse=True)[:limit]
-    # Whether there is more is not looked at: a full page has a next one, which may be empty.
-    return Page(shown, shown[-1].id if shown and len(shown) == limit else None)
+        matches = [image for image in matches if _age(image) < _age(previous[0])]
+    listed = sorted(matches, key=_age, reverse=True)[:limit]
+    # Glance does not look ahead: every full page has a next page, which may be empty.
+    return Page(listed, listed[-1].id if listed and len(listed) == limit else None)
 
 
 def _last(query: Query, key: str, default: str = "") -> str:
@@ -102,22 +106,22 @@ def _limit(text: str) -> int:
     return limit
 
 
-def _one_of(words: frozenset[str], word: str, complaint: str) -> str:
-    if word and word not in words:
-        raise ValueError(complaint.format(word))
-    return word
+def _one_of(choices: frozenset[str], value: str, message: str) -> str:
+    if value and value not in choices:
+        raise ValueError(message.format(value))
+    return value
 
 
-def _hidden(word: str) -> bool:
-    if word not in FLAGS:
+def _hidden(value: str) -> bool:
+    if value not in FLAGS:
         raise ValueError(
-            f"Invalid value '{word}' for 'os_hidden' filter. Valid values are 'true' or 'false'."
+            f"Invalid value '{value}' for 'os_hidden' filter. Valid values are 'true' or 'false'."
         )
-    return FLAGS[word]
+    return FLAGS[value]
 
 
 def _accepted(key: str, text: str) -> frozenset[str]:
-    """The values that a filter lets through: several where it says ``in:``."""
+    """Return the values that a filter accepts: more than one if it starts with ``in:``."""
     if key not in WITH_OPERATORS or not text.startswith("in:"):
         return frozenset({text.removeprefix("eq:") if key in WITH_OPERATORS else text})
     values = text.removeprefix("in:")
@@ -126,8 +130,8 @@ def _accepted(key: str, text: str) -> frozenset[str]:
     return frozenset(value.strip('"') for value in values.split(","))
 
 
-def _said(image: SimulatedImage, key: str) -> str:
-    """What the image's document says under a key, as a query would write it."""
+def _filter_value(image: SimulatedImage, key: str) -> str:
+    """Return a value of the image's document in the form a query has it."""
     if key == "id":
         return image.id
     value = image.v2_document().get(key)

@@ -1,14 +1,15 @@
-"""One request as it arrived."""
+"""A request as the simulated service received it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request's head: header names in lower case, one that stands twice joined by a comma.
+class ReceivedRequest:
+    """The head of a request.
 
-    ``target`` is the path with its query, as it was sent.
+    ``target`` is the path with its query, as sent. ``headers`` has lower-case names; the
+    values of a repeated header are joined by commas.
     """
 
     method: str
@@ -17,38 +18,53 @@ class Request:
     headers: Mapping[str, str]
 
     @classmethod
-    def parse(cls, head: bytes) -> "Request":
-        """Read a head without its empty line; ValueError when its first line is no request."""
-        first, *lines = head.decode("latin-1").split("\r\n")
-        method, target, version = first.split(" ")
+    def parse(cls, head: bytes) -> "ReceivedRequest":
+        """Parse a head without its empty line.
+
+        Raises:
+            ValueError: the first line is not a request line.
+        """
+        request_line, *header_lines = head.decode("latin-1").split("\r\n")
+        method, target, version = request_line.split(" ")
         headers: dict[str, str] = {}
-        for text in lines:
-            name, _, value = text.partition(":")
+        for line in header_lines:
+            name, _, value = line.partition(":")
             name, value = name.lower(), value.strip()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         return cls(method, target, version, headers)
 
     @property
     def line(self) -> str:
-        """The request line, without its line break."""
+        """Return the request line without its line break."""
         return f"{self.method} {self.target} {self.version}"
 
     @property
+    def path(self) -> str:
+        """Return the target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """Return the query of the target, empty if it has none."""
+        return self.target.partition("?")[2]
+
+    @property
     def image_id(self) -> str | None:
-        """The image asked for, by whatever version of the API; None for all other paths."""
-        before, _, last = self.target.partition("?")[0].rpartition("/")
-        return last if before.endswith("/images") and last not in ("", "detail") else None
+        """Return the ID of the requested image, in any API version; None for other paths."""
+        parent, _, last = self.path.rpartition("/")
+        return last if parent.endswith("/images") and last not in ("", "detail") else None
 
     @property
     def is_list(self) -> bool:
-        """Whether the list of images is asked for."""
-        return self.target.partition("?")[0].endswith(("/images", "/images/detail"))
+        """Return True for a request for the list of images."""
+        return self.path.endswith(("/images", "/images/detail"))
 
     @property
     def closes(self) -> bool:
-        """Whether the connection ends with the answer.
+        """Return True if the connection must be closed after the response.
 
-        That is when the client asks for it, and when a body follows, for no body is read.
+        That is the case if the client requests it, or if the request has a body: the
+        simulated service does not read bodies.
         """
         connection = self.headers.get("connection", "").lower()
         return (

@@ -1,48 +1,48 @@
-"""What a simulated service was asked, and over how many connections."""
+"""The log of the requests and connections of a simulated service."""
 
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 
-from exporter.simulator.request import Request
+from exporter.simulator.request import ReceivedRequest
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One request as it arrived.
+    """One request in the log.
 
-    ``at`` is seconds of the monotonic clock, ``connection`` counts from 1 in the order
-    connections were opened. ``status`` is that of the answer, or None where a fault
-    answered in its place; ``fault`` is then its name.
+    ``at`` is monotonic time in seconds. ``connection`` is the number of the connection,
+    counted from 1 in the order they were opened. ``status`` is the status of the response,
+    or None if a fault replaced it; ``fault`` is then the name of the fault.
     """
 
     at: float
     connection: int
-    request: Request
+    request: ReceivedRequest
     status: int | None
     fault: str | None
 
     @property
     def method(self) -> str:
-        """The request's method."""
+        """Return the method of the request."""
         return self.request.method
 
     @property
     def path(self) -> str:
-        """The request's target, query included."""
+        """Return the target of the request, including the query."""
         return self.request.target
 
 
 class RequestLog:
-    """The last requests and counters of all; written by the service, read from any thread.
+    """The latest requests, and counters; written by the service, read from any thread.
 
     Attributes:
-        requests: requests that arrived, those no longer among ``records`` included.
-        connections_opened: connections accepted.
-        connections_open: connections open now.
-        in_flight: requests whose answer is not finished.
-        most_in_flight: the highest ``in_flight`` there was.
+        requests: number of requests, including those that are no longer in ``records``.
+        connections_opened: number of accepted connections.
+        connections_open: number of open connections.
+        in_flight: number of requests without a complete response.
+        max_in_flight: the highest ``in_flight`` so far.
     """
 
     def __init__(self, bound: int = 100_000) -> None:
@@ -50,29 +50,29 @@ class RequestLog:
         self._records: deque[RequestRecord] = deque(maxlen=bound)
         self.connections_open = 0
         self.in_flight = 0
-        self._zero()
+        self._reset_counters()
 
-    def _zero(self) -> None:
+    def _reset_counters(self) -> None:
         self.requests = 0
         self.connections_opened = 0
-        self.most_in_flight = self.in_flight
+        self.max_in_flight = self.in_flight
 
     def clear(self) -> None:
-        """Forget all requests and start the counters anew; what is open stays counted."""
+        """Remove all records and reset the counters, except those of what is open now."""
         with self._lock:
             self._records.clear()
-            self._zero()
+            self._reset_counters()
 
     @property
     def records(self) -> tuple[RequestRecord, ...]:
-        """The requests so far, oldest first, up to the bound."""
+        """Return the latest requests, oldest first."""
         with self._lock:
             return tuple(self._records)
 
     def count(
         self, *, method: str | None = None, path: str | None = None, status: int | None = None
     ) -> int:
-        """How many of ``records`` have this method, this path in their target, this status."""
+        """Count the records with this method, this text in their target, and this status."""
         return sum(
             (method is None or record.method == method)
             and (path is None or path in record.path)
@@ -80,30 +80,30 @@ class RequestLog:
             for record in self.records
         )
 
-    def opened(self) -> int:
+    def connection_opened(self) -> int:
         """Count a new connection and return its number."""
         with self._lock:
             self.connections_opened += 1
             self.connections_open += 1
             return self.connections_opened
 
-    def closed(self) -> None:
-        """Count a connection that has ended."""
+    def connection_closed(self) -> None:
+        """Count the end of a connection."""
         with self._lock:
             self.connections_open -= 1
 
-    def began(
-        self, connection: int, request: Request, status: int | None, fault: str | None
+    def request_started(
+        self, connection: int, request: ReceivedRequest, status: int | None, fault: str | None
     ) -> None:
-        """Keep a request that arrived."""
+        """Record a request and count it as in flight."""
         record = RequestRecord(time.monotonic(), connection, request, status, fault)
         with self._lock:
             self._records.append(record)
             self.requests += 1
             self.in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
 
-    def ended(self) -> None:
-        """Count a request as no longer in flight: answered, or its connection gone."""
+    def request_finished(self) -> None:
+        """Count a request as no longer in flight: its response or its connection has ended."""
         with self._lock:
             self.in_flight -= 1

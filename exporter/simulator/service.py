@@ -5,41 +5,43 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from exporter.simulator.api import ImageApi
-from exporter.simulator.connection import Connection
+from exporter.simulator.connection import Backend, Connection
 from exporter.simulator.faults import Faults
-from exporter.simulator.image import SimulatedImage
-from exporter.simulator.images import SimulatedImages
+from exporter.simulator.image import SimulatedImage, SimulatedImages
 from exporter.simulator.request_log import RequestLog
 
-ROUNDS = 5
-"""Of the loop, after which what was accepted just before the end is known as a connection."""
+ACCEPT_ITERATIONS = 5
+"""Iterations of the event loop after which every accepted socket has become a connection."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that ``stop`` waits for the connections to close."""
 
 
 class SimulatedImageService:
-    """Answers as Glance 15 (v1) and Glance 33 (v2) do, and fails as it is told; a context manager.
+    """A server that responds as Glance 15 (v1) and Glance 33 (v2) do; a context manager.
 
-    One asyncio loop in one daemon thread serves all connections.
+    One asyncio loop in one daemon thread serves all connections. Images, faults and
+    settings of the API may be changed at any time, from any thread.
 
     Args:
-        images: those it knows at first.
-        token: the one it accepts; None for a service without authentication.
+        images: the initial images.
+        token: the accepted token; None for a service without authentication.
         host: the address to listen on.
-        port: the port, or 0 to have one chosen; it stays the same after stop and start.
+        port: the port, or 0 to have one chosen. It stays the same after stop and start.
         tls: a server context for https.
-        page_limit: the most images in one list.
-        path_prefix: what stands before the version, ``/image`` for example.
+        page_limit: the most images in one page of a list.
+        path_prefix: the path in front of the version, ``/image`` for example.
 
     Attributes:
-        images: the images, to be changed while it answers.
-        faults: what fails, and for which requests.
-        log: what was asked.
-        api: what else can be changed: admin, project, v1_enabled, page_limit, replays.
+        images: the images.
+        faults: the faults that are set, and the requests they apply to.
+        log: the requests received.
+        api: further settings: admin, project, v1_enabled, page_limit, replays.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class SimulatedImageService:
         path_prefix: str = "",
     ) -> None:
         self.images = SimulatedImages(images)
-        self.faults = Faults(on_clear=self._go_on)
+        self.faults = Faults(on_clear=self._resume_connections)
         self.log = RequestLog()
         self.api = ImageApi(
             self.images,
@@ -62,7 +64,7 @@ class SimulatedImageService:
             page_limit=page_limit,
             path_prefix=path_prefix,
         )
-        self.connections: set[Connection] = set()
+        self._backend = Backend(self.api, self.faults, self.log)
         self._host = host
         self._port = port
         self._tls = tls
@@ -83,17 +85,26 @@ class SimulatedImageService:
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:PORT``, without the path prefix; the port is known once started."""
+        """Return the URL without the path prefix; the port is known once the service started."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
 
     @property
     def port(self) -> int:
-        """The port it listens on, or will again."""
+        """Return the port the service listens on, or will listen on when started again."""
         return self._port
 
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """Return the open connections."""
+        return tuple(self._backend.connections)
+
     def start(self) -> Self:
-        """Listen; OSError when the port is taken. Nothing happens when it listens already."""
+        """Start listening, if the service does not listen already.
+
+        Raises:
+            OSError: the port is in use.
+        """
         if self._thread:
             return self
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -111,64 +122,56 @@ class SimulatedImageService:
         return self
 
     def stop(self) -> None:
-        """Refuse connections and close those that are open; nothing happens when stopped."""
+        """Stop listening and close the open connections, if the service is running."""
         if self._thread:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
             self._thread = None
 
     def accept(self, token: str) -> None:
-        """Let a token in, beside those accepted already."""
+        """Accept a token in addition to those accepted already."""
         self.api.tokens = (self.api.tokens or frozenset()) | {token}
 
     def revoke(self, token: str) -> None:
-        """Answer 401 to a token from now on."""
+        """Respond with 401 to requests with this token from now on."""
         self.api.tokens = (self.api.tokens or frozenset()) - {token}
 
     def replay(self, image_id: str, raw: bytes | None) -> None:
-        """Answer for this image with exactly these bytes, whatever the token.
+        """Respond with exactly these bytes for one image, whatever the token; None ends it.
 
-        None ends it. The connection closes after an answer that says so itself.
+        The connection is closed afterwards if the bytes announce it.
         """
         if raw is None:
             self.api.replays.pop(image_id, None)
         else:
             self.api.replays[image_id] = raw
 
-    def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
-        """Return as soon as ``condition()`` is true; TimeoutError after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"nothing of the kind within {timeout:g} seconds")
-            time.sleep(0.002)
-
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         server = await self._loop.create_server(
-            lambda: Connection(self, self._tls), sock=listener, backlog=1024
+            lambda: Connection(self._backend, self._tls), sock=listener, backlog=1024
         )
         ready.set()
         await self._stopping.wait()
         server.close()
-        for _ in range(ROUNDS):
+        for _ in range(ACCEPT_ITERATIONS):
             await asyncio.sleep(0)
         # Bounded, so that stop() returns whatever a connection does.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 while self.connections:
-                    for connection in tuple(self.connections):
+                    for connection in self.connections:
                         connection.abort()
                     await asyncio.sleep(0)
 
-    def _go_on(self) -> None:
-        """Let all that was held back by faults that have ended go on, from any thread."""
+    def _resume_connections(self) -> None:
+        """Resume the responses held by faults that were cleared; may be called by any thread."""
 
-        def go_on() -> None:
-            for connection in tuple(self.connections):
-                connection.go_on()
+        def resume() -> None:
+            for connection in self.connections:
+                connection.resume()
 
-        # A loop that is closed, or was never there, holds nothing back.
+        # A loop that is closed or was never started holds no responses.
         with contextlib.suppress(RuntimeError, AttributeError):
-            self._loop.call_soon_threadsafe(go_on)
+            self._loop.call_soon_threadsafe(resume)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from openstack.config import loader
 
-from exporter.simulator.keystone import SimulatedKeystone
+from tests.support.fakes.keystone import SimulatedKeystone
 
 PASSWORD = "s3cret-and-long"
 

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from exporter.auth.session import DeadlineSession
-from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.auth.clouds import clean
+from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 
 
 @pytest.fixture

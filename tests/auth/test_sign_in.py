@@ -18,10 +18,9 @@ from openstack.config import loader
 
 from exporter.auth.base import Authenticator, AuthError, CloudConfigError
 from exporter.auth.sign_in import sign_in
-from exporter.simulator.catalogue import CatalogueEndpoint
-from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from exporter.transport.tls_files import ClientTls
 from tests.auth.clouds import PASSWORD, auth, clean, configure, without
+from tests.support.fakes.keystone import CatalogueEndpoint, KeystoneFault, SimulatedKeystone
 
 IMAGE = "http://192.0.2.1:9292"
 CREATED = b"HTTP/1.1 201 OK\r\nConnection: close\r\nX-Subject-Token: t\r\nContent-Length: "

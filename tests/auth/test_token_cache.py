@@ -17,10 +17,10 @@ from exporter.auth.base import Authenticator, AuthError, AuthToken
 from exporter.auth.keystone import ImageService, Keystone
 from exporter.auth.sign_in import sign_in
 from exporter.auth.token_cache import RENEWAL_PAUSE, CachedTokenAuthenticator, margin
-from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from exporter.transport.tls_files import ClientTls
 from tests.auth.clouds import auth, clean, configure
 from tests.support.clock import START, FakeClock
+from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.wait import wait_until
 
 THREADS = 50

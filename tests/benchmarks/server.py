@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import tests.support.fakes.faults  # noqa: F401 - registers the fault "latency"
 from exporter.simulator.service import SimulatedImageService
 from tests.benchmarks.images import simulated
 

@@ -21,7 +21,6 @@ from exporter.app import build
 from exporter.commands.check import Format, check, size_words, yes_no
 from exporter.config import parse, resolved_clouds
 from exporter.simulator import SimulatedImageService
-from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.commands.program import (
     ABSENT,
     BOUND,
@@ -32,6 +31,7 @@ from tests.commands.program import (
     settings_file,
     simulated,
 )
+from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 
 HOSTILE = "x\x1b[2J\u202e\x85\x07[red]/[/nothing] :boom: \\"
 

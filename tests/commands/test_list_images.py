@@ -13,8 +13,8 @@ from exporter.commands.list_images import line, list_images
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from exporter.simulator.keystone import SimulatedKeystone
 from tests.commands.program import GOLDEN, UBUNTU, ended, settings_file, simulated
+from tests.support.fakes.keystone import SimulatedKeystone
 
 HOSTILE = "x\n- id: forged\r\x1b[2J\u202e\x85\u2028# [red]/[/nothing] :boom:"
 

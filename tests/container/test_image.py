@@ -20,7 +20,7 @@ CONFIG = "/etc/openstack-image-exporter/exporter.yml"
 
 CLOUD = f"""
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from exporter.simulator.keystone import SimulatedKeystone
+from tests.support.fakes.keystone import SimulatedKeystone
 import time
 with SimulatedKeystone(port=5000) as keystone, SimulatedImageService(
     [SimulatedImage('{GOLDEN}', name='golden')], port=9292

@@ -16,10 +16,9 @@ from typing import Any
 
 from exporter.demo.images import IMAGES
 from exporter.simulator import SimulatedImageService
-from exporter.simulator.catalogue import CatalogueEndpoint
-from exporter.simulator.keystone import SimulatedKeystone
 from tests.commands.program import settings_file, started
 from tests.dashboards.servers import Prometheus, prometheus
+from tests.support.fakes.keystone import CatalogueEndpoint, SimulatedKeystone
 from tests.support.wait import wait_until
 
 JOB = "openstack-images"

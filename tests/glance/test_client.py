@@ -12,6 +12,7 @@ from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls
+from tests.support.wait import wait_until
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 GENEROUS = 10.0
@@ -184,8 +185,8 @@ def test_after_a_new_token_one_request_goes_ahead(
     threads = [threading.Thread(target=head, args=(client,)) for _ in range(6)]
     for thread in threads:
         thread.start()
-    service.wait_for(lambda: held.fired == 1)
-    assert service.log.most_in_flight == 1
+    wait_until(lambda: held.fired == 1)
+    assert service.log.max_in_flight == 1
     service.faults.clear()
     for thread in threads:
         thread.join()

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from exporter.simulator import SimulatedImageService
-from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.commands.program import (
     GOLDEN,
     QUICKLY,
@@ -25,6 +24,7 @@ from tests.commands.program import (
     simulated,
     started,
 )
+from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"
@@ -80,7 +80,7 @@ def test_five_hundred_images_are_there_after_the_first_cycle(tmp_path: Path) -> 
         assert metrics.values(POLL_SUCCESS) == [1.0] * 500
         assert metrics.value("openstack_image_exporter_polls_total", cloud="lab") == 500
         assert service.log.count(method="HEAD", status=200) == 500
-        assert service.log.most_in_flight <= 16
+        assert service.log.max_in_flight <= 16
         status, page = program.page("/?limit=1000")
         assert status == 200
         assert all(image_id in page for image_id in ids)
@@ -92,7 +92,7 @@ def test_it_is_ready_only_after_the_first_cycle(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         service.faults.set("hang")
         with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
-            service.wait_for(lambda: service.log.in_flight == 1)
+            wait_until(lambda: service.log.in_flight == 1)
             assert program.page("/-/ready") == (503, "no cycle finished yet: lab\n")
             assert program.page("/-/healthy") == (200, "Healthy\n")
             status, page = program.page("/")
@@ -122,7 +122,7 @@ def test_it_ends_quickly_with_polls_in_flight(tmp_path: Path, signals: tuple[int
     ):
         program.line("first cycle finished")
         service.faults.set("hang")
-        service.wait_for(lambda: service.log.in_flight >= 3)
+        wait_until(lambda: service.log.in_flight >= 3)
         assert program.ends(*signals) < QUICKLY
         assert program.lines("poll failed") == []
         assert program.lines("msg=stopping")

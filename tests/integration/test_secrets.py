@@ -15,9 +15,9 @@ import yaml
 
 from exporter.redaction import Redactor
 from exporter.simulator import SimulatedImageService
-from exporter.simulator.keystone import SimulatedKeystone
 from tests.commands.program import BOUND, GOLDEN, Program, ended, simulated, started
 from tests.polling.proxy import Proxy
+from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.wait import wait_until
 from tests.web.security.test_middleware import login
 from tests.web.security.web_files import Folder

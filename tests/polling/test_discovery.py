@@ -25,6 +25,7 @@ from exporter.store import Store
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls
 from tests.polling.watch import CLOUD, DIRECT, GENEROUS
+from tests.support.wait import wait_until
 
 FORGET_AFTER = 3600.0
 GOLDEN = DiscoveryRule(name="golden-*", alias="golden")
@@ -243,7 +244,7 @@ def test_an_answer_older_than_the_list_drops_nothing() -> None:
         cloud.service.log.clear()
         thread = threading.Thread(target=cloud.cycle)
         thread.start()
-        cloud.service.wait_for(lambda: cloud.service.log.in_flight == 1)
+        wait_until(lambda: cloud.service.log.in_flight == 1)
         cloud.service.images.change("a", name="x")
         cloud.refresh()
         cloud.service.faults.clear()
@@ -363,7 +364,7 @@ def test_lists_are_not_asked_for_at_the_same_time() -> None:
         window = Deadline(steady() + GENEROUS, steady() + GENEROUS)
         thread = threading.Thread(target=cloud.discovery.refresh, args=(window,))
         thread.start()
-        cloud.service.wait_for(lambda: cloud.service.log.in_flight == 1)
+        wait_until(lambda: cloud.service.log.in_flight == 1)
         cloud.discovery.refresh(window)
         assert cloud.service.log.requests == 1
         cloud.service.faults.clear()
@@ -377,7 +378,7 @@ def test_a_stop_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
         cloud.service.faults.set("hang")
         thread = threading.Thread(target=cloud.cycle)
         thread.start()
-        cloud.service.wait_for(lambda: cloud.service.log.in_flight == 1)
+        wait_until(lambda: cloud.service.log.in_flight == 1)
         cloud.poller.stop()
         thread.join(GENEROUS)
         assert not thread.is_alive()

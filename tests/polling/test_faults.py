@@ -7,6 +7,7 @@ import pytest
 from exporter.clock import steady
 from exporter.simulator import SimulatedImageService
 from tests.polling.watch import Request, serving, threads, watching
+from tests.support.wait import wait_until
 
 HEALTHY = [f"healthy-{number}" for number in range(8)]
 OTHER = (
@@ -70,7 +71,7 @@ class Story:
 
 def settled(service: SimulatedImageService) -> None:
     """Waits until nothing is in flight and no polling thread runs."""
-    service.wait_for(lambda: service.log.in_flight == 0 and not threads())
+    wait_until(lambda: service.log.in_flight == 0 and not threads())
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def story() -> Story:
         told.threads_left = len(threads())
         told.connections = watch.poller.client.connections
         watch.poller.stop()
-        service.wait_for(lambda: service.log.connections_open == 0)
+        wait_until(lambda: service.log.connections_open == 0)
         told.connections_left = watch.poller.client.connections
     return told
 

@@ -12,6 +12,7 @@ from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.response import RequestFailed
 from tests.polling.watch import DIRECT, GENEROUS, serving, watching
+from tests.support.wait import wait_until
 
 IDS = [f"image-{number}" for number in range(20)]
 RATE = 20.0
@@ -97,7 +98,7 @@ def test_one_clouds_trouble_delays_no_other() -> None:
         others = [threading.Thread(target=watch.cycle) for watch in (stuck, slow)]
         for other in others:
             other.start()
-        hanging.wait_for(lambda: hanging.log.in_flight > 0)
+        wait_until(lambda: hanging.log.in_flight > 0)
         for _ in range(3):
             quick.cycle()
             assert set(quick.reasons().values()) == {""}

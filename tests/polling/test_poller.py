@@ -152,7 +152,7 @@ def test_connections_are_kept_and_as_few_as_needed(service: SimulatedImageServic
             watch.cycle()
         assert watch.poller.client.connections <= 5
     assert service.log.connections_opened <= 5
-    assert service.log.most_in_flight <= 5
+    assert service.log.max_in_flight <= 5
     # Of 120; on a busy machine some come too late for their cycle.
     assert service.log.count(method="HEAD") > 40
 
@@ -178,7 +178,7 @@ def test_stop_in_the_middle_of_hangs_ends_within_a_second(
     with watching(service.url, IDS, interval=60.0, timeout=30.0) as watch:
         running = threading.Thread(target=watch.cycle)
         running.start()
-        service.wait_for(lambda: service.log.in_flight == 1)
+        wait_until(lambda: service.log.in_flight == 1)
         began = steady()
         watch.poller.stop()
         running.join(GENEROUS)
@@ -188,7 +188,7 @@ def test_stop_in_the_middle_of_hangs_ends_within_a_second(
         assert watch.cloud.polls == 0
         watch.cycle()
         assert watch.cloud.polls == 0
-    service.wait_for(lambda: service.log.connections_open == 0)
+    wait_until(lambda: service.log.connections_open == 0)
 
 
 def test_at_the_deadline_each_image_has_one_outcome(service: SimulatedImageService) -> None:
@@ -241,7 +241,7 @@ def test_a_forged_answer_that_comes_late_takes_nothing(
         running = threading.Thread(target=watch.cycle)
         running.start()
         # The second request waits behind the first answer's leftover.
-        service.wait_for(lambda: any(each._buffer for each in tuple(service.connections)))
+        wait_until(lambda: any(each._buffer for each in tuple(service.connections)))
         service.faults.clear()
         running.join(GENEROUS)
         for image_id in ("b", "c"):

@@ -17,6 +17,7 @@ from exporter.transport.proxies import ProxySettings
 from exporter.transport.resolver import Address, Resolver
 from tests.polling.proxy import Proxy
 from tests.polling.watch import serving, threads, watching
+from tests.support.wait import wait_until
 
 IDS = ["a", "b", "c"]
 
@@ -170,7 +171,7 @@ def test_a_foreign_or_expired_certificate_is_tls(authority: trustme.CA, bundle: 
                 watch.cycle()
                 assert watch.reasons() == dict.fromkeys(IDS, "tls")
             assert service.log.requests == 0
-            service.wait_for(lambda: service.log.connections_open == 0)
+            wait_until(lambda: service.log.connections_open == 0)
 
 
 def test_a_handshake_that_hangs_is_a_timeout(bundle: str) -> None:
@@ -265,8 +266,8 @@ def test_a_name_that_hangs_keeps_one_thread_and_no_poll(
         assert steady() - began < 2.0
         assert watch.reasons() == dict.fromkeys(IDS, "timeout")
         assert names.calls == 1
-        service.wait_for(lambda: threads() == ["resolve-glance.test"])
+        wait_until(lambda: threads() == ["resolve-glance.test"])
         names.go_on.set()
-        service.wait_for(lambda: not threads())
+        wait_until(lambda: not threads())
         watch.cycle()
         assert watch.reasons() == dict.fromkeys(IDS, "")

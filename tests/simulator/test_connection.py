@@ -3,6 +3,7 @@ import pytest
 from exporter.simulator import SimulatedImageService
 from tests.simulator.conftest import ID
 from tests.simulator.wire import wire
+from tests.support.wait import wait_until
 
 TARGET = f"/v1/images/{ID}"
 
@@ -61,7 +62,7 @@ def test_endless_head_is_cut_off(service: SimulatedImageService) -> None:
     with wire(service) as client:
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             client.socket.sendall(b"x" * 100_000_000)
-        service.wait_for(lambda: service.log.connections_open == 0)
+        wait_until(lambda: service.log.connections_open == 0)
 
 
 def test_request_during_an_answer_waits_for_its_end(service: SimulatedImageService) -> None:
@@ -70,7 +71,7 @@ def test_request_during_an_answer_waits_for_its_end(service: SimulatedImageServi
     with wire(service) as client:
         client.send("HEAD", TARGET)
         client.send("HEAD", "/v1/images/x")
-        service.wait_for(lambda: held.fired == 1)
+        wait_until(lambda: held.fired == 1)
         service.faults.clear()
         assert b" 200 " in client.read_head()
         assert b" 404 " in client.read_head()

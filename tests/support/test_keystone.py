@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from exporter.simulator.catalogue import CatalogueEndpoint
-from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
+from tests.support.fakes.keystone import CatalogueEndpoint, KeystoneFault, SimulatedKeystone
 
 
 def password(user: str = "demo", secret: str = "secret") -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Fakes of the services around the exporter, beyond what its demo needs."""
