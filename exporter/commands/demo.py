@@ -9,7 +9,7 @@ from types import MappingProxyType
 from exporter.app import build
 from exporter.config import Cloud, Image, ResolvedCloud, Settings, resolved_clouds, resolved_shard
 from exporter.daemon import Daemon, listening
-from exporter.demo.story import IMAGES, LOOP_SECONDS, Storyteller
+from exporter.demo.story import IMAGES, LOOP_SECONDS, DemoStory
 from exporter.process import stop_on_signals
 from exporter.simulator.service import SimulatedImageService
 from exporter.web.security.from_config import protect
@@ -42,7 +42,7 @@ def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str],
     with (
         closing(listening(settings.web)) as server,
         SimulatedImageService(IMAGES.values()) as service,
-        Storyteller(service, say),
+        DemoStory(service, say),
     ):
         planned = plan(settings, service.url)
         here = settings.web.external_url or _url(

@@ -1,1 +1,1 @@
-"""The demo: a story played on the simulated Image service."""
+"""The story of the ``demo`` command, which runs on the simulated Image service."""

@@ -1,11 +1,11 @@
-"""The images of the demo's story."""
+"""The images of the demo."""
 
 from collections.abc import Mapping
 
 from exporter.simulator.image import OWNER, SimulatedImage
 
 _PLATFORM = "5f0c1ad2b0c94d1f8f0ac2c9a2ad8d11"
-_BUILD = OWNER  # the callers' own project, or v2 would not show its private images
+_BUILD = OWNER  # The callers' project: v2 shows private images only to their own project.
 
 IMAGES: Mapping[str, SimulatedImage] = {
     "golden-base": SimulatedImage(
@@ -174,4 +174,4 @@ IMAGES: Mapping[str, SimulatedImage] = {
         properties={"pipeline": "nightly/1889"},
     ),
 }
-"""The images at the beginning of each loop, by the alias the demo's settings give them."""
+"""The images at the start of a loop, by their alias in the demo's configuration."""

@@ -1,4 +1,4 @@
-"""The demo's story: what happens to its images in four minutes, over and over."""
+"""The demo's story: the events of a four-minute loop on the simulated Image service."""
 
 import threading
 import time
@@ -11,20 +11,20 @@ from typing import Any, Self, TypeAlias
 from exporter.demo.images import IMAGES
 from exporter.simulator.service import SimulatedImageService
 
-__all__ = ["IMAGES", "LOOP_SECONDS", "SCENES", "Scene", "Storyteller"]
+__all__ = ["EVENTS", "IMAGES", "LOOP_SECONDS", "DemoStory", "StoryEvent"]
 
 LOOP_SECONDS = 240.0
 
 Change: TypeAlias = Callable[[SimulatedImageService, str], object]
-"""Does something to the service at a time, which is written as Glance writes it."""
+"""Changes the service. The text is the current time in Glance's format."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What happens ``at`` seconds after a loop began, in words and as a change."""
+class StoryEvent:
+    """A change ``at`` seconds after the start of a loop, and its description."""
 
     at: float
-    says: str
+    description: str
     change: Change
 
 
@@ -41,106 +41,108 @@ def _delete(alias: str) -> Change:
     return lambda service, now: service.images.delete(IMAGES[alias].id, at=now)
 
 
-def _fail(name: str, **options: Any) -> Change:  # those of Faults.set
-    return lambda service, _: service.faults.set(name, **options)
+def _fail(code: int) -> Change:
+    return lambda service, _: service.faults.set("status", code=code)
 
 
 def _recover(service: SimulatedImageService, _: str) -> None:
     service.faults.clear()
 
 
-def _refuse(service: SimulatedImageService, _: str) -> None:
+def _stop(service: SimulatedImageService, _: str) -> None:
     service.stop()
 
 
-def _listen(service: SimulatedImageService, _: str) -> None:
+def _start(service: SimulatedImageService, _: str) -> None:
     service.start()
 
 
-SCENES = (
-    Scene(
+EVENTS = (
+    StoryEvent(
         10,
-        "appliance: its upload begins, queued -> saving",
+        "appliance: upload started, queued -> saving",
         _edit("appliance", status="saving", size=1_073_741_824),
     ),
-    Scene(
+    StoryEvent(
         25,
-        "appliance: uploaded, saving -> active",
+        "appliance: upload finished, saving -> active",
         _edit("appliance", status="active", checksum="3f8c1f0d5b2e4a6978c0d1e2f3a4b5c6"),
     ),
-    Scene(
+    StoryEvent(
         35,
-        "ci-runner: an administrator deactivates it, nothing boots from it now",
+        "ci-runner: deactivated by an administrator, instances can no longer boot from it",
         _edit("ci-runner", status="deactivated"),
     ),
-    Scene(50, "k8s-node: deleted, HEAD answers 404", _delete("k8s-node")),
-    Scene(60, "ci-runner: active again", _restore("ci-runner")),
-    Scene(
+    StoryEvent(50, "k8s-node: deleted, HEAD returns 404", _delete("k8s-node")),
+    StoryEvent(60, "ci-runner: active again", _restore("ci-runner")),
+    StoryEvent(
         70,
-        "debian-12: other content under the same ID, checksum and size change",
+        "debian-12: content replaced under the same ID, checksum and size change",
         _edit("debian-12", size=355_926_016, checksum="c2d4e6f8091a2b3c4d5e6f708192a3b4"),
     ),
-    Scene(
-        80, "postgres: made public, with what it contains", _edit("postgres", visibility="public")
+    StoryEvent(
+        80,
+        "postgres: made public, including the customer schema in it",
+        _edit("postgres", visibility="public"),
     ),
-    Scene(90, "k8s-node: back under its old ID", _restore("k8s-node")),
-    Scene(
+    StoryEvent(90, "k8s-node: available again under the same ID", _restore("k8s-node")),
+    StoryEvent(
         100,
-        "golden-base: loses its protection, anyone may delete it",
+        "golden-base: protection removed, the image can be deleted",
         _edit("golden-base", protected=False),
     ),
-    Scene(110, "postgres: private again", _restore("postgres")),
-    Scene(
+    StoryEvent(110, "postgres: private again", _restore("postgres")),
+    StoryEvent(
         120,
-        "nightly: its upload begins, queued -> saving",
+        "nightly: upload started, queued -> saving",
         _edit("nightly", status="saving", size=734_003_200),
     ),
-    Scene(130, "golden-base: protected again", _restore("golden-base")),
-    Scene(
+    StoryEvent(130, "golden-base: protected again", _restore("golden-base")),
+    StoryEvent(
         135,
-        "nightly: the upload does not match its checksum, saving -> killed",
+        "nightly: upload does not match its checksum, saving -> killed",
         _edit("nightly", status="killed", size=0, checksum="0" * 32),
     ),
-    Scene(
+    StoryEvent(
         150,
-        "the Image service answers 503 to everything: no image may be called gone",
-        _fail("status", code=503),
+        "the Image service returns 503 for every request: no image may be reported as gone",
+        _fail(code=503),
     ),
-    Scene(170, "the Image service answers again", _recover),
-    Scene(185, "the Image service refuses connections", _refuse),
-    Scene(200, "the Image service listens again", _listen),
-    Scene(210, "debian-12: its first content is back", _restore("debian-12")),
-    Scene(220, "nightly: a new upload is prepared, queued", _restore("nightly")),
-    Scene(230, "appliance: a new upload is prepared, queued", _restore("appliance")),
+    StoryEvent(170, "the Image service works again", _recover),
+    StoryEvent(185, "the Image service refuses connections", _stop),
+    StoryEvent(200, "the Image service accepts connections again", _start),
+    StoryEvent(210, "debian-12: original content restored", _restore("debian-12")),
+    StoryEvent(220, "nightly: ready for a new upload, queued", _restore("nightly")),
+    StoryEvent(230, "appliance: ready for a new upload, queued", _restore("appliance")),
 )
-"""One loop, in order; it ends with IMAGES as they were and nothing failing."""
+"""The events of one loop in order. Afterwards all images are as before and nothing fails."""
 
 
-class Storyteller:
-    """Plays the scenes on a service, loop after loop, in a thread; a context manager.
+class DemoStory:
+    """Applies the events to a service, loop after loop, in a thread; a context manager.
 
     Args:
-        service: a started service that holds IMAGES.
-        say: is given each scene's words, in the storyteller's thread.
-        wait: waits so many seconds, or less when the story is to end, and returns
-            whether it is; the story's own clock by default.
-        now: unix seconds, for the times that images carry.
+        service: a running service with IMAGES.
+        print_line: called with the description of every event, in the story's thread.
+        wait: waits for a number of seconds, or less if the story is stopped; returns True if
+            it is. By default it waits for real time.
+        now: Unix time in seconds, for the timestamps of the images.
     """
 
     def __init__(
         self,
         service: SimulatedImageService,
-        say: Callable[[str], object],
+        print_line: Callable[[str], object],
         *,
         wait: Callable[[float], bool] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._service = service
-        self._say = say
+        self._print_line = print_line
         self._stopped = threading.Event()
         self._wait = wait or self._stopped.wait
         self._now = now
-        self._thread = threading.Thread(target=self._tell, name="storyteller", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="demo-story", daemon=True)
 
     def __enter__(self) -> Self:
         self.start()
@@ -155,26 +157,26 @@ class Storyteller:
         self.stop()
 
     def start(self) -> None:
-        """Begin the first loop."""
+        """Start the first loop."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the story where it is; call it before the service is stopped."""
+        """Stop between two events; must be called before the service is stopped."""
         self._stopped.set()
         self._thread.join()
 
-    def _tell(self) -> None:
-        while self._tell_once():
+    def _run(self) -> None:
+        while self._run_loop():
             pass
 
-    def _tell_once(self) -> bool:
-        """Play one loop; False when the story is to end."""
-        clock = 0.0
-        for scene in SCENES:
-            if self._wait(scene.at - clock):
+    def _run_loop(self) -> bool:
+        """Apply the events of one loop; return False if the story was stopped."""
+        elapsed = 0.0
+        for event in EVENTS:
+            if self._wait(event.at - elapsed):
                 return False
-            clock = scene.at
-            moment = datetime.fromtimestamp(self._now(), UTC).replace(tzinfo=None)
-            scene.change(self._service, moment.isoformat())
-            self._say(scene.says)
-        return not self._wait(LOOP_SECONDS - clock)
+            elapsed = event.at
+            now = datetime.fromtimestamp(self._now(), UTC).replace(tzinfo=None)
+            event.change(self._service, now.isoformat())
+            self._print_line(event.description)
+        return not self._wait(LOOP_SECONDS - elapsed)
