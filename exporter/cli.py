@@ -37,8 +37,8 @@ from exporter.model.sharding import WHOLE, Shard
 from exporter.redaction import Redactor
 from exporter.reload import problem_lines
 from exporter.text import escape
-from exporter.web.security.from_config import protect
 from exporter.web.server.server import ListenError
+from exporter.web_security import load_security
 
 PROBLEMS = (SettingsError, CloudConfigError, ListenError)
 """What is the operator's to mend: shown in a line, without a traceback."""
@@ -114,7 +114,7 @@ def _demo(invocation: Invocation) -> int:
 
 def _check(invocation: Invocation) -> int:
     settings = invocation.settings
-    protect(settings.web.config.file, SECRETS.add)
+    load_security(settings.web.config.file, SECRETS.add)
     if invocation.options.keys() >= {"format", "baseline"}:
         raise SettingsError("check: --format and --baseline exclude each other")
     if "baseline" in invocation.options:

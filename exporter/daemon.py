@@ -20,10 +20,10 @@ from exporter.web.app import create_app
 from exporter.web.handlers import Handlers, Reload
 from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.query import Query
-from exporter.web.security.from_config import protect
 from exporter.web.security.middleware import SecurityMiddleware, SecurityState
 from exporter.web.server.server import ListenError, WebServer
 from exporter.web.server.systemd import sockets_from_systemd
+from exporter.web_security import load_security
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,8 @@ def run(
     # First of all: the kernel keeps a signal that is not handled from process 1 of a container.
     stop = stop_on_signals()
     reloading = ReloadTriggers(settings, read, use, hide)
-    guard = SecurityState(protect(settings.web.config.file, hide))
+    security = load_security(settings.web.config.file, hide, watched=reloading.web_files)
+    guard = SecurityState(security.config)
     with closing(listening(settings.web)) as server:
         parts = build(resolved_clouds(settings), shard=resolved_shard(settings))
         prefix = settings.web.prefix

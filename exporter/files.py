@@ -57,6 +57,15 @@ class WatchedFiles:
         """Watch exactly these files; the state of those already watched is kept."""
         self._files = {path: self._files.get(path) or WatchedFile(path) for path in paths}
 
+    def add(self, paths: Iterable[Path]) -> None:
+        """Watch these files as well."""
+        self.watch([*self._files, *paths])
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The watched files."""
+        return tuple(self._files)
+
     def changed(self) -> bool:
         """Return True if any file has changed."""
         # Check every file, also after one has changed: each check updates the file's state.

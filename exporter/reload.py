@@ -15,8 +15,8 @@ from exporter.config import Settings, SettingsError, resolved_clouds
 from exporter.files import WatchedFiles
 from exporter.polling.clockwork import CloudJobs
 from exporter.process import note_hangups
-from exporter.web.security.from_config import files_of, protect
 from exporter.web.security.middleware import SecurityConfig, SecurityState
+from exporter.web_security import LoadedSecurity, load_security
 
 log = logging.getLogger(__name__)
 
@@ -61,15 +61,16 @@ class Reloader:
     def reload(self, cause: str) -> tuple[str, ...]:
         """Why the settings cannot be used, a line for each mistake; none where they are in use."""
         with self._turn:
+            web_files = self.web.paths
             try:
                 return self._reload(cause)
             except (SettingsError, CloudConfigError) as error:
+                self.web.watch(web_files)
                 return self._refused("settings", cause, problem_lines(error))
             except Exception:
+                self.web.watch(web_files)
                 log.exception("bug: a reload failed")
                 return self._refused("settings", cause, (A_BUG,))
-            finally:
-                self.web.watch(files_of(self.settings.web.config.file))
 
     def reload_protection(self) -> tuple[str, ...]:
         """The same for certificates and users alone."""
@@ -77,7 +78,9 @@ class Reloader:
         with self._turn:
             try:
                 path = self.settings.web.config.file
-                self.guard.exchange(self._protection(path))
+                security = self._load_security(path)
+                self.guard.replace(security.config)
+                self.web.watch(security.files)
             except SettingsError as error:
                 return self._refused("protection", cause, error.lines)
             except Exception:
@@ -91,13 +94,14 @@ class Reloader:
 
     def _reload(self, cause: str) -> tuple[str, ...]:
         fresh = self.read()
-        protection = self._protection(fresh.web.config.file)
+        security = self._load_security(fresh.web.config.file)
         wanted = self.parts.prepare(resolved_clouds(fresh))
         with self._applying:
             if self._ended:
                 return ("the exporter is stopping",)
             change = self.parts.exchange(wanted)
-            self.guard.exchange(protection)
+            self.guard.replace(security.config)
+            self.web.watch(security.files)
             self._reschedule(change)
         self._failing.clear()
         self._tell()
@@ -110,12 +114,12 @@ class Reloader:
         log.info("settings are in use", extra={"fields": {"cause": cause, **_summary(change)}})
         return ()
 
-    def _protection(self, path: Path | None) -> SecurityConfig:
-        """What the file asks for; looked at before it is read, so that no change is missed."""
-        self.web.watch((*files_of(self.settings.web.config.file), *files_of(path)))
-        # A file that is emptied to be written anew, or that a full disk left so, opens no door.
-        is_open = self.guard.protection == SecurityConfig()
-        return protect(path, self.hide, may_be_empty=is_open)
+    def _load_security(self, path: Path | None) -> LoadedSecurity:
+        """Load the web configuration, and watch its files from before they are read."""
+        # An empty file (truncated while being written, or a full disk) must not disable
+        # authentication.
+        is_open = self.guard.config == SecurityConfig()
+        return load_security(path, self.hide, watched=self.web, may_be_empty=is_open)
 
     def end(self) -> None:
         """Takes nothing into use any more; does not wait for settings that are being read."""
@@ -186,13 +190,20 @@ class ReloadTriggers:
         self._hide = hide
         file = settings.config.file if settings.config.reload_on_change else None
         self._file = WatchedFiles([] if file is None else [file])
-        self._web = WatchedFiles(files_of(settings.web.config.file))
+        self.web_files = WatchedFiles()
         note_hangups(self._causes)
 
     def start(self, parts: Application, clockwork: CloudJobs, guard: SecurityState) -> Reloader:
         """Starts a thread that reloads when it is asked for."""
         reloader = Reloader(
-            parts, clockwork, self._settings, self._read, self._use, guard, self._hide, self._web
+            parts,
+            clockwork,
+            self._settings,
+            self._read,
+            self._use,
+            guard,
+            self._hide,
+            self.web_files,
         )
         serve = partial(reloader.serve, self._causes, self._file)
         threading.Thread(target=serve, name="reload", daemon=True).start()

@@ -33,7 +33,7 @@ from exporter.store import Store
 from exporter.web.pages.image_list import query_images
 from exporter.web.pages.json_api import image_list_document, to_ascii_json
 from exporter.web.pages.query import Query
-from exporter.web.security.from_config import protect
+from exporter.web_security import load_security
 from tests.commands.program import ROOT, ended, started
 from tests.model.samples import ACTIVE, MAX_STALE, START
 from tests.readme_tables import PREFIX, README, TABLES, rendered
@@ -162,10 +162,10 @@ def test_the_web_configuration_file_is_accepted(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     for name, of in (("tls.crt", "cert.pem"), ("tls.key", "key.pem"), ("ca.crt", "ca.pem")):
         (tmp_path / of).rename(tmp_path / name)
-    protection = protect(folder.write(files(TEXT)["web.yml"]))
+    protection = load_security(folder.write(files(TEXT)["web.yml"])).config
     assert protection.tls
     assert protection.users
-    assert protection.bucket
+    assert protection.rate_limit
     assert protection.headers
 
 

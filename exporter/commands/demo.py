@@ -12,8 +12,8 @@ from exporter.daemon import Daemon, listening
 from exporter.demo.story import IMAGES, LOOP_SECONDS, DemoStory
 from exporter.process import stop_on_signals
 from exporter.simulator.service import SimulatedImageService
-from exporter.web.security.from_config import protect
 from exporter.web.security.middleware import SecurityState
+from exporter.web_security import load_security
 
 DEFAULTS = MappingProxyType(
     {"interval": 5.0, "timeout": 2.0, "properties": ("os_distro", "os_version")}
@@ -36,7 +36,7 @@ def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str],
     ``hide`` is given what must not be in the log. Raises ``ListenError`` and ``SettingsError``.
     """
     stop = stop_on_signals()
-    guard = SecurityState(protect(settings.web.config.file, hide))
+    guard = SecurityState(load_security(settings.web.config.file, hide).config)
     # The service is on this machine: a proxy, which many networks ask for, would not find it.
     os.environ["no_proxy"] = "*"
     with (

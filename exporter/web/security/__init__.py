@@ -1,1 +1,1 @@
-"""Protection of the pages: TLS, basic auth, rate limit and headers."""
+"""Security of the web server: TLS, basic auth, rate limit and headers."""

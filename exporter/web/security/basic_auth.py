@@ -1,4 +1,4 @@
-"""Who may come in: users with passwords, of which only bcrypt hashes are known."""
+"""HTTP basic authentication against bcrypt hashes, with a cache of verified passwords."""
 
 import base64
 import binascii
@@ -11,77 +11,76 @@ from collections.abc import Mapping
 
 import bcrypt
 
-REMEMBERED = 256
-"""Right passwords that are remembered, so that bcrypt is not paid for with every scrape."""
+CACHE_SIZE = 256
+"""Verified passwords in the cache, so that not every scrape has to compute bcrypt."""
 
-SIGNIFICANT = 72
-"""Bytes of a password that bcrypt looks at."""
+BCRYPT_BYTES = 72
+"""Bytes of a password that bcrypt uses."""
 
 
 class Users:
-    """Checks users and passwords; thread-safe.
-
-    ``hashes`` has the bcrypt hash of each user's password, by the user's name.
-    """
+    """Users and the bcrypt hashes of their passwords; thread-safe."""
 
     def __init__(self, hashes: Mapping[str, str]) -> None:
-        self._hashes = {user.encode(): known.encode() for user, known in hashes.items()}
-        self._places = sorted(self._hashes)
+        self._hashes = {
+            user.encode(): password_hash.encode() for user, password_hash in hashes.items()
+        }
+        self._names = sorted(self._hashes)
         self._secret = os.urandom(32)
         self._lock = threading.Lock()
-        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._verified: OrderedDict[bytes, None] = OrderedDict()
 
     def __bool__(self) -> bool:
-        """Whether there are any: without users, all come in."""
+        """Return True if there are users. Without users, no authentication is required."""
         return bool(self._hashes)
 
     def __eq__(self, other: object) -> bool:
-        """Whether they are the same users with the same passwords."""
+        """Return True for the same users with the same hashes."""
         return isinstance(other, Users) and self._hashes == other._hashes
 
-    __hash__ = None  # type: ignore[assignment]  # nobody needs it
+    __hash__ = None  # type: ignore[assignment]  # not needed
 
-    def remembers(self, user: bytes, password: bytes) -> bool:
-        """Whether the password was found to be right before; takes no time to speak of."""
-        key = self._key(user, password)
+    def is_cached(self, user: bytes, password: bytes) -> bool:
+        """Return True if the password was verified before. Does not compute bcrypt."""
+        key = self._cache_key(user, password)
         with self._lock:
-            if key not in self._right:
+            if key not in self._verified:
                 return False
-            self._right.move_to_end(key)
+            self._verified.move_to_end(key)
             return True
 
-    def check(self, user: bytes, password: bytes) -> bool:
-        """Whether the password is right; takes as long as bcrypt does, whoever the user is.
+    def verify(self, user: bytes, password: bytes) -> bool:
+        """Return True if the password is correct.
 
-        For a user that is not there, another one's hash is compared, always the same one, since
-        hashes may differ in what they cost.
+        For an unknown user another user's hash is compared, so that the time does not reveal
+        which users exist. It is always the same hash, because hashes may differ in their cost.
         """
-        if self.remembers(user, password):
+        if self.is_cached(user, password):
             return True
-        known = self._hashes.get(user)
-        is_right = _matches(password, self._stand_in(user) if known is None else known)
-        if known is None or not is_right:
+        password_hash = self._hashes.get(user)
+        matches = _matches(password, password_hash or self._decoy_hash(user))
+        if password_hash is None or not matches:
             return False
         with self._lock:
-            self._right[self._key(user, password)] = None
-            if len(self._right) > REMEMBERED:
-                self._right.popitem(last=False)
+            self._verified[self._cache_key(user, password)] = None
+            if len(self._verified) > CACHE_SIZE:
+                self._verified.popitem(last=False)
         return True
 
-    def _stand_in(self, user: bytes) -> bytes:
-        place = int.from_bytes(self._digest(user)[:8], "big") % len(self._places)
-        return self._hashes[self._places[place]]
+    def _decoy_hash(self, user: bytes) -> bytes:
+        index = int.from_bytes(self._digest(user)[:8], "big") % len(self._names)
+        return self._hashes[self._names[index]]
 
-    def _key(self, user: bytes, password: bytes) -> bytes:
-        # The length keeps apart what would be the same text in a row.
+    def _cache_key(self, user: bytes, password: bytes) -> bytes:
+        # Prefix the length so that ("ab", "c") and ("a", "bc") get different keys.
         return self._digest(b"%d:%b%b" % (len(user), user, password))
 
     def _digest(self, text: bytes) -> bytes:
         return hmac.digest(self._secret, text, hashlib.sha256)
 
 
-def credentials(authorization: bytes) -> tuple[bytes, bytes] | None:
-    """The user and password in an Authorization header of the Basic scheme; None in any other."""
+def parse_basic_auth(authorization: bytes) -> tuple[bytes, bytes] | None:
+    """Return user and password of an Authorization header, or None for another scheme."""
     scheme, _, encoded = authorization.partition(b" ")
     if scheme.lower() != b"basic":
         return None
@@ -93,6 +92,6 @@ def credentials(authorization: bytes) -> tuple[bytes, bytes] | None:
     return (user, password) if colon else None
 
 
-def _matches(password: bytes, known: bytes) -> bool:
-    # More than that bcrypt refuses to look at, and others, which made the hash, cut off.
-    return bcrypt.checkpw(password[:SIGNIFICANT], known)
+def _matches(password: bytes, password_hash: bytes) -> bool:
+    # bcrypt rejects passwords over 72 bytes; the programs that create hashes truncate them.
+    return bcrypt.checkpw(password[:BCRYPT_BYTES], password_hash)

@@ -1,24 +1,25 @@
-"""What stands between a client and the pages: a limit, a login, and headers on every answer."""
+"""ASGI middleware for rate limit, request size, basic auth and response headers."""
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.security.basic_auth import Users, credentials
+from exporter.web.security.basic_auth import Users, parse_basic_auth
+from exporter.web.security.rate_limit import TokenBucket
 from exporter.web.security.tls import ServerTls
 from exporter.web.thread_pool import ThreadPool
 
-MOST_CHECKS = 100
-"""Passwords that wait to be checked; who comes on top of that is told to come later."""
+MAX_PENDING_CHECKS = 100
+"""Passwords waiting to be verified; further requests get 503."""
 
-LARGEST_HEAD = 16 * 1024
-"""Bytes of a request up to its body; a scrape's has a few hundred."""
+MAX_HEAD_BYTES = 16 * 1024
+"""Size limit of request line and headers; those of a scrape are a few hundred bytes."""
 
-LARGEST_BODY = 64 * 1024
-"""Bytes of a request's body, which no page looks at."""
+MAX_BODY_BYTES = 64 * 1024
+"""Size limit of request bodies. No page reads them."""
 
 SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -27,146 +28,143 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "deny",
 }
-"""On every answer that does not say otherwise itself: nothing here is to be framed or guessed."""
+"""Default headers of every response: no framing, no content sniffing, no cross-origin use."""
+
+_DEFAULT_HEADERS = tuple(
+    (name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()
+)
 
 UNAUTHORIZED = PlainTextResponse(
     "Unauthorized\n",
     401,
     {"WWW-Authenticate": 'Basic realm="openstack-image-exporter", charset="UTF-8"'},
 )
-TOO_MANY = PlainTextResponse("Too Many Requests\n", 429)
+TOO_MANY_REQUESTS = PlainTextResponse("Too Many Requests\n", 429)
 HEAD_TOO_LARGE = PlainTextResponse(
-    "The address or the headers are too long.\n", 431, {"Connection": "close"}
+    "The request line or the headers are too long.\n", 431, {"Connection": "close"}
 )
-TOO_LARGE = PlainTextResponse("No page takes a body that large.\n", 413, {"Connection": "close"})
-NO_LENGTH = PlainTextResponse("A body has to say how long it is.\n", 411, {"Connection": "close"})
-BUSY = PlainTextResponse("Too many passwords are being checked; try again later.\n", 503)
-
-
-class TokenBucket:
-    """Lets one request through per ``interval`` seconds, ``burst`` at once; thread-safe."""
-
-    def __init__(self, interval: float, burst: int, clock: Callable[[], float]) -> None:
-        self.limit = (interval, burst)
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._tokens = float(burst)
-        self._at = clock()
-
-    def take(self) -> bool:
-        """Whether one more may come now."""
-        with self._lock:
-            now = self._clock()
-            interval, burst = self.limit
-            self._tokens = min(float(burst), self._tokens + (now - self._at) / interval)
-            self._at = now
-            if self._tokens < 1:
-                return False
-            self._tokens -= 1
-            return True
+BODY_TOO_LARGE = PlainTextResponse("The request body is too large.\n", 413, {"Connection": "close"})
+LENGTH_REQUIRED = PlainTextResponse(
+    "A request body needs a Content-Length.\n", 411, {"Connection": "close"}
+)
+TOO_MANY_CHECKS = PlainTextResponse(
+    "Too many passwords are being verified; try again later.\n", 503
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityConfig:
-    """All that a web configuration file asks for; without one, nothing."""
+    """Contents of a web configuration file. By default, nothing is protected."""
 
     tls: ServerTls | None = None
     users: Users = field(default_factory=lambda: Users({}))
     headers: Sequence[tuple[str, str]] = ()
-    bucket: TokenBucket | None = None
+    rate_limit: TokenBucket | None = None
 
 
 class SecurityState:
-    """The protection that is in force, which can be replaced while requests are answered."""
+    """The security configuration in use, which can be replaced while requests are served."""
 
-    def __init__(self, protection: SecurityConfig | None = None) -> None:
-        self.protection = protection or SecurityConfig()
+    def __init__(self, config: SecurityConfig | None = None) -> None:
+        self.config = config or SecurityConfig()
 
     @property
     def tls(self) -> ServerTls | None:
-        """What new connections are secured by."""
-        return self.protection.tls
+        """TLS of new connections."""
+        return self.config.tls
 
-    def exchange(self, protection: SecurityConfig) -> None:
-        """Puts another protection in force, as a whole.
+    def replace(self, config: SecurityConfig) -> None:
+        """Use another configuration for the next requests.
 
-        What is the same as before goes on: open connections, passwords that were checked, and the
-        count of requests.
+        Parts that have not changed keep their state: open connections, verified passwords, and
+        the tokens of the rate limit.
         """
-        old, new = self.protection, protection
+        old, new = self.config, config
         if old.tls and new.tls and old.tls.options == new.tls.options:
-            new = replace(new, tls=old.tls)
+            new = dataclasses.replace(new, tls=old.tls)
         if old.users == new.users:
-            new = replace(new, users=old.users)
-        if old.bucket and new.bucket and old.bucket.limit == new.bucket.limit:
-            new = replace(new, bucket=old.bucket)
-        self.protection = new
+            new = dataclasses.replace(new, users=old.users)
+        if old.rate_limit and new.rate_limit and old.rate_limit.limit == new.rate_limit.limit:
+            new = dataclasses.replace(new, rate_limit=old.rate_limit)
+        self.config = new
 
 
 class SecurityMiddleware:
-    """An application behind a guard."""
+    """Checks each request before it reaches the application, and adds headers to the response."""
 
-    def __init__(self, app: ASGIApp, guard: SecurityState) -> None:
+    def __init__(self, app: ASGIApp, security: SecurityState) -> None:
         self._app = app
-        self._guard = guard
-        # One at a time, as in exporter-toolkit: whoever guesses passwords gets one processor.
-        self._workers = ThreadPool(1)
-        self._waiting = 0
+        self._security = security
+        # One password at a time, as in exporter-toolkit: guessing passwords gets one processor.
+        self._threads = ThreadPool(1)
+        self._pending_checks = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application's answer, or why there is none."""
-        protection = self._guard.protection
-        answer = await self._refusal(protection, scope) or self._app
-        await answer(scope, receive, _with_headers(send, protection))
+        """Respond with a refusal, or pass the request to the application."""
+        config = self._security.config
+        refusal = (
+            _check_rate(config)
+            or _check_size(scope)
+            or await self._check_credentials(config.users, scope)
+        )
+        await (refusal or self._app)(scope, receive, _with_headers(send, config))
 
-    async def _refusal(self, protection: SecurityConfig, scope: Scope) -> ASGIApp | None:
-        if protection.bucket is not None and not protection.bucket.take():
-            return TOO_MANY
-        return _size_refused(scope) or await self._login_refused(protection.users, scope)
-
-    async def _login_refused(self, users: Users, scope: Scope) -> ASGIApp | None:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        found = credentials(given[0]) if len(given) == 1 else None
-        if not users or (found is not None and users.remembers(*found)):
+    async def _check_credentials(self, users: Users, scope: Scope) -> ASGIApp | None:
+        if not users:
             return None
-        if found is None:
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        credentials = parse_basic_auth(values[0]) if len(values) == 1 else None
+        if credentials is None:
             return UNAUTHORIZED
-        if self._waiting >= MOST_CHECKS:
-            return BUSY
-        self._waiting += 1
+        if users.is_cached(*credentials):
+            return None
+        if self._pending_checks >= MAX_PENDING_CHECKS:
+            return TOO_MANY_CHECKS
+        self._pending_checks += 1
         try:
-            is_right = await self._workers.run(lambda: users.check(*found))
+            is_correct = await self._threads.run(lambda: users.verify(*credentials))
         finally:
-            self._waiting -= 1
-        return None if is_right else UNAUTHORIZED
+            self._pending_checks -= 1
+        return None if is_correct else UNAUTHORIZED
 
 
-def _size_refused(scope: Scope) -> ASGIApp | None:
-    # The server limits only what comes in several pieces.
+def _check_rate(config: SecurityConfig) -> ASGIApp | None:
+    if config.rate_limit is None or config.rate_limit.take():
+        return None
+    return TOO_MANY_REQUESTS
+
+
+def _check_size(scope: Scope) -> ASGIApp | None:
+    # uvicorn limits the size of a head only if it arrives in several pieces.
     size = len(scope["raw_path"]) + len(scope["query_string"])
-    if size + sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEAD:
+    if size + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
         return HEAD_TOO_LARGE
     for name, value in scope["headers"]:
         if name == b"transfer-encoding":
-            return NO_LENGTH
-        # That it is a number, the server has seen to.
-        if name == b"content-length" and int(value) > LARGEST_BODY:
-            return TOO_LARGE
+            return LENGTH_REQUIRED
+        # h11 has already validated Content-Length.
+        if name == b"content-length" and int(value) > MAX_BODY_BYTES:
+            return BODY_TOO_LARGE
     return None
 
 
-def _with_headers(send: Send, protection: SecurityConfig) -> Send:
-    async def send_all(message: Message) -> None:
+def _with_headers(send: Send, config: SecurityConfig) -> Send:
+    """Return ``send`` with the security headers added to the response.
+
+    Configured headers replace those of the application, which replace the defaults.
+    """
+    configured = {name.lower().encode(): value.encode() for name, value in config.headers}
+
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            asked = {name.lower().encode(): value.encode() for name, value in protection.headers}
-            own = [each for each in message["headers"] if each[0].lower() not in asked]
-            there = {name.lower() for name, _ in own} | asked.keys()
-            default = [
-                (name.lower().encode(), value.encode())
-                for name, value in SECURITY_HEADERS.items()
-                if name.lower().encode() not in there
+            own = [
+                (name, value)
+                for name, value in message["headers"]
+                if name.lower() not in configured
             ]
-            message["headers"] = [*own, *asked.items(), *default]
+            present = {name.lower() for name, _ in own} | configured.keys()
+            missing = [(name, value) for name, value in _DEFAULT_HEADERS if name not in present]
+            message["headers"] = [*own, *configured.items(), *missing]
         await send(message)
 
-    return send_all
+    return send_with_headers

@@ -1,8 +1,8 @@
-"""How connections are secured: a context made anew whenever a file changes.
+"""Server-side TLS contexts.
 
-Python's ssl takes certificates and keys from files only, and reads them by name. So that what was
-looked at is what is used, and a key that was never in a file gets into none, they are read once
-and handed on through memory that has a name.
+Python's ssl loads certificates and keys only from files, by name. Files are therefore read once,
+and passed to ssl through anonymous memory files: the content that was compared is the content in
+use, and an inline key is never written to disk.
 """
 
 import ipaddress
@@ -19,19 +19,28 @@ VERSIONS: Mapping[str, ssl.TLSVersion] = {
 
 
 class TlsError(Exception):
-    """What was given cannot be used; ``what`` is the attribute of `TlsOptions` it is about."""
+    """A TLS option cannot be used; ``option`` is the attribute of `TlsOptions`."""
 
-    def __init__(self, what: str, problem: str) -> None:
+    def __init__(self, option: str, problem: str) -> None:
         super().__init__(problem)
-        self.what = what
+        self.option = option
 
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
-    """What a context is made of; certificates and the key are PEM, names are OpenSSL's.
+    """Options of a TLS context. Certificates and keys are PEM, names are OpenSSL's.
 
-    ``client_auth`` says whether clients must have a certificate, may have one, or are not asked
-    for one. ``allowed_sans`` are the names of which one has to be in it, unless it is ``None``.
+    Attributes:
+        cert: The server's certificate chain.
+        key: Its private key, without a password.
+        client_ca: CA of client certificates.
+        client_auth: Client certificates are required, optional or not requested.
+        allowed_sans: Names of which a client certificate must contain one; None for no check.
+        min_version: Oldest protocol version, a key of ``VERSIONS``.
+        max_version: Newest protocol version.
+        ciphers: Cipher suites of TLS 1.2; empty for OpenSSL's default.
+        prefer_server_ciphers: True if the server's order of ciphers has precedence.
+        curve: Curve of the key exchange; None for OpenSSL's default.
     """
 
     cert: bytes
@@ -42,30 +51,34 @@ class TlsOptions:
     min_version: str = "TLS12"
     max_version: str = "TLS13"
     ciphers: Sequence[str] = ()
-    prefer_own_order: bool = True
+    prefer_server_ciphers: bool = True
     curve: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """What connections are secured by, and what that was made of."""
+    """A TLS context, and the options that it was created from."""
 
     context: ssl.SSLContext
     options: TlsOptions = field(repr=False)
 
-    def admits(self, certificate: Mapping[str, object] | None) -> bool:
-        """Whether a client with this certificate, as ``getpeercert`` gives it, may come in."""
+    def accepts_client(self, certificate: Mapping[str, object] | None) -> bool:
+        """Return True if ``allowed_sans`` accepts a certificate from ``getpeercert``."""
         allowed = self.options.allowed_sans
-        return allowed is None or not allowed.isdisjoint(_names(certificate or {}))
+        return allowed is None or not allowed.isdisjoint(_subject_alt_names(certificate or {}))
 
 
-def make_tls(options: TlsOptions) -> ServerTls:
-    """What the options come to; raises ``TlsError``."""
+def create_server_tls(options: TlsOptions) -> ServerTls:
+    """Create a TLS context.
+
+    Raises:
+        TlsError: An option cannot be used.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[options.min_version]
     context.maximum_version = VERSIONS[options.max_version]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    if not options.prefer_own_order:
+    if not options.prefer_server_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     _set_ciphers(context, options.ciphers)
@@ -73,32 +86,32 @@ def make_tls(options: TlsOptions) -> ServerTls:
         try:
             context.set_ecdh_curve(options.curve)
         except (ValueError, ssl.SSLError):
-            raise TlsError("curve", f"OpenSSL does not do {options.curve}") from None
-    _load(context, options)
+            raise TlsError("curve", f"OpenSSL does not support {options.curve}") from None
+    _load_certificate(context, options)
     context.verify_mode = options.client_auth
     if options.client_ca is not None:
         try:
-            context.load_verify_locations(cadata=_text(options.client_ca))
+            context.load_verify_locations(cadata=_ascii(options.client_ca))
         except (ssl.SSLError, ValueError):
-            raise TlsError("client_ca", "holds no certificate that can be read") from None
+            raise TlsError("client_ca", "does not contain a readable certificate") from None
     return ServerTls(context, options)
 
 
-def _load(context: ssl.SSLContext, options: TlsOptions) -> None:
+def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
     try:
-        with _named(options.cert) as cert, _named(options.key) as key:
-            # OpenSSL would ask for the password of a key; an empty one fails instead.
+        with _memory_file(options.cert) as cert, _memory_file(options.key) as key:
+            # Without a password OpenSSL would prompt for that of a key; an empty one fails.
             context.load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise TlsError("key", "is not the key of the certificate") from None
-        # Which of the two it is about, OpenSSL does not say.
-        alone = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            raise TlsError("key", "does not match the certificate") from None
+        # OpenSSL does not report which of the two is wrong.
+        certificate_only = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            alone.load_verify_locations(cadata=_text(options.cert))
+            certificate_only.load_verify_locations(cadata=_ascii(options.cert))
         except (ssl.SSLError, ValueError):
-            raise TlsError("cert", "holds no certificate that can be read") from None
-        problem = "holds no key that can be read; accepted: PEM without a password"
+            raise TlsError("cert", "does not contain a readable certificate") from None
+        problem = "does not contain a readable key; accepted: PEM without a password"
         raise TlsError("key", problem) from None
 
 
@@ -108,20 +121,20 @@ def _set_ciphers(context: ssl.SSLContext, ciphers: Sequence[str]) -> None:
     try:
         context.set_ciphers(":".join(ciphers))
     except ssl.SSLError:
-        raise TlsError("ciphers", f"OpenSSL does none of {', '.join(ciphers)}") from None
-    missing = set(ciphers) - {each["name"] for each in context.get_ciphers()}
+        raise TlsError("ciphers", f"OpenSSL supports none of {', '.join(ciphers)}") from None
+    missing = set(ciphers) - {cipher["name"] for cipher in context.get_ciphers()}
     if missing:
-        raise TlsError("ciphers", f"OpenSSL does not do {', '.join(sorted(missing))}")
+        raise TlsError("ciphers", f"OpenSSL does not support {', '.join(sorted(missing))}")
 
 
-def _text(pem: bytes) -> str:
-    """PEM as OpenSSL takes it; what is written between certificates may be in any language."""
+def _ascii(pem: bytes) -> str:
+    """Return PEM in the form that OpenSSL accepts: comments may be in any language."""
     return pem.decode("ascii", "ignore")
 
 
 @contextmanager
-def _named(content: bytes) -> Iterator[str]:
-    """A name under which this content can be read until the block ends, in memory only."""
+def _memory_file(content: bytes) -> Iterator[str]:
+    """Provide a file name for the content, which stays in memory."""
     descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
@@ -131,12 +144,12 @@ def _named(content: bytes) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _names(certificate: Mapping[str, object]) -> Iterator[str]:
-    """The names in a certificate: of hosts, addresses, e-mail and URIs."""
+def _subject_alt_names(certificate: Mapping[str, object]) -> Iterator[str]:
+    """Yield the host names, addresses, e-mail addresses and URIs of a certificate."""
     names = certificate.get("subjectAltName", ())
     for kind, text in names if isinstance(names, tuple) else ():
         if kind in {"DNS", "email", "URI"}:
             yield text
         elif kind == "IP Address":
-            # OpenSSL writes out all of an IPv6 address.
+            # OpenSSL writes IPv6 addresses in full.
             yield str(ipaddress.ip_address(text.strip()))

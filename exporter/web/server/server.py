@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from exporter.web.security.middleware import LARGEST_HEAD, SecurityState
+from exporter.web.security.middleware import MAX_HEAD_BYTES, SecurityState
 from exporter.web.server import connection_limit
 from exporter.web.server.tls_handshake import TlsHandshakeProtocol
 
@@ -97,7 +97,7 @@ class WebServer:
         config = uvicorn.Config(
             app,
             http=partial(_gate, guard or SecurityState()),  # type: ignore[arg-type]  # it is only called
-            h11_max_incomplete_event_size=LARGEST_HEAD,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -100,7 +100,7 @@ class TlsHandshakeProtocol(asyncio.Protocol):
             self._connections.discard(self)
         if secured is None:
             self.transport.abort()
-        elif not tls.admits(_certificate(secured)):
+        elif not tls.accepts_client(_certificate(secured)):
             secured.abort()
         elif not secured.is_closing():
             served = self._handed_over(secured, tls)

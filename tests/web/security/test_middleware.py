@@ -19,13 +19,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.web.security import middleware as module
-from exporter.web.security.from_config import protect
 from exporter.web.security.middleware import (
     SECURITY_HEADERS,
     SecurityMiddleware,
     SecurityState,
-    TokenBucket,
 )
+from exporter.web.security.rate_limit import TokenBucket
+from exporter.web_security import load_security
 from tests.web.conftest import BOUND, Running, running
 from tests.web.security.web_files import ANOTHER_HASH, HASH, PASSWORD, TLS, USER, Folder
 
@@ -61,7 +61,7 @@ def guarded(guard: SecurityState) -> Iterator[Running]:
 @contextmanager
 def served(folder: Folder, text: str) -> Iterator[Running]:
     """A server with this web configuration file."""
-    with guarded(SecurityState(protect(folder.write(text)))) as server:
+    with guarded(SecurityState(load_security(folder.write(text)).config)) as server:
         yield server
 
 
@@ -176,17 +176,19 @@ def test_passwords_are_checked_beside_the_answers(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one is checked, others are answered; too many of them are told to come later."""
-    monkeypatch.setattr(module, "MOST_CHECKS", 1)
-    guard = SecurityState(protect(folder.write(f"basic_auth_users: {{{USER}: '{HASH}'}}")))
+    monkeypatch.setattr(module, "MAX_PENDING_CHECKS", 1)
+    guard = SecurityState(
+        load_security(folder.write(f"basic_auth_users: {{{USER}: '{HASH}'}}")).config
+    )
     begun, go_on = threading.Event(), threading.Event()
-    known = guard.protection.users
-    assert known.check(USER.encode(), PASSWORD.encode())
+    known = guard.config.users
+    assert known.verify(USER.encode(), PASSWORD.encode())
 
     def slow(*_: bytes) -> bool:
         begun.set()
         return not go_on.wait(BOUND)
 
-    monkeypatch.setattr(known, "check", slow)
+    monkeypatch.setattr(known, "verify", slow)
     statuses: list[int] = []
     with guarded(guard) as server:
         wrong = login(password="wrong")
@@ -362,7 +364,7 @@ def test_certificates_that_are_replaced(
     folder: Folder, after: str, renewed: bool, stays: bool
 ) -> None:
     """Connections that are open get one more answer, and are closed if they are not as new ones."""
-    guard = SecurityState(protect(folder.write(f"{TLS}}}")))
+    guard = SecurityState(load_security(folder.write(f"{TLS}}}")).config)
     with guarded(guard) as server:
         kept = http.client.HTTPSConnection(
             "localhost", server.port, context=trusting(folder), timeout=BOUND
@@ -371,7 +373,7 @@ def test_certificates_that_are_replaced(
         assert kept.getresponse().read() == b"hello"
         if renewed:
             folder.renew()
-        guard.exchange(protect(folder.write(after)))
+        guard.replace(load_security(folder.write(after)).config)
         kept.request("GET", "/")
         answer = kept.getresponse()
         assert answer.read() == b"hello"
@@ -385,25 +387,31 @@ def test_certificates_that_are_replaced(
 
 def test_users_that_are_replaced(folder: Folder) -> None:
     """From the next request on, on open connections too; what was checked is not forgotten."""
-    guard = SecurityState(protect(folder.write(f"basic_auth_users: {{{USER}: '{HASH}'}}")))
+    guard = SecurityState(
+        load_security(folder.write(f"basic_auth_users: {{{USER}: '{HASH}'}}")).config
+    )
     with guarded(guard) as server:
         assert server.ask("/", headers=login()).status == 200
-        known = guard.protection.users
-        guard.exchange(protect(folder.file))
-        assert guard.protection.users is known
-        guard.exchange(protect(folder.write(f"basic_auth_users: {{{USER}: '{ANOTHER_HASH}'}}")))
+        known = guard.config.users
+        guard.replace(load_security(folder.file).config)
+        assert guard.config.users is known
+        guard.replace(
+            load_security(folder.write(f"basic_auth_users: {{{USER}: '{ANOTHER_HASH}'}}")).config
+        )
         assert server.ask("/", headers=login()).status == 401
         assert server.ask("/", headers=login(password="another")).status == 200
-        guard.exchange(protect(folder.write("")))
+        guard.replace(load_security(folder.write("")).config)
         assert server.ask("/").status == 200
 
 
 def test_a_limit_that_is_read_again_counts_on(folder: Folder) -> None:
     """Reading the same file again lets nobody in again."""
-    guard = SecurityState(protect(folder.write("rate_limit: {interval: 1h, burst: 1}")))
+    guard = SecurityState(
+        load_security(folder.write("rate_limit: {interval: 1h, burst: 1}")).config
+    )
     with guarded(guard) as server:
         assert server.ask("/").status == 200
-        guard.exchange(protect(folder.file))
+        guard.replace(load_security(folder.file).config)
         assert server.ask("/").status == 429
-        guard.exchange(protect(folder.write("rate_limit: {interval: 2h, burst: 1}")))
+        guard.replace(load_security(folder.write("rate_limit: {interval: 2h, burst: 1}")).config)
         assert server.ask("/").status == 200

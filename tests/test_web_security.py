@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from exporter.config import SettingsError
-from exporter.web.security.from_config import files_of, protect
+from exporter.files import WatchedFiles
+from exporter.web_security import load_security
 from tests.web.security.web_files import ANOTHER_HASH, HASH, TLS, Folder
 
 
@@ -87,20 +88,20 @@ BAD = {
     ),
     "certificate that is none": (
         "tls_server_config: {cert_file: junk.pem, key_file: key.pem}",
-        "tls_server_config.cert_file: FOLDER/junk.pem holds no certificate that can be read",
+        "tls_server_config.cert_file: FOLDER/junk.pem does not contain a readable certificate",
     ),
     "key that is none": (
         "tls_server_config: {cert_file: cert.pem, key_file: junk.pem}",
-        "tls_server_config.key_file: FOLDER/junk.pem holds no key that can be read; accepted: PEM "
-        "without a password",
+        "tls_server_config.key_file: FOLDER/junk.pem does not contain a readable key; accepted: "
+        "PEM without a password",
     ),
     "certificate in another language": (
         "tls_server_config: {cert_file: foreign.pem, key_file: key.pem}",
-        "tls_server_config.cert_file: FOLDER/foreign.pem holds no certificate that can be read",
+        "tls_server_config.cert_file: FOLDER/foreign.pem does not contain a readable certificate",
     ),
     "another's key": (
         "tls_server_config: {cert_file: cert.pem, key_file: other.pem}",
-        "tls_server_config.key_file: FOLDER/other.pem is not the key of the certificate",
+        "tls_server_config.key_file: FOLDER/other.pem does not match the certificate",
     ),
     "inline certificate that is none": (
         "tls_server_config: {cert: junk, key_file: key.pem}",
@@ -109,7 +110,7 @@ BAD = {
     ),
     "inline key that cannot be read": (
         "tls_server_config: {cert_file: cert.pem, key: '-----BEGIN PRIVATE KEY-----'}",
-        "tls_server_config.key: holds no key that can be read; accepted: PEM without a password",
+        "tls_server_config.key: does not contain a readable key; accepted: PEM without a password",
     ),
     **{
         f"PEM as {key}": (
@@ -142,7 +143,7 @@ BAD = {
     ),
     "CA that is none": (
         f"{TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: junk.pem}}",
-        "tls_server_config.client_ca_file: FOLDER/junk.pem holds no certificate that can be read",
+        "tls_server_config.client_ca_file: FOLDER/junk.pem does not contain a readable certificate",
     ),
     "invented policy": (
         f"{TLS}, client_auth_type: Maybe}}",
@@ -287,7 +288,7 @@ def test_bad_files(folder: Folder, kind: str) -> None:
     content, said = BAD[kind]
     file = folder.write(content)
     with pytest.raises(SettingsError) as caught:
-        protect(file)
+        load_security(file)
     (line,) = caught.value.lines
     if said is None:
         assert line.startswith(f"{file}: is not valid YAML: line 2, column ")
@@ -299,7 +300,7 @@ def test_every_mistake_is_said_at_once(folder: Folder) -> None:
     """Three wrong keys are three lines."""
     file = folder.write("a: 1\nrate_limit: {burst: x}\nbasic_auth_users: {b: c}")
     with pytest.raises(SettingsError) as caught:
-        protect(file)
+        load_security(file)
     assert [line.split(": ")[1] for line in caught.value.lines] == [
         "basic_auth_users.b",
         "rate_limit.burst",
@@ -310,17 +311,17 @@ def test_every_mistake_is_said_at_once(folder: Folder) -> None:
 def test_a_file_that_is_not_there(folder: Folder) -> None:
     """It is named, with the reason."""
     with pytest.raises(SettingsError) as caught:
-        protect(folder.file)
+        load_security(folder.file)
     assert caught.value.lines == (f"{folder.file}: cannot be read: No such file or directory",)
 
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_good_files(folder: Folder, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     """They are read without a word; TLS is on where the file says anything of certificates."""
-    protection = protect(folder.write(GOOD[kind]))
+    protection = load_security(folder.write(GOOD[kind])).config
     assert (protection.tls is not None) is GOOD[kind].startswith(TLS)
     assert bool(protection.users) is ("basic_auth_users: {" in GOOD[kind])
-    assert (protection.bucket is not None) is (kind == "limit")
+    assert (protection.rate_limit is not None) is (kind == "limit")
     assert caplog.records == []
 
 
@@ -335,16 +336,17 @@ def test_certificates_in_the_file_itself(folder: Folder) -> None:
         f"basic_auth_users: {{alice: '{HASH}'}}\n"
     )
     hidden: list[str] = []
-    assert protect(file, hidden.append).tls is not None
+    loaded = load_security(file, hidden.append)
+    assert loaded.config.tls is not None
     assert hidden == [HASH, (folder.path / "key.pem").read_text()]
-    assert files_of(file) == (file,)
+    assert loaded.files == (file,)
 
 
 def test_words_between_certificates_are_in_any_language(folder: Folder) -> None:
     """Bundles name their certificates, and not all names are ASCII."""
     ca = folder.path / "ca.pem"
     ca.write_text(f"# Főtanúsítvány\n{ca.read_text()}", "utf-8")
-    tls = protect(folder.write(f"{TLS}, {VERIFIES}}}")).tls
+    tls = load_security(folder.write(f"{TLS}, {VERIFIES}}}")).config.tls
     assert tls is not None
     assert len(tls.context.get_ca_certs()) == 1
 
@@ -353,22 +355,29 @@ def test_http2_is_not_spoken_and_that_is_said(
     folder: Folder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where it is asked for in so many words; the rest of the file counts."""
-    protect(folder.write(f"{TLS}}}\nhttp_server_config: {{http2: true}}"))
+    load_security(folder.write(f"{TLS}}}\nhttp_server_config: {{http2: true}}"))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.__dict__["fields"]["key"] == "http_server_config.http2"
 
 
-def test_files_are_found_from_the_file(folder: Folder) -> None:
-    """Those to be looked at now and then are the file and all that it names, if it can be read."""
-    file = folder.write(f"{TLS}, {VERIFIES}}}")
+def test_files_are_watched_even_if_they_cannot_be_used(folder: Folder) -> None:
     names = ("web.yml", "cert.pem", "key.pem", "ca.pem")
-    assert files_of(file) == tuple(folder.path / name for name in names)
-    assert files_of(folder.write("[")) == (file,)
-    assert files_of(None) == ()
+    files = tuple(folder.path / name for name in names)
+    assert load_security(folder.write(f"{TLS}, {VERIFIES}}}")).files == files
+    (folder.path / "ca.pem").unlink()
+    watched = WatchedFiles()
+    with pytest.raises(SettingsError):
+        load_security(folder.file, watched=watched)
+    assert watched.paths == files
+    watched = WatchedFiles()
+    with pytest.raises(SettingsError):
+        load_security(folder.write("["), watched=watched)
+    assert watched.paths == (folder.file,)
+    assert load_security(None).files == ()
 
 
 def test_without_a_file_there_is_nothing() -> None:
     """No TLS, no users, no limit."""
-    protection = protect(None)
-    assert (protection.tls, bool(protection.users), protection.bucket) == (None, False, None)
+    protection = load_security(None).config
+    assert (protection.tls, bool(protection.users), protection.rate_limit) == (None, False, None)
