@@ -48,5 +48,5 @@ def _listed(poller: Poller) -> list[Image] | Failed:
     end = steady() + LONGEST
     within = Deadline(end, end)
     return listed(
-        lambda path: poller.client.page(path, within, frozenset()).listing, paths([DiscoveryRule()])
+        lambda path: poller.client.page(path, within, frozenset()).page, paths([DiscoveryRule()])
     )

@@ -5,12 +5,12 @@ Also where images are polled through v1: its list has no tags, and only one's ow
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, reason_of
+from exporter.model.replies import Page
 from exporter.model.v2_fields import NO_PROPERTIES, Repeating, image_from_document, parse_json
 from exporter.transport.response import Response
 
@@ -45,14 +45,6 @@ NOT_ASKED_FOR = NO_PROPERTIES | {
 
 _ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}", re.ASCII)
 _NEXT = re.compile(r"/v2/images\?[A-Za-z0-9._~%:,=&+-]+", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The images on one page, and the path of the next one, ``None`` where the list ends."""
-
-    images: tuple[Image, ...]
-    next_path: str | None
 
 
 def paths(entries: Iterable[DiscoveryRule]) -> tuple[str, ...]:

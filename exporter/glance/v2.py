@@ -5,11 +5,11 @@ gives. Which of the others exist is known only by asking for each, see ``image_p
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
 
 from exporter.model.malformed import Malformed
 from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_of
+from exporter.model.replies import Batch
 from exporter.model.v2_fields import Repeating, image_from_document, parse_json
 from exporter.transport.response import Response
 
@@ -32,17 +32,6 @@ SPLIT_CODES = frozenset({400, 414, 431})
 _MARKER = "&marker="
 _LISTABLE = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _NEXT = re.compile(r"/v2/images\?[A-Za-z0-9._~%:,=&+-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one page of a list says of the images asked for, by ID.
-
-    ``next_path`` is where the list goes on, ``None`` where it ends.
-    """
-
-    readings: Mapping[str, Found | Failed]
-    next_path: str | None = None
 
 
 def image_path(image_id: str) -> str:

@@ -1,47 +1,120 @@
-"""A question's window of time, and what it came to."""
+"""Replies of the Image API client, one type for each kind of request.
 
+They are plain data without I/O, so the polling engine can decide on them.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from exporter.glance.listing import Page
-from exporter.glance.v2 import Batch
-from exporter.model.outcome import Failed, Reading
+from exporter.model.image import Image
+from exporter.model.outcome import Failed, Found, Reading
 
 
 class Deadline(NamedTuple):
-    """When one question may be asked, in steady seconds: begun by then, answered by the end."""
+    """Time limits of one request, in monotonic seconds.
 
-    start_by: float
+    The request is sent at ``latest_start`` at the latest, and its response is complete at ``end``.
+    """
+
+    latest_start: float
     end: float
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What one question came to.
+class RequestFacts:
+    """Facts about one request that do not depend on its kind.
 
-    ``reading`` is of an image, or why there is no answer; ``listed`` is of the list that proves
-    the API. ``accepted`` says that the Image service itself answered with these credentials.
-    Times are steady seconds; ``wait`` is how long the service asks the whole cloud to wait, and
-    ``wait_as_told`` that this is the wait it named. ``at_sign_in`` says that the failure is
-    Keystone's: the Image service was not asked. ``batch`` is one page of a batch, where it
-    was listed; ``splits`` says that smaller batches may do better. ``page`` is one of the list of
-    all images, where that was asked for and came.
+    Attributes:
+        sent_at: Monotonic time at which the request was sent, or at which it failed to be sent.
+        received_at: Monotonic time at which the response was complete, or the request failed.
+        accepted: The Image service itself responded and accepted the credentials.
+        retry_after: Seconds for which no request may be sent to this cloud, from ``received_at``.
+        retry_after_usable: False if ``Retry-After`` was too long or unreadable, so that
+            ``retry_after`` is the maximum instead.
+        failed_at_sign_in: Keystone failed, so no request was sent to the Image service.
     """
 
-    reading: Reading | None
     sent_at: float
     received_at: float
-    listed: bool = False
     accepted: bool = False
-    wait: float | None = None
-    wait_as_told: bool = True
-    batch: Batch | None = None
-    splits: bool = False
-    page: Page | None = None
+    retry_after: float | None = None
+    retry_after_usable: bool = True
+    failed_at_sign_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReply:
+    """The reply to a request for one image."""
+
+    request: RequestFacts
+    reading: Reading
 
     @property
-    def listing(self) -> Page | Failed:
-        """The page that was asked for, or why it did not come."""
-        return self.page or cast(Failed, self.reading)
+    def failure(self) -> Failed | None:
+        """The reason why the request failed, if it did."""
+        return self.reading if isinstance(self.reading, Failed) else None
 
-    at_sign_in: bool = False
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One page of a list of requested images.
+
+    ``readings`` has the images on this page by ID. ``next_path`` is the path of the next page, or
+    ``None`` on the last one.
+    """
+
+    readings: Mapping[str, Found | Failed]
+    next_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReply:
+    """The reply to a request for many images at once.
+
+    ``splittable`` is true if the request failed, but requests for fewer images may succeed.
+    """
+
+    request: RequestFacts
+    batch: Batch | Failed
+    splittable: bool = False
+
+    @property
+    def failure(self) -> Failed | None:
+        """The reason why the request failed, if it did."""
+        return self.batch if isinstance(self.batch, Failed) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ListReply:
+    """The reply to a request for the list of images.
+
+    A list, whatever is on it, proves that the API responds to these credentials. ``failure`` is the
+    reason why there is none.
+    """
+
+    request: RequestFacts
+    failure: Failed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a discovery listing.
+
+    ``next_path`` is the path of the next page, or ``None`` on the last one.
+    """
+
+    images: tuple[Image, ...]
+    next_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageReply:
+    """The reply to a request for one page of a discovery listing."""
+
+    request: RequestFacts
+    page: Page | Failed
+
+
+PollReply = ImageReply | BatchReply | ListReply
+"""The reply to a request of a poll cycle."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from exporter.glance.client import ImageClient
-from exporter.glance.listing import Page, listed, paths
+from exporter.glance.listing import listed, paths
 from exporter.model.discovery import (
     DiscoveredImage,
     DiscoveryResult,
@@ -17,7 +17,7 @@ from exporter.model.discovery import (
 )
 from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Found, Outcome
-from exporter.model.replies import Deadline
+from exporter.model.replies import Deadline, Page
 from exporter.model.sharding import WHOLE, Shard
 from exporter.model.target import Key, Target
 from exporter.store import Store
@@ -172,9 +172,9 @@ class Discovery:
 
     def _page(self, path: str, within: Deadline) -> Page | Failed:
         reply = self._client.page(path, within, self._properties)
-        if reply.wait is not None:
-            self.wait_until = reply.received_at + reply.wait
-        return reply.listing
+        if reply.request.retry_after is not None:
+            self.wait_until = reply.request.received_at + reply.request.retry_after
+        return reply.page
 
     def _note_failure(self, failed: Failed) -> None:
         if self.failure is None or self.failure.reason != failed.reason:

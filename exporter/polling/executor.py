@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from math import inf
 
 from exporter.model.outcome import Failed
-from exporter.model.replies import Reply
+from exporter.model.replies import PollReply, RequestFacts
 from exporter.polling.engine.cycle import Cycle
-from exporter.polling.engine.types import Done, Group, PollRequest, Wait
+from exporter.polling.engine.types import Done, Group, PollRequest, Wait, failed_reply
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class CycleExecutor:
     def __init__(
         self,
         cycle: Cycle,
-        perform: Callable[[PollRequest], Reply],
+        perform: Callable[[PollRequest], PollReply],
         publish: Callable[[], None],
         clock: Callable[[], float],
         size: int,
@@ -140,7 +140,7 @@ class CycleExecutor:
         except Exception:
             log.exception("bug: a poll failed")
             failed = Failed("internal", "a bug of the exporter: its log has the traceback")
-            reply = Reply(failed, asked_at, self._clock())
+            reply = failed_reply(ask.kind, failed, RequestFacts(asked_at, self._clock()))
         finally:
             self._lock.acquire()
         if not self._over:

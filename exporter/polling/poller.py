@@ -11,7 +11,7 @@ from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
-from exporter.model.replies import Deadline, Reply
+from exporter.model.replies import Deadline, PollReply, RequestFacts
 from exporter.model.target import Target
 from exporter.polling.discovery import Discovery
 from exporter.polling.engine.cycle import Cycle
@@ -229,7 +229,8 @@ class Poller:
             if not self._stopped.is_set():
                 self.store.update_cloud(self.cloud, change)
 
-    def _perform(self, ask: PollRequest, window: Deadline) -> Reply:
+    def _perform(self, ask: PollRequest, window: Deadline) -> PollReply:
+        reply: PollReply
         if ask.kind is RequestKind.LIST:
             reply = self.client.list(window)
         elif ask.kind is RequestKind.BATCH:
@@ -240,23 +241,23 @@ class Poller:
             tag = (self._number, target.image_id) if ask.kind is RequestKind.POLL else None
             fresh = ask.kind is RequestKind.CONFIRM
             reply = self.client.image(target.image_id, window, fresh=fresh, tag=tag)
-        self._note_wait(reply)
+        self._note_wait(reply.request)
         return reply
 
     def _choose_version(self, past: CycleHistory, until: float) -> CycleHistory:
         """Sees to it that the version to speak is known; the past, with the wait asked for."""
         if steady() < past.wait_until:
             return past
-        reply = self.client.choose_version(Deadline(until, until))
-        if reply is None or reply.wait is None:
+        request = self.client.choose_version(Deadline(until, until))
+        if request is None or request.retry_after is None:
             return past
-        self._note_wait(reply)
-        self._told_to_wait += reply.wait
-        return replace(past, wait_until=steady() + reply.wait)
+        self._note_wait(request)
+        self._told_to_wait += request.retry_after
+        return replace(past, wait_until=steady() + request.retry_after)
 
-    def _note_wait(self, reply: Reply) -> None:
-        if reply.wait is not None and not reply.wait_as_told:
-            self._journal.capped(reply.wait)
+    def _note_wait(self, request: RequestFacts) -> None:
+        if request.retry_after is not None and not request.retry_after_usable:
+            self._journal.capped(request.retry_after)
 
     def _observe(self, verdict: PollResult) -> None:
         target = verdict.target

@@ -6,8 +6,8 @@ import pytest
 from exporter.auth.base import AuthError, AuthStats, AuthToken
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
-from exporter.model.outcome import Failed, Found, NotFound
-from exporter.model.replies import Deadline, Reply
+from exporter.model.outcome import Found, NotFound
+from exporter.model.replies import Deadline, ImageReply, ListReply
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
@@ -96,15 +96,14 @@ def soon() -> Deadline:
     return Deadline(steady() + GENEROUS, steady() + GENEROUS)
 
 
-def head(client: ImageClient, image_id: str = ID) -> Reply:
+def head(client: ImageClient, image_id: str = ID) -> ImageReply:
     """One image asked for."""
     return client.image(image_id, soon())
 
 
-def reason(reply: Reply) -> str:
-    """Why there is no reading."""
-    assert isinstance(reply.reading, Failed)
-    return reply.reading.reason
+def reason(reply: ImageReply | ListReply) -> str:
+    assert reply.failure is not None
+    return reply.failure.reason
 
 
 def test_an_image_is_found_with_the_token(
@@ -115,7 +114,7 @@ def test_an_image_is_found_with_the_token(
     """The request carries it, the reply says that it was accepted, and the time is measured."""
     reply = head(client)
     assert isinstance(reply.reading, Found)
-    assert reply.accepted
+    assert reply.request.accepted
     assert service.log.records[0].request.headers["x-auth-token"] == "token-1"
     [(method, code, seconds, request_id)] = measured
     assert (method, code, request_id) == ("HEAD", "200", reply.reading.request_id)
@@ -126,7 +125,7 @@ def test_a_404_is_not_accepted_by_itself(client: ImageClient) -> None:
     """It may come from anybody; it is left open."""
     reply = head(client, "unknown")
     assert isinstance(reply.reading, NotFound)
-    assert not reply.accepted
+    assert not reply.request.accepted
 
 
 def test_the_list_is_a_proof_or_a_failure(
@@ -134,10 +133,10 @@ def test_the_list_is_a_proof_or_a_failure(
 ) -> None:
     """A 200 that parses as one, else the reason why not."""
     reply = client.list(soon())
-    assert (reply.listed, reply.accepted, reply.reading) == (True, True, None)
+    assert (reply.request.accepted, reply.failure) == (True, None)
     service.faults.set("status", on="list", code=403)
     reply = client.list(soon())
-    assert (reply.listed, reply.accepted, reason(reply)) == (False, False, "forbidden")
+    assert (reply.request.accepted, reason(reply)) == (False, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,7 @@ def test_which_refusals_show_that_the_service_answers(
 ) -> None:
     """400 and 429 come after the credentials were looked at; the others need not."""
     service.faults.set("status", code=code)
-    assert head(client).accepted is accepted
+    assert head(client).request.accepted is accepted
 
 
 def test_many_that_meet_a_401_renew_once_and_lose_no_poll(
@@ -158,7 +157,7 @@ def test_many_that_meet_a_401_renew_once_and_lose_no_poll(
     head(client)
     service.revoke("token-1")
     service.accept("token-2")
-    replies: list[Reply] = []
+    replies: list[ImageReply] = []
     threads = [threading.Thread(target=lambda: replies.append(head(client))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -242,7 +241,7 @@ def test_a_wait_is_told_where_it_means_one(
     """Retry-After counts on 429, 503 and 413; one that is too long is capped."""
     service.faults.set("status", code=code, headers={"Retry-After": value})
     reply = head(client)
-    assert (reply.wait, reply.wait_as_told) == (wait, as_told)
+    assert (reply.request.retry_after, reply.request.retry_after_usable) == (wait, as_told)
 
 
 def test_a_date_is_measured_by_the_servers_clock(
@@ -255,7 +254,7 @@ def test_a_date_is_measured_by_the_servers_clock(
         b"Retry-After: Tue, 01 Jan 2030 00:00:20 GMT\r\n"
         b"Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n\r\n",
     )
-    assert head(client).wait == 20.0
+    assert head(client).request.retry_after == 20.0
     assert client.skew is not None
     assert abs(client.skew) > 86400
 

@@ -9,7 +9,7 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import steady
 from exporter.glance.client import UNKNOWN_PREFIX, ImageClient
 from exporter.model.outcome import Failed, Found, NotFound
-from exporter.model.replies import Deadline
+from exporter.model.replies import Batch, Deadline
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
@@ -106,9 +106,9 @@ def test_a_wait_asked_for_is_returned_and_ends_the_questions(
     """The service wants to be left alone: by other paths too."""
     service.faults.set("status", code=429, headers={"Retry-After": "7"})
     with asking(service.url) as client:
-        reply = client.choose_version(soon())
-        assert reply is not None
-        assert (reply.wait, client.version) == (7.0, None)
+        request = client.choose_version(soon())
+        assert request is not None
+        assert (request.retry_after, client.version) == (7.0, None)
     assert paths(service) == ["/"]
 
 
@@ -187,13 +187,13 @@ def test_a_batch_has_each_image_that_was_listed(service: SimulatedImageService) 
         client.choose_version(soon())
         plain = client.batch(IDS, soon(), hidden=False, page=None)
         hidden = client.batch(IDS, soon(), hidden=True, page=None)
-    assert plain.batch is not None
-    assert hidden.batch is not None
+    assert isinstance(plain.batch, Batch)
+    assert isinstance(hidden.batch, Batch)
     assert (set(plain.batch.readings), set(hidden.batch.readings)) == (
         {IDS[0], IDS[3]},
         {IDS[1]},
     )
-    assert (plain.reading, plain.accepted, plain.splits) == (None, True, False)
+    assert (plain.request.accepted, plain.splittable) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_a_batch_that_fails_says_why_and_whether_fewer_may_do(
     with asking(service.url, "v2") as client:
         client.choose_version(soon())
         reply = client.batch(IDS, soon(), hidden=False, page=None)
-    assert isinstance(reply.reading, Failed)
-    assert (reply.reading.reason, reply.splits, reply.batch) == (reason, splits, None)
+    assert isinstance(reply.batch, Failed)
+    assert (reply.batch.reason, reply.splittable) == (reason, splits)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"images": 1}', b'{"images": [1]}'])
@@ -229,8 +229,9 @@ def test_a_list_that_cannot_be_read_may_do_with_fewer(
     with asking(service.url, "v2") as client:
         client.choose_version(soon())
         reply = client.batch(IDS, soon(), hidden=False, page=None)
-    assert isinstance(reply.reading, Failed)
-    assert (reply.reading.reason, reply.splits, reply.accepted) == ("malformed", True, False)
+    assert isinstance(reply.batch, Failed)
+    assert (reply.batch.reason, reply.splittable) == ("malformed", True)
+    assert not reply.request.accepted
 
 
 def test_a_page_is_asked_for_by_its_own_path(service: SimulatedImageService) -> None:
@@ -239,11 +240,11 @@ def test_a_page_is_asked_for_by_its_own_path(service: SimulatedImageService) -> 
     with asking(service.url, "v2") as client:
         client.choose_version(soon())
         first = client.batch(IDS, soon(), hidden=False, page=None).batch
-        assert first is not None
+        assert isinstance(first, Batch)
         assert first.next_path is not None
         rest = tuple(set(IDS) - set(first.readings))
         second = client.batch(rest, soon(), hidden=False, page=first.next_path).batch
-        assert second is not None
+        assert isinstance(second, Batch)
         assert set(second.readings) == set(rest)
 
 
@@ -263,7 +264,7 @@ def test_batches_leave_room_for_the_endpoints_path(prefix: str) -> None:
             assert [each for batch in batches for each in batch] == ids
             for batch in batches:
                 reply = client.batch(batch, soon(), hidden=False, page=None)
-                assert reply.batch is not None
+                assert isinstance(reply.batch, Batch)
                 assert set(reply.batch.readings) == set(batch)
         assert max(len(record.request.line) for record in service.log.records) <= 4000
 

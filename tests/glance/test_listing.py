@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from exporter.glance.listing import (
     LONGEST_PATH,
     MOST_PAGES,
-    Page,
     listed,
     paths,
     read_page,
@@ -20,6 +19,7 @@ from exporter.glance.listing import (
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed
+from exporter.model.replies import Page
 from exporter.simulator import SimulatedImage
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response

@@ -12,7 +12,6 @@ from exporter.glance.v2 import (
     LINE_LIMIT,
     LIST_PATH,
     PAGE_LIMIT,
-    Batch,
     batch_path,
     batches,
     image_path,
@@ -24,6 +23,7 @@ from exporter.glance.v2 import (
 )
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, NotFound, Reading, Reason
+from exporter.model.replies import Batch
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from exporter.transport.http1 import parse_head

@@ -98,7 +98,7 @@ def _cycle(images: tuple[ResolvedImage, ...], signed_in: bool) -> Cycle:
             # Glance knows the token from then on, too.
             window = Deadline(steady() + INTERVAL, steady() + INTERVAL)
             poller.client.choose_version(window)
-            assert poller.client.list(window).listed
+            assert poller.client.list(window).failure is None
         before, begun = _requests(parts.instruments), time.perf_counter()
         poller.run_cycle()
         seconds = time.perf_counter() - begun

@@ -5,7 +5,7 @@ import pytest
 
 from exporter.clock import steady
 from exporter.model.outcome import Failed
-from exporter.model.replies import Reply
+from exporter.model.replies import PollReply
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, PollResult
@@ -22,7 +22,7 @@ class Company:
 
     def __init__(
         self,
-        perform: Callable[[PollRequest], Reply],
+        perform: Callable[[PollRequest], PollReply],
         *,
         size: int = 4,
         interval: float = GENEROUS,
@@ -51,9 +51,9 @@ class Company:
         return self.verdicts
 
 
-def answer(ask: PollRequest) -> Reply:
+def answer(ask: PollRequest) -> PollReply:
     """The image that was asked for."""
-    return Says(found(image_id_of(ask)), seconds=0.0).reply(steady())
+    return Says(found(image_id_of(ask)), seconds=0.0).reply(ask.kind, steady())
 
 
 def decided(verdicts: list[PollResult]) -> list[str]:
@@ -75,7 +75,7 @@ def test_as_many_as_allowed_are_in_flight_and_no_more(size: int) -> None:
     lock, full = threading.Lock(), threading.Event()
     flying, most = 0, 0
 
-    def perform(ask: PollRequest) -> Reply:
+    def perform(ask: PollRequest) -> PollReply:
         nonlocal flying, most
         with lock:
             flying += 1
@@ -97,7 +97,7 @@ def test_spread_requests_are_asked_on_time_by_few_threads() -> None:
     times: list[float] = []
     names: set[int] = set()
 
-    def perform(ask: PollRequest) -> Reply:
+    def perform(ask: PollRequest) -> PollReply:
         times.append(steady())
         names.add(threading.get_ident())
         return answer(ask)
@@ -116,7 +116,7 @@ def test_a_bug_in_one_poll_is_internal_and_the_others_go_on(
 ) -> None:
     """The traceback is in the log, the other images have their answers."""
 
-    def perform(ask: PollRequest) -> Reply:
+    def perform(ask: PollRequest) -> PollReply:
         if image_id_of(ask) == IDS[3]:
             raise ZeroDivisionError("as the test has it")
         return answer(ask)
@@ -149,7 +149,7 @@ def test_at_the_end_what_hangs_has_timed_out() -> None:
     """The cycle does not wait for answers that did not come, and their threads end later."""
     go_on = threading.Event()
 
-    def perform(ask: PollRequest) -> Reply:
+    def perform(ask: PollRequest) -> PollReply:
         go_on.wait(GENEROUS)
         return answer(ask)
 
@@ -168,7 +168,7 @@ def test_stop_ends_it_at_once() -> None:
     """A crew in the middle of hangs returns as soon as it is told."""
     go_on, begun = threading.Event(), threading.Event()
 
-    def perform(ask: PollRequest) -> Reply:
+    def perform(ask: PollRequest) -> PollReply:
         begun.set()
         go_on.wait(GENEROUS)
         return answer(ask)

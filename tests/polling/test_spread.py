@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clock import steady
-from exporter.model.replies import Reply
+from exporter.model.replies import PollReply
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import SPREAD_FRACTION, TICK, CyclePacing, schedule
 from exporter.polling.engine.types import CycleHistory, PollRequest
@@ -40,7 +40,7 @@ def test_one_that_hangs_holds_up_no_other() -> None:
     others_asked = threading.Event()
     asked: list[str] = []
 
-    def perform(ask: PollRequest) -> Reply:
+    def perform(ask: PollRequest) -> PollReply:
         image_id = image_id_of(ask)
         if image_id == IDS[0]:
             others_asked.wait(GENEROUS)
@@ -48,7 +48,7 @@ def test_one_that_hangs_holds_up_no_other() -> None:
             asked.append(image_id)
             if len(asked) == len(IDS) - 1:
                 others_asked.set()
-        return Says(found(image_id), seconds=0.0).reply(steady())
+        return Says(found(image_id), seconds=0.0).reply(ask.kind, steady())
 
     start = steady()
     pace = CyclePacing(2.0, GENEROUS, 2)

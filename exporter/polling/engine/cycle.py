@@ -6,9 +6,8 @@ No threads, no clock, no I/O: times come in as steady seconds, questions go out 
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
-from exporter.glance.v2 import Batch
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
-from exporter.model.replies import Reply
+from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply
 from exporter.model.target import Target
 from exporter.polling.engine.batching import BatchPlanner, one_by_one
 from exporter.polling.engine.circuit_breaker import BREAKING, CircuitBreaker
@@ -36,7 +35,6 @@ LIST_DELAY = 0.01
 LONGEST_GATHER = 0.5
 """How long a proof waits for further 404s that it may serve: a share of the interval, seconds."""
 
-NO_PAGE = Batch({})
 NOT_FAILED = frozenset({"found", "gone"})
 
 
@@ -154,30 +152,25 @@ class Cycle:
         self._finish("nothing proves that the API answers for these credentials")
         return Done()
 
-    def heard(self, ask: PollRequest, reply: Reply, now: float) -> None:
+    def heard(self, ask: PollRequest, reply: PollReply, now: float) -> None:
         """Takes the answer to a question that ``next`` gave."""
         if self._done:
             return
         self._agenda.answered(ask)
         self.stats.requests += 1
         weight = LIST_WEIGHT if ask.kind is RequestKind.BATCH else 1
-        self.stats.busy_seconds += weight * max(0.0, now - reply.sent_at)
-        self.stats.accepted = self.stats.accepted or reply.accepted
-        if reply.wait is not None:
-            self._told_to_wait(now, now + reply.wait)
-        self._not_found = self._not_found or isinstance(reply.reading, NotFound)
+        self.stats.busy_seconds += weight * max(0.0, now - reply.request.sent_at)
+        self.stats.accepted = self.stats.accepted or reply.request.accepted
+        if reply.request.retry_after is not None:
+            self._told_to_wait(now, now + reply.request.retry_after)
         self._feed_breaker(reply, now)
-        match ask.kind:
-            case RequestKind.BATCH:
+        match reply:
+            case BatchReply():
                 self._heard_batch(ask, reply, now)
-            case RequestKind.POLL:
-                self._heard_poll(ask, reply, now)
-            case RequestKind.CONFIRM:
-                self._heard_confirm(ask, reply, now)
-            case RequestKind.CANARY:
-                self._heard_witness(ask, reply)
-            case RequestKind.LIST:
+            case ListReply():
                 self._heard_list(ask, reply, now)
+            case ImageReply():
+                self._heard_image(ask, reply, now)
         if self._batches.has_unlisted and not self._agenda.lists(now):
             self._push_all(now, self._batches.hidden_lists())
         self._weigh(now)
@@ -265,20 +258,30 @@ class Cycle:
             self._agenda.hold()
             self._spread(until)
 
-    def _feed_breaker(self, reply: Reply, now: float) -> None:
-        if not isinstance(reply.reading, Failed):
+    def _feed_breaker(self, reply: PollReply, now: float) -> None:
+        if reply.failure is None:
             self._answered = True
             self._breaker.answered()
-        elif not reply.at_sign_in or reply.reading.reason in BREAKING:
+        elif not reply.request.failed_at_sign_in or reply.failure.reason in BREAKING:
             # That Keystone refuses says nothing of the Image service.
-            self._breaker.failed(reply.reading.reason)
+            self._breaker.failed(reply.failure.reason)
         if self._breaker.is_open:
             self._agenda.hold()
             self._drop_extra("the breaker is open: the API does not answer")
         elif self._agenda.holds:
             self._spread(max(now, self.wait_until))
 
-    def _heard_poll(self, ask: PollRequest, reply: Reply, now: float) -> None:
+    def _heard_image(self, ask: PollRequest, reply: ImageReply, now: float) -> None:
+        self._not_found = self._not_found or isinstance(reply.reading, NotFound)
+        match ask.kind:
+            case RequestKind.POLL:
+                self._heard_poll(ask, reply, now)
+            case RequestKind.CONFIRM:
+                self._heard_confirm(ask, reply, now)
+            case RequestKind.CANARY:
+                self._heard_witness(ask, reply)
+
+    def _heard_poll(self, ask: PollRequest, reply: ImageReply, now: float) -> None:
         (target,) = ask.targets
         match reply.reading:
             case Found() as found:
@@ -291,28 +294,34 @@ class Cycle:
             case Failed() as failed if not self._again(ask, failed, now):
                 self._failed(target, failed)
 
-    def _heard_batch(self, ask: PollRequest, reply: Reply, now: float) -> None:
-        page = reply.batch or NO_PAGE
+    def _heard_batch(self, ask: PollRequest, reply: BatchReply, now: float) -> None:
+        readings = {} if isinstance(reply.batch, Failed) else reply.batch.readings
         for target in ask.targets:
-            match page.readings.get(target.image_id):
+            match readings.get(target.image_id):
                 case Found() as found:
                     self._found(target, found, reply)
                 case Failed() as failed:
                     self._failed(target, failed)
         left = tuple(each for each in ask.targets if each.image_id in self._undecided)
-        if isinstance(reply.reading, Failed):
-            self._batch_failed(ask, left, reply.reading, reply, now)
+        if isinstance(reply.batch, Failed):
+            self._batch_failed(ask, left, reply.batch, now, splittable=reply.splittable)
         else:
             # The list is as good a proof that the API answers as the one asked for that alone.
-            self._evidence.listed(reply.sent_at)
-            self._push_all(now, self._batches.after_page(ask, left, page.next_path))
+            self._evidence.listed(reply.request.sent_at)
+            self._push_all(now, self._batches.after_page(ask, left, reply.batch.next_path))
 
     def _batch_failed(
-        self, ask: PollRequest, left: tuple[Target, ...], failed: Failed, reply: Reply, now: float
+        self,
+        ask: PollRequest,
+        left: tuple[Target, ...],
+        failed: Failed,
+        now: float,
+        *,
+        splittable: bool,
     ) -> None:
         """Asks again, for fewer where the number may be the cause, or gives the images up."""
         of_server = failed.reason == "server_error" and not self._breaker.is_open
-        if reply.splits or (of_server and self._answered):
+        if splittable or (of_server and self._answered):
             self._push_all(now, self._batches.after_refusal(ask, left, failed))
         elif self._again(ask, failed, now):
             pass
@@ -330,38 +339,38 @@ class Cycle:
         for ask in asks:
             self._agenda.push(now, ask)
 
-    def _found(self, target: Target, found: Found, reply: Reply) -> None:
-        self._evidence.found(target.image_id, reply.sent_at)
+    def _found(self, target: Target, found: Found, reply: ImageReply | BatchReply) -> None:
+        self._evidence.found(target.image_id, reply.request.sent_at)
         self._end(target, found)
 
     def _failed(self, target: Target, failed: Failed) -> None:
         self._evidence.failed(target.image_id)
         self._end(target, failed)
 
-    def _heard_confirm(self, ask: PollRequest, reply: Reply, now: float) -> None:
+    def _heard_confirm(self, ask: PollRequest, reply: ImageReply, now: float) -> None:
         (target,) = ask.targets
         match reply.reading:
             case Found() as found:
                 self._found(target, found, reply)
             case NotFound(request_id) if target.image_id in self._undecided:
                 self._request_ids[target.image_id] = request_id
-                self._evidence.confirmed(target.image_id, reply.received_at)
+                self._evidence.confirmed(target.image_id, reply.request.received_at)
             case Failed() as failed if not self._again(ask, failed, now):
                 why = f"404, and asked again: {failed.reason}: {failed.detail}"
                 self._end(target, Failed("unconfirmed", why, failed.request_id))
 
-    def _heard_witness(self, ask: PollRequest, reply: Reply) -> None:
+    def _heard_witness(self, ask: PollRequest, reply: ImageReply) -> None:
         (target,) = ask.targets
         if isinstance(reply.reading, Found):
-            self._evidence.found(target.image_id, reply.sent_at)
+            self._evidence.found(target.image_id, reply.request.sent_at)
 
-    def _heard_list(self, ask: PollRequest, reply: Reply, now: float) -> None:
+    def _heard_list(self, ask: PollRequest, reply: ListReply, now: float) -> None:
         self._list_asked = True
-        if reply.listed:
-            self._evidence.listed(reply.sent_at)
+        if reply.failure is None:
+            self._evidence.listed(reply.request.sent_at)
             if ask.failure is not None:
                 self._push_all(now, self._batches.fewer(ask.deferred, ask.hidden, ask.failure))
-        elif isinstance(reply.reading, Failed) and self._again(ask, reply.reading, now):
+        elif self._again(ask, reply.failure, now):
             pass
         elif ask.failure is not None and ask.deferred:
             self._give_up(ask, ask.failure)

@@ -7,6 +7,7 @@ from math import inf
 from typing import NamedTuple
 
 from exporter.model.outcome import Failed, Outcome, Reason
+from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply, RequestFacts
 from exporter.model.target import Target
 
 Group = tuple[Target, ...]
@@ -134,3 +135,14 @@ class CycleStats:
     in_flight_at_end: int = 0
     busy_seconds: float = 0.0
     retry_after_seconds: float = 0.0
+
+
+def failed_reply(kind: RequestKind, failed: Failed, request: RequestFacts) -> PollReply:
+    """Return the reply to a request of this kind that failed."""
+    match kind:
+        case RequestKind.BATCH:
+            return BatchReply(request, failed)
+        case RequestKind.LIST:
+            return ListReply(request, failed)
+        case RequestKind.POLL | RequestKind.CONFIRM | RequestKind.CANARY:
+            return ImageReply(request, failed)

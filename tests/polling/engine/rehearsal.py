@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from exporter.glance.v2 import Batch
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome, Reading, Reason
-from exporter.model.replies import Reply
+from exporter.model.replies import (
+    Batch,
+    BatchReply,
+    ImageReply,
+    ListReply,
+    PollReply,
+    RequestFacts,
+)
 from exporter.model.target import Target
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
@@ -71,19 +77,27 @@ class Says:
     batch: Batch | None = None
     splits: bool = False
 
-    def reply(self, sent_at: float) -> Reply:
+    def reply(self, kind: RequestKind, sent_at: float) -> PollReply:
         """The reply to a question that was sent at that time."""
         good = isinstance(self.reading, Found) or self.reading is None
-        return Reply(
-            self.reading,
+        facts = RequestFacts(
             sent_at,
             sent_at + self.seconds,
-            listed=self.reading is None and self.batch is None,
             accepted=good if self.accepted is None else self.accepted,
-            wait=self.wait,
-            batch=self.batch,
-            splits=self.splits,
+            retry_after=self.wait,
         )
+        failed = self.reading if isinstance(self.reading, Failed) else None
+        if kind is RequestKind.LIST and isinstance(self.reading, NotFound):
+            failed = Failed("rejected", "HTTP 404", self.reading.request_id)
+        elif kind in {RequestKind.BATCH, RequestKind.LIST}:
+            assert self.reading is failed, "a list is one, or has failed"
+        if kind is RequestKind.BATCH:
+            batch = failed or self.batch or Batch({})
+            return BatchReply(facts, batch, splittable=self.splits)
+        if kind is RequestKind.LIST:
+            return ListReply(facts, failed)
+        assert self.reading is not None
+        return ImageReply(facts, self.reading)
 
 
 LISTED = Says(None)
@@ -95,7 +109,23 @@ class Heard:
     """A question that was answered."""
 
     ask: PollRequest
-    reply: Reply
+    reply: PollReply
+
+    @property
+    def reading(self) -> Reading | None:
+        """The reading of an image, or the failure of a list; None if a list did not fail."""
+        return self.reply.reading if isinstance(self.reply, ImageReply) else self.reply.failure
+
+    @property
+    def is_list(self) -> bool:
+        """True if the reply is a list, in a batch or by itself."""
+        return not isinstance(self.reply, ImageReply) and self.reply.failure is None
+
+    @property
+    def batch(self) -> Batch | None:
+        """The batch, if that is the reply."""
+        batch = self.reply.batch if isinstance(self.reply, BatchReply) else None
+        return batch if isinstance(batch, Batch) else None
 
 
 @dataclass
@@ -119,14 +149,16 @@ class Rehearsal:
     def run(self) -> "Rehearsal":
         """Runs the cycle until it is done or its time is over."""
         number = itertools.count()
-        flying: list[tuple[float, int, PollRequest, Reply]] = []
+        flying: list[tuple[float, int, PollRequest, PollReply]] = []
         while not self.cycle.done:
             until = inf
             if len(flying) < self.concurrency:
                 match self.cycle.next(self.now):
                     case PollRequest() as ask:
                         reply = self._ask(ask)
-                        heapq.heappush(flying, (reply.received_at, next(number), ask, reply))
+                        heapq.heappush(
+                            flying, (reply.request.received_at, next(number), ask, reply)
+                        )
                         self.most_in_flight = max(self.most_in_flight, len(flying))
                         continue
                     case Wait(until):
@@ -186,11 +218,11 @@ class Rehearsal:
             wait_until=self.cycle.wait_until,
         )
 
-    def _ask(self, ask: PollRequest) -> Reply:
+    def _ask(self, ask: PollRequest) -> PollReply:
         self.asked.append((self.now, ask))
         assert len(self.asked) <= self.most_asks, "too many questions"
         says = self.answers(ask, self.now)
-        return (says if isinstance(says, Says) else Says(says)).reply(self.now)
+        return (says if isinstance(says, Says) else Says(says)).reply(ask.kind, self.now)
 
     def _collect(self) -> None:
         self.verdicts += [(verdict, len(self.heard)) for verdict in self.cycle.verdicts]

@@ -555,7 +555,7 @@ def test_an_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> No
     ask = cycle.next(START)
     assert isinstance(ask, PollRequest)
     cycle.retract(IDS[0])
-    cycle.heard(ask, listing(*map(found, IDS[:3])).reply(START), START + 1)
+    cycle.heard(ask, listing(*map(found, IDS[:3])).reply(ask.kind, START), START + 1)
     words = [word(verdict.outcome) for verdict in cycle.verdicts]
     assert words == ["malformed", "found", "found"]
     assert cycle.stats.polls == 3
@@ -660,34 +660,28 @@ def check_gone(run: Rehearsal, count: int, image_id: str, past: CycleHistory) ->
     """The rules of a disappearance, checked from what was heard before it was decided."""
     heard = run.heard[:count]
     of_it = [h for h in heard if image_id_of(h.ask) == image_id]
-    polls = [h for h in of_it if h.ask.kind is RequestKind.POLL and h.reply.reading == MISSING]
+    polls = [h for h in of_it if h.ask.kind is RequestKind.POLL and h.reading == MISSING]
     again = [
-        h.reply.received_at
+        h.reply.request.received_at
         for h in of_it
         if h.ask.kind is RequestKind.CONFIRM
-        and h.reply.reading == MISSING
-        and any(poll.reply.received_at <= h.reply.sent_at for poll in polls)
+        and h.reading == MISSING
+        and any(poll.reply.request.received_at <= h.reply.request.sent_at for poll in polls)
     ]
     lives = {
-        each
-        for h in heard
-        for each, reading in (h.reply.batch.readings if h.reply.batch else {}).items()
+        each for h in heard for each, reading in (h.batch.readings if h.batch else {}).items()
     } | {
         image_id_of(h.ask)
         for h in heard
-        if h.ask.kind is not RequestKind.BATCH and h.reply.reading != MISSING
+        if h.ask.kind is not RequestKind.BATCH and h.reading != MISSING
     }
-    proofs = [
-        h.reply.sent_at
-        for h in heard
-        if h.reply.listed or h.reply.batch is not None or h.reply.accepted
-    ]
+    proofs = [h.reply.request.sent_at for h in heard if h.is_list or h.reply.request.accepted]
     assert any(proof >= confirmed for proof in proofs for confirmed in again)
     if len(past.existing) > 1 and not past.suspect_mass_404:
         failures = {
             target.image_id
             for h in heard
-            if isinstance(h.reply.reading, Failed)
+            if isinstance(h.reading, Failed)
             for target in h.ask.targets_to_fail
         }
         assert past.existing & (lives | failures), "all at once, for the first time"

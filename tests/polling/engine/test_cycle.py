@@ -205,7 +205,7 @@ def test_a_retry_that_is_still_to_come_at_the_end_keeps_the_failure() -> None:
     cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACE, START, lambda: 1.0)
     ask = cycle.next(START)
     assert isinstance(ask, PollRequest)
-    cycle.heard(ask, Says(failed("connection")).reply(START), START + 0.01)
+    cycle.heard(ask, Says(failed("connection")).reply(ask.kind, START), START + 0.01)
     assert isinstance(cycle.next(START + 0.01), Wait)
     cycle.close()
     assert [verdict.outcome for verdict in cycle.verdicts] == [failed("connection")]
@@ -218,7 +218,7 @@ def test_nothing_counts_after_the_end() -> None:
     assert isinstance(ask, PollRequest)
     cycle.close()
     cycle.close()
-    cycle.heard(ask, Says(found("a")).reply(START), START + 61.0)
+    cycle.heard(ask, Says(found("a")).reply(ask.kind, START), START + 61.0)
     assert [verdict.outcome for verdict in cycle.verdicts] == [
         Failed("timeout", "no answer before the cycle ended")
     ]
@@ -267,12 +267,12 @@ def test_a_404_is_retracted_before_it_is_decided() -> None:
     cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACE, START, lambda: 0.5)
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)
-    cycle.heard(poll, Says(MISSING).reply(START), START)
+    cycle.heard(poll, Says(MISSING).reply(poll.kind, START), START)
     confirm = cycle.next(START)
     assert isinstance(confirm, PollRequest)
     assert confirm.kind is RequestKind.CONFIRM
     cycle.retract("a")
-    cycle.heard(confirm, Says(MISSING).reply(START + 1), START + 1)
+    cycle.heard(confirm, Says(MISSING).reply(confirm.kind, START + 1), START + 1)
     assert [verdict.outcome for verdict in cycle.verdicts] == [
         Failed("malformed", "bytes were left after the answer")
     ]

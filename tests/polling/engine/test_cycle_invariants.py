@@ -67,22 +67,21 @@ def is_proved(verdict: PollResult, heard: list[Heard], past: CycleHistory) -> bo
     if image_id in past.gone:
         return bool(polls)
     confirms = [
-        h.reply.received_at
+        h.reply.request.received_at
         for h in heard
         if h.ask.kind is RequestKind.CONFIRM
         and is_404_of(h, image_id)
-        and any(poll.reply.received_at <= h.reply.sent_at for poll in polls)
+        and any(poll.reply.request.received_at <= h.reply.request.sent_at for poll in polls)
     ]
     proofs = [
-        h.reply.sent_at
+        h.reply.request.sent_at
         for h in heard
-        if h.reply.listed
-        or (isinstance(h.reply.reading, Found) and h.ask.targets != (verdict.target,))
+        if h.is_list or (isinstance(h.reading, Found) and h.ask.targets != (verdict.target,))
     ]
     proved = any(proof >= confirm for confirm in confirms for proof in proofs)
     if len(past.existing) > 1 and not past.suspect_mass_404:
         proved = proved and any(
-            image_id_of(h.ask) in past.existing and not isinstance(h.reply.reading, NotFound)
+            image_id_of(h.ask) in past.existing and not isinstance(h.reading, NotFound)
             for h in heard
         )
     return proved
@@ -91,7 +90,7 @@ def is_proved(verdict: PollResult, heard: list[Heard], past: CycleHistory) -> bo
 def is_404_of(heard: Heard, image_id: str) -> bool:
     """Whether it is a 404 of this image."""
     of_it = image_id_of(heard.ask) == image_id
-    return of_it and isinstance(heard.reply.reading, NotFound)
+    return of_it and isinstance(heard.reading, NotFound)
 
 
 def check(run: Rehearsal, past: CycleHistory) -> None:
@@ -108,7 +107,7 @@ def check(run: Rehearsal, past: CycleHistory) -> None:
             assert is_proved(verdict, run.heard[:count], past), verdict
         if isinstance(verdict.outcome, Found):
             assert any(
-                h.ask.targets == (verdict.target,) and h.reply.reading == verdict.outcome
+                h.ask.targets == (verdict.target,) and h.reading == verdict.outcome
                 for h in run.heard[:count]
             )
     for image_id in IDS:
