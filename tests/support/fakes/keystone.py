@@ -1,4 +1,4 @@
-"""A simulated Keystone on loopback: tokens, a catalogue, and whatever can go wrong."""
+"""A simulated Keystone on loopback: tokens, a service catalogue, and faults."""
 
 import json
 import secrets
@@ -21,7 +21,7 @@ UNAUTHORIZED = "The request you have made requires authentication."
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEndpoint:
-    """One address of one service, as the catalogue lists it."""
+    """One endpoint of one service in the catalogue."""
 
     url: str
     region: str = "RegionOne"
@@ -31,11 +31,11 @@ class CatalogueEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class KeystoneFault:
-    """How requests for a token go wrong, instead of being answered.
+    """The response to requests for a token instead of the correct one.
 
-    ``status`` with ``headers`` and ``message`` is answered; ``body`` is sent as it is; ``hang``
-    answers nothing; ``drip`` sends one byte of the head each so many seconds; ``reset`` ends the
-    connection. With ``discovery`` the version documents go wrong too.
+    ``status`` is an error with ``headers`` and ``message``. ``body`` is sent unchanged. ``hang``
+    sends nothing, ``drip`` one byte of the head every so many seconds. ``reset`` resets the
+    connection. With ``discovery`` the fault applies to the version documents too.
     """
 
     status: int = 0
@@ -49,8 +49,8 @@ class KeystoneFault:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRequest:
-    """A request as it came, its body left out because it holds passwords."""
+class KeystoneRequest:
+    """A request as received, without its body, which contains passwords."""
 
     method: str
     path: str
@@ -59,10 +59,16 @@ class SeenRequest:
 
 
 class SimulatedKeystone:
-    """Keystone's v3 API as far as signing in needs it; a context manager, safe for threads.
+    """The part of Keystone's v3 API that authentication needs; thread-safe, a context manager.
 
-    ``users`` are names and passwords, ``application_credentials`` IDs and secrets.
-    ``token_life`` is seconds, and ``clock_skew`` how far Keystone's clock is ahead of ours.
+    Attributes:
+        users: passwords by user name.
+        application_credentials: secrets by ID.
+        endpoints: the endpoints in the catalogue of new tokens.
+        token_life: lifetime of new tokens in seconds.
+        clock_skew: seconds by which Keystone's clock is ahead of the local one.
+        fault: the fault that is set, if any.
+        gate: an event that requests for a token wait for before they get a response.
     """
 
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
@@ -76,7 +82,7 @@ class SimulatedKeystone:
         self._lock = threading.Lock()
         self._valid: set[str] = set()
         self._issued = 0
-        self._requests: list[SeenRequest] = []
+        self._requests: list[KeystoneRequest] = []
         self._stopped = threading.Event()
         self._server = _Server((LOOPBACK, port), self, tls)
         self._thread = threading.Thread(
@@ -104,62 +110,62 @@ class SimulatedKeystone:
 
     @property
     def port(self) -> int:
-        """The port that the kernel chose, or the one given."""
+        """Return the port the server listens on."""
         return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
-        """Where it listens, without a version."""
+        """Return the URL without the API version."""
         return f"{self._scheme}://{LOOPBACK}:{self.port}"
 
     @property
     def auth_url(self) -> str:
-        """What belongs into clouds.yaml."""
+        """Return the ``auth_url`` for clouds.yaml."""
         return f"{self.url}/v3"
 
     @property
     def issued(self) -> int:
-        """How many tokens were issued."""
+        """Return the number of tokens issued."""
         with self._lock:
             return self._issued
 
-    def requests(self, path: str | None = None) -> list[SeenRequest]:
-        """All requests so far, or those for one path."""
+    def requests(self, path: str | None = None) -> list[KeystoneRequest]:
+        """Return the requests so far, or those for one path."""
         with self._lock:
-            return [seen for seen in self._requests if path in {None, seen.path}]
+            return [request for request in self._requests if path in {None, request.path}]
 
     @property
     def token_requests(self) -> int:
-        """How many times a token was asked for, with success or not."""
+        """Return the number of requests for a token, successful or not."""
         return len(self.requests("/v3/auth/tokens"))
 
     def accepts(self, token: str | None) -> bool:
-        """Whether ``token`` was issued and not revoked."""
+        """Return True if ``token`` was issued and not revoked."""
         with self._lock:
             return token in self._valid
 
     def revoke(self, token: str | None = None) -> None:
-        """Make one token invalid, or all."""
+        """Revoke one token, or all."""
         with self._lock:
             self._valid = set() if token is None else self._valid - {token}
 
     def offer_image(self, *urls: str) -> None:
-        """Make these the public image endpoints of the catalogue."""
+        """Set the public image endpoints in the catalogue."""
         self.endpoints = [CatalogueEndpoint(url) for url in urls]
 
-    def see(self, seen: SeenRequest) -> None:
-        """Remember a request."""
+    def record(self, request: KeystoneRequest) -> None:
+        """Add a request to ``requests``."""
         with self._lock:
-            self._requests.append(seen)
+            self._requests.append(request)
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait so long, or until the end; whether it is the end."""
+    def wait_for_stop(self, seconds: float | None = None) -> bool:
+        """Wait until the server stops, or for ``seconds``; return True if it stopped."""
         return self._stopped.wait(seconds)
 
-    def issue(self, asked: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        """A token and its description for the body of a request; None if it is not let in."""
-        identity = asked["auth"]["identity"]
-        if not all(self._admits(method, identity[method]) for method in identity["methods"]):
+    def issue_token(self, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+        """Return a token and its document for the body of a request; None if it is refused."""
+        identity = body["auth"]["identity"]
+        if not all(self._authenticates(method, identity[method]) for method in identity["methods"]):
             return None
         with self._lock:
             self._issued += 1
@@ -168,7 +174,7 @@ class SimulatedKeystone:
         now = time.time() + self.clock_skew
         return token, token_document(identity["methods"], self.endpoints, now, self.token_life)
 
-    def _admits(self, method: str, proof: Mapping[str, Any]) -> bool:
+    def _authenticates(self, method: str, proof: Mapping[str, Any]) -> bool:
         if method == "password":
             user = proof["user"]
             return bool(self.users.get(user.get("name")) == user["password"])
@@ -178,9 +184,9 @@ class SimulatedKeystone:
 
 
 def token_document(
-    methods: list[str], endpoints: Iterable[CatalogueEndpoint], issued: float, life: float
+    methods: list[str], endpoints: Iterable[CatalogueEndpoint], issued_at: float, life: float
 ) -> dict[str, Any]:
-    """The body of the answer that carries a token; ``issued`` is Unix seconds, ``life`` seconds."""
+    """Return the token document: its lifetime and the catalogue. Times are in seconds."""
     services: dict[str, list[dict[str, str]]] = {}
     for number, endpoint in enumerate(endpoints):
         services.setdefault(endpoint.service_type, []).append(
@@ -200,19 +206,19 @@ def token_document(
             "project": {"id": "p1", "name": "demo", "domain": domain},
             "roles": [{"id": "r1", "name": "reader"}],
             "audit_ids": ["simulated"],
-            "issued_at": _isotime(issued),
-            "expires_at": _isotime(issued + life),
+            "issued_at": _isotime(issued_at),
+            "expires_at": _isotime(issued_at + life),
             "catalog": [
-                {"id": f"service-{kind}", "type": kind, "name": kind, "endpoints": listed}
-                for kind, listed in services.items()
+                {"id": f"service-{kind}", "type": kind, "name": kind, "endpoints": addresses}
+                for kind, addresses in services.items()
             ],
         }
     }
 
 
-def _isotime(moment: float) -> str:
-    """As Keystone writes times: ``2026-01-01T00:00:00.000000Z``."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+def _isotime(seconds: float) -> str:
+    """Return a time in Keystone's format: ``2026-01-01T00:00:00.000000Z``."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 class _Server(ThreadingHTTPServer):
@@ -228,7 +234,7 @@ class _Server(ThreadingHTTPServer):
         self._tls = tls
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """In the connection's own thread, so that a slow handshake holds nobody up."""
+        """Serve in the connection's own thread, so that a slow handshake delays no other."""
         if self._tls is None:
             super().finish_request(request, client_address)
             return
@@ -236,7 +242,7 @@ class _Server(ThreadingHTTPServer):
             super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is what the tests are about."""
+        """Ignore connections that clients close early: tests do that on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -244,52 +250,52 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        keystone = self._seen()
+        keystone = self._record()
         version = {
             "id": "v3.14",
             "status": "stable",
             "links": [{"rel": "self", "href": f"{keystone.auth_url}/"}],
         }
         if keystone.fault is not None and keystone.fault.discovery:
-            self._go_wrong(keystone, keystone.fault)
+            self._send_fault(keystone, keystone.fault)
         elif self.path.rstrip("/") == "":
-            self._answer(300, {"versions": {"values": [version]}})
+            self._send(300, {"versions": {"values": [version]}})
         elif self.path.rstrip("/") == "/v3":
-            self._answer(200, {"version": version})
+            self._send(200, {"version": version})
         else:
-            self._refuse(404, "Not Found")
+            self._send_error(404, "Not Found")
 
     def do_POST(self) -> None:
-        keystone = self._seen()
+        keystone = self._record()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = keystone.fault
         if keystone.gate is not None:
             keystone.gate.wait(30)
         if fault is not None:
-            self._go_wrong(keystone, fault)
+            self._send_fault(keystone, fault)
         elif self.path != "/v3/auth/tokens":
-            self._refuse(404, "Not Found")
-        elif (granted := keystone.issue(json.loads(body))) is None:
-            self._refuse(401, UNAUTHORIZED)
+            self._send_error(404, "Not Found")
+        elif (result := keystone.issue_token(json.loads(body))) is None:
+            self._send_error(401, UNAUTHORIZED)
         else:
-            token, description = granted
-            self._answer(201, description, {"X-Subject-Token": token})
+            token, document = result
+            self._send(201, document, {"X-Subject-Token": token})
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is http's
         pass
 
-    def _seen(self) -> SimulatedKeystone:
-        seen = SeenRequest(self.command, self.path, dict(self.headers), time.time())
-        self.server.keystone.see(seen)
+    def _record(self) -> SimulatedKeystone:
+        request = KeystoneRequest(self.command, self.path, dict(self.headers), time.time())
+        self.server.keystone.record(request)
         return self.server.keystone
 
-    def _go_wrong(self, keystone: SimulatedKeystone, fault: KeystoneFault) -> None:
+    def _send_fault(self, keystone: SimulatedKeystone, fault: KeystoneFault) -> None:
         if fault.hang:
-            keystone.wait()
+            keystone.wait_for_stop()
         elif fault.drip:
             for byte in b"HTTP/1.1 201 Created\r\nX-Endless: " + b"." * 100_000:
                 self.wfile.write(bytes([byte]))
-                if keystone.wait(fault.drip):
+                if keystone.wait_for_stop(fault.drip):
                     break
         elif fault.reset:
             linger = struct.pack("ii", 1, 0)
@@ -297,14 +303,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.body is not None:
             self.wfile.write(fault.body)
         else:
-            self._refuse(fault.status, fault.message, fault.headers)
+            self._send_error(fault.status, fault.message, fault.headers)
             return
         self.close_connection = True
 
-    def _refuse(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-        self._answer(status, {"error": {"code": status, "message": message}}, headers)
+    def _send_error(
+        self, status: int, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._send(status, {"error": {"code": status, "message": message}}, headers)
 
-    def _answer(
+    def _send(
         self, status: int, document: object, headers: Mapping[str, str] | None = None
     ) -> None:
         body = json.dumps(document).encode()
