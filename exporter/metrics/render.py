@@ -1,7 +1,7 @@
-"""Sample lines of targets, rendered by prometheus_client.
+"""Metrics as text, rendered by prometheus_client.
 
-Lines are the same in the text format and in OpenMetrics, since no sample here carries a time or
-an exemplar; only the lines that introduce a family differ.
+Sample lines are the same in the text format and in OpenMetrics, since no sample has a timestamp or
+an exemplar. Only the metadata differs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from exporter.metrics.family import Family
 from exporter.metrics.image_metrics import Seen
 
 
-class _One(CollectorRegistry):
-    """A registry of one metric, which is all that prometheus_client's renderers ask for."""
+class _SingleMetric(CollectorRegistry):
+    """A registry of one metric: the renderers of prometheus_client accept only registries."""
 
     def __init__(self, metric: Metric) -> None:
         super().__init__()
@@ -27,23 +27,27 @@ class _One(CollectorRegistry):
         yield self._metric
 
 
-@cache
-def introduction(family: Family[Seen], openmetrics: bool) -> bytes:
-    """The HELP and TYPE lines of a family."""
-    registry = _One(image_family(family, ())[0])
+def render_registry(registry: CollectorRegistry, openmetrics: bool) -> bytes:
+    """Render all metrics of a registry."""
     if openmetrics:
-        text = bytes(openmetrics_format.generate_latest(registry))  # type: ignore[no-untyped-call]  # it has no annotations
-        return text.removesuffix(b"# EOF\n")
+        return bytes(openmetrics_format.generate_latest(registry))  # type: ignore[no-untyped-call]  # it has no annotations
     return generate_latest(registry)
 
 
-def lines(family: Family[Seen], views: Sequence[Seen]) -> list[bytes]:
-    """For each target the family's sample lines, each ended by a line feed, in one text."""
+@cache
+def render_metadata(family: Family[Seen], openmetrics: bool) -> bytes:
+    """Render the HELP and TYPE lines of a family."""
+    registry = _SingleMetric(image_family(family, ())[0])
+    return render_registry(registry, openmetrics).removesuffix(b"# EOF\n")
+
+
+def render_samples(family: Family[Seen], views: Sequence[Seen]) -> list[bytes]:
+    """Render the sample lines of a family for each target, in one text per target."""
     metric, counts = image_family(family, views)
-    rendered = generate_latest(_One(metric)).split(b"\n")
-    # Two lines introduce the family; line feeds within values are escaped.
+    lines = generate_latest(_SingleMetric(metric)).split(b"\n")
+    # The first two lines are HELP and TYPE. Line feeds within values are escaped.
     start, texts = 2, []
     for count in counts:
-        texts.append(b"".join(line + b"\n" for line in rendered[start : start + count]))
+        texts.append(b"".join(line + b"\n" for line in lines[start : start + count]))
         start += count
     return texts

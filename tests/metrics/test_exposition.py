@@ -1,10 +1,10 @@
-"""The exposition kept in memory, held against prometheus_client's own rendering."""
+"""The exposition compared with what prometheus_client renders from the plain collectors."""
 
 import gzip
 import threading
 import zlib
 from collections import Counter as Count
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -16,13 +16,13 @@ from prometheus_client.openmetrics import exposition as openmetrics_format
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.metrics import exposition as module
+from exporter.metrics import render_cache
 from exporter.metrics.collector import CloudCollector, ImageCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family import Family
 from exporter.metrics.image_metrics import Seen
-from exporter.metrics.render import lines
+from exporter.metrics.render import render_samples
 from exporter.model.cloud import CloudState
 from exporter.model.image import STATUSES, Image
 from exporter.model.outcome import Failed, Found, Gone, Outcome
@@ -34,54 +34,56 @@ MAX_STALE = 100.0
 IDS = ("one", "two", "three")
 
 
-class Scene:
-    """A store with three targets, the exposition of it, and the plain collectors."""
+class WatchedCloud:
+    """A store with three targets, its exposition, and the plain collectors to compare with."""
 
     def __init__(self, expect: tuple[tuple[str, object], ...] = ()) -> None:
         self.clock = FakeClock()
         self.store = Store()
         self.expect = expect
-        self.targets = [Target("lab", each, f"alias {each}", expect=expect) for each in IDS]
+        self.targets = [
+            Target("lab", image_id, f"alias {image_id}", expect=expect) for image_id in IDS
+        ]
         self.store.watch(CloudState("lab", 60.0), self.targets)
-        self.own = CollectorRegistry()
-        self.count = Counter("own", "Of the exporter's own.", registry=self.own)
-        Gauge("other", 'A "quoted" help\nin two lines \\.', registry=self.own).set(1)
-        self.own.register(CloudCollector(self.store))
-        self.exposition = Exposition(self.store, self.own, self.clock)
+        self.registry = CollectorRegistry()
+        self.counter = Counter("own", "Of the exporter's own.", registry=self.registry)
+        Gauge("other", 'A "quoted" help\nin two lines \\.', registry=self.registry).set(1)
+        self.registry.register(CloudCollector(self.store))
+        self.exposition = Exposition(self.store, self.registry, self.clock)
 
-    def end(self, place: int, outcome: Outcome) -> None:
-        """A poll of one target ends so."""
-        key = self.targets[place].key
-        before = self.store.observation(key)
-        self.store.observe(key, before.after(outcome, self.clock(), MAX_STALE))
+    def poll(self, index: int, outcome: Outcome) -> None:
+        """Record the outcome of a poll of one target."""
+        key = self.targets[index].key
+        observation = self.store.observation(key)
+        self.store.observe(key, observation.after(outcome, self.clock(), MAX_STALE))
 
-    def join(self) -> None:
-        """Another cloud with one more target is watched."""
+    def add_cloud(self) -> None:
+        """Watch another cloud with one more target."""
         target = Target(f"cloud {len(self.targets)}", "one", "one", expect=self.expect)
         self.targets.append(target)
         self.store.watch(CloudState(target.cloud, 60.0), [target])
 
-    def served(self, openmetrics: bool, compressed: bool = False) -> bytes:
-        """What a scrape gets, unpacked."""
+    def scrape(self, openmetrics: bool, compressed: bool = False) -> bytes:
+        """Return the decompressed body of a scrape."""
         body = self.exposition.body(openmetrics=openmetrics, compressed=compressed)
-        whole = b"".join(body.pieces)
-        assert len(whole) == body.size
+        content = b"".join(body.pieces)
+        assert len(content) == body.size
         if not compressed:
-            return whole
-        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        unpacked = unpacker.decompress(whole)
-        assert unpacker.eof
-        assert not unpacker.unused_data
-        return unpacked
+            return content
+        decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        decompressed = decompressor.decompress(content)
+        assert decompressor.eof
+        assert not decompressor.unused_data
+        return decompressed
 
-    def plain(self, openmetrics: bool) -> bytes:
-        """What prometheus_client makes of the same."""
+    def expected(self, openmetrics: bool) -> bytes:
+        """Return what prometheus_client renders from the plain collectors."""
         registry = CollectorRegistry()
         registry.register(ImageCollector(self.store, self.clock))
         if not openmetrics:
-            return generate_latest(registry) + generate_latest(self.own)
+            return generate_latest(registry) + generate_latest(self.registry)
         images: bytes = openmetrics_format.generate_latest(registry)  # type: ignore[no-untyped-call]
-        own: bytes = openmetrics_format.generate_latest(self.own)  # type: ignore[no-untyped-call]
+        own: bytes = openmetrics_format.generate_latest(self.registry)  # type: ignore[no-untyped-call]
         return images.removesuffix(b"# EOF\n") + own
 
 
@@ -106,55 +108,56 @@ OUTCOMES = st.one_of(
 
 
 @dataclass(frozen=True)
-class End:
-    """A poll of one target ends."""
+class Poll:
+    """A step: record the outcome of a poll of one target."""
 
-    place: int
+    number: int
     outcome: Outcome
 
-    def __call__(self, scene: Scene) -> None:
-        """Lets it happen."""
-        scene.end(self.place % len(scene.targets), self.outcome)
+    def __call__(self, watched: WatchedCloud) -> None:
+        """Run the step."""
+        watched.poll(self.number % len(watched.targets), self.outcome)
 
 
 @dataclass(frozen=True)
-class Pass:
-    """Time passes."""
+class Wait:
+    """A step: let time pass."""
 
     seconds: float
 
-    def __call__(self, scene: Scene) -> None:
-        """Lets it happen."""
-        scene.clock.advance(self.seconds)
+    def __call__(self, watched: WatchedCloud) -> None:
+        """Run the step."""
+        watched.clock.advance(self.seconds)
 
 
 @dataclass(frozen=True)
-class Reset:
-    """The wall clock is set."""
+class SetClock:
+    """A step: set the wall clock forward or back."""
 
     seconds: float
 
-    def __call__(self, scene: Scene) -> None:
-        """Lets it happen."""
-        scene.clock.set_wall(self.seconds)
+    def __call__(self, watched: WatchedCloud) -> None:
+        """Run the step."""
+        watched.clock.set_wall(self.seconds)
 
 
 @dataclass(frozen=True)
-class Join:
-    """Another cloud is watched."""
+class AddCloud:
+    """A step: watch another cloud."""
 
-    def __call__(self, scene: Scene) -> None:
-        """Lets it happen."""
-        scene.join()
+    def __call__(self, watched: WatchedCloud) -> None:
+        """Run the step."""
+        watched.add_cloud()
 
 
+Step = Callable[[WatchedCloud], None]
 STEPS = st.lists(
     st.one_of(
-        st.builds(End, st.integers(0, 4), OUTCOMES),
-        st.builds(End, st.integers(0, 4), OUTCOMES),
-        st.builds(Pass, st.floats(1, 150)),
-        st.builds(Reset, st.floats(2, 1e9) | st.floats(-1e9, -2)),
-        st.builds(Join),
+        st.builds(Poll, st.integers(0, 4), OUTCOMES),
+        st.builds(Poll, st.integers(0, 4), OUTCOMES),
+        st.builds(Wait, st.floats(1, 150)),
+        st.builds(SetClock, st.floats(2, 1e9) | st.floats(-1e9, -2)),
+        st.builds(AddCloud),
     ),
     max_size=12,
 )
@@ -163,39 +166,46 @@ EXPECTATIONS = st.sampled_from(
 )
 
 
+def counting(counts: list[int]) -> Callable[[Family[Seen], Sequence[Seen]], list[bytes]]:
+    """Return a ``render_samples`` that appends the number of rendered targets to a list."""
+
+    def render(family: Family[Seen], views: Sequence[Seen]) -> list[bytes]:
+        counts.append(len(views))
+        return render_samples(family, views)
+
+    return render
+
+
 @settings(max_examples=100, deadline=None)
 @given(STEPS, EXPECTATIONS)
-def test_it_equals_what_prometheus_client_renders(
-    steps: list[Callable[[Scene], None]], expect: tuple[tuple[str, object], ...]
+def test_scrape_equals_what_prometheus_client_renders(
+    steps: list[Step], expect: tuple[tuple[str, object], ...]
 ) -> None:
-    """After any sequence of answers and times it is, byte for byte, the plain collector's."""
-    scene = Scene(expect)
+    watched = WatchedCloud(expect)
     for step in steps:
-        step(scene)
+        step(watched)
         for openmetrics in (False, True):
-            expected = scene.plain(openmetrics)
-            assert scene.served(openmetrics) == expected
-            assert scene.served(openmetrics, compressed=True) == expected
+            expected = watched.expected(openmetrics)
+            assert watched.scrape(openmetrics) == expected
+            assert watched.scrape(openmetrics, compressed=True) == expected
 
 
 @settings(max_examples=50, deadline=None)
 @given(STEPS, EXPECTATIONS)
-def test_it_equals_it_also_when_scrapes_are_rare(
-    steps: list[Callable[[Scene], None]], expect: tuple[tuple[str, object], ...]
+def test_scrape_after_many_changes_equals_what_prometheus_client_renders(
+    steps: list[Step], expect: tuple[tuple[str, object], ...]
 ) -> None:
-    """Any number of changes between two scrapes come to the same."""
-    scene = Scene(expect)
-    scene.served(True, compressed=True)
+    watched = WatchedCloud(expect)
+    watched.scrape(True, compressed=True)
     for step in steps:
-        step(scene)
-    assert scene.served(True, compressed=True) == scene.plain(True)
+        step(watched)
+    assert watched.scrape(True, compressed=True) == watched.expected(True)
 
 
 def test_both_formats_parse() -> None:
-    """prometheus_client's own parsers read both, and OpenMetrics ends in its one end mark."""
-    scene = Scene()
-    scene.end(0, Found(Image("v1", "one", "active", name='a "b"\n\\c')))
-    text, openmetrics = scene.served(False), scene.served(True)
+    watched = WatchedCloud()
+    watched.poll(0, Found(Image("v1", "one", "active", name='a "b"\n\\c')))
+    text, openmetrics = watched.scrape(False), watched.scrape(True)
     assert {family.name for family in parse_text(text.decode())} >= {"openstack_image_exists"}
     families = parse_openmetrics(openmetrics.decode())  # type: ignore[no-untyped-call]
     assert list(families)
@@ -203,141 +213,122 @@ def test_both_formats_parse() -> None:
     assert openmetrics.endswith(b"# EOF\n")
 
 
-def test_time_alone_drops_values() -> None:
-    """With no poll at all, values and exists 1 are gone once max_stale has passed, for good."""
-    scene = Scene()
-    scene.end(0, Found(Image("v1", "one", "active", size_bytes=5)))
-    scene.end(1, Gone())
-    assert b'openstack_image_size_bytes{cloud="lab",image="alias one"' in scene.served(False)
-    scene.clock.advance(MAX_STALE + 1)
-    stale = scene.served(False)
+def test_values_are_dropped_after_max_stale_without_a_poll() -> None:
+    watched = WatchedCloud()
+    watched.poll(0, Found(Image("v1", "one", "active", size_bytes=5)))
+    watched.poll(1, Gone())
+    assert b'openstack_image_size_bytes{cloud="lab",image="alias one"' in watched.scrape(False)
+    watched.clock.advance(MAX_STALE + 1)
+    stale = watched.scrape(False)
     assert b"openstack_image_size_bytes{" not in stale
     assert b'openstack_image_exists{cloud="lab",image="alias one"' not in stale
     assert b'openstack_image_exists{cloud="lab",image="alias two",image_id="two"} 0.0' in stale
-    scene.end(0, Found(Image("v1", "one", "active", size_bytes=5)))
-    assert b'openstack_image_size_bytes{cloud="lab",image="alias one"' in scene.served(False)
+    watched.poll(0, Found(Image("v1", "one", "active", size_bytes=5)))
+    assert b'openstack_image_size_bytes{cloud="lab",image="alias one"' in watched.scrape(False)
 
 
-def test_an_expectation_that_time_breaks_is_shown_broken() -> None:
-    """An image that grows too old between two polls changes its series at that moment."""
-    scene = Scene((("max_age", 50.0),))
-    scene.end(0, Found(Image("v1", "one", "active", created_at=scene.clock().wall)))
+def test_expectation_result_changes_with_time_between_polls() -> None:
+    watched = WatchedCloud((("max_age", 50.0),))
+    watched.poll(0, Found(Image("v1", "one", "active", created_at=watched.clock().wall)))
     series = b'openstack_image_expectation_met{cloud="lab",expectation="max_age",image="alias one"'
-    assert series + b',image_id="one"} 1.0' in scene.served(False)
-    scene.clock.advance(51)
-    assert series + b',image_id="one"} 0.0' in scene.served(False)
+    assert series + b',image_id="one"} 1.0' in watched.scrape(False)
+    watched.clock.advance(51)
+    assert series + b',image_id="one"} 0.0' in watched.scrape(False)
 
 
-def test_an_expectation_is_judged_again_when_the_clock_is_set() -> None:
-    """A wall clock that was wrong and is set right shows in the verdicts at once."""
-    scene = Scene((("max_age", 50.0),))
-    scene.end(0, Found(Image("v1", "one", "active", created_at=scene.clock().wall + 1000)))
+def test_expectation_is_evaluated_again_when_the_clock_is_set() -> None:
+    watched = WatchedCloud((("max_age", 50.0),))
+    watched.poll(0, Found(Image("v1", "one", "active", created_at=watched.clock().wall + 1000)))
     series = b'openstack_image_expectation_met{cloud="lab",expectation="max_age",image="alias one"'
     for forward, met in ((2000, b"0.0"), (-2000, b"1.0")):
-        scene.clock.set_wall(forward)
-        assert series + b',image_id="one"} ' + met in scene.served(False)
+        watched.clock.set_wall(forward)
+        assert series + b',image_id="one"} ' + met in watched.scrape(False)
 
 
-def test_time_is_not_rendered_for_those_it_does_not_concern(
+def test_only_expired_images_are_rendered_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """When the values of one image are past their time, the others are left as they are."""
-    scene = Scene((("max_age", 1e6),))
-    scene.end(0, Found(Image("v1", "one", "active", created_at=scene.clock().wall)))
-    scene.clock.advance(MAX_STALE / 2)
-    for place in (1, 2):
-        scene.end(place, Found(Image("v1", IDS[place], "active", created_at=scene.clock().wall)))
-    scene.served(False)
+    watched = WatchedCloud((("max_age", 1e6),))
+    watched.poll(0, Found(Image("v1", "one", "active", created_at=watched.clock().wall)))
+    watched.clock.advance(MAX_STALE / 2)
+    for index in (1, 2):
+        image = Image("v1", IDS[index], "active", created_at=watched.clock().wall)
+        watched.poll(index, Found(image))
+    watched.scrape(False)
     rendered: list[int] = []
-    monkeypatch.setattr(module, "lines", _counting(rendered))
-    scene.clock.advance(MAX_STALE / 2 + 1)
-    assert scene.served(False) == scene.plain(False)
+    monkeypatch.setattr(render_cache, "render_samples", counting(rendered))
+    watched.clock.advance(MAX_STALE / 2 + 1)
+    assert watched.scrape(False) == watched.expected(False)
     assert set(rendered) == {1}
     rendered.clear()
-    scene.clock.advance(MAX_STALE)
-    assert scene.served(False) == scene.plain(False)
+    watched.clock.advance(MAX_STALE)
+    assert watched.scrape(False) == watched.expected(False)
     assert set(rendered) == {2}
 
 
-def test_an_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What could not be rendered is tried again by the next scrape, the image as a whole."""
-    scene = Scene()
-    scene.served(False)
-    scene.end(0, Found(Image("v1", "one", "active", size_bytes=5)))
+def test_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = WatchedCloud()
+    watched.scrape(False)
+    watched.poll(0, Found(Image("v1", "one", "active", size_bytes=5)))
     calls = iter(range(100))
 
-    def fail(family: Family[Seen], views: list[Seen]) -> list[bytes]:
+    def fail(family: Family[Seen], views: Sequence[Seen]) -> list[bytes]:
         if next(calls) == 2:
             raise MemoryError
-        return lines(family, views)
+        return render_samples(family, views)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "lines", fail)
+        patch.setattr(render_cache, "render_samples", fail)
         with pytest.raises(MemoryError):
-            scene.served(False)
-    assert scene.served(False) == scene.plain(False)
-    assert scene.served(True, compressed=True) == scene.plain(True)
+            watched.scrape(False)
+    assert watched.scrape(False) == watched.expected(False)
+    assert watched.scrape(True, compressed=True) == watched.expected(True)
 
 
-def test_no_family_stands_twice() -> None:
-    """What is of images and what is the exporter's own have no name in common."""
+def test_metric_families_are_unique() -> None:
     store = Store()
     store.watch(CloudState("lab", 60.0), [Target("lab", "one", "one")])
-    own = ExporterMetrics("0")
-    own.registry.register(CloudCollector(store))
-    own.watch("lab")
-    kept = Exposition(store, own.registry, FakeClock())
+    exporter_metrics = ExporterMetrics("0")
+    exporter_metrics.registry.register(CloudCollector(store))
+    exporter_metrics.watch("lab")
+    exposition = Exposition(store, exporter_metrics.registry, FakeClock())
     for openmetrics in (False, True):
-        whole = b"".join(kept.body(openmetrics=openmetrics, compressed=False).pieces)
+        text = b"".join(exposition.body(openmetrics=openmetrics, compressed=False).pieces)
         for word in (b"HELP", b"TYPE"):
-            names = [
-                line.split()[2] for line in whole.splitlines() if line.startswith(b"# " + word)
-            ]
+            names = [line.split()[2] for line in text.splitlines() if line.startswith(b"# " + word)]
             assert [name for name, times in Count(names).items() if times > 1] == []
             assert b"openstack_image_exists" in names
 
 
-def _counting(calls: list[int]) -> Callable[..., list[bytes]]:
-    original = lines
-
-    def counted(family: object, views: object) -> list[bytes]:
-        calls.append(len(views))  # type: ignore[arg-type]
-        return original(family, views)  # type: ignore[arg-type]
-
-    return counted
-
-
-def test_only_what_changed_is_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scrape after no change renders no image, one after a change that image alone."""
-    scene = Scene()
-    for place in range(len(IDS)):
-        scene.end(place, Found(Image("v1", IDS[place], "active")))
-    scene.served(False)
+def test_only_changed_images_are_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = WatchedCloud()
+    for index, image_id in enumerate(IDS):
+        watched.poll(index, Found(Image("v1", image_id, "active")))
+    watched.scrape(False)
     rendered: list[int] = []
-    monkeypatch.setattr(module, "lines", _counting(rendered))
-    scene.count.inc()
-    for place in range(len(IDS)):
-        # The same answer again: a poll, but no change.
-        scene.end(place, Found(Image("v1", IDS[place], "active")))
-    before = scene.exposition.body(openmetrics=False, compressed=False)
+    monkeypatch.setattr(render_cache, "render_samples", counting(rendered))
+    watched.counter.inc()
+    for index, image_id in enumerate(IDS):
+        # The same image again: a poll without a change.
+        watched.poll(index, Found(Image("v1", image_id, "active")))
+    before = watched.exposition.body(openmetrics=False, compressed=False)
     assert rendered == []
-    scene.end(1, Found(Image("v1", "two", "deactivated")))
-    after = scene.exposition.body(openmetrics=False, compressed=False)
+    watched.poll(1, Found(Image("v1", "two", "deactivated")))
+    after = watched.exposition.body(openmetrics=False, compressed=False)
     assert rendered
     assert set(rendered) == {1}
     assert before.pieces[0] is after.pieces[0]
 
 
-def test_a_scrape_sees_each_image_whole() -> None:
-    """While images change as fast as they can, no scrape shows half of a change."""
-    scene = Scene()
+def test_scrape_never_shows_half_of_a_change() -> None:
+    watched = WatchedCloud()
     stop = threading.Event()
 
     def change() -> None:
         number = 0
         while not stop.is_set():
             number += 1
-            scene.end(
+            watched.poll(
                 0, Found(Image("v1", "one", "active", size_bytes=number, min_disk_bytes=number))
             )
 
@@ -345,7 +336,7 @@ def test_a_scrape_sees_each_image_whole() -> None:
     changing.start()
     try:
         for turn in range(60):
-            shown = scene.served(False, compressed=bool(turn % 2)).decode()
+            shown = watched.scrape(False, compressed=bool(turn % 2)).decode()
             numbers = {
                 line.rpartition(" ")[2]
                 for line in shown.splitlines()
@@ -358,28 +349,25 @@ def test_a_scrape_sees_each_image_whole() -> None:
         changing.join()
 
 
-def test_the_same_bytes_for_the_same_content() -> None:
-    """The packed body does not depend on when it was packed."""
-    scene = Scene()
-    first = scene.exposition.body(openmetrics=True, compressed=True)
-    second = scene.exposition.body(openmetrics=True, compressed=True)
+def test_equal_content_is_compressed_to_equal_bytes() -> None:
+    watched = WatchedCloud()
+    first = watched.exposition.body(openmetrics=True, compressed=True)
+    second = watched.exposition.body(openmetrics=True, compressed=True)
     assert b"".join(first.pieces) == b"".join(second.pieces)
-    assert gzip.decompress(b"".join(first.pieces)) == scene.served(True)
+    assert gzip.decompress(b"".join(first.pieces)) == watched.scrape(True)
 
 
-def test_a_new_target_is_seen_by_the_next_scrape() -> None:
-    """Watching another cloud changes the layout, and all of it is served."""
-    scene = Scene()
-    scene.served(False)
-    scene.store.watch(CloudState("other", 60.0), [Target("other", "four", "four")])
-    assert b'openstack_image_target_info{cloud="other"' in scene.served(False)
-    assert scene.served(True, compressed=True) == scene.plain(True)
+def test_new_target_is_in_the_next_scrape() -> None:
+    watched = WatchedCloud()
+    watched.scrape(False)
+    watched.store.watch(CloudState("other", 60.0), [Target("other", "four", "four")])
+    assert b'openstack_image_target_info{cloud="other"' in watched.scrape(False)
+    assert watched.scrape(True, compressed=True) == watched.expected(True)
 
 
-def test_an_observation_without_an_end_is_valid_for_ever() -> None:
-    """What was never answered has no value that time could take."""
-    scene = Scene()
-    scene.end(0, Failed("connection"))
-    assert scene.store.observation(scene.targets[0].key).valid_until == inf
-    scene.clock.advance(1e9)
-    assert scene.served(False) == scene.plain(False)
+def test_image_without_an_answer_never_expires() -> None:
+    watched = WatchedCloud()
+    watched.poll(0, Failed("connection"))
+    assert watched.store.observation(watched.targets[0].key).valid_until == inf
+    watched.clock.advance(1e9)
+    assert watched.scrape(False) == watched.expected(False)

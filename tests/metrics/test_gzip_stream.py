@@ -1,30 +1,31 @@
-"""Parts that are joined to one gzip member."""
-
 import gzip
 import zlib
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.gzip_stream import HEADER, last_part, part, trailer
+from exporter.metrics.gzip_stream import HEADER, compress_chunk, compress_last_chunk, trailer
 
 
 @given(st.lists(st.binary(max_size=2000), max_size=5), st.binary(max_size=500))
-def test_joined_parts_are_one_member(texts: list[bytes], last: bytes) -> None:
-    """Whatever the parts hold, joined they are one member that unpacks to all of it."""
-    whole = b"".join((*texts, last))
-    packed = b"".join(
-        (HEADER, *map(part, texts), last_part(last), trailer(zlib.crc32(whole), len(whole)))
+def test_joined_chunks_are_one_gzip_member(texts: list[bytes], last: bytes) -> None:
+    plain = b"".join((*texts, last))
+    member = b"".join(
+        (
+            HEADER,
+            *map(compress_chunk, texts),
+            compress_last_chunk(last),
+            trailer(zlib.crc32(plain), len(plain)),
+        )
     )
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    assert unpacker.decompress(packed) == whole
-    assert unpacker.eof
-    assert unpacker.unused_data == b""
-    assert gzip.decompress(packed) == whole
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    assert decompressor.decompress(member) == plain
+    assert decompressor.eof
+    assert decompressor.unused_data == b""
+    assert gzip.decompress(member) == plain
 
 
-def test_a_part_does_not_depend_on_what_stands_before_it() -> None:
-    """A part is the same wherever it stands, so it can be kept while its neighbours change."""
+def test_chunk_does_not_depend_on_its_position() -> None:
     text = b"the same line\n" * 50
-    assert part(text) == part(text)
-    assert len(part(text)) < len(text) / 5
+    assert compress_chunk(text) == compress_chunk(text)
+    assert len(compress_chunk(text)) < len(text) / 5

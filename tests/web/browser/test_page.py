@@ -259,7 +259,7 @@ def test_a_screen_reader_is_told_what_is_where(few: Running, opened: Opened) -> 
         page = opened(address(few), **size).page
         for role in ("banner", "main", "contentinfo", "search"):
             expect(page.get_by_role(role)).to_have_count(1)
-        expect(page.get_by_role("navigation", name="Other pages")).to_have_count(1)
+        expect(page.get_by_role("navigation", name="Related")).to_have_count(1)
         assert page.get_by_role("heading").all_inner_texts() == [
             "OpenStack image exporter",
             "Clouds",

@@ -1,0 +1,89 @@
+"""Targets whose rendered metrics are out of date."""
+
+from array import array
+from collections.abc import Collection, Mapping, Sequence
+from math import inf
+
+from exporter.metrics.image_metrics import Seen, seen
+from exporter.model.expectations.checks import is_timed, next_change
+from exporter.model.instant import Instant
+from exporter.model.target import Key, Target
+from exporter.store import Store
+
+CLOCK_STEP = 1.0
+"""Seconds by which wall clock and steady clock may drift apart. More means it was set."""
+
+
+class DirtyTracker:
+    """Determines which targets must be rendered again; not thread-safe.
+
+    A new tracker has only dirty targets. A target becomes dirty when
+
+    - a poll changed its metrics (see ``mark_changed``),
+    - its values expire, or a poll without a change makes expired values valid again,
+    - the result of an expectation changes with time, such as that of ``max_age``, or
+    - the wall clock is set and it has such an expectation.
+    """
+
+    def __init__(self, targets: Sequence[Target], store: Store, now: Instant) -> None:
+        self._targets = targets
+        self._store = store
+        self._indexes = {target.key: index for index, target in enumerate(targets)}
+        self._dirty: set[Key] = set(self._indexes)
+        # Targets that were rendered without their values.
+        self._expired: set[Key] = set()
+        # Steady time until which no target becomes dirty by time alone.
+        self._clean_until = inf
+        # For each target, the steady time until which the results of its expectations hold.
+        self._results_until = array("d", [inf]) * len(targets)
+        self._clock_offset = now.wall - now.steady
+
+    def mark_changed(self, keys: Collection[Key]) -> None:
+        """Mark targets whose metrics a poll has changed."""
+        self._dirty.update(keys)
+
+    def dirty_views(self, now: Instant) -> Mapping[int, Seen]:
+        """Return the current view of each dirty target, by its index.
+
+        The targets stay dirty until ``mark_rendered``, so that an error while rendering loses no
+        change.
+        """
+        if abs(now.wall - now.steady - self._clock_offset) > CLOCK_STEP:
+            self._clock_offset = now.wall - now.steady
+            self._dirty.update(target.key for target in self._targets if is_timed(target.expect))
+        self._dirty.update(key for key in self._expired if self._is_valid(key, now))
+        if now.steady > self._clean_until:
+            self._mark_expired(now)
+        return {self._indexes[key]: self._view(key, now) for key in self._dirty}
+
+    def mark_rendered(self) -> None:
+        """Mark all targets as clean."""
+        self._dirty.clear()
+
+    def _mark_expired(self, now: Instant) -> None:
+        """Mark the targets that time has changed, and find out when it changes the next one."""
+        self._clean_until = inf
+        for target, results_until in zip(self._targets, self._results_until, strict=True):
+            key = target.key
+            valid_until = min(self._store.observation(key).valid_until, results_until)
+            if now.steady <= valid_until:
+                self._clean_until = min(self._clean_until, valid_until)
+            elif key not in self._expired:
+                self._dirty.add(key)
+
+    def _is_valid(self, key: Key, now: Instant) -> bool:
+        return now.steady <= self._store.observation(key).valid_until
+
+    def _view(self, key: Key, now: Instant) -> Seen:
+        """Return the view of a target, and note until when it is valid."""
+        index = self._indexes[key]
+        target, observation = self._targets[index], self._store.observation(key)
+        view = seen(target, observation, now)
+        results_until = next_change(target.expect, view.image, now)
+        self._results_until[index] = results_until
+        if view.observation is observation:
+            self._expired.discard(key)
+            self._clean_until = min(self._clean_until, observation.valid_until, results_until)
+        else:
+            self._expired.add(key)
+        return view
