@@ -15,7 +15,7 @@ from exporter.glance.client import ImageClient
 from exporter.metrics.collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.cloud import CloudState
-from exporter.model.sharding import WHOLE, Shard
+from exporter.model.sharding import UNSHARDED, Shard
 from exporter.model.target import Target
 from exporter.polling.discovery import Discovery
 from exporter.polling.engine.pacing import CyclePacing
@@ -49,7 +49,7 @@ class Application:
 
     store: Store
     instruments: ExporterMetrics
-    shard: Shard = WHOLE
+    shard: Shard = UNSHARDED
     all_properties: bool = False
     clouds: dict[str, CloudRuntime] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class Application:
             for name in before.keys() - after.keys():
                 before[name].poller.retire()
                 self.store.forget(name)
-                self.instruments.forget(name)
+                self.instruments.remove_cloud(name)
             for name, built in after.items():
                 old = before.get(name)
                 if old is not None and old.identity == built.identity:
@@ -139,7 +139,7 @@ class Application:
     def _mine(self, plan: ResolvedCloud) -> tuple[Target, ...]:
         """The images on a cloud's list that this shard watches."""
         listed = targets(plan)
-        return tuple(each for each in listed if self.shard.has_image(plan.name, each.image_id))
+        return tuple(each for each in listed if self.shard.owns_image(plan.name, each.image_id))
 
     def _retarget(self, built: CloudRuntime) -> tuple[Target, ...]:
         """Has a poller watch what is on its plan's list; returns what is new."""
@@ -151,7 +151,7 @@ class Application:
     def _take_over(self, built: CloudRuntime, old: CloudRuntime | None) -> None:
         """Makes room for a cloud, or has a new poller go on where the old one left off."""
         plan = built.plan
-        aliases = self.shard.aliases(plan.name, plan.discover)
+        aliases = self.shard.own_aliases(plan.name, plan.discover)
         discovery_interval = plan.discovery_interval if plan.discover else None
         if old is None:
             state = CloudState(
@@ -161,7 +161,7 @@ class Application:
                 resolved_changes=dict.fromkeys(aliases, 0),
             )
             self.store.watch(state, ())
-            self.instruments.watch(plan.name)
+            self.instruments.add_cloud(plan.name)
             return
         old.poller.retire()
         built.poller.take_over_from(old.poller)
@@ -187,7 +187,7 @@ class CloudChanges:
 
 
 def build(
-    plans: Sequence[ResolvedCloud], *, shard: Shard = WHOLE, all_properties: bool = False
+    plans: Sequence[ResolvedCloud], *, shard: Shard = UNSHARDED, all_properties: bool = False
 ) -> Application:
     """The parts for these clouds; raises ``CloudConfigError`` where one cannot be signed in to.
 
@@ -206,7 +206,7 @@ def targets(plan: ResolvedCloud) -> tuple[Target, ...]:
     """The images on a cloud's list, those of all shards."""
     shown = frozenset(plan.properties)
     return tuple(
-        Target(plan.name, image.image_id, image.alias, expect=image.expect, properties=shown)
+        Target(plan.name, image.image_id, image.alias, expect=image.expect, property_names=shown)
         for image in plan.images
     )
 
@@ -245,7 +245,7 @@ def _client(
         properties=None if all_properties else _properties(plan),
         limiter=RateLimiter(rate, steady, threading.Event()),
         wanted=plan.api,
-        measure=partial(instruments.measure, plan.name),
+        measure=partial(instruments.observe_request, plan.name),
     )
 
 

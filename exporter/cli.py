@@ -33,7 +33,7 @@ from exporter.config import (
 )
 from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.daemon import run
-from exporter.model.sharding import WHOLE, Shard
+from exporter.model.sharding import UNSHARDED, Shard
 from exporter.redaction import Redactor
 from exporter.reload import problem_lines
 from exporter.text import escape
@@ -162,7 +162,7 @@ def _is(image: ResolvedImage, name: str) -> bool:
 def _once(
     command: Callable[[Application, Console, Console], int],
     plans: Sequence[ResolvedCloud],
-    shard: Shard = WHOLE,
+    shard: Shard = UNSHARDED,
 ) -> int:
     parts = build(plans, shard=shard, all_properties=True)
     try:

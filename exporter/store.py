@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from exporter.model.cloud import CloudState
-from exporter.model.observation import UNKNOWN, Observation
-from exporter.model.target import Key, Target
+from exporter.model.observation import NEVER_POLLED, Observation
+from exporter.model.target import Target, TargetKey
 
 
 class Changes(NamedTuple):
@@ -22,7 +22,7 @@ class Changes(NamedTuple):
     """
 
     layout: int
-    keys: set[Key]
+    keys: set[TargetKey]
 
 
 class Store:
@@ -35,11 +35,11 @@ class Store:
     def __init__(self) -> None:
         self.whole = threading.RLock()
         self._lock = threading.Lock()
-        self._targets: dict[Key, Target] = {}
-        self._observations: dict[Key, Observation] = {}
+        self._targets: dict[TargetKey, Target] = {}
+        self._observations: dict[TargetKey, Observation] = {}
         self._clouds: dict[str, CloudState] = {}
-        self._changed: set[Key] = set()
-        self._dropped: set[Key] = set()
+        self._changed: set[TargetKey] = set()
+        self._dropped: set[TargetKey] = set()
         self._layout = 0
 
     def watch(self, cloud: CloudState, targets: Iterable[Target]) -> None:
@@ -47,7 +47,7 @@ class Store:
         with self._lock:
             added = {target.key: target for target in targets}
             self._targets.update(added)
-            self._observations.update(dict.fromkeys(added, UNKNOWN))
+            self._observations.update(dict.fromkeys(added, NEVER_POLLED))
             self._clouds[cloud.name] = replace(cloud, targets=len(added))
             self._layout += 1
 
@@ -65,7 +65,7 @@ class Store:
             by_cloud[cloud] = wanted
             self._targets = {key: each for some in by_cloud.values() for key, each in some.items()}
             added = tuple(each for key, each in wanted.items() if key not in known)
-            self._observations.update({target.key: UNKNOWN for target in added})
+            self._observations.update({target.key: NEVER_POLLED for target in added})
             self._forget(known.keys() - wanted.keys())
             self._clouds[cloud] = replace(self._clouds[cloud], targets=len(wanted))
             return added
@@ -89,7 +89,7 @@ class Store:
             self._targets = {key: each for name in clouds for key, each in by_cloud[name].items()}
             self._layout += 1
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: TargetKey) -> None:
         """Watches a target no longer; raises ``KeyError`` for what is not watched."""
         with self._lock:
             del self._targets[key]
@@ -106,17 +106,17 @@ class Store:
                 if target.key in self._targets
             ]
 
-    def observation(self, key: Key) -> Observation:
+    def observation(self, key: TargetKey) -> Observation:
         """The latest observation; raises ``KeyError`` for what is not watched.
 
         What is dropped is known until changes are next taken, for the one who renders.
         """
         return self._observations[key]
 
-    def observe(self, key: Key, observation: Observation) -> None:
+    def observe(self, key: TargetKey, observation: Observation) -> None:
         """Replaces the observation of a target."""
         with self._lock:
-            if not observation.shows_as(self._observations[key]):
+            if not observation.renders_same_as(self._observations[key]):
                 self._changed.add(key)
             self._observations[key] = observation
 
@@ -149,7 +149,7 @@ class Store:
         with self._lock:
             return list(self._clouds.values())
 
-    def targets(self) -> Mapping[Key, Target]:
+    def targets(self) -> Mapping[TargetKey, Target]:
         """Every target, in the order they were added."""
         with self._lock:
             return dict(self._targets)
@@ -159,14 +159,14 @@ class Store:
         with self._lock:
             return [(target, self._observations[key]) for key, target in self._targets.items()]
 
-    def _by_cloud(self) -> dict[str, dict[Key, Target]]:
+    def _by_cloud(self) -> dict[str, dict[TargetKey, Target]]:
         """What is watched in each cloud; with the lock held."""
-        by_cloud: dict[str, dict[Key, Target]] = {name: {} for name in self._clouds}
+        by_cloud: dict[str, dict[TargetKey, Target]] = {name: {} for name in self._clouds}
         for key, target in self._targets.items():
             by_cloud[key.cloud][key] = target
         return by_cloud
 
-    def _forget(self, keys: Collection[Key]) -> None:
+    def _forget(self, keys: Collection[TargetKey]) -> None:
         """What was watched under these keys is not any more; with the lock held."""
         self._dropped.update(keys)
         self._changed.difference_update(keys)

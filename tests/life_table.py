@@ -14,7 +14,7 @@ from exporter.app import Application, build
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.metrics.family import Family, Point
-from exporter.metrics.image_metrics import FAMILIES, Seen, seen
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageView, view_of
 from exporter.simulator import SimulatedImage, SimulatedImageService
 
 IMAGE_ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
@@ -106,7 +106,9 @@ def lived() -> tuple[tuple[str, ...], ...]:
             columns = [*_columns(service), _to_an_administrator(service)]
     finally:
         logging.disable(logging.NOTSET)
-    return tuple((family.name, *(_said(family, view) for view in columns)) for family in FAMILIES)
+    return tuple(
+        (family.name, *(_said(family, view) for view in columns)) for family in IMAGE_FAMILIES
+    )
 
 
 def steps() -> tuple[str, ...]:
@@ -114,14 +116,14 @@ def steps() -> tuple[str, ...]:
     return (*STEPS, TO_AN_ADMINISTRATOR)
 
 
-def _columns(service: SimulatedImageService) -> Iterator[Seen]:
+def _columns(service: SimulatedImageService) -> Iterator[ImageView]:
     with closing(_parts(service, "v2")) as parts:
         for place, happen in enumerate(STEPS.values()):
             happen(service)
             yield _view(parts, polls=place > 0)
 
 
-def _to_an_administrator(service: SimulatedImageService) -> Seen:
+def _to_an_administrator(service: SimulatedImageService) -> ImageView:
     service.api.admin = True
     with closing(_parts(service, "v1")) as parts:
         return _view(parts, polls=True)
@@ -139,15 +141,15 @@ def _parts(service: SimulatedImageService, api: str) -> Application:
     return build(resolved_clouds(parse(["check"], environ).settings))
 
 
-def _view(parts: Application, *, polls: bool) -> Seen:
+def _view(parts: Application, *, polls: bool) -> ImageView:
     (poller,) = parts.pollers
     if polls:
         poller.run_cycle()
     ((target, observation),) = parts.store.seen()
-    return seen(target, observation, now())
+    return view_of(target, observation, now())
 
 
-def _said(family: Family[Seen], view: Seen) -> str:
+def _said(family: Family[ImageView], view: ImageView) -> str:
     """The samples in a few words: labels and values, of the values 0 and 1 as little as will do."""
     points = list(family.points(view))
     if not family.labels:

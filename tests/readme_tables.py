@@ -13,7 +13,7 @@ from typing import NamedTuple
 from exporter.config import Row, reference
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.image_metrics import FAMILIES
+from exporter.metrics.image_metrics import IMAGE_FAMILIES
 from exporter.model.cloud import CLOUD_PROBLEMS
 from exporter.model.outcome import REASONS
 from exporter.model.status import PROBLEMS
@@ -76,7 +76,7 @@ def settings_of_discoveries() -> str:
 
 def metrics_of_images() -> str:
     """What is served for every image."""
-    return _metrics(Metric(each.name, each.kind, each.labels, each.help) for each in FAMILIES)
+    return _metrics(Metric(each.name, each.kind, each.labels, each.help) for each in IMAGE_FAMILIES)
 
 
 def metrics_of_clouds() -> str:
@@ -188,7 +188,7 @@ def _metrics(rows: Iterable[Metric], heading: str = "More labels") -> str:
 
 def _instruments(*, of_clouds: bool) -> Iterator[Metric]:
     instruments = ExporterMetrics("0")
-    instruments.watch("a cloud")
+    instruments.add_cloud("a cloud")
     for metric in instruments.registry.collect():
         # Those of the process, the platform and the garbage collector are prometheus_client's.
         if not metric.name.startswith(PREFIX):

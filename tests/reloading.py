@@ -11,7 +11,7 @@ from exporter.clock import now
 from exporter.config import Settings, parse, resolved_clouds
 from exporter.metrics.exposition import Exposition
 from exporter.model.observation import Observation
-from exporter.model.target import Key
+from exporter.model.target import TargetKey
 from exporter.polling.clockwork import CloudJobs
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Reloader
@@ -64,7 +64,7 @@ class Exporter:
 
     def seen(self, image_id: str, cloud: str = LAB) -> Observation:
         """What is known of an image."""
-        return self.parts.store.observation(Key(cloud, image_id))
+        return self.parts.store.observation(TargetKey(cloud, image_id))
 
     def polled(self, *image_ids: str, cloud: str = LAB) -> None:
         """Wait until each of these has been polled."""

@@ -105,8 +105,8 @@ def test_images_are_what_is_known(tmp_path: Path) -> None:
         after = made.images(Query())
         (row,) = after.rows
         assert (row.target.key, row.state, row.problems) == (("lab", GOLDEN), "active", ())
-        assert row.seen.since is not None
-        assert before.now <= row.seen.since <= after.now
+        assert row.observation.state_since is not None
+        assert before.now <= row.observation.state_since <= after.now
         assert made.images(Query(q="nothing like it")).rows == []
         made.parts.shard = Shard(1, 3)
         assert made.images(Query()).shard == Shard(1, 3)

@@ -22,7 +22,7 @@ from exporter.logs import FORMATTERS
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.instant import Instant
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.sharding import Shard
 from exporter.model.target import Target
@@ -240,9 +240,9 @@ def test_the_api_answers_in_the_shape_shown() -> None:
         "mycloud", 60.0, discovery_interval=300.0, discovery_failure=Failed("timeout")
     )
     store.watch(state, [target])
-    seen = UNKNOWN
+    seen = NEVER_POLLED
     for outcome in (Found(ACTIVE), Found(replace(ACTIVE, name="other")), Failed("timeout")):
-        seen = seen.after(outcome, START, MAX_STALE)
+        seen = seen.with_outcome(outcome, START, MAX_STALE)
     store.observe(target.key, seen)
     answer = json.loads(to_ascii_json(image_list_document(query_images(store, Query(), START))))
     assert shape(json.loads(shown)) == shape(answer)
@@ -417,9 +417,9 @@ def test_log_lines_are_those_of_the_program(
         if line.startswith(start) and "image changed" in line
     )
     image_id, now = IMAGES["k8s-node"].id, Instant(0.0, 0.0)
-    there = UNKNOWN.after(Found(Image("v1", image_id, "active")), now, 900.0)
+    there = NEVER_POLLED.with_outcome(Found(Image("v1", image_id, "active")), now, 900.0)
     with caplog.at_level(logging.INFO, "exporter"):
-        gone = there.after(Gone(), now, 900.0)
+        gone = there.with_outcome(Gone(), now, 900.0)
         CloudEventLog("demo").note(Target("demo", image_id, "k8s-node"), gone)
     (record,) = caplog.records
     written = FORMATTERS[format_](Redactor()).format(record)

@@ -64,7 +64,10 @@ def test_what_stays_keeps_what_is_known_and_the_rest_goes(
         assert exporter.parts.pollers == (poller,)
         exporter.polled(ABSENT)
         after = exporter.seen(GOLDEN)
-        assert (after.counts, after.memory) == (before.counts, before.memory)
+        assert (after.change_counts, after.change_baseline) == (
+            before.change_counts,
+            before.change_baseline,
+        )
         text = exporter.text()
         assert UBUNTU not in text
         metrics = Metrics(text)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from exporter.model.cloud import CloudState
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Found, Gone
-from exporter.model.target import Key, Target
+from exporter.model.target import Target, TargetKey
 from exporter.store import Changes, Store
 from tests.model.samples import ACTIVE, MAX_STALE, START
 
@@ -17,8 +17,8 @@ TWO = Target("lab", "2", "two")
 OTHER = Target("prod", "1", "one")
 LAB = CloudState("lab", 60.0)
 PROD = CloudState("prod", 30.0)
-FOUND = UNKNOWN.after(Found(ACTIVE), START, MAX_STALE)
-GONE = UNKNOWN.after(Gone(), START, MAX_STALE)
+FOUND = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
+GONE = NEVER_POLLED.with_outcome(Gone(), START, MAX_STALE)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_new_store_knows_nothing() -> None:
 
 def test_what_is_watched_is_there_before_it_is_polled(store: Store) -> None:
     """Targets and clouds come in the order they were added, and nothing is known of them."""
-    assert store.seen() == [(TWO, UNKNOWN), (ONE, UNKNOWN), (OTHER, UNKNOWN)]
+    assert store.seen() == [(TWO, NEVER_POLLED), (ONE, NEVER_POLLED), (OTHER, NEVER_POLLED)]
     assert list(store.targets().items()) == [(each.key, each) for each in (TWO, ONE, OTHER)]
     assert store.clouds() == [replace(LAB, targets=2), replace(PROD, targets=1)]
 
@@ -74,7 +74,7 @@ def test_an_observation_is_its_targets_only(store: Store) -> None:
     store.observe(OTHER.key, GONE)
     assert store.observation(ONE.key) is FOUND
     assert store.observation(OTHER.key) is GONE
-    assert store.seen() == [(TWO, UNKNOWN), (ONE, FOUND), (OTHER, GONE)]
+    assert store.seen() == [(TWO, NEVER_POLLED), (ONE, FOUND), (OTHER, GONE)]
 
 
 def test_what_is_watched_in_a_cloud_can_be_replaced(store: Store) -> None:
@@ -83,7 +83,7 @@ def test_what_is_watched_in_a_cloud_can_be_replaced(store: Store) -> None:
     store.observe(TWO.key, GONE)
     renamed, new = replace(ONE, alias="renamed"), Target("lab", "new", "new", "discovered")
     store.retarget("lab", [renamed, new])
-    assert store.seen() == [(renamed, FOUND), (new, UNKNOWN), (OTHER, UNKNOWN)]
+    assert store.seen() == [(renamed, FOUND), (new, NEVER_POLLED), (OTHER, NEVER_POLLED)]
     assert [cloud.targets for cloud in store.clouds()] == [2, 1]
 
 
@@ -101,14 +101,14 @@ def test_a_cloud_that_is_forgotten_is_gone_with_all_that_was_watched(store: Stor
     layout, _ = store.take_changes()
     store.observe(ONE.key, GONE)
     store.forget("lab")
-    assert store.seen() == [(OTHER, UNKNOWN)]
+    assert store.seen() == [(OTHER, NEVER_POLLED)]
     assert [cloud.name for cloud in store.clouds()] == ["prod"]
-    assert store.known([ONE, TWO, OTHER]) == [(OTHER, UNKNOWN)]
+    assert store.known([ONE, TWO, OTHER]) == [(OTHER, NEVER_POLLED)]
     assert store.take_changes() == Changes(layout + 1, set())
     with pytest.raises(KeyError):
         store.forget("lab")
     store.watch(LAB, [ONE])
-    assert store.known([ONE]) == [(ONE, UNKNOWN)]
+    assert store.known([ONE]) == [(ONE, NEVER_POLLED)]
 
 
 def test_clouds_are_put_in_order(store: Store) -> None:
@@ -137,7 +137,7 @@ def test_a_target_that_is_dropped_is_known_until_changes_are_taken(store: Store)
     with pytest.raises(KeyError):
         store.drop(ONE.key)
     store.retarget("lab", [ONE, TWO])
-    assert store.observation(ONE.key) is UNKNOWN
+    assert store.observation(ONE.key) is NEVER_POLLED
 
 
 def test_a_target_that_is_back_at_once_starts_from_nothing_and_stays(store: Store) -> None:
@@ -146,7 +146,7 @@ def test_a_target_that_is_back_at_once_starts_from_nothing_and_stays(store: Stor
     store.drop(ONE.key)
     store.retarget("lab", [TWO, ONE])
     store.take_changes()
-    assert store.observation(ONE.key) is UNKNOWN
+    assert store.observation(ONE.key) is NEVER_POLLED
 
 
 def test_the_same_targets_are_no_change(store: Store) -> None:
@@ -167,7 +167,7 @@ def test_the_fields_of_a_cloud_are_replaced_one_by_one(store: Store) -> None:
 @pytest.mark.parametrize(
     ("ask", "error"),
     [
-        pytest.param(lambda store: store.observation(Key("lab", "3")), KeyError, id="target"),
+        pytest.param(lambda store: store.observation(TargetKey("lab", "3")), KeyError, id="target"),
         pytest.param(lambda store: store.cloud("nowhere"), KeyError, id="cloud"),
         pytest.param(
             lambda store: store.update_cloud("nowhere", lambda state: state),
@@ -196,7 +196,7 @@ def test_what_was_read_does_not_change(store: Store) -> None:
     store.observe(ONE.key, FOUND)
     store.update_cloud("lab", lambda state: replace(state, polls=5))
     store.watch(CloudState("new", 60.0), [Target("new", "1", "one")])
-    assert seen == [(TWO, UNKNOWN), (ONE, UNKNOWN), (OTHER, UNKNOWN)]
+    assert seen == [(TWO, NEVER_POLLED), (ONE, NEVER_POLLED), (OTHER, NEVER_POLLED)]
     assert clouds == [replace(LAB, targets=2), replace(PROD, targets=1)]
     assert len(targets) == 3
 

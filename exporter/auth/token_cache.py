@@ -36,7 +36,7 @@ class _Held:
     life: float
 
     def left(self, now: Instant) -> float:
-        return self.life - max(now.steady - self.since.steady, now.wall - self.since.wall)
+        return self.life - max(now.monotonic - self.since.monotonic, now.wall - self.since.wall)
 
 
 class _Attempt:
@@ -117,10 +117,10 @@ class CachedTokenAuthenticator:
             held = self._held
             if held and held.credential.generation == stale.generation:
                 now = self._clock()
-                age = now.steady - self._renewed_at
+                age = now.monotonic - self._renewed_at
                 if age < RENEWAL_PAUSE:
                     raise AuthError("unauthorized", f"the token renewed {age:.0f} s ago is refused")
-                self._renewed_at = now.steady
+                self._renewed_at = now.monotonic
                 self._held = None
         return self.credential()
 
@@ -144,7 +144,7 @@ class CachedTokenAuthenticator:
 
     def _begin(self, now: Instant) -> _Attempt | None:
         """The attempt begun now; None in a backoff and after ``close``."""
-        if self._closed or now.steady < self._retry_at:
+        if self._closed or now.monotonic < self._retry_at:
             return None
         attempt = _Attempt(self._keystone.timeout)
         thread = threading.Thread(
@@ -188,6 +188,6 @@ class CachedTokenAuthenticator:
             ceiling = min(MAX_BACKOFF, 2.0 ** min(self._failures_in_a_row, 10))
             self._failures_in_a_row += 1
             wait = max(ceiling * self._random(), error.retry_after)
-            self._retry_at = self._clock().steady + wait
+            self._retry_at = self._clock().monotonic + wait
             self._failure = error
         attempt.future.set_exception(error)

@@ -45,7 +45,7 @@ class TokenFileAuthenticator:
     def credential(self) -> AuthToken:
         """The token in the file, at most ``LOOK_EVERY`` old; raises ``AuthError``."""
         with self._lock:
-            steady = self._clock().steady
+            steady = self._clock().monotonic
             if steady - self._looked_at >= LOOK_EVERY:
                 self._looked_at = steady
                 self._look(again=False)

@@ -17,11 +17,11 @@ from exporter.commands.check import is_right, poll_all, print_tables, undiscover
 from exporter.config import Expect, Settings, SettingsError
 from exporter.config.editing import with_expectations
 from exporter.config.expect import merged
-from exporter.model.expectations.checks import as_expected, verdicts
+from exporter.model.expectations.checks import as_expected, evaluate
 from exporter.model.expectations.suggest import baseline
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
-from exporter.model.target import Key, Target
+from exporter.model.target import Target, TargetKey
 from exporter.text import escape
 
 _TOKEN = re.compile(r"\btoken['\"]?\s*:", re.IGNORECASE)
@@ -99,17 +99,21 @@ def adopt(
     return Exit.NOT_AS_EXPECTED if wrong or problems else Exit.OK
 
 
-def _listed(settings: Settings) -> Iterator[tuple[tuple[int, int], Key, frozenset[str]]]:
+def _listed(settings: Settings) -> Iterator[tuple[tuple[int, int], TargetKey, frozenset[str]]]:
     """Each image on a list: its place in the file, its key, and the keys of its own expect."""
     for cloud_place, cloud in enumerate(settings.clouds):
         for place, image in enumerate(cloud.images):
             own = frozenset(key for key, value in image.expect.given.items() if value is not None)
-            yield (cloud_place, place), Key(cloud.name, image.id), own
+            yield (cloud_place, place), TargetKey(cloud.name, image.id), own
 
 
 def _changes(row: Row, own: frozenset[str], moment: Instant) -> dict[str, object]:
     target, seen = row
-    shown = {name for name, _ in target.shown(seen.image.properties)} if seen.image else set()
+    shown = (
+        {name for name, _ in target.select_properties(seen.image.properties)}
+        if seen.image
+        else set()
+    )
     return baseline(target.expect, own, shown, seen=seen, now=moment, holds=_holds(seen, moment))
 
 
@@ -119,13 +123,15 @@ def _holds(seen: Observation, moment: Instant) -> Callable[[str, object], bool]:
             expect = merged(Expect.model_validate({key: value}))
         except ValidationError:
             return False
-        return bool(expect) and all(each.met for each in verdicts(expect, seen, moment))
+        return bool(expect) and all(each.met for each in evaluate(expect, seen, moment))
 
     return holds
 
 
 def _remarks(
-    known: Mapping[Key, Row], listed: Mapping[Key, Mapping[str, object]], moment: Instant
+    known: Mapping[TargetKey, Row],
+    listed: Mapping[TargetKey, Mapping[str, object]],
+    moment: Instant,
 ) -> Iterator[str]:
     """What somebody should know before taking what is for what should be."""
     for key, changes in listed.items():
@@ -133,7 +139,7 @@ def _remarks(
         about = f"{target.cloud}: {target.alias}"
         if not seen.exists and not as_expected(target.expect, seen, moment):
             yield f"{about}: is gone, and expected to be from now on"
-        for each in verdicts(target.expect, seen, moment) if seen.exists else ():
+        for each in evaluate(target.expect, seen, moment) if seen.exists else ():
             if not each.met:
                 new = "nothing" if changes.get(each.expectation) is None else "what is now"
                 yield f"{about}: {each.expectation} is not met, so {new} is expected instead"

@@ -14,7 +14,7 @@ from exporter.clock import now
 from exporter.commands import Exit
 from exporter.commands.expectations_table import expectations_table
 from exporter.commands.output import report
-from exporter.model.expectations.checks import as_expected, verdicts
+from exporter.model.expectations.checks import as_expected, evaluate
 from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
@@ -161,7 +161,7 @@ def why(target: Target, seen: Observation) -> str:
         return ""
     if seen.exists is False and seen.image is None:
         return "404: deleted, never there, or not visible to these credentials"
-    found = verdicts(target.expect, seen, moment)
+    found = evaluate(target.expect, seen, moment)
     unmet = [each.expectation for each in found if each.met is False]
     untold = [each.expectation for each in found if each.met is None and seen.exists]
     reasons = (("expected otherwise", unmet), ("expected, but not told", untold))

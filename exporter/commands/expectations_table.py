@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
-from exporter.model.expectations.checks import verdicts
+from exporter.model.expectations.checks import evaluate
 from exporter.model.expectations.format import format_actual, format_expected
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
@@ -30,7 +30,7 @@ def expectations_table(rows: Iterable[tuple[Target, Observation]], now: Instant)
     found = [
         (target, each)
         for target, seen in rows
-        for each in verdicts(target.expect, seen, now)
+        for each in evaluate(target.expect, seen, now)
         if each.met is not None or seen.exists is not False
     ]
     order = list(WORDS)

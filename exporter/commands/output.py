@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from exporter.model.expectations.checks import CheckResult, verdicts
+from exporter.model.expectations.checks import CheckResult, evaluate
 from exporter.model.expectations.format import to_json
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
@@ -24,7 +24,7 @@ def report(
     """
     images = [_image(target, seen, is_right, now) for target, seen, is_right in rows]
     counts = Counter(
-        MET[each.met] for target, seen, _ in rows for each in verdicts(target.expect, seen, now)
+        MET[each.met] for target, seen, _ in rows for each in evaluate(target.expect, seen, now)
     )
     document = {
         "as_expected": not problems and all(is_right for *_, is_right in rows),
@@ -49,14 +49,14 @@ def _image(target: Target, seen: Observation, is_right: bool, now: Instant) -> d
         "failure": None
         if failure is None
         else {"reason": failure.reason, "detail": failure.detail},
-        "expectations": [_verdict(each) for each in verdicts(target.expect, seen, now)],
+        "expectations": [_verdict(each) for each in evaluate(target.expect, seen, now)],
     }
 
 
 def _verdict(verdict: CheckResult) -> dict[str, object]:
     return {
         "expectation": verdict.expectation,
-        "expected": to_json(verdict.wanted),
+        "expected": to_json(verdict.expected),
         "actual": to_json(verdict.actual),
         "met": verdict.met,
     }

@@ -13,7 +13,7 @@ from exporter.config.expect import Expect, merged
 from exporter.config.schema import Cloud, Discover, Settings
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.expectations.checks import Expectations
-from exporter.model.sharding import WHOLE, Shard
+from exporter.model.sharding import UNSHARDED, Shard
 
 LEAST_MAX_STALE = 15 * 60.0
 LEAST_DISCOVERY_INTERVAL = 5 * 60.0
@@ -69,7 +69,7 @@ if _missing := (
 def resolved_shard(settings: Settings) -> Shard:
     """Return the shard to watch; without sharding, the one that has all images."""
     index, total = settings.shard.index, settings.shard.total
-    return WHOLE if index is None or total is None else Shard(index, total)
+    return UNSHARDED if index is None or total is None else Shard(index, total)
 
 
 def resolved_clouds(settings: Settings) -> tuple[ResolvedCloud, ...]:

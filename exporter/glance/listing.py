@@ -9,9 +9,14 @@ from urllib.parse import quote
 
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
-from exporter.model.outcome import Failed, reason_of
+from exporter.model.outcome import Failed, reason_for_status
 from exporter.model.replies import Page
-from exporter.model.v2_fields import NO_PROPERTIES, Repeating, image_from_document, parse_json
+from exporter.model.v2_fields import (
+    NO_PROPERTIES,
+    ObjectWithDuplicates,
+    image_from_document,
+    parse_json,
+)
 from exporter.transport.response import Response
 
 PAGE_LIMIT = 1000
@@ -70,13 +75,15 @@ def read_page(answer: Response, properties: frozenset[str]) -> Page | Failed:
         return Failed("api_version", detail, head.request_id)
     if head.code != 200:
         retry_after = head.first(b"retry-after") is not None
-        return Failed(reason_of(head.code, retry_after), f"HTTP {head.code}", head.request_id)
+        return Failed(
+            reason_for_status(head.code, retry_after), f"HTTP {head.code}", head.request_id
+        )
     try:
         body = parse_json(answer.body)
     except ValueError:
         body = None
     documents = body.get("images") if isinstance(body, dict) else None
-    if not isinstance(documents, list) or isinstance(body, Repeating):
+    if not isinstance(documents, list) or isinstance(body, ObjectWithDuplicates):
         return Failed("malformed", "the list of images does not parse as one", head.request_id)
     following = body.get("next") if isinstance(body, dict) else None
     if following is not None and not (isinstance(following, str) and _NEXT.fullmatch(following)):

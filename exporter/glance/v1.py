@@ -2,7 +2,7 @@
 
 import json
 
-from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_of
+from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_for_status
 from exporter.model.v1_headers import PREFIX, Malformed, image_from_headers
 from exporter.transport.response import Response, ResponseHead
 
@@ -30,7 +30,7 @@ def read_image(answer: Response, image_id: str, properties: frozenset[str] | Non
     if head.code == NOT_FOUND:
         return NotFound(head.request_id)
     retry_after = head.first(b"retry-after") is not None
-    return Failed(reason_of(head.code, retry_after), f"HTTP {head.code}", head.request_id)
+    return Failed(reason_for_status(head.code, retry_after), f"HTTP {head.code}", head.request_id)
 
 
 def is_about(head: ResponseHead, image_id: str) -> bool:
@@ -62,4 +62,4 @@ def read_list_failure(answer: Response) -> Failed:
     if head.code == OK:
         return Failed("malformed", "the list of images does not parse as one", head.request_id)
     retry_after = head.first(b"retry-after") is not None
-    return Failed(reason_of(head.code, retry_after), f"HTTP {head.code}", head.request_id)
+    return Failed(reason_for_status(head.code, retry_after), f"HTTP {head.code}", head.request_id)

@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 
 from exporter.model.malformed import Malformed
-from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_of
+from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_for_status
 from exporter.model.replies import Batch
-from exporter.model.v2_fields import Repeating, image_from_document, parse_json
+from exporter.model.v2_fields import ObjectWithDuplicates, image_from_document, parse_json
 from exporter.transport.response import Response
 
 VERSION = "v2"
@@ -171,7 +171,7 @@ def _listed(answer: Response) -> tuple[list[dict[str, object]], str | None] | No
         body = parse_json(answer.body)
     except ValueError:
         return None
-    if not isinstance(body, dict) or isinstance(body, Repeating):
+    if not isinstance(body, dict) or isinstance(body, ObjectWithDuplicates):
         return None
     documents = body.get("images")
     if not isinstance(documents, list) or not all(isinstance(each, dict) for each in documents):
@@ -193,7 +193,7 @@ def _next(following: object) -> str | None:
 def _failed(answer: Response) -> Failed:
     head = answer.head
     retry_after = head.first(b"retry-after") is not None
-    return Failed(reason_of(head.code, retry_after), f"HTTP {head.code}", head.request_id)
+    return Failed(reason_for_status(head.code, retry_after), f"HTTP {head.code}", head.request_id)
 
 
 def _no_list(answer: Response) -> Failed:

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
 from exporter.metrics.family import Family, Subject_contra
-from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS, Seen, seen
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageView, view_of
 from exporter.model.instant import Instant
 from exporter.store import Store
 
@@ -36,13 +36,13 @@ class ImageCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """The families without samples."""
-        return (image_family(family, ())[0] for family in FAMILIES)
+        return (image_family(family, ())[0] for family in IMAGE_FAMILIES)
 
     def collect(self) -> Iterable[Metric]:
         """Every family with its samples at this moment."""
         now = self._now()
-        views = [seen(target, observation, now) for target, observation in self._store.seen()]
-        return (image_family(family, views)[0] for family in FAMILIES)
+        views = [view_of(target, observation, now) for target, observation in self._store.seen()]
+        return (image_family(family, views)[0] for family in IMAGE_FAMILIES)
 
 
 class CloudCollector(Collector):
@@ -81,7 +81,7 @@ class StoreCollector(Collector):
         return chain.from_iterable(part.collect() for part in self._parts)
 
 
-def image_family(family: Family[Seen], views: Iterable[Seen]) -> tuple[Metric, list[int]]:
+def image_family(family: Family[ImageView], views: Iterable[ImageView]) -> tuple[Metric, list[int]]:
     """A family with the samples of these targets, and how many each of them has."""
     metric = _empty(family, IMAGE_LABELS)
     counts = []

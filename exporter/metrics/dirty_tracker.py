@@ -4,10 +4,10 @@ from array import array
 from collections.abc import Collection, Mapping, Sequence
 from math import inf
 
-from exporter.metrics.image_metrics import Seen, seen
-from exporter.model.expectations.checks import is_timed, next_change
+from exporter.metrics.image_metrics import ImageView, view_of
+from exporter.model.expectations.checks import is_time_based, next_evaluation
 from exporter.model.instant import Instant
-from exporter.model.target import Key, Target
+from exporter.model.target import Target, TargetKey
 from exporter.store import Store
 
 CLOCK_STEP = 1.0
@@ -29,30 +29,32 @@ class DirtyTracker:
         self._targets = targets
         self._store = store
         self._indexes = {target.key: index for index, target in enumerate(targets)}
-        self._dirty: set[Key] = set(self._indexes)
+        self._dirty: set[TargetKey] = set(self._indexes)
         # Targets that were rendered without their values.
-        self._expired: set[Key] = set()
+        self._expired: set[TargetKey] = set()
         # Steady time until which no target becomes dirty by time alone.
         self._clean_until = inf
         # For each target, the steady time until which the results of its expectations hold.
         self._results_until = array("d", [inf]) * len(targets)
-        self._clock_offset = now.wall - now.steady
+        self._clock_offset = now.wall - now.monotonic
 
-    def mark_changed(self, keys: Collection[Key]) -> None:
+    def mark_changed(self, keys: Collection[TargetKey]) -> None:
         """Mark targets whose metrics a poll has changed."""
         self._dirty.update(keys)
 
-    def dirty_views(self, now: Instant) -> Mapping[int, Seen]:
+    def dirty_views(self, now: Instant) -> Mapping[int, ImageView]:
         """Return the current view of each dirty target, by its index.
 
         The targets stay dirty until ``mark_rendered``, so that an error while rendering loses no
         change.
         """
-        if abs(now.wall - now.steady - self._clock_offset) > CLOCK_STEP:
-            self._clock_offset = now.wall - now.steady
-            self._dirty.update(target.key for target in self._targets if is_timed(target.expect))
+        if abs(now.wall - now.monotonic - self._clock_offset) > CLOCK_STEP:
+            self._clock_offset = now.wall - now.monotonic
+            self._dirty.update(
+                target.key for target in self._targets if is_time_based(target.expect)
+            )
         self._dirty.update(key for key in self._expired if self._is_valid(key, now))
-        if now.steady > self._clean_until:
+        if now.monotonic > self._clean_until:
             self._mark_expired(now)
         return {self._indexes[key]: self._view(key, now) for key in self._dirty}
 
@@ -66,20 +68,20 @@ class DirtyTracker:
         for target, results_until in zip(self._targets, self._results_until, strict=True):
             key = target.key
             valid_until = min(self._store.observation(key).valid_until, results_until)
-            if now.steady <= valid_until:
+            if now.monotonic <= valid_until:
                 self._clean_until = min(self._clean_until, valid_until)
             elif key not in self._expired:
                 self._dirty.add(key)
 
-    def _is_valid(self, key: Key, now: Instant) -> bool:
-        return now.steady <= self._store.observation(key).valid_until
+    def _is_valid(self, key: TargetKey, now: Instant) -> bool:
+        return now.monotonic <= self._store.observation(key).valid_until
 
-    def _view(self, key: Key, now: Instant) -> Seen:
+    def _view(self, key: TargetKey, now: Instant) -> ImageView:
         """Return the view of a target, and note until when it is valid."""
         index = self._indexes[key]
         target, observation = self._targets[index], self._store.observation(key)
-        view = seen(target, observation, now)
-        results_until = next_change(target.expect, view.image, now)
+        view = view_of(target, observation, now)
+        results_until = next_evaluation(target.expect, view.image, now)
         self._results_until[index] = results_until
         if view.observation is observation:
             self._expired.discard(key)

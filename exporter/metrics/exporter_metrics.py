@@ -14,7 +14,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from exporter.model.sharding import WHOLE, Shard
+from exporter.model.sharding import UNSHARDED, Shard
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds in seconds: from an answer out of a cache to one at the end of a long timeout."""
@@ -29,7 +29,7 @@ CODES = ("200", "400", "401", "403", "404", "500", "503", "error")
 class ExporterMetrics:
     """Counters, histograms and gauges of this process, in a registry of their own."""
 
-    def __init__(self, version: str, shard: Shard = WHOLE) -> None:
+    def __init__(self, version: str, shard: Shard = UNSHARDED) -> None:
         # It has no annotations.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
@@ -80,7 +80,7 @@ class ExporterMetrics:
             registry=self.registry,
         )
 
-    def watch(self, cloud: str) -> None:
+    def add_cloud(self, cloud: str) -> None:
         """Lets the series of a cloud begin at 0, so that their first increase is seen."""
         with self._lock:
             self._codes[cloud] = {(method, code) for method in METHODS for code in CODES}
@@ -89,7 +89,7 @@ class ExporterMetrics:
                 for code in CODES:
                     self.requests.labels(cloud, method, code)
 
-    def forget(self, cloud: str) -> None:
+    def remove_cloud(self, cloud: str) -> None:
         """Takes the series of a cloud away, for good: what is measured late counts no more."""
         with self._lock:
             for method, code in self._codes.pop(cloud):
@@ -97,7 +97,9 @@ class ExporterMetrics:
             for method in METHODS:
                 self.durations.remove(cloud, method)
 
-    def measure(self, cloud: str, method: str, code: str, seconds: float, request_id: str) -> None:
+    def observe_request(
+        self, cloud: str, method: str, code: str, seconds: float, request_id: str
+    ) -> None:
         """Counts one request to the Image service.
 
         ``code`` is that of the answer, or ``error``; ``request_id`` is the service's own for it,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.metrics.family import Family, Point
-from exporter.model.changes import ATTRIBUTES
-from exporter.model.expectations.checks import evaluable
+from exporter.model.changes import COUNTED_ATTRIBUTES
+from exporter.model.expectations.checks import verifiable
 from exporter.model.image import STATUSES, Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
@@ -17,7 +17,7 @@ IMAGE_LABELS = ("cloud", "image_id", "image")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ImageView:
     """A target and what is known of it at one moment, with values past their time dropped."""
 
     target: Target
@@ -32,42 +32,42 @@ class Seen:
     @property
     def properties(self) -> Iterable[tuple[str, str]]:
         """Name and value of the image's properties that are to be shown."""
-        return () if self.image is None else self.target.shown(self.image.properties)
+        return () if self.image is None else self.target.select_properties(self.image.properties)
 
 
-def seen(target: Target, observation: Observation, now: Instant) -> Seen:
+def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
     """What the families show of ``target`` at ``now``."""
-    return Seen(target, observation.at(now), now)
+    return ImageView(target, observation.as_of(now), now)
 
 
 def _number(value: float | bool | None) -> Iterable[Point]:
     return () if value is None else (((), float(value)),)
 
 
-def _of_image(attribute: str) -> Callable[[Seen], Iterable[Point]]:
+def _of_image(attribute: str) -> Callable[[ImageView], Iterable[Point]]:
     """The number in one attribute of the image, and nothing where it is not known."""
-    return lambda seen: () if seen.image is None else _number(getattr(seen.image, attribute))
+    return lambda view: () if view.image is None else _number(getattr(view.image, attribute))
 
 
-def _count(counter: str) -> Callable[[Seen], Iterable[Point]]:
-    return lambda seen: _number(getattr(seen.observation.counts, counter))
+def _count(counter: str) -> Callable[[ImageView], Iterable[Point]]:
+    return lambda view: _number(getattr(view.observation.change_counts, counter))
 
 
-def _status(seen: Seen) -> Iterable[Point]:
-    if seen.image is None:
+def _status(view: ImageView) -> Iterable[Point]:
+    if view.image is None:
         return ()
-    shown = seen.image.status if seen.image.status in STATUSES else "unknown"
+    shown = view.image.status if view.image.status in STATUSES else "unknown"
     return (((status,), float(status == shown)) for status in (*STATUSES, "unknown"))
 
 
-def _deleted_at(seen: Seen) -> Iterable[Point]:
+def _deleted_at(view: ImageView) -> Iterable[Point]:
     # A living image has no such time; one that stands there all the same was forged by a name.
-    image = seen.image
+    image = view.image
     return () if image is None or image.exists else _number(image.deleted_at)
 
 
-def _info(seen: Seen) -> Iterable[Point]:
-    image = seen.image
+def _info(view: ImageView) -> Iterable[Point]:
+    image = view.image
     if image is None or not image.exists:
         return ()
     stable = (
@@ -80,41 +80,41 @@ def _info(seen: Seen) -> Iterable[Point]:
     return ((tuple(text or "" for text in stable), 1.0),)
 
 
-def _content_info(seen: Seen) -> Iterable[Point]:
-    return ((digest, 1.0) for digest in (seen.image.digests if seen.image else ()))
+def _content_info(view: ImageView) -> Iterable[Point]:
+    return ((digest, 1.0) for digest in (view.image.digests if view.image else ()))
 
 
-def _property_info(seen: Seen) -> Iterable[Point]:
-    return ((held, 1.0) for held in seen.properties)
+def _property_info(view: ImageView) -> Iterable[Point]:
+    return ((held, 1.0) for held in view.properties)
 
 
 def _lifetime(
     value: Callable[[Mapping[str, str]], float | None],
-) -> Callable[[Seen], Iterable[Point]]:
+) -> Callable[[ImageView], Iterable[Point]]:
     """A time that properties say, where all of those that say it are to be shown."""
-    return lambda seen: _number(value(dict(seen.properties)))
+    return lambda view: _number(value(dict(view.properties)))
 
 
-def _attribute_changes(seen: Seen) -> Iterable[Point]:
-    counts = seen.observation.counts
-    return (((attribute,), float(getattr(counts, attribute))) for attribute in ATTRIBUTES)
+def _attribute_changes(view: ImageView) -> Iterable[Point]:
+    counts = view.observation.change_counts
+    return (((attribute,), float(getattr(counts, attribute))) for attribute in COUNTED_ATTRIBUTES)
 
 
-def _target_info(seen: Seen) -> Iterable[Point]:
-    return (((seen.target.source,), 1.0),)
+def _target_info(view: ImageView) -> Iterable[Point]:
+    return (((view.target.source,), 1.0),)
 
 
-def _expectation_met(seen: Seen) -> Iterable[Point]:
-    verdicts = evaluable(seen.target.expect, seen.observation, seen.now)
+def _expectation_met(view: ImageView) -> Iterable[Point]:
+    verdicts = verifiable(view.target.expect, view.observation, view.now)
     return (((each.expectation,), float(each.met is True)) for each in verdicts)
 
 
-FAMILIES: tuple[Family[Seen], ...] = (
+IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (
     Family(
         "openstack_image_exists",
         "gauge",
         "Whether the image exists and is visible to these credentials, as last polled.",
-        lambda seen: _number(seen.observation.exists),
+        lambda view: _number(view.observation.exists),
     ),
     Family(
         "openstack_image_status",
@@ -277,7 +277,7 @@ FAMILIES: tuple[Family[Seen], ...] = (
         "openstack_image_poll_success",
         "gauge",
         "Whether the API answered for the image, as last polled; that it is gone is an answer.",
-        lambda seen: _number(seen.observation.poll_success),
+        lambda view: _number(view.observation.poll_success),
     ),
 )
 """Every metric of an image, in the order of the exposition."""

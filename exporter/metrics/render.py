@@ -13,7 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_format
 
 from exporter.metrics.collector import image_family
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import Seen
+from exporter.metrics.image_metrics import ImageView
 
 
 class _SingleMetric(CollectorRegistry):
@@ -35,13 +35,13 @@ def render_registry(registry: CollectorRegistry, openmetrics: bool) -> bytes:
 
 
 @cache
-def render_metadata(family: Family[Seen], openmetrics: bool) -> bytes:
+def render_metadata(family: Family[ImageView], openmetrics: bool) -> bytes:
     """Render the HELP and TYPE lines of a family."""
     registry = _SingleMetric(image_family(family, ())[0])
     return render_registry(registry, openmetrics).removesuffix(b"# EOF\n")
 
 
-def render_samples(family: Family[Seen], views: Sequence[Seen]) -> list[bytes]:
+def render_samples(family: Family[ImageView], views: Sequence[ImageView]) -> list[bytes]:
     """Render the sample lines of a family for each target, in one text per target."""
     metric, counts = image_family(family, views)
     lines = generate_latest(_SingleMetric(metric)).split(b"\n")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.metrics import gzip_stream
-from exporter.metrics.image_metrics import FAMILIES, Seen
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageView
 from exporter.metrics.render import render_metadata, render_samples
 
 TARGETS_PER_CHUNK = 256
@@ -83,17 +83,17 @@ class RenderCache:
             min(TARGETS_PER_CHUNK, target_count - start)
             for start in range(0, target_count, TARGETS_PER_CHUNK)
         ]
-        self._chunks = [[RenderedChunk([b""] * size) for size in sizes] for _ in FAMILIES]
+        self._chunks = [[RenderedChunk([b""] * size) for size in sizes] for _ in IMAGE_FAMILIES]
         self._results: dict[tuple[bool, bool], RenderedImages] = {}
 
-    def update(self, views: Mapping[int, Seen]) -> None:
+    def update(self, views: Mapping[int, ImageView]) -> None:
         """Render these targets, by their index, and replace their text."""
-        views_by_chunk: dict[int, dict[int, Seen]] = defaultdict(dict)
+        views_by_chunk: dict[int, dict[int, ImageView]] = defaultdict(dict)
         for index, view in views.items():
             chunk_index, index_in_chunk = divmod(index, TARGETS_PER_CHUNK)
             views_by_chunk[chunk_index][index_in_chunk] = view
         for chunk_index, chunk_views in views_by_chunk.items():
-            for family, chunks in zip(FAMILIES, self._chunks, strict=True):
+            for family, chunks in zip(IMAGE_FAMILIES, self._chunks, strict=True):
                 texts = render_samples(family, list(chunk_views.values()))
                 if chunks[chunk_index].replace(dict(zip(chunk_views, texts, strict=True))):
                     self._results.clear()
@@ -108,7 +108,7 @@ class RenderCache:
 
     def _join_plain(self, openmetrics: bool) -> RenderedImages:
         pieces: list[bytes] = []
-        for family, chunks in zip(FAMILIES, self._chunks, strict=True):
+        for family, chunks in zip(IMAGE_FAMILIES, self._chunks, strict=True):
             pieces.append(render_metadata(family, openmetrics))
             pieces += (chunk.plain for chunk in chunks)
         size = _total_size(pieces)
@@ -116,7 +116,7 @@ class RenderCache:
 
     def _join_compressed(self, openmetrics: bool) -> RenderedImages:
         pieces: list[bytes] = []
-        for family, chunks in zip(FAMILIES, self._chunks, strict=True):
+        for family, chunks in zip(IMAGE_FAMILIES, self._chunks, strict=True):
             pieces.append(gzip_stream.compress_chunk(render_metadata(family, openmetrics)))
             pieces += (chunk.compressed for chunk in chunks)
         plain = self.result(openmetrics=openmetrics, compressed=False)

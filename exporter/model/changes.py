@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from exporter.model.image import Content, Image, content
 
-ATTRIBUTES = ("protected", "public", "visibility", "name")
+COUNTED_ATTRIBUTES = ("protected", "public", "visibility", "name")
 """The attributes of an image whose changes are counted."""
 
-BY_API = frozenset({"name"})
+API_DEPENDENT_ATTRIBUTES = frozenset({"name"})
 """Those that one API gives otherwise than another: v1 loses white space around a name."""
 
 
@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ChangeCounts:
     """How often each thing was seen to change, since the exporter started."""
 
     existence: int = 0
@@ -34,38 +34,38 @@ class Counts:
     visibility: int = 0
     name: int = 0
 
-    def plus(self, changes: tuple[Change, ...]) -> "Counts":
+    def with_changes(self, changes: tuple[Change, ...]) -> "ChangeCounts":
         """These counts with the changes added."""
         seen = Counter(change.what for change in changes)
         return replace(self, **{what: getattr(self, what) + more for what, more in seen.items()})
 
 
-NO_COUNTS = Counts()
+NO_CHANGE_COUNTS = ChangeCounts()
 """Where every target begins."""
 
 
-class Memory(NamedTuple):
+class ChangeBaseline(NamedTuple):
     """What later answers are compared with: it outlives failures, staleness and Gone."""
 
     exists: bool | None = None
     image: Image | None = None
     active: Content | None = None
 
-    def after(self, exists: bool, image: Image | None) -> "Memory":
+    def updated(self, exists: bool, image: Image | None) -> "ChangeBaseline":
         """The memory after an answer that the image ``exists`` or not, described or not."""
         active = self.active
         now = content(image) if image is not None and image.is_active else None
         # What says nothing of the bytes must not take the place of what does.
         if now is not None and now != active and (now.is_known or active is None):
             active = now
-        return Memory(exists, image or self.image, active)
+        return ChangeBaseline(exists, image or self.image, active)
 
 
-NO_MEMORY = Memory()
+NO_BASELINE = ChangeBaseline()
 """What is remembered of a target that was never answered for."""
 
 
-def changes(before: Memory, exists: bool, image: Image | None) -> tuple[Change, ...]:
+def changes(before: ChangeBaseline, exists: bool, image: Image | None) -> tuple[Change, ...]:
     """What an answer changes; a first answer changes nothing, nor does what one does not say."""
     found: list[Change] = []
     if before.exists is not None and before.exists != exists:
@@ -84,8 +84,8 @@ def changes(before: Memory, exists: bool, image: Image | None) -> tuple[Change, 
 def _differences(old: Image, new: Image) -> Iterator[Change]:
     if old.status != new.status:
         yield Change("status", old.status, new.status)
-    for attribute in ATTRIBUTES if new.exists else ():
-        if attribute in BY_API and old.api != new.api:
+    for attribute in COUNTED_ATTRIBUTES if new.exists else ():
+        if attribute in API_DEPENDENT_ATTRIBUTES and old.api != new.api:
             continue
         was, now = getattr(old, attribute), getattr(new, attribute)
         if was is not None and now is not None and was != now:

@@ -53,10 +53,10 @@ class DiscoveryResult:
 
     labels: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
-    expects: Mapping[str, Expectations] = field(default_factory=dict)
+    expectations: Mapping[str, Expectations] = field(default_factory=dict)
 
 
-def resolve(
+def apply_rules(
     entries: Iterable[DiscoveryRule], images: Iterable[Image], configured: Collection[str]
 ) -> DiscoveryResult:
     """What the entries come to; an image that is ``configured`` is not discovered once more.
@@ -100,13 +100,13 @@ class DiscoveredImage:
     gone_since: float | None = None
     expect: Expectations = ()
 
-    def after(self, exists: bool, now: float) -> "DiscoveredImage | None":
+    def after_poll(self, exists: bool, now: float) -> "DiscoveredImage | None":
         """What an answer makes of it; ``None`` where it is to be dropped, being superseded."""
         if not exists:
             return replace(self, gone_since=now if self.gone_since is None else self.gone_since)
         return replace(self, gone_since=None) if self.matches else None
 
-    def is_over(self, forget_after: float, now: float) -> bool:
+    def is_expired(self, forget_after: float, now: float) -> bool:
         """Whether it has been gone for so long that it is to be dropped."""
         return (
             not self.matches
@@ -128,12 +128,12 @@ def merge_discovered(
             member,
             label=found.labels.get(image_id, member.label),
             matches=image_id in found.labels,
-            expect=found.expects.get(image_id, member.expect),
+            expect=found.expectations.get(image_id, member.expect),
         )
         for image_id, member in members.items()
     }
     new = {
-        image_id: DiscoveredImage(label, expect=found.expects.get(image_id, ()))
+        image_id: DiscoveredImage(label, expect=found.expectations.get(image_id, ()))
         for image_id, label in found.labels.items()
         if image_id not in members
     }

@@ -50,7 +50,7 @@ class Image:
     digests: tuple[tuple[str, str], ...] = ()
     project_id: str | None = None
     properties: tuple[tuple[str, str], ...] = ()
-    looked_for: frozenset[str] | None = None
+    requested_properties: frozenset[str] | None = None
     tags: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
 
@@ -64,7 +64,7 @@ class Image:
         """Whether machines can boot from it: only then its content is complete."""
         return self.exists and self.status == "active"
 
-    def remains(self) -> "Image":
+    def tombstone(self) -> "Image":
         """What is still shown of a deleted image: its status and the time of its deletion."""
         return Image(self.api, self.id, self.status, deleted=True, deleted_at=self.deleted_at)
 

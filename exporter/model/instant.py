@@ -10,5 +10,5 @@ class Instant(NamedTuple):
     sleeps; ``wall`` is seconds since the Unix epoch, which may jump.
     """
 
-    steady: float
+    monotonic: float
     wall: float

@@ -51,7 +51,7 @@ REASON_OF_CODE: Mapping[int, Reason] = {
     429: "rate_limited",
     501: "api_version",
 }
-"""Status codes with a reason of their own; the rest by their class, see ``reason_of``."""
+"""Status codes with a reason of their own; the rest by their class, see ``reason_for_status``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ Reading = Found | NotFound | Failed
 """What one answer says by itself."""
 
 
-def reason_of(code: int, retry_after: bool = False) -> Reason:
+def reason_for_status(code: int, retry_after: bool = False) -> Reason:
     """The reason for a status code that is neither 200 nor 404.
 
     413 is Glance's answer to a quota and a gateway's to too many requests: only with Retry-After

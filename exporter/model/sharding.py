@@ -18,46 +18,48 @@ class Shard:
     index: int = 0
     total: int = 1
 
-    def has_image(self, cloud: str, image_id: str) -> bool:
+    def owns_image(self, cloud: str, image_id: str) -> bool:
         """Whether this shard watches the image, which belongs to one shard whatever its alias."""
         return self._wins(f"image\0{cloud}\0{image_id}")
 
-    def has_alias(self, cloud: str, alias: str) -> bool:
+    def owns_alias(self, cloud: str, alias: str) -> bool:
         """Whether this shard watches what the alias of a discovery stands for, whichever it is.
 
         So the changes of an alias are all counted in one place.
         """
         return self._wins(f"alias\0{cloud}\0{alias}")
 
-    def aliases(self, cloud: str, entries: Iterable[DiscoveryRule]) -> tuple[str, ...]:
+    def own_aliases(self, cloud: str, entries: Iterable[DiscoveryRule]) -> tuple[str, ...]:
         """The aliases of a cloud's discoveries that are this shard's, in their order."""
         aliases = (entry.alias for entry in entries)
-        return tuple(each for each in aliases if each is not None and self.has_alias(cloud, each))
+        return tuple(each for each in aliases if each is not None and self.owns_alias(cloud, each))
 
-    def part(self, cloud: str, resolution: DiscoveryResult) -> DiscoveryResult:
+    def own_part(self, cloud: str, resolution: DiscoveryResult) -> DiscoveryResult:
         """What of a cloud's discovered images and aliases is this shard's."""
         aliases = resolution.aliases
-        own = {alias for alias in aliases if self.has_alias(cloud, alias)}
+        own = {alias for alias in aliases if self.owns_alias(cloud, alias)}
         labels = {
             image_id: label
             for image_id, label in resolution.labels.items()
-            if (label in own if aliases.get(label) == image_id else self.has_image(cloud, image_id))
+            if (
+                label in own if aliases.get(label) == image_id else self.owns_image(cloud, image_id)
+            )
         }
         return DiscoveryResult(
             labels,
             {alias: aliases[alias] for alias in aliases if alias in own},
-            {each: expect for each, expect in resolution.expects.items() if each in labels},
+            {each: expect for each, expect in resolution.expectations.items() if each in labels},
         )
 
     def _wins(self, what: str) -> bool:
-        return owner(what, self.total) == self.index
+        return owning_shard(what, self.total) == self.index
 
 
-WHOLE = Shard()
+UNSHARDED = Shard()
 """The only shard: it has everything."""
 
 
-def owner(what: str, total: int) -> int:
+def owning_shard(what: str, total: int) -> int:
     """The index of the shard with the highest score for something; all shards are equal to it."""
     return max(range(total), key=lambda index: _score(index, what)) if total > 1 else 0
 

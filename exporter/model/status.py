@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from exporter.model.expectations.checks import EXISTS, CheckResult, verdicts
+from exporter.model.expectations.checks import EXISTS, CheckResult, evaluate
 from exporter.model.image import STATUSES
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
@@ -31,8 +31,8 @@ class ImageStatus:
     """
 
     target: Target
-    seen: Observation
-    verdicts: tuple[CheckResult, ...]
+    observation: Observation
+    check_results: tuple[CheckResult, ...]
     state: str
     problems: tuple[str, ...]
 
@@ -44,16 +44,16 @@ class ImageStatus:
         return len(RANKS) + (self.state != "pending")
 
     @property
-    def unmet(self) -> tuple[CheckResult, ...]:
+    def failed_checks(self) -> tuple[CheckResult, ...]:
         """The verdicts on expectations that are not met."""
-        return tuple(each for each in self.verdicts if each.met is False)
+        return tuple(each for each in self.check_results if each.met is False)
 
     @property
-    def untold(self) -> tuple[str, ...]:
+    def unverifiable(self) -> tuple[str, ...]:
         """The expectations that cannot be judged, since the API does not say, of a living image."""
-        if self.seen.image is None or not self.seen.exists:
+        if self.observation.image is None or not self.observation.exists:
             return ()
-        return tuple(each.expectation for each in self.verdicts if each.met is None)
+        return tuple(each.expectation for each in self.check_results if each.met is None)
 
 
 Sign = Callable[[Observation, Mapping[str, bool | None]], bool]
@@ -99,8 +99,8 @@ RANKS: Mapping[str, int] = MappingProxyType({name: place for place, name in enum
 
 def image_status(target: Target, observation: Observation, now: Instant) -> ImageStatus:
     """How ``target`` stands at ``now``."""
-    seen = observation.at(now)
-    found = verdicts(target.expect, seen, now)
+    seen = observation.as_of(now)
+    found = evaluate(target.expect, seen, now)
     met = {each.expectation: each.met for each in found}
     problems = tuple(name for name, (_, sign) in _SIGNS.items() if sign(seen, met))
     return ImageStatus(target, seen, found, _state(seen), problems)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Key(NamedTuple):
+class TargetKey(NamedTuple):
     """What a target is known by: the cloud's configured name and the image's ID."""
 
     cloud: str
@@ -25,20 +25,22 @@ class Target:
     alias: str
     source: str = "configured"
     expect: tuple[tuple[str, object], ...] = ()
-    properties: frozenset[str] | None = None
+    property_names: frozenset[str] | None = None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> TargetKey:
         """What it is known by."""
-        return Key(self.cloud, self.image_id)
+        return TargetKey(self.cloud, self.image_id)
 
     @property
     def labels(self) -> tuple[str, str, str]:
         """The values of the labels that every series of an image carries."""
         return (self.cloud, self.image_id, self.alias)
 
-    def shown(self, properties: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    def select_properties(
+        self, properties: tuple[tuple[str, str], ...]
+    ) -> tuple[tuple[str, str], ...]:
         """Those of an image's properties that are shown; others are known to be judged only."""
-        if self.properties is None:
+        if self.property_names is None:
             return properties
-        return tuple(each for each in properties if each[0] in self.properties)
+        return tuple(each for each in properties if each[0] in self.property_names)

@@ -91,7 +91,7 @@ def image_from_headers(
     if read.get("public"):
         read["visibility"] = "public"
     read["properties"] = tuple(sorted(_properties(values, absent, properties)))
-    return Image(api="v1", id=image_id, looked_for=properties, **read)  # type: ignore[arg-type]  # the rows name attributes of Image
+    return Image(api="v1", id=image_id, requested_properties=properties, **read)  # type: ignore[arg-type]  # the rows name attributes of Image
 
 
 def _collect(fields: Iterable[Field]) -> tuple[dict[bytes, bytes], set[bytes], list[str]]:

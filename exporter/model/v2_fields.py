@@ -25,7 +25,7 @@ TRUE_SIZE = "__image_size"
 MD5_OF_NOTHING = "d41d8cd98f00b204e9800998ecf8427e"
 
 
-class Repeating(dict[str, object]):
+class ObjectWithDuplicates(dict[str, object]):
     """A JSON object in which keys stand twice with different values; ``repeated`` names them."""
 
     repeated: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ NO_PROPERTIES = frozenset(field.key for field in V2_FIELDS) | {
 def parse_json(body: bytes) -> object:
     """The JSON in ``body``; raises ``ValueError`` where there is none.
 
-    An object in which a key stands twice with different values becomes ``Repeating``.
+    An object in which a key stands twice with different values becomes ``ObjectWithDuplicates``.
     """
     try:
         return json.loads(
@@ -189,7 +189,7 @@ def image_from_document(
         public=PUBLIC.get(str(read.get("visibility"))),
         digests=tuple(digests),
         properties=tuple(sorted(_properties(document, properties))),
-        looked_for=properties,
+        requested_properties=properties,
         **read,  # type: ignore[arg-type]  # the rows name attributes of Image
     )
 
@@ -202,7 +202,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     repeated = dict.fromkeys(k for k, value in pairs if repr(value) != repr(document[k]))
     if not repeated:
         return document
-    doubtful = Repeating(document)
+    doubtful = ObjectWithDuplicates(document)
     doubtful.repeated = tuple(repeated)
     return doubtful
 
@@ -213,7 +213,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _repeated(document: dict[str, object]) -> list[str]:
     """A problem for each key that stands twice with different values."""
-    keys = document.repeated if isinstance(document, Repeating) else ()
+    keys = document.repeated if isinstance(document, ObjectWithDuplicates) else ()
     return [
         f"{key if key in NO_PROPERTIES else _excerpt(key)} stands twice with different values"
         for key in keys

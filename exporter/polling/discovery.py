@@ -12,14 +12,14 @@ from exporter.model.discovery import (
     DiscoveredImage,
     DiscoveryResult,
     DiscoveryRule,
+    apply_rules,
     merge_discovered,
-    resolve,
 )
 from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Found, Outcome
 from exporter.model.replies import Deadline, Page
-from exporter.model.sharding import WHOLE, Shard
-from exporter.model.target import Key, Target
+from exporter.model.sharding import UNSHARDED, Shard
+from exporter.model.target import Target, TargetKey
 from exporter.store import Store
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Discovery:
         interval: float,
         forget_after: float,
         clock: Callable[[], Instant],
-        shard: Shard = WHOLE,
+        shard: Shard = UNSHARDED,
         shown: frozenset[str] | None = None,
     ) -> None:
         self.interval = interval
@@ -78,7 +78,7 @@ class Discovery:
     def unresolved(self) -> tuple[str, ...]:
         """The aliases for which there is no image in the last list."""
         resolved = self._store.cloud(self._cloud).resolved
-        aliases = self._shard.aliases(self._cloud, self._entries)
+        aliases = self._shard.own_aliases(self._cloud, self._entries)
         return tuple(alias for alias in aliases if alias not in resolved)
 
     def refresh(self, within: Deadline) -> None:
@@ -95,8 +95,8 @@ class Discovery:
             if isinstance(images, Failed):
                 self._note_failure(images)
             else:
-                resolution = resolve(self._entries, images, self._listed)
-                self._follow(self._shard.part(self._cloud, resolution))
+                resolution = apply_rules(self._entries, images, self._listed)
+                self._follow(self._shard.own_part(self._cloud, resolution))
         except Exception:
             log.exception("bug: a discovery failed")
         finally:
@@ -105,9 +105,9 @@ class Discovery:
     def begin(self) -> tuple[Target, ...]:
         """The targets of a cycle that begins now, without those that were gone for long enough."""
         with self._lock:
-            now = self._clock().steady
+            now = self._clock().monotonic
             for image_id, member in tuple(self._members.items()):
-                if not self._stopped.is_set() and member.is_over(self._forget_after, now):
+                if not self._stopped.is_set() and member.is_expired(self._forget_after, now):
                     self._drop(image_id)
                     log.info("image is forgotten", extra=self._about(image_id, member.label))
             # A question of the cycle before may be older than the list that an image is not on.
@@ -127,7 +127,7 @@ class Discovery:
             if isinstance(outcome, Failed):
                 return False
             exists = isinstance(outcome, Found) and outcome.image.exists
-            after = member.after(exists, self._clock().steady)
+            after = member.after_poll(exists, self._clock().monotonic)
             if after is not None:
                 self._members[image_id] = after
             elif image_id in self.leaving:
@@ -241,14 +241,14 @@ class Discovery:
 
     def _drop(self, image_id: str) -> None:
         del self._members[image_id]
-        self._store.drop(Key(self._cloud, image_id))
+        self._store.drop(TargetKey(self._cloud, image_id))
 
     def _on_the_list(
         self, configured: Sequence[Target]
     ) -> tuple[frozenset[str], dict[str, Target]]:
         """The IDs of all shards' images, and this one's own."""
         listed = {target.image_id: target for target in configured}
-        mine = (each for each in listed if self._shard.has_image(self._cloud, each))
+        mine = (each for each in listed if self._shard.owns_image(self._cloud, each))
         return frozenset(listed), {image_id: listed[image_id] for image_id in mine}
 
     def _targets(self) -> tuple[Target, ...]:

@@ -4,7 +4,7 @@ import logging
 
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
-from exporter.model.target import Key, Target
+from exporter.model.target import Target, TargetKey
 from exporter.polling.engine.types import CycleStats
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class CloudEventLog:
         self._cloud = cloud
         self._flips = 0
         self._too_slow = False
-        self._failing: dict[Key, str] = {}
+        self._failing: dict[TargetKey, str] = {}
         self._told = False
 
     def begin(self) -> None:
@@ -48,7 +48,7 @@ class CloudEventLog:
         }
         if after.request_id:
             about["request_id"] = after.request_id
-        for change in after.latest:
+        for change in after.new_changes:
             level = logging.WARNING if change.what in ALARMING else logging.INFO
             fields = about | {"what": change.what, "old": change.old, "new": change.new}
             log.log(level, "image changed", extra={"fields": fields})

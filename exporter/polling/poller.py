@@ -266,15 +266,12 @@ class Poller:
         if not self.store.known((target,)):
             # Taken off the list while it was asked for.
             return
-        shown = before = self.store.observation(target.key)
+        exported = before = self.store.observation(target.key)
         if verdict.replaces_earlier:
             before = self._before.get(target.image_id, before)
-        after = before.after(verdict.outcome, now(), self.max_stale)
-        if verdict.replaces_earlier:
-            # A counter that was shown must not fall, which would count as a reset, nor rise again
-            # by the same answer: what was counted is remembered.
-            memory = shown.memory._replace(exists=before.memory.exists)
-            after = replace(after, counts=shown.counts, memory=memory)
+            after = exported.with_replaced_outcome(before, verdict.outcome, now(), self.max_stale)
+        else:
+            after = before.with_outcome(verdict.outcome, now(), self.max_stale)
         self._before[target.image_id] = before
         self.store.observe(target.key, after)
         self._journal.note(target, after)
@@ -290,8 +287,10 @@ class Poller:
         return replace(
             self._past,
             wait_until=max(self._past.wait_until, found.wait_until if found else -inf),
-            existing=frozenset(each for each, seen in known.items() if seen.memory.exists),
-            gone=frozenset(each for each, seen in known.items() if seen.memory.exists is False),
+            existing=frozenset(each for each, seen in known.items() if seen.change_baseline.exists),
+            gone=frozenset(
+                each for each, seen in known.items() if seen.change_baseline.exists is False
+            ),
             immediate=frozenset(each for each, seen in known.items() if self._is_new(seen))
             | (found.leaving if found else frozenset()),
         )
@@ -319,7 +318,7 @@ class Poller:
         start = planned + skipped * interval
         self._next_start = start + interval
         moment = now()
-        next_cycle_at = moment.wall + self._next_start - moment.steady
+        next_cycle_at = moment.wall + self._next_start - moment.monotonic
         self._update(
             lambda state: replace(
                 state,
@@ -367,7 +366,7 @@ class Poller:
                 + self.client.limiter.waited
                 + self._told_to_wait,
                 last_cycle_at=end.wall,
-                last_cycle_duration=end.steady - begun,
+                last_cycle_duration=end.monotonic - begun,
                 concurrency_needed=needed,
                 api_version=self.client.version,
                 clock_skew=self.client.skew,

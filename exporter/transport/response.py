@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from exporter.model.outcome import Failed, Reason, reason_of
+from exporter.model.outcome import Failed, Reason, reason_for_status
 from exporter.model.v1_headers import Field
 
 _REQUEST_ID = re.compile(rb"req-[0-9a-f-]{36}")
@@ -54,7 +54,7 @@ class Response:
     def failure(self) -> Failed:
         """Return the failure that the status code stands for."""
         retry_after = self.head.first(b"retry-after") is not None
-        reason = reason_of(self.head.code, retry_after)
+        reason = reason_for_status(self.head.code, retry_after)
         return Failed(reason, f"HTTP {self.head.code}", self.head.request_id)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from exporter.clock import now
 from exporter.metrics.exposition import Exposition
 from exporter.model.outcome import Gone
-from exporter.model.sharding import Shard, owner
+from exporter.model.sharding import Shard, owning_shard
 from tests.benchmarks.bench_cycle import MIB, peak
 from tests.benchmarks.polling import built
 from tests.benchmarks.report import table
@@ -64,10 +64,10 @@ def test_shares() -> None:
     apart, moved = [], []
     for _ in range(SETS):
         names = [str(UUID(int=dice.getrandbits(128), version=4)) for _ in range(OF_A_SET)]
-        before = [owner(name, 3) for name in names]
+        before = [owning_shard(name, 3) for name in names]
         sizes = Counter(before)
         apart.append(max(abs(sizes[index] / OF_A_SET * 3 - 1) for index in range(3)))
-        after = [owner(name, 4) for name in names]
+        after = [owning_shard(name, 4) for name in names]
         moved.append(sum(old != new for old, new in zip(before, after, strict=True)) / OF_A_SET)
     rows = [
         (what, f"{quantiles(each, n=2)[0]:.1%}", f"{max(each):.1%}")
@@ -87,7 +87,7 @@ def main(url: str, total: int) -> None:
         exposition = Exposition(parts.store, parts.instruments.registry, now)
         sizes = [exposition.body(openmetrics=True, compressed=each).size for each in (False, True)]
         target, observation = parts.store.seen()[0]
-        parts.store.observe(target.key, observation.after(Gone(), now(), MAX_STALE))
+        parts.store.observe(target.key, observation.with_outcome(Gone(), now(), MAX_STALE))
         begun = time.perf_counter()
         exposition.body(openmetrics=True, compressed=True)
         figures = {

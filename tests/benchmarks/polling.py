@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from exporter.app import Application, build
 from exporter.config import ResolvedCloud, ResolvedImage
-from exporter.model.sharding import WHOLE, Shard
+from exporter.model.sharding import UNSHARDED, Shard
 from tests.benchmarks.images import image_ids
 
 INTERVAL = 60.0
@@ -38,7 +38,7 @@ def plan(url: str, count: int, **changes: object) -> ResolvedCloud:
 
 @contextmanager
 def built(
-    url: str, count: int, shard: Shard = WHOLE, /, **changes: object
+    url: str, count: int, shard: Shard = UNSHARDED, /, **changes: object
 ) -> Iterator[Application]:
     """The parts for that cloud, or for a shard of it."""
     parts = build([plan(url, count, **changes)], shard=shard)

@@ -106,7 +106,7 @@ def _filled(targets: list[Target]) -> Store:
 
 def _observe(store: Store, target: Target, number: int) -> None:
     found = Found(_image(target.image_id, number))
-    store.observe(target.key, store.observation(target.key).after(found, now(), MAX_STALE))
+    store.observe(target.key, store.observation(target.key).with_outcome(found, now(), MAX_STALE))
 
 
 def _poll(poller: Poller, stop: threading.Event) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from exporter.config import ResolvedCloud, parse, resolved_clouds
 from exporter.config.expect import DIGITS, expected_properties
-from exporter.model.expectations.checks import CHECKS, EXPECTATIONS, verdicts
+from exporter.model.expectations.checks import CHECKS, EXPECTATIONS, evaluate
 from exporter.model.expectations.checks import Expectations as Wanted
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Found
 from exporter.model.sizes import Range, exactly
 from tests.model.samples import ACTIVE, MAX_STALE, START
@@ -73,8 +73,8 @@ def test_each_key_is_read_into_what_its_judge_takes(read: Read, key: str) -> Non
     plan = read(levels(image=f"{{{key}: {written}}}"))
     assert plan.images[0].expect == plan.discover[0].expect == ((key, wanted),)
     assert plan.images[1].expect == plan.discover[1].expect == ()
-    seen = UNKNOWN.after(Found(ACTIVE), START, MAX_STALE)
-    assert [each.expectation for each in verdicts(plan.images[0].expect, seen, START)] == [key]
+    seen = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
+    assert [each.expectation for each in evaluate(plan.images[0].expect, seen, START)] == [key]
     for above in (levels(f"{{{key}: {written}}}"), levels(cloud=f"{{{key}: {written}}}")):
         plan = read(above)
         assert {each.expect for each in plan.images} == {((key, wanted),)}

@@ -24,7 +24,7 @@ from exporter.config import (
 )
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.expectations.checks import EXPECTATIONS
-from exporter.model.sharding import WHOLE, Shard
+from exporter.model.sharding import UNSHARDED, Shard
 
 UUID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 MINIMAL = "clouds: [{name: a, images: [b]}]\n"
@@ -57,7 +57,7 @@ def test_every_default(read: Read) -> None:
     assert (invocation.command, invocation.image_id) == ("run", None)
     assert settings.web.listen_address == ":10292"
     assert (settings.log.level, settings.log.format) == ("info", "logfmt")
-    assert resolved_shard(settings) == WHOLE
+    assert resolved_shard(settings) == UNSHARDED
     assert resolved_clouds(settings) == (
         ResolvedCloud(
             name="a",

@@ -14,7 +14,7 @@ from dashboards.generate.board import TAG, text
 from dashboards.generate.states import BY_NUMBER
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.image_metrics import FAMILIES
+from exporter.metrics.image_metrics import IMAGE_FAMILIES
 from exporter.model.image import DELETED_STATUSES, STATUSES
 from tests.dashboards.queries import Query, boards, panels, queries, variables
 
@@ -36,11 +36,11 @@ every_query = pytest.mark.parametrize("query", [*queries(), *variables()], ids=s
 def metrics() -> set[str]:
     """The names of all samples that the exporter can serve, by its tables."""
     instruments = ExporterMetrics("0")
-    instruments.watch("c")
+    instruments.add_cloud("c")
     counted = {
         sample.name for family in instruments.registry.collect() for sample in family.samples
     }
-    tables = {family.name for family in FAMILIES} | {family.name for family in CLOUD_FAMILIES}
+    tables = {family.name for family in IMAGE_FAMILIES} | {family.name for family in CLOUD_FAMILIES}
     return tables | counted
 
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES
-from exporter.metrics.image_metrics import FAMILIES
-from exporter.model.changes import ATTRIBUTES
+from exporter.metrics.image_metrics import IMAGE_FAMILIES
+from exporter.model.changes import COUNTED_ATTRIBUTES
 from exporter.model.expectations.checks import EXPECTATIONS
 from exporter.model.image import STATUSES
 from exporter.model.outcome import REASONS
@@ -275,7 +275,7 @@ def test_rules_use_metrics_that_are_served() -> None:
 
 def test_counters_in_rules_begin_at_0() -> None:
     """Only counters that stand at 0 from the start are asked for an increase."""
-    counters = {family.name for family in FAMILIES if family.kind == "counter"}
+    counters = {family.name for family in IMAGE_FAMILIES if family.kind == "counter"}
     counters |= {family.name for family in CLOUD_FAMILIES if family.kind == "counter"}
     used = {name for rule in rules() for name in re.findall(r"\bopenstack_\w+_total", rule["expr"])}
     assert used
@@ -286,7 +286,7 @@ def test_selectors_name_values_that_exist() -> None:
     """Every status, reason and attribute in a rule is one of the exporter's."""
     text = RULES.read_text("utf-8")
     assert set(re.findall(r'reason!?="(\w+)"', text)) <= REASONS.keys()
-    assert set(re.findall(r'attribute="(\w+)"', text)) <= set(ATTRIBUTES)
+    assert set(re.findall(r'attribute="(\w+)"', text)) <= set(COUNTED_ATTRIBUTES)
     numbered = re.findall(r'(\d+) \* openstack_image_status\{status="(\w+)"\}', text)
     statuses = (*STATUSES, "unknown")
     assert numbered == [(str(number), status) for number, status in enumerate(statuses, 1)]

@@ -211,7 +211,7 @@ def test_properties_are_those_asked_for() -> None:
     whole = document(ID, os_distro="debian", os_version="12")
     wanted = frozenset({"os_distro"})
     held = (("os_distro", "debian"),)
-    image = Image("v2", ID, "active", properties=held, looked_for=wanted)
+    image = Image("v2", ID, "active", properties=held, requested_properties=wanted)
     assert read_image(answer(whole), ID, wanted) == Found(image, REQUEST_ID)
     batch = read_batch(listed(whole), [ID], wanted)
     assert batch == Batch({ID: Found(image, REQUEST_ID)})

@@ -133,7 +133,7 @@ def test_what_is_served_stays_right_while_images_come_and_go() -> None:
             key = target.key
             if key in store.targets():
                 found = Found(Image("v2", target.image_id, "active"))
-                store.observe(key, store.observation(key).after(found, now(), 900.0))
+                store.observe(key, store.observation(key).with_outcome(found, now(), 900.0))
         store.drop(next(iter(store.targets())))
         store.retarget("lab", targets[number % 5 :: 2])
     done.set()

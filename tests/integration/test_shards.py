@@ -209,7 +209,7 @@ def test_the_daemon_is_told_its_shard_by_its_pod_s_name(
     file = settings_file(tmp_path, cloud(service, images=[GOLDEN, *IDS]), shard={"total": TOTAL})
     service.images.put(simulated(GOLDEN))
     argv = (f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
-    own = [each for each in (GOLDEN, *IDS) if Shard(2, TOTAL).has_image("lab", each)]
+    own = [each for each in (GOLDEN, *IDS) if Shard(2, TOTAL).owns_image("lab", each)]
     with started(tmp_path, *argv, IMAGE_EXPORTER_SHARD__INDEX="exporter-2") as program:
         program.shows("openstack_image_exists", 1)
         metrics = program.metrics()

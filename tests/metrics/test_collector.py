@@ -16,17 +16,17 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
 from exporter.metrics.collector import StoreCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.model.samples import ACTIVE, MAX_STALE, START, later
 from tests.support.clock import FakeClock
 
-LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in FAMILIES}
+LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in IMAGE_FAMILIES}
 LABELS |= {family.name: {*CLOUD_LABELS, *family.labels} for family in CLOUD_FAMILIES}
 
 PROMISES = (
@@ -37,13 +37,17 @@ PROMISES = (
 )
 
 OBSERVATIONS = {
-    "living": UNKNOWN.after(Found(ACTIVE), START, MAX_STALE),
-    "gone": UNKNOWN.after(Found(ACTIVE), START, MAX_STALE).after(Gone(), START, MAX_STALE),
-    "failed": UNKNOWN.after(Failed("timeout"), START, MAX_STALE),
-    "deleted": UNKNOWN.after(Found(replace(ACTIVE, deleted=True)), START, MAX_STALE),
-    "bare": UNKNOWN.after(Found(Image("v1", "x", "odd")), START, MAX_STALE),
-    "promised": UNKNOWN.after(Found(replace(ACTIVE, properties=PROMISES)), START, MAX_STALE),
-    "never-polled": UNKNOWN,
+    "living": NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE),
+    "gone": NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE).with_outcome(
+        Gone(), START, MAX_STALE
+    ),
+    "failed": NEVER_POLLED.with_outcome(Failed("timeout"), START, MAX_STALE),
+    "deleted": NEVER_POLLED.with_outcome(Found(replace(ACTIVE, deleted=True)), START, MAX_STALE),
+    "bare": NEVER_POLLED.with_outcome(Found(Image("v1", "x", "odd")), START, MAX_STALE),
+    "promised": NEVER_POLLED.with_outcome(
+        Found(replace(ACTIVE, properties=PROMISES)), START, MAX_STALE
+    ),
+    "never-polled": NEVER_POLLED,
 }
 
 
@@ -104,7 +108,9 @@ def test_what_is_described_is_what_is_collected() -> None:
 def test_families_are_of_their_kind() -> None:
     """A counter is one for prometheus_client too."""
     kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
-    expected = [kinds[row.kind] for row in FAMILIES] + [kinds[row.kind] for row in CLOUD_FAMILIES]
+    expected = [kinds[row.kind] for row in IMAGE_FAMILIES] + [
+        kinds[row.kind] for row in CLOUD_FAMILIES
+    ]
     assert [
         type(family) for family in StoreCollector(Store(), FakeClock(START)).collect()
     ] == expected
@@ -212,7 +218,7 @@ FLAGS = st.none() | st.booleans()
 @settings(deadline=None)
 def test_no_image_can_make_a_collection_fail(image: Image) -> None:
     """Labels are text and values numbers, whatever an image says and leaves unsaid."""
-    store = store_of({"any": UNKNOWN.after(Found(image), START, MAX_STALE)})
+    store = store_of({"any": NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)})
     for (name, labels), value in samples(registry_of(store)).items():
         assert {label for label, _ in labels} == LABELS[name]
         assert all(type(text) is str for _, text in labels)
@@ -225,8 +231,10 @@ def test_promtool_finds_nothing_to_say(promtool: Path, reload: bool) -> None:
     store = store_of(OBSERVATIONS)
     instruments = ExporterMetrics("1.2.3")
     for cloud in ("lab", "prod"):
-        instruments.watch(cloud)
-    instruments.measure("lab", "HEAD", "200", 0.1, "req-87ee5d5b-599c-4ce0-a5cf-08557f78c2c5")
+        instruments.add_cloud(cloud)
+    instruments.observe_request(
+        "lab", "HEAD", "200", 0.1, "req-87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
+    )
     if reload:
         instruments.reload_successful.set(1)
         instruments.reload_success_at.set(START.wall)

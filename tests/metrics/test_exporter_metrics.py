@@ -5,7 +5,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.metrics.exporter_metrics import CODES, METHODS, ExporterMetrics
-from exporter.model.sharding import WHOLE, Shard
+from exporter.model.sharding import UNSHARDED, Shard
 
 REQUEST_ID = "req-87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 REQUESTS = "openstack_image_exporter_requests_total"
@@ -16,7 +16,7 @@ DURATIONS = "openstack_image_exporter_request_duration_seconds"
 def instruments() -> ExporterMetrics:
     """Those of an exporter that watches one cloud and has asked nothing yet."""
     made = ExporterMetrics("1.2.3")
-    made.watch("lab")
+    made.add_cloud("lab")
     return made
 
 
@@ -48,8 +48,8 @@ def test_the_series_of_a_cloud_begin_at_0(instruments: ExporterMetrics, method: 
 @pytest.mark.parametrize("code", ["200", "error", "418"])
 def test_a_request_is_counted_and_timed(instruments: ExporterMetrics, code: str) -> None:
     """One more of its cloud, method and code, and its seconds in the histogram."""
-    instruments.measure("lab", "HEAD", code, 0.2, "")
-    instruments.measure("lab", "HEAD", code, 40.0, REQUEST_ID)
+    instruments.observe_request("lab", "HEAD", code, 0.2, "")
+    instruments.observe_request("lab", "HEAD", code, 40.0, REQUEST_ID)
     assert requests(instruments, "HEAD", code) == 2
     assert not requests(instruments, "GET", code)
     labels = {"cloud": "lab", "method": "HEAD"}
@@ -64,14 +64,14 @@ def test_a_request_is_counted_and_timed(instruments: ExporterMetrics, code: str)
 
 def test_openmetrics_points_to_a_request_by_its_id(instruments: ExporterMetrics) -> None:
     """The exemplar is in that format only."""
-    instruments.measure("lab", "HEAD", "200", 0.2, REQUEST_ID)
+    instruments.observe_request("lab", "HEAD", "200", 0.2, REQUEST_ID)
     assert f'# {{request_id="{REQUEST_ID}"}} 0.2' in in_openmetrics(instruments)
     assert REQUEST_ID not in generate_latest(instruments.registry).decode()
 
 
 def test_a_request_without_id_has_no_exemplar(instruments: ExporterMetrics) -> None:
     """An empty exemplar would point nowhere."""
-    instruments.measure("lab", "HEAD", "200", 0.2, "")
+    instruments.observe_request("lab", "HEAD", "200", 0.2, "")
     assert "request_id" not in in_openmetrics(instruments)
 
 
@@ -87,7 +87,7 @@ def test_build_and_configuration_are_shown(instruments: ExporterMetrics) -> None
     assert value(f"{prefix}_config_last_reload_success_timestamp_seconds") == 1.8e9
 
 
-@pytest.mark.parametrize("shard", [WHOLE, Shard(2, 3)])
+@pytest.mark.parametrize("shard", [UNSHARDED, Shard(2, 3)])
 def test_the_shard_is_shown_as_numbers(shard: Shard) -> None:
     """Index and number of shards can be counted and compared; without sharding there is one."""
     value = ExporterMetrics("1", shard).registry.get_sample_value
@@ -103,24 +103,24 @@ def test_the_process_itself_is_measured(instruments: ExporterMetrics, name: str)
 
 def test_no_series_tells_when_it_was_created(instruments: ExporterMetrics) -> None:
     """They would double the series and nobody reads them."""
-    instruments.measure("lab", "HEAD", "200", 0.2, REQUEST_ID)
+    instruments.observe_request("lab", "HEAD", "200", 0.2, REQUEST_ID)
     names = {each.name for family in instruments.registry.collect() for each in family.samples}
     assert not {name for name in names if name.endswith("_created")}
 
 
 def test_the_series_of_a_cloud_that_is_forgotten_are_gone(instruments: ExporterMetrics) -> None:
     """All of them, for good: a request that ends late brings none back. The next one is at 0."""
-    instruments.watch("prod")
+    instruments.add_cloud("prod")
     for cloud in ("lab", "prod"):
-        instruments.measure(cloud, "HEAD", "418", 0.2, "")
+        instruments.observe_request(cloud, "HEAD", "418", 0.2, "")
     before = in_openmetrics(instruments)
-    instruments.forget("lab")
-    instruments.measure("lab", "HEAD", "200", 0.2, "")
+    instruments.remove_cloud("lab")
+    instruments.observe_request("lab", "HEAD", "200", 0.2, "")
     after = in_openmetrics(instruments)
     assert 'cloud="lab"' in before
     assert 'cloud="lab"' not in after
     assert requests(instruments, "HEAD", "418", "prod") == 1
-    instruments.watch("lab")
+    instruments.add_cloud("lab")
     assert requests(instruments, "HEAD", "200") == 0
     assert requests(instruments, "HEAD", "418") is None
 
@@ -128,7 +128,7 @@ def test_the_series_of_a_cloud_that_is_forgotten_are_gone(instruments: ExporterM
 def test_two_exporters_in_one_process_share_nothing() -> None:
     """Each has a registry of its own."""
     one, other = ExporterMetrics("1"), ExporterMetrics("2")
-    one.watch("lab")
-    one.measure("lab", "HEAD", "200", 0.2, "")
+    one.add_cloud("lab")
+    one.observe_request("lab", "HEAD", "200", 0.2, "")
     assert requests(one, "HEAD", "200") == 1
     assert requests(other, "HEAD", "200") is None

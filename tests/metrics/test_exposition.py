@@ -21,7 +21,7 @@ from exporter.metrics.collector import CloudCollector, ImageCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import Seen
+from exporter.metrics.image_metrics import ImageView
 from exporter.metrics.render import render_samples
 from exporter.model.cloud import CloudState
 from exporter.model.image import STATUSES, Image
@@ -55,7 +55,7 @@ class WatchedCloud:
         """Record the outcome of a poll of one target."""
         key = self.targets[index].key
         observation = self.store.observation(key)
-        self.store.observe(key, observation.after(outcome, self.clock(), MAX_STALE))
+        self.store.observe(key, observation.with_outcome(outcome, self.clock(), MAX_STALE))
 
     def add_cloud(self) -> None:
         """Watch another cloud with one more target."""
@@ -166,10 +166,10 @@ EXPECTATIONS = st.sampled_from(
 )
 
 
-def counting(counts: list[int]) -> Callable[[Family[Seen], Sequence[Seen]], list[bytes]]:
+def counting(counts: list[int]) -> Callable[[Family[ImageView], Sequence[ImageView]], list[bytes]]:
     """Return a ``render_samples`` that appends the number of rendered targets to a list."""
 
-    def render(family: Family[Seen], views: Sequence[Seen]) -> list[bytes]:
+    def render(family: Family[ImageView], views: Sequence[ImageView]) -> list[bytes]:
         counts.append(len(views))
         return render_samples(family, views)
 
@@ -272,7 +272,7 @@ def test_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) 
     watched.poll(0, Found(Image("v1", "one", "active", size_bytes=5)))
     calls = iter(range(100))
 
-    def fail(family: Family[Seen], views: Sequence[Seen]) -> list[bytes]:
+    def fail(family: Family[ImageView], views: Sequence[ImageView]) -> list[bytes]:
         if next(calls) == 2:
             raise MemoryError
         return render_samples(family, views)
@@ -290,7 +290,7 @@ def test_metric_families_are_unique() -> None:
     store.watch(CloudState("lab", 60.0), [Target("lab", "one", "one")])
     exporter_metrics = ExporterMetrics("0")
     exporter_metrics.registry.register(CloudCollector(store))
-    exporter_metrics.watch("lab")
+    exporter_metrics.add_cloud("lab")
     exposition = Exposition(store, exporter_metrics.registry, FakeClock())
     for openmetrics in (False, True):
         text = b"".join(exposition.body(openmetrics=openmetrics, compressed=False).pieces)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.sizes import Range
 from exporter.model.target import Target
@@ -35,7 +35,7 @@ EXPECTING = replace(
         ("properties", (("os_distro", "debian"),)),
         ("max_age", 7776000.0),
     ),
-    properties=frozenset({"os_version"}),
+    property_names=frozenset({"os_version"}),
 )
 UNWANTED = replace(TARGET, expect=(("exists", False),))
 HOSTILE = replace(ACTIVE, name='a "quoted" \\ name\nforged_metric 1', properties=())
@@ -62,9 +62,9 @@ DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=1_799_999_0
 
 def after(*outcomes: Outcome) -> Observation:
     """What is known after these outcomes, all at ``START``."""
-    observation = UNKNOWN
+    observation = NEVER_POLLED
     for outcome in outcomes:
-        observation = observation.after(outcome, START, MAX_STALE)
+        observation = observation.with_outcome(outcome, START, MAX_STALE)
     return observation
 
 
@@ -90,7 +90,11 @@ CASES: dict[str, tuple[Target, Observation, Instant]] = {
     "stale_with_expectations": (EXPECTING, after(Found(ACTIVE), Failed("timeout")), STALE),
     "back": (TARGET, after(Found(ACTIVE), Gone(), Found(ACTIVE)), START),
     "deleted_as_admin_sees_it": (EXPECTING, after(Found(ACTIVE), Found(DELETED)), START),
-    "never_polled": (Target("lab", "3c3d1d01", "3c3d1d01", source="discovered"), UNKNOWN, START),
+    "never_polled": (
+        Target("lab", "3c3d1d01", "3c3d1d01", source="discovered"),
+        NEVER_POLLED,
+        START,
+    ),
 }
 """Each case, and what is known of its target at which time."""
 

@@ -4,15 +4,15 @@ from dataclasses import fields, replace
 import pytest
 
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import FAMILIES, IMAGE_LABELS, Seen, seen
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageView, view_of
 from exporter.model.image import STATUSES, Image
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found
 from tests.model.samples import ACTIVE, ID, MAX_STALE, START, TARGET, later
 
-FOUND = UNKNOWN.after(Found(ACTIVE), START, MAX_STALE)
+FOUND = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
 EXPECTING = replace(TARGET, expect=(("status", ("active",)), ("max_age", 1.0)))
-NAMES = [family.name for family in FAMILIES]
+NAMES = [family.name for family in IMAGE_FAMILIES]
 
 HOSTILE = 'HOSTILE\n"\\{}\u202e'
 POISONED = replace(
@@ -33,10 +33,10 @@ Series = dict[tuple[str, ...], float]
 
 def series(observation: Observation, seconds: float = 0.0) -> Series:
     """Every sample of a target that expects something, by name and its family's own labels."""
-    view = seen(EXPECTING, observation, later(seconds))
+    view = view_of(EXPECTING, observation, later(seconds))
     return {
         (family.name, *labels): value
-        for family in FAMILIES
+        for family in IMAGE_FAMILIES
         for labels, value in family.points(view)
     }
 
@@ -49,8 +49,8 @@ SAID = (
 )
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
-def test_a_family_is_named_by_the_rules(family: Family[Seen]) -> None:
+@pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
+def test_a_family_is_named_by_the_rules(family: Family[ImageView]) -> None:
     """Base units only, _total on counters and nowhere else, and an info is a gauge."""
     assert re.fullmatch(r"openstack_image_[a-z]+(_[a-z]+)*", family.name)
     assert family.name.endswith("_total") == (family.kind == "counter")
@@ -59,8 +59,8 @@ def test_a_family_is_named_by_the_rules(family: Family[Seen]) -> None:
     assert len({*IMAGE_LABELS, *family.labels}) == len(IMAGE_LABELS) + len(family.labels)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
-def test_the_help_says_what_the_values_are_as_of(family: Family[Seen]) -> None:
+@pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
+def test_the_help_says_what_the_values_are_as_of(family: Family[ImageView]) -> None:
     """Gauges are as last polled, counters since the start; a target is just watched."""
     assert re.fullmatch(r"[A-Z][^\n]+\.", family.help)
     when = {
@@ -78,37 +78,39 @@ def test_names_are_unique_and_no_name_hides_another() -> None:
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
-def test_every_point_has_a_value_for_each_label(family: Family[Seen]) -> None:
+@pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
+def test_every_point_has_a_value_for_each_label(family: Family[ImageView]) -> None:
     """As many labels as the family names, all of them text, whatever the image says."""
     for image in (ACTIVE, POISONED, Image("v1", ID, "active")):
-        view = seen(EXPECTING, UNKNOWN.after(Found(image), START, MAX_STALE), START)
+        view = view_of(EXPECTING, NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE), START)
         for labels, value in family.points(view):
             assert len(labels) == len(family.labels)
             assert all(type(label) is str for label in labels)
             assert type(value) is float
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
-def test_every_family_shows_a_known_image(family: Family[Seen]) -> None:
+@pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
+def test_every_family_shows_a_known_image(family: Family[ImageView]) -> None:
     """Only the time of deletion is of other images, and v1 does not say what is hidden."""
     told = replace(ACTIVE, hidden=True, properties=SAID)
-    hidden = UNKNOWN.after(Found(told), START, MAX_STALE)
-    shown = list(family.points(seen(EXPECTING, hidden, START)))
+    hidden = NEVER_POLLED.with_outcome(Found(told), START, MAX_STALE)
+    shown = list(family.points(view_of(EXPECTING, hidden, START)))
     optional = {
         "openstack_image_property_info",
         "openstack_image_content_info",
         "openstack_image_hidden",
     }
     assert bool(shown) is (family.name != "openstack_image_deleted_timestamp_seconds")
-    empty = UNKNOWN.after(Found(replace(ACTIVE, digests=(), properties=())), START, MAX_STALE)
+    empty = NEVER_POLLED.with_outcome(
+        Found(replace(ACTIVE, digests=(), properties=())), START, MAX_STALE
+    )
     if family.name in optional:
-        assert not list(family.points(seen(EXPECTING, empty, START)))
+        assert not list(family.points(view_of(EXPECTING, empty, START)))
 
 
 def test_no_text_of_the_api_is_a_label_outside_of_infos() -> None:
     """A hostile image changes only the labels of info metrics, and its status is unknown."""
-    found = UNKNOWN.after(Found(POISONED), START, MAX_STALE)
+    found = NEVER_POLLED.with_outcome(Found(POISONED), START, MAX_STALE)
     for name, *labels in series(found):
         if HOSTILE in labels:
             assert name.endswith("_info")
@@ -120,7 +122,7 @@ def test_no_text_of_the_api_is_a_label_outside_of_infos() -> None:
 def test_exactly_one_status_is_1(status: str) -> None:
     """One series for each known status, and unknown for all others."""
     living = replace(ACTIVE, status=status)
-    shown = series(UNKNOWN.after(Found(living), START, MAX_STALE))
+    shown = series(NEVER_POLLED.with_outcome(Found(living), START, MAX_STALE))
     statuses = {key[1]: value for key, value in shown.items() if key[0] == "openstack_image_status"}
     the_one = status if status in STATUSES else "unknown"
     assert statuses == {name: float(name == the_one) for name in (*STATUSES, "unknown")}
@@ -146,7 +148,7 @@ def test_a_number_is_shown_as_it_is_and_absent_where_unknown(
 ) -> None:
     """Absent is never 0, and 0 is never absent."""
     image = replace(ACTIVE, **{attribute: value})  # type: ignore[arg-type]  # a number or None
-    shown = series(UNKNOWN.after(Found(image), START, MAX_STALE))
+    shown = series(NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE))
     assert shown.get((name,)) == value
 
 
@@ -154,17 +156,17 @@ def test_the_time_of_deletion_is_a_deleted_images_only() -> None:
     """A name may forge the header on a living image, where it is not believed."""
     living = replace(ACTIVE, deleted_at=5.0)
     name = "openstack_image_deleted_timestamp_seconds"
-    assert (name,) not in series(UNKNOWN.after(Found(living), START, MAX_STALE))
-    deleted = UNKNOWN.after(Found(replace(living, deleted=True)), START, MAX_STALE)
+    assert (name,) not in series(NEVER_POLLED.with_outcome(Found(living), START, MAX_STALE))
+    deleted = NEVER_POLLED.with_outcome(Found(replace(living, deleted=True)), START, MAX_STALE)
     assert series(deleted)[name,] == 5.0
     assert not [key for key in series(deleted) if key[0] == "openstack_image_info"]
 
 
 def test_polling_an_image_that_does_not_change_changes_no_series() -> None:
     """So a scrape can write what was rendered before."""
-    again = FOUND.after(Found(replace(ACTIVE), "req-another"), later(60), MAX_STALE)
+    again = FOUND.with_outcome(Found(replace(ACTIVE), "req-another"), later(60), MAX_STALE)
     assert series(again, 60) == series(FOUND, 60)
-    failed = FOUND.after(Failed("timeout"), later(60), MAX_STALE)
+    failed = FOUND.with_outcome(Failed("timeout"), later(60), MAX_STALE)
     poll_success = {("openstack_image_poll_success",): 0.0}
     assert series(failed, 60) == series(FOUND, 60) | poll_success
 
@@ -176,7 +178,7 @@ OTHERWISE: dict[str, object] = dict.fromkeys(field.name for field in fields(Imag
     "status": "queued",
     "visibility": "public",
 }
-UNSHOWN = {"api", "id", "deleted", "deleted_at", "tags", "stores", "looked_for"}
+UNSHOWN = {"api", "id", "deleted", "deleted_at", "tags", "stores", "requested_properties"}
 """What is shown by what exists, of deleted images, or not at all."""
 
 
@@ -184,7 +186,7 @@ UNSHOWN = {"api", "id", "deleted", "deleted_at", "tags", "stores", "looked_for"}
 def test_every_attribute_of_an_image_is_shown(attribute: str) -> None:
     """What is read and never shown would not be needed."""
     other = replace(ACTIVE, **{attribute: OTHERWISE[attribute]})  # type: ignore[arg-type]  # fitting
-    assert series(UNKNOWN.after(Found(other), START, MAX_STALE)) != series(FOUND)
+    assert series(NEVER_POLLED.with_outcome(Found(other), START, MAX_STALE)) != series(FOUND)
 
 
 @pytest.mark.parametrize(
@@ -199,10 +201,12 @@ def test_every_attribute_of_an_image_is_shown(attribute: str) -> None:
 )
 def test_lifetimes_are_shown_where_their_properties_are(listed: set[str], shown: set[str]) -> None:
     """One that is known only because it is expected is not."""
-    target = replace(TARGET, properties=frozenset(listed))
-    observation = UNKNOWN.after(Found(replace(ACTIVE, properties=SAID)), START, MAX_STALE)
-    view = seen(target, observation, START)
-    found = {family.name for family in FAMILIES for _ in family.points(view)}
+    target = replace(TARGET, property_names=frozenset(listed))
+    observation = NEVER_POLLED.with_outcome(
+        Found(replace(ACTIVE, properties=SAID)), START, MAX_STALE
+    )
+    view = view_of(target, observation, START)
+    found = {family.name for family in IMAGE_FAMILIES for _ in family.points(view)}
     names = {f"openstack_image_{each}_timestamp_seconds" for each in shown}
     others = {f"openstack_image_{each}_timestamp_seconds" for each in ("created", "updated")}
     assert {name for name in found if name.endswith("_timestamp_seconds")} == names | others

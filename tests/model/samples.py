@@ -18,7 +18,7 @@ from exporter.transport.http1 import parse_head
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
-START = Instant(steady=1000.0, wall=1_800_000_000.0)
+START = Instant(monotonic=1000.0, wall=1_800_000_000.0)
 MAX_STALE = 900.0
 
 ACTIVE = Image(
@@ -48,7 +48,7 @@ TARGET = Target("lab", ID, "golden-ubuntu")
 
 def later(seconds: float) -> Instant:
     """The moment that many seconds after ``START``."""
-    return Instant(START.steady + seconds, START.wall + seconds)
+    return Instant(START.monotonic + seconds, START.wall + seconds)
 
 
 def read(*lines: bytes, properties: frozenset[str] | None = None) -> Image | Malformed:

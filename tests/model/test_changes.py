@@ -2,7 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.model.changes import ATTRIBUTES, NO_COUNTS, NO_MEMORY, Change, Counts, Memory, changes
+from exporter.model.changes import (
+    COUNTED_ATTRIBUTES,
+    NO_BASELINE,
+    NO_CHANGE_COUNTS,
+    Change,
+    ChangeBaseline,
+    ChangeCounts,
+    changes,
+)
 from exporter.model.image import Image, content
 from tests.model.samples import ACTIVE
 
@@ -12,9 +20,9 @@ NO_DIGEST = replace(ACTIVE, digests=(), size_bytes=5)
 DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=1.0, protected=False)
 
 
-def remembering(image: Image) -> Memory:
+def remembering(image: Image) -> ChangeBaseline:
     """The memory after the first answer."""
-    return NO_MEMORY.after(image.exists, image)
+    return NO_BASELINE.updated(image.exists, image)
 
 
 ONE_CHANGE = {
@@ -41,12 +49,12 @@ def test_one_change_is_seen_and_counted(what: str) -> None:
     old, new, (was, now) = ONE_CHANGE[what]
     news = changes(remembering(old), True, new)
     assert news == (Change(what, was, now),)
-    assert Counts(**{what: 1}) == NO_COUNTS.plus(news)
+    assert ChangeCounts(**{what: 1}) == NO_CHANGE_COUNTS.with_changes(news)
 
 
 def test_every_counted_attribute_is_tested() -> None:
     """A new attribute needs a change here."""
-    assert {"status", "content", *ATTRIBUTES} == ONE_CHANGE.keys()
+    assert {"status", "content", *COUNTED_ATTRIBUTES} == ONE_CHANGE.keys()
 
 
 def test_several_changes_are_told_one_by_one() -> None:
@@ -60,22 +68,26 @@ def test_several_changes_are_told_one_by_one() -> None:
         "visibility",
         "name",
     ]
-    assert Counts(status=1, protected=1, public=1, visibility=1, name=1) == NO_COUNTS.plus(told)
+    assert ChangeCounts(
+        status=1, protected=1, public=1, visibility=1, name=1
+    ) == NO_CHANGE_COUNTS.with_changes(told)
 
 
 def test_counts_add_up() -> None:
     """Each change is added to what was counted before."""
-    counts = Counts(existence=2, name=7).plus((Change("name", "a", "b"), Change("status", 1, 2)))
-    assert counts == Counts(existence=2, name=8, status=1)
+    counts = ChangeCounts(existence=2, name=7).with_changes(
+        (Change("name", "a", "b"), Change("status", 1, 2))
+    )
+    assert counts == ChangeCounts(existence=2, name=8, status=1)
 
 
 @pytest.mark.parametrize(("exists", "image"), [(True, ACTIVE), (False, None), (False, DELETED)])
 def test_a_first_answer_changes_nothing(exists: bool, image: Image | None) -> None:
     """There is nothing that it could be compared with."""
-    assert changes(NO_MEMORY, exists, image) == ()
+    assert changes(NO_BASELINE, exists, image) == ()
 
 
-@pytest.mark.parametrize("attribute", ATTRIBUTES)
+@pytest.mark.parametrize("attribute", COUNTED_ATTRIBUTES)
 def test_what_an_answer_does_not_say_has_not_changed(attribute: str) -> None:
     """An attribute that comes or goes has no other value."""
     known = replace(ACTIVE, visibility="private")
@@ -102,13 +114,13 @@ def test_an_image_that_goes_and_comes_back_changes_twice() -> None:
     """Gone and back are one change of existence each."""
     gone = changes(remembering(ACTIVE), False, None)
     assert gone == (Change("existence", "there", "gone"),)
-    back = changes(remembering(ACTIVE).after(False, None), True, ACTIVE)
+    back = changes(remembering(ACTIVE).updated(False, None), True, ACTIVE)
     assert back == (Change("existence", "gone", "there"),)
 
 
 def test_an_image_that_comes_back_another_is_compared_with_what_it_was() -> None:
     """The memory outlives Gone."""
-    memory = remembering(ACTIVE).after(False, None)
+    memory = remembering(ACTIVE).updated(False, None)
     back = changes(memory, True, replace(ACTIVE, status="queued", name="silver"))
     assert [change.what for change in back] == ["existence", "status", "name"]
 
@@ -125,7 +137,7 @@ def test_of_a_deleted_image_only_existence_and_status_change() -> None:
 def test_content_is_compared_with_the_last_active_one(between: Image | None) -> None:
     """Going, deletion and deactivation lie between two active answers as if they were not."""
     exists = between is not None and between.exists
-    memory = remembering(ACTIVE).after(exists, between)
+    memory = remembering(ACTIVE).updated(exists, between)
     new = replace(ACTIVE, digests=OTHER_DIGEST)
     assert "content" in {change.what for change in changes(memory, True, new)}
     assert "content" not in {change.what for change in changes(memory, True, ACTIVE)}
@@ -144,7 +156,7 @@ def test_another_api_describes_the_same_content() -> None:
     """Answers of v1 and v2 are not compared, each begins anew."""
     other = replace(ACTIVE, api="v2", digests=OTHER_DIGEST, size_bytes=1)
     assert changes(remembering(ACTIVE), True, other) == ()
-    memory = remembering(ACTIVE).after(True, other)
+    memory = remembering(ACTIVE).updated(True, other)
     assert memory.active == content(other)
 
 
@@ -157,7 +169,7 @@ def test_content_without_digest_is_told_by_its_size() -> None:
 def test_a_memory_of_the_same_content_is_the_same_object() -> None:
     """Thousands of images polled for months keep one copy each."""
     memory = remembering(ACTIVE)
-    again = memory.after(True, replace(ACTIVE, updated_at=1.0))
+    again = memory.updated(True, replace(ACTIVE, updated_at=1.0))
     assert again.active is memory.active
 
 
@@ -179,7 +191,7 @@ def test_another_api_hides_no_change_of_what_both_say_alike() -> None:
 
 def test_names_are_compared_again_after_the_api_has_changed() -> None:
     """What the new one said first is what it is compared with."""
-    memory = remembering(ACTIVE).after(True, BY_V2)
+    memory = remembering(ACTIVE).updated(True, BY_V2)
     assert changes(memory, True, replace(BY_V2, name="silver")) == (
         Change("name", " golden ", "silver"),
     )

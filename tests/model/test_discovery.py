@@ -10,8 +10,8 @@ from exporter.model.discovery import (
     DiscoveredImage,
     DiscoveryResult,
     DiscoveryRule,
+    apply_rules,
     merge_discovered,
-    resolve,
 )
 from exporter.model.image import Image
 
@@ -130,27 +130,29 @@ def test_the_most_recent_has_the_alias() -> None:
     )
     unknown = replace(IMAGE, id="zz", created_at=None)
     images = [old, b, unknown, a]
-    assert resolve([DiscoveryRule(alias="x")], images, ()) == DiscoveryResult(
+    assert apply_rules([DiscoveryRule(alias="x")], images, ()) == DiscoveryResult(
         {"b": "x"}, {"x": "b"}, {"b": ()}
     )
-    assert resolve([DiscoveryRule(alias="x")], [unknown], ()) == DiscoveryResult(
+    assert apply_rules([DiscoveryRule(alias="x")], [unknown], ()) == DiscoveryResult(
         {"zz": "x"}, {"x": "zz"}, {"zz": ()}
     )
-    assert resolve([DiscoveryRule(alias="x")], [], ()) == DiscoveryResult()
+    assert apply_rules([DiscoveryRule(alias="x")], [], ()) == DiscoveryResult()
 
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_an_image_found_twice_is_one_with_an_alias(turn: int) -> None:
     """The alias wins over the ID, and the first alias over the second."""
     entries = [DiscoveryRule(alias="x"), DiscoveryRule(tags=("golden",))][::turn]
-    assert resolve(entries, [IMAGE], ()).labels == {"a": "x"}
-    both = resolve([DiscoveryRule(alias="x"), DiscoveryRule(alias="y")], [IMAGE], ())
+    assert apply_rules(entries, [IMAGE], ()).labels == {"a": "x"}
+    both = apply_rules([DiscoveryRule(alias="x"), DiscoveryRule(alias="y")], [IMAGE], ())
     assert both == DiscoveryResult({"a": "x"}, {"x": "a", "y": "a"}, {"a": ()})
 
 
 def test_a_configured_image_is_not_discovered_again() -> None:
     """It has its series already; an alias stands for it all the same."""
-    assert resolve([DiscoveryRule(alias="x")], [IMAGE], {"a"}) == DiscoveryResult({}, {"x": "a"})
+    assert apply_rules([DiscoveryRule(alias="x")], [IMAGE], {"a"}) == DiscoveryResult(
+        {}, {"x": "a"}
+    )
 
 
 def test_what_is_expected_of_an_image_is_said_by_the_first_entry_that_finds_it() -> None:
@@ -162,9 +164,9 @@ def test_what_is_expected_of_an_image_is_said_by_the_first_entry_that_finds_it()
         DiscoveryRule(alias="x", expect=golden),
         DiscoveryRule(tags=("golden",), expect=plain),
     ]
-    assert resolve(entries, [old, new], ()).expects == {"new": golden, "old": plain}
-    assert resolve(entries[::-1], [old, new], ()).expects == {"new": plain, "old": plain}
-    assert resolve(entries, [old, new], {"new"}).expects == {"old": plain}
+    assert apply_rules(entries, [old, new], ()).expectations == {"new": golden, "old": plain}
+    assert apply_rules(entries[::-1], [old, new], ()).expectations == {"new": plain, "old": plain}
+    assert apply_rules(entries, [old, new], {"new"}).expectations == {"old": plain}
 
 
 @given(ENTRIES, IMAGES, IDS)
@@ -172,10 +174,10 @@ def test_a_resolution_has_what_matches_and_nothing_else(
     entries: list[DiscoveryRule], images: list[Image], configured: frozenset[str]
 ) -> None:
     """In whatever order a list comes; each alias labels one image at most."""
-    found = resolve(entries, images, configured)
-    assert found == resolve(entries, images[::-1], configured)
+    found = apply_rules(entries, images, configured)
+    assert found == apply_rules(entries, images[::-1], configured)
     by_id = {image.id: image for image in images}
-    assert found.expects.keys() == found.labels.keys()
+    assert found.expectations.keys() == found.labels.keys()
     for image_id, label in found.labels.items():
         assert image_id not in configured
         assert any(
@@ -213,23 +215,25 @@ def test_a_list_makes_members_stay_come_or_leave(
 
 def test_what_leaves_and_is_there_is_dropped_at_once() -> None:
     """Superseded is not gone."""
-    assert DiscoveredImage("x", matches=False).after(True, 5.0) is None
-    assert DiscoveredImage("x", matches=False, gone_since=1.0).after(True, 5.0) is None
+    assert DiscoveredImage("x", matches=False).after_poll(True, 5.0) is None
+    assert DiscoveredImage("x", matches=False, gone_since=1.0).after_poll(True, 5.0) is None
 
 
 def test_what_is_gone_is_kept_until_it_was_gone_for_long_enough() -> None:
     """From the first answer that it is gone on, if no list has it any more."""
-    gone = DiscoveredImage("x", matches=False).after(False, 5.0)
+    gone = DiscoveredImage("x", matches=False).after_poll(False, 5.0)
     assert gone is not None
-    assert gone == gone.after(False, 9.0) == DiscoveredImage("x", matches=False, gone_since=5.0)
-    assert not gone.is_over(10.0, 14.9)
-    assert gone.is_over(10.0, 15.0)
-    assert not replace(gone, matches=True).is_over(10.0, 99.0)
-    assert not DiscoveredImage("x", matches=False).is_over(0.0, 99.0)
+    assert (
+        gone == gone.after_poll(False, 9.0) == DiscoveredImage("x", matches=False, gone_since=5.0)
+    )
+    assert not gone.is_expired(10.0, 14.9)
+    assert gone.is_expired(10.0, 15.0)
+    assert not replace(gone, matches=True).is_expired(10.0, 99.0)
+    assert not DiscoveredImage("x", matches=False).is_expired(0.0, 99.0)
 
 
 def test_what_matches_stays_whatever_is_answered() -> None:
     """Gone before the next list, and back: its time of being gone starts anew."""
-    gone = DiscoveredImage("x").after(False, 5.0)
+    gone = DiscoveredImage("x").after_poll(False, 5.0)
     assert gone == DiscoveredImage("x", gone_since=5.0)
-    assert gone.after(True, 6.0) == DiscoveredImage("x")
+    assert gone.after_poll(True, 6.0) == DiscoveredImage("x")

@@ -32,7 +32,7 @@ def test_an_image_is_active_while_it_exists(status: str, deleted: bool, active: 
 def test_of_a_deleted_image_only_status_and_time_remain() -> None:
     """All other attributes are dropped, so that none of their series is left."""
     deleted = replace(ACTIVE, status="pending_delete", deleted=None, deleted_at=5.0)
-    assert deleted.remains() == Image("v1", ID, "pending_delete", deleted=True, deleted_at=5.0)
+    assert deleted.tombstone() == Image("v1", ID, "pending_delete", deleted=True, deleted_at=5.0)
 
 
 def test_the_content_is_what_tells_bytes_apart() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.metrics.image_metrics import FAMILIES, seen
-from exporter.model.changes import ATTRIBUTES, NO_COUNTS, Change, Counts
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
+from exporter.model.changes import COUNTED_ATTRIBUTES, NO_CHANGE_COUNTS, Change, ChangeCounts
 from exporter.model.image import STATUSES, Image
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import REASONS, Failed, Found, Gone, Outcome, Reason
 from tests.model.samples import ACTIVE, ID, MAX_STALE, START, TARGET, later
 
@@ -19,10 +19,10 @@ DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=5.0)
 PENDING = replace(ACTIVE, status="pending_delete", deleted_at=5.0)
 
 
-def after(*outcomes: Outcome, observation: Observation = UNKNOWN) -> Observation:
+def after(*outcomes: Outcome, observation: Observation = NEVER_POLLED) -> Observation:
     """The observation after these outcomes, a minute apart, the first at ``START``."""
     for number, outcome in enumerate(outcomes):
-        observation = observation.after(outcome, later(60 * number), MAX_STALE)
+        observation = observation.with_outcome(outcome, later(60 * number), MAX_STALE)
     return observation
 
 
@@ -32,15 +32,19 @@ GONE = after(Found(ACTIVE), Gone("req-2"))
 
 def test_nothing_is_known_of_a_target_that_was_never_polled() -> None:
     """Existence and values are absent, and no poll has succeeded."""
-    assert (UNKNOWN.exists, UNKNOWN.image, UNKNOWN.poll_success) == (None, None, False)
-    assert UNKNOWN.at(later(1e9)) is UNKNOWN
-    assert UNKNOWN.valid_until == inf
+    assert (NEVER_POLLED.exists, NEVER_POLLED.image, NEVER_POLLED.poll_success) == (
+        None,
+        None,
+        False,
+    )
+    assert NEVER_POLLED.as_of(later(1e9)) is NEVER_POLLED
+    assert NEVER_POLLED.valid_until == inf
 
 
 def test_a_living_image_is_shown_whole() -> None:
     """Found of a living image: it exists, its values are fresh, the poll succeeded."""
     assert (FOUND.exists, FOUND.image, FOUND.poll_success) == (True, ACTIVE, True)
-    assert (FOUND.polled_at, FOUND.answered_at, FOUND.changed_at) == (START, START, None)
+    assert (FOUND.polled_at, FOUND.last_success_at, FOUND.changed_at) == (START, START, None)
     assert (FOUND.request_id, FOUND.failure) == ("req-1", None)
 
 
@@ -50,31 +54,31 @@ def test_of_a_deleted_image_status_and_time_are_shown(image: Image) -> None:
     shown = after(Found(ACTIVE), Found(image))
     remains = Image("v1", ID, image.status, deleted=True, deleted_at=5.0)
     assert (shown.exists, shown.image, shown.poll_success) == (False, remains, True)
-    assert shown.counts.existence == 1
+    assert shown.change_counts.existence == 1
 
 
 def test_of_an_image_that_is_gone_nothing_is_shown() -> None:
     """Gone is an answer: it does not exist, its values are dropped, the poll succeeded."""
     assert (GONE.exists, GONE.image, GONE.poll_success) == (False, None, True)
-    assert (GONE.request_id, GONE.answered_at) == ("req-2", later(60))
+    assert (GONE.request_id, GONE.last_success_at) == ("req-2", later(60))
 
 
-@pytest.mark.parametrize("before", [UNKNOWN, FOUND, GONE, after(Found(DELETED))])
+@pytest.mark.parametrize("before", [NEVER_POLLED, FOUND, GONE, after(Found(DELETED))])
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_failure_changes_only_the_success_of_the_poll(
     reason: Reason, before: Observation
 ) -> None:
     """Existence, values and counts stay as they were, whatever the reason."""
     failed = Failed(reason, "why", "req-3")
-    observation = before.after(failed, later(120), MAX_STALE)
+    observation = before.with_outcome(failed, later(120), MAX_STALE)
     assert observation == replace(
         before,
         poll_success=False,
         failure=failed,
         request_id="req-3",
         polled_at=later(120),
-        since=before.since or later(120),
-        latest=(),
+        state_since=before.state_since or later(120),
+        new_changes=(),
     )
 
 
@@ -95,26 +99,26 @@ def test_the_state_is_dated_from_when_it_was_first_seen() -> None:
         (Gone(), 540),
         (Found(ACTIVE), 660),
     ]
-    observation = UNKNOWN
+    observation = NEVER_POLLED
     for number, (outcome, since) in enumerate(steps):
-        observation = observation.after(outcome, later(60 * number), MAX_STALE)
-        assert observation.since == later(since)
+        observation = observation.with_outcome(outcome, later(60 * number), MAX_STALE)
+        assert observation.state_since == later(since)
 
 
 def test_what_is_not_known_any_more_is_so_since_its_time_was_over() -> None:
     """Values that are dropped date the state; a proved absence is dated as before."""
-    assert FOUND.at(later(MAX_STALE + 500)).since == later(MAX_STALE)
+    assert FOUND.as_of(later(MAX_STALE + 500)).state_since == later(MAX_STALE)
     deleted = after(Found(ACTIVE), Found(DELETED))
-    assert deleted.at(later(MAX_STALE + 500)).since == later(60)
+    assert deleted.as_of(later(MAX_STALE + 500)).state_since == later(60)
 
 
 def test_the_last_change_stays_until_the_next() -> None:
     """What changed, and when, is still known after polls that change nothing, or fail."""
     renamed = replace(ACTIVE, name="other")
     kept = after(Found(ACTIVE), Found(renamed), Found(renamed), Failed("timeout"))
-    assert (kept.changed, kept.changed_at) == ((Change("name", "golden", "other"),), later(60))
-    assert kept.latest == ()
-    assert after(Gone(), observation=kept).changed == (Change("existence", "there", "gone"),)
+    assert (kept.last_changes, kept.changed_at) == ((Change("name", "golden", "other"),), later(60))
+    assert kept.new_changes == ()
+    assert after(Gone(), observation=kept).last_changes == (Change("existence", "there", "gone"),)
 
 
 @pytest.mark.parametrize("answer", [Found(ACTIVE), Gone()])
@@ -130,44 +134,44 @@ def test_an_answer_ends_a_failure(answer: Outcome) -> None:
 def test_values_are_dropped_once_they_are_too_old(failures: int) -> None:
     """Time alone does it, from the last answer on, however many polls failed or were not made."""
     observation = after(Found(ACTIVE), *[Failed("timeout")] * failures)
-    assert observation.valid_until == START.steady + MAX_STALE
-    assert observation.at(later(MAX_STALE)) is observation
-    stale = observation.at(later(MAX_STALE + 0.001))
+    assert observation.valid_until == START.monotonic + MAX_STALE
+    assert observation.as_of(later(MAX_STALE)) is observation
+    stale = observation.as_of(later(MAX_STALE + 0.001))
     assert (stale.exists, stale.image) == (None, None)
-    assert (stale.poll_success, stale.counts) == (failures == 0, observation.counts)
+    assert (stale.poll_success, stale.change_counts) == (failures == 0, observation.change_counts)
     assert stale.valid_until == inf
 
 
 def test_an_answer_keeps_values_for_another_while() -> None:
     """Every answer counts anew, also one that says the same."""
     observation = after(Found(ACTIVE), Found(ACTIVE))
-    assert observation.at(later(60 + MAX_STALE)).image == ACTIVE
-    assert observation.at(later(60 + MAX_STALE + 1)).image is None
+    assert observation.as_of(later(60 + MAX_STALE)).image == ACTIVE
+    assert observation.as_of(later(60 + MAX_STALE + 1)).image is None
 
 
 @pytest.mark.parametrize("last", [Gone(), Found(DELETED)])
 def test_a_proved_disappearance_stays(last: Outcome) -> None:
     """Gone stays gone through failures and for any time; what a deleted image said does not."""
-    observation = after(Found(ACTIVE), last, Failed("connection")).at(later(1e9))
+    observation = after(Found(ACTIVE), last, Failed("connection")).as_of(later(1e9))
     assert (observation.exists, observation.image) == (False, None)
-    assert (observation.poll_success, observation.counts.existence) == (False, 1)
+    assert (observation.poll_success, observation.change_counts.existence) == (False, 1)
 
 
 def test_an_answer_after_values_were_dropped_is_compared_with_them() -> None:
     """What was seen is remembered longer than it is shown."""
-    back = FOUND.after(Found(replace(ACTIVE, public=True)), later(1e6), MAX_STALE)
-    assert back.counts == Counts(public=1)
-    assert back.at(later(1e6)).exists is True
+    back = FOUND.with_outcome(Found(replace(ACTIVE, public=True)), later(1e6), MAX_STALE)
+    assert back.change_counts == ChangeCounts(public=1)
+    assert back.as_of(later(1e6)).exists is True
 
 
 def test_a_change_is_dated_and_told_once() -> None:
     """The time of the last change stays while nothing changes, its news do not."""
     changed = after(Found(ACTIVE), Found(replace(ACTIVE, name="silver")))
     assert changed.changed_at == later(60)
-    assert [change.what for change in changed.latest] == ["name"]
-    calm = changed.after(Found(replace(ACTIVE, name="silver")), later(120), MAX_STALE)
-    assert (calm.changed_at, calm.latest) == (later(60), ())
-    assert changed.after(Failed("timeout"), later(120), MAX_STALE).changed_at == later(60)
+    assert [change.what for change in changed.new_changes] == ["name"]
+    calm = changed.with_outcome(Found(replace(ACTIVE, name="silver")), later(120), MAX_STALE)
+    assert (calm.changed_at, calm.new_changes) == (later(60), ())
+    assert changed.with_outcome(Failed("timeout"), later(120), MAX_STALE).changed_at == later(60)
 
 
 def test_counts_go_on_across_failures_gone_and_deactivation() -> None:
@@ -176,14 +180,14 @@ def test_counts_go_on_across_failures_gone_and_deactivation() -> None:
     deactivated = replace(ACTIVE, status="deactivated")
     history: list[Outcome] = [Found(ACTIVE), Failed("timeout"), Gone(), Gone(), Failed("timeout")]
     history += [Found(deactivated), Found(deactivated), Failed("server_error"), Found(other)]
-    assert after(*history).counts == Counts(existence=2, status=2, content=1)
+    assert after(*history).change_counts == ChangeCounts(existence=2, status=2, content=1)
 
 
 def test_an_equal_image_is_kept_only_once() -> None:
     """Thousands of images polled for months keep one copy each."""
-    again = FOUND.after(Found(replace(ACTIVE)), later(60), MAX_STALE)
+    again = FOUND.with_outcome(Found(replace(ACTIVE)), later(60), MAX_STALE)
     assert again.image is FOUND.image
-    assert again.memory.image is FOUND.memory.image
+    assert again.change_baseline.image is FOUND.change_baseline.image
 
 
 # Any history
@@ -221,13 +225,13 @@ def flips(values: Iterable[object]) -> int:
     return sum(one != other for one, other in pairwise(values))
 
 
-def counted(outcomes: list[Outcome]) -> Counts:
+def counted(outcomes: list[Outcome]) -> ChangeCounts:
     """The changes in a whole history, as one who sees it all at once counts them."""
     answers = [each for each in outcomes if not isinstance(each, Failed)]
     images = [each.image for each in answers if isinstance(each, Found)]
     pairs = list(pairwise(images))
     active = [image for image in images if image.status == "active" and not image.deleted]
-    return Counts(
+    return ChangeCounts(
         existence=flips(isinstance(each, Found) and each.image.exists for each in answers),
         status=flips(image.status for image in images),
         content=sum(new_content(one, other) for one, other in pairwise(active)),
@@ -239,7 +243,7 @@ def counted(outcomes: list[Outcome]) -> Counts:
                 and (attribute != "name" or old.api == new.api)
                 for old, new in pairs
             )
-            for attribute in ATTRIBUTES
+            for attribute in COUNTED_ATTRIBUTES
         },
     )
 
@@ -255,34 +259,34 @@ def new_content(old: Image, new: Image) -> bool:
 
 def shown(name: str, observation: Observation, seconds: float) -> list[float]:
     """The values of one family's series at that time."""
-    family = next(each for each in FAMILIES if each.name == name)
-    return [value for _, value in family.points(seen(TARGET, observation, later(seconds)))]
+    family = next(each for each in IMAGE_FAMILIES if each.name == name)
+    return [value for _, value in family.points(view_of(TARGET, observation, later(seconds)))]
 
 
 @given(STEPS, st.sampled_from([0.0, 60.0, MAX_STALE, MAX_STALE + 1]))
 @settings(deadline=None)
 def test_any_history_keeps_the_rules(steps: list[Step], wait: float) -> None:
     """Counts are those of the history, and what is shown depends on the last answer and time."""
-    observation, clock, answered_at, last = UNKNOWN, 0.0, -inf, None
-    counts = NO_COUNTS
+    observation, clock, answered_at, last = NEVER_POLLED, 0.0, -inf, None
+    counts = NO_CHANGE_COUNTS
     for number, step in enumerate(steps, 1):
         clock += step.wait
-        observation = observation.after(step.outcome, later(clock), MAX_STALE)
+        observation = observation.with_outcome(step.outcome, later(clock), MAX_STALE)
         if not isinstance(step.outcome, Failed):
             answered_at, last = clock, step.outcome
         past = [each.outcome for each in steps[:number]]
-        assert observation.counts == counted(past)
-        for field in Counts.__slots__:
-            assert getattr(observation.counts, field) >= getattr(counts, field)
-        counts = observation.counts
+        assert observation.change_counts == counted(past)
+        for field in ChangeCounts.__slots__:
+            assert getattr(observation.change_counts, field) >= getattr(counts, field)
+        counts = observation.change_counts
         assert observation.poll_success is not isinstance(step.outcome, Failed)
     clock += wait
-    at = observation.at(later(clock))
+    at = observation.as_of(later(clock))
     fresh = clock - answered_at <= MAX_STALE
     there = isinstance(last, Found) and last.image.exists
     assert at.exists is (None if last is None or (there and not fresh) else there)
     assert (at.image is not None) is (fresh and isinstance(last, Found))
-    assert (at.counts, at.poll_success) == (counts, observation.poll_success)
+    assert (at.change_counts, at.poll_success) == (counts, observation.poll_success)
     statuses = shown("openstack_image_status", observation, clock)
     assert sorted(statuses) == ([0.0] * len(STATUSES) + [1.0] if at.image else [])
     assert shown("openstack_image_poll_success", observation, clock) == [at.poll_success]
@@ -292,15 +296,15 @@ def test_any_history_keeps_the_rules(steps: list[Step], wait: float) -> None:
 @settings(deadline=None)
 def test_nothing_changes_before_valid_until(steps: list[Step]) -> None:
     """Until that moment every series stays as it is; after it, if it ever comes, one does not."""
-    observation = UNKNOWN
+    observation = NEVER_POLLED
     for step in steps:
-        observation = observation.after(step.outcome, START, MAX_STALE)
+        observation = observation.with_outcome(step.outcome, START, MAX_STALE)
 
     def series(seconds: float) -> list[object]:
-        view = seen(TARGET, observation, later(seconds))
-        return [list(family.points(view)) for family in FAMILIES]
+        view = view_of(TARGET, observation, later(seconds))
+        return [list(family.points(view)) for family in IMAGE_FAMILIES]
 
-    end = min(observation.valid_until - START.steady, 1e9)
+    end = min(observation.valid_until - START.monotonic, 1e9)
     assert series(end) == series(0.0)
     if observation.valid_until < inf:
         assert series(end + 1) != series(0.0)

@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.model.outcome import REASONS, reason_of
+from exporter.model.outcome import REASONS, reason_for_status
 
 OWN_REASONS = {
     **dict.fromkeys((300, 405, 410, 501), "api_version"),
@@ -15,8 +15,8 @@ OWN_REASONS = {
 def test_every_status_code_has_its_reason(code: int) -> None:
     """Some codes have a reason of their own, other 5xx are the server's, the rest is rejected."""
     rest = "server_error" if code >= 500 else "rejected"
-    assert reason_of(code) == OWN_REASONS.get(code, rest)
-    assert reason_of(code) in REASONS
+    assert reason_for_status(code) == OWN_REASONS.get(code, rest)
+    assert reason_for_status(code) in REASONS
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_every_status_code_has_its_reason(code: int) -> None:
 )
 def test_retry_after_makes_only_413_a_rate_limit(code: int, retry_after: bool, reason: str) -> None:
     """What is too large becomes too many requests when the answer says when to come again."""
-    assert reason_of(code, retry_after) == reason
+    assert reason_for_status(code, retry_after) == reason
 
 
 def test_the_reasons_are_those_of_the_table() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.discovery import DiscoveryResult, DiscoveryRule, resolve
+from exporter.model.discovery import DiscoveryResult, DiscoveryRule, apply_rules
 from exporter.model.image import Image
-from exporter.model.sharding import WHOLE, Shard, owner
+from exporter.model.sharding import UNSHARDED, Shard, owning_shard
 
 CLOUD = "lab"
 MANY = 10_000
@@ -59,15 +59,15 @@ def test_10000_images_in_3_shards_and_then_in_4(ids: Callable[[], list[str]]) ->
     """Every image is in one shard, each is within 5 % of a third, and few move, to the new one."""
     images = ids()
     before = {
-        image_id: [index for index in range(3) if Shard(index, 3).has_image(CLOUD, image_id)]
+        image_id: [index for index in range(3) if Shard(index, 3).owns_image(CLOUD, image_id)]
         for image_id in images
     }
     assert {len(shards) for shards in before.values()} == {1}
     sizes = Counter(index for (index,) in before.values())
     assert all(abs(sizes[index] - MANY / 3) <= 0.05 * MANY / 3 for index in range(3))
 
-    moved = [each for each in images if Shard(3, 4).has_image(CLOUD, each)]
-    stayed = [each for each in images if Shard(before[each][0], 4).has_image(CLOUD, each)]
+    moved = [each for each in images if Shard(3, 4).owns_image(CLOUD, each)]
+    stayed = [each for each in images if Shard(before[each][0], 4).owns_image(CLOUD, each)]
     assert len(moved) + len(stayed) == MANY
     assert len(moved) <= 0.27 * MANY
 
@@ -75,7 +75,7 @@ def test_10000_images_in_3_shards_and_then_in_4(ids: Callable[[], list[str]]) ->
 @given(TEXT, TEXT, TOTALS)
 def test_one_shard_more_takes_and_gives_nothing_back(cloud: str, name: str, total: int) -> None:
     """What moves when shards are added moves to the last; images and aliases alike have one."""
-    for has in (Shard.has_image, Shard.has_alias):
+    for has in (Shard.owns_image, Shard.owns_alias):
         (before,) = [each for each in range(total) if has(Shard(each, total), cloud, name)]
         (after,) = [each for each in range(total + 1) if has(Shard(each, total + 1), cloud, name)]
         assert after in {before, total}
@@ -84,11 +84,11 @@ def test_one_shard_more_takes_and_gives_nothing_back(cloud: str, name: str, tota
 def test_where_an_image_belongs_never_changes() -> None:
     """Shards of two versions of the exporter agree, or an update would lose images."""
     names = ["3c3d1d01-b48a-4639-8a88-08be3b9b5d78", "golden", "", "日本語"]
-    assert [owner(name, 1) for name in names] == [0, 0, 0, 0]
-    assert [owner(name, 3) for name in names] == [2, 0, 0, 2]
-    assert [owner(name, 100) for name in names] == [9, 62, 27, 36]
-    assert Shard(0, 3).has_image("lab", "golden")
-    assert Shard(0, 3).has_alias("lab", "golden")
+    assert [owning_shard(name, 1) for name in names] == [0, 0, 0, 0]
+    assert [owning_shard(name, 3) for name in names] == [2, 0, 0, 2]
+    assert [owning_shard(name, 100) for name in names] == [9, 62, 27, 36]
+    assert Shard(0, 3).owns_image("lab", "golden")
+    assert Shard(0, 3).owns_alias("lab", "golden")
 
 
 @given(IMAGES, ENTRIES, st.sets(st.sampled_from("abcdefgh")), TOTALS)
@@ -96,17 +96,17 @@ def test_discovered_images_and_aliases_are_shared_out(
     images: list[Image], entries: list[DiscoveryRule], configured: set[str], total: int
 ) -> None:
     """All shards together have just what one would, and an alias goes with its image."""
-    whole = resolve(entries, images, configured)
-    assert WHOLE.part(CLOUD, whole) == whole
+    whole = apply_rules(entries, images, configured)
+    assert UNSHARDED.own_part(CLOUD, whole) == whole
     shards = [Shard(index, total) for index in range(total)]
-    parts = [shard.part(CLOUD, whole) for shard in shards]
+    parts = [shard.own_part(CLOUD, whole) for shard in shards]
     labels = [item for part in parts for item in part.labels.items()]
     aliases = [item for part in parts for item in part.aliases.items()]
     assert sorted(labels) == sorted(whole.labels.items())
     assert sorted(aliases) == sorted(whole.aliases.items())
-    assert all(part.expects.keys() == part.labels.keys() for part in parts)
+    assert all(part.expectations.keys() == part.labels.keys() for part in parts)
     for shard, part in zip(shards, parts, strict=True):
-        assert part.aliases.keys() <= set(shard.aliases(CLOUD, entries))
+        assert part.aliases.keys() <= set(shard.own_aliases(CLOUD, entries))
         for alias, image_id in part.aliases.items():
             if whole.labels.get(image_id) == alias:
                 assert part.labels[image_id] == alias
@@ -117,6 +117,6 @@ def test_the_image_of_an_alias_is_watched_where_the_alias_is(image_id: str) -> N
     """Whichever image an alias stands for, its shard is the same; others go by their ID."""
     whole = DiscoveryResult({image_id: "golden", "other": "other"}, {"golden": image_id})
     for shard in (Shard(index, 5) for index in range(5)):
-        watched = shard.part(CLOUD, whole).labels.keys()
-        assert (image_id in watched) is shard.has_alias(CLOUD, "golden")
-        assert ("other" in watched) is shard.has_image(CLOUD, "other")
+        watched = shard.own_part(CLOUD, whole).labels.keys()
+        assert (image_id in watched) is shard.owns_alias(CLOUD, "golden")
+        assert ("other" in watched) is shard.owns_image(CLOUD, "other")

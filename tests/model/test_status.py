@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.model.image import STATUSES
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.status import PROBLEMS, STATES, ImageStatus, image_status
 from exporter.model.target import Target
@@ -15,9 +15,9 @@ FAILED = Failed("timeout")
 
 def after(*outcomes: Outcome) -> Observation:
     """The observation after these outcomes, all at once."""
-    observation = UNKNOWN
+    observation = NEVER_POLLED
     for outcome in outcomes:
-        observation = observation.after(outcome, START, MAX_STALE)
+        observation = observation.with_outcome(outcome, START, MAX_STALE)
     return observation
 
 
@@ -29,7 +29,7 @@ def stands(observation: Observation, **expect: object) -> ImageStatus:
 @pytest.mark.parametrize(
     ("observation", "state", "problems"),
     [
-        (UNKNOWN, "pending", ()),
+        (NEVER_POLLED, "pending", ()),
         (after(FAILED), "unknown", ("unknown", "failing")),
         (after(Found(ACTIVE)), "active", ()),
         (after(Found(ACTIVE), FAILED), "active", ("failing",)),
@@ -58,7 +58,7 @@ def test_values_past_their_time_are_not_known() -> None:
     """Once values are dropped, also without a poll that fails, nothing is known."""
     observation = after(Found(ACTIVE))
     stood = image_status(TARGET, observation, later(MAX_STALE + 1))
-    assert (stood.state, stood.problems, stood.seen.image) == ("unknown", ("unknown",), None)
+    assert (stood.state, stood.problems, stood.observation.image) == ("unknown", ("unknown",), None)
 
 
 def test_what_is_expected_is_no_problem() -> None:
@@ -81,17 +81,17 @@ def test_what_is_not_as_expected_is_a_problem() -> None:
     observation = after(Found(replace(ACTIVE, public=None)))
     stood = stands(observation, status=("queued",), protected=False, public=True, max_age=1e12)
     assert stood.problems == ("unexpected",)
-    met = {each.expectation: each.met for each in stood.verdicts}
+    met = {each.expectation: each.met for each in stood.check_results}
     assert met == {"status": False, "protected": False, "public": None, "max_age": True}
-    assert [each.expectation for each in stood.unmet] == ["status", "protected"]
-    assert stood.untold == ("public",)
+    assert [each.expectation for each in stood.failed_checks] == ["status", "protected"]
+    assert stood.unverifiable == ("public",)
 
 
-@pytest.mark.parametrize("observation", [UNKNOWN, after(Gone()), after(Found(DELETED))])
+@pytest.mark.parametrize("observation", [NEVER_POLLED, after(Gone()), after(Found(DELETED))])
 def test_nothing_is_untold_of_what_is_not_there(observation: Observation) -> None:
     """Of an image that does not exist, nothing is said of expectations."""
     stood = stands(observation, public=True)
-    assert (stood.unmet, stood.untold) == ((), ())
+    assert (stood.failed_checks, stood.unverifiable) == ((), ())
 
 
 def test_worst_comes_first() -> None:
@@ -102,7 +102,7 @@ def test_worst_comes_first() -> None:
         stands(after(Found(ACTIVE)), protected=False).rank,
         stands(after(FAILED)).rank,
         stands(after(Found(ACTIVE), FAILED)).rank,
-        stands(UNKNOWN).rank,
+        stands(NEVER_POLLED).rank,
         stands(after(Found(ACTIVE))).rank,
     ]
     assert ranks == list(range(len(PROBLEMS) + 2))

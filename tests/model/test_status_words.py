@@ -6,34 +6,34 @@ import pytest
 
 from exporter.model.image import STATUSES, Image
 from exporter.model.instant import Instant
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.status_words import Standing, state
 
 ACTIVE = Image("v1", "an-id", "active")
-NOW = Instant(steady=100.0, wall=1_000_000.0)
+NOW = Instant(monotonic=100.0, wall=1_000_000.0)
 
 
 def after(*outcomes: Outcome) -> Observation:
     """What is known after these polls."""
-    seen = UNKNOWN
+    seen = NEVER_POLLED
     for outcome in outcomes:
-        seen = seen.after(outcome, NOW, 60.0)
+        seen = seen.with_outcome(outcome, NOW, 60.0)
     return seen
 
 
 @pytest.mark.parametrize(
     ("seen", "words", "standing"),
     [
-        (UNKNOWN, "not polled yet", "unknown"),
+        (NEVER_POLLED, "not polled yet", "unknown"),
         (after(Failed("timeout")), "unknown", "unknown"),
         (after(Found(ACTIVE)), "active", "good"),
         (after(Found(ACTIVE), Failed("timeout")), "active", "good"),
         (after(Found(ACTIVE), Gone()), "gone", "bad"),
         (after(Gone(), Failed("timeout")), "gone", "bad"),
         (after(Found(replace(ACTIVE, status="deleted"))), "deleted", "bad"),
-        (after(Found(ACTIVE)).at(Instant(161.0, NOW.wall)), "unknown", "unknown"),
-        (after(Gone()).at(Instant(1e9, NOW.wall)), "gone", "bad"),
+        (after(Found(ACTIVE)).as_of(Instant(161.0, NOW.wall)), "unknown", "unknown"),
+        (after(Gone()).as_of(Instant(1e9, NOW.wall)), "gone", "bad"),
     ],
 )
 def test_state(seen: Observation, words: str, standing: Standing) -> None:

@@ -1,11 +1,13 @@
 from dataclasses import replace
 
-from exporter.model.target import Key, Target
+from exporter.model.target import Target, TargetKey
 
 
 def test_a_target_is_known_by_cloud_and_id() -> None:
     """Two clouds may hold one ID, and an alias does not tell targets apart."""
-    assert Target("lab", "1", "golden").key == Key("lab", "1") == Target("lab", "1", "other").key
+    assert (
+        Target("lab", "1", "golden").key == TargetKey("lab", "1") == Target("lab", "1", "other").key
+    )
     assert Target("lab", "1", "golden").key != Target("prod", "1", "golden").key
 
 
@@ -18,6 +20,9 @@ def test_properties_are_shown_where_they_are_asked_for() -> None:
     """Those that are known only to be judged are not; where nothing is said, all are shown."""
     held = (("os_distro", "ubuntu"), ("os_version", "24.04"))
     target = Target("lab", "1", "golden")
-    assert target.shown(held) == held
-    assert replace(target, properties=frozenset({"os_version"})).shown(held) == held[1:]
-    assert replace(target, properties=frozenset()).shown(held) == ()
+    assert target.select_properties(held) == held
+    assert (
+        replace(target, property_names=frozenset({"os_version"})).select_properties(held)
+        == held[1:]
+    )
+    assert replace(target, property_names=frozenset()).select_properties(held) == ()

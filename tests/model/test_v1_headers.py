@@ -278,8 +278,8 @@ def test_only_the_properties_asked_for_are_kept() -> None:
     assert read(*lines) == image(properties=(("a", "1"), ("b", "2"), ("c", "3")))
     wanted = frozenset({"c", "a", "absent"})
     kept = read(*lines, properties=wanted)
-    assert kept == image(properties=(("a", "1"), ("c", "3")), looked_for=wanted)
-    assert read(*lines, properties=frozenset()) == image(looked_for=frozenset())
+    assert kept == image(properties=(("a", "1"), ("c", "3")), requested_properties=wanted)
+    assert read(*lines, properties=frozenset()) == image(requested_properties=frozenset())
 
 
 def test_the_order_of_the_properties_is_not_the_servers() -> None:

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.model.image import Image
 from exporter.model.malformed import Malformed
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found
 from exporter.model.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
@@ -287,7 +287,7 @@ def samples(families: Iterable[Metric]) -> dict[str, set[tuple[tuple[str, str], 
 def check_exposition(image: Image | Malformed) -> None:
     """Both formats are parsed back, and say what the image says."""
     outcome = Failed("malformed", str(image)) if isinstance(image, Malformed) else Found(image)
-    registry = registry_of((TARGET, UNKNOWN.after(outcome, START, MAX_STALE)))
+    registry = registry_of((TARGET, NEVER_POLLED.with_outcome(outcome, START, MAX_STALE)))
     plain = samples(parse_text(generate_latest(registry).decode()))
     # Neither has annotations.
     written = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]

@@ -243,8 +243,8 @@ def test_only_the_properties_asked_for_are_kept() -> None:
     fields = {"B": "2", "a": "1", "A": "3"}
     assert read(fields) == image(properties=(("A", "3"), ("B", "2"), ("a", "1")))
     wanted = frozenset({"A", "b", "name"})
-    assert read(fields, wanted) == image(properties=(("A", "3"),), looked_for=wanted)
-    assert read(fields, frozenset()) == image(looked_for=frozenset())
+    assert read(fields, wanted) == image(properties=(("A", "3"),), requested_properties=wanted)
+    assert read(fields, frozenset()) == image(requested_properties=frozenset())
 
 
 def test_the_order_of_tags_and_properties_is_not_the_servers() -> None:
@@ -393,7 +393,7 @@ def test_the_true_size_counts_where_the_size_says_nothing(
     fields: dict[str, object], attributes: dict[str, object]
 ) -> None:
     """A size of 0 is replaced by the true one, and the MD5 of nothing goes with it."""
-    assert read(fields, frozenset()) == image(looked_for=frozenset(), **attributes)
+    assert read(fields, frozenset()) == image(requested_properties=frozenset(), **attributes)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def _cycle(images: tuple[ResolvedImage, ...], signed_in: bool) -> Cycle:
         before, begun = _requests(parts.instruments), time.perf_counter()
         poller.run_cycle()
         seconds = time.perf_counter() - begun
-        seen = [observation.memory.exists for _, observation in parts.store.seen()]
+        seen = [observation.change_baseline.exists for _, observation in parts.store.seen()]
         assert seen == [True] * len(images)
         return Cycle(seconds, _requests(parts.instruments) - before)
 

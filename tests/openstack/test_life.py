@@ -92,7 +92,7 @@ def test_the_same_life_gives_the_same_series_at_a_real_glance(
                 assert shown(watch.store, exceptions) != last or step == "hidden", step
                 assert shown(watch.store, exceptions) == shown(watches[0].store, exceptions), step
             before = [shown(w.store, e) for w, (_, _, e) in zip(watches, ways, strict=True)]
-        counts = {watch.seen(IMAGE).counts for watch in watches[:2]}
+        counts = {watch.seen(IMAGE).change_counts for watch in watches[:2]}
         (same,) = counts
         assert (same.status, same.content, same.existence, same.name) == (3, 0, 1, 1)
         assert [watch.seen(IMAGE).exists for watch in watches] == [False] * 3

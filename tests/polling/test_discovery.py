@@ -16,7 +16,7 @@ from exporter.model.cloud import CloudState
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.instant import Instant
 from exporter.model.replies import Deadline
-from exporter.model.target import Key, Target
+from exporter.model.target import Target, TargetKey
 from exporter.polling.discovery import MOST_LINES, Discovery
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
@@ -93,7 +93,7 @@ class Lab:
     def time(self) -> Instant:
         """Now, or later where the test says so."""
         moment = now()
-        return Instant(moment.steady + self.ahead, moment.wall + self.ahead)
+        return Instant(moment.monotonic + self.ahead, moment.wall + self.ahead)
 
     def cycle(self) -> None:
         """Polls every image once."""
@@ -354,7 +354,7 @@ def test_no_list_is_asked_for_while_the_api_is_to_be_left_alone() -> None:
         cloud.refresh()
         cloud.cycle()
         assert cloud.service.log.requests == 1
-        assert cloud.store.observation(Key(CLOUD, "a")).failure is not None
+        assert cloud.store.observation(TargetKey(CLOUD, "a")).failure is not None
 
 
 def test_lists_are_not_asked_for_at_the_same_time() -> None:

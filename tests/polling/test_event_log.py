@@ -7,7 +7,7 @@ import pytest
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.instant import Instant
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.polling.engine.types import CycleStats
@@ -48,13 +48,13 @@ class Lines:
 
 def after(before: Observation, outcome: Outcome) -> Observation:
     """The next observation."""
-    return before.after(outcome, Instant(1.0, 1.0), 900.0)
+    return before.with_outcome(outcome, Instant(1.0, 1.0), 900.0)
 
 
 def test_an_unchanged_poll_says_nothing(lines: Lines) -> None:
     """Neither the first answer nor the same one again makes a line."""
     journal = CloudEventLog("lab")
-    first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "active")))
+    first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
     second = after(first, Found(Image("v1", "3c3d1d01", "active")))
     journal.note(TARGET, first)
     journal.note(TARGET, second)
@@ -63,7 +63,7 @@ def test_an_unchanged_poll_says_nothing(lines: Lines) -> None:
 
 def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
     """It names the image, its alias, what changed, and the request that told."""
-    first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "queued")))
+    first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "queued")))
     second = after(first, Found(Image("v1", "3c3d1d01", "active"), "req-1"))
     CloudEventLog("lab").note(TARGET, second)
     assert lines.take() == [
@@ -85,7 +85,7 @@ def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
 
 def test_a_disappearance_is_a_warning(lines: Lines) -> None:
     """What machines may not boot after is said louder."""
-    first = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "active")))
+    first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
     CloudEventLog("lab").note(TARGET, after(first, Gone()))
     level, message, fields = lines.take()[0]
     assert (level, message, fields["what"], fields["new"]) == (
@@ -99,7 +99,7 @@ def test_a_disappearance_is_a_warning(lines: Lines) -> None:
 def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None:
     """Not while it lasts."""
     journal = CloudEventLog("lab")
-    seen = after(UNKNOWN, Found(Image("v1", "3c3d1d01", "active")))
+    seen = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
     for outcome, expected in (
         (Failed("timeout", "slow"), ["poll failed"]),
         (Failed("timeout", "slow"), []),
@@ -115,7 +115,7 @@ def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None
 def test_not_to_be_asked_is_not_said_of_each_image(lines: Lines) -> None:
     """While the breaker is open a probe fails and the rest is not asked: no line a cycle."""
     journal = CloudEventLog("lab")
-    seen = UNKNOWN
+    seen = NEVER_POLLED
     for outcome, expected in (
         (Failed("connection", "refused"), ["poll failed"]),
         (Failed("not_polled"), []),
@@ -138,7 +138,7 @@ def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
         journal.begin()
         for number in range(MOST_FLIPS + 5):
             target = Target("lab", f"image-{number}", "alias")
-            journal.note(target, after(UNKNOWN, Failed(reason)))
+            journal.note(target, after(NEVER_POLLED, Failed(reason)))
         journal.end(UP, UP, CycleStats(Counter()))
         said = lines.take()
         assert [message for _, message, _ in said].count("poll failed") == MOST_FLIPS

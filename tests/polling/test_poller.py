@@ -132,8 +132,8 @@ def test_a_lost_role_is_believed_after_two_cycles(
 def test_values_are_dropped_when_nothing_polls_any_more(watch: Watch) -> None:
     """With the scheduler stopped, time alone takes the values away after max_stale."""
     moment = now()
-    fresh = samples(watch, Instant(moment.steady + 800, moment.wall + 800))
-    stale = samples(watch, Instant(moment.steady + 1000, moment.wall + 1000))
+    fresh = samples(watch, Instant(moment.monotonic + 800, moment.wall + 800))
+    stale = samples(watch, Instant(moment.monotonic + 1000, moment.wall + 1000))
     assert fresh["openstack_image_exists"] == dict.fromkeys(IDS, 1)
     assert len(fresh["openstack_image_size_bytes"]) == len(IDS)
     assert stale["openstack_image_exists"] == {}
@@ -261,7 +261,7 @@ def test_a_leftover_found_at_the_end_takes_the_outcome_back(
     service.faults.set("leftover", on="a", data=FORGED_404, delay=0.02)
     service.images.change("a", status="deactivated")
     counts: list[int] = []
-    watch.poller.run_cycle(lambda *_: counts.append(watch.seen("a").counts.status))
+    watch.poller.run_cycle(lambda *_: counts.append(watch.seen("a").change_counts.status))
     assert counts == [1] * 5
     seen = watch.seen("a")
     assert watch.reason("a") == "malformed"
@@ -272,7 +272,7 @@ def test_a_leftover_found_at_the_end_takes_the_outcome_back(
     watch.cycle()
     service.faults.clear()
     watch.cycle()
-    assert watch.seen("a").counts.status == 1
+    assert watch.seen("a").change_counts.status == 1
     assert watch.reasons() == dict.fromkeys(IDS, "")
 
 

@@ -13,7 +13,7 @@ from exporter.app import build
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.metrics.collector import StoreCollector
-from exporter.model.target import Key
+from exporter.model.target import TargetKey
 from exporter.polling.scheduler import Scheduler
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
@@ -132,7 +132,7 @@ def test_an_image_that_goes_and_comes_back(service: SimulatedImageService, watch
     service.images.put(SimulatedImage(FEW[1]))
     watch.cycle()
     assert watch.exists() == dict.fromkeys(FEW, True)
-    assert watch.seen(FEW[1]).counts.existence == 2
+    assert watch.seen(FEW[1]).change_counts.existence == 2
 
 
 def test_an_api_that_answers_404_to_everything_takes_nothing(
@@ -297,7 +297,7 @@ def test_v1_switched_off_while_the_exporter_runs() -> None:
     ):
         service.api.v1_enabled = True
         watch.cycle()
-        before = {each: watch.seen(each).counts for each in FEW}
+        before = {each: watch.seen(each).change_counts for each in FEW}
         service.api.v1_enabled = False
         watch.cycle()
         assert set(watch.reasons().values()) == {"api_version"}
@@ -305,10 +305,10 @@ def test_v1_switched_off_while_the_exporter_runs() -> None:
         watch.cycle()
         assert set(watch.reasons().values()) == {""}
         assert version_shown(watch) == {"v2": 1.0}
-        assert {each: watch.seen(each).counts for each in FEW} == before
+        assert {each: watch.seen(each).change_counts for each in FEW} == before
         service.images.change(FEW[0], name="another", visibility="public")
         watch.cycle()
-        counts = watch.seen(FEW[0]).counts
+        counts = watch.seen(FEW[0]).change_counts
         assert (counts.name, counts.visibility, counts.public, counts.content) == (1, 1, 1, 0)
 
 
@@ -321,7 +321,7 @@ def test_an_image_made_public_while_the_version_changes_is_noticed() -> None:
         service.images.change(FEW[0], visibility="public", protected=True)
         watch.cycle()
         watch.cycle()
-        counts = watch.seen(FEW[0]).counts
+        counts = watch.seen(FEW[0]).change_counts
         assert (counts.public, counts.protected, counts.name, counts.content) == (1, 1, 0, 0)
 
 
@@ -367,7 +367,7 @@ def test_the_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> N
             if before == after
         ]
         assert unseen == ["hidden"], "what both can know of a step is shown"
-        counts = watches[1].seen(FEW[2]).counts
+        counts = watches[1].seen(FEW[2]).change_counts
         assert (counts.status, counts.content, counts.existence) == (4, 1, 1)
 
 
@@ -461,7 +461,7 @@ def test_fifty_clouds_have_each_their_own_troubles() -> None:
         wait_until(lambda: len(finished()) >= CLOUDS - 1, 25.0)
         assert HANGING not in finished()
         for number in set(range(CLOUDS)) - {HANGING}:
-            keys = [Key(f"cloud-{number}", each) for each in IDS[:20]]
+            keys = [TargetKey(f"cloud-{number}", each) for each in IDS[:20]]
             seen = [parts.store.observation(key) for key in keys]
             reasons = {each.failure.reason if each.failure else "" for each in seen}
             expected = TROUBLES[number % len(TROUBLES)]

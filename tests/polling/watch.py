@@ -11,7 +11,7 @@ from exporter.clock import steady
 from exporter.glance.client import ImageClient
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
-from exporter.model.target import Key, Target
+from exporter.model.target import Target, TargetKey
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
 from exporter.simulator import SimulatedImage, SimulatedImageService
@@ -50,7 +50,7 @@ class Watch:
 
     def seen(self, image_id: str) -> Observation:
         """What is known of an image."""
-        return self.store.observation(Key(CLOUD, image_id))
+        return self.store.observation(TargetKey(CLOUD, image_id))
 
     def reason(self, image_id: str) -> str:
         """Why the last poll of it failed; empty where it did not."""

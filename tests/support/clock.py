@@ -2,7 +2,7 @@
 
 from exporter.model.instant import Instant
 
-START = Instant(steady=1000.0, wall=1.7e9)
+START = Instant(monotonic=1000.0, wall=1.7e9)
 
 
 class FakeClock:
@@ -18,7 +18,7 @@ class FakeClock:
     def advance(self, seconds: float, wall: float | None = None) -> None:
         """Let ``seconds`` pass on both clocks, or ``wall`` seconds on the wall clock."""
         wall = seconds if wall is None else wall
-        self.now = Instant(self.now.steady + seconds, self.now.wall + wall)
+        self.now = Instant(self.now.monotonic + seconds, self.now.wall + wall)
 
     def set_wall(self, seconds: float) -> None:
         """Set the wall clock forward or, if negative, back."""

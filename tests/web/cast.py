@@ -6,13 +6,13 @@ from types import MappingProxyType
 
 from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.model.samples import ACTIVE, MAX_STALE, START
 
-NOW = Instant(START.steady + 7200.0, START.wall + 7200.0)
+NOW = Instant(START.monotonic + 7200.0, START.wall + 7200.0)
 """Two hours after ``START``."""
 
 HOSTILE = "</td><script>document.title='run'</script>\"'&<img src=x onerror=alert(1)>"
@@ -113,9 +113,11 @@ def watched(cloud: CloudState, lives: Iterable[tuple[Target, Script]], store: St
     told = tuple(lives)
     store.watch(cloud, [target for target, _ in told])
     for target, script in told:
-        seen = UNKNOWN
+        seen = NEVER_POLLED
         for ago, outcome in script:
-            seen = seen.after(outcome, Instant(NOW.steady - ago, NOW.wall - ago), MAX_STALE)
+            seen = seen.with_outcome(
+                outcome, Instant(NOW.monotonic - ago, NOW.wall - ago), MAX_STALE
+            )
         store.observe(target.key, seen)
 
 

@@ -29,7 +29,7 @@ class CheckResult(NamedTuple):
     """
 
     expectation: str
-    wanted: object
+    expected: object
     actual: object
     met: bool | None
 
@@ -108,7 +108,7 @@ def _properties(
     met: list[bool | None] = []
     for name, value in wanted:
         key = name.lower() if is_v1 else name
-        is_told = image.looked_for is None or key in image.looked_for
+        is_told = image.requested_properties is None or key in image.requested_properties
         is_blurred = is_v1 and _through_v1(value) != value and held.get(key) == _through_v1(value)
         actual.append((name, held.get(key)))
         met.append(held.get(key) == value if is_told and not is_blurred else None)
@@ -161,7 +161,7 @@ EXPECTATIONS = (EXISTS, *CHECKS)
 """The names of all expectations."""
 
 
-def verdicts(expect: Expectations, seen: Observation, now: Instant) -> tuple[CheckResult, ...]:
+def evaluate(expect: Expectations, seen: Observation, now: Instant) -> tuple[CheckResult, ...]:
     """One for each expectation, those that cannot be judged included.
 
     ``seen`` is to be an observation as it stands now, see ``Observation.at``. Of an image that is
@@ -170,9 +170,9 @@ def verdicts(expect: Expectations, seen: Observation, now: Instant) -> tuple[Che
     return tuple(_verdict(name, wanted, seen, now) for name, wanted in expect)
 
 
-def evaluable(expect: Expectations, seen: Observation, now: Instant) -> tuple[CheckResult, ...]:
-    """The verdicts on all that can be judged: ``met`` is true or false."""
-    return tuple(each for each in verdicts(expect, seen, now) if each.met is not None)
+def verifiable(expect: Expectations, seen: Observation, now: Instant) -> tuple[CheckResult, ...]:
+    """The results on all that can be judged: ``met`` is true or false."""
+    return tuple(each for each in evaluate(expect, seen, now) if each.met is not None)
 
 
 def as_expected(expect: Expectations, seen: Observation, now: Instant) -> bool:
@@ -183,10 +183,10 @@ def as_expected(expect: Expectations, seen: Observation, now: Instant) -> bool:
     wanted = dict(expect).get(EXISTS, True)
     if seen.exists is not wanted:
         return False
-    return wanted is False or all(each.met for each in verdicts(expect, seen, now))
+    return wanted is False or all(each.met for each in evaluate(expect, seen, now))
 
 
-def next_change(expect: Expectations, image: Image | None, now: Instant) -> float:
+def next_evaluation(expect: Expectations, image: Image | None, now: Instant) -> float:
     """The steady time at which time alone next changes a verdict; infinite where it does not."""
     if image is None or not image.exists:
         return inf
@@ -196,10 +196,10 @@ def next_change(expect: Expectations, image: Image | None, now: Instant) -> floa
         if name in TIME_BASED and getattr(image, TIME_BASED[name]) is not None
     )
     nearest = min((end for end in ends if end >= now.wall), default=inf)
-    return now.steady + (nearest - now.wall)
+    return now.monotonic + (nearest - now.wall)
 
 
-def is_timed(expect: Expectations) -> bool:
+def is_time_based(expect: Expectations) -> bool:
     """Whether what the clock says matters to any of the expectations."""
     return any(name in TIME_BASED for name, _ in expect)
 

@@ -12,8 +12,8 @@ SIZES = frozenset({"size", "min_disk", "min_ram"})
 def format_expected(verdict: CheckResult) -> str:
     """What was wanted, as settings write it where it is one value."""
     if verdict.expectation in TIME_BASED:
-        return f"at most {_words(verdict.expectation, verdict.wanted)}"
-    return _words(verdict.expectation, verdict.wanted)
+        return f"at most {_words(verdict.expectation, verdict.expected)}"
+    return _words(verdict.expectation, verdict.expected)
 
 
 def format_actual(verdict: CheckResult) -> str:

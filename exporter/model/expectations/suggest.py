@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator
 
-from exporter.model.expectations.checks import EXISTS, MD5, Expectations, verdicts
+from exporter.model.expectations.checks import EXISTS, MD5, Expectations, evaluate
 from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
@@ -33,7 +33,7 @@ def baseline(
     what is now, and where that cannot be said, ``None``, which lifts what is expected and not met;
     so does each of the properties.
     """
-    met = {each.expectation: each.met for each in verdicts(expect, seen, now)}
+    met = {each.expectation: each.met for each in evaluate(expect, seen, now)}
     kept = {key for key in own if met.get(key)}
     if not seen.exists or seen.image is None:
         gone = {EXISTS: False, **dict.fromkeys(key for key in own if key != EXISTS)}

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from exporter.model.cloud import CloudState, cloud_problems
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
-from exporter.model.sharding import WHOLE, Shard
+from exporter.model.sharding import UNSHARDED, Shard
 from exporter.model.status import PROBLEMS, ImageStatus, image_status
 from exporter.store import Store
 from exporter.web.pages.query import Query
@@ -73,7 +73,7 @@ class ImageList:
         return sum(bool(cloud.problems) for cloud in self.clouds)
 
 
-def query_images(store: Store, query: Query, now: Instant, shard: Shard = WHOLE) -> ImageList:
+def query_images(store: Store, query: Query, now: Instant, shard: Shard = UNSHARDED) -> ImageList:
     """Run a query on the store; a page after the last one is empty."""
     with store.whole:
         # Both belong to the same configuration, also while a reload replaces it.
@@ -98,7 +98,7 @@ def query_images(store: Store, query: Query, now: Instant, shard: Shard = WHOLE)
 
 def display_name(status: ImageStatus) -> str:
     """Return the alias of the image, else its name, else its ID."""
-    target, image = status.target, status.seen.image
+    target, image = status.target, status.observation.image
     if target.alias != target.image_id or image is None:
         return target.alias
     return image.name or target.alias
@@ -154,7 +154,7 @@ def _contains(status: ImageStatus, search: str) -> bool:
     """Return true if every word is in the alias, ID, name or cloud, ignoring case."""
     if not search:
         return True
-    target, image = status.target, status.seen.image
+    target, image = status.target, status.observation.image
     name = image.name if image else None
     text = "\n".join((target.alias, target.image_id, name or "", target.cloud)).casefold()
     return all(word in text for word in search.casefold().split())
@@ -166,13 +166,13 @@ SortKey = Callable[[ImageStatus], str | float | tuple[str | float, ...] | None]
 
 def _by_state(status: ImageStatus) -> tuple[str | float, ...]:
     """Worst problem first; images with the same problem by its age, youngest first."""
-    since = status.seen.since
-    newest_first = -since.steady if status.problems and since else 0.0
+    since = status.observation.state_since
+    newest_first = -since.monotonic if status.problems and since else 0.0
     return (status.rank, newest_first)
 
 
 def _by_size(status: ImageStatus) -> float | None:
-    image = status.seen.image
+    image = status.observation.image
     return None if image is None else image.size_bytes
 
 
@@ -180,8 +180,8 @@ def _by_time(instant_of: Callable[[Observation], Instant | None]) -> SortKey:
     """Return a key that sorts the latest first, as in a log."""
 
     def key(status: ImageStatus) -> float | None:
-        instant = instant_of(status.seen)
-        return None if instant is None else -instant.steady
+        instant = instant_of(status.observation)
+        return None if instant is None else -instant.monotonic
 
     return key
 
@@ -189,7 +189,7 @@ def _by_time(instant_of: Callable[[Observation], Instant | None]) -> SortKey:
 SORT_KEYS: Mapping[str, SortKey] = MappingProxyType(
     {
         "state": _by_state,
-        "since": _by_time(lambda observation: observation.since),
+        "since": _by_time(lambda observation: observation.state_since),
         "image": lambda status: display_name(status).casefold(),
         "cloud": lambda status: status.target.cloud.casefold(),
         "size": _by_size,

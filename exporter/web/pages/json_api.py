@@ -62,24 +62,24 @@ def image_document(status: ImageStatus) -> Document:
 
     All keys are always present. What is unknown is null, or an empty list or object.
     """
-    target, observation, image = status.target, status.seen, status.seen.image
+    target, observation, image = status.target, status.observation, status.observation.image
     return {
         "cloud": target.cloud,
         "image": target.alias,
         "image_id": target.image_id,
         "source": target.source,
         "state": status.state,
-        "since": _format_instant(observation.since),
+        "since": _format_instant(observation.state_since),
         "problems": list(status.problems),
         "exists": observation.exists,
         **{name: getattr(image, name, None) for name in IMAGE_ATTRIBUTES},
         **{name: _format_time(getattr(image, name, None)) for name in IMAGE_TIMES},
         "digests": dict(image.digests) if image else {},
-        "properties": dict(target.shown(image.properties)) if image else {},
-        "expectations": [check_result_document(result) for result in status.verdicts],
+        "properties": dict(target.select_properties(image.properties)) if image else {},
+        "expectations": [check_result_document(result) for result in status.check_results],
         "last_change": _last_change(status),
         "last_poll": _last_poll(status),
-        "last_answer_at": _format_instant(observation.answered_at),
+        "last_answer_at": _format_instant(observation.last_success_at),
     }
 
 
@@ -87,7 +87,7 @@ def check_result_document(result: CheckResult) -> Document:
     """Return one expectation with the actual value; ``met`` is null if it cannot be verified."""
     return {
         "expectation": result.expectation,
-        "expected": to_json(result.wanted),
+        "expected": to_json(result.expected),
         "actual": to_json(result.actual),
         "met": result.met,
     }
@@ -143,18 +143,18 @@ def to_ascii_json(document: Document) -> str:
 
 
 def _last_change(status: ImageStatus) -> Document | None:
-    observation = status.seen
+    observation = status.observation
     if observation.changed_at is None:
         return None
     changes = [
         {"what": change.what, "old": change.old, "new": change.new}
-        for change in observation.changed
+        for change in observation.last_changes
     ]
     return {"at": _format_instant(observation.changed_at), "changes": changes}
 
 
 def _last_poll(status: ImageStatus) -> Document | None:
-    observation = status.seen
+    observation = status.observation
     if observation.polled_at is None:
         return None
     return {

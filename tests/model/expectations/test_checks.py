@@ -14,14 +14,14 @@ from exporter.model.expectations.checks import (
     TIME_BASED,
     Expectations,
     as_expected,
-    evaluable,
-    is_timed,
-    next_change,
-    verdicts,
+    evaluate,
+    is_time_based,
+    next_evaluation,
+    verifiable,
 )
 from exporter.model.image import Image
 from exporter.model.instant import Instant
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.parsers import GIBI, MEBI
 from exporter.model.sizes import Range, exactly
@@ -211,7 +211,7 @@ def through_v2(changed: Mapping[str, Any]) -> Image:
 
 def found(image: Image) -> Observation:
     """What is known after one answer."""
-    return UNKNOWN.after(Found(image), START, MAX_STALE)
+    return NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)
 
 
 @pytest.mark.parametrize(
@@ -222,10 +222,10 @@ def test_an_expectation_is_met_or_not_or_cannot_be_judged(case: Case) -> None:
     images = {"v1": through_v1(case.v1), "v2": through_v2(case.v2)}
     for api in case.api.split():
         seen = found(images[api])
-        (verdict,) = verdicts(((case.name, case.wanted),), seen, START)
-        assert (verdict.expectation, verdict.wanted) == (case.name, case.wanted)
+        (verdict,) = evaluate(((case.name, case.wanted),), seen, START)
+        assert (verdict.expectation, verdict.expected) == (case.name, case.wanted)
         assert verdict.met is case.met, api
-        assert evaluable(((case.name, case.wanted),), seen, START) == (
+        assert verifiable(((case.name, case.wanted),), seen, START) == (
             () if case.met is None else (verdict,)
         )
         assert as_expected(((case.name, case.wanted),), seen, START) is (case.met is True)
@@ -256,8 +256,8 @@ def test_what_v1_makes_of_a_value_is_not_guessed_from(
 ) -> None:
     """It takes spaces from the ends, and shows neither ``None`` nor nothing."""
     held = () if given is None else (("x", given),)
-    seen = found(replace(through_v1({}), properties=held, looked_for=None))
-    (verdict,) = verdicts((("properties", (("x", wanted),)),), seen, START)
+    seen = found(replace(through_v1({}), properties=held, requested_properties=None))
+    (verdict,) = evaluate((("properties", (("x", wanted),)),), seen, START)
     assert verdict.met is met
 
 
@@ -271,8 +271,8 @@ def test_a_property_that_was_not_looked_for_is_not_known(api: str) -> None:
         (frozenset({"OS_Other", "os_other"}), False),
         (None, False),
     ):
-        seen = found(replace(image, looked_for=looked_for))
-        (verdict,) = verdicts((("properties", wanted),), seen, START)
+        seen = found(replace(image, requested_properties=looked_for))
+        (verdict,) = evaluate((("properties", wanted),), seen, START)
         assert verdict.met is met
 
 
@@ -295,13 +295,13 @@ ACTUAL = [
 @pytest.mark.parametrize(("name", "wanted", "actual"), ACTUAL)
 def test_a_verdict_says_what_is(name: str, wanted: object, actual: object) -> None:
     """In units of the core: bytes, seconds, the words of the API."""
-    (verdict,) = verdicts(((name, wanted),), found(through_v2({})), START)
+    (verdict,) = evaluate(((name, wanted),), found(through_v2({})), START)
     assert verdict.actual == actual
 
 
 def test_of_what_is_not_public_v1_does_not_say_which_it_is() -> None:
     """All that it may be is said instead."""
-    (verdict,) = verdicts((("visibility", ("private",)),), found(through_v1({})), START)
+    (verdict,) = evaluate((("visibility", ("private",)),), found(through_v1({})), START)
     assert verdict.actual == ("private", "shared", "community")
 
 
@@ -313,7 +313,7 @@ EVERYTHING: Expectations = tuple(
 def test_verdicts_come_in_the_order_of_the_expectations() -> None:
     """Several expectations of one image are judged one by one."""
     expect: Expectations = (("public", True), ("status", ("active",)), ("max_age", 1.0))
-    found_ = evaluable(expect, found(ACTIVE), START)
+    found_ = verifiable(expect, found(ACTIVE), START)
     assert [(each.expectation, each.met) for each in found_] == [
         ("public", False),
         ("status", True),
@@ -323,12 +323,14 @@ def test_verdicts_come_in_the_order_of_the_expectations() -> None:
 
 DELETED = replace(ACTIVE, status="deleted", deleted=True)
 GONE = {
-    "gone": found(ACTIVE).after(Gone(), START, MAX_STALE),
-    "deleted, as an administrator sees it": UNKNOWN.after(Found(DELETED), START, MAX_STALE),
+    "gone": found(ACTIVE).with_outcome(Gone(), START, MAX_STALE),
+    "deleted, as an administrator sees it": NEVER_POLLED.with_outcome(
+        Found(DELETED), START, MAX_STALE
+    ),
     "gone, and failing since": found(ACTIVE)
-    .after(Gone(), START, MAX_STALE)
-    .after(Failed("timeout"), START, MAX_STALE),
-    "deleted, and past its time": UNKNOWN.after(Found(DELETED), START, MAX_STALE).at(
+    .with_outcome(Gone(), START, MAX_STALE)
+    .with_outcome(Failed("timeout"), START, MAX_STALE),
+    "deleted, and past its time": NEVER_POLLED.with_outcome(Found(DELETED), START, MAX_STALE).as_of(
         later(MAX_STALE + 1)
     ),
 }
@@ -341,27 +343,27 @@ def test_of_an_image_that_is_gone_only_its_existence_is_judged(
 ) -> None:
     """It is not there: that is met where it was not to be."""
     expect = (("exists", wanted), *(each for each in EVERYTHING if each[0] != "exists"))
-    (verdict,) = evaluable(expect, seen, START)
+    (verdict,) = verifiable(expect, seen, START)
     assert verdict == ("exists", wanted, False, not wanted)
-    assert len(verdicts(expect, seen, START)) == len(EXPECTATIONS)
+    assert len(evaluate(expect, seen, START)) == len(EXPECTATIONS)
     assert as_expected(expect, seen, START) is not wanted
     assert not as_expected(EVERYTHING[1:], seen, START)
-    assert next_change(expect, seen.image, START) == inf
+    assert next_evaluation(expect, seen.image, START) == inf
 
 
 UNTOLD = {
-    "never polled": UNKNOWN,
-    "never answered": UNKNOWN.after(Failed("timeout"), START, MAX_STALE),
+    "never polled": NEVER_POLLED,
+    "never answered": NEVER_POLLED.with_outcome(Failed("timeout"), START, MAX_STALE),
     "answered too long ago": found(ACTIVE)
-    .after(Failed("timeout"), START, MAX_STALE)
-    .at(later(MAX_STALE + 1)),
+    .with_outcome(Failed("timeout"), START, MAX_STALE)
+    .as_of(later(MAX_STALE + 1)),
 }
 
 
 @pytest.mark.parametrize("seen", UNTOLD.values(), ids=UNTOLD)
 def test_nothing_is_judged_of_what_is_not_known(seen: Observation) -> None:
     """Neither that it is there nor that it is not."""
-    assert evaluable(EVERYTHING, seen, START) == ()
+    assert verifiable(EVERYTHING, seen, START) == ()
     assert not as_expected(EVERYTHING, seen, START)
     assert not as_expected((("exists", False),), seen, START)
 
@@ -369,9 +371,11 @@ def test_nothing_is_judged_of_what_is_not_known(seen: Observation) -> None:
 def test_verdicts_are_kept_through_failures() -> None:
     """As all values are, for as long as they are."""
     before = found(through_v2({}))
-    failing = before.after(Failed("timeout"), later(60), MAX_STALE)
-    assert evaluable(EVERYTHING, failing.at(START), START) == evaluable(EVERYTHING, before, START)
-    assert len(evaluable(EVERYTHING, failing.at(later(MAX_STALE)), later(MAX_STALE))) == len(
+    failing = before.with_outcome(Failed("timeout"), later(60), MAX_STALE)
+    assert verifiable(EVERYTHING, failing.as_of(START), START) == verifiable(
+        EVERYTHING, before, START
+    )
+    assert len(verifiable(EVERYTHING, failing.as_of(later(MAX_STALE)), later(MAX_STALE))) == len(
         EXPECTATIONS
     )
 
@@ -382,10 +386,10 @@ YOUNG = replace(ACTIVE, created_at=START.wall - 100, updated_at=START.wall - 50)
 @pytest.mark.parametrize(
     ("image", "expect", "at"),
     [
-        (YOUNG, (("max_age", 160.0),), START.steady + 60),
-        (YOUNG, (("protected", True), ("max_age", 100.0)), START.steady),
-        (YOUNG, (("max_age", 160.0), ("max_unchanged", 60.0)), START.steady + 10),
-        (YOUNG, (("max_age", 160.0), ("max_unchanged", 49.0)), START.steady + 60),
+        (YOUNG, (("max_age", 160.0),), START.monotonic + 60),
+        (YOUNG, (("protected", True), ("max_age", 100.0)), START.monotonic),
+        (YOUNG, (("max_age", 160.0), ("max_unchanged", 60.0)), START.monotonic + 10),
+        (YOUNG, (("max_age", 160.0), ("max_unchanged", 49.0)), START.monotonic + 60),
         (YOUNG, (("max_age", 99.0),), inf),
         (YOUNG, (("protected", True),), inf),
         (YOUNG, (("max_age", 99.0), ("max_unchanged", 49.0)), inf),
@@ -397,26 +401,28 @@ def test_the_next_change_is_when_a_time_runs_out(
     image: Image, expect: Expectations, at: float
 ) -> None:
     """Only ages change by time alone, each once, and only where it is known since when."""
-    assert next_change(expect, image, START) == at
+    assert next_evaluation(expect, image, START) == at
 
 
 @pytest.mark.parametrize("name", TIME_BASED)
 def test_the_verdict_holds_until_the_next_change_and_not_longer(name: str) -> None:
     """At the moment given the image is still young enough; right after it is not."""
     expect = ((name, 160.0),)
-    at = next_change(expect, YOUNG, START) - START.steady
+    at = next_evaluation(expect, YOUNG, START) - START.monotonic
     seen = found(YOUNG)
-    assert [each.met for each in evaluable(expect, seen, later(at))] == [True]
-    assert [each.met for each in evaluable(expect, seen, later(at + 0.001))] == [False]
+    assert [each.met for each in verifiable(expect, seen, later(at))] == [True]
+    assert [each.met for each in verifiable(expect, seen, later(at + 0.001))] == [False]
 
 
 def test_an_age_is_counted_by_the_calendar() -> None:
     """How long the machine has been up has nothing to do with an image's age."""
     for steady in (0.0, 1e9):
-        (verdict,) = evaluable((("max_age", 99.0),), found(YOUNG), Instant(steady, START.wall))
+        (verdict,) = verifiable((("max_age", 99.0),), found(YOUNG), Instant(steady, START.wall))
         assert verdict == ("max_age", 99.0, 100.0, False)
 
 
 def test_only_ages_depend_on_the_clock() -> None:
     """So that setting it renders nothing else anew."""
-    assert {name for name, wanted in EVERYTHING if is_timed(((name, wanted),))} == TIME_BASED.keys()
+    assert {
+        name for name, wanted in EVERYTHING if is_time_based(((name, wanted),))
+    } == TIME_BASED.keys()

@@ -7,7 +7,7 @@ import pytest
 from exporter.model.expectations.checks import Expectations
 from exporter.model.expectations.suggest import baseline
 from exporter.model.image import Image
-from exporter.model.observation import UNKNOWN, Observation
+from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Found, Gone
 from tests.model.samples import ACTIVE, MAX_STALE, START
 
@@ -24,7 +24,7 @@ BARE = Image("v2", ACTIVE.id, "queued")
 
 def found(image: Image) -> Observation:
     """What is known after one answer."""
-    return UNKNOWN.after(Found(image), START, MAX_STALE)
+    return NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)
 
 
 def of(
@@ -115,7 +115,7 @@ def test_a_property_that_cannot_be_expected_takes_no_other_with_it() -> None:
 
 def test_an_image_that_is_gone_is_expected_to_be() -> None:
     """Nothing else can be expected of it, so what is its own is lifted."""
-    gone = found(ACTIVE).after(Gone(), START, MAX_STALE)
+    gone = found(ACTIVE).with_outcome(Gone(), START, MAX_STALE)
     assert of(gone, (("status", ("active",)), ("exists", True)), own=("status", "exists")) == {
         "exists": False,
         "status": None,

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Found, Gone
 from exporter.model.target import Target
 from exporter.store import Store
@@ -318,12 +318,12 @@ class World:
         self.store = Store()
         self.target = Target("first", "an-id", "golden")
         self.store.watch(FIRST, [self.target])
-        self.seen = UNKNOWN.after(Found(ACTIVE), NOW, MAX_STALE)
+        self.seen = NEVER_POLLED.with_outcome(Found(ACTIVE), NOW, MAX_STALE)
         self.store.observe(self.target.key, self.seen)
 
     def vanish(self) -> None:
         """The image is gone from now on."""
-        self.store.observe(self.target.key, self.seen.after(Gone(), NOW, MAX_STALE))
+        self.store.observe(self.target.key, self.seen.with_outcome(Gone(), NOW, MAX_STALE))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from exporter.model.image import Image
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Found
 from exporter.model.target import Target
 from exporter.store import Store
@@ -115,12 +115,13 @@ def test_only_what_is_asked_for_is_listed(asked: dict[str, str], found: set[str]
 
 
 @pytest.mark.parametrize(
-    ("sort", "moment"), [("since", "since"), ("changed", "changed_at"), ("polled", "polled_at")]
+    ("sort", "moment"),
+    [("since", "state_since"), ("changed", "changed_at"), ("polled", "polled_at")],
 )
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_what_is_dated_is_sorted_by_its_age(sort: str, moment: str, order: str) -> None:
     """The latest comes first, or last, and what has no date after all that has."""
-    moments = [getattr(row.seen, moment) for row in listed(sort=sort, order=order).rows]
+    moments = [getattr(row.observation, moment) for row in listed(sort=sort, order=order).rows]
     known = [each for each in moments if each is not None]
     assert 4 <= len(known) < 18
     assert known == sorted(known, reverse=order == "asc")
@@ -147,7 +148,7 @@ def test_images_are_sorted_by_what_they_are_called() -> None:
 def test_what_is_not_known_comes_last(order: str) -> None:
     """Images without a size are at the end of the list by size, whichever way it goes."""
     sizes = [
-        None if row.seen.image is None else row.seen.image.size_bytes
+        None if row.observation.image is None else row.observation.image.size_bytes
         for row in listed(sort="size", order=order).rows
     ]
     known = [size for size in sizes if size is not None]
@@ -176,7 +177,7 @@ def test_nothing_is_one_empty_page() -> None:
 def test_values_past_their_time_are_not_listed() -> None:
     """What a poll has told is not shown any longer than it is in the metrics."""
     (row,) = listed(q="id-of-stale").rows
-    assert (row.state, row.seen.image) == ("unknown", None)
+    assert (row.state, row.observation.image) == ("unknown", None)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +197,6 @@ def test_an_image_is_called_by_the_best_name_it_has(
     target = Target("lab", "an-id", alias)
     store.watch(replace(FIRST, name="lab"), [target])
     if image is not None:
-        store.observe(target.key, UNKNOWN.after(Found(image), NOW, MAX_STALE))
+        store.observe(target.key, NEVER_POLLED.with_outcome(Found(image), NOW, MAX_STALE))
     (row,) = query_images(store, Query(), NOW).rows
     assert display_name(row) == name

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found
 from exporter.model.target import Target
 from exporter.store import Store
@@ -177,8 +177,8 @@ def test_any_text_is_json(text: str) -> None:
     store = Store()
     target = Target("first", "an-id", "an-id")
     store.watch(FIRST, [target])
-    seen = UNKNOWN.after(Found(replace(ACTIVE, name=text)), NOW, MAX_STALE)
-    store.observe(target.key, seen.after(Failed("malformed", text), NOW, MAX_STALE))
+    seen = NEVER_POLLED.with_outcome(Found(replace(ACTIVE, name=text)), NOW, MAX_STALE)
+    store.observe(target.key, seen.with_outcome(Failed("malformed", text), NOW, MAX_STALE))
     answer = to_ascii_json(image_list_document(query_images(store, Query(), NOW)))
     (told,) = json.loads(answer.encode("ascii"))["images"]
     assert told["name"] == told["last_poll"]["failure"]["detail"]

@@ -9,7 +9,7 @@ import pytest
 from exporter import __version__
 from exporter.model.cloud import CLOUD_PROBLEMS
 from exporter.model.image import STATUSES, Image
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Found
 from exporter.model.sharding import Shard
 from exporter.model.status import PROBLEMS, STATES
@@ -89,7 +89,7 @@ def test_the_page_says_when_all_is_well(targets: int, polled: bool, verdict: str
     many = [Target("first", f"id-{number}", f"a-{number}") for number in range(targets)]
     store.watch(FIRST, many)
     for target in many if polled else ():
-        store.observe(target.key, UNKNOWN.after(Found(ACTIVE), NOW, MAX_STALE))
+        store.observe(target.key, NEVER_POLLED.with_outcome(Found(ACTIVE), NOW, MAX_STALE))
     shown = html(store)
     (text,) = re.findall(r'id="summary" role="status">(.*?)</p>', shown, re.DOTALL)
     assert " ".join(text.split()) == verdict

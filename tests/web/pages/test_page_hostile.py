@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.model.cloud import CloudState
 from exporter.model.image import STATUSES, Image
 from exporter.model.instant import Instant
-from exporter.model.observation import UNKNOWN
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import REASONS, Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
@@ -38,9 +38,13 @@ def test_nothing_in_a_text_becomes_part_of_the_page(text: str) -> None:
     store = Store()
     target = Target("first", "an-id", "an-id")
     store.watch(FIRST, [target])
-    seen = UNKNOWN.after(Found(replace(ACTIVE, name="n")), NOW, MAX_STALE)
-    seen = seen.after(Found(replace(ACTIVE, name=f"n{text}", status=f"s{text}")), NOW, MAX_STALE)
-    store.observe(target.key, seen.after(Failed("malformed", f"d{text}", text), NOW, MAX_STALE))
+    seen = NEVER_POLLED.with_outcome(Found(replace(ACTIVE, name="n")), NOW, MAX_STALE)
+    seen = seen.with_outcome(
+        Found(replace(ACTIVE, name=f"n{text}", status=f"s{text}")), NOW, MAX_STALE
+    )
+    store.observe(
+        target.key, seen.with_outcome(Failed("malformed", f"d{text}", text), NOW, MAX_STALE)
+    )
     shown = html(store)
     shown.encode()
     tags = [tag for tag, _ in Reader(shown).elements]
@@ -106,9 +110,9 @@ def test_whatever_is_known_can_be_shown(
     store = Store()
     target = Target(cloud.name, "an-id", "an-alias", expect=expect)
     store.watch(cloud, [target])
-    seen = UNKNOWN
+    seen = NEVER_POLLED
     for outcome in outcomes:
-        seen = seen.after(outcome, Instant(NOW.steady - age, NOW.wall - age), MAX_STALE)
+        seen = seen.with_outcome(outcome, Instant(NOW.monotonic - age, NOW.wall - age), MAX_STALE)
     store.observe(target.key, seen)
     assert Reader(html(store)).row("an-alias")
     assert (
