@@ -1,4 +1,4 @@
-"""Writes the JSON of every dashboard beside this package, and the rules for Kubernetes."""
+"""Write the JSON of every dashboard, and the PrometheusRule for Kubernetes."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from dashboards.generate import exporter, image, overview, prometheusrule
 from dashboards.generate.board import text
 
 HOME = Path(__file__).resolve().parent.parent
-"""Where the JSON is."""
+"""The folder of the JSON files."""
 
 FILES = {
     "overview.json": overview.board,
     "image.json": image.board,
     "exporter.json": exporter.board,
 }
-"""Each file, and what gives the dashboard in it."""
+"""Files and the functions that build their dashboards."""
 
 
 def main() -> None:
-    """Writes all files anew."""
+    """Write all generated files."""
     for name, board in FILES.items():
         (HOME / name).write_text(text(board()), "utf-8")
     rules = prometheusrule.RULES.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""What all dashboards share: variables, links, annotations, and their form as JSON."""
+"""Parts that all dashboards share: variables, links, annotations and the JSON format."""
 
 import json
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ from dashboards.generate.panels import DATASOURCE
 from dashboards.generate.promql import CLOUDS, PROCESS
 
 TAG = "openstack-images"
-"""Every dashboard has it, and links to all others that do."""
+"""Tag of every dashboard; a dashboard links to all others with this tag."""
 
 Rows: TypeAlias = Sequence[tuple[str, Sequence[Builder[models.Panel]]]]
-"""The title of each row, and its panels; the first row may go without a title."""
+"""Rows as pairs of title and panels; the first row may have an empty title."""
 
 
 class Alerts(models.AnnotationQuery):
-    """Firing alerts, with what the SDK's type lacks: what to say of each."""
+    """Firing alerts, with the text formats that the SDK's type lacks."""
 
     def to_json(self) -> dict[str, object]:
-        """As Grafana's Prometheus data source reads it."""
+        """Return the form that Grafana's Prometheus data source reads."""
         shown = {"titleFormat": "{{alertname}}", "textFormat": "{{cloud}} {{image}}"}
         return {**super().to_json(), **shown, "tagKeys": "severity", "step": "15s"}
 
 
 class AlertsBuilder(Builder[models.AnnotationQuery]):
-    """The annotation of alerts; those that are not about a cloud or an image are shown too."""
+    """Builder of the annotation of alerts, including alerts without a cloud or an image."""
 
     def __init__(self, matchers: str) -> None:
         self._matchers = matchers
 
     def build(self) -> models.AnnotationQuery:
-        """The annotation as a model."""
+        """Return the annotation as a model."""
         alerts = 'alertname=~"OpenStackImage.*", alertstate="firing"'
         return Alerts(
             name="Alerts",
@@ -47,12 +47,12 @@ class AlertsBuilder(Builder[models.AnnotationQuery]):
 
 
 def datasource() -> builders.DatasourceVariable:
-    """The variable that says which Prometheus is asked."""
+    """Return the variable that selects the Prometheus data source."""
     return builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
 def choice(name: str, title: str, query: str) -> builders.QueryVariable:
-    """A variable of the values that Prometheus knows in the time range."""
+    """Return a variable with the values that Prometheus has in the time range."""
     return (
         builders.QueryVariable(name)
         .label(title)
@@ -64,7 +64,7 @@ def choice(name: str, title: str, query: str) -> builders.QueryVariable:
 
 
 def choices(name: str, title: str, query: str) -> builders.QueryVariable:
-    """A variable of which several or all values may be chosen, as all are at first."""
+    """Return a multi-value variable, with all values selected at first."""
     return (
         choice(name, title, query)
         .multi(True)
@@ -75,7 +75,7 @@ def choices(name: str, title: str, query: str) -> builders.QueryVariable:
 
 
 def image() -> builders.QueryVariable:
-    """The variable of one image: the alias is shown, the ID is the value."""
+    """Return the variable of one image, which shows the alias; its value is the ID."""
     return choice("image", "Image", f"query_result(openstack_image_target_info{{{CLOUDS}}})").regex(
         r'/image="(?<text>.*)",\s*image_id="(?<value>[^"]+)"/'
     )
@@ -93,7 +93,7 @@ VARIABLES = (
         "cloud", "Cloud", f"label_values(openstack_image_exporter_targets{{{PROCESS}}}, cloud)"
     ),
 )
-"""On every dashboard, each narrowed by those before it."""
+"""Variables of every dashboard, each filtered by those before it."""
 
 
 def board(
@@ -105,7 +105,16 @@ def board(
     variables: Sequence[builders.QueryVariable] = (),
     alerts: str = 'cloud=~"$cloud|"',
 ) -> models.Dashboard:
-    """A dashboard; ``variables`` come after those of all, ``alerts`` says which are marked."""
+    """Return a dashboard.
+
+    Args:
+        uid: fixed ID, part of its URL.
+        title: title, with the folder before a slash.
+        description: one sentence.
+        rows: rows of panels.
+        variables: variables in addition to those of every dashboard.
+        alerts: matchers of the alerts that are shown as annotations.
+    """
     link = (
         builders.DashboardLink("OpenStack images")
         .type(models.DashboardLinkType.DASHBOARDS)
@@ -114,7 +123,7 @@ def board(
         .include_vars(True)
         .keep_time(True)
     )
-    made = (
+    dashboard = (
         builders.Dashboard(title)
         .uid(uid)
         .description(description)
@@ -130,20 +139,20 @@ def board(
     )
     for name, panels in rows:
         if name:
-            made.with_row(builders.Row(name))
+            dashboard.with_row(builders.Row(name))
         for panel in panels:
-            made.with_panel(panel)
-    return _numbered(made.build())
+            dashboard.with_panel(panel)
+    return _with_panel_ids(dashboard.build())
 
 
-def _numbered(made: models.Dashboard) -> models.Dashboard:
-    """Gives each panel and row an ID, which the SDK leaves to its user."""
-    for number, panel in enumerate(made.panels or (), start=1):
+def _with_panel_ids(dashboard: models.Dashboard) -> models.Dashboard:
+    """Give each panel and row an ID, which the SDK does not set."""
+    for number, panel in enumerate(dashboard.panels or (), start=1):
         panel.id_val = number
-    return made
+    return dashboard
 
 
-def text(made: models.Dashboard) -> str:
-    """The dashboard as JSON; its ID, which is a server's own, is null."""
-    document = json.loads(json.dumps(made, cls=JSONEncoder))
+def text(dashboard: models.Dashboard) -> str:
+    """Return the dashboard as JSON. Its ID is null, since each server assigns its own."""
+    document = json.loads(json.dumps(dashboard, cls=JSONEncoder))
     return json.dumps({"id": None, **document}, indent=2, ensure_ascii=False) + "\n"

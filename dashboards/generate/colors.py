@@ -1,8 +1,7 @@
-"""Colours that stay apart for colour-blind eyes, on light and on dark ground.
+"""Colours that colour-blind people can distinguish, on light and dark backgrounds.
 
-After the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), each made lighter or darker
-until the text that Grafana puts on it, white below a brightness of 180 and black above, is easy to
-read.
+Based on the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), made lighter or darker so
+that Grafana's text on them is easy to read: white below a brightness of 180, black above.
 """
 
 BLUE = "#0072B2"
@@ -16,7 +15,7 @@ WINE = "#B3195E"
 GREY = "#707070"
 
 GOOD = BLUE
-"""As it should be: blue and not green, which many cannot tell from red."""
+"""A good value: blue instead of green, which many cannot distinguish from red."""
 
 BAD = VERMILION
-"""Somebody should look."""
+"""A value that needs attention."""

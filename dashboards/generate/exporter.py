@@ -1,4 +1,4 @@
-"""How the exporter is doing: what it asks, what it is answered, and whether it keeps up."""
+"""The dashboard of the exporter: requests, responses and the pace of polling."""
 
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import units
@@ -26,7 +26,7 @@ LAST_CYCLE = f"max by (cloud) ({cloud('exporter_last_cycle_duration_seconds')})"
 INTERVAL = f"max by (cloud) ({cloud('exporter_cycle_interval_seconds')})"
 TOKEN_LEFT = f"min by (cloud) ({cloud('exporter_token_expiry_timestamp_seconds')}) - time()"
 
-FIXED_ENDPOINT = "No token is in use that expires: the endpoint is fixed."
+FIXED_ENDPOINT = "No token that expires: the endpoint is fixed."
 
 
 def _increase(metric: str, by: str = "cloud") -> str:
@@ -45,15 +45,20 @@ SUMMARY = (
         thresholds=none_is_good(),
     ),
     number(
-        Frame("API down", "Clouds whose Image service answered nothing in the last cycle.", 3, 4),
+        Frame(
+            "API down",
+            "Clouds without a successful request to the Image service in the last cycle.",
+            3,
+            4,
+        ),
         f"sum(max by (cloud) ({cloud('api_up')}) == bool 0)",
         thresholds=none_is_good(),
     ),
     number(
         Frame(
             "All gone at once",
-            "Clouds of which every image vanished in one cycle: look for a lost role, project, "
-            "region or policy.",
+            "Clouds whose images all vanished in one cycle: check role, project, region and "
+            "policy.",
             3,
             4,
         ),
@@ -63,8 +68,8 @@ SUMMARY = (
     number(
         Frame(
             "Cycle / interval",
-            "How much of its interval the slowest cloud's last cycle took. At 100 % images are "
-            "not polled in time.",
+            "Duration of the slowest cloud's last cycle relative to its interval. At 100 % images "
+            "are not polled in time.",
             3,
             4,
             units.PercentUnit,
@@ -75,8 +80,8 @@ SUMMARY = (
     number(
         Frame(
             "Last cycle ended",
-            "How long ago the last cycle of the cloud that waits longest was completed, in its "
-            "intervals. Above 2 the poller hangs.",
+            "Intervals since the last completed cycle, for the cloud with the oldest one. Above 2 "
+            "the poller hangs.",
             3,
             4,
             "suffix: intervals ago",
@@ -89,7 +94,7 @@ SUMMARY = (
     number(
         Frame(
             "Token left",
-            "Time until the first token expires; it is renewed before.",
+            "Time until the next token expires; it is renewed before that.",
             3,
             4,
             units.Seconds,
@@ -101,8 +106,7 @@ SUMMARY = (
     number(
         Frame(
             "Reload failed",
-            "Exporters whose configuration was refused at the last reload; the one before is in "
-            "use.",
+            "Exporters whose last reload failed; they keep the previous configuration.",
             3,
             4,
         ),
@@ -110,7 +114,7 @@ SUMMARY = (
         thresholds=none_is_good(),
     ),
     number(
-        Frame("Version", "What is running; several during an update.", 3, 4),
+        Frame("Version", "Running versions; several during an update.", 3, 4),
         f"count by (version) ({process('openstack_image_exporter_build_info')})",
         legend="{{version}}",
     ),
@@ -120,7 +124,7 @@ SERVICE = (
     bands(
         Frame(
             "Image service",
-            "Up: it answered in the last cycle, and accepted the credentials.",
+            "Up: a request succeeded in the last cycle, with accepted credentials.",
             12,
             5,
         ),
@@ -129,8 +133,8 @@ SERVICE = (
     bands(
         Frame(
             "Circuit breaker",
-            "Open: the Image service did not answer many times in a row, so it is asked once in "
-            "a cycle until it does.",
+            "Open: many requests in a row failed, so the exporter sends one probe per cycle until "
+            "it succeeds.",
             12,
             5,
         ),
@@ -139,7 +143,7 @@ SERVICE = (
     lines(
         Frame(
             "Requests by code",
-            "Requests to the Image service by what it answered; error is no answer.",
+            "Requests to the Image service by status code; error means no response.",
             12,
             8,
             units.RequestsPerSecond,
@@ -154,8 +158,7 @@ SERVICE = (
     lines(
         Frame(
             "Latency",
-            "How long the Image service took to answer: the median, and what the slowest tenth "
-            "and hundredth exceeded.",
+            "Response time of the Image service: median, 90th and 99th percentile.",
             12,
             8,
             units.Seconds,
@@ -168,7 +171,7 @@ SERVICE = (
     lines(
         Frame(
             "Failed polls by reason",
-            "Polls that ended without an answer about the image; none is as it should be.",
+            "Failed polls by reason. There should be none.",
             12,
             8,
         ),
@@ -182,7 +185,7 @@ SERVICE = (
     lines(
         Frame(
             "Polls",
-            "Polls of images: one for each image and cycle, retries not counted.",
+            "Polls of images: one per image and cycle, without retries.",
             12,
             8,
         ),
@@ -195,8 +198,8 @@ PACE = (
         lines(
             Frame(
                 "Cycle against interval",
-                "How long the last cycle took, and its interval (broken line), at which it ends "
-                "whether all images were asked or not.",
+                "Duration of the last cycle, and its interval (dashed), after which a cycle ends "
+                "even if images are left.",
                 8,
                 7,
                 units.Seconds,
@@ -207,15 +210,15 @@ PACE = (
         "/ interval$/",
     ),
     lines(
-        Frame("Cycle late", "How long after its time a cycle started.", 8, 7, units.Seconds),
+        Frame("Cycle lag", "How late the last cycle started.", 8, 7, units.Seconds),
         over_time(f"max by (cloud) ({cloud('exporter_cycle_lag_seconds')})", "{{cloud}}"),
         up_to=1,
     ),
     lines(
         Frame(
             "Cycles skipped",
-            "Cycles that did not start at their time: the one before still ran, or the exporter "
-            "was held up.",
+            "Cycles that did not start on time, because the previous one was still running or the "
+            "exporter was delayed.",
             8,
             7,
         ),
@@ -225,9 +228,9 @@ PACE = (
     ),
     lines(
         Frame(
-            "Held back by rate limits",
-            "Share of the time for which requests waited, for rate_limit or a Retry-After; above "
-            "100 % where several waited at once.",
+            "Waiting for rate limits",
+            "Share of time that requests waited for rate_limit or Retry-After; above 100 % if "
+            "several waited at once.",
             8,
             7,
             units.PercentUnit,
@@ -240,7 +243,7 @@ PACE = (
         up_to=1,
     ),
     lines(
-        Frame("Retries", "Requests sent again within a cycle after a passing failure.", 8, 7),
+        Frame("Retries", "Requests retried within a cycle after a temporary failure.", 8, 7),
         over_time(_increase("exporter_retries_total"), "{{cloud}}"),
         bars=True,
         up_to=1,
@@ -248,8 +251,8 @@ PACE = (
     lines(
         Frame(
             "Concurrency needed",
-            "Requests in flight that the last cycle needed to ask for every image in time: above "
-            "the setting concurrency, images are not polled.",
+            "Concurrent requests that the last cycle needed to poll every image in time. Above the "
+            "setting concurrency, images are not polled.",
             8,
             7,
         ),
@@ -261,7 +264,7 @@ SIGN_IN = (
     lines(
         Frame(
             "Token left over time",
-            "Time until the token expires; it should rise again before it reaches 0.",
+            "Time until the token expires. It must rise again before it reaches 0.",
             8,
             7,
             units.Seconds,
@@ -272,18 +275,18 @@ SIGN_IN = (
     lines(
         Frame(
             "Sign-ins",
-            "Times a token was asked for, and of those the ones in vain. Without Keystone, none.",
+            "Token requests to Keystone, and failed ones. None without Keystone.",
             8,
             7,
         ),
         over_time(_increase("exporter_authentications_total"), "{{cloud}}"),
-        over_time(_increase("exporter_authentication_failures_total"), "{{cloud}} in vain"),
+        over_time(_increase("exporter_authentication_failures_total"), "{{cloud}} failed"),
         up_to=1,
     ),
     lines(
         Frame(
             "Clock skew",
-            "How far the Image service's clock is ahead of the exporter's, to the second.",
+            "How far the Image service's clock is ahead of the exporter's, in whole seconds.",
             8,
             7,
             units.Seconds,
@@ -295,7 +298,7 @@ SIGN_IN = (
 
 PROCESS = (
     lines(
-        Frame("Processor", "Processors used by the exporter.", 8, 7),
+        Frame("CPU", "CPU cores used by the exporter.", 8, 7),
         over_time(
             of_exporters(f"rate({process('process_cpu_seconds_total')}[$__rate_interval])"),
             "{{instance}}",
@@ -306,15 +309,15 @@ PROCESS = (
         over_time(of_exporters(process("process_resident_memory_bytes")), "{{instance}}"),
     ),
     lines(
-        Frame("Open files", "Files and sockets in use.", 8, 7),
+        Frame("Open files", "Open files and sockets.", 8, 7),
         over_time(of_exporters(process("process_open_fds")), "{{instance}}"),
     ),
     lines(
-        Frame("Scrape", "How long Prometheus took to scrape.", 8, 7, units.Seconds),
+        Frame("Scrape", "Scrape duration, as measured by Prometheus.", 8, 7, units.Seconds),
         over_time(of_exporters(process("scrape_duration_seconds")), "{{instance}}"),
     ),
     lines(
-        Frame("Series", "Samples in a scrape.", 8, 7),
+        Frame("Series", "Samples per scrape.", 8, 7),
         over_time(of_exporters(process("scrape_samples_scraped")), "{{instance}}"),
     ),
     lines(
@@ -327,11 +330,11 @@ PROCESS = (
 
 
 def board() -> models.Dashboard:
-    """The dashboard of the exporter itself."""
+    """Return the dashboard of the exporter itself."""
     return assembled(
         UID,
         "OpenStack images / Exporter",
-        "The exporter itself: what it asks, what it is answered, and whether it keeps up.",
+        "The exporter itself: requests, responses and the pace of polling.",
         [
             ("", SUMMARY),
             ("Image service", SERVICE),

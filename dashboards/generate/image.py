@@ -1,4 +1,4 @@
-"""All about one image."""
+"""The dashboard of one image."""
 
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import units
@@ -33,20 +33,20 @@ from dashboards.generate.words import (
 UID = "openstack-images-image"
 
 HERE = f"on (cloud) max by (cloud) ({ONE.series('target_info')})"
-"""Only the cloud of the image, where the dashboard's variable allows several."""
+"""PromQL restriction to the image's cloud, since the cloud variable allows several."""
 
 INFO = ("name", "project_id", "disk_format", "container_format", "visibility")
 
-NOT_SAID = "not said"
-"""Of what the API leaves out, or no longer says of an image that is gone."""
+NOT_REPORTED = "not reported"
+"""Text for a value that the API omits, or no longer reports for a gone image."""
 
 
 SUMMARY = (
     number(
         Frame(
             "State",
-            "The worst that is true of the image. No answer: the last poll learned nothing, and "
-            "the image was active or on its way when last seen.",
+            "The worst state of the image. Poll failed: the last poll failed, and the image was "
+            "active or becoming active before.",
             4,
             4,
         ),
@@ -56,7 +56,7 @@ SUMMARY = (
     number(
         Frame(
             "Last poll",
-            "Whether the Image service answered for the image; that it is gone is an answer.",
+            "Whether the last poll succeeded; finding the image gone is a success.",
             4,
             4,
         ),
@@ -66,8 +66,7 @@ SUMMARY = (
     number(
         Frame(
             "Expectations not met",
-            "Expectations of the configuration that the image does not meet; 0 where none is "
-            "configured.",
+            "Configured expectations that the image does not meet; 0 if none are configured.",
             4,
             4,
         ),
@@ -75,19 +74,23 @@ SUMMARY = (
         thresholds=none_is_good(),
     ),
     number(
-        Frame("Protection", "Whether deletion is refused.", 4, 4, empty=NOT_SAID),
+        Frame(
+            "Protection", "Whether the image is protected from deletion.", 4, 4, empty=NOT_REPORTED
+        ),
         ONE.value("protected"),
         words=PROTECTED,
     ),
     number(
-        Frame("Sharing", "Whether every project sees the image.", 4, 4, empty=NOT_SAID),
+        Frame(
+            "Sharing", "Whether the image is visible to every project.", 4, 4, empty=NOT_REPORTED
+        ),
         ONE.value("public"),
         words=PUBLIC,
     ),
     number(
         Frame(
             "Changes",
-            "Changes seen in the time range: of status, existence, content and attributes.",
+            "Changes of status, existence, content and attributes in the time range.",
             4,
             4,
         ),
@@ -97,7 +100,7 @@ SUMMARY = (
 
 HISTORY = (
     bands(
-        Frame("What was when", "Each property of the image over time, as last polled.", 24, 9),
+        Frame("State over time", "State and flags of the image over time, as last polled.", 24, 9),
         (over_time(state(ONE), "State"), STATE_WORDS),
         (over_time(ONE.value("poll_success"), "Last poll"), ANSWERED),
         (over_time(ONE.value("protected"), "Protection"), PROTECTED),
@@ -111,7 +114,7 @@ HISTORY = (
     lines(
         Frame(
             "Size over time",
-            "Bytes of the image file, and of the disk that is made of it where the API says so.",
+            "Size of the image file, and of its virtual disk if the API reports it.",
             12,
             7,
             units.BytesIEC,
@@ -121,7 +124,7 @@ HISTORY = (
         named={"file": ("file", BLUE), "virtual disk": ("virtual disk", ORANGE)},
     ),
     lines(
-        Frame("Changes over time", "Changes that the exporter saw, by kind.", 12, 7),
+        Frame("Changes over time", "Changes counted by the exporter, by kind.", 12, 7),
         *(
             over_time(f"round({ONE.changes(kind, '$__rate_interval')})", name)
             for kind, name in CHANGES.items()
@@ -134,66 +137,67 @@ HISTORY = (
 
 FACTS = (
     number(
-        Frame("Size", "Bytes of the image file.", 4, 3, units.BytesIEC, NOT_SAID),
+        Frame("Size", "Size of the image file.", 4, 3, units.BytesIEC, NOT_REPORTED),
         ONE.value("size_bytes"),
     ),
     number(
         Frame(
             "Virtual size",
-            "Bytes of the disk that is made of the file.",
+            "Size of the virtual disk in the image file.",
             4,
             3,
             units.BytesIEC,
-            NOT_SAID,
+            NOT_REPORTED,
         ),
         ONE.value("virtual_size_bytes"),
     ),
     number(
         Frame(
-            "Least disk",
-            "The smallest disk that the image boots on.",
+            "Minimum disk",
+            "Smallest disk that the image boots on.",
             4,
             3,
             units.BytesIEC,
-            NOT_SAID,
+            NOT_REPORTED,
         ),
         ONE.value("min_disk_bytes"),
     ),
     number(
         Frame(
-            "Least memory",
-            "The least memory that the image boots with.",
+            "Minimum memory",
+            "Smallest memory that the image boots with.",
             3,
             3,
             units.BytesIEC,
-            NOT_SAID,
+            NOT_REPORTED,
         ),
         ONE.value("min_ram_bytes"),
     ),
     number(
-        Frame("Created", "When the image was created.", 3, 3, units.DateTimeFromNow, NOT_SAID),
+        Frame("Created", "When the image was created.", 3, 3, units.DateTimeFromNow, NOT_REPORTED),
         f"1000 * {ONE.value('created_timestamp_seconds')}",
     ),
     number(
-        Frame("Updated", "When the image was last updated.", 3, 3, units.DateTimeFromNow, NOT_SAID),
+        Frame(
+            "Updated", "When the image was last updated.", 3, 3, units.DateTimeFromNow, NOT_REPORTED
+        ),
         f"1000 * {ONE.value('updated_timestamp_seconds')}",
     ),
     number(
         Frame(
             "Deleted",
-            "When the image was deleted; only an administrator is told.",
+            "When the image was deleted; only administrators can see this.",
             3,
             3,
             units.DateTimeFromNow,
-            "no, or not said",
+            "no, or not reported",
         ),
         f"1000 * {ONE.value('deleted_timestamp_seconds')}",
     ),
     listing(
         Frame(
             "Labels",
-            "What the image is called, by the configuration (alias) and by the Image service "
-            "(name), and what else is stable about it.",
+            "Alias in the configuration, name in the Image service, and other labels of the image.",
             24,
             4,
         ),
@@ -212,10 +216,10 @@ FACTS = (
     listing(
         Frame(
             "Content",
-            "Digests of the image's content. Others under the same ID are other content.",
+            "Digests of the image's content. A changed digest means changed content.",
             14,
             5,
-            empty="No digest: nothing was uploaded yet, or the image is gone.",
+            empty="No digest: the image has no data yet, or is gone.",
         ),
         label("Algorithm", "algorithm", width=120),
         label("Digest", "digest"),
@@ -224,10 +228,10 @@ FACTS = (
     listing(
         Frame(
             "Properties",
-            "Custom properties of the image, of those that the setting properties names.",
+            "Custom properties of the image that the setting `properties` lists.",
             10,
             5,
-            empty="None of the properties that the configuration asks for.",
+            empty="None of the configured properties.",
         ),
         label("Property", "property"),
         label("Value", "value"),
@@ -237,14 +241,15 @@ FACTS = (
 
 POLLING = (
     bands(
-        Frame("Image service", "Whether the cloud's Image service answered at all.", 24, 3),
+        Frame(
+            "Image service", "Whether any request to the cloud's Image service succeeded.", 24, 3
+        ),
         (over_time(f"max by (cloud) ({cloud('api_up')}) and {HERE}", "{{cloud}}"), UP),
     ),
     lines(
         Frame(
             "Failed polls of this cloud, by reason",
-            "Polls of any image of the cloud that ended without an answer about it; none is as it "
-            "should be.",
+            "Failed polls of all images of the cloud. There should be none.",
             12,
             7,
         ),
@@ -263,9 +268,9 @@ POLLING = (
     dashed(
         lines(
             Frame(
-                "Age of what is known",
-                "Time since the last completed cycle of the image's cloud, and the time from one "
-                "cycle to the next, above which it should not be for long.",
+                "Age of the data",
+                "Time since the last completed cycle of the image's cloud, and the polling "
+                "interval, which it should not exceed for long.",
                 12,
                 7,
                 units.Seconds,
@@ -287,12 +292,12 @@ POLLING = (
 
 
 def board() -> models.Dashboard:
-    """The dashboard of one image."""
+    """Return the dashboard of one image."""
     return assembled(
         UID,
         "OpenStack images / Image",
-        "One image: what it is, what became of it, and how fresh that is.",
-        [("", SUMMARY), ("When", HISTORY), ("What it is", FACTS), ("How it is known", POLLING)],
+        "One image: its properties, its history, and how recent they are.",
+        [("", SUMMARY), ("History", HISTORY), ("Properties", FACTS), ("Polling", POLLING)],
         variables=[image()],
         alerts='cloud=~"$cloud|", image_id=~"$image|"',
     )

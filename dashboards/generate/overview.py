@@ -1,4 +1,4 @@
-"""Is anything wrong with any image, and where?"""
+"""The overview dashboard: problems of all images and clouds."""
 
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import units
@@ -26,21 +26,26 @@ TO_IMAGE = (
     "&${instance:queryparam}&var-cloud=${__data.fields.Cloud:percentencode}"
     "&var-image=${__data.fields.ID:percentencode}&${__url_time_range}"
 )
-"""From a row of the table to the dashboard of its image."""
+"""Link from a row of the table to the dashboard of its image."""
 
 ACTIVE = 'status="active"'
 
 SUMMARY = (
     number(
-        Frame("API down", "Clouds whose Image service answered nothing in the last cycle.", 3, 4),
+        Frame(
+            "API down",
+            "Clouds without a successful request to the Image service in the last cycle.",
+            3,
+            4,
+        ),
         f"sum(max by (cloud) ({cloud('api_up')}) == bool 0)",
         thresholds=none_is_good(),
     ),
     number(
         Frame(
             "Gone",
-            "Images that were proved to be deleted or no longer visible to the exporter, and not "
-            "expected to be.",
+            "Images confirmed to be deleted or no longer visible to the exporter, except those "
+            "expected to be gone.",
             3,
             4,
         ),
@@ -50,8 +55,8 @@ SUMMARY = (
     number(
         Frame(
             "Not active",
-            "Images that exist but cannot be booted from: queued, saving, deactivated, killed; "
-            "without those whose status is expected.",
+            "Images that exist but cannot be booted from (queued, saving, deactivated, killed), "
+            "except those with an expected status.",
             3,
             4,
         ),
@@ -62,9 +67,9 @@ SUMMARY = (
     ),
     number(
         Frame(
-            "No answer",
-            "Images about which the last poll learned nothing. What is shown of them is what was "
-            "known before.",
+            "Poll failed",
+            "Images whose last poll failed. Their panels show the values of the last successful "
+            "poll.",
             3,
             4,
         ),
@@ -74,8 +79,7 @@ SUMMARY = (
     number(
         Frame(
             "Expectations not met",
-            "Expectations of the configuration that images do not meet; 0 where none is "
-            "configured.",
+            "Configured expectations that images do not meet; 0 if none are configured.",
             4,
             4,
         ),
@@ -83,15 +87,15 @@ SUMMARY = (
         thresholds=none_is_good(),
     ),
     number(
-        Frame("Images", "Images that are watched.", 2, 4),
+        Frame("Images", "Configured and discovered images.", 2, 4),
         f"count({ALL.value('target_info')})",
     ),
     number(
-        Frame("Unprotected", "Images that anyone with the right to may delete.", 3, 4),
+        Frame("Unprotected", "Images that are not protected from deletion.", 3, 4),
         how_many(ALL, f"{ALL.value('protected')} == bool 0"),
     ),
     number(
-        Frame("Public", "Images that every project of their cloud sees.", 3, 4),
+        Frame("Public", "Images visible to every project of their cloud.", 3, 4),
         how_many(ALL, f"{ALL.value('public')} == bool 1"),
     ),
 )
@@ -100,15 +104,15 @@ HISTORY = (
     bands(
         Frame(
             "State of each image",
-            "The worst that is true of each image. No answer: the last poll learned nothing, and "
-            "the image was active or on its way when last seen.",
+            "The worst state of each image. Poll failed: the last poll failed, and the image was "
+            "active or becoming active before.",
             24,
             12,
         ),
         (over_time(state(ALL), "{{image}} ({{cloud}})"), STATE_WORDS),
     ),
     lines(
-        Frame("Images by state", "How many images were in each state.", 12, 8),
+        Frame("Images by state", "Number of images in each state.", 12, 8),
         over_time(f'count_values("state", {state(ALL)})', "{{state}}"),
         named={str(value): words for value, words in STATE_WORDS.items()},
         stacked=True,
@@ -116,7 +120,7 @@ HISTORY = (
     lines(
         Frame(
             "Changes over time",
-            "Changes of images that the exporter saw, by kind: status, gone or back, content "
+            "Changes of images counted by the exporter, by kind: status, gone or back, content "
             "under the same ID, other attributes.",
             12,
             8,
@@ -134,19 +138,19 @@ NOT_MET = (
     f"sum by (cloud, image_id, image) (1 - {ALL.value('expectation_met', by=['expectation'])})"
     f" or 0 * {ALL.value('target_info')}"
 )
-"""How many expectations each image does not meet, 0 where none is configured."""
+"""Query for the number of expectations that each image does not meet."""
 
 ALL_CHANGES = " + ".join(ALL.changes(kind, "$__range") for kind in CHANGES)
 
-PLACES = (
+TABLES = (
     listing(
         Frame(
             "All images",
-            "Every image, the worst state first; a click on an image shows all about it. The name "
-            "and the values are those of the last answer.",
+            "All images, worst state first. Click an image for its dashboard. Name and values are "
+            "from the last successful poll.",
             24,
             14,
-            empty="No image is watched by the chosen exporters.",
+            empty="The selected exporters poll no image.",
         ),
         Column("State", state(ALL), words=calm(STATE_WORDS), filled=True, width=110),
         label("Image", "image", link=TO_IMAGE),
@@ -171,10 +175,10 @@ PLACES = (
     listing(
         Frame(
             "Clouds",
-            "What the exporter knows of each cloud; the dashboard of the exporter has the rest.",
+            "State of each cloud; the exporter's dashboard has more.",
             24,
             6,
-            empty="No cloud is polled by the chosen exporters.",
+            empty="The selected exporters poll no cloud.",
         ),
         Column(
             "API", f"max by (cloud) ({cloud('api_up')})", words=calm(UP), filled=True, width=110
@@ -183,7 +187,7 @@ PLACES = (
         label("API version", "version"),
         Column("Images", f"count by (cloud) ({ALL.value('poll_success')})"),
         Column("Gone", ALL.unwanted(f"1 - {ALL.value('exists')}", "exists", " by (cloud)")),
-        Column("No answer", f"sum by (cloud) (1 - {ALL.value('poll_success')})"),
+        Column("Poll failed", f"sum by (cloud) (1 - {ALL.value('poll_success')})"),
         Column(
             "Last cycle",
             f"1000 * max by (cloud) ({cloud('exporter_last_cycle_timestamp_seconds')})",
@@ -195,10 +199,10 @@ PLACES = (
 
 
 def board() -> models.Dashboard:
-    """The dashboard of all images."""
+    """Return the dashboard of all images."""
     return assembled(
         UID,
         "OpenStack images / Overview",
-        "All watched images at a glance: what is wrong, where, and since when.",
-        [("", (*SUMMARY, *PLACES)), ("When", HISTORY)],
+        "All images at a glance: problems, where they are and since when.",
+        [("", (*SUMMARY, *TABLES)), ("History", HISTORY)],
     )

@@ -1,4 +1,4 @@
-"""Panels as all dashboards have them."""
+"""Panels that all dashboards use."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -25,26 +25,26 @@ from dashboards.generate.states import BY_NUMBER
 
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-EMPTY = "Nothing is known: is the exporter scraped, and are the variables above set to it?"
-"""What a panel says that always has data in a healthy installation."""
+EMPTY = "No data: is the exporter scraped, and do the variables above select it?"
+"""Text of an empty panel that has data in every healthy installation."""
 
 UNKNOWN = "unknown"
-"""The same in the place of a number, lest a 0 say that all is well."""
+"""Text of an empty number, since a 0 would mean that all is well."""
 
 BAR = "1m"
-"""The least time for which one bar stands, so that few windows overlap and show a thing twice."""
+"""Minimum width of a bar in time, so that few windows overlap and show an event twice."""
 
 Words = Mapping[int, tuple[str, str]]
-"""The text and the colour for each value."""
+"""Text and colour of each value."""
 
-STATE_WORDS: Words = {number: (each.text, each.color) for number, each in BY_NUMBER.items()}
+STATE_WORDS: Words = {number: (state.text, state.color) for number, state in BY_NUMBER.items()}
 
 Drawn = TypeVar("Drawn", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What every panel has; ``width`` is of 24 columns, ``height`` in rows of the grid."""
+    """Common properties of a panel; ``width`` of 24 columns, ``height`` in rows of the grid."""
 
     title: str
     description: str
@@ -55,7 +55,7 @@ class Frame:
 
 
 def framed(panel: Drawn, frame: Frame, queries: Iterable[prometheus.Dataquery]) -> Drawn:
-    """Gives the panel its frame and its queries, the first of which is A."""
+    """Apply the frame and the queries (named A, B, ...) to the panel."""
     targets: list[Builder[Dataquery]] = [
         query.ref_id(name) for name, query in zip(ascii_uppercase, queries, strict=False)
     ]
@@ -72,17 +72,17 @@ def framed(panel: Drawn, frame: Frame, queries: Iterable[prometheus.Dataquery]) 
 
 
 def over_time(expression: str, legend: str) -> prometheus.Dataquery:
-    """A query for the whole time range."""
+    """Return a query over the whole time range."""
     return prometheus.Dataquery().expr(expression).legend_format(legend).range()
 
 
 def latest(expression: str, legend: str = "") -> prometheus.Dataquery:
-    """A query for the end of the time range."""
+    """Return a query at the end of the time range."""
     return prometheus.Dataquery().expr(expression).legend_format(legend).instant()
 
 
 def mapping(words: Words) -> models.ValueMap:
-    """Shows words for values."""
+    """Return a value mapping that shows words for values."""
     return models.ValueMap(
         options={
             str(value): models.ValueMappingResult(text=text, color=color, index=index)
@@ -92,7 +92,7 @@ def mapping(words: Words) -> models.ValueMap:
 
 
 def steps(*colors: tuple[float | None, str]) -> builders.ThresholdsConfig:
-    """The colour from each value on; the first is without a value."""
+    """Return thresholds: the colour from each value on; the first has no value."""
     return (
         builders.ThresholdsConfig()
         .mode(models.ThresholdsMode.ABSOLUTE)
@@ -101,7 +101,7 @@ def steps(*colors: tuple[float | None, str]) -> builders.ThresholdsConfig:
 
 
 def by_value() -> builders.FieldColor:
-    """Colours by threshold or by the value's words."""
+    """Return a color scheme by threshold or by value mapping."""
     return builders.FieldColor().mode(models.FieldColorModeId.THRESHOLDS)
 
 
@@ -114,11 +114,11 @@ def number(
     legend: str = "",
     decimals: int | None = None,
 ) -> stat.Panel:
-    """One large number, on a ground of its colour where it can be bad.
+    """Return a panel with one large number, on a coloured background if it has thresholds.
 
-    With a ``legend``, what that says of each series is shown instead.
+    With a ``legend`` it shows the legend of each series instead.
     """
-    judged = thresholds or words
+    colored = thresholds or words
     frame = replace(frame, empty=frame.empty or UNKNOWN)
     panel = (
         framed(stat.Panel(), frame, [latest(query, legend)])
@@ -126,7 +126,9 @@ def number(
         .thresholds(thresholds or steps((None, GREY if words else "text")))
         .mappings([mapping(words)] if words else [])
         .color_mode(
-            options.BigValueColorMode.BACKGROUND_SOLID if judged else options.BigValueColorMode.NONE
+            options.BigValueColorMode.BACKGROUND_SOLID
+            if colored
+            else options.BigValueColorMode.NONE
         )
         .graph_mode(options.BigValueGraphMode.NONE)
         .justify_mode(options.BigValueJustifyMode.CENTER)
@@ -137,7 +139,7 @@ def number(
 
 
 def none_is_good() -> builders.ThresholdsConfig:
-    """For a number that should be 0."""
+    """Return thresholds for a number that should be 0."""
     return steps((None, GOOD), (1, BAD))
 
 
@@ -150,16 +152,16 @@ def lines(
     from_zero: bool = True,
     up_to: float | None = None,
 ) -> timeseries.Panel:
-    """Values over time.
+    """Return a panel of values over time.
 
     Args:
-        frame: what every panel has.
-        queries: one or more series each.
-        named: other names and the colours of series, by the names that their queries give.
-        stacked: as areas upon each other.
-        bars: as bars upon each other, for what is counted.
-        from_zero: begin the axis at 0.
-        up_to: let the axis reach this at least, lest small numbers look large.
+        frame: common properties of the panel.
+        queries: queries with one or more series each.
+        named: display names and colours of series, by their legend.
+        stacked: draw stacked areas.
+        bars: draw stacked bars, for counts.
+        from_zero: start the axis at 0.
+        up_to: minimum of the upper end of the axis, so that small numbers do not look large.
     """
     filled = stacked or bars
     stacking = options.StackingMode.NORMAL if filled else options.StackingMode.NONE
@@ -203,7 +205,7 @@ def _named(name: str, color: str) -> list[models.DynamicConfigValue]:
 
 
 def dashed(panel: timeseries.Panel, pattern: str) -> timeseries.Panel:
-    """Draws the series whose names match as thin broken lines: what others are held against."""
+    """Draw the series whose names match as thin dashed lines, as references for others."""
     line = {"fill": "dash", "dash": [6, 6]}
     return panel.override_by_regexp(
         pattern,
@@ -216,7 +218,7 @@ def dashed(panel: timeseries.Panel, pattern: str) -> timeseries.Panel:
 
 
 def bands(frame: Frame, *queries: tuple[prometheus.Dataquery, Words]) -> statetimeline.Panel:
-    """One band for each series, which says in words what was when; each query has its words."""
+    """Return a state timeline with a band per series; each query has its own words."""
     panel = (
         framed(statetimeline.Panel(), frame, [query for query, _ in queries])
         .color_scheme(by_value())
@@ -232,6 +234,6 @@ def bands(frame: Frame, *queries: tuple[prometheus.Dataquery, Words]) -> stateti
         .tooltip(common.VizTooltipOptions().mode(options.TooltipDisplayMode.SINGLE))
     )
     for name, (_, words) in zip(ascii_uppercase, queries, strict=False):
-        shown = models.DynamicConfigValue(id_val="mappings", value=[mapping(words)])
-        panel.override_by_query(name, [shown])
+        override = models.DynamicConfigValue(id_val="mappings", value=[mapping(words)])
+        panel.override_by_query(name, [override])
     return panel

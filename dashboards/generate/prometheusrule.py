@@ -1,4 +1,4 @@
-"""The rules as the Prometheus Operator takes them: the same text, in a PrometheusRule."""
+"""The rules as a PrometheusRule for the Prometheus Operator, with the same text."""
 
 from pathlib import Path
 from textwrap import indent
@@ -8,7 +8,7 @@ RULES = ROOT / "dashboards/alerts/rules.yml"
 FILE = ROOT / "k8s/components/prometheus-operator/prometheusrule.yaml"
 
 HEAD = """\
-# Made from dashboards/alerts/rules.yml by `make dashboards`.
+# Generated from dashboards/alerts/rules.yml by `make dashboards`.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
@@ -20,6 +20,6 @@ spec:
 
 
 def text(rules: str) -> str:
-    """The manifest with the groups of this rule file, and the comments between them."""
+    """Return the manifest with the groups of the rule file, including their comments."""
     _, groups, rest = rules.partition("\ngroups:\n")
     return HEAD + indent(f"{groups.lstrip()}{rest}", "  ")

@@ -1,4 +1,4 @@
-"""What state an image is in: one number for each, the higher the worse."""
+"""States of an image as numbers; higher is worse."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dashboards.generate.promql import IMAGE_KEY, Images
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state, and the query that gives the images in it."""
+    """A state, and the query for the images in it."""
 
     text: str
     color: str
@@ -25,21 +25,21 @@ WORST_FIRST = (
     State("killed", VERMILION, _status("killed")),
     State("deactivated", ORANGE, _status("deactivated")),
     State("unknown", PINK, _status("unknown")),
-    State("no answer", GREY, lambda images: images.value("poll_success") + " == 0"),
+    State("poll failed", GREY, lambda images: images.value("poll_success") + " == 0"),
     State("queued", YELLOW, _status("queued")),
     State("saving", SKY, _status("saving")),
     State("uploading", SKY, _status("uploading")),
     State("importing", SKY, _status("importing")),
     State("active", GOOD, _status("active")),
 )
-"""The statuses of a deleted image are not here: it is gone."""
+"""All states. The statuses of a deleted image are missing, since it counts as gone."""
 
 BY_NUMBER = dict(enumerate(reversed(WORST_FIRST), start=1))
-"""Each state by the value that ``state`` gives it."""
+"""States by their number in ``state``."""
 
 
 def state(images: Images) -> str:
-    """The number of each image's state, the worst where several apply."""
-    numbered = (f"0 * ({each.query(images)}) + {number}" for number, each in BY_NUMBER.items())
+    """Return a query for the number of each image's state, the worst if several apply."""
+    numbered = (f"0 * ({state.query(images)}) + {number}" for number, state in BY_NUMBER.items())
     worst_first = "\n  or ".join(reversed(list(numbered)))
     return f"max by ({', '.join(IMAGE_KEY)}) (\n  {worst_first}\n)"

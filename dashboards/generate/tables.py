@@ -1,4 +1,4 @@
-"""Tables: one row for each image or cloud, each column a query of its own or a label."""
+"""Tables with a row per image or cloud; each column is a query or a label."""
 
 from dataclasses import dataclass
 from string import ascii_uppercase
@@ -15,9 +15,10 @@ from dashboards.generate.panels import Frame, Words, framed, mapping
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of values where it has a query, else one of the label of that name.
+    """A column of values of a query, or of a label.
 
-    ``filled`` puts the colour of the value's words behind them; ``link`` opens on a click.
+    ``source`` is the query or the name of the label. ``filled`` colours the background of the cell
+    by its value; ``link`` is the URL that a click opens.
     """
 
     title: str
@@ -30,9 +31,9 @@ class Column:
     link: str | None = None
 
     def properties(self) -> list[models.DynamicConfigValue]:
-        """The overrides that make it look so."""
+        """Return the overrides of the column's field."""
         link = [{"title": "Show ${__value.text}", "url": self.link}] if self.link else None
-        wanted = {
+        overrides = {
             "unit": self.unit,
             "custom.width": self.width,
             "mappings": [mapping(self.words)] if self.words else None,
@@ -44,13 +45,13 @@ class Column:
         }
         return [
             models.DynamicConfigValue(id_val=name, value=value)
-            for name, value in wanted.items()
+            for name, value in overrides.items()
             if value is not None
         ]
 
 
 def calm(words: Words) -> Words:
-    """The words without a colour where all is well: in a table, only what is wrong stands out."""
+    """Return the words without a colour for good values, so that only bad values stand out."""
     return {
         value: (text, "transparent" if color == GOOD else color)
         for value, (text, color) in words.items()
@@ -58,23 +59,25 @@ def calm(words: Words) -> Words:
 
 
 def label(title: str, name: str, *, width: int | None = None, link: str | None = None) -> Column:
-    """A column of a label's values, which are text even where they look like numbers."""
+    """Return a column of a label's values, shown as text even if they look like numbers."""
     return Column(title, name, is_query=False, unit=String, width=width, link=link)
 
 
 def listing(frame: Frame, *columns: Column, worst: str | None = None) -> table.Panel:
-    """A table of the columns in their order, highest value of the column ``worst`` first."""
-    asked = dict(
+    """Return a table of the columns, sorted by the column ``worst``, highest value first."""
+    queries_by_name = dict(
         zip(ascii_uppercase, (column for column in columns if column.is_query), strict=False)
     )
-    queries = (_query(column) for column in asked.values())
-    named = [_named(query, column) for query, column in asked.items() if column.title]
+    queries = (_query(column) for column in queries_by_name.values())
+    value_columns = [
+        _value_column(query, column) for query, column in queries_by_name.items() if column.title
+    ]
     panel = (
         framed(table.Panel(), frame, queries)
-        .transformations([*named, *_rows(), _order(columns)])
+        .transformations([*value_columns, *_rows(), _order(columns)])
         .cell_height(options.TableCellHeight.SM)
         .filterable(True)
-        # What the frame says of an empty table would else stand in every empty cell.
+        # Otherwise the frame's text for an empty table would appear in every empty cell.
         .override_by_regexp("/.*/", [models.DynamicConfigValue(id_val="noValue", value="-")])
     )
     if worst:
@@ -86,7 +89,7 @@ def listing(frame: Frame, *columns: Column, worst: str | None = None) -> table.P
 
 
 def labels_of(info: str) -> Column:
-    """The query that columns of labels come from; its value, which says nothing, is not shown."""
+    """Return a hidden column whose query provides labels for label columns."""
     return Column("", info)
 
 
@@ -95,11 +98,11 @@ def _query(column: Column) -> prometheus.Dataquery:
     return prometheus.Dataquery().expr(column.source).format(table_format).instant()
 
 
-def _named(query: str, column: Column) -> models.DataTransformerConfig:
-    """Copies the values of one query to a column of their own.
+def _value_column(query: str, column: Column) -> models.DataTransformerConfig:
+    """Copy the values of one query to a separate column.
 
-    The data source calls them Value or after their query, which depends on how many queries have
-    an answer, and merging goes by that name.
+    The data source names them "Value" or after their query, depending on how many queries have
+    results, and merging uses that name.
     """
     return models.DataTransformerConfig(
         id_val="calculateField",
@@ -113,7 +116,7 @@ def _named(query: str, column: Column) -> models.DataTransformerConfig:
 
 
 def _rows() -> list[models.DataTransformerConfig]:
-    """One row for each set of labels, from what all queries say of it."""
+    """Merge the results of all queries into one row per set of labels."""
     unnamed = {"exclude": {"pattern": "/^(Time|Value.*)$/"}}
     return [
         models.DataTransformerConfig(id_val="filterFieldsByName", options=unnamed),
@@ -122,13 +125,13 @@ def _rows() -> list[models.DataTransformerConfig]:
 
 
 def _order(columns: tuple[Column, ...]) -> models.DataTransformerConfig:
-    shown = [column for column in columns if column.title]
-    names = [column.title if column.is_query else column.source for column in shown]
-    titles = {column.source: column.title for column in shown if not column.is_query}
+    visible = [column for column in columns if column.title]
+    names = [column.title if column.is_query else column.source for column in visible]
+    titles = {column.source: column.title for column in visible if not column.is_query}
     return models.DataTransformerConfig(
         id_val="organize",
         options={
-            "indexByName": {name: place for place, name in enumerate(names)},
+            "indexByName": {name: index for index, name in enumerate(names)},
             "renameByName": titles,
         },
     )

@@ -1,4 +1,4 @@
-"""What values are called, and their colours."""
+"""Texts and colours of values."""
 
 from itertools import cycle
 
@@ -16,36 +16,36 @@ from dashboards.generate.colors import (
     YELLOW,
 )
 from dashboards.generate.promql import CHANGES
-from exporter.metrics.exporter_metrics import CODES as ANSWERS
-from exporter.model.outcome import REASONS as OUTCOMES
+from exporter.metrics.exporter_metrics import CODES as STATUS_CODES
+from exporter.model.outcome import REASONS as FAILURE_REASONS
 
 YES_NO = {1: ("yes", GREY), 0: ("no", GREY)}
 UP = {1: ("up", GOOD), 0: ("down", BAD)}
-ANSWERED = {1: ("answered", GOOD), 0: ("failed", BAD)}
+ANSWERED = {1: ("succeeded", GOOD), 0: ("failed", BAD)}
 MET = {1: ("met", GOOD), 0: ("not met", BAD)}
 PROTECTED = {1: ("protected", BLUE), 0: ("not protected", SKY)}
 PUBLIC = {1: ("public", SKY), 0: ("not public", BLUE)}
 HIDDEN = {1: ("hidden", SKY), 0: ("listed", BLUE)}
 BREAKER = {1: ("open", BAD), 0: ("closed", GOOD)}
 
-_TROUBLE = (ORANGE, VERMILION, PINK, YELLOW, WINE, GREEN, SKY, GREY)
+_REASON_COLORS = (ORANGE, VERMILION, PINK, YELLOW, WINE, GREEN, SKY, GREY)
 
 REASONS = {
     "none": ("none", BLUE),
     **{
         str(reason): (reason, color)
-        for reason, color in zip(OUTCOMES, cycle(_TROUBLE), strict=False)
+        for reason, color in zip(FAILURE_REASONS, cycle(_REASON_COLORS), strict=False)
     },
 }
-"""A colour for each reason why a poll can fail; what often comes together differs."""
+"""Colour of each failure reason. Reasons that often occur together differ in colour."""
 
 CHANGE_NAMES = {
     name: (name, color)
     for name, color in zip(CHANGES.values(), (ORANGE, WINE, BLUE, SKY), strict=True)
 }
-"""A colour for each kind of change of an image."""
+"""Colour of each kind of change."""
 
 _CODES = (BLUE, GREEN, YELLOW, ORANGE, SKY, VERMILION, WINE, GREY)
 
-CODES = {code: (code, color) for code, color in zip(ANSWERS, cycle(_CODES), strict=False)}
-"""A colour for each answer to a request that is known beforehand."""
+CODES = {code: (code, color) for code, color in zip(STATUS_CODES, cycle(_CODES), strict=False)}
+"""Colour of each documented status code."""

@@ -36,7 +36,7 @@ def alerts() -> Mapping[str, dict[str, Any]]:
 def alert_table() -> str:
     """A row for each alert, linked to its runbook."""
     return table(
-        ("Alert", "Severity", "After", "What it says"),
+        ("Alert", "Severity", "After", "Summary"),
         (
             (
                 f"[{name}](runbooks/{name}.md)",
