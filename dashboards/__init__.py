@@ -1,1 +1,1 @@
-"""What people see of the metrics, and what wakes them."""
+"""Grafana dashboards, alerting rules and runbooks."""

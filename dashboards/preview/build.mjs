@@ -1,4 +1,4 @@
-// Bundles src/ and Grafana's packages into dist/, a page that needs nothing from anywhere else.
+// Bundles src/ and Grafana's packages into dist/, a self-contained page.
 import { build } from 'esbuild';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 

@@ -1,8 +1,8 @@
 // node draw.mjs DASHBOARD.json PICTURE.png PROMETHEUS_URL [KEY=VALUE ...]
 //
 // Draws one dashboard in Chromium. The keys: theme (dark, light), from (now-15m), width (1600), height
-// (of the picture, else all of it), var-NAME. CHROMIUM names the browser. Prints what each panel has;
-// exit status 1 where one has an error, or cannot be drawn.
+// (of the picture; default: the whole page), var-NAME. CHROMIUM is the path of the browser. Prints the
+// contents of each panel; exits with status 1 if a panel has an error or cannot be drawn.
 import { createServer } from 'node:http';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
@@ -13,7 +13,7 @@ const [dashboard, picture, prometheus, ...given] = process.argv.slice(2);
 const keys = new URLSearchParams(given.map((each) => [each.split('=')[0], each.slice(each.indexOf('=') + 1)]));
 const dist = join(dirname(fileURLToPath(import.meta.url)), 'dist');
 const KINDS = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
-// Icons come from a Grafana server, and there is none.
+// Icons would come from a Grafana server, which does not exist here.
 const NO_ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"></svg>';
 
 async function answer(path, search) {
@@ -51,7 +51,7 @@ page.on('pageerror', (error) => said.push(String(error.stack ?? error)));
 await page.goto(`http://127.0.0.1:${server.address().port}/?${keys}`);
 await page.waitForFunction(() => window.report?.done, null, { timeout: 120000 });
 const report = await page.evaluate(() => ({ panels: window.report.panels, fatal: window.report.fatal }));
-// Tables draw only the rows that are in the window, so that has to be as high as the page.
+// Tables draw only the visible rows, so the window must be as high as the page.
 const whole = await page.evaluate(() => document.documentElement.scrollHeight);
 await page.setViewportSize({ width, height: Number(keys.get('height') ?? whole) });
 await page.waitForTimeout(2000);

@@ -1,4 +1,4 @@
-// A data source that asks Prometheus as Grafana's does, as far as these dashboards need it.
+// A data source that queries Prometheus like Grafana's, as far as these dashboards need it.
 import {
   DataFrame, DataQueryRequest, FieldType, LoadingState, MetricFindValue, rangeUtil, ScopedVars, toDataFrame,
 } from '@grafana/data';
@@ -154,7 +154,7 @@ function line(series: any, target: any, grid?: Grid): DataFrame {
   let times = series.values.map((each: any) => each[0] * 1000);
   let values = series.values.map((each: any) => number(each[1]));
   if (grid) {
-    // Where there is no sample there is a gap, as Grafana has it.
+    // A missing sample is a gap, as in Grafana.
     const known = new Map(times.map((time: number, place: number) => [Math.round(time / 1000), values[place]]));
     times = [];
     values = [];

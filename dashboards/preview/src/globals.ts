@@ -1,4 +1,4 @@
-// Grafana's packages read these when they are imported, so this has to come first.
+// Grafana's packages read these globals on import, so this module must be imported first.
 const page: any = window;
 
 page.grafanaBootData = {

@@ -1,4 +1,4 @@
-// One dashboard, from its JSON, as a page without a Grafana server.
+// Renders one dashboard from its JSON, without a Grafana server.
 import './globals';
 import React from 'react';
 import { createRoot } from 'react-dom/client';
@@ -88,7 +88,7 @@ function states(scene: EmbeddedScene) {
   });
 }
 
-// Whether every panel has its answer and is drawn: a table's rows come after its data.
+// True once every panel has its data and is drawn; a table draws its rows after its data arrived.
 function settled(panels: any[]) {
   const tables = panels.filter((each) => each.kind === 'table' && each.rows).length;
   const drawn = [...document.querySelectorAll('[role=grid]')].filter((each) => each.querySelector('[role=gridcell]'));

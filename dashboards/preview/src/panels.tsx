@@ -1,4 +1,4 @@
-// Grafana's own components behind the names that panels have in a dashboard's JSON.
+// Grafana's components by the panel types of a dashboard's JSON.
 import React from 'react';
 import {
   cacheFieldDisplayNames, FieldType, getFieldDisplayValues, identityOverrideProcessor, PanelPlugin, PanelProps,

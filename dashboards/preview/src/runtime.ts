@@ -1,4 +1,4 @@
-// What a Grafana server gives its panels, as far as they need it to be drawn.
+// The services that a Grafana server provides to panels, as far as drawing needs them.
 import {
   booleanOverrideProcessor, createTheme, dataLinksOverrideProcessor, displayNameOverrideProcessor, EventBusSrv,
   FieldColorModeId, GrafanaTheme2, identityOverrideProcessor, LoadingState, numberOverrideProcessor,

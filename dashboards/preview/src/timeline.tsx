@@ -1,5 +1,5 @@
-// A stand-in for Grafana's state timeline, which no package has: a row for each series, and in it a
-// box for as long as a state lasts, in the colour and with the text that the panel's mappings give.
+// A replacement for Grafana's state timeline, which is in no package: a row per series, with a box for
+// the duration of each state, with colour and text of the panel's value mappings.
 import React from 'react';
 import { dateTimeFormat, FieldType, getDisplayProcessor, getFieldDisplayName, PanelProps } from '@grafana/data';
 import { useTheme2 } from '@grafana/ui';
