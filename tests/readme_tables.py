@@ -18,7 +18,7 @@ from exporter.model.cloud import CLOUD_PROBLEMS
 from exporter.model.outcome import REASONS
 from exporter.model.status import PROBLEMS
 from exporter.polling.engine.circuit_breaker import BREAKING
-from exporter.polling.engine.cycle import PASSING
+from exporter.polling.engine.cycle import TRANSIENT
 from exporter.web.pages.query import Query
 from tests.life_table import lived, steps
 
@@ -95,7 +95,7 @@ def reasons() -> str:
     return table(
         ("`reason`", "What came", "Sent again in the cycle", "Opens the breaker"),
         (
-            (_code(reason), meaning, _yes(reason in PASSING), _yes(reason in BREAKING))
+            (_code(reason), meaning, _yes(reason in TRANSIENT), _yes(reason in BREAKING))
             for reason, meaning in REASONS.items()
         ),
     )

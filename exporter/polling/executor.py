@@ -1,10 +1,25 @@
-"""The threads that carry out one cycle.
+"""Threads that send the requests of one cycle.
 
-Each takes a question from the cycle, asks it, and gives the answer back. Of those that have
-nothing to ask, one, the leader, waits for the next question's time. Another, the deputy, looks a
-moment later, and steps in where the leader is still busy; the others rest. So a service that
-answers at once is asked by one thread, without handing over, which costs more than asking, and a
-slow one by as many as it takes. There are never more threads than requests may be in flight.
+Each thread takes a request from the cycle, sends it, and passes the reply back. A thread with
+nothing to send waits in one of three roles::
+
+                      next() returns a request
+            +----------------- WORKING <------------------+
+            |  _send: wake or   ^   |                     |
+            |  start a thread   |   | next() returns Wait |
+            +-------------------+   v                     |
+        is there a leader?  -- no --> LEADER: waits until the next request is due
+              | yes                                       ^
+        is there a deputy?  -- no --> DEPUTY: waits until HANDOFF_DELAY after that
+              | yes                                       ^
+              +-------------------> RESTING: waits until it is woken by _wake_next
+
+So an API that responds at once is polled by a single thread, because handing a request over to
+another thread takes longer than sending it. The deputy notices if the leader is still busy, and
+takes over. A slow API is polled by as many threads as it takes, and never by more than requests may
+be in flight.
+
+All fields are guarded by one lock, which is released only while waiting or sending.
 """
 
 import logging
@@ -20,88 +35,89 @@ from exporter.polling.engine.types import Done, Group, PollRequest, Wait, failed
 log = logging.getLogger(__name__)
 
 HANDOFF_DELAY = 0.01
-"""Seconds that a question may be overdue before another thread sees to it."""
+"""Seconds for which a request may be overdue before another thread takes it."""
 
 
 class Waiter:
-    """A place for one thread that waits for a time; used with the lock held."""
+    """The place of one thread that waits for a time; used with the lock held."""
 
     def __init__(self, lock: threading.Lock, clock: Callable[[], float]) -> None:
-        self._called = threading.Condition(lock)
+        self._condition = threading.Condition(lock)
         self._clock = clock
-        self.taken = False
+        self.occupied = False
         self.until = inf
 
-    def keep(self, until: float) -> None:
-        """Waits until that time, or until somebody calls."""
-        self.taken, self.until = True, until
-        self._called.wait(None if until == inf else max(0.0, until - self._clock()))
-        self.taken, self.until = False, inf
+    def wait(self, until: float) -> None:
+        """Wait until that time, or until ``wake``."""
+        self.occupied, self.until = True, until
+        timeout = None if until == inf else max(0.0, until - self._clock())
+        self._condition.wait(timeout)
+        self.occupied, self.until = False, inf
 
-    def call(self) -> None:
-        """Wakes the thread that waits here, if there is one."""
-        self._called.notify()
+    def wake(self) -> None:
+        """Wake the thread that waits here, if any."""
+        self._condition.notify()
 
 
 class CycleExecutor:
-    """Runs one cycle with at most ``size`` threads.
+    """Runs one cycle with at most ``max_threads`` threads.
 
-    ``perform`` asks one question and returns its reply; ``publish`` is called with the lock held,
-    whenever the cycle may have new verdicts.
+    ``send`` sends a request and returns its reply. ``publish`` is called with the lock held,
+    whenever the cycle may have new results.
     """
 
     def __init__(
         self,
         cycle: Cycle,
-        perform: Callable[[PollRequest], PollReply],
+        send: Callable[[PollRequest], PollReply],
         publish: Callable[[], None],
         clock: Callable[[], float],
-        size: int,
+        max_threads: int,
     ) -> None:
         self._cycle = cycle
-        self._perform = perform
+        self._send_request = send
         self._publish = publish
         self._clock = clock
-        self._size = size
+        self._max_threads = max_threads
         self._lock = threading.Lock()
         self._leader = Waiter(self._lock, clock)
         self._deputy = Waiter(self._lock, clock)
-        self._others = threading.Condition(self._lock)
+        self._rest = threading.Condition(self._lock)
         self._threads = 0
         self._resting = 0
-        self._over = False
+        self._stopped = False
         self._finished = threading.Event()
 
     def run(self, end: float) -> None:
-        """Carries the cycle out; returns when it is done, at ``end`` at the latest."""
+        """Run the cycle; return when it is done, at ``end`` at the latest."""
         with self._lock:
             self._start_thread()
         self._finished.wait(max(0.0, end - self._clock()))
         self.stop()
 
     def stop(self) -> None:
-        """Ends the cycle now; answers that are still to come are of no use any more."""
+        """End the cycle now; replies that are still to come are ignored."""
         with self._lock:
-            if not self._over:
-                self._over = True
-                self._cycle.close()
-                self._publish()
-            self._release()
+            if not self._stopped:
+                self._close_cycle()
+            self._stop_threads()
 
     def add(self, groups: Sequence[Group]) -> bool:
-        """Has images asked for at once; says whether the cycle goes on for long enough."""
+        """Poll further targets at once; return False if the cycle ends too soon for them."""
         with self._lock:
-            if self._over or not self._cycle.add(groups, self._clock()):
+            if self._stopped or not self._cycle.add(groups, self._clock()):
                 return False
             if self._threads:
-                self._hand_over()
+                self._wake_next()
             return True
 
     def retract(self, image_id: str) -> None:
-        """Takes an image's outcome back, see ``Cycle.retract``."""
+        """Replace the outcome of an image by a failure, see ``Cycle.retract``."""
         with self._lock:
             self._cycle.retract(image_id)
             self._publish()
+
+    # The methods below are called with the lock held.
 
     def _start_thread(self) -> None:
         self._threads += 1
@@ -110,72 +126,79 @@ class CycleExecutor:
     def _work(self) -> None:
         with self._lock:
             try:
-                while not self._over:
-                    step = self._cycle.next(self._clock())
-                    self._publish()
-                    match step:
-                        case Done():
-                            self._release()
-                            return
-                        case Wait(until):
-                            self._wait(until)
-                        case PollRequest():
-                            self._ask(step)
+                self._send_until_done()
             except Exception:
-                log.exception("bug: a polling thread failed")
-                self._over = True
-                self._cycle.close()
-                self._publish()
-                self._release()
+                log.exception("polling thread crashed")
+                self._close_cycle()
             finally:
                 self._threads -= 1
+                if self._stopped:
+                    self._stop_threads()
 
-    def _ask(self, ask: PollRequest) -> None:
-        """Asks with the lock released, after making sure that somebody sees to what is next."""
-        self._hand_over()
+    def _send_until_done(self) -> None:
+        while not self._stopped:
+            step = self._cycle.next(self._clock())
+            self._publish()
+            match step:
+                case Done():
+                    self._stopped = True
+                case Wait(until):
+                    self._wait(until)
+                case PollRequest():
+                    self._send(step)
+
+    def _send(self, request: PollRequest) -> None:
+        """Send a request with the lock released; another thread takes the next one meanwhile."""
+        self._wake_next()
         self._lock.release()
-        asked_at = self._clock()
+        started_at = self._clock()
         try:
-            reply = self._perform(ask)
+            reply = self._send_request(request)
         except Exception:
-            log.exception("bug: a poll failed")
+            log.exception("poll crashed")
             failed = Failed("internal", "a bug of the exporter: its log has the traceback")
-            reply = failed_reply(ask.kind, failed, RequestFacts(asked_at, self._clock()))
+            reply = failed_reply(request, failed, RequestFacts(started_at, self._clock()))
         finally:
             self._lock.acquire()
-        if not self._over:
-            self._cycle.heard(ask, reply, self._clock())
+        if not self._stopped:
+            self._cycle.on_reply(request, reply, self._clock())
             self._publish()
 
-    def _hand_over(self) -> None:
-        """Sees to it that somebody looks for the next question soon enough."""
+    def _wake_next(self) -> None:
+        """Make sure that some thread asks the cycle for the next request soon."""
         if min(self._leader.until, self._deputy.until) <= self._clock() + HANDOFF_DELAY:
             return
-        if self._leader.taken:
-            self._leader.call()
-        elif self._deputy.taken:
-            self._deputy.call()
+        if self._leader.occupied:
+            self._leader.wake()
+        elif self._deputy.occupied:
+            self._deputy.wake()
         elif self._resting:
-            self._others.notify()
-        elif self._threads < self._size:
+            self._rest.notify()
+        elif self._threads < self._max_threads:
             self._start_thread()
 
     def _wait(self, until: float) -> None:
-        if not self._leader.taken:
-            self._leader.keep(until)
+        """Wait as the leader, as the deputy, or until woken; see the module's docstring."""
+        if not self._leader.occupied:
+            self._leader.wait(until)
             return
         if until < self._leader.until:
-            self._leader.call()
-        if not self._deputy.taken:
-            self._deputy.keep(until + HANDOFF_DELAY)
+            self._leader.wake()
+        if not self._deputy.occupied:
+            self._deputy.wait(until + HANDOFF_DELAY)
             return
         self._resting += 1
-        self._others.wait()
+        self._rest.wait()
         self._resting -= 1
 
-    def _release(self) -> None:
-        self._over = True
+    def _close_cycle(self) -> None:
+        self._stopped = True
+        self._cycle.close()
+        self._publish()
+
+    def _stop_threads(self) -> None:
+        self._stopped = True
         self._finished.set()
-        self._leader.call()
-        self._deputy.call()
-        self._others.notify_all()
+        self._leader.wake()
+        self._deputy.wake()
+        self._rest.notify_all()

@@ -112,8 +112,8 @@ class Poller:
         crew.run(end)
         if self._stopped.is_set():
             return
-        self.client.settle(self.pace.grace)
-        self._finish(cycle, past, len(groups), begun, state)
+        self.client.settle(self.pace.drain_timeout)
+        self._finish(cycle, len(groups), begun, state)
 
     def retarget(self, targets: Sequence[Target]) -> tuple[Target, ...]:
         """Has these configured images watched from now on, besides what is discovered.
@@ -203,7 +203,7 @@ class Poller:
 
         def publish() -> None:
             nonlocal left
-            verdicts, cycle.verdicts = cycle.verdicts, []
+            verdicts = cycle.take_results()
             with self._writing:
                 if self._stopped.is_set():
                     # What a shutdown leaves undecided is nobody's failure.
@@ -329,24 +329,16 @@ class Poller:
         )
         return start
 
-    def _finish(
-        self, cycle: Cycle, past: CycleHistory, groups: int, begun: float, before: CloudState
-    ) -> None:
+    def _finish(self, cycle: Cycle, groups: int, begun: float, before: CloudState) -> None:
         stats = cycle.stats
-        self._past = replace(
-            past,
-            breaker_open=cycle.breaker_open,
-            probe_count=past.probe_count + 1 if cycle.breaker_open else 0,
-            suspect_mass_404=cycle.all_missing and not cycle.all_vanished,
-            wait_until=cycle.wait_until,
-        )
+        self._past = cycle.history()
         self._before = {}
         self._told_to_wait += stats.retry_after_seconds
         signed_in = self.client.signin.stats()
         failures = Counter(before.failures) + stats.failures
         needed = None
         if stats.requests:
-            needed = self.pace.needed(
+            needed = self.pace.concurrency_needed(
                 max(groups, stats.requests), stats.busy_seconds / stats.requests
             )
         end = now()
@@ -357,7 +349,7 @@ class Poller:
                 state,
                 api_up=_api_up(cycle, before),
                 breaker_open=cycle.breaker_open,
-                mass_disappearance=cycle.all_vanished
+                mass_disappearance=cycle.mass_disappearance
                 or (before.mass_disappearance and not stats.found),
                 polls=before.polls + stats.polls,
                 failures=dict(failures),
@@ -386,7 +378,7 @@ class Poller:
                 stats.failures["not_polled"],
                 concurrency=self.pace.concurrency,
                 concurrency_needed=needed,
-                rate_needed=self.pace.rate(max(groups, stats.requests)),
+                rate_needed=self.pace.rate_needed(max(groups, stats.requests)),
             )
 
 

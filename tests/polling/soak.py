@@ -123,7 +123,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     # Cycles end when all is answered: nothing is spread over the interval, nor waited for after.
     pace.SPREAD_FRACTION = 1e-9
-    pace.LONGEST_GRACE = 0.0
+    pace.MAX_DRAIN_TIMEOUT = 0.0
     parts = build([_plan(url, image_ids)])
     (poller,) = parts.pollers
     poller.random = lambda: 0.0

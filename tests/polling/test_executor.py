@@ -10,8 +10,8 @@ from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, PollResult
 from exporter.polling.executor import CycleExecutor
-from tests.polling.engine.rehearsal import Says, found, image_id_of, targets
 from tests.polling.watch import GENEROUS, threads
+from tests.support.simulated_cycle import FakeReply, found, image_id_of, targets
 from tests.support.wait import wait_until
 
 IDS = [f"image-{number}" for number in range(30)]
@@ -29,36 +29,36 @@ class Company:
         new: bool = True,
         publish: Callable[[], None] = lambda: None,
     ) -> None:
-        pace = CyclePacing(interval, interval, size)
-        past = (
+        pacing = CyclePacing(interval, interval, size)
+        history = (
             CycleHistory(immediate=frozenset(IDS)) if new else CycleHistory(existing=frozenset(IDS))
         )
         self.start = steady()
         self.interval = interval
-        self.cycle = Cycle(targets(*IDS), past, pace, self.start, lambda: 0.0)
-        self.verdicts: list[PollResult] = []
+        self.cycle = Cycle(targets(*IDS), history, pacing, self.start, lambda: 0.0)
+        self.results: list[PollResult] = []
 
         def collect() -> None:
             publish()
-            self.verdicts += self.cycle.verdicts
-            self.cycle.verdicts.clear()
+            self.results += self.cycle.take_results()
+            self.cycle.take_results().clear()
 
         self.crew = CycleExecutor(self.cycle, perform, collect, steady, size)
 
     def run(self) -> list[PollResult]:
         """Runs the cycle to its end."""
         self.crew.run(self.start + self.interval)
-        return self.verdicts
+        return self.results
 
 
-def answer(ask: PollRequest) -> PollReply:
+def answer(request: PollRequest) -> PollReply:
     """The image that was asked for."""
-    return Says(found(image_id_of(ask)), seconds=0.0).reply(ask.kind, steady())
+    return FakeReply(found(image_id_of(request)), seconds=0.0).reply(request.kind, steady())
 
 
-def decided(verdicts: list[PollResult]) -> list[str]:
+def decided(results: list[PollResult]) -> list[str]:
     """The IDs that have an outcome, sorted."""
-    return sorted(verdict.target.image_id for verdict in verdicts)
+    return sorted(result.target.image_id for result in results)
 
 
 def test_every_image_is_asked_and_all_threads_end() -> None:
@@ -75,7 +75,7 @@ def test_as_many_as_allowed_are_in_flight_and_no_more(size: int) -> None:
     lock, full = threading.Lock(), threading.Event()
     flying, most = 0, 0
 
-    def perform(ask: PollRequest) -> PollReply:
+    def perform(request: PollRequest) -> PollReply:
         nonlocal flying, most
         with lock:
             flying += 1
@@ -85,7 +85,7 @@ def test_as_many_as_allowed_are_in_flight_and_no_more(size: int) -> None:
         full.wait(GENEROUS)
         with lock:
             flying -= 1
-        return answer(ask)
+        return answer(request)
 
     company = Company(perform, size=size)
     assert decided(company.run()) == sorted(IDS)
@@ -97,10 +97,10 @@ def test_spread_requests_are_asked_on_time_by_few_threads() -> None:
     times: list[float] = []
     names: set[int] = set()
 
-    def perform(ask: PollRequest) -> PollReply:
+    def perform(request: PollRequest) -> PollReply:
         times.append(steady())
         names.add(threading.get_ident())
-        return answer(ask)
+        return answer(request)
 
     company = Company(perform, interval=0.6, new=False)
     assert decided(company.run()) == sorted(IDS)
@@ -116,10 +116,10 @@ def test_a_bug_in_one_poll_is_internal_and_the_others_go_on(
 ) -> None:
     """The traceback is in the log, the other images have their answers."""
 
-    def perform(ask: PollRequest) -> PollReply:
-        if image_id_of(ask) == IDS[3]:
+    def perform(request: PollRequest) -> PollReply:
+        if image_id_of(request) == IDS[3]:
             raise ZeroDivisionError("as the test has it")
-        return answer(ask)
+        return answer(request)
 
     outcomes = {each.target.image_id: each.outcome for each in Company(perform).run()}
     assert outcomes[IDS[3]] == Failed(
@@ -141,7 +141,7 @@ def test_a_bug_in_the_cycle_itself_ends_it_and_says_so(caplog: pytest.LogCapture
     company = Company(answer, publish=publish)
     assert decided(company.run()) == sorted(IDS)
     assert steady() - company.start < GENEROUS / 2
-    assert "bug: a polling thread failed" in caplog.text
+    assert "polling thread crashed" in caplog.text
     wait_until(lambda: not threads())
 
 
@@ -149,29 +149,29 @@ def test_at_the_end_what_hangs_has_timed_out() -> None:
     """The cycle does not wait for answers that did not come, and their threads end later."""
     go_on = threading.Event()
 
-    def perform(ask: PollRequest) -> PollReply:
+    def perform(request: PollRequest) -> PollReply:
         go_on.wait(GENEROUS)
-        return answer(ask)
+        return answer(request)
 
     company = Company(perform, interval=0.2)
-    verdicts = company.run()
+    results = company.run()
     assert steady() - company.start < 2.0
-    assert decided(verdicts) == sorted(IDS)
-    reasons = [each.outcome.reason for each in verdicts if isinstance(each.outcome, Failed)]
+    assert decided(results) == sorted(IDS)
+    reasons = [each.outcome.reason for each in results if isinstance(each.outcome, Failed)]
     assert (reasons.count("timeout"), reasons.count("not_polled")) == (4, 26)
     go_on.set()
     wait_until(lambda: not threads())
-    assert len(company.verdicts) == len(IDS)
+    assert len(company.results) == len(IDS)
 
 
 def test_stop_ends_it_at_once() -> None:
     """A crew in the middle of hangs returns as soon as it is told."""
     go_on, begun = threading.Event(), threading.Event()
 
-    def perform(ask: PollRequest) -> PollReply:
+    def perform(request: PollRequest) -> PollReply:
         begun.set()
         go_on.wait(GENEROUS)
-        return answer(ask)
+        return answer(request)
 
     company = Company(perform)
     running = threading.Thread(target=company.run)
@@ -180,7 +180,7 @@ def test_stop_ends_it_at_once() -> None:
     company.crew.stop()
     running.join(1.0)
     assert not running.is_alive()
-    assert decided(company.verdicts) == sorted(IDS)
+    assert decided(company.results) == sorted(IDS)
     go_on.set()
     wait_until(lambda: not threads())
 
@@ -190,5 +190,5 @@ def test_a_retraction_is_published() -> None:
     company = Company(answer)
     company.run()
     company.crew.retract(IDS[0])
-    assert company.verdicts[-1].replaces_earlier
-    assert company.verdicts[-1].target.image_id == IDS[0]
+    assert company.results[-1].replaces_earlier
+    assert company.results[-1].target.image_id == IDS[0]

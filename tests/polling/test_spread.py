@@ -11,8 +11,8 @@ from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import SPREAD_FRACTION, TICK, CyclePacing, schedule
 from exporter.polling.engine.types import CycleHistory, PollRequest
 from exporter.polling.executor import CycleExecutor
-from tests.polling.engine.rehearsal import START, Says, found, image_id_of, targets
 from tests.polling.watch import GENEROUS, threads
+from tests.support.simulated_cycle import START, FakeReply, found, image_id_of, targets
 from tests.support.wait import wait_until
 
 IDS = [f"image-{number}" for number in range(30)]
@@ -40,20 +40,20 @@ def test_one_that_hangs_holds_up_no_other() -> None:
     others_asked = threading.Event()
     asked: list[str] = []
 
-    def perform(ask: PollRequest) -> PollReply:
-        image_id = image_id_of(ask)
+    def perform(request: PollRequest) -> PollReply:
+        image_id = image_id_of(request)
         if image_id == IDS[0]:
             others_asked.wait(GENEROUS)
         else:
             asked.append(image_id)
             if len(asked) == len(IDS) - 1:
                 others_asked.set()
-        return Says(found(image_id), seconds=0.0).reply(ask.kind, steady())
+        return FakeReply(found(image_id), seconds=0.0).reply(request.kind, steady())
 
     start = steady()
-    pace = CyclePacing(2.0, GENEROUS, 2)
-    cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), pace, start, lambda: 0.0)
-    crew = CycleExecutor(cycle, perform, lambda: None, steady, pace.concurrency)
+    pacing = CyclePacing(2.0, GENEROUS, 2)
+    cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), pacing, start, lambda: 0.0)
+    crew = CycleExecutor(cycle, perform, lambda: None, steady, pacing.concurrency)
     crew.run(start + GENEROUS)
     assert asked == IDS[1:]
     assert cycle.stats.found == len(IDS)

@@ -1,144 +1,253 @@
-"""How images are asked for together within one cycle, and what is asked where a list fails."""
+"""Batches: how many images are polled by one list, and how to go on if a list fails.
+
+A list may fail because it is too long, because of one of its images, or because the server knows no
+such lists. ``BatchPlanner`` finds out with few requests, by one of three strategies:
+
+- ``ONE_BY_ONE``: request each image by itself. For few images, or if lists are unsupported.
+- ``PROBE``: request a list of a single image first, and defer the others until its reply. For the
+  first failure of a cycle, when it is not known yet whether the server supports lists.
+- ``HALVES``: request two lists of half the images each. Once a list of any length has worked.
+
+Example: 16 images, of which the server accepts at most 4 in a list. Lists are requested for 16
+images (refused), 1 (the probe, which works), 7 and 8 (the 15 deferred images; refused), and 3, 4, 4
+and 4 images. A server that rejects every list gets one for 16 images and the probe; after that each
+image is requested by itself, also those of other batches of the cycle.
+"""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum, auto
+from typing import NamedTuple
 
 from exporter.model.outcome import Failed
 from exporter.model.target import Target
+from exporter.polling.engine.pacing import MAX_RETRIES
 from exporter.polling.engine.types import Group, PollRequest, RequestKind
 
 MAX_PAGES = 20
-"""Pages of one batch, which has room for all its images on one: a server may never end."""
+"""Further pages of one batch, which fits on one page: a server that adds pages may never end."""
 
 MIN_LIST_SIZE = 2
-"""So many images are asked for one by one: no list would tell more with fewer requests."""
+"""Up to this many images are requested one by one: a shorter list would save no request."""
 
 PROBE_FAILURES_BEFORE_FALLBACK = 2
-"""Lists of one image that fail before no list is asked for: one may fail for its image's sake."""
+"""Single-image lists that must fail before lists are given up; one may be the image's fault."""
+
+
+class BatchFailure(Enum):
+    """The cause of a failed list, as far as it decides how to go on."""
+
+    REFUSED = auto()
+    """The server refused the list or sent one that cannot be read; a shorter one may work."""
+
+    SERVER_ERROR = auto()
+    """A 5xx, while the API answered another request of this cycle: one image may cause it."""
+
+    UNCLEAR_SERVER_ERROR = auto()
+    """A 5xx, and no request of this cycle was answered: the whole API may be down."""
+
+    OTHER = auto()
+    """No response, no access, or an open circuit breaker: a shorter list would fail too."""
+
+
+class Fallback(Enum):
+    """What follows a list that failed and is not sent again."""
+
+    SPLIT = auto()
+    """Request the images by shorter lists, or one by one."""
+
+    CHECK_API = auto()
+    """Request the list of all images; if the API answers, split, else fail."""
+
+    FAIL = auto()
+    """Fail the polls of all images of the list."""
+
+
+class FailureStrategy(NamedTuple):
+    """How to go on after a failed list: send it again if possible, then fall back."""
+
+    retry: bool
+    fallback: Fallback
+
+
+STRATEGIES: Mapping[BatchFailure, FailureStrategy] = {
+    BatchFailure.REFUSED: FailureStrategy(retry=False, fallback=Fallback.SPLIT),
+    BatchFailure.SERVER_ERROR: FailureStrategy(retry=False, fallback=Fallback.SPLIT),
+    BatchFailure.UNCLEAR_SERVER_ERROR: FailureStrategy(retry=True, fallback=Fallback.CHECK_API),
+    BatchFailure.OTHER: FailureStrategy(retry=True, fallback=Fallback.FAIL),
+}
+"""How to go on after each kind of failure."""
+
+
+def classify(
+    failed: Failed, *, splittable: bool, api_responds: bool, breaker_open: bool
+) -> BatchFailure:
+    """Return the kind of a failure; ``api_responds`` if the API answered in this cycle."""
+    if splittable:
+        return BatchFailure.REFUSED
+    if failed.reason != "server_error" or breaker_open:
+        return BatchFailure.OTHER
+    return BatchFailure.SERVER_ERROR if api_responds else BatchFailure.UNCLEAR_SERVER_ERROR
+
+
+class _Split(Enum):
+    """A way to request the images of a list that failed; see the module's docstring."""
+
+    ONE_BY_ONE = auto()
+    PROBE = auto()
+    HALVES = auto()
 
 
 class BatchPlanner:
-    """What is asked next about images that a list was asked for; it remembers what lists do.
+    """Plans the requests that follow a list, from what is learned about lists in one cycle.
 
-    Before a list that was refused is asked for in halves, a list of one image, the scout, goes
-    ahead, while the others wait as its ``rest``: a server that refuses that too refuses every list,
-    however short, and each image is asked for by itself. Lists of hidden images are known apart:
-    old servers have no such thing.
+    Lists of hidden images are learned about separately, because old servers have no such lists.
     """
 
     def __init__(self, groups: Iterable[Group]) -> None:
         self._working: set[bool] = set()
-        self._refusals: Counter[bool] = Counter()
-        self._most, self._room = 1, 0
+        self._probe_failures: Counter[bool] = Counter()
+        self._max_targets = 1
+        self._max_id_bytes = 0
         self._unlisted: list[Target] = []
         self.add(groups)
 
     def add(self, groups: Iterable[Group]) -> None:
-        """Takes in further groups: how large they are tells what fits into a list."""
+        """Take the size of these groups as an example of what fits into one list."""
         for group in groups:
-            self._most = max(self._most, len(group))
-            self._room = max(self._room, _letters(group))
+            self._max_targets = max(self._max_targets, len(group))
+            self._max_id_bytes = max(self._max_id_bytes, _id_bytes(group))
 
     @property
     def has_unlisted(self) -> bool:
-        """Whether images wait for the lists of hidden ones."""
+        """Return True if images were missing in a list and wait for a list of hidden images."""
         return bool(self._unlisted)
 
     def take_unlisted(self) -> list[Target]:
-        """Those images, which wait no more."""
-        taken, self._unlisted = self._unlisted, []
-        return taken
+        """Remove and return the images that wait for a list of hidden images."""
+        unlisted, self._unlisted = self._unlisted, []
+        return unlisted
 
     def hidden_lists(self) -> list[PollRequest]:
-        """The lists of hidden images for those that wait: as few as they fit into."""
-        packed: list[list[Target]] = []
-        for target in self.take_unlisted():
-            last = packed[-1] if packed else []
-            if not last or len(last) >= self._most or _letters((*last, target)) > self._room:
-                packed.append(last := [])
-            last.append(target)
-        return [
-            ask
-            for group in packed
-            for ask in (
-                one_by_one(group)
-                if len(group) < MIN_LIST_SIZE
-                else [PollRequest(RequestKind.BATCH, tuple(group), hidden=True)]
-            )
-        ]
+        """Return lists of hidden images for those that wait, as few as they fit into."""
+        requests: list[PollRequest] = []
+        for group in self._packed(self.take_unlisted()):
+            if len(group) < MIN_LIST_SIZE:
+                requests += one_by_one(group)
+            else:
+                requests.append(PollRequest(RequestKind.BATCH, group, hidden=True))
+        return requests
 
-    def useless(self, hidden: bool) -> bool:
-        """Whether the server gives no such lists in this cycle."""
-        return max(self._refusals[False], self._refusals[hidden]) >= PROBE_FAILURES_BEFORE_FALLBACK
+    def unsupported(self, hidden: bool) -> bool:
+        """Return True if the server has proved to support no such lists in this cycle."""
+        failures = max(self._probe_failures[False], self._probe_failures[hidden])
+        return failures >= PROBE_FAILURES_BEFORE_FALLBACK
 
     def after_page(
-        self, ask: PollRequest, left: tuple[Target, ...], next_path: str | None
+        self, request: PollRequest, remaining: tuple[Target, ...], next_path: str | None
     ) -> list[PollRequest]:
-        """What follows a page that was listed and has none of those ``left``."""
-        self._working.add(ask.hidden)
-        asks = _halves(ask.deferred, ask.hidden, None)
-        if len(left) < MIN_LIST_SIZE:
-            return asks + one_by_one(left)
-        if next_path not in {None, ask.page} and ask.page_number < MAX_PAGES:
-            pages = ask.page_number + 1
-            return [
-                *asks,
-                PollRequest(
-                    RequestKind.BATCH, left, hidden=ask.hidden, page=next_path, page_number=pages
-                ),
-            ]
-        if ask.hidden:
-            # No list gives them: only asking for each tells whether it is gone.
-            return asks + one_by_one(left)
-        # What other lists leave out is asked for together with it.
-        self._unlisted += left
-        return asks
+        """Return what follows a page of a list that did not contain the ``remaining`` targets."""
+        self._working.add(request.hidden)
+        requests = _halves(request.deferred, request.hidden, None)
+        if len(remaining) < MIN_LIST_SIZE:
+            return requests + one_by_one(remaining)
+        if next_path not in {None, request.page} and request.page_number < MAX_PAGES:
+            next_page = PollRequest(
+                RequestKind.BATCH,
+                remaining,
+                hidden=request.hidden,
+                page=next_path,
+                page_number=request.page_number + 1,
+            )
+            return [*requests, next_page]
+        if request.hidden:
+            # No list has them. Only a request for each image tells whether it is gone.
+            return requests + one_by_one(remaining)
+        # Wait for the other lists, to request what all of them lack together.
+        self._unlisted += remaining
+        return requests
 
     def after_refusal(
-        self, ask: PollRequest, left: tuple[Target, ...], failed: Failed
+        self, request: PollRequest, remaining: tuple[Target, ...], failed: Failed
     ) -> list[PollRequest]:
-        """What follows a list that was refused, maybe for its length or for one of its images."""
-        if len(ask.targets) > 1:
-            return self.fewer(left, ask.hidden, failed)
-        if ask.hidden not in self._working:
-            # A request that is refused as such is so for its form, which all lists share.
-            self._refusals[ask.hidden] += (
-                PROBE_FAILURES_BEFORE_FALLBACK if failed.reason == "rejected" else 1
+        """Return what follows a list that failed for its length or for one of its images."""
+        if len(request.targets) > 1:
+            return self.shorter_lists(remaining, request.hidden, failed)
+        if request.hidden not in self._working:
+            # A 4xx rejects the request's form, so every other list request would be rejected too.
+            is_form_rejected = failed.reason == "rejected"
+            self._probe_failures[request.hidden] += (
+                PROBE_FAILURES_BEFORE_FALLBACK if is_form_rejected else 1
             )
-        return one_by_one(left) + self.fewer(ask.deferred, ask.hidden, failed)
+        return one_by_one(remaining) + self.shorter_lists(request.deferred, request.hidden, failed)
 
-    def fewer(self, targets: tuple[Target, ...], hidden: bool, failed: Failed) -> list[PollRequest]:
-        """How the images of a list that ``failed`` are asked for by shorter ones."""
-        if self.useless(hidden) or len(targets) <= MIN_LIST_SIZE:
-            return one_by_one(targets)
-        if hidden in self._working:
-            return _halves(targets, hidden, failed)
-        scout, *rest = targets
-        return [
-            PollRequest(
-                RequestKind.BATCH, (scout,), failure=failed, hidden=hidden, deferred=tuple(rest)
-            )
-        ]
+    def shorter_lists(
+        self, targets: tuple[Target, ...], hidden: bool, failed: Failed
+    ) -> list[PollRequest]:
+        """Return the requests for the targets of a list that failed."""
+        match self._split(targets, hidden):
+            case _Split.ONE_BY_ONE:
+                return one_by_one(targets)
+            case _Split.HALVES:
+                return _halves(targets, hidden, failed)
+            case _Split.PROBE:
+                return [_probe(targets, hidden, failed)]
 
+    def _split(self, targets: tuple[Target, ...], hidden: bool) -> _Split:
+        if len(targets) <= MIN_LIST_SIZE or self.unsupported(hidden):
+            return _Split.ONE_BY_ONE
+        return _Split.HALVES if hidden in self._working else _Split.PROBE
 
-def _letters(group: Iterable[Target]) -> int:
-    """What the group's IDs, with a comma each, take of a request line."""
-    return sum(len(target.image_id) + 1 for target in group)
+    def _packed(self, targets: Iterable[Target]) -> list[Group]:
+        """Return the targets in groups that are no larger than the largest planned ones."""
+        groups: list[Group] = []
+        group: Group = ()
+        for target in targets:
+            larger = (*group, target)
+            fits = len(larger) <= self._max_targets and _id_bytes(larger) <= self._max_id_bytes
+            if group and not fits:
+                groups.append(group)
+                larger = (target,)
+            group = larger
+        return [*groups, group] if group else groups
 
 
 def one_by_one(targets: Iterable[Target]) -> list[PollRequest]:
-    """Each image by itself."""
+    """Return a request for each target."""
     return [PollRequest(RequestKind.POLL, (target,)) for target in targets]
 
 
+def api_check(request: PollRequest, remaining: tuple[Target, ...], failed: Failed) -> PollRequest:
+    """Return a request for the list of all images, on which the images of a failed list wait."""
+    return PollRequest(
+        RequestKind.LIST,
+        attempt=MAX_RETRIES,
+        failure=failed,
+        hidden=request.hidden,
+        deferred=(*remaining, *request.deferred),
+    )
+
+
+def _probe(targets: Sequence[Target], hidden: bool, failed: Failed) -> PollRequest:
+    """Return a list of the first target that defers the others."""
+    first, *others = targets
+    return PollRequest(
+        RequestKind.BATCH, (first,), failure=failed, hidden=hidden, deferred=tuple(others)
+    )
+
+
 def _halves(targets: tuple[Target, ...], hidden: bool, failed: Failed | None) -> list[PollRequest]:
-    half = len(targets) // 2
-    return [
-        ask
-        for part in (targets[:half], targets[half:])
-        for ask in (
-            one_by_one(part)
-            if len(part) <= MIN_LIST_SIZE
-            else [PollRequest(RequestKind.BATCH, part, failure=failed, hidden=hidden)]
-        )
-    ]
+    """Return a list of each half of the targets; a short half is requested one by one."""
+    middle = len(targets) // 2
+    requests: list[PollRequest] = []
+    for half in (targets[:middle], targets[middle:]):
+        if len(half) <= MIN_LIST_SIZE:
+            requests += one_by_one(half)
+        else:
+            requests.append(PollRequest(RequestKind.BATCH, half, failure=failed, hidden=hidden))
+    return requests
+
+
+def _id_bytes(group: Iterable[Target]) -> int:
+    """Return how much of a request line the IDs of a group take, with a comma each."""
+    return sum(len(target.image_id) + 1 for target in group)

@@ -1,90 +1,278 @@
-"""When a 404 means that an image is gone.
+"""Confirmation that an image is gone: everything that decides about a 404.
 
-A 404 says "not visible to these credentials", and a broken API says it of everything. So one
-becomes ``Gone`` only by evidence gathered after it: the image is asked again on a fresh
-connection and is 404 again, and after that the API is proved to be answering for these
-credentials, by a living image or by its list. And where all images that were there turn 404 in
-one cycle, which a lost role or project looks like, one more cycle has to say the same.
+A 404 means "not visible to these credentials", and a broken API says so about every image. So an
+image is reported as gone only by evidence that was gathered after its 404. Until then it is a
+*suspect*, in one of these states:
+
+==========  =======================================  =============================================
+state       meaning                                  next request
+==========  =======================================  =============================================
+SEEN_404    its poll was 404                         the same image, on a fresh connection
+RECHECKED   it was 404 again                         the list of images, or a canary (see below)
+PROVEN      an image or the list came back in reply  none: it is gone
+            to a request sent after the second 404
+DISMISSED   it has another outcome: it was found,    none
+            or its reply cannot be trusted
+==========  =======================================  =============================================
+
+A suspect that is not PROVEN when the cycle ends fails as ``unconfirmed``. The reason is one of:
+
+- the second request failed, or there was no time for it (the suspect is still SEEN_404),
+- neither an image nor the list came back after the second 404 (RECHECKED),
+- all existing images may have turned 404 at once (RECHECKED, see ``_may_be_mass_404``).
+
+If all existing images turn 404 in one cycle, as after a lost role or project, nothing is believed
+until the next cycle says the same. To tell that from a few deleted images early, some other
+existing images, the *canaries*, are requested before their turn. An image that was gone already
+needs no new evidence.
 """
 
 import heapq
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 from math import inf
 
-SEVERAL = 2
-"""From how many images on it is suspicious that none is left."""
+from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
+from exporter.model.replies import ImageReply, ListReply
+from exporter.model.target import Target
+from exporter.polling.engine.pacing import MAX_RETRIES
+from exporter.polling.engine.request_queue import RequestQueue
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+
+MIN_MASS_404 = 2
+"""Number of existing images from which on it is suspicious that all of them are 404."""
+
+MAX_CANARIES = 3
+"""Canaries per cycle."""
+
+LIST_DELAY_FRACTION = 0.01
+MAX_LIST_DELAY = 0.5
+"""Delay of the list, so that it proves further 404s too: a share of the interval, and seconds."""
+
+
+class SuspectState(Enum):
+    """Progress of the confirmation of one image; see the module's docstring."""
+
+    SEEN_404 = auto()
+    RECHECKED = auto()
+    PROVEN = auto()
+    DISMISSED = auto()
+
+
+class Unproved(Enum):
+    """The reason why a suspect is not proved to be gone at the end of a cycle."""
+
+    NO_PROOF = "nothing proves that the API answers for these credentials"
+    CYCLE_ENDED = "the cycle ended before it could be proved"
+    ALL_AT_ONCE = "all images of the cloud turned 404 at once: role, project, region or policy?"
+
+
+@dataclass(slots=True)
+class Suspect:
+    """One image that was 404 in this cycle."""
+
+    target: Target
+    state: SuspectState = SuspectState.SEEN_404
+    request_id: str = ""
 
 
 class GoneConfirmation:
-    """The 404s of one cycle and what speaks for them; times are steady seconds.
+    """The 404s of one cycle and the evidence for them; times are monotonic seconds.
 
-    ``living`` are the IDs that were there before, ``suspected`` says that all of them turned 404
-    in the cycle before as well.
+    The cycle reports every reply to it, asks it for the next request and takes its outcomes.
     """
 
-    def __init__(self, living: frozenset[str], *, suspected: bool) -> None:
-        self._living = living
-        self._suspected = suspected
+    def __init__(
+        self, history: CycleHistory, targets: Mapping[str, Target], interval: float
+    ) -> None:
+        self._history = history
+        self._targets = targets
+        self._list_delay = min(MAX_LIST_DELAY, LIST_DELAY_FRACTION * interval)
+        self._suspects: dict[str, Suspect] = {}
+        self._to_recheck: deque[Target] = deque()
+        self._rechecked: list[tuple[float, str]] = []
+        self._outcomes: list[tuple[Target, Outcome]] = []
         self._missing: set[str] = set()
-        self._witnesses = set(living)
-        self._confirmed: list[tuple[float, str]] = []
         self._failed: set[str] = set()
-        self._proved_at = -inf
-        self._lives = False
+        self._retracted: set[str] = set()
+        self._possible_canaries = set(history.existing)
+        self._canaries = 0
+        self._existing_found = False
+        self._api_proved_at = -inf
+        self._list_requested = False
+        self._list_failed = False
 
-    @property
-    def all_at_once(self) -> bool:
-        """Whether it still may be that everything turned 404 at once, for the first time.
+    # Events
 
-        An image whose poll fails says nothing about it: only one that is found does, or that all
-        others have failed.
-        """
-        if len(self._living) < SEVERAL or self._suspected or self._lives:
-            return False
-        return self.all_missing or len(self._missing) + len(self._failed) < len(self._living)
+    def on_poll_404(self, target: Target, request_id: str) -> None:
+        """Take note that the poll of an image was 404."""
+        suspect = self._suspects[target.image_id] = Suspect(target, request_id=request_id)
+        if target.image_id in self._retracted:
+            suspect.state = SuspectState.DISMISSED
+        elif target.image_id in self._history.gone:
+            self._conclude(suspect, SuspectState.PROVEN, Gone(request_id))
+        else:
+            self._to_recheck.append(target)
+        if target.image_id in self._history.existing:
+            self._missing.add(target.image_id)
+            self._possible_canaries.discard(target.image_id)
 
-    @property
-    def all_missing(self) -> bool:
-        """Whether several images that were there are 404 in this cycle, and none is found."""
-        return len(self._missing) >= SEVERAL and not self._lives
+    def on_found(self, image_id: str, sent_at: float) -> None:
+        """Take note that an image was found by a request sent at ``sent_at``."""
+        self._api_proved_at = max(self._api_proved_at, sent_at)
+        self._existing_found = self._existing_found or image_id in self._history.existing
 
-    @property
-    def undecided(self) -> bool:
-        """Whether there is a confirmed 404 that is not gone yet."""
-        return bool(self._confirmed)
+    def on_list(self, sent_at: float) -> None:
+        """Take note that a request sent at ``sent_at`` was answered with a list of images."""
+        self._api_proved_at = max(self._api_proved_at, sent_at)
 
-    def missing(self, image_id: str) -> None:
-        """The image was answered with 404."""
-        if image_id in self._living:
-            self._missing.add(image_id)
-            self._witnesses.discard(image_id)
-
-    def confirmed(self, image_id: str, at: float) -> None:
-        """The image was answered with 404 again at ``at``, on a fresh connection."""
-        heapq.heappush(self._confirmed, (at, image_id))
-
-    def found(self, image_id: str, sent_at: float) -> None:
-        """A question sent at ``sent_at`` was answered with the image: the API works."""
-        self._proved_at = max(self._proved_at, sent_at)
-        self._lives = self._lives or image_id in self._living
-
-    def listed(self, sent_at: float) -> None:
-        """A question sent at ``sent_at`` was answered with the list: the API works."""
-        self._proved_at = max(self._proved_at, sent_at)
-
-    def failed(self, image_id: str) -> None:
-        """The image's poll failed, which tells nothing of it."""
-        if image_id in self._living - self._missing:
+    def on_poll_failed(self, image_id: str) -> None:
+        """Take note that the poll of an image failed, which says nothing about the image."""
+        if image_id in self._history.existing and image_id not in self._missing:
             self._failed.add(image_id)
 
-    def witness(self) -> str | None:
-        """An image that was there and may be still: its answer tells most. Each comes up once."""
-        return self._witnesses.pop() if self._witnesses else None
+    def on_retracted(self, image_id: str) -> None:
+        """Dismiss an image whose reply, taken or still to be taken, cannot be trusted."""
+        self._retracted.add(image_id)
+        suspect = self._suspects.get(image_id)
+        if suspect is not None:
+            suspect.state = SuspectState.DISMISSED
 
-    def gone(self) -> list[str]:
-        """The images now proved to be gone; each is given once."""
-        if self.all_at_once:
-            return []
-        proved = []
-        while self._confirmed and self._confirmed[0][0] <= self._proved_at:
-            proved.append(heapq.heappop(self._confirmed)[1])
-        return proved
+    def on_image_reply(self, request: PollRequest, reply: ImageReply, *, retried: bool) -> None:
+        """Take the reply to a second request or to a canary's; ``retried`` if it is sent again."""
+        (target,) = request.targets
+        if isinstance(reply.reading, Found):
+            self.on_found(target.image_id, reply.request.sent_at)
+        suspect = self._suspects.get(target.image_id)
+        is_recheck = request.kind is RequestKind.CONFIRM
+        if suspect is None or suspect.state is not SuspectState.SEEN_404 or not is_recheck:
+            return
+        match reply.reading:
+            case Found() as found:
+                self._conclude(suspect, SuspectState.DISMISSED, found)
+            case NotFound(request_id):
+                suspect.state = SuspectState.RECHECKED
+                suspect.request_id = request_id
+                heapq.heappush(self._rechecked, (reply.request.received_at, target.image_id))
+            case Failed(reason, detail, request_id) if not retried:
+                why = f"404, and the second request failed: {reason}: {detail}"
+                failed = Failed("unconfirmed", why, request_id)
+                self._conclude(suspect, SuspectState.SEEN_404, failed)
+
+    def on_list_reply(self, request: PollRequest, reply: ListReply, *, retried: bool) -> None:
+        """Take the reply to a request for the list; ``retried`` if it is sent again.
+
+        A list with deferred targets was requested because a batch failed. If it fails too, that
+        batch has failed, and a list may still be requested as evidence.
+        """
+        self._list_requested = True
+        if reply.failure is None:
+            self.on_list(reply.request.sent_at)
+        elif not retried and not request.deferred:
+            self._list_failed = True
+
+    # Decisions
+
+    def take_outcomes(self) -> list[tuple[Target, Outcome]]:
+        """Return the outcomes that were decided since the last call."""
+        if self._rechecked and not self._may_be_mass_404:
+            self._prove_rechecked()
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def next_request(self, now: float, queue: RequestQueue) -> tuple[float, PollRequest] | None:
+        """Return a request that the suspects need, with the time at which it is due.
+
+        ``None`` if none is needed beside those that are in the queue or in flight.
+        """
+        if self._to_recheck:
+            return now, PollRequest(RequestKind.CONFIRM, (self._to_recheck.popleft(),))
+        if not self._rechecked:
+            return None
+        if self._may_be_mass_404:
+            return self._next_canary(now, queue)
+        if self._list_failed or queue.has(RequestKind.LIST):
+            return None
+        return now + self._list_delay, PollRequest(RequestKind.LIST)
+
+    def request_when_idle(self, *, accepted: bool) -> PollRequest | None:
+        """Return a request to send when the cycle has no others left.
+
+        If there were 404s and nothing but 404s, the list tells whether the API works. ``accepted``
+        is true if the API has accepted the credentials in this cycle.
+        """
+        if not self._suspects or accepted or self._list_requested:
+            return None
+        return PollRequest(RequestKind.LIST)
+
+    def unconfirmed(self, *, cycle_ended: bool) -> Failed:
+        """Return the failure of the suspects that are left.
+
+        Args:
+            cycle_ended: The cycle's time is over, so there may have been no time for a proof.
+        """
+        why = Unproved.CYCLE_ENDED if cycle_ended else Unproved.NO_PROOF
+        if self.mass_404 and self._may_be_mass_404:
+            why = Unproved.ALL_AT_ONCE
+        return Failed("unconfirmed", f"404, but {why.value}")
+
+    # Mass 404
+
+    @property
+    def mass_404(self) -> bool:
+        """Return True if several existing images are 404 in this cycle and none is found."""
+        return len(self._missing) >= MIN_MASS_404 and not self._existing_found
+
+    @property
+    def mass_disappearance(self) -> bool:
+        """Return True if all existing images are gone, after two cycles that said so."""
+        return self._history.suspect_mass_404 and all(
+            self._is_proven(image_id) for image_id in self._history.existing
+        )
+
+    @property
+    def suspect_mass_404(self) -> bool:
+        """Return True if all existing images are 404, and the next cycle has to say the same."""
+        return self.mass_404 and not self.mass_disappearance
+
+    @property
+    def _may_be_mass_404(self) -> bool:
+        """Return True if all existing images may have turned 404 at once, for the first time.
+
+        It is ruled out by an image that is found, and by failures of all images but a single 404. A
+        failed poll on its own says nothing.
+        """
+        existing = self._history.existing
+        if len(existing) < MIN_MASS_404 or self._history.suspect_mass_404 or self._existing_found:
+            return False
+        is_undecided = len(self._missing) + len(self._failed) < len(existing)
+        return self.mass_404 or is_undecided
+
+    # Helpers
+
+    def _next_canary(self, now: float, queue: RequestQueue) -> tuple[float, PollRequest] | None:
+        if self._canaries >= MAX_CANARIES or queue.has(RequestKind.CANARY):
+            return None
+        if not self._possible_canaries:
+            return None
+        self._canaries += 1
+        target = self._targets[self._possible_canaries.pop()]
+        # A canary is not retried: another one says as much.
+        return now, PollRequest(RequestKind.CANARY, (target,), attempt=MAX_RETRIES)
+
+    def _prove_rechecked(self) -> None:
+        while self._rechecked and self._rechecked[0][0] <= self._api_proved_at:
+            _, image_id = heapq.heappop(self._rechecked)
+            suspect = self._suspects[image_id]
+            if suspect.state is SuspectState.RECHECKED:
+                self._conclude(suspect, SuspectState.PROVEN, Gone(suspect.request_id))
+
+    def _conclude(self, suspect: Suspect, state: SuspectState, outcome: Outcome) -> None:
+        suspect.state = state
+        self._outcomes.append((suspect.target, outcome))
+
+    def _is_proven(self, image_id: str) -> bool:
+        suspect = self._suspects.get(image_id)
+        return suspect is not None and suspect.state is SuspectState.PROVEN

@@ -1,83 +1,106 @@
-"""How fast one cloud is asked, and when each image is."""
+"""Pacing of one cloud's cycles: limits, backoff, and the time at which each image is polled."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from exporter.model.target import Target
+from exporter.polling.engine.types import Group
 
 SPREAD_FRACTION = 0.8
-"""The share of the interval over which the requests of a cycle start; the rest is for retries."""
+"""Share of the interval in which the polls of a cycle start; the rest is for retries."""
 
 TICK = 0.02
-"""Seconds within which requests that are due start together: to wake up costs more than to ask."""
+"""Polls due within these seconds start together: waking up costs more than sending a request."""
 
 LIST_WEIGHT = 8
-"""So many requests for one image count as much as a list of about a hundred.
+"""Number of single-image requests that cost as much as a list of about a hundred images.
 
 At Glance 33 a list took 31 ms of its processor, a single image 5.6 ms, and one worker answers lists
 one after the other: more of them at once only take longer.
 """
 
-RETRIES = 2
-BACKOFF = 0.5
-LONGEST_BACKOFF = 8.0
-LONGEST_GRACE = 0.05
+MAX_RETRIES = 2
+BACKOFF_BASE = 0.5
+MAX_BACKOFF = 8.0
+MAX_DRAIN_TIMEOUT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class CyclePacing:
-    """The limits of one cloud's cycles; seconds."""
+    """Limits of one cloud's cycles; times in seconds."""
 
     interval: float
     timeout: float
     concurrency: int
 
     @property
-    def lists(self) -> int:
-        """How many lists may be in flight at once, each as heavy as several requests."""
+    def max_list_requests(self) -> int:
+        """Return how many lists may be in flight at once; each weighs as several requests."""
         return max(1, self.concurrency // LIST_WEIGHT)
 
     @property
     def last_start(self) -> float:
-        """How long after its start a cycle still sends requests: later ones could not end well."""
+        """Return the time after the start of a cycle from which no request is sent any more.
+
+        A request sent later would hardly have its response before the cycle ends.
+        """
         return self.interval - min(self.timeout, self.interval / 10)
 
     @property
-    def grace(self) -> float:
-        """How long to wait, after the last answer of a cycle, for bytes that belong to none.
+    def drain_timeout(self) -> float:
+        """Return how long to wait, at the end of a cycle, for bytes that follow a response.
 
-        A little more than TCP's delayed acknowledgement, which holds such bytes back.
+        A little longer than TCP's delayed acknowledgement, which holds such bytes back.
         """
-        return min(LONGEST_GRACE, self.interval / 50)
+        return min(MAX_DRAIN_TIMEOUT, self.interval / 50)
 
     def backoff(self, attempt: int, random: Callable[[], float]) -> float:
-        """Seconds before an attempt (1 is the first retry): exponential, with full jitter."""
-        return random() * min(LONGEST_BACKOFF, BACKOFF * 2.0**attempt)
+        """Return the seconds before an attempt (0 is the first retry), with full jitter."""
+        return random() * min(MAX_BACKOFF, BACKOFF_BASE * 2.0**attempt)
 
-    def rate(self, requests: int) -> float:
-        """Requests a second with which so many start within their share of the interval."""
+    def rate_needed(self, requests: int) -> float:
+        """Return the requests per second at which so many start within their share of time."""
         return requests / (SPREAD_FRACTION * self.interval)
 
-    def needed(self, polls: int, seconds_each: float) -> float:
-        """Requests in flight with which so many polls start within their share of the interval."""
-        return float(max(1, ceil(polls * seconds_each / (SPREAD_FRACTION * self.interval))))
+    def concurrency_needed(self, polls: int, seconds_per_poll: float) -> float:
+        """Return the requests in flight at which so many polls start within their share of time."""
+        busy_seconds = polls * seconds_per_poll
+        return float(max(1, ceil(busy_seconds / (SPREAD_FRACTION * self.interval))))
 
 
 def schedule(
-    targets: Sequence[Target], new: frozenset[str], start: float, interval: float
+    targets: Sequence[Target], immediate: frozenset[str], start: float, interval: float
 ) -> list[tuple[float, Target]]:
-    """When each image is asked, soonest first.
+    """Return the time at which each target is polled, soonest first.
 
-    New ones at once, the others evenly over a share of the interval, each at the same place in
-    every cycle: an interval after the last time, except that after its first, when it was new,
-    an image may wait for as much of another as its place is late. Where there are several in a
-    tick, they are asked at the beginning of it.
+    The ``immediate`` ones are polled at the start. The others are spread evenly over a share of the
+    interval, each at the same place in every cycle, so that its polls are an interval apart. Only
+    its second poll may come later, by as much as its place in the interval is late. Targets whose
+    places are less than a tick apart are polled together.
     """
     gap = SPREAD_FRACTION * interval / max(len(targets), 1)
-    together = max(1, int(TICK / gap)) if gap else 1
-    due = [
-        (start if target.image_id in new else start + place // together * together * gap, target)
-        for place, target in enumerate(targets)
-    ]
-    return sorted(due, key=lambda item: item[0])
+    per_tick = max(1, int(TICK / gap)) if gap else 1
+    planned = []
+    for place, target in enumerate(targets):
+        if target.image_id in immediate:
+            planned.append((start, target))
+        else:
+            first_place_of_tick = place // per_tick * per_tick
+            planned.append((start + first_place_of_tick * gap, target))
+    return sorted(planned, key=lambda item: item[0])
+
+
+def schedule_groups(
+    groups: Sequence[Group], immediate: frozenset[str], start: float, interval: float
+) -> list[tuple[float, Group]]:
+    """Return the time at which each group is polled; a group with an immediate target at once."""
+    group_by_first_id = {group[0].image_id: group for group in groups}
+    immediate_firsts = frozenset(
+        group[0].image_id
+        for group in groups
+        if any(target.image_id in immediate for target in group)
+    )
+    firsts = [group[0] for group in groups]
+    planned = schedule(firsts, immediate_firsts, start, interval)
+    return [(due, group_by_first_id[first.image_id]) for due, first in planned]

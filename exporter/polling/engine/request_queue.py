@@ -1,4 +1,7 @@
-"""The questions of one cycle that are still to be asked, and those that are under way."""
+"""Queue of one cycle's requests: polls planned in advance, requests added later, and in flight.
+
+Times are monotonic seconds.
+"""
 
 import heapq
 from collections import Counter, deque
@@ -10,144 +13,159 @@ from exporter.polling.engine.types import Group, PollRequest, RequestKind
 
 
 class _Lane:
-    """Groups in the order in which they are due, and questions that came up beside: those first."""
+    """Requests of one weight: planned groups in the order they are due, and added requests.
+
+    Added requests that are due precede the planned ones.
+    """
 
     def __init__(self) -> None:
         self._planned: deque[tuple[float, Group]] = deque()
-        self._extra: list[tuple[float, int, PollRequest]] = []
+        self._added: list[tuple[float, int, PollRequest]] = []
 
     @property
     def planned_due(self) -> float:
-        """When the next planned group is to be asked for; infinite where there is none."""
+        """Return the time at which the next planned group is due, or infinity."""
         return self._planned[0][0] if self._planned else inf
 
     @property
     def due(self) -> float:
-        """When the next question is to be asked; infinite where there is none."""
-        return min(self.planned_due, self._extra[0][0] if self._extra else inf)
+        """Return the time at which the next request is due, or infinity."""
+        added_due = self._added[0][0] if self._added else inf
+        return min(self.planned_due, added_due)
 
-    def rank(self, now: float) -> tuple[bool, float, int]:
-        """Orders queues by what each would give: the smallest is the next to be taken from."""
-        if self._extra and self._extra[0][0] <= now:
-            return False, *self._extra[0][:2]
+    def priority(self, now: float) -> tuple[bool, float, int]:
+        """Return the sort key of what ``take`` would return; the smallest is sent first."""
+        if self._is_added_due(now):
+            due, order, _ = self._added[0]
+            return False, due, order
         return True, self.planned_due, 0
 
     def take(self, now: float) -> PollRequest | Group:
-        """What is due."""
-        if self._extra and self._extra[0][0] <= now:
-            return heapq.heappop(self._extra)[2]
+        """Remove and return the request or the group that is due."""
+        if self._is_added_due(now):
+            return heapq.heappop(self._added)[2]
         return self._planned.popleft()[1]
 
-    def push(self, due: float, number: int, ask: PollRequest) -> None:
-        """Puts a question in; of those due at one time the lowest number is the first."""
-        heapq.heappush(self._extra, (due, number, ask))
+    def push(self, due: float, order: int, request: PollRequest) -> None:
+        """Add a request; of several due at the same time, the lowest ``order`` is the first."""
+        heapq.heappush(self._added, (due, order, request))
 
     def plan(self, planned: Iterable[tuple[float, Group]]) -> None:
-        """Puts groups in beside those that are planned."""
+        """Add groups to those already planned."""
         self._planned = deque(sorted((*self._planned, *planned), key=lambda item: item[0]))
 
     def take_planned(self) -> list[Group]:
-        """Takes out all that is planned."""
+        """Remove and return all planned groups."""
         groups = [group for _, group in self._planned]
         self._planned.clear()
         return groups
 
-    def take_extra(self) -> list[PollRequest]:
-        """Takes out all that came up beside the plan."""
-        asks = [ask for _, _, ask in self._extra]
-        self._extra.clear()
-        return asks
+    def take_added(self) -> list[PollRequest]:
+        """Remove and return all added requests."""
+        requests = [request for _, _, request in self._added]
+        self._added.clear()
+        return requests
+
+    def _is_added_due(self, now: float) -> bool:
+        return bool(self._added) and self._added[0][0] <= now
 
 
 class RequestQueue:
-    """Questions with the times they are due at, in steady seconds; at most ``lists`` lists fly."""
+    """Requests by the time they are due, with at most ``max_lists`` lists in flight."""
 
-    def __init__(self, planned: Iterable[tuple[float, Group]], lists: int) -> None:
-        self._most_lists = lists
-        self._number = count()
+    def __init__(self, planned: Iterable[tuple[float, Group]], max_lists: int) -> None:
+        self._max_lists = max_lists
+        self._orders = count()
+        self._numbers = count(1)
         self._lists = _Lane()
-        self._others = _Lane()
-        self._flying: dict[int, PollRequest] = {}
-        self._flying_lists = 0
-        self._kinds: Counter[RequestKind] = Counter()
-        self._held: list[Group] = []
+        self._singles = _Lane()
+        self._in_flight: dict[int, PollRequest] = {}
+        self._lists_in_flight = 0
+        self._pending: Counter[RequestKind] = Counter()
+        self._paused: list[Group] = []
         self.plan(planned)
 
     @property
     def due(self) -> float:
-        """When the next question may be asked; infinite where there is none for now."""
-        return min(queue.due for queue in self._open)
+        """Return the time at which the next request may be sent, or infinity."""
+        return min(lane.due for lane in self._open_lanes)
 
     @property
-    def _open(self) -> list[_Lane]:
-        """The queues from which a question may be taken now."""
-        full = self._flying_lists >= self._most_lists
-        return [self._others] if full else [self._others, self._lists]
+    def _open_lanes(self) -> list[_Lane]:
+        if self._lists_in_flight >= self._max_lists:
+            return [self._singles]
+        return [self._singles, self._lists]
 
     @property
-    def flying(self) -> tuple[PollRequest, ...]:
-        """The questions that are under way."""
-        return tuple(self._flying.values())
+    def in_flight(self) -> tuple[PollRequest, ...]:
+        """Return the requests that have no reply yet."""
+        return tuple(self._in_flight.values())
 
     @property
-    def holds(self) -> bool:
-        """Whether planned polls are held back."""
-        return bool(self._held)
+    def paused(self) -> bool:
+        """Return True if planned polls are held back."""
+        return bool(self._paused)
 
     def has(self, kind: RequestKind) -> bool:
-        """Whether such a question came up and has not been answered."""
-        return self._kinds[kind] > 0
+        """Return True if a request of this kind is in flight, or added and not sent yet."""
+        return self._pending[kind] > 0
 
-    def lists(self, now: float) -> bool:
-        """Whether a list of images that are not hidden is under way, or due."""
-        flying = self._flying.values()
-        return self._lists.planned_due <= now or any(
-            ask.kind is RequestKind.BATCH and not ask.hidden for ask in flying
+    def expects_plain_list(self, now: float) -> bool:
+        """Return True if a list of images that are not hidden is due, or in flight."""
+        if self._lists.planned_due <= now:
+            return True
+        return any(
+            request.kind is RequestKind.BATCH and not request.hidden
+            for request in self._in_flight.values()
         )
 
     def take(self, now: float) -> PollRequest:
-        """The question that is due, which is under way from here on."""
-        taken = min(self._open, key=lambda queue: queue.rank(now)).take(now)
+        """Remove and return the request that is due, with its number; it is in flight now."""
+        lane = min(self._open_lanes, key=lambda lane: lane.priority(now))
+        taken = lane.take(now)
+        number = next(self._numbers)
         if isinstance(taken, PollRequest):
-            ask = taken
+            request = taken._replace(number=number)
         else:
-            ask = PollRequest(RequestKind.BATCH if len(taken) > 1 else RequestKind.POLL, taken)
-            self._kinds[ask.kind] += 1
-        self._flying[id(ask)] = ask
-        self._flying_lists += ask.kind is RequestKind.BATCH
-        return ask
+            kind = RequestKind.BATCH if len(taken) > 1 else RequestKind.POLL
+            request = PollRequest(kind, taken, number=number)
+            self._pending[kind] += 1
+        self._in_flight[number] = request
+        self._lists_in_flight += request.kind is RequestKind.BATCH
+        return request
 
-    def answered(self, ask: PollRequest) -> None:
-        """The question is not under way any more."""
-        del self._flying[id(ask)]
-        self._kinds[ask.kind] -= 1
-        self._flying_lists -= ask.kind is RequestKind.BATCH
+    def complete(self, request: PollRequest) -> None:
+        """Remove a request that has its reply."""
+        del self._in_flight[request.number]
+        self._pending[request.kind] -= 1
+        self._lists_in_flight -= request.kind is RequestKind.BATCH
 
-    def push(self, due: float, ask: PollRequest) -> None:
-        """Puts a question in."""
-        self._kinds[ask.kind] += 1
-        queue = self._lists if ask.kind is RequestKind.BATCH else self._others
-        queue.push(due, next(self._number), ask)
+    def push(self, due: float, request: PollRequest) -> None:
+        """Add a request that is sent before planned polls that are due."""
+        self._pending[request.kind] += 1
+        lane = self._lists if request.kind is RequestKind.BATCH else self._singles
+        lane.push(due, next(self._orders), request)
 
     def plan(self, planned: Iterable[tuple[float, Group]]) -> None:
-        """Puts polls in beside those that are planned."""
-        queues: dict[bool, list[tuple[float, Group]]] = {True: [], False: []}
+        """Add polls to those already planned."""
+        lists: list[tuple[float, Group]] = []
+        singles: list[tuple[float, Group]] = []
         for due, group in planned:
-            queues[len(group) > 1].append((due, group))
-        self._lists.plan(queues[True])
-        self._others.plan(queues[False])
+            (lists if len(group) > 1 else singles).append((due, group))
+        self._lists.plan(lists)
+        self._singles.plan(singles)
 
-    def hold(self) -> None:
-        """Holds the planned polls back."""
-        self._held += [*self._lists.take_planned(), *self._others.take_planned()]
+    def pause(self) -> None:
+        """Hold all planned polls back until ``resume``."""
+        self._paused += [*self._lists.take_planned(), *self._singles.take_planned()]
 
-    def release(self) -> list[Group]:
-        """The polls that were held back, and are no more."""
-        held, self._held = self._held, []
-        return held
+    def resume(self) -> list[Group]:
+        """Remove and return the polls that were held back, for the caller to plan again."""
+        paused, self._paused = self._paused, []
+        return paused
 
-    def drop(self) -> list[PollRequest]:
-        """Takes out all that came up beside the plan."""
-        dropped = [*self._lists.take_extra(), *self._others.take_extra()]
-        self._kinds.subtract(ask.kind for ask in dropped)
+    def drop_added(self) -> list[PollRequest]:
+        """Remove and return all added requests that are not sent yet."""
+        dropped = [*self._lists.take_added(), *self._singles.take_added()]
+        self._pending.subtract(request.kind for request in dropped)
         return dropped

@@ -42,7 +42,7 @@ class PollRequest(NamedTuple):
         failure: How the previous attempt, or the list that this request is a part of, failed.
         hidden: A batch lists either hidden images or those that are not hidden.
         page: Path of a further page of a batch.
-        page_number: Number of further pages that were requested before this one, plus one.
+        page_number: 0 for the first page of a batch.
         deferred: Targets that are requested once this request has its reply.
     """
 
@@ -62,6 +62,17 @@ class PollRequest(NamedTuple):
         if self.kind in {RequestKind.POLL, RequestKind.BATCH}:
             return (*self.targets, *self.deferred)
         return self.deferred
+
+
+def failed_reply(request: PollRequest, failed: Failed, facts: RequestFacts) -> PollReply:
+    """Return the reply to a request that failed, of the type that its kind has."""
+    match request.kind:
+        case RequestKind.BATCH:
+            return BatchReply(facts, failed)
+        case RequestKind.LIST:
+            return ListReply(facts, failed)
+        case RequestKind.POLL | RequestKind.CONFIRM | RequestKind.CANARY:
+            return ImageReply(facts, failed)
 
 
 class Wait(NamedTuple):
@@ -135,14 +146,3 @@ class CycleStats:
     in_flight_at_end: int = 0
     busy_seconds: float = 0.0
     retry_after_seconds: float = 0.0
-
-
-def failed_reply(kind: RequestKind, failed: Failed, request: RequestFacts) -> PollReply:
-    """Return the reply to a request of this kind that failed."""
-    match kind:
-        case RequestKind.BATCH:
-            return BatchReply(request, failed)
-        case RequestKind.LIST:
-            return ListReply(request, failed)
-        case RequestKind.POLL | RequestKind.CONFIRM | RequestKind.CANARY:
-            return ImageReply(request, failed)

@@ -5,17 +5,17 @@ import pytest
 from exporter.model.outcome import Reading, Reason
 from exporter.polling.engine.circuit_breaker import BREAKING, NEUTRAL, CircuitBreaker
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
-from tests.polling.engine.rehearsal import (
-    MISSING,
-    PACE,
+from tests.support.simulated_cycle import (
+    NOT_FOUND,
+    PACING,
     START,
-    Says,
-    by_table,
+    FakeReply,
     failed,
     found,
     image_id_of,
-    in_turn,
-    rehearse,
+    replies_by_image,
+    replies_in_order,
+    run_cycle,
 )
 
 IDS = [f"image-{number}" for number in range(40)]
@@ -27,9 +27,9 @@ def test_it_opens_after_so_many_failures_in_a_row(concurrency: int, failures: in
     """Twice the concurrency, ten at the least."""
     breaker = CircuitBreaker(concurrency, is_open=False)
     for _ in range(failures - 1):
-        breaker.failed("timeout")
+        breaker.record_failure("timeout")
     assert not breaker.is_open
-    breaker.failed("server_error")
+    breaker.record_failure("server_error")
     assert breaker.is_open
 
 
@@ -37,10 +37,10 @@ def test_it_opens_after_so_many_failures_in_a_row(concurrency: int, failures: in
 def test_any_answer_closes_it(reason: Reason) -> None:
     """An answer that is not 5xx ends the streak, whatever it says."""
     breaker = CircuitBreaker(1, is_open=True)
-    breaker.failed(reason)
+    breaker.record_failure(reason)
     assert not breaker.is_open
     for _ in range(9):
-        breaker.failed("timeout")
+        breaker.record_failure("timeout")
     assert not breaker.is_open
 
 
@@ -49,48 +49,48 @@ def test_what_was_not_asked_says_nothing(reason: Reason) -> None:
     """It neither opens the breaker nor closes it."""
     shut, wide = CircuitBreaker(1, is_open=False), CircuitBreaker(1, is_open=True)
     for _ in range(100):
-        shut.failed(reason)
-        wide.failed(reason)
+        shut.record_failure(reason)
+        wide.record_failure(reason)
     assert (shut.is_open, wide.is_open) == (False, True)
 
 
 @pytest.mark.parametrize("reason", sorted(BREAKING))
 def test_a_cycle_stops_asking_an_api_that_does_not_answer(reason: Reason) -> None:
     """After ten failures the rest is not polled, and what failed keeps its reason."""
-    run = rehearse(IDS, by_table(dict.fromkeys(IDS, failed(reason)), failed(reason)))
+    run = run_cycle(IDS, replies_by_image(dict.fromkeys(IDS, failed(reason)), failed(reason)))
     assert run.cycle.breaker_open
-    assert set(run.words.values()) == {reason, "not_polled"}
-    assert len(run.asked) <= 10 + PACE.concurrency
+    assert set(run.outcome_names.values()) == {reason, "not_polled"}
+    assert len(run.sent) <= 10 + PACING.concurrency
 
 
 def test_one_probe_a_cycle_goes_round_the_images() -> None:
     """While it is open a different image is asked in each cycle, once."""
-    past = CycleHistory(existing=frozenset("abc"), breaker_open=True, probe_count=1)
+    history = CycleHistory(existing=frozenset("abc"), breaker_open=True, probe_count=1)
     probes = []
     for _ in range(6):
-        run = rehearse("abc", in_turn(failed("timeout")), past=past)
-        assert sorted(run.words.values()) == ["not_polled", "not_polled", "timeout"]
+        run = run_cycle("abc", replies_in_order(failed("timeout")), history=history)
+        assert sorted(run.outcome_names.values()) == ["not_polled", "not_polled", "timeout"]
         assert run.cycle.breaker_open
-        assert len(run.asked) == 1
-        probes += run.kinds(RequestKind.POLL)
-        past = run.past(past)
+        assert len(run.sent) == 1
+        probes += run.ids_requested(RequestKind.POLL)
+        history = run.next_history(history)
     assert set(probes[:3]) == set("abc")
     assert probes[:3] == probes[3:]
 
 
-@pytest.mark.parametrize("answer", [found(IDS[0]), MISSING, failed("forbidden")])
+@pytest.mark.parametrize("answer", [found(IDS[0]), NOT_FOUND, failed("forbidden")])
 def test_the_probe_that_is_answered_closes_it_and_all_resume_spread(answer: Reading) -> None:
     """The rest of the images follow over the rest of the time, not all at once."""
     first = iter([answer])
 
-    def answers(ask: PollRequest, _: float) -> Says | Reading:
-        return next(first, None) or found(image_id_of(ask))
+    def answers(request: PollRequest, _: float) -> FakeReply | Reading:
+        return next(first, None) or found(image_id_of(request))
 
-    past = CycleHistory(existing=frozenset(IDS), breaker_open=True)
-    run = rehearse(IDS, answers, past=past)
+    history = CycleHistory(existing=frozenset(IDS), breaker_open=True)
+    run = run_cycle(IDS, answers, history=history)
     assert not run.cycle.breaker_open
-    assert [each for each, said in run.words.items() if said != "found"] in ([], [IDS[0]])
-    polls = sorted(now for now, ask in run.asked if ask.kind is RequestKind.POLL)[1:]
+    assert [each for each, said in run.outcome_names.items() if said != "found"] in ([], [IDS[0]])
+    polls = sorted(now for now, request in run.sent if request.kind is RequestKind.POLL)[1:]
     gaps = [after - before for before, after in itertools.pairwise(polls)]
     assert min(gaps) > 0.5
     assert polls[-1] > START + 30.0
@@ -98,37 +98,39 @@ def test_the_probe_that_is_answered_closes_it_and_all_resume_spread(answer: Read
 
 def test_an_answer_on_its_way_closes_it_within_the_cycle() -> None:
     """A request that was in flight when it opened can close it, and the rest is asked."""
-    slow = Says(found("slow"), seconds=3.0)
+    slow = FakeReply(found("slow"), seconds=3.0)
 
-    def answers(ask: PollRequest, now: float) -> Says | Reading:
-        if image_id_of(ask) == "slow":
+    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+        if image_id_of(request) == "slow":
             return slow
-        return failed("timeout") if now < START + 3.0 else found(image_id_of(ask))
+        return failed("timeout") if now < START + 3.0 else found(image_id_of(request))
 
-    run = rehearse(["slow", *IDS], answers, random=0.1)
+    run = run_cycle(["slow", *IDS], answers, random=0.1)
     assert not run.cycle.breaker_open
-    words = list(run.words.values())
-    assert words.count("timeout") <= 10 + PACE.concurrency
+    words = list(run.outcome_names.values())
+    assert words.count("timeout") <= 10 + PACING.concurrency
     assert words.count("found") == len(words) - words.count("timeout")
 
 
 def test_404s_that_wait_for_their_proof_are_unconfirmed_when_it_opens() -> None:
     """With the breaker open nothing more is asked, the list neither."""
 
-    def answers(ask: PollRequest, _: float) -> Says | Reading:
-        if image_id_of(ask) == IDS[0]:
+    def answers(request: PollRequest, _: float) -> FakeReply | Reading:
+        if image_id_of(request) == IDS[0]:
             return (
-                Says(MISSING, seconds=0.001) if ask.kind is RequestKind.POLL else Says(MISSING, 5.0)
+                FakeReply(NOT_FOUND, seconds=0.001)
+                if request.kind is RequestKind.POLL
+                else FakeReply(NOT_FOUND, 5.0)
             )
         return failed("connection")
 
-    run = rehearse(IDS, answers)
-    assert run.words[IDS[0]] == "unconfirmed"
-    assert "gone" not in run.words.values()
+    run = run_cycle(IDS, answers)
+    assert run.outcome_names[IDS[0]] == "unconfirmed"
+    assert "gone" not in run.outcome_names.values()
 
 
 def test_a_probe_keeps_to_the_wait_it_was_told() -> None:
     """Retry-After comes before the breaker's probe."""
-    past = CycleHistory(existing=frozenset("ab"), breaker_open=True, wait_until=START + 7.0)
-    run = rehearse("ab", in_turn(failed("timeout")), past=past)
-    assert [now for now, _ in run.asked] == [START + 7.0]
+    history = CycleHistory(existing=frozenset("ab"), breaker_open=True, wait_until=START + 7.0)
+    run = run_cycle("ab", replies_in_order(failed("timeout")), history=history)
+    assert [now for now, _ in run.sent] == [START + 7.0]

@@ -13,33 +13,33 @@ from exporter.polling.engine.types import (
     RequestKind,
     Wait,
 )
-from tests.polling.engine.rehearsal import (
-    MISSING,
-    PACE,
+from tests.support.simulated_cycle import (
+    NOT_FOUND,
+    PACING,
     START,
-    Rehearsal,
-    Says,
-    by_table,
+    FakeReply,
+    SimulatedCycle,
     failed,
     found,
     image_id_of,
-    in_turn,
-    rehearse,
+    replies_by_image,
+    replies_in_order,
+    run_cycle,
     targets,
 )
 
 IDS = [f"image-{number}" for number in range(20)]
 
 
-def all_found(ask: PollRequest, _: float) -> Reading:
+def all_found(request: PollRequest, _: float) -> Reading:
     """Every image is there."""
-    return found(image_id_of(ask))
+    return found(image_id_of(request))
 
 
 def test_every_image_is_asked_once_and_found() -> None:
     """A quiet cycle is one request for each image, and the stats says so."""
-    run = rehearse(IDS, all_found)
-    assert run.words == dict.fromkeys(IDS, "found")
+    run = run_cycle(IDS, all_found)
+    assert run.outcome_names == dict.fromkeys(IDS, "found")
     stats = run.cycle.stats
     assert (stats.polls, stats.found, stats.requests, stats.retries) == (20, 20, 20, 0)
     assert stats.failures.total() == 0
@@ -50,27 +50,29 @@ def test_every_image_is_asked_once_and_found() -> None:
 @pytest.mark.parametrize("is_open", [False, True])
 def test_a_cycle_without_images_asks_for_the_list(is_open: bool) -> None:
     """Discovery may find nothing, and whether the API answers is told all the same."""
-    run = rehearse([], by_table({}), past=CycleHistory(breaker_open=is_open))
-    assert [ask.kind for _, ask in run.asked] == [RequestKind.LIST]
+    run = run_cycle([], replies_by_image({}), history=CycleHistory(breaker_open=is_open))
+    assert [request.kind for _, request in run.sent] == [RequestKind.LIST]
     assert run.cycle.stats.accepted
     assert not run.cycle.breaker_open
-    down = rehearse([], in_turn(failed("server_error")), past=CycleHistory(breaker_open=is_open))
+    down = run_cycle(
+        [], replies_in_order(failed("server_error")), history=CycleHistory(breaker_open=is_open)
+    )
     assert not down.cycle.stats.accepted
     assert down.cycle.breaker_open == is_open
 
 
 def test_no_more_than_the_concurrency_is_in_flight() -> None:
     """New images are asked for as fast as the concurrency allows."""
-    run = rehearse(IDS, lambda ask, now: Says(all_found(ask, now), seconds=1.0))
-    assert run.most_in_flight == PACE.concurrency
+    run = run_cycle(IDS, lambda request, now: FakeReply(all_found(request, now), seconds=1.0))
+    assert run.most_in_flight == PACING.concurrency
     assert run.now == START + 5.0
 
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "server_error", "rate_limited"])
 def test_a_passing_failure_is_retried_until_it_passes(reason: Reason) -> None:
     """Two failures and an answer are one poll that succeeded, and two retries."""
-    run = rehearse("a", in_turn(failed(reason), failed(reason), found("a")))
-    assert run.words == {"a": "found"}
+    run = run_cycle("a", replies_in_order(failed(reason), failed(reason), found("a")))
+    assert run.outcome_names == {"a": "found"}
     assert run.cycle.stats.retries == 2
     assert run.cycle.stats.polls == 1
 
@@ -78,9 +80,9 @@ def test_a_passing_failure_is_retried_until_it_passes(reason: Reason) -> None:
 @pytest.mark.parametrize("reason", ["connection", "timeout", "server_error", "rate_limited"])
 def test_retries_are_bounded(reason: Reason) -> None:
     """A failure that does not pass is the outcome after three requests."""
-    run = rehearse("a", in_turn(failed(reason)))
-    assert run.words == {"a": reason}
-    assert len(run.asked) == 3
+    run = run_cycle("a", replies_in_order(failed(reason)))
+    assert run.outcome_names == {"a": reason}
+    assert len(run.sent) == 3
     assert run.cycle.stats.failures == {reason: 1}
 
 
@@ -90,85 +92,99 @@ def test_retries_are_bounded(reason: Reason) -> None:
 )
 def test_a_failure_that_will_not_pass_is_not_retried(reason: Reason) -> None:
     """Asking again would only be a nuisance."""
-    run = rehearse("a", in_turn(failed(reason)))
-    assert run.words == {"a": reason}
-    assert len(run.asked) == 1
+    run = run_cycle("a", replies_in_order(failed(reason)))
+    assert run.outcome_names == {"a": reason}
+    assert len(run.sent) == 1
 
 
 def test_retries_back_off_exponentially_with_jitter() -> None:
     """The waits double, times what chance says."""
     for random in (0.0, 0.5, 1.0):
-        run = rehearse("a", in_turn(failed("timeout")), random=random)
-        times = [now for now, _ in run.asked]
+        run = run_cycle("a", replies_in_order(failed("timeout")), random=random)
+        times = [now for now, _ in run.sent]
         waits = [after - before - 0.01 for before, after in itertools.pairwise(times)]
         assert waits == pytest.approx([0.5 * random, 1.0 * random])
 
 
 def test_a_retry_that_would_come_too_late_is_not_made() -> None:
     """Near the end of the cycle a failure stands as it is."""
-    run = rehearse("a", in_turn(Says(failed("server_error"), seconds=53.9)), random=1.0)
-    assert run.words == {"a": "server_error"}
-    assert len(run.asked) == 1
+    run = run_cycle(
+        "a", replies_in_order(FakeReply(failed("server_error"), seconds=53.9)), random=1.0
+    )
+    assert run.outcome_names == {"a": "server_error"}
+    assert len(run.sent) == 1
 
 
 def test_retry_after_holds_up_the_whole_cloud() -> None:
     """Nothing is asked until the wait is over; then the rest is."""
-    slow_down = Says(failed("rate_limited"), wait=20.0)
-    pace = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
+    slow_down = FakeReply(failed("rate_limited"), retry_after=20.0)
+    pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
     first = [True]
 
-    def answers(ask: PollRequest, now: float) -> Says | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
         if first.pop() if first else False:
             return slow_down
-        return all_found(ask, now)
+        return all_found(request, now)
 
-    run = rehearse(IDS, answers, pace=pace)
-    assert set(run.words.values()) == {"found"}
-    assert run.asked[1][0] == pytest.approx(START + 20.01)
+    run = run_cycle(IDS, answers, pacing=pacing)
+    assert set(run.outcome_names.values()) == {"found"}
+    assert run.sent[1][0] == pytest.approx(START + 20.01)
     assert run.cycle.stats.retry_after_seconds == pytest.approx(20.0)
 
 
 def test_the_longer_of_two_waits_counts_once() -> None:
     """Overlapping waits are not added up."""
-    first = iter([Says(failed("rate_limited"), wait=10.0), Says(failed("rate_limited"), wait=20.0)])
-    run = rehearse("ab", lambda ask, now: next(first, None) or all_found(ask, now))
+    first = iter(
+        [
+            FakeReply(failed("rate_limited"), retry_after=10.0),
+            FakeReply(failed("rate_limited"), retry_after=20.0),
+        ]
+    )
+    run = run_cycle("ab", lambda request, now: next(first, None) or all_found(request, now))
     assert run.cycle.stats.retry_after_seconds == pytest.approx(20.0)
     assert run.cycle.wait_until == pytest.approx(START + 20.01)
 
 
 def test_a_wait_longer_than_the_cycle_ends_it() -> None:
     """The image that heard it is rate limited, those not asked yet were not polled."""
-    pace = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
-    run = rehearse("abc", in_turn(Says(failed("rate_limited"), wait=300.0)), pace=pace)
-    assert run.words == {"a": "rate_limited", "b": "not_polled", "c": "not_polled"}
+    pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
+    run = run_cycle(
+        "abc", replies_in_order(FakeReply(failed("rate_limited"), retry_after=300.0)), pacing=pacing
+    )
+    assert run.outcome_names == {"a": "rate_limited", "b": "not_polled", "c": "not_polled"}
     assert run.now < START + 1.0
-    late = rehearse("abc", all_found, past=run.past(CycleHistory()), start=START + 60.0)
-    assert set(late.words.values()) == {"not_polled"}
-    assert late.asked == []
+    late = run_cycle("abc", all_found, history=run.next_history(CycleHistory()), start=START + 60.0)
+    assert set(late.outcome_names.values()) == {"not_polled"}
+    assert late.sent == []
     assert not late.cycle.breaker_open
 
 
 def test_a_wait_that_ends_within_the_next_cycle_delays_it() -> None:
     """A later cycle keeps to the wait that an earlier one was told."""
-    past = CycleHistory(immediate=frozenset("a"), wait_until=START + 30.0)
-    run = rehearse("a", all_found, past=past)
-    assert run.asked[0][0] == START + 30.0
+    history = CycleHistory(immediate=frozenset("a"), wait_until=START + 30.0)
+    run = run_cycle("a", all_found, history=history)
+    assert run.sent[0][0] == START + 30.0
 
 
 def test_a_wait_after_a_404_of_a_gone_image_ends_the_cycle() -> None:
     """The list is not asked for, again and again, where the service asks to be left alone."""
-    table: dict[str, Says | Reading] = {"a": MISSING, "b": Says(failed("server_error"), wait=300.0)}
-    run = rehearse(
-        "ab", by_table(table), past=CycleHistory(gone=frozenset("a"), immediate=frozenset("ab"))
+    table: dict[str, FakeReply | Reading] = {
+        "a": NOT_FOUND,
+        "b": FakeReply(failed("server_error"), retry_after=300.0),
+    }
+    run = run_cycle(
+        "ab",
+        replies_by_image(table),
+        history=CycleHistory(gone=frozenset("a"), immediate=frozenset("ab")),
     )
-    assert run.words == {"a": "gone", "b": "server_error"}
-    assert run.kinds(RequestKind.LIST) == []
+    assert run.outcome_names == {"a": "gone", "b": "server_error"}
+    assert run.ids_requested(RequestKind.LIST) == []
 
 
 def test_images_known_before_are_spread_over_the_interval() -> None:
     """Requests start evenly over 80 % of the interval, each image always at its place."""
-    run = rehearse(IDS, all_found, past=CycleHistory(existing=frozenset(IDS)))
-    times = {image_id_of(ask): now for now, ask in run.asked if image_id_of(ask)}
+    run = run_cycle(IDS, all_found, history=CycleHistory(existing=frozenset(IDS)))
+    times = {image_id_of(request): now for now, request in run.sent if image_id_of(request)}
     assert [times[image_id] for image_id in IDS] == pytest.approx(
         [START + place * 0.8 * 60 / 20 for place in range(20)]
     )
@@ -176,75 +192,86 @@ def test_images_known_before_are_spread_over_the_interval() -> None:
 
 def test_new_images_go_first_and_leave_the_others_at_their_place() -> None:
     """A new target is asked at once, an old one when it is its turn."""
-    run = rehearse(
-        "ab", all_found, past=CycleHistory(existing=frozenset("a"), immediate=frozenset("b"))
+    run = run_cycle(
+        "ab", all_found, history=CycleHistory(existing=frozenset("a"), immediate=frozenset("b"))
     )
-    assert [now for now, _ in run.asked] == [START, START]
-    run = rehearse(
-        "ab", all_found, past=CycleHistory(existing=frozenset("b"), immediate=frozenset("a"))
+    assert [now for now, _ in run.sent] == [START, START]
+    run = run_cycle(
+        "ab", all_found, history=CycleHistory(existing=frozenset("b"), immediate=frozenset("a"))
     )
-    assert [now for now, _ in run.asked] == [START, START + 24.0]
+    assert [now for now, _ in run.sent] == [START, START + 24.0]
 
 
 def test_at_the_end_every_image_has_one_outcome() -> None:
     """What hangs timed out, what failed before keeps its reason, the rest was not polled."""
-    hang = Says(found("x"), seconds=1000.0)
-    pace = CyclePacing(interval=60.0, timeout=10.0, concurrency=2)
-    run = rehearse("abcd", in_turn(hang, hang), pace=pace)
-    assert run.words == {"a": "timeout", "b": "timeout", "c": "not_polled", "d": "not_polled"}
+    hang = FakeReply(found("x"), seconds=1000.0)
+    pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=2)
+    run = run_cycle("abcd", replies_in_order(hang, hang), pacing=pacing)
+    assert run.outcome_names == {
+        "a": "timeout",
+        "b": "timeout",
+        "c": "not_polled",
+        "d": "not_polled",
+    }
     assert run.now == START + 60.0
     assert run.cycle.next(run.now) == Done()
 
 
 def test_a_retry_that_is_still_to_come_at_the_end_keeps_the_failure() -> None:
     """The cycle's end does not hide why a poll failed."""
-    run = rehearse(
-        "ab", by_table({"a": failed("connection"), "b": Says(found("b"), seconds=80)}), random=1.0
+    run = run_cycle(
+        "ab",
+        replies_by_image({"a": failed("connection"), "b": FakeReply(found("b"), seconds=80)}),
+        random=1.0,
     )
-    assert run.words == {"a": "connection", "b": "timeout"}
-    cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACE, START, lambda: 1.0)
-    ask = cycle.next(START)
-    assert isinstance(ask, PollRequest)
-    cycle.heard(ask, Says(failed("connection")).reply(ask.kind, START), START + 0.01)
+    assert run.outcome_names == {"a": "connection", "b": "timeout"}
+    cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACING, START, lambda: 1.0)
+    request = cycle.next(START)
+    assert isinstance(request, PollRequest)
+    cycle.on_reply(
+        request, FakeReply(failed("connection")).reply(request.kind, START), START + 0.01
+    )
     assert isinstance(cycle.next(START + 0.01), Wait)
     cycle.close()
-    assert [verdict.outcome for verdict in cycle.verdicts] == [failed("connection")]
+    assert [result.outcome for result in cycle.take_results()] == [failed("connection")]
 
 
 def test_nothing_counts_after_the_end() -> None:
     """An answer that comes late changes nothing, nor does a second end."""
-    cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACE, START, lambda: 0.5)
-    ask = cycle.next(START)
-    assert isinstance(ask, PollRequest)
+    cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACING, START, lambda: 0.5)
+    request = cycle.next(START)
+    assert isinstance(request, PollRequest)
     cycle.close()
     cycle.close()
-    cycle.heard(ask, Says(found("a")).reply(ask.kind, START), START + 61.0)
-    assert [verdict.outcome for verdict in cycle.verdicts] == [
-        Failed("timeout", "no answer before the cycle ended")
+    cycle.on_reply(request, FakeReply(found("a")).reply(request.kind, START), START + 61.0)
+    assert [result.outcome for result in cycle.take_results()] == [
+        Failed("timeout", "no response before the cycle ended")
     ]
 
 
 def test_a_confirmation_that_hangs_leaves_the_404_unconfirmed() -> None:
     """The end of the cycle proves nothing."""
-    run = rehearse(
+    run = run_cycle(
         "a",
-        lambda ask, _now: (
-            Says(MISSING, seconds=100.0) if ask.kind is RequestKind.CONFIRM else MISSING
+        lambda request, _now: (
+            FakeReply(NOT_FOUND, seconds=100.0)
+            if request.kind is RequestKind.CONFIRM
+            else NOT_FOUND
         ),
     )
-    assert run.words == {"a": "unconfirmed"}
+    assert run.outcome_names == {"a": "unconfirmed"}
 
 
 def test_a_found_image_is_retracted_once() -> None:
     """Bytes left after an answer make it malformed: a failure more, and no poll more."""
-    run = rehearse("ab", all_found)
+    run = run_cycle("ab", all_found)
     run.retract("a")
     run.retract("a")
-    verdicts = [verdict for verdict, _ in run.verdicts]
-    assert verdicts[2:] == [
+    results = [result for result, _ in run.results]
+    assert results[2:] == [
         PollResult(
             targets("a")[0],
-            Failed("malformed", "bytes were left after the answer"),
+            Failed("malformed", "stray bytes followed the response"),
             replaces_earlier=True,
         )
     ]
@@ -254,54 +281,52 @@ def test_a_found_image_is_retracted_once() -> None:
 
 def test_an_image_that_is_gone_is_retracted_too() -> None:
     """A 404 that bytes were left after was none; a failure is one already, an unknown one none."""
-    run = rehearse("ab", by_table({"a": MISSING, "b": failed("forbidden")}))
-    assert run.words == {"a": "gone", "b": "forbidden"}
+    run = run_cycle("ab", replies_by_image({"a": NOT_FOUND, "b": failed("forbidden")}))
+    assert run.outcome_names == {"a": "gone", "b": "forbidden"}
     for image_id in ("a", "b", "c"):
         run.retract(image_id)
-    assert run.words == {"a": "malformed", "b": "forbidden"}
-    assert len(run.verdicts) == 3
+    assert run.outcome_names == {"a": "malformed", "b": "forbidden"}
+    assert len(run.results) == 3
 
 
 def test_a_404_is_retracted_before_it_is_decided() -> None:
     """An answer that cannot be trusted decides the image at once, whatever is confirmed later."""
-    cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACE, START, lambda: 0.5)
+    cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACING, START, lambda: 0.5)
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)
-    cycle.heard(poll, Says(MISSING).reply(poll.kind, START), START)
+    cycle.on_reply(poll, FakeReply(NOT_FOUND).reply(poll.kind, START), START)
     confirm = cycle.next(START)
     assert isinstance(confirm, PollRequest)
     assert confirm.kind is RequestKind.CONFIRM
     cycle.retract("a")
-    cycle.heard(confirm, Says(MISSING).reply(confirm.kind, START + 1), START + 1)
-    assert [verdict.outcome for verdict in cycle.verdicts] == [
-        Failed("malformed", "bytes were left after the answer")
+    cycle.on_reply(confirm, FakeReply(NOT_FOUND).reply(confirm.kind, START + 1), START + 1)
+    assert [result.outcome for result in cycle.take_results()] == [
+        Failed("malformed", "stray bytes followed the response")
     ]
 
 
-def test_what_is_due_is_known_without_asking() -> None:
-    """``has_due`` tells whether another thread is needed now."""
+def test_next_says_when_the_next_request_is_due() -> None:
     cycle = Cycle(
-        targets("a", "b"), CycleHistory(immediate=frozenset("a")), PACE, START, lambda: 0.5
+        targets("a", "b"), CycleHistory(immediate=frozenset("a")), PACING, START, lambda: 0.5
     )
-    assert cycle.has_due(START)
     assert isinstance(cycle.next(START), PollRequest)
-    assert not cycle.has_due(START)
-    assert cycle.has_due(START + 24.0)
+    assert cycle.next(START) == Wait(START + 24.0)
+    assert isinstance(cycle.next(START + 24.0), PollRequest)
     waiting = Cycle(
         targets("a"),
         CycleHistory(immediate=frozenset("a"), wait_until=START + 1),
-        PACE,
+        PACING,
         START,
         lambda: 0.5,
     )
-    assert not waiting.has_due(START)
-    assert waiting.has_due(START + 1)
+    assert waiting.next(START) == Wait(START + 1)
+    assert isinstance(waiting.next(START + 1), PollRequest)
 
 
 def test_a_late_cycle_asks_what_is_overdue_and_keeps_the_rest_in_place() -> None:
     """A cycle that begins after its time catches up and is not put off."""
-    cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), PACE, START, lambda: 0.5)
-    run = Rehearsal(cycle, all_found, now=START + 12.0).run()
-    assert set(run.words.values()) == {"found"}
-    assert sum(now < START + 12.1 for now, _ in run.asked) == 6
-    assert run.asked[-1][0] == pytest.approx(START + 0.8 * 60 * 19 / 20)
+    cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), PACING, START, lambda: 0.5)
+    run = SimulatedCycle(cycle, all_found, now=START + 12.0).run()
+    assert set(run.outcome_names.values()) == {"found"}
+    assert sum(now < START + 12.1 for now, _ in run.sent) == 6
+    assert run.sent[-1][0] == pytest.approx(START + 0.8 * 60 * 19 / 20)

@@ -6,19 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.model.outcome import REASONS, Failed, Found, Gone, NotFound, Reading, Reason
-from exporter.polling.engine.cycle import MAX_CANARIES
-from exporter.polling.engine.pacing import RETRIES, CyclePacing
+from exporter.polling.engine.gone_confirmation import MAX_CANARIES
+from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, PollResult, RequestKind
-from tests.polling.engine.rehearsal import (
-    LISTED,
-    MISSING,
-    Heard,
-    Rehearsal,
-    Says,
+from tests.support.simulated_cycle import (
+    LIST_OK,
+    NOT_FOUND,
+    FakeReply,
+    Roundtrip,
+    SimulatedCycle,
     failed,
     found,
     image_id_of,
-    rehearse,
+    run_cycle,
 )
 
 IDS = [f"image-{number}" for number in range(6)]
@@ -29,12 +29,12 @@ SECONDS = st.one_of(st.just(0.0), st.just(0.01), st.floats(0.0, 30.0), st.just(1
 WAITS = st.one_of(st.none(), st.none(), st.none(), st.floats(0.0, 300.0))
 
 
-def said(what: Literal["found", "missing"] | Reason, ask: PollRequest) -> Reading | None:
-    """The reading that a word stands for, of the image or the list that is asked for."""
+def said(what: Literal["found", "missing"] | Reason, request: PollRequest) -> Reading | None:
+    """The reading that a outcome_name stands for, of the image or the list that is asked for."""
     if what == "missing":
-        return MISSING
+        return NOT_FOUND
     if what == "found":
-        return found(image_id_of(ask)) if image_id_of(ask) else LISTED.reading
+        return found(image_id_of(request)) if image_id_of(request) else LIST_OK.reading
     return failed(what)
 
 
@@ -57,82 +57,82 @@ def pasts(draw: st.DrawFn) -> CycleHistory:
     )
 
 
-def is_proved(verdict: PollResult, heard: list[Heard], past: CycleHistory) -> bool:
-    """Whether what was heard before the verdict proves, by the rules, that the image is gone.
+def is_proved(result: PollResult, heard: list[Roundtrip], history: CycleHistory) -> bool:
+    """Whether what was heard before the result proves, by the rules, that the image is gone.
 
     Written from the rules alone, to check the cycle's own bookkeeping.
     """
-    image_id = verdict.target.image_id
-    polls = [h for h in heard if h.ask.kind is RequestKind.POLL and is_404_of(h, image_id)]
-    if image_id in past.gone:
+    image_id = result.target.image_id
+    polls = [h for h in heard if h.request.kind is RequestKind.POLL and is_404_of(h, image_id)]
+    if image_id in history.gone:
         return bool(polls)
     confirms = [
-        h.reply.request.received_at
+        h.received_at
         for h in heard
-        if h.ask.kind is RequestKind.CONFIRM
+        if h.request.kind is RequestKind.CONFIRM
         and is_404_of(h, image_id)
-        and any(poll.reply.request.received_at <= h.reply.request.sent_at for poll in polls)
+        and any(poll.received_at <= h.sent_at for poll in polls)
     ]
     proofs = [
-        h.reply.request.sent_at
+        h.sent_at
         for h in heard
-        if h.is_list or (isinstance(h.reading, Found) and h.ask.targets != (verdict.target,))
+        if h.is_list or (isinstance(h.reading, Found) and h.request.targets != (result.target,))
     ]
     proved = any(proof >= confirm for confirm in confirms for proof in proofs)
-    if len(past.existing) > 1 and not past.suspect_mass_404:
+    if len(history.existing) > 1 and not history.suspect_mass_404:
         proved = proved and any(
-            image_id_of(h.ask) in past.existing and not isinstance(h.reading, NotFound)
+            image_id_of(h.request) in history.existing and not isinstance(h.reading, NotFound)
             for h in heard
         )
     return proved
 
 
-def is_404_of(heard: Heard, image_id: str) -> bool:
+def is_404_of(heard: Roundtrip, image_id: str) -> bool:
     """Whether it is a 404 of this image."""
-    of_it = image_id_of(heard.ask) == image_id
+    of_it = image_id_of(heard.request) == image_id
     return of_it and isinstance(heard.reading, NotFound)
 
 
-def check(run: Rehearsal, past: CycleHistory) -> None:
+def check(run: SimulatedCycle, history: CycleHistory) -> None:
     """What holds of every cycle that ended."""
-    decided = [verdict.target.image_id for verdict, _ in run.verdicts]
+    decided = [result.target.image_id for result, _ in run.results]
     assert sorted(decided) == sorted(IDS), "every image has exactly one outcome"
     stats = run.cycle.stats
     assert stats.polls == len(IDS)
-    failures = [outcome for outcome in run.words.values() if outcome in REASONS]
+    failures = [outcome for outcome in run.outcome_names.values() if outcome in REASONS]
     assert sorted(stats.failures.elements()) == sorted(failures)
     assert run.now <= run.end
-    for verdict, count in run.verdicts:
-        if isinstance(verdict.outcome, Gone):
-            assert is_proved(verdict, run.heard[:count], past), verdict
-        if isinstance(verdict.outcome, Found):
+    for result, count in run.results:
+        if isinstance(result.outcome, Gone):
+            assert is_proved(result, run.roundtrips[:count], history), result
+        if isinstance(result.outcome, Found):
             assert any(
-                h.ask.targets == (verdict.target,) and h.reading == verdict.outcome
-                for h in run.heard[:count]
+                h.request.targets == (result.target,) and h.reading == result.outcome
+                for h in run.roundtrips[:count]
             )
     for image_id in IDS:
-        assert run.kinds(RequestKind.POLL).count(image_id) <= 1 + RETRIES
-        assert run.kinds(RequestKind.CONFIRM).count(image_id) <= 1 + RETRIES
-    assert len(run.kinds(RequestKind.CANARY)) <= MAX_CANARIES
-    assert len(run.kinds(RequestKind.LIST)) <= (1 + RETRIES) * (1 + len(IDS))
-    last_start = run.end - PACE.interval + PACE.last_start
-    assert all(now < last_start for now, _ in run.asked)
-    assert all(now >= past.wait_until for now, _ in run.asked)
+        assert run.ids_requested(RequestKind.POLL).count(image_id) <= 1 + MAX_RETRIES
+        assert run.ids_requested(RequestKind.CONFIRM).count(image_id) <= 1 + MAX_RETRIES
+    assert len(run.ids_requested(RequestKind.CANARY)) <= MAX_CANARIES
+    assert len(run.ids_requested(RequestKind.LIST)) <= (1 + MAX_RETRIES) * (1 + len(IDS))
+    last_start = run.end - PACING.interval + PACING.last_start
+    assert all(now < last_start for now, _ in run.sent)
+    assert all(now >= history.wait_until for now, _ in run.sent)
 
 
-PACE = CyclePacing(interval=60.0, timeout=10.0, concurrency=3)
+PACING = CyclePacing(interval=60.0, timeout=10.0, concurrency=3)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.data(), pasts())
-def test_whatever_is_replied_the_rules_hold(data: st.DataObject, past: CycleHistory) -> None:
+def test_whatever_is_replied_the_rules_hold(data: st.DataObject, history: CycleHistory) -> None:
     """Any replies in any order: one outcome each, and gone only by the whole proof."""
 
-    def answers(ask: PollRequest, _: float) -> Says:
-        reading = said(data.draw(READINGS), ask)
-        return Says(reading, data.draw(SECONDS), wait=data.draw(WAITS))
+    def answers(request: PollRequest, _: float) -> FakeReply:
+        reading = said(data.draw(READINGS), request)
+        return FakeReply(reading, data.draw(SECONDS), retry_after=data.draw(WAITS))
 
-    check(rehearse(IDS, answers, past=past, pace=PACE, random=0.3), past)
+    check(run_cycle(IDS, answers, history=history, pacing=PACING, random=0.3), history)
 
 
 @settings(max_examples=100, deadline=None)
@@ -144,19 +144,22 @@ def test_an_api_that_works_takes_only_what_is_gone(data: st.DataObject) -> None:
         [None, None, "timeout", "connection", "server_error", "rate_limited"]
     )
 
-    def answers(ask: PollRequest, _: float) -> Says:
+    def answers(request: PollRequest, _: float) -> FakeReply:
         fault = data.draw(faults)
         if fault is not None:
-            return Says(failed(fault), data.draw(SECONDS))
-        here = not image_id_of(ask) or image_id_of(ask) in there
-        return Says(said("found" if here else "missing", ask), data.draw(SECONDS))
+            return FakeReply(failed(fault), data.draw(SECONDS))
+        here = not image_id_of(request) or image_id_of(request) in there
+        return FakeReply(said("found" if here else "missing", request), data.draw(SECONDS))
 
-    past = CycleHistory(immediate=frozenset(IDS))
+    history = CycleHistory(immediate=frozenset(IDS))
     for _ in range(4):
-        run = rehearse(IDS, answers, past=past, pace=PACE, random=0.3)
-        check(run, past)
-        assert not {each for each, word in run.words.items() if word == "gone"} & there
-        past = run.past(past)
+        run = run_cycle(IDS, answers, history=history, pacing=PACING, random=0.3)
+        check(run, history)
+        assert (
+            not {each for each, outcome_name in run.outcome_names.items() if outcome_name == "gone"}
+            & there
+        )
+        history = run.next_history(history)
 
 
 @settings(max_examples=50, deadline=None)
@@ -164,16 +167,16 @@ def test_an_api_that_works_takes_only_what_is_gone(data: st.DataObject) -> None:
 def test_an_api_that_knows_nothing_takes_nothing(data: st.DataObject) -> None:
     """404s to everything, the list's included, and failures in between: nothing is gone."""
 
-    def answers(_ask: PollRequest, _: float) -> Says:
+    def answers(_ask: PollRequest, _: float) -> FakeReply:
         failures: tuple[Reason, ...] = ("timeout", "rejected")
-        missing = (MISSING, MISSING, MISSING)
+        missing = (NOT_FOUND, NOT_FOUND, NOT_FOUND)
         readings: list[NotFound | Failed] = [*missing, *map(failed, failures)]
         what = data.draw(st.sampled_from(readings))
-        return Says(what, data.draw(SECONDS))
+        return FakeReply(what, data.draw(SECONDS))
 
-    past = CycleHistory(existing=frozenset(IDS))
+    history = CycleHistory(existing=frozenset(IDS))
     for _ in range(5):
-        run = rehearse(IDS, answers, past=past, pace=PACE, random=0.3)
-        check(run, past)
-        assert "gone" not in run.words.values()
-        past = run.past(past)
+        run = run_cycle(IDS, answers, history=history, pacing=PACING, random=0.3)
+        check(run, history)
+        assert "gone" not in run.outcome_names.values()
+        history = run.next_history(history)

@@ -2,16 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.engine.pacing import LONGEST_BACKOFF, CyclePacing, schedule
-from tests.polling.engine.rehearsal import START, targets
+from exporter.polling.engine.pacing import MAX_BACKOFF, CyclePacing, schedule
+from tests.support.simulated_cycle import START, targets
 
 
 @given(st.integers(0, 2000), st.floats(0, 1))
 def test_backoff_is_bounded(attempt: int, chance: float) -> None:
     """However many attempts there were, the wait is between nothing and eight seconds."""
-    assert (
-        0 <= CyclePacing(60, 10, 16).backoff(min(attempt, 1000), lambda: chance) <= LONGEST_BACKOFF
-    )
+    assert 0 <= CyclePacing(60, 10, 16).backoff(min(attempt, 1000), lambda: chance) <= MAX_BACKOFF
 
 
 @pytest.mark.parametrize(
@@ -27,7 +25,7 @@ def test_requests_stop_before_the_cycle_does(interval: float, timeout: float, la
 )
 def test_concurrency_needed(polls: int, seconds: float, needed: int) -> None:
     """So many in flight start all polls within 80 % of the interval; one at the least."""
-    assert CyclePacing(60, 10, 16).needed(polls, seconds) == needed
+    assert CyclePacing(60, 10, 16).concurrency_needed(polls, seconds) == needed
 
 
 @given(st.integers(0, 50), st.floats(0.1, 1000))

@@ -1,0 +1,62 @@
+"""Results of one cycle: the outcome of each target, recorded once, and the counts of them."""
+
+from collections.abc import Iterable, Sequence
+
+from exporter.model.outcome import Failed, Found, Gone, Outcome
+from exporter.model.target import Target
+from exporter.polling.engine.types import CycleStats, PollResult
+
+
+class CycleResults:
+    """The targets of a cycle, those without an outcome, and the results not taken yet."""
+
+    def __init__(self, targets: Sequence[Target], stats: CycleStats) -> None:
+        self.targets = {target.image_id: target for target in targets}
+        self._stats = stats
+        self._undecided = dict(self.targets)
+        self._answered: set[str] = set()
+        self._results: list[PollResult] = []
+
+    def add(self, targets: Iterable[Target]) -> None:
+        """Add targets that have no outcome yet."""
+        added = {target.image_id: target for target in targets}
+        self.targets |= added
+        self._undecided |= added
+
+    def undecided(self) -> tuple[Target, ...]:
+        """Return the targets without an outcome."""
+        return tuple(self._undecided.values())
+
+    def undecided_of(self, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Return those of the targets that have no outcome."""
+        return tuple(target for target in targets if target.image_id in self._undecided)
+
+    def record(self, target: Target, outcome: Outcome) -> None:
+        """Record the outcome of an image. Ignored if it already has one."""
+        if self._undecided.pop(target.image_id, None) is None:
+            return
+        self._stats.polls += 1
+        match outcome:
+            case Failed(reason):
+                self._stats.failures[reason] += 1
+            case Found():
+                self._stats.found += 1
+                self._answered.add(target.image_id)
+            case Gone():
+                self._answered.add(target.image_id)
+        self._results.append(PollResult(target, outcome))
+
+    def retract(self, image_id: str, failed: Failed) -> None:
+        """Replace what was found out about an image by a failure; a failed poll stays as it is."""
+        if image_id in self._undecided:
+            self.record(self.targets[image_id], failed)
+        elif image_id in self._answered:
+            self._answered.discard(image_id)
+            self._stats.failures[failed.reason] += 1
+            result = PollResult(self.targets[image_id], failed, replaces_earlier=True)
+            self._results.append(result)
+
+    def take(self) -> list[PollResult]:
+        """Return the results that are new since the last call."""
+        results, self._results = self._results, []
+        return results

@@ -1,0 +1,283 @@
+"""A poll cycle without threads or sockets: its clock jumps, and a function replies."""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from exporter.model.image import Image
+from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome, Reading, Reason
+from exporter.model.replies import (
+    Batch,
+    BatchReply,
+    ImageReply,
+    ListReply,
+    PollReply,
+    RequestFacts,
+)
+from exporter.model.target import Target
+from exporter.polling.engine.cycle import Cycle
+from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.types import (
+    CycleHistory,
+    Done,
+    Group,
+    PollRequest,
+    PollResult,
+    RequestKind,
+    Wait,
+)
+
+START = 1000.0
+PACING = CyclePacing(interval=60.0, timeout=10.0, concurrency=4)
+NOT_FOUND = NotFound()
+
+
+def targets(*image_ids: str) -> list[Target]:
+    """Return targets of one cloud."""
+    return [Target("lab", image_id, image_id) for image_id in image_ids]
+
+
+def found(image_id: str, status: str = "active") -> Found:
+    """Return the outcome of an image that exists."""
+    return Found(Image("v1", image_id, status))
+
+
+def failed(reason: Reason) -> Failed:
+    """Return a failure."""
+    return Failed(reason, "as in the test")
+
+
+def image_id_of(request: PollRequest) -> str:
+    """Return the ID of the only image that is requested, or an empty string."""
+    return request.targets[0].image_id if len(request.targets) == 1 else ""
+
+
+def outcome_name(outcome: Outcome) -> str:
+    """Return "found", "gone", or the reason of a failure."""
+    return outcome.reason if isinstance(outcome, Failed) else type(outcome).__name__.lower()
+
+
+@dataclass(frozen=True)
+class FakeReply:
+    """The reply of a simulated cloud to one request, ``seconds`` after it.
+
+    ``reading`` is None for a list that does not fail.
+    """
+
+    reading: Reading | None
+    seconds: float = 0.01
+    retry_after: float | None = None
+    accepted: bool | None = None
+    batch: Batch | None = None
+    splittable: bool = False
+
+    def reply(self, kind: RequestKind, sent_at: float) -> PollReply:
+        """Return the reply to a request of this kind that was sent at that time."""
+        succeeded = isinstance(self.reading, Found) or self.reading is None
+        facts = RequestFacts(
+            sent_at,
+            sent_at + self.seconds,
+            accepted=succeeded if self.accepted is None else self.accepted,
+            retry_after=self.retry_after,
+        )
+        if kind not in {RequestKind.BATCH, RequestKind.LIST}:
+            assert self.reading is not None
+            return ImageReply(facts, self.reading)
+        assert not isinstance(self.reading, Found)
+        failure = self.reading
+        if isinstance(failure, NotFound):
+            # The client has no reading of a list: a 404 is one of its failures.
+            failure = Failed("rejected", "HTTP 404", failure.request_id)
+        if kind is RequestKind.LIST:
+            return ListReply(facts, failure)
+        return BatchReply(facts, failure or self.batch or Batch({}), splittable=self.splittable)
+
+
+LIST_OK = FakeReply(None)
+Responder = Callable[[PollRequest, float], "FakeReply | Reading"]
+"""Replies to a request that is sent at that time."""
+
+
+def batch_page(*readings: Found | Failed, next_path: str | None = None) -> FakeReply:
+    """Return a page with these images; the detail of a failure is the ID of its image."""
+    by_id = {
+        reading.image.id if isinstance(reading, Found) else reading.detail: reading
+        for reading in readings
+    }
+    return FakeReply(None, batch=Batch(by_id, next_path))
+
+
+def replies_by_image(
+    replies: "dict[str, FakeReply | Reading]", list_reply: "FakeReply | Reading" = LIST_OK
+) -> Responder:
+    """Return a responder that always replies the same about an image, and about the list."""
+
+    def respond(request: PollRequest, _: float) -> FakeReply | Reading:
+        image_id = image_id_of(request)
+        return replies[image_id] if image_id else list_reply
+
+    return respond
+
+
+def replies_in_order(*replies: "FakeReply | Reading") -> Responder:
+    """Return a responder that gives one reply after the other, and the last one for ever."""
+    remaining = list(replies)
+
+    def respond(_request: PollRequest, _: float) -> FakeReply | Reading:
+        return remaining.pop(0) if len(remaining) > 1 else remaining[0]
+
+    return respond
+
+
+@dataclass(frozen=True)
+class Roundtrip:
+    """A request and its reply."""
+
+    request: PollRequest
+    reply: PollReply
+
+    @property
+    def reading(self) -> Reading | None:
+        """The reading of an image, or the failure of a list; None for a list that did not fail."""
+        return self.reply.reading if isinstance(self.reply, ImageReply) else self.reply.failure
+
+    @property
+    def is_list(self) -> bool:
+        """True for a list that did not fail, of all images or of a batch."""
+        return not isinstance(self.reply, ImageReply) and self.reply.failure is None
+
+    @property
+    def listed_ids(self) -> frozenset[str]:
+        """The IDs of the images that are on a page of a batch."""
+        if isinstance(self.reply, BatchReply) and isinstance(self.reply.batch, Batch):
+            return frozenset(self.reply.batch.readings)
+        return frozenset()
+
+    @property
+    def sent_at(self) -> float:
+        """When the request was sent."""
+        return self.reply.request.sent_at
+
+    @property
+    def received_at(self) -> float:
+        """When the reply was complete."""
+        return self.reply.request.received_at
+
+
+@dataclass
+class SimulatedCycle:
+    """One cycle, all its requests and replies, and its results.
+
+    ``results`` has each result with the number of replies that had been received by then.
+    """
+
+    cycle: Cycle
+    respond: Responder
+    concurrency: int = PACING.concurrency
+    end: float = START + PACING.interval
+    max_requests: int = 10_000
+    now: float = START
+    sent: list[tuple[float, PollRequest]] = field(default_factory=list)
+    roundtrips: list[Roundtrip] = field(default_factory=list)
+    results: list[tuple[PollResult, int]] = field(default_factory=list)
+    most_in_flight: int = 0
+
+    def run(self) -> "SimulatedCycle":
+        """Run the cycle until it is done or its time is over."""
+        order = itertools.count()
+        in_flight: list[tuple[float, int, PollRequest, PollReply]] = []
+        while not self.cycle.done:
+            until = inf
+            if len(in_flight) < self.concurrency:
+                match self.cycle.next(self.now):
+                    case PollRequest() as request:
+                        reply = self._send(request)
+                        received_at = reply.request.received_at
+                        heapq.heappush(in_flight, (received_at, next(order), request, reply))
+                        self.most_in_flight = max(self.most_in_flight, len(in_flight))
+                        continue
+                    case Wait(until):
+                        assert until > self.now, "waiting for the past never ends"
+                    case Done():
+                        continue
+            next_reply_at = in_flight[0][0] if in_flight else inf
+            assert min(until, next_reply_at) < inf, "the cycle waits for nothing"
+            if min(until, next_reply_at) >= self.end:
+                self.now = self.end
+                self.cycle.close()
+            elif next_reply_at <= until:
+                self.now, _, request, reply = heapq.heappop(in_flight)
+                self.roundtrips.append(Roundtrip(request, reply))
+                self.cycle.on_reply(request, reply, self.now)
+            else:
+                self.now = until
+            self._collect()
+        self._collect()
+        return self
+
+    def retract(self, image_id: str) -> None:
+        """Retract the outcome of an image."""
+        self.cycle.retract(image_id)
+        self._collect()
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """The last outcome of each image."""
+        return {result.target.image_id: result.outcome for result, _ in self.results}
+
+    @property
+    def outcome_names(self) -> dict[str, str]:
+        """The name of the last outcome of each image."""
+        return {image_id: outcome_name(outcome) for image_id, outcome in self.outcomes.items()}
+
+    def ids_requested(self, kind: RequestKind) -> list[str]:
+        """Return the IDs requested with this kind of request, in order; "" for several."""
+        return [image_id_of(request) for _, request in self.sent if request.kind is kind]
+
+    def next_history(self, history: CycleHistory) -> CycleHistory:
+        """Return what the next cycle has to know, as the poller works it out."""
+        existing, gone = set(history.existing), set(history.gone)
+        for image_id, outcome in self.outcomes.items():
+            if isinstance(outcome, Found):
+                existing.add(image_id)
+                gone.discard(image_id)
+            elif isinstance(outcome, Gone):
+                gone.add(image_id)
+                existing.discard(image_id)
+        return replace(
+            self.cycle.history(),
+            existing=frozenset(existing),
+            gone=frozenset(gone),
+            immediate=frozenset(),
+        )
+
+    def _send(self, request: PollRequest) -> PollReply:
+        self.sent.append((self.now, request))
+        assert len(self.sent) <= self.max_requests, "too many requests"
+        response = self.respond(request, self.now)
+        fake = response if isinstance(response, FakeReply) else FakeReply(response)
+        return fake.reply(request.kind, self.now)
+
+    def _collect(self) -> None:
+        self.results += [(result, len(self.roundtrips)) for result in self.cycle.take_results()]
+
+
+def run_cycle(
+    image_ids: Iterable[str],
+    respond: Responder,
+    *,
+    history: CycleHistory | None = None,
+    pacing: CyclePacing = PACING,
+    start: float = START,
+    random: float = 0.5,
+    groups: Sequence[Group] | None = None,
+) -> SimulatedCycle:
+    """Run one cycle; without a ``history`` no image was polled before."""
+    watched = targets(*image_ids)
+    if history is None:
+        history = CycleHistory(immediate=frozenset(target.image_id for target in watched))
+    cycle = Cycle(watched, history, pacing, start, lambda: random, groups=groups)
+    end = start + pacing.interval
+    return SimulatedCycle(cycle, respond, pacing.concurrency, end=end, now=start).run()
