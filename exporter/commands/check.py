@@ -19,7 +19,7 @@ from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
 from exporter.model.sharding import Shard
-from exporter.model.status_words import state
+from exporter.model.status import severity, state_of
 from exporter.model.target import Target
 from exporter.polling.engine.types import PollResult
 from exporter.polling.poller import Poller
@@ -133,7 +133,7 @@ def _table(rows: Iterable[tuple[Target, Observation]], width: int, moment: Insta
         )
     for target, seen in rows:
         is_meant = is_right(target, seen, moment) and _is_asked_for(target, seen)
-        style = STYLES["good" if is_meant else state(seen)[1]]
+        style = STYLES["good" if is_meant else severity(state_of(seen))]
         table.add_row(
             *(
                 Text(escape(COLUMNS[each](target, seen)), style if each == "STATE" else "")
@@ -192,7 +192,7 @@ COLUMNS: dict[str, Callable[[Target, Observation], str]] = {
     "CLOUD": lambda target, _: target.cloud,
     "IMAGE": lambda target, _: "-" if target.alias == target.image_id else target.alias,
     "ID": lambda target, _: target.image_id,
-    "STATE": lambda _, seen: state(seen)[0],
+    "STATE": lambda _, seen: state_of(seen),
     "SIZE": _of_image(lambda image: size_words(image.size_bytes)),
     "PROTECTED": _of_image(lambda image: yes_no(image.protected)),
     "PUBLIC": _of_image(lambda image: yes_no(image.public)),

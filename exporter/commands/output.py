@@ -8,7 +8,7 @@ from exporter.model.expectations.checks import CheckResult, evaluate
 from exporter.model.expectations.format import to_json
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
-from exporter.model.status_words import state
+from exporter.model.status import state_of
 from exporter.model.target import Target
 
 MET = {True: "met", False: "not_met", None: "not_judged"}
@@ -44,7 +44,7 @@ def _image(target: Target, seen: Observation, is_right: bool, now: Instant) -> d
         "source": target.source,
         "as_expected": is_right,
         "exists": seen.exists,
-        "state": state(seen)[0],
+        "state": state_of(seen),
         "name": None if seen.image is None else seen.image.name,
         "failure": None
         if failure is None

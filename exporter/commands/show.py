@@ -13,7 +13,7 @@ from exporter.commands import Exit
 from exporter.commands.check import poll_all, size_words, why, yes_no
 from exporter.model.image import Image
 from exporter.model.observation import Observation
-from exporter.model.status_words import state
+from exporter.model.status import state_of
 from exporter.model.target import Target
 from exporter.text import escape
 
@@ -43,7 +43,7 @@ def _rows(target: Target, seen: Observation) -> Iterable[tuple[str, str]]:
     yield "cloud", target.cloud
     yield "image_id", target.image_id
     yield "image", target.alias
-    yield "state", state(seen)[0]
+    yield "state", state_of(seen)
     if seen.request_id:
         yield "request_id", seen.request_id
     if reason := why(target, seen):

@@ -12,7 +12,7 @@ from exporter.config.messages import name, shown
 from exporter.model.expectations.checks import EXISTS, EXPECTATIONS, VISIBILITIES
 from exporter.model.expectations.checks import Expectations as Wanted
 from exporter.model.image import STATUSES
-from exporter.model.sizes import UNITS, Range, exactly, parse_range
+from exporter.model.units import SIZE_UNITS, SizeRange, parse_size_range
 
 NOTHING = "none"
 """Instead of a value, as ``null``: lifts what would be inherited."""
@@ -40,24 +40,26 @@ def nothing(value: object) -> object:
     return None if value == NOTHING else value
 
 
-def read_size(unit: str) -> Callable[[object], Range | None]:
+def read_size(unit: str) -> Callable[[object], SizeRange | None]:
     """Read a size or a range of sizes; the service counts, and so do bare numbers, this unit."""
     accepted = "such as 512MiB or 1536KiB, or a range such as 1GiB..4GiB, 1GiB.. or ..4GiB"
 
-    def read(value: object) -> Range | None:
+    def read(value: object) -> SizeRange | None:
         if value is None or value == NOTHING:
             return None
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             if value == 0:
-                return exactly(0)
+                return SizeRange.exactly(0)
             raise types.refused(f"has no unit; write {shown(value)}{unit}")
         try:
-            size = parse_range(value if isinstance(value, str) else shown(value))
+            size = parse_size_range(value if isinstance(value, str) else shown(value))
         except ValueError as error:
-            units = ", ".join(UNITS)
+            units = ", ".join(SIZE_UNITS)
             right = units if "unit" in str(error) else f"a size {accepted}"
             raise types.refused(f"{error}; accepted: {right}") from None
-        if size.most is not None and size.most // UNITS[unit] * UNITS[unit] < (size.least or 0):
+        if size.most is not None and size.most // SIZE_UNITS[unit] * SIZE_UNITS[unit] < (
+            size.least or 0
+        ):
             problem = f"can never be so: the Image service counts whole {unit}"
             raise types.refused(f"{problem}; accepted: such as 2{unit}, or a range with one in it")
         return size
@@ -135,15 +137,15 @@ class Expect(BaseModel):
         description="Mapping of algorithms to digests of the content, such as `{sha512: …}`. "
         "Only v2 says.",
     )
-    size: Annotated[Range | None, PlainValidator(read_size("B"))] = Field(
+    size: Annotated[SizeRange | None, PlainValidator(read_size("B"))] = Field(
         default=None,
         description="Size of the image file: exact, such as `2252MiB`, or a range, such as "
         "`1GiB..4GiB`, `1GiB..` or `..4GiB`.",
     )
-    min_disk: Annotated[Range | None, PlainValidator(read_size("GiB"))] = Field(
+    min_disk: Annotated[SizeRange | None, PlainValidator(read_size("GiB"))] = Field(
         default=None, description="Smallest disk that the image boots on, as `size` is written."
     )
-    min_ram: Annotated[Range | None, PlainValidator(read_size("MiB"))] = Field(
+    min_ram: Annotated[SizeRange | None, PlainValidator(read_size("MiB"))] = Field(
         default=None, description="Smallest memory that the image boots with, likewise."
     )
     disk_format: _Words = Field(

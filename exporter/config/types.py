@@ -13,7 +13,12 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
 from exporter.config.messages import name, shown
-from exporter.model.units import EXAMPLES, LONGEST, format_duration, parse_duration
+from exporter.model.units import (
+    DURATION_EXAMPLES,
+    LONGEST_MILLISECONDS,
+    format_duration,
+    parse_duration,
+)
 from exporter.model.v2_fields import NO_PROPERTIES
 
 HIDDEN = "hidden"
@@ -51,7 +56,7 @@ def duration(least: float) -> Callable[[object], float]:
         try:
             seconds = parse_duration(value if isinstance(value, str) else shown(value))
         except ValueError:
-            raise refused(f"is not a duration; accepted: {EXAMPLES}") from None
+            raise refused(f"is not a duration; accepted: {DURATION_EXAMPLES}") from None
         if seconds < least:
             raise refused(f"is too short; accepted: {format_duration(least)} or longer")
         return seconds
@@ -291,4 +296,4 @@ def _bare_number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     # Comparing first: a huge int does not fit a float, and nan is between nothing.
-    return float(value) if 0 <= value <= LONGEST / 1000 else None
+    return float(value) if 0 <= value <= LONGEST_MILLISECONDS / 1000 else None

@@ -3,7 +3,8 @@
 import json
 
 from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_for_status
-from exporter.model.v1_headers import PREFIX, Malformed, image_from_headers
+from exporter.model.parsers import Malformed
+from exporter.model.v1_headers import PREFIX, image_from_headers
 from exporter.transport.response import Response, ResponseHead
 
 VERSION = "v1"

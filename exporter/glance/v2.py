@@ -7,8 +7,8 @@ gives. Which of the others exist is known only by asking for each, see ``image_p
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from exporter.model.malformed import Malformed
 from exporter.model.outcome import Failed, Found, NotFound, Reading, reason_for_status
+from exporter.model.parsers import Malformed
 from exporter.model.replies import Batch
 from exporter.model.v2_fields import ObjectWithDuplicates, image_from_document, parse_json
 from exporter.transport.response import Response

@@ -1,6 +1,7 @@
 """Readers of single fields: text in, a value or a ``ValueError`` out, never a wrong value."""
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 LARGEST_INTEGER = 2**63 - 1
@@ -15,6 +16,17 @@ _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):?([0-5]\d))?",
     re.ASCII,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A response that cannot be trusted. ``problems`` names every bad field."""
+
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return all problems in one line."""
+        return "; ".join(self.problems)
 
 
 def text(value: str) -> str:

@@ -11,8 +11,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from exporter.model.image import Image
-from exporter.model.malformed import Malformed as Malformed  # noqa: PLC0414  # exported again
-from exporter.model.parsers import boolean, gibibytes, integer, mebibytes, text, utc_timestamp
+from exporter.model.parsers import (
+    Malformed,
+    boolean,
+    gibibytes,
+    integer,
+    mebibytes,
+    text,
+    utc_timestamp,
+)
 
 Field = tuple[bytes, bytes]
 """A header's name in lower case and its value, both as on the wire; the name of a stray line,

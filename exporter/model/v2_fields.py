@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from exporter.model.image import Image
-from exporter.model.malformed import Malformed
-from exporter.model.parsers import GIBI, LARGEST_INTEGER, MEBI, utc_timestamp
+from exporter.model.parsers import GIBI, LARGEST_INTEGER, MEBI, Malformed, utc_timestamp
 from exporter.model.parsers import integer as integer_in_text
 
 PUBLIC = {"public": True, "private": False, "shared": False, "community": False}

@@ -12,7 +12,7 @@ from exporter.model.expectations.checks import CHECKS, EXPECTATIONS, evaluate
 from exporter.model.expectations.checks import Expectations as Wanted
 from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Found
-from exporter.model.sizes import Range, exactly
+from exporter.model.units import SizeRange
 from tests.model.samples import ACTIVE, MAX_STALE, START
 
 MD5 = "8B7B3C5FE5E7E43C6EB3A0EB9AA1A3F0"
@@ -27,9 +27,9 @@ VALUES: dict[str, tuple[str, object]] = {
     "hidden": ("true", True),
     "checksum": (f"'{MD5}'", MD5.lower()),
     "hash": (f"{{sha512: {SHA}}}", (("sha512", SHA.lower()),)),
-    "size": ("1GiB..", Range(2**30, None)),
-    "min_disk": ("40GiB", exactly(40 * 2**30)),
-    "min_ram": ("0", exactly(0)),
+    "size": ("1GiB..", SizeRange(2**30, None)),
+    "min_disk": ("40GiB", SizeRange.exactly(40 * 2**30)),
+    "min_ram": ("0", SizeRange.exactly(0)),
     "disk_format": ("[raw, qcow2]", ("raw", "qcow2")),
     "container_format": ("bare", ("bare",)),
     "owner": ("70e8", ("70e8",)),

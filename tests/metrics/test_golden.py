@@ -15,8 +15,8 @@ from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
-from exporter.model.sizes import Range
 from exporter.model.target import Target
+from exporter.model.units import SizeRange
 from tests.model.samples import ACTIVE, MAX_STALE, START, later, read, registry_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,7 +31,7 @@ EXPECTING = replace(
         ("protected", True),
         ("public", True),
         ("hidden", False),
-        ("size", Range(2**30, None)),
+        ("size", SizeRange(2**30, None)),
         ("properties", (("os_distro", "debian"),)),
         ("max_age", 7776000.0),
     ),

@@ -8,8 +8,8 @@ from exporter.metrics.collector import StoreCollector
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.instant import Instant
-from exporter.model.malformed import Malformed
 from exporter.model.observation import Observation
+from exporter.model.parsers import Malformed
 from exporter.model.target import Target
 from exporter.model.v1_headers import image_from_headers
 from exporter.store import Store

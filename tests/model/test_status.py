@@ -5,7 +5,7 @@ import pytest
 from exporter.model.image import STATUSES
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
-from exporter.model.status import PROBLEMS, STATES, ImageStatus, image_status
+from exporter.model.status import PROBLEMS, STATES, ImageStatus, image_status, severity, state_of
 from exporter.model.target import Target
 from tests.model.samples import ACTIVE, ID, MAX_STALE, START, TARGET, later
 
@@ -46,6 +46,18 @@ def test_a_target_stands_as_it_was_last_seen(
     """Its state is a word of the table, its problems are in the order of theirs."""
     stood = stands(observation)
     assert (stood.state, stood.problems) == (state, problems)
+
+
+def test_gone_and_unknown_outlast_the_last_successful_poll() -> None:
+    much_later = later(1e9)
+    assert state_of(after(Gone()).as_of(much_later)) == "gone"
+    assert state_of(after(Found(ACTIVE)).as_of(much_later)) == "unknown"
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_only_active_is_good_news(state: str) -> None:
+    expected = {"active": "good", "pending": "unknown", "unknown": "unknown"}
+    assert severity(state) == expected.get(state, "bad")
 
 
 @pytest.mark.parametrize("status", ["gone", "unknown", "pending", "other", ""])

@@ -1,7 +1,7 @@
 import pytest
 
 from exporter.model.image import Image
-from exporter.model.malformed import Malformed
+from exporter.model.parsers import Malformed
 from exporter.model.v1_headers import V1_HEADERS, Header
 from tests.model.samples import ID, read
 

@@ -17,9 +17,9 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.model.image import Image
-from exporter.model.malformed import Malformed
 from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found
+from exporter.model.parsers import Malformed
 from exporter.model.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
 from tests.model.samples import ID, MAX_STALE, START, TARGET, registry_of

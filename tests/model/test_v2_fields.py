@@ -11,7 +11,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from exporter.model.image import STATUSES, Image
-from exporter.model.malformed import Malformed
+from exporter.model.parsers import Malformed
 from exporter.model.v2_fields import (
     MD5_OF_NOTHING,
     NO_PROPERTIES,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
-from exporter.model.sizes import Range
+from exporter.model.units import SizeRange
 
 Expectations = tuple[tuple[str, object], ...]
 """Pairs of expectation and wanted value, whose shape is its judge's, see ``CHECKS``."""
@@ -52,7 +52,7 @@ def _among(attribute: str) -> Check:
     """Wanted is a tuple of the values that will do; also for a range of sizes."""
 
     def judge(
-        image: Image, wanted: tuple[str, ...] | Range, _: Instant
+        image: Image, wanted: tuple[str, ...] | SizeRange, _: Instant
     ) -> tuple[object, bool | None]:
         actual = getattr(image, attribute)
         return actual, None if actual is None else actual in wanted

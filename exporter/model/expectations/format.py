@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from exporter.model.expectations.checks import TIME_BASED, CheckResult
-from exporter.model.sizes import Range, format_range, format_size
-from exporter.model.units import format_duration
+from exporter.model.units import SizeRange, format_duration, format_size, format_size_range
 
 SIZES = frozenset({"size", "min_disk", "min_ram"})
 
@@ -27,7 +26,7 @@ def to_json(value: object) -> object:
     Sizes are bytes, a range of them an object of ``min`` and ``max``, times seconds, pairs an
     object, several values a list.
     """
-    if isinstance(value, Range):
+    if isinstance(value, SizeRange):
         return {"min": value.least, "max": value.most}
     if isinstance(value, tuple):
         return dict(value) if isinstance(value[0], tuple) else list(value)
@@ -38,8 +37,8 @@ def _words(expectation: str, value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case Range():
-            return format_range(value)
+        case SizeRange():
+            return format_size_range(value)
         case tuple():
             return _several(value)
         case int() if expectation in SIZES:

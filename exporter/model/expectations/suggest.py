@@ -7,7 +7,7 @@ from exporter.model.expectations.checks import EXISTS, MD5, Expectations, evalua
 from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
-from exporter.model.sizes import format_size
+from exporter.model.units import format_size
 
 Holds = Callable[[str, object], bool]
 """Whether settings accept a value for an expectation, and the image then is as expected."""

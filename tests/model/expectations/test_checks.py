@@ -24,7 +24,7 @@ from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.parsers import GIBI, MEBI
-from exporter.model.sizes import Range, exactly
+from exporter.model.units import SizeRange
 from exporter.model.v2_fields import image_from_document, parse_json
 from tests.model.samples import ACTIVE, ID, MAX_STALE, START, later, read
 
@@ -128,19 +128,19 @@ CASES = [
     Case("hash", (("sha512", SHA),), None, "v1"),
     Case("hash", (("sha256", "0" * 64),), None, "v2"),
     Case("hash", (("sha512", SHA),), None, "v2", v2={"os_hash_value": None}),
-    Case("size", exactly(2 * GIBI), True),
-    Case("size", Range(GIBI, 2 * GIBI), True),
-    Case("size", Range(2 * GIBI, None), True),
-    Case("size", Range(None, 2 * GIBI - 1), False),
-    Case("size", exactly(GIBI), False),
-    Case("size", Range(1, None), False, v1={"Size": "0"}, v2={"size": 0}),
-    Case("size", exactly(0), None, v1={"Size": None}, v2={"size": None}),
-    Case("min_disk", exactly(40 * GIBI), True),
-    Case("min_disk", Range(None, 20 * GIBI), False),
-    Case("min_disk", exactly(0), None, v1={"Min_disk": None}, v2={"min_disk": None}),
-    Case("min_ram", Range(None, 2048 * MEBI), True),
-    Case("min_ram", exactly(2048), False),
-    Case("min_ram", exactly(0), None, v1={"Min_ram": None}, v2={"min_ram": None}),
+    Case("size", SizeRange.exactly(2 * GIBI), True),
+    Case("size", SizeRange(GIBI, 2 * GIBI), True),
+    Case("size", SizeRange(2 * GIBI, None), True),
+    Case("size", SizeRange(None, 2 * GIBI - 1), False),
+    Case("size", SizeRange.exactly(GIBI), False),
+    Case("size", SizeRange(1, None), False, v1={"Size": "0"}, v2={"size": 0}),
+    Case("size", SizeRange.exactly(0), None, v1={"Size": None}, v2={"size": None}),
+    Case("min_disk", SizeRange.exactly(40 * GIBI), True),
+    Case("min_disk", SizeRange(None, 20 * GIBI), False),
+    Case("min_disk", SizeRange.exactly(0), None, v1={"Min_disk": None}, v2={"min_disk": None}),
+    Case("min_ram", SizeRange(None, 2048 * MEBI), True),
+    Case("min_ram", SizeRange.exactly(2048), False),
+    Case("min_ram", SizeRange.exactly(0), None, v1={"Min_ram": None}, v2={"min_ram": None}),
     Case("disk_format", ("raw", "qcow2"), True),
     Case("disk_format", ("raw",), False),
     Case("disk_format", ("raw",), None, v1={"Disk_format": "None"}, v2={"disk_format": None}),
@@ -279,7 +279,7 @@ def test_a_property_that_was_not_looked_for_is_not_known(api: str) -> None:
 ACTUAL = [
     ("exists", True, True),
     ("status", ("queued",), "active"),
-    ("size", Range(None, 1), 2 * GIBI),
+    ("size", SizeRange(None, 1), 2 * GIBI),
     ("visibility", ("public",), "private"),
     ("hash", (("sha256", "0"), ("sha512", OTHER)), (("sha512", SHA),)),
     (

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.model.expectations.checks import EXPECTATIONS, CheckResult
 from exporter.model.expectations.format import format_actual, format_expected, to_json
-from exporter.model.sizes import Range, exactly
+from exporter.model.units import SizeRange
 
 GIB = 2**30
 
@@ -20,9 +20,9 @@ WORDS: list[tuple[str, object, object, str, str]] = [
     ("checksum", "abc", "def", "abc", "def"),
     ("hash", (("sha256", "a"), ("sha512", "b")), (("sha512", "c"),),
      "sha256: a, sha512: b", "sha512: c"),
-    ("size", Range(GIB, 4 * GIB), 512, "1GiB..4GiB", "512B"),
-    ("min_disk", exactly(40 * GIB), 0, "40GiB", "0B"),
-    ("min_ram", Range(None, GIB), 2 * GIB, "..1GiB", "2GiB"),
+    ("size", SizeRange(GIB, 4 * GIB), 512, "1GiB..4GiB", "512B"),
+    ("min_disk", SizeRange.exactly(40 * GIB), 0, "40GiB", "0B"),
+    ("min_ram", SizeRange(None, GIB), 2 * GIB, "..1GiB", "2GiB"),
     ("disk_format", ("raw",), "qcow2", "raw", "qcow2"),
     ("container_format", ("bare",), "ovf", "bare", "ovf"),
     ("owner", ("70e8",), "80e8", "70e8", "80e8"),
@@ -58,7 +58,7 @@ def test_every_expectation_has_words() -> None:
         ("x", "x"),
         (("active",), ["active"]),
         ((("a", "b"), ("c", None)), {"a": "b", "c": None}),
-        (Range(1, None), {"min": 1, "max": None}),
+        (SizeRange(1, None), {"min": 1, "max": None}),
     ],
 )
 def test_values_as_json_has_them(value: object, json_value: object) -> None:
