@@ -37,7 +37,7 @@ from exporter.model.sharding import UNSHARDED, Shard
 from exporter.redaction import Redactor
 from exporter.reload import problem_lines
 from exporter.text import escape
-from exporter.web.server.server import ListenError
+from exporter.web.server.listen import ListenError
 from exporter.web_security import load_security
 
 PROBLEMS = (SettingsError, CloudConfigError, ListenError)

@@ -21,7 +21,8 @@ from exporter.web.handlers import Handlers, Reload
 from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.query import Query
 from exporter.web.security.middleware import SecurityMiddleware, SecurityState
-from exporter.web.server.server import ListenError, WebServer
+from exporter.web.server.listen import ListenError
+from exporter.web.server.server import WebServer
 from exporter.web.server.systemd import sockets_from_systemd
 from exporter.web_security import load_security
 

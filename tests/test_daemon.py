@@ -20,7 +20,7 @@ from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.process import STOP_SIGNALS, stop_on_signals
 from exporter.simulator import SimulatedImageService
 from exporter.web.pages.query import Query
-from exporter.web.server.server import ListenError
+from exporter.web.server.listen import ListenError
 from tests.commands.program import BOUND, GOLDEN, settings_file, simulated
 from tests.support.wait import wait_until
 
@@ -166,7 +166,7 @@ def test_signals_set_the_event(number: signal.Signals) -> None:
     [
         ("nonsense", "listen address 'nonsense': write :PORT"),
         ("a..b:80", "cannot listen on a..b:80: not a name of a host"),
-        ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: the address is not one of this machine's"),
+        ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: this machine does not have the address"),
     ],
 )
 def test_addresses_that_cannot_be_taken(address: str, said: str) -> None:

@@ -242,5 +242,5 @@ def test_a_socket_of_systemd_that_is_not_there(tmp_path: Path) -> None:
     file = settings_file(tmp_path, cloud("http://127.0.0.1:1", GOLDEN))
     with started(tmp_path, f"--config.file={file}", "--web.systemd-socket") as program:
         assert program.process.wait(BOUND) == 2
-        said = "systemd hands no socket on: LISTEN_FDS and LISTEN_PID are not set for it"
+        said = "systemd passed no socket: LISTEN_FDS and LISTEN_PID are not set for this process"
         assert program.logged == [said]

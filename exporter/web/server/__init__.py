@@ -1,1 +1,1 @@
-"""The HTTP server: listening, TLS handshakes and connection limits."""
+"""HTTP server: listening sockets, TLS handshakes, timeouts and the connection limit."""

@@ -1,4 +1,4 @@
-"""What is answered on a connection that is one too many."""
+"""Limit of concurrent connections, and the response to those beyond it."""
 
 import resource
 
@@ -7,43 +7,42 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.security.middleware import SECURITY_HEADERS
 
-CONNECTIONS = 1000
-"""Connections that are served at a time."""
+MAX_CONNECTIONS = 1000
+"""Connections served at a time."""
 
 REFUSED_CONNECTIONS = 64
-"""Connections beyond those that are told why they are not; more are closed without a word."""
+"""Connections beyond the limit that get a 503; further connections are closed immediately."""
 
 EXEMPT_PATHS = ("/-/healthy", "/-/ready")
-"""How paths end that are answered all the same, or a crowd would have the process restarted."""
+"""Ends of paths that are served beyond the limit too, so that probes do not fail."""
 
 REFUSAL = PlainTextResponse(
     "Too many connections are open; try again later.\n", 503, SECURITY_HEADERS
 )
 
 
-def limit() -> int:
-    """How many connections to serve: no more than half of the files that the process may open.
+def max_connections() -> int:
+    """Return the limit: at most half of the open files that the process is allowed.
 
     The other half is for polling.
     """
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(CONNECTIONS, files // 2)
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(MAX_CONNECTIONS, open_files // 2)
 
 
 class ConnectionLimitMiddleware:
-    """An application that answers for another on such a connection, and closes it."""
+    """ASGI middleware of a connection beyond the limit: responds 503 and closes it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The other's answer to who asks for its health, else a refusal."""
+        """Refuse the request, unless its path is exempt."""
 
-        async def send_last(message: Message) -> None:
+        async def send_last_response(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        await (self._app if scope["path"].endswith(EXEMPT_PATHS) else REFUSAL)(
-            scope, receive, send_last
-        )
+        app = self._app if scope["path"].endswith(EXEMPT_PATHS) else REFUSAL
+        await app(scope, receive, send_last_response)

@@ -25,6 +25,7 @@ from exporter.web.security.middleware import (
     SecurityState,
 )
 from exporter.web.security.rate_limit import TokenBucket
+from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState
 from exporter.web_security import load_security
 from tests.web.conftest import BOUND, Running, running
 from tests.web.security.web_files import ANOTHER_HASH, HASH, PASSWORD, TLS, USER, Folder
@@ -329,7 +330,7 @@ def test_silent_handshakes_stall_nobody_and_end(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Connections on which nothing is said are let go; others are as quick as before."""
-    monkeypatch.setattr("exporter.web.server.tls_handshake.HANDSHAKE_WITHIN", 0.3)
+    monkeypatch.setitem(TIMEOUTS, ConnectionState.HANDSHAKE, 0.3)
     with served(folder, f"{TLS}}}") as server:
         silent = [server.connect(sent) for sent in [b"", b"\x16", b"\x16\x03\x01\x02"] * 30]
         begun = time.monotonic()

@@ -12,7 +12,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from exporter.metrics.exposition import Body
-from exporter.web.server import connection_limit, server
+from exporter.web.server import connection_limit
+from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState
 from tests.support.wait import wait_until
 from tests.web.conftest import Running
 from tests.web.test_app import app
@@ -30,8 +31,8 @@ QUICKLY = 1.0
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three connections are served, and two more are told that they are too many."""
-    monkeypatch.setattr(connection_limit, "CONNECTIONS", 3)
-    monkeypatch.setattr(connection_limit, "SPARE", 2)
+    monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(connection_limit, "REFUSED_CONNECTIONS", 2)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_half_of_the_files_are_left_to_polling(files: int, connections: int) -> 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
     try:
-        assert connection_limit.limit() == connections
+        assert connection_limit.max_connections() == connections
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -130,7 +131,7 @@ def test_one_too_many_that_asks_nothing_is_let_go_soon(
     serve: Serve, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A silent connection beyond the limit is closed long before those within it."""
-    monkeypatch.setattr(server, "REFUSE_WITHIN", 0.1)
+    monkeypatch.setitem(TIMEOUTS, ConnectionState.REFUSED, 0.1)
     running = serve(app())
     within = [opened.enter_context(running.connect()) for _ in range(3)]
     silent = opened.enter_context(running.connect())

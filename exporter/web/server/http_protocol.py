@@ -1,0 +1,193 @@
+"""Protocol of one server connection: TLS handshake, requests, and a timeout for each state.
+
+            with TLS
+    accept ----------> HANDSHAKE
+       |                   |
+       | without TLS       | client accepted
+       v                   v
+       +----------------> REQUEST <------------------+
+       |                   | response complete       | data received
+       | too many          v                         |
+       | connections      IDLE ----------------------+
+       v
+    REFUSED
+
+A connection that stays in a state for longer than its timeout is aborted: silent clients would use
+up the file descriptors of the process.
+"""
+
+import asyncio
+import socket
+import ssl
+from enum import Enum
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from exporter.web.security.middleware import SecurityState
+from exporter.web.security.tls import ServerTls
+from exporter.web.server import connection_limit
+
+READ_BUFFER_BYTES = 16 * 1024
+"""Receive buffer of a connection. asyncio's default would read up to 256 KiB at once."""
+
+KEEP_ALIVE = 75
+"""Seconds until uvicorn closes an idle connection.
+
+It is not a multiple of a usual scrape interval, so that a connection is not closed at the moment
+when the next scrape uses it.
+"""
+
+
+class ConnectionState(Enum):
+    """State of a connection; the module's docstring has the transitions."""
+
+    HANDSHAKE = "handshake"
+    REQUEST = "request"
+    IDLE = "idle"
+    REFUSED = "refused"
+
+
+TIMEOUTS: dict[ConnectionState, float] = {
+    ConnectionState.HANDSHAKE: 10.0,
+    ConnectionState.REQUEST: 30.0,
+    # A client that has not read its response yet has as long as for a request.
+    ConnectionState.IDLE: KEEP_ALIVE + 30.0,
+    ConnectionState.REFUSED: 5.0,
+}
+"""Seconds after which a connection is aborted in each state."""
+
+
+class HttpProtocol(H11Protocol):
+    """One connection.
+
+    TLS is looked up for each connection, so that certificates can be replaced while others are
+    served.
+    """
+
+    def __init__(self, security: SecurityState, **options: Any) -> None:
+        super().__init__(**options)
+        self._security = security
+        self._tls = security.tls
+        self._state = ConnectionState.HANDSHAKE
+        self._timeout: asyncio.TimerHandle | None = None
+        self._handshake: asyncio.Task[None] | None = None
+        self._early_data = b""
+
+    def connection_made(  # type: ignore[override]  # as in H11Protocol
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Start the TLS handshake, or serve requests without TLS."""
+        self.transport = transport
+        # Pipelined requests are read, and kept until the request before them is served.
+        transport.max_size = READ_BUFFER_BYTES  # type: ignore[attr-defined]  # of asyncio's own
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_BUFFER_BYTES)
+        if self._tls is None:
+            self._start_http(transport)
+            return
+        self.connections.add(self)
+        if self._excess_connections() > connection_limit.REFUSED_CONNECTIONS:
+            transport.abort()
+            return
+        transport.pause_reading()
+        self._handshake = self.loop.create_task(self._start_tls(transport, self._tls))
+
+    def data_received(self, data: bytes) -> None:
+        """Parse a request. Data that arrives with the handshake is kept until its end."""
+        if self._state is ConnectionState.HANDSHAKE:
+            self._early_data += data
+            return
+        if self._state is ConnectionState.IDLE:
+            self._enter(ConnectionState.REQUEST)
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._enter(ConnectionState.IDLE)
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the timeout."""
+        if self._timeout:
+            self._timeout.cancel()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close the connection after its response; abort it during the handshake."""
+        if self._state is ConnectionState.HANDSHAKE:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
+    async def _start_tls(self, transport: asyncio.Transport, tls: ServerTls) -> None:
+        try:
+            secured = await self.loop.start_tls(
+                transport,
+                self,
+                tls.context,
+                server_side=True,
+                ssl_handshake_timeout=TIMEOUTS[ConnectionState.HANDSHAKE],
+            )
+        except (OSError, asyncio.CancelledError):
+            # Not logged: any client can cause it.
+            secured = None
+        if secured is None or secured.is_closing():
+            self.connections.discard(self)
+            transport.abort()
+        elif not tls.accepts_client(_client_certificate(secured)):
+            self.connections.discard(self)
+            secured.abort()
+        else:
+            self._start_http(secured)
+            if self._early_data and not secured.is_closing():
+                self.data_received(self._early_data)
+                self._early_data = b""
+
+    def _start_http(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.app = CloseOnCertificateChange(self.app, self._security, self._tls)
+        excess = self._excess_connections()
+        if excess > connection_limit.REFUSED_CONNECTIONS:
+            transport.abort()
+        elif excess > 0:
+            self.app = connection_limit.ConnectionLimitMiddleware(self.app)
+            self._enter(ConnectionState.REFUSED)
+        else:
+            self._enter(ConnectionState.REQUEST)
+
+    def _excess_connections(self) -> int:
+        # The connection of a client that has left ends immediately, but its task may not.
+        return max(len(self.connections), len(self.tasks)) - connection_limit.max_connections()
+
+    def _enter(self, state: ConnectionState) -> None:
+        if self._timeout:
+            self._timeout.cancel()
+        self._state = state
+        self._timeout = self.loop.call_later(TIMEOUTS[state], self.transport.abort)
+
+
+class CloseOnCertificateChange:
+    """ASGI middleware that closes a connection once new connections use other TLS settings."""
+
+    def __init__(self, app: ASGIApp, security: SecurityState, tls: ServerTls | None) -> None:
+        self._app = app
+        self._security = security
+        self._tls = tls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add ``Connection: close`` to the response if TLS has been replaced."""
+
+        async def send_last_response(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._security.tls is not self._tls:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, send_last_response)
+
+
+def _client_certificate(transport: asyncio.Transport) -> Any:
+    """Return the client's certificate as ``getpeercert`` does."""
+    secured = transport.get_extra_info("ssl_object")
+    return secured.getpeercert() if isinstance(secured, ssl.SSLObject) else None
