@@ -15,8 +15,8 @@ from exporter.model.target import TargetKey
 from exporter.polling.clockwork import CloudJobs
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Reloader
-from tests.commands.program import Metrics, settings_file
 from tests.polling.watch import threads
+from tests.support.program import Metrics, settings_file
 from tests.support.wait import wait_until
 
 LAB = "lab"

@@ -20,7 +20,7 @@ from exporter.config import parse, resolved_clouds
 from exporter.model.outcome import Failed
 from exporter.simulator import SimulatedImageService
 from tests.auth.clouds import clean, configure
-from tests.commands.program import GOLDEN, UBUNTU, settings_file, simulated
+from tests.support.program import GOLDEN, UBUNTU, settings_file, simulated
 from tests.support.wait import wait_until
 
 HTTPS = "https://127.0.0.1:9"

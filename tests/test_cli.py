@@ -15,17 +15,17 @@ import pytest
 
 from exporter import __version__
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import (
+from tests.support.program import (
     ABSENT,
     BOUND,
     GOLDEN,
-    QUICKLY,
     ROOT,
-    ended,
+    STOP_TIMEOUT,
     environment,
+    run_program,
     settings_file,
     simulated,
-    started,
+    start_program,
 )
 from tests.support.wait import wait_until
 
@@ -41,7 +41,7 @@ AUTH = (
 
 def refusal(folder: Path, *argv: str, **environ: str) -> str:
     """The one line with which the program ends at once with status 2."""
-    ran = ended(folder, *argv, environ=environ)
+    ran = run_program(folder, *argv, environ=environ)
     assert ran.returncode == 2, ran.stderr
     assert ran.stdout == ""
     line = ran.stderr.removesuffix("\n")
@@ -61,12 +61,12 @@ def with_settings(
 
 def test_help_and_version(tmp_path: Path) -> None:
     """Both are printed with status 0 and nothing else."""
-    helped = ended(tmp_path, "--help")
+    helped = run_program(tmp_path, "--help")
     assert helped.returncode == 0
     assert helped.stderr == ""
     for word in ("run", "check", "show IMAGE_ID", "demo", "--config.file", "--web.listen-address"):
         assert word in helped.stdout
-    told = ended(tmp_path, "--version")
+    told = run_program(tmp_path, "--version")
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout == f"openstack-image-exporter {__version__}\n"
 
@@ -86,7 +86,7 @@ def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
             timeout=BOUND,
             check=False,
         )
-        same = ended(tmp_path, *argv)
+        same = run_program(tmp_path, *argv)
         assert (ran.returncode, ran.stdout, ran.stderr) == (
             same.returncode,
             same.stdout,
@@ -99,7 +99,7 @@ def test_every_mistake_in_the_settings_is_a_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yml").write_text(
         'interval: soon\nnonsense: 1\nclouds: [{name: "a\\e[2J", images: [b]}]\n'
     )
-    ran = ended(tmp_path, "--config.file=bad.yml")
+    ran = run_program(tmp_path, "--config.file=bad.yml")
     assert ran.returncode == 2
     lines = ran.stderr.removesuffix("\n").split("\n")
     assert len(lines) == 3
@@ -174,11 +174,11 @@ def test_ctrl_c_ends_a_check_without_a_verdict(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         service.faults.set("hang")
         file = settings_file(tmp_path, {**CLOUD, "endpoint": service.url})
-        with started(tmp_path, "check", f"--config.file={file}") as program:
+        with start_program(tmp_path, "check", f"--config.file={file}") as program:
             wait_until(lambda: service.log.in_flight == 1)
             program.process.send_signal(signal.SIGINT)
-            assert program.process.wait(QUICKLY) == 130
-            assert (program.said, program.logged) == ("", [""])
+            assert program.process.wait(STOP_TIMEOUT) == 130
+            assert (program.stdout, program.log_lines) == ("", [""])
 
 
 def test_show_asks_for_what_is_named(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_show_asks_for_what_is_named(tmp_path: Path) -> None:
         file = settings_file(tmp_path, *clouds)
         asked = {}
         for name in (GOLDEN, "golden", ABSENT, "unheard-of"):
-            ran = ended(tmp_path, "show", name, f"--config.file={file}")
+            ran = run_program(tmp_path, "show", name, f"--config.file={file}")
             assert ran.stderr == ""
             asked[name] = (ran.returncode, re.findall(r"^cloud +(\S+)", ran.stdout, re.MULTILINE))
         assert asked == {
@@ -207,7 +207,7 @@ def test_an_alias_may_stand_for_several_images(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN), simulated(ABSENT)]) as service:
         images = [{"id": each, "alias": "golden"} for each in (GOLDEN, ABSENT)]
         file = settings_file(tmp_path, {**CLOUD, "endpoint": service.url, "images": images})
-        ran = ended(tmp_path, "show", "golden", f"--config.file={file}")
+        ran = run_program(tmp_path, "show", "golden", f"--config.file={file}")
         assert ran.returncode == 0
         assert re.findall(r"^image_id +(\S+)", ran.stdout, re.MULTILINE) == [GOLDEN, ABSENT]
         assert service.log.count(method="HEAD") == 2
@@ -227,7 +227,7 @@ def test_check_logs_what_it_is_asked_to(
     """Its table says what a log would, so it logs no news unless a level is given."""
     with SimulatedImageService() as service:
         file = settings_file(tmp_path, {**CLOUD, "endpoint": service.url})
-        ran = ended(tmp_path, "check", f"--config.file={file}", *argv, environ=environ)
+        ran = run_program(tmp_path, "check", f"--config.file={file}", *argv, environ=environ)
         assert ran.returncode == 1
         assert ("first cycle finished" in ran.stderr) is are_logged
         assert (ran.stderr != "") is are_logged

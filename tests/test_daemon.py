@@ -21,7 +21,7 @@ from exporter.process import STOP_SIGNALS, stop_on_signals
 from exporter.simulator import SimulatedImageService
 from exporter.web.pages.query import Query
 from exporter.web.server.listen import ListenError
-from tests.commands.program import BOUND, GOLDEN, settings_file, simulated
+from tests.support.program import BOUND, GOLDEN, settings_file, simulated
 from tests.support.wait import wait_until
 
 

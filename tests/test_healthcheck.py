@@ -15,7 +15,7 @@ import trustme
 
 from exporter import healthcheck
 from exporter.healthcheck import DaemonSettings, ask, main
-from tests.commands.program import environment, started
+from tests.support.program import environment, start_program
 from tests.web.security.web_files import HASH, TLS, USER, Folder
 
 OK = 200
@@ -238,7 +238,7 @@ def test_the_first_process_may_be_unknown(
 
 def test_the_program_asks_the_exporter(tmp_path: Path) -> None:
     """`python -m exporter.healthcheck` says yes of a demo that runs, where the environment says."""
-    with started(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as exporter:
+    with start_program(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as exporter:
         address = f"127.0.0.1:{exporter.port}"
         ran = subprocess.run(
             [sys.executable, "-m", "exporter.healthcheck"],
@@ -266,9 +266,9 @@ def test_the_web_configuration_is_no_hindrance(tmp_path: Path, web: str, said: s
     """An exporter that wants TLS, a password or a certificate is well."""
     file = Folder(tmp_path).write(web)
     flags = ["--web.listen-address=127.0.0.1:0", f"--web.config.file={file}"]
-    with started(tmp_path, "demo", *flags) as exporter:
+    with start_program(tmp_path, "demo", *flags) as exporter:
         verdict = ask(f"127.0.0.1:{exporter.port}", "/-/healthy")
-        assert verdict == (True, said), exporter.logged
+        assert verdict == (True, said), exporter.log_lines
         assert exporter.lines("level=error") == []
 
 

@@ -34,10 +34,10 @@ from exporter.web.pages.image_list import query_images
 from exporter.web.pages.json_api import image_list_document, to_ascii_json
 from exporter.web.pages.query import Query
 from exporter.web_security import load_security
-from tests.commands.program import ROOT, ended, started
 from tests.model.samples import ACTIVE, MAX_STALE, START
 from tests.readme_tables import PREFIX, README, TABLES, rendered
 from tests.support.fakes.keystone import SimulatedKeystone
+from tests.support.program import ROOT, run_program, start_program
 from tests.support.wait import wait_until
 from tests.web.security.web_files import Folder
 
@@ -215,7 +215,7 @@ def test_check_prints_the_table_shown(service: SimulatedImageService, tmp_path: 
     service.images.delete(IMAGES["k8s-node"].id)
     shown = section("Set it up")
     write(tmp_path, files(shown), {"    cloud: mycloud ": f"    endpoint: {service.url} "})
-    ran = ended(tmp_path, "check", "--config.file=exporter.yml")
+    ran = run_program(tmp_path, "check", "--config.file=exporter.yml")
     printed = [line.rstrip() for line in ran.stdout.splitlines()]
     assert blocks(shown, "text")[0].splitlines() == printed
     assert ran.returncode == 1
@@ -255,7 +255,7 @@ def test_check_prints_json_as_shown(service: SimulatedImageService, tmp_path: Pa
     service.images.change(IMAGES["ci-runner"].id, status="deactivated")
     changes = {"    cloud: mycloud ": f"    endpoint: {service.url} "}
     write(tmp_path, files(section("Set it up")), changes)
-    ran = ended(tmp_path, "check", "--config.file=exporter.yml", "--format=json")
+    ran = run_program(tmp_path, "check", "--config.file=exporter.yml", "--format=json")
     printed, shown = json.loads(ran.stdout), json.loads(blocks(section("Check as JSON"), "json")[0])
     (image,) = [each for each in printed["images"] if each["image"] == "ci-runner"]
     assert [image] == shown["images"]
@@ -281,7 +281,7 @@ def test_sign_in_recipes_sign_in(
         }
         write(tmp_path, files(text), fitted)
         environ = {name: fitted.get(value, value) for name, value in exported(text).items()}
-        ran = ended(tmp_path, "check", "--config.file=exporter.yml", environ=environ)
+        ran = run_program(tmp_path, "check", "--config.file=exporter.yml", environ=environ)
         assert (ran.returncode, ran.stderr) == (0, "")
         (polled,) = (each for each in service.log.records if each.method == "HEAD")
         token = polled.request.headers.get("x-auth-token")
@@ -371,13 +371,13 @@ def test_alerts_fire_for_what_they_say_and_nothing_else(tmp_path: Path, promtool
 
 def test_metrics_and_pages_are_those_of_the_demo(tmp_path: Path) -> None:
     """The demo serves what the README shows and lists, but for what it says is not there."""
-    with started(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as program:
+    with start_program(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as program:
         wait_until(lambda: program.page("/-/ready")[0] == 200)
         pages = table_paths(section("Pages"))
         assert {path: program.page(path)[0] for path in pages} == dict.fromkeys(pages, 200)
         families = list(text_string_to_metric_families(program.page("/metrics")[1]))
-        begun = program.said
-        assert program.ends() < 2
+        begun = program.stdout
+        program.stop()
     served = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in families

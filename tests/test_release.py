@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from tests.commands.program import BOUND, Program, environment
+from tests.support.program import BOUND, Program, environment
 from tests.support.wait import wait_until
 from tests.test_packaging import locked, pins
 
@@ -185,7 +185,7 @@ def demo(program: Path, folder: Path) -> Iterator[Program]:
     try:
         running = Program(process, out, err)
         yield running
-        running.ends()
+        running.stop()
     finally:
         if process.poll() is None:
             process.kill()

@@ -13,9 +13,9 @@ from exporter.files import WatchedFile
 from exporter.reload import A_BUG
 from exporter.simulator import SimulatedImageService
 from tests.auth.clouds import clean, configure
-from tests.commands.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated
 from tests.reloading import LAB, Exporter, at_once, cloud, exporting
 from tests.support.fakes.keystone import SimulatedKeystone
+from tests.support.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated
 from tests.support.wait import wait_until
 
 STATUS_CHANGES = "openstack_image_status_changes_total"

@@ -13,7 +13,7 @@ from exporter.auth import clouds_yaml
 from exporter.auth.base import CloudConfigError
 from exporter.auth.sign_in import sign_in
 from tests.auth.clouds import clean, configure
-from tests.commands.program import GOLDEN, environment, settings_file
+from tests.support.program import GOLDEN, environment, settings_file
 
 AUTH = {"auth_url": "http://192.0.2.1/v3", "username": "demo", "password": "hunter2"}
 

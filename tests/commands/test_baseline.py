@@ -17,7 +17,7 @@ from exporter.commands.baseline import adopt, create, source_text
 from exporter.commands.check import check
 from exporter.config import SettingsError, parse, resolved_clouds
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import ABSENT, GOLDEN, UBUNTU, ended, settings_file, simulated
+from tests.support.program import ABSENT, GOLDEN, UBUNTU, run_program, settings_file, simulated
 
 SETTINGS = """\
 # The images of the lab.
@@ -119,10 +119,10 @@ def test_it_is_one_command(tmp_path: Path) -> None:
     with images() as service:
         cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, UBUNTU, ABSENT]}
         file = settings_file(tmp_path, cloud, shard={"index": 0, "total": 2})
-        ran = ended(tmp_path, "check", f"--config.file={file}", "--baseline", "new.yml")
+        ran = run_program(tmp_path, "check", f"--config.file={file}", "--baseline", "new.yml")
         assert (ran.returncode, ran.stderr) == (0, "")
         assert ran.stdout.endswith("new.yml: written; images: 3, changed: 3\n")
-        again = ended(tmp_path, "check", "--config.file=new.yml")
+        again = run_program(tmp_path, "check", "--config.file=new.yml")
         assert (again.returncode, again.stderr) == (0, "")
 
 
@@ -231,7 +231,7 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     """With status 2, as every mistake."""
     settings_file(tmp_path, {"name": "lab", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU]})
-    ran = ended(tmp_path, "check", *argv, environ=environ)
+    ran = run_program(tmp_path, "check", *argv, environ=environ)
     assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", problem)
 
 

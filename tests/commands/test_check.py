@@ -21,17 +21,17 @@ from exporter.app import build
 from exporter.commands.check import Format, check, size_words, yes_no
 from exporter.config import parse, resolved_clouds
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import (
+from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
+from tests.support.program import (
     ABSENT,
     BOUND,
     GOLDEN,
     UBUNTU,
-    ended,
     environment,
+    run_program,
     settings_file,
     simulated,
 )
-from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 
 HOSTILE = "x\x1b[2J\u202e\x85\x07[red]/[/nothing] :boom: \\"
 
@@ -284,7 +284,7 @@ def test_the_status_tells_a_pipeline(
     """0 when all is as expected and 1 when not; standard output is JSON alone."""
     images = [{"id": GOLDEN, "expect": expect}]
     file = settings_file(tmp_path, {"name": "lab", "endpoint": service.url, "images": images})
-    ran = ended(tmp_path, "check", f"--config.file={file}", "--format=json")
+    ran = run_program(tmp_path, "check", f"--config.file={file}", "--format=json")
     assert (ran.returncode, ran.stderr) == (0 if expect["protected"] else 1, "")
     assert json.loads(ran.stdout)["as_expected"] is expect["protected"]
 
@@ -339,13 +339,13 @@ def test_a_pipe_gets_whole_lines_and_no_progress(
     file = settings_file(
         tmp_path, {"name": "[/x]", "endpoint": service.url, "images": [*images, ABSENT]}
     )
-    ran = ended(tmp_path, "check", f"--config.file={file}", environ={"TERM": "xterm"})
+    ran = run_program(tmp_path, "check", f"--config.file={file}", environ={"TERM": "xterm"})
     assert ran.returncode == 1
     assert ran.stderr == ""
     assert ran.stdout.replace("\n", "").isprintable()
     assert len(ran.stdout.splitlines()) == 4
     assert name.strip() in ran.stdout
-    coloured = ended(tmp_path, "check", f"--config.file={file}", environ={"FORCE_COLOR": "1"})
+    coloured = run_program(tmp_path, "check", f"--config.file={file}", environ={"FORCE_COLOR": "1"})
     assert coloured.stderr == ""
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured.stdout) == ran.stdout
 
@@ -356,7 +356,9 @@ def test_a_name_that_the_encoding_does_not_have(
     """It is escaped where standard output takes only ASCII."""
     service.images.change(GOLDEN, name="東京 “x”")
     file = settings_file(tmp_path, {"name": "lab", "endpoint": service.url, "images": [GOLDEN]})
-    ran = ended(tmp_path, "check", f"--config.file={file}", environ={"PYTHONIOENCODING": "ascii"})
+    ran = run_program(
+        tmp_path, "check", f"--config.file={file}", environ={"PYTHONIOENCODING": "ascii"}
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "\\u6771\\u4eac \\u201cx\\u201d" in ran.stdout
 
@@ -423,13 +425,13 @@ def test_a_cloud_by_keystone(tmp_path: Path, service: SimulatedImageService) -> 
             tmp_path, {"name": "cloud", "cloud": "lab", "images": [GOLDEN]}, interval="3s",
             timeout="3s",
         )  # fmt: skip
-        ran = ended(tmp_path, "check", f"--config.file={file}")
+        ran = run_program(tmp_path, "check", f"--config.file={file}")
         assert (ran.returncode, ran.stderr) == (0, "")
         assert row(ran.stdout, GOLDEN)[3] == "active"
         assert keystone.token_requests == 1
 
         keystone.fault = KeystoneFault(status=401, message="no")
-        ran = ended(tmp_path, "check", f"--config.file={file}")
+        ran = run_program(tmp_path, "check", f"--config.file={file}")
         assert ran.returncode == 1
         assert row(ran.stdout, GOLDEN)[4].startswith("unauthorized: sign-in: Keystone at ")
         assert "s3cret" not in ran.stdout + ran.stderr

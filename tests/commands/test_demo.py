@@ -10,14 +10,14 @@ import pytest
 from exporter.commands.demo import plan
 from exporter.config import parse
 from exporter.demo.story import IMAGES
-from tests.commands.program import QUICKLY, started
+from tests.support.program import start_program
 from tests.support.wait import wait_until
 
 
 def test_it_says_where_to_look_and_shows_twelve_images(tmp_path: Path) -> None:
     """Its flags count, no proxy keeps it from its own service, and SIGTERM ends it."""
     proxy = "http://127.0.0.1:1"
-    with started(
+    with start_program(
         tmp_path,
         "demo",
         "--interval=1s",
@@ -27,25 +27,25 @@ def test_it_says_where_to_look_and_shows_twelve_images(tmp_path: Path) -> None:
         ALL_PROXY=proxy,
     ) as program:
         urls = wait_until(
-            lambda: re.findall(r"(http://\S+)(/metrics|/)$", program.said, re.MULTILINE)
+            lambda: re.findall(r"(http://\S+)(/metrics|/)$", program.stdout, re.MULTILINE)
         )
         assert urls == [(f"http://127.0.0.1:{program.port}", path) for path in ("/metrics", "/")]
-        assert "polled every 1 seconds" in program.said
-        assert "4 minutes" in program.said
-        program.shows("openstack_image_api_up", 1)
+        assert "polled every 1 seconds" in program.stdout
+        assert "4 minutes" in program.stdout
+        program.wait_for_metric("openstack_image_api_up", 1)
         metrics = program.metrics()
         assert metrics.values("openstack_image_exists") == [1.0] * 12
         assert metrics.value("openstack_image_exporter_cycle_interval_seconds") == 1
         assert all(alias in program.page("/")[1] for alias in IMAGES)
-        assert program.ends() < QUICKLY
-        assert all(line.startswith("demo: ") for line in program.said.splitlines())
+        program.stop()
+        assert all(line.startswith("demo: ") for line in program.stdout.splitlines())
 
 
 def test_a_public_address_is_shown_as_one_that_a_browser_takes(tmp_path: Path) -> None:
     """All addresses of the machine are ``localhost`` to who sits before it; Ctrl-C ends it."""
-    with started(tmp_path, "demo", "--web.listen-address=:0") as program:
-        wait_until(lambda: f"http://localhost:{program.port}/metrics" in program.said)
-        assert program.ends(signal.SIGINT) < QUICKLY
+    with start_program(tmp_path, "demo", "--web.listen-address=:0") as program:
+        wait_until(lambda: f"http://localhost:{program.port}/metrics" in program.stdout)
+        program.stop(signal.SIGINT)
 
 
 def test_it_goes_on_when_nobody_reads_its_story(tmp_path: Path) -> None:
@@ -53,10 +53,10 @@ def test_it_goes_on_when_nobody_reads_its_story(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     flags = ("--interval=1s", "--web.listen-address=127.0.0.1:0")
-    with started(tmp_path, "demo", *flags, stdout_to=writer) as program:
+    with start_program(tmp_path, "demo", *flags, stdout_to=writer) as program:
         os.close(writer)
-        program.shows("openstack_image_api_up", 1)
-        assert program.ends() < QUICKLY
+        program.wait_for_metric("openstack_image_api_up", 1)
+        program.stop()
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from exporter.commands.list_images import line, list_images
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from tests.commands.program import GOLDEN, UBUNTU, ended, settings_file, simulated
 from tests.support.fakes.keystone import SimulatedKeystone
+from tests.support.program import GOLDEN, UBUNTU, run_program, settings_file, simulated
 
 HOSTILE = "x\n- id: forged\r\x1b[2J\u202e\x85\u2028# [red]/[/nothing] :boom:"
 
@@ -91,7 +91,7 @@ def test_without_settings_the_environment_says_which_cloud(tmp_path: Path) -> No
             "OS_PROJECT_NAME": "demo",
             "OS_PROJECT_DOMAIN_NAME": "Default",
         }
-        ran = ended(tmp_path, "list", environ=environ)
+        ran = run_program(tmp_path, "list", environ=environ)
     assert (ran.returncode, ran.stdout, ran.stderr) == (
         0,
         f"# openstack\n- id: {GOLDEN}  # cirros\n",
@@ -101,7 +101,7 @@ def test_without_settings_the_environment_says_which_cloud(tmp_path: Path) -> No
 
 def test_without_anything_it_says_what_is_missing(tmp_path: Path) -> None:
     """One line and status 2."""
-    ran = ended(tmp_path, "list")
+    ran = run_program(tmp_path, "list")
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr.count("\n") == 1

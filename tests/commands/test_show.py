@@ -11,7 +11,7 @@ from exporter.commands.show import described, show
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import ABSENT, GOLDEN, settings_file, simulated
+from tests.support.program import ABSENT, GOLDEN, settings_file, simulated
 
 
 def shown(folder: Path, *clouds: dict[str, Any]) -> tuple[int, list[str]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.commands.program import BOUND, GOLDEN
 from tests.container.box import Box, Image
+from tests.support.program import BOUND, GOLDEN
 from tests.support.wait import wait_until
 
 PACKAGES = "lib/python3*/site-packages/*"

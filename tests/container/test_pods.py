@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.commands.program import BOUND
 from tests.container.box import Box, Image
 from tests.k8s.manifest import Manifest, Workload, of_kind, probes, workloads
 from tests.k8s.programs import program
 from tests.k8s.rendering import COMBINATIONS, combined
+from tests.support.program import BOUND
 from tests.support.wait import wait_until
 
 POD = "openstack-image-exporter-1"

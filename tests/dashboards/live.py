@@ -16,9 +16,9 @@ from typing import Any
 
 from exporter.demo.images import IMAGES
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import settings_file, started
 from tests.dashboards.servers import Prometheus, prometheus
 from tests.support.fakes.keystone import CatalogueEndpoint, SimulatedKeystone
+from tests.support.program import settings_file, start_program
 from tests.support.wait import wait_until
 
 JOB = "openstack-images"
@@ -122,7 +122,7 @@ def world(folder: Path) -> Iterator[Prometheus]:
         )
         anywhere = "--web.listen-address=127.0.0.1:0"
         run = stack.enter_context(
-            started(
+            start_program(
                 folder / "run",
                 "run",
                 f"--config.file={file}",
@@ -135,7 +135,9 @@ def world(folder: Path) -> Iterator[Prometheus]:
                 OS_PROJECT_DOMAIN_ID="default",
             )
         )
-        demo = stack.enter_context(started(folder / "demo", "demo", "--interval=2s", anywhere))
+        demo = stack.enter_context(
+            start_program(folder / "demo", "demo", "--interval=2s", anywhere)
+        )
         # The dashboards are about exporters, and this Prometheus watches something else, too.
         jobs = scraping(**{JOB: (run.port, demo.port), OTHER: (dead.getsockname()[1],)})
         server = stack.enter_context(prometheus(folder / "prometheus", jobs, RULES))

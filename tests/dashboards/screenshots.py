@@ -22,11 +22,11 @@ import yaml
 from dashboards.generate.__main__ import FILES, HOME
 from exporter.demo.images import IMAGES
 from exporter.demo.story import LOOP_SECONDS
-from tests.commands.program import started
 from tests.dashboards.alarms import scaled
 from tests.dashboards.alert_table import RULES
 from tests.dashboards.live import JOB
 from tests.dashboards.servers import Prometheus, prometheus
+from tests.support.program import start_program
 from tests.support.wait import wait_until
 
 PREVIEW = HOME / "preview"
@@ -43,7 +43,7 @@ HEIGHTS = {"exporter.json": 1000}
 @contextmanager
 def world(folder: Path, *, empty: bool) -> Iterator[Prometheus]:
     """The demo and a Prometheus that scrapes it, or one that scrapes nothing."""
-    with started(folder, "demo", "--interval=5s", "--web.listen-address=127.0.0.1:0") as demo:
+    with start_program(folder, "demo", "--interval=5s", "--web.listen-address=127.0.0.1:0") as demo:
         address = [] if empty else [f"127.0.0.1:{demo.port}"]
         settings: dict[str, Any] = {
             "global": {"scrape_interval": SCRAPE, "evaluation_interval": SCRAPE},

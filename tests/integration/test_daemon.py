@@ -13,18 +13,17 @@ import pytest
 import yaml
 
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import (
+from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
+from tests.support.program import (
     GOLDEN,
-    QUICKLY,
     ROOT,
     UBUNTU,
     Program,
     daemon,
     settings_file,
     simulated,
-    started,
+    start_program,
 )
-from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"
@@ -84,7 +83,7 @@ def test_five_hundred_images_are_there_after_the_first_cycle(tmp_path: Path) -> 
         status, page = program.page("/?limit=1000")
         assert status == 200
         assert all(image_id in page for image_id in ids)
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 def test_it_is_ready_only_after_the_first_cycle(tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_it_is_ready_only_after_the_first_cycle(tmp_path: Path) -> None:
             service.faults.clear()
             wait_until(lambda: program.page("/-/ready") == (200, "Ready\n"))
             assert program.metrics().value(EXISTS) == 1
-            assert program.ends() < QUICKLY
+            program.stop()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_it_ends_quickly_with_polls_in_flight(tmp_path: Path, signals: tuple[int
         program.line("first cycle finished")
         service.faults.set("hang")
         wait_until(lambda: service.log.in_flight >= 3)
-        assert program.ends(*signals) < QUICKLY
+        program.stop(*signals)
         assert program.lines("poll failed") == []
         assert program.lines("msg=stopping")
 
@@ -135,8 +134,8 @@ def test_it_ends_quickly_while_keystone_hangs(tmp_path: Path) -> None:
         with signed_in(tmp_path, keystone.auth_url) as program:
             wait_until(lambda: keystone.token_requests)
             assert program.page("/-/healthy")[0] == 200
-            assert program.ends() < QUICKLY
-            assert PASSWORD not in "\n".join(program.logged)
+            program.stop()
+            assert PASSWORD not in "\n".join(program.log_lines)
 
 
 @pytest.mark.parametrize("place", ["endpoint", "keystone"])
@@ -153,7 +152,7 @@ def test_it_ends_quickly_in_a_slow_look_up(tmp_path: Path, place: str) -> None:
         )
         settings = {"name": "lab", "cloud": "lab", "images": [GOLDEN]}
     file = settings_file(tmp_path, settings)
-    with started(
+    with start_program(
         tmp_path,
         f"--config.file={file}",
         "--web.listen-address=127.0.0.1:0",
@@ -161,7 +160,7 @@ def test_it_ends_quickly_in_a_slow_look_up(tmp_path: Path, place: str) -> None:
     ) as program:
         wait_until((tmp_path / "asked").exists)
         assert program.page("/-/healthy")[0] == 200
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
@@ -175,9 +174,9 @@ def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
             interval="1s",
         ) as program,
     ):
-        program.shows(EXISTS, 1)
+        program.wait_for_metric(EXISTS, 1)
         service.images.remove(GOLDEN)
-        program.shows(EXISTS, 0, image="golden")
+        program.wait_for_metric(EXISTS, 0, image="golden")
         metrics = program.metrics()
         # Not one cycle was unsure about it.
         assert set(metrics.values(FAILURES)) == {0.0}
@@ -189,8 +188,8 @@ def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
             assert part in line
 
         service.stop()
-        program.shows("openstack_image_api_up", 0)
-        program.shows(POLL_SUCCESS, 0)
+        program.wait_for_metric("openstack_image_api_up", 0)
+        program.wait_for_metric(POLL_SUCCESS, 0)
         metrics = program.metrics()
         assert metrics.value(EXISTS, image="golden") == 0
         assert metrics.value(EXISTS, image_id=UBUNTU) == 1
@@ -203,12 +202,12 @@ def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
         assert "connection: " in program.page("/")[1]
 
         service.start()
-        program.shows(POLL_SUCCESS, 1)
+        program.wait_for_metric(POLL_SUCCESS, 1)
         assert program.metrics().value(EXISTS, image="golden") == 0
         program.line('msg="the API answers again"')
         program.line('msg="the API does not answer"')
         program.line('msg="image changed"')
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 HOSTILE = (
@@ -225,7 +224,7 @@ def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
             tmp_path, cloud(service.url, GOLDEN), interval="1s", properties=["os_distro"]
         ) as program,
     ):
-        program.shows(EXISTS, 1)
+        program.wait_for_metric(EXISTS, 1)
         service.images.change(GOLDEN, name=HOSTILE, properties={"os_distro": HOSTILE})
         wait_until(lambda: program.metrics().values("openstack_image_info", name=HOSTILE))
         metrics = program.metrics()
@@ -249,9 +248,9 @@ def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
         assert metrics.value("openstack_image_status", status="killed") == 0
         line = program.line('msg="poll failed"')
         assert "reason=malformed" in line
-        assert [line for line in program.logged if line.startswith("ts=2026 ")] == []
-        assert program.ends() < QUICKLY
-        log = "\n".join(program.logged)
+        assert [line for line in program.log_lines if line.startswith("ts=2026 ")] == []
+        program.stop()
+        log = "\n".join(program.log_lines)
         assert log.replace("\n", "").isprintable()
 
 
@@ -264,10 +263,10 @@ def test_a_token_of_the_settings_opens_the_service(tmp_path: Path) -> None:
             tmp_path, cloud(service.url, GOLDEN, token=token), log={"level": "debug"}
         ) as program,
     ):
-        program.shows(EXISTS, 1)
+        program.wait_for_metric(EXISTS, 1)
         assert token not in program.page("/metrics")[1] + program.page("/")[1]
-        assert program.ends() < QUICKLY
-        assert token not in "\n".join(program.logged)
+        program.stop()
+        assert token not in "\n".join(program.log_lines)
 
 
 def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
@@ -278,7 +277,7 @@ def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
         SimulatedImageService([simulated(GOLDEN)], token="first") as service,
         daemon(tmp_path, cloud(service.url, GOLDEN, token_file="token"), interval="1s") as program,
     ):
-        program.shows(EXISTS, 1)
+        program.wait_for_metric(EXISTS, 1)
         service.accept("second")
         fresh = tmp_path / "fresh"
         fresh.write_text("second\n")
@@ -290,15 +289,15 @@ def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
                 for record in service.log.records
             )
         )
-        program.shows(POLL_SUCCESS, 1)
+        program.wait_for_metric(POLL_SUCCESS, 1)
         assert set(program.metrics().values(FAILURES)) == {0.0}
 
         service.revoke("second")
-        program.shows(POLL_SUCCESS, 0)
+        program.wait_for_metric(POLL_SUCCESS, 0)
         assert program.metrics().value(EXISTS) == 1
         wait_until(lambda: program.metrics().value(FAILURES, reason="unauthorized"))
         assert program.lines("poll failed", "reason=unauthorized", "token")
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 def test_a_cloud_by_keystone(tmp_path: Path) -> None:
@@ -318,5 +317,5 @@ def test_a_cloud_by_keystone(tmp_path: Path) -> None:
             assert expires is not None
             assert expires > time.time()
             assert keystone.token_requests == 1
-            assert program.ends() < QUICKLY
-            assert PASSWORD not in "\n".join(program.logged)
+            program.stop()
+            assert PASSWORD not in "\n".join(program.log_lines)

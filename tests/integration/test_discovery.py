@@ -15,7 +15,7 @@ from exporter.model.outcome import Found
 from exporter.model.target import Target
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
-from tests.commands.program import BOUND, GOLDEN, QUICKLY, UBUNTU, daemon, simulated
+from tests.support.program import BOUND, GOLDEN, UBUNTU, daemon, simulated
 from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"
@@ -76,20 +76,20 @@ def test_an_alias_moves_and_images_are_deleted(tmp_path: Path) -> None:
 
         wait_until(is_superseded)
         assert seen == {1}
-        program.shows(EXISTS, 1, image="ubuntu", image_id="newer")
-        program.shows("openstack_image_resolved_changes_total", 1, image="ubuntu")
+        program.wait_for_metric(EXISTS, 1, image="ubuntu", image_id="newer")
+        program.wait_for_metric("openstack_image_resolved_changes_total", 1, image="ubuntu")
         assert "old=" + UBUNTU in program.line("alias stands for another image")
 
         service.images.delete(GOLDEN)
         service.images.delete(LISTED)
-        program.shows(EXISTS, 0, image_id=LISTED)
-        program.shows(CHANGES, 1, image_id=GOLDEN)
+        program.wait_for_metric(EXISTS, 0, image_id=LISTED)
+        program.wait_for_metric(CHANGES, 1, image_id=GOLDEN)
         wait_until(lambda: program.metrics().values(EXISTS, image_id=GOLDEN) == [])
         assert "image=" + GOLDEN in program.line("image is forgotten")
         metrics = program.metrics()
         assert metrics.value(EXISTS, image_id=LISTED) == 0
         assert metrics.value(TARGETS) == 2
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 def test_an_endpoint_without_v2_is_polled_and_says_what_is_missing(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_an_endpoint_without_v2_is_polled_and_says_what_is_missing(tmp_path: Pat
             assert "reason=api_version" in program.line("discovery failed")
             assert program.metrics().value(EXISTS, image_id=LISTED) == 1
             assert program.metrics().values(RESOLVED) == []
-            assert program.ends() < QUICKLY
+            program.stop()
 
 
 def test_what_is_served_stays_right_while_images_come_and_go() -> None:

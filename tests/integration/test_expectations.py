@@ -13,7 +13,7 @@ from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.metrics.collector import StoreCollector
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import (
+from tests.support.program import (
     BOUND,
     GOLDEN,
     UBUNTU,
@@ -133,11 +133,11 @@ def test_a_swap_while_the_exporter_is_off_is_caught_by_what_is_expected(
     with SimulatedImageService([simulated(GOLDEN, checksum=OLD)]) as service:
         cloud = {"name": "lab", "api": api, "endpoint": service.url, "images": [image]}
         with daemon(tmp_path, cloud, interval="1s") as program:
-            program.shows(MET, 1.0, expectation="checksum")
-            program.ends()
+            program.wait_for_metric(MET, 1.0, expectation="checksum")
+            program.stop()
         service.images.change(GOLDEN, checksum=NEW)
         with daemon(tmp_path, cloud, interval="1s") as program:
-            program.shows(MET, 0.0, expectation="checksum")
+            program.wait_for_metric(MET, 0.0, expectation="checksum")
             assert program.metrics().values(CHANGES) == [0.0]
             assert program.lines("what=content") == []
-            program.ends()
+            program.stop()

@@ -15,17 +15,16 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import (
+from tests.reloading import cloud
+from tests.support.program import (
     BOUND,
     GOLDEN,
-    QUICKLY,
     Program,
     environment,
     settings_file,
     simulated,
-    started,
+    start_program,
 )
-from tests.reloading import cloud
 
 SLOW = 500
 SECONDS = 20
@@ -43,7 +42,7 @@ def service() -> Iterator[SimulatedImageService]:
 def daemon(folder: Path, service: SimulatedImageService, *argv: str) -> Iterator[Program]:
     """The daemon, and one image."""
     file = settings_file(folder, cloud(service.url, GOLDEN))
-    with started(folder, f"--config.file={file}", *(argv or [LOOPBACK])) as program:
+    with start_program(folder, f"--config.file={file}", *(argv or [LOOPBACK])) as program:
         assert program.port
         yield program
 
@@ -108,7 +107,7 @@ def test_slow_clients_do_not_affect_scrapes(tmp_path: Path, service: SimulatedIm
         assert slow == [SLOW]
         # A scrape that waited for one of them would take as long as it does.
         assert sorted(times)[len(times) // 2] < 1
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 @pytest.mark.parametrize(
@@ -234,13 +233,13 @@ def test_sockets_of_systemd(tmp_path: Path, service: SimulatedImageService) -> N
             assert read.read().endswith(b"Healthy\n")
         program = Program(process, tmp_path / "stdout", err)
         assert program.port == listener.getsockname()[1]
-        assert program.ends(signal.SIGTERM) < QUICKLY
+        program.stop(signal.SIGTERM)
 
 
 def test_a_socket_of_systemd_that_is_not_there(tmp_path: Path) -> None:
     """It is said in a line."""
     file = settings_file(tmp_path, cloud("http://127.0.0.1:1", GOLDEN))
-    with started(tmp_path, f"--config.file={file}", "--web.systemd-socket") as program:
+    with start_program(tmp_path, f"--config.file={file}", "--web.systemd-socket") as program:
         assert program.process.wait(BOUND) == 2
         said = "systemd passed no socket: LISTEN_FDS and LISTEN_PID are not set for this process"
-        assert program.logged == [said]
+        assert program.log_lines == [said]

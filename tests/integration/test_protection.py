@@ -11,19 +11,18 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import (
+from tests.reloading import at_once, cloud
+from tests.support.program import (
     BOUND,
     GOLDEN,
-    QUICKLY,
     UBUNTU,
     Metrics,
     Program,
-    ended,
+    run_program,
     settings_file,
     simulated,
-    started,
+    start_program,
 )
-from tests.reloading import at_once, cloud
 from tests.support.wait import wait_until
 from tests.web.security.test_middleware import login
 from tests.web.security.web_files import ANOTHER_HASH, HASH, TLS, USER, Folder
@@ -94,7 +93,7 @@ def test_certificates_and_users_are_read_again(
     folder: Folder, service: SimulatedImageService
 ) -> None:
     """When a file has changed; one that is no good changes nothing, and that is said."""
-    with started(folder.path, *protected(folder, service)) as program:
+    with start_program(folder.path, *protected(folder, service)) as program:
         with asking(folder, program) as client:
             wait_until(lambda: client.ask("/-/ready")[0] == 200)
             assert client.ask("/metrics", password="another")[0] == 401
@@ -125,7 +124,7 @@ def test_certificates_and_users_are_read_again(
                 True,
             )
             assert client.ask("/metrics")[0] == 401
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 def certificate(program: Program) -> str:
@@ -140,7 +139,7 @@ def test_a_bad_file_is_refused_at_the_start(
     """The command says why in a line, and ends with 2."""
     argv = protected(folder, service)
     folder.write("basic_auth_users: {john: doe}")
-    ran = ended(folder.path, command, *argv)
+    ran = run_program(folder.path, command, *argv)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith(f"{folder.file}: basic_auth_users.john: not a bcrypt hash")
     assert "doe" not in ran.stderr
@@ -150,7 +149,7 @@ def test_no_scrape_fails_through_reloads_and_certificate_swaps(
     folder: Folder, service: SimulatedImageService
 ) -> None:
     """Four clients scrape all the while, on kept and on new connections, and get their answers."""
-    with started(folder.path, *protected(folder, service)) as program:
+    with start_program(folder.path, *protected(folder, service)) as program:
         stop = threading.Event()
         scrapes = [0] * 4
         failed: list[object] = []
@@ -196,4 +195,4 @@ def test_no_scrape_fails_through_reloads_and_certificate_swaps(
         assert failed == []
         assert min(scrapes) > SWAPS
         assert len(program.lines("settings are in use")) == RELOADS
-        assert program.ends(signal.SIGTERM) < QUICKLY
+        program.stop(signal.SIGTERM)

@@ -9,18 +9,17 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import (
+from tests.reloading import cloud
+from tests.support.program import (
     BOUND,
     GOLDEN,
-    QUICKLY,
     UBUNTU,
     Program,
     daemon,
     settings_file,
     simulated,
-    started,
+    start_program,
 )
-from tests.reloading import cloud
 from tests.support.wait import wait_until
 
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
@@ -49,35 +48,35 @@ def post(program: Program) -> tuple[int, str]:
 def test_a_reload_by_signal(tmp_path: Path, service: SimulatedImageService) -> None:
     """Good settings are used, bad ones are not and are in the log as they would be at the start."""
     with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
-        program.shows(TARGETS, 1)
+        program.wait_for_metric(TARGETS, 1)
         settings_file(tmp_path, cloud(service.url, GOLDEN, UBUNTU), log={"level": "debug"})
         program.process.send_signal(signal.SIGHUP)
-        program.shows("openstack_image_exists", 1, image=UBUNTU)
+        program.wait_for_metric("openstack_image_exists", 1, image=UBUNTU)
         assert "cause=SIGHUP" in program.line("settings are in use")
 
         settings_file(tmp_path, cloud(service.url), interval="soon")
         program.process.send_signal(signal.SIGHUP)
-        program.shows(SUCCESSFUL, 0)
+        program.wait_for_metric(SUCCESSFUL, 0)
         file = tmp_path / "exporter.yml"
         problem = f"{file}: interval: 'soon' is not a duration; accepted: 30s, 1m30s, 15m, 90d"
         assert program.lines("settings cannot be used", problem)
-        program.shows(TARGETS, 2)
+        program.wait_for_metric(TARGETS, 2)
         assert post(program)[0] == 403
 
         settings_file(tmp_path, cloud(service.url, UBUNTU))
         for _ in range(20):
             program.process.send_signal(signal.SIGHUP)
-        program.shows(SUCCESSFUL, 1)
-        program.shows(TARGETS, 1)
-        assert program.ends(signal.SIGHUP, signal.SIGTERM) < QUICKLY
+        program.wait_for_metric(SUCCESSFUL, 1)
+        program.wait_for_metric(TARGETS, 1)
+        program.stop(signal.SIGHUP, signal.SIGTERM)
 
 
 def test_a_reload_by_request(tmp_path: Path, service: SimulatedImageService) -> None:
     """Where it is enabled, the answer says whether, and why not."""
     file = settings_file(tmp_path, cloud(service.url, GOLDEN))
     argv = [f"--config.file={file}", LOOPBACK, "--web.enable-lifecycle"]
-    with started(tmp_path, *argv) as program:
-        program.shows(TARGETS, 1)
+    with start_program(tmp_path, *argv) as program:
+        program.wait_for_metric(TARGETS, 1)
         settings_file(tmp_path, cloud(service.url, GOLDEN, UBUNTU))
         assert post(program) == (200, "")
         assert program.metrics().value(TARGETS) == 2
@@ -86,7 +85,7 @@ def test_a_reload_by_request(tmp_path: Path, service: SimulatedImageService) -> 
         assert post(program) == (400, f"{said}: No such file or directory\n")
         assert program.metrics().value(SUCCESSFUL) == 0
         assert program.metrics().value(TARGETS) == 2
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 def test_a_reload_by_request_changes_what_is_looked_at(
@@ -100,14 +99,14 @@ def test_a_reload_by_request_changes_what_is_looked_at(
         web = {"config": {"file": str(tmp_path / name)}, "enable_lifecycle": True}
         return settings_file(tmp_path, cloud(service.url, GOLDEN), web=web)
 
-    with started(tmp_path, f"--config.file={use('one')}", LOOPBACK) as program:
+    with start_program(tmp_path, f"--config.file={use('one')}", LOOPBACK) as program:
         assert policy(program) == "one"
         use("two")
         assert post(program) == (200, "")
         assert policy(program) == "two"
         web_file(tmp_path / "two", "three")
         wait_until(lambda: policy(program) == "three")
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 def web_file(path: Path, policy: str) -> None:
@@ -131,13 +130,13 @@ def test_a_reload_by_a_changed_file(tmp_path: Path, service: SimulatedImageServi
     (tmp_path / "..data").symlink_to("..1")
     (tmp_path / "settings.yml").symlink_to("..data/exporter.yml")
     argv = ["--config.file=settings.yml", LOOPBACK, "--config.reload-on-change"]
-    with started(tmp_path, *argv) as program:
-        program.shows(TARGETS, 1)
+    with start_program(tmp_path, *argv) as program:
+        program.wait_for_metric(TARGETS, 1)
         (tmp_path / "..data_tmp").symlink_to("..2")
         (tmp_path / "..data_tmp").rename(tmp_path / "..data")
-        program.shows(TARGETS, 2)
+        program.wait_for_metric(TARGETS, 2)
         assert 'cause="the file changed"' in program.line("settings are in use")
-        assert program.ends() < QUICKLY
+        program.stop()
 
 
 def test_a_hangup_at_the_start_ends_nothing(tmp_path: Path, service: SimulatedImageService) -> None:
@@ -152,4 +151,4 @@ def test_a_hangup_at_the_start_ends_nothing(tmp_path: Path, service: SimulatedIm
         wait_until(caught)
         program.process.send_signal(signal.SIGHUP)
         program.line("settings are in use")
-        assert program.ends() < QUICKLY
+        program.stop()

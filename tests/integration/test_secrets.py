@@ -15,9 +15,9 @@ import yaml
 
 from exporter.redaction import Redactor
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import BOUND, GOLDEN, Program, ended, simulated, started
 from tests.polling.proxy import Proxy
 from tests.support.fakes.keystone import SimulatedKeystone
+from tests.support.program import BOUND, GOLDEN, Program, run_program, simulated, start_program
 from tests.support.wait import wait_until
 from tests.web.security.test_middleware import login
 from tests.web.security.web_files import Folder
@@ -136,7 +136,7 @@ def running(folder: Folder, argument: str, proxy: str) -> Iterator[tuple[Program
         "--web.enable-lifecycle",
         "--log.level=debug",
     ]
-    with started(folder.path, *argv, stdout_to=None, **variables) as program:
+    with start_program(folder.path, *argv, stdout_to=None, **variables) as program:
         yield program, variables
 
 
@@ -178,9 +178,9 @@ def ends(program: Program, everything: Everything) -> None:
     process = Path(f"/proc/{program.process.pid}")
     everything.add("cmdline", (process / "cmdline").read_text())
     everything.add("comm", (process / "comm").read_text())
-    program.ends()
-    everything.add("log", "\n".join(program.logged))
-    everything.add("stdout", program.said)
+    program.stop()
+    everything.add("log", "\n".join(program.log_lines))
+    everything.add("stdout", program.stdout)
 
 
 def until_polled(folder: Folder, program: Program, failing: int) -> None:
@@ -289,7 +289,7 @@ def test_no_secret_is_shown_by_a_run_that_fails(folder: Folder, key: str) -> Non
             ends(program, everything)
         settings(folder.path, service.url)
         for command in (["show", GOLDEN], ["list"], ["check", "--log.level=debug"]):
-            ran = ended(folder.path, *command, argument, environ=variables)
+            ran = run_program(folder.path, *command, argument, environ=variables)
             assert ran.returncode == 1
             everything.add(" ".join(command), ran.stdout + ran.stderr)
     assert everything.leaks() == []

@@ -14,7 +14,7 @@ from exporter.config import parse, resolved_clouds
 from exporter.metrics.collector import StoreCollector
 from exporter.model.sharding import Shard
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import GOLDEN, ended, settings_file, simulated, started
+from tests.support.program import GOLDEN, run_program, settings_file, simulated, start_program
 
 IDS = tuple(f"image-{number:02}" for number in range(30))
 TOTAL = 3
@@ -188,18 +188,18 @@ def test_check_polls_the_shard_that_flags_name(
 ) -> None:
     """Without flags it polls all images; `show` finds one whatever the shard."""
     file = settings_file(tmp_path, cloud(service, images=list(IDS)))
-    whole = ended(tmp_path, "check", f"--config.file={file}")
+    whole = run_program(tmp_path, "check", f"--config.file={file}")
     assert whole.stdout.endswith("\nimages: 30, not as expected: 0\n")
     lines: list[str] = []
     for index in range(TOTAL):
         shard = (f"--config.file={file}", f"--shard.index={index}", f"--shard.total={TOTAL}")
-        checked = ended(tmp_path, "check", *shard)
+        checked = run_program(tmp_path, "check", *shard)
         *rows, summary = checked.stdout.splitlines()[1:]
         lines += rows
         words = f"images: {len(rows)}, not as expected: 0 (shard {index} of {TOTAL})"
         assert (checked.returncode, summary) == (0, words)
     assert sorted(lines) == sorted(whole.stdout.splitlines()[1:-1])
-    assert ended(tmp_path, "show", IDS[0], *shard).returncode == 0
+    assert run_program(tmp_path, "show", IDS[0], *shard).returncode == 0
 
 
 def test_the_daemon_is_told_its_shard_by_its_pod_s_name(
@@ -210,8 +210,8 @@ def test_the_daemon_is_told_its_shard_by_its_pod_s_name(
     service.images.put(simulated(GOLDEN))
     argv = (f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
     own = [each for each in (GOLDEN, *IDS) if Shard(2, TOTAL).owns_image("lab", each)]
-    with started(tmp_path, *argv, IMAGE_EXPORTER_SHARD__INDEX="exporter-2") as program:
-        program.shows("openstack_image_exists", 1)
+    with start_program(tmp_path, *argv, IMAGE_EXPORTER_SHARD__INDEX="exporter-2") as program:
+        program.wait_for_metric("openstack_image_exists", 1)
         metrics = program.metrics()
         assert metrics.value("openstack_image_exporter_shard_index") == 2
         assert metrics.value("openstack_image_exporter_shards") == TOTAL

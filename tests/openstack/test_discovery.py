@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.commands.program import Program, ended, settings_file, started
 from tests.openstack.stack import OpenStack
+from tests.support.program import Program, run_program, settings_file, start_program
 from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"
@@ -37,9 +37,9 @@ def watching(openstack: OpenStack, tmp_path: Path) -> Iterator[Program]:
     pace = {"interval": "1s", "timeout": "1s", "discovery_interval": "1s", "forget_after": "3s"}
     file = settings_file(tmp_path, cloud, **pace)
     argv = (f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
-    with started(tmp_path, *argv, stdout_to=None, **environ(openstack)) as program:
+    with start_program(tmp_path, *argv, stdout_to=None, **environ(openstack)) as program:
         yield program
-        assert program.ends() < 2
+        program.stop()
 
 
 def test_images_are_discovered_superseded_and_deleted(
@@ -54,7 +54,7 @@ def test_images_are_discovered_superseded_and_deleted(
     openstack.other.create(offered, "offered", visibility="shared", **PROPERTY)
     openstack.other.share(offered, openstack.demo.project_id)
     for image_id, label in ((old, "golden"), (tagged, tagged), (offered, offered)):
-        watching.shows(EXISTS, 1, image_id=image_id, image=label)
+        watching.wait_for_metric(EXISTS, 1, image_id=image_id, image=label)
     watched = {
         sample.labels["image_id"]
         for sample in watching.metrics().samples
@@ -63,13 +63,13 @@ def test_images_are_discovered_superseded_and_deleted(
     assert watched == {old, tagged, offered}
 
     openstack.demo.create(new, f"{NAME} 2")
-    watching.shows(EXISTS, 1, image_id=new, image="golden")
+    watching.wait_for_metric(EXISTS, 1, image_id=new, image="golden")
     wait_until(lambda: watching.metrics().values("openstack_image_target_info", image_id=old) == [])
-    watching.shows("openstack_image_resolved_info", 1, image="golden")
-    watching.shows("openstack_image_resolved_changes_total", 1, image="golden")
+    watching.wait_for_metric("openstack_image_resolved_info", 1, image="golden")
+    watching.wait_for_metric("openstack_image_resolved_changes_total", 1, image="golden")
 
     openstack.demo.delete(tagged)
-    watching.shows(EXISTS, 0, image_id=tagged)
+    watching.wait_for_metric(EXISTS, 0, image_id=tagged)
     wait_until(lambda: watching.metrics().values(EXISTS, image_id=tagged) == [])
     assert watching.metrics().values(EXISTS) == [1, 1]
 
@@ -80,7 +80,7 @@ def test_list_prints_what_is_visible(openstack: OpenStack, tmp_path: Path) -> No
     openstack.demo.create(mine, "mine\nof two lines")
     openstack.other.create(foreign, "theirs", visibility="community")
     file = settings_file(tmp_path, {"name": "demo", "cloud": "demo"})
-    ran = ended(tmp_path, "list", f"--config.file={file}", environ=environ(openstack))
+    ran = run_program(tmp_path, "list", f"--config.file={file}", environ=environ(openstack))
     assert (ran.returncode, ran.stderr) == (0, "")
     lines = ran.stdout.splitlines()
     assert lines[0] == "# demo"

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 from exporter.simulator import SimulatedImageService
-from tests.commands.program import Metrics
 from tests.dashboards.alarms.ports import reserved_port
 from tests.dashboards.alarms.recorder import Record
 from tests.dashboards.alarms.scenario import INTERVAL, TIMEOUT, Scenario
 from tests.dashboards.servers import Prometheus
 from tests.support.fakes.keystone import SimulatedKeystone
+from tests.support.program import Metrics
 from tests.support.wait import wait_until
 
 PATIENCE = 150.0

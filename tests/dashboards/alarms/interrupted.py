@@ -1,8 +1,8 @@
 """The scenarios in which the exporter, or Prometheus, is not there for a while."""
 
-from tests.commands.program import ABSENT, simulated
 from tests.dashboards.alarms.cloud import Cloud
 from tests.dashboards.alarms.scenario import IMAGES, scenario
+from tests.support.program import ABSENT, simulated
 
 # The exporter is restarted at once
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.simulator import SimulatedImage
-from tests.commands.program import GOLDEN, UBUNTU, simulated
+from tests.support.program import GOLDEN, UBUNTU, simulated
 
 if TYPE_CHECKING:
     from tests.dashboards.alarms.cloud import Cloud

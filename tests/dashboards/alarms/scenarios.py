@@ -2,11 +2,11 @@
 
 import time
 
-from tests.commands.program import ABSENT, simulated
 from tests.dashboards.alarms.cloud import Cloud, wait_long
 from tests.dashboards.alarms.scaled import seconds
 from tests.dashboards.alarms.scenario import IMAGES, TIMEOUT, scenario
 from tests.support.fakes.keystone import KeystoneFault
+from tests.support.program import ABSENT, simulated
 
 UNASKED = "DataStale golden, DataStale other"
 NEW = "0ddba11a-0000-4000-8000-000000000000"

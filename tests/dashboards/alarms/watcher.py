@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from tests.commands.program import BOUND, ROOT, Metrics, Program, settings_file, started
 from tests.dashboards.alarms.cloud import Cloud, wait_long
 from tests.dashboards.alarms.ports import reserved_port
 from tests.dashboards.alarms.scaled import FACTOR
+from tests.support.program import BOUND, ROOT, Metrics, Program, settings_file, start_program
 
 JOB = "openstack-images"
 BACKOFF = f"""
@@ -51,7 +51,7 @@ class Watcher:
         (folder / "sitecustomize.py").write_text(BACKOFF, "utf-8")
         file = settings_file(folder, *(cloud.settings() for cloud in self.clouds))
         self.program = self._stack.enter_context(
-            started(
+            start_program(
                 folder,
                 "run",
                 f"--config.file={file}",
@@ -65,7 +65,7 @@ class Watcher:
 
     def stop(self) -> None:
         """End it well."""
-        self.program.ends()
+        self.program.stop()
 
     def kill(self) -> None:
         """End it so that it cannot do anything about it."""
@@ -87,7 +87,7 @@ class Watcher:
         return self.program.metrics()
 
     def _listens(self) -> bool:
-        assert self.program.process.poll() is None, self.program.logged
+        assert self.program.process.poll() is None, self.program.log_lines
         return bool(self.program.lines("addresses="))
 
     def _announce(self) -> None:

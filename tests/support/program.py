@@ -1,4 +1,4 @@
-"""The program itself, in a process of its own, and settings for it."""
+"""The exporter as a separate process, and its configuration."""
 
 import http.client
 import os
@@ -20,10 +20,14 @@ from exporter.simulator import SimulatedImage
 from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
-BOUND = 20.0
-"""Seconds within which what a test waits for must happen."""
-QUICKLY = 2.0
-"""Seconds within which a program that is told to end must have ended."""
+BOUND = 60.0
+"""Seconds after which a test fails. Generous: only a failing test ever waits that long."""
+STOP_TIMEOUT = 8.0
+"""Seconds within which the program must exit after a signal.
+
+Generous, but below the default ``timeout`` of 10 seconds: a program that waits for the requests
+in flight before it exits does not pass.
+"""
 
 GOLDEN = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 UBUNTU = "64d7c1cd-2b6f-40c9-9c14-662941cb7913"
@@ -31,30 +35,30 @@ ABSENT = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 
 
 def simulated(image_id: str, name: str = "cirros", **fields: Any) -> SimulatedImage:
-    """An image of a simulated service."""
+    """Return an image for a simulated service."""
     return SimulatedImage(image_id, name=name, **fields)
 
 
 def settings_file(folder: Path, *clouds: Mapping[str, Any], **general: Any) -> Path:
-    """A settings file with these clouds."""
+    """Write a configuration file with these clouds, and return its path."""
     path = folder / "exporter.yml"
     path.write_text(yaml.safe_dump({**general, "clouds": list(clouds)}))
     return path
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """An environment in which nothing of this machine is configured."""
+    """Return an environment without this machine's settings for clouds and proxies."""
     foreign = re.compile(
         r"OS_|IMAGE_EXPORTER_|.*(_proxy|_ca_bundle)$|COLUMNS|.*_COLOR", re.IGNORECASE
     )
-    kept = {name: value for name, value in os.environ.items() if not foreign.match(name)}
-    return {**kept, "PYTHONPATH": str(ROOT), "HOME": str(folder), **more}
+    neutral = {name: value for name, value in os.environ.items() if not foreign.match(name)}
+    return {**neutral, "PYTHONPATH": str(ROOT), "HOME": str(folder), **more}
 
 
-def ended(
+def run_program(
     folder: Path, *argv: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """What the program said until it ended by itself."""
+    """Run the program until it exits by itself."""
     return subprocess.run(
         [sys.executable, "-m", "exporter", *argv],
         cwd=folder,
@@ -67,7 +71,7 @@ def ended(
 
 
 class Metrics:
-    """A page of metrics, parsed by Prometheus' own client."""
+    """The metrics of a scrape, parsed by Prometheus' own client."""
 
     def __init__(self, text: str) -> None:
         self.samples = [
@@ -75,7 +79,7 @@ class Metrics:
         ]
 
     def values(self, name: str, /, **labels: str) -> list[float]:
-        """The values of the series with this name and these labels among others."""
+        """Return the values of all series with this name and at least these labels."""
         return [
             sample.value
             for sample in self.samples
@@ -83,93 +87,92 @@ class Metrics:
         ]
 
     def value(self, name: str, /, **labels: str) -> float | None:
-        """The value of the one series with this name and these labels; None without one."""
-        found = self.values(name, **labels)
-        assert len(found) <= 1
-        return found[0] if found else None
+        """Return the value of the only series with this name and these labels, or None."""
+        values = self.values(name, **labels)
+        assert len(values) <= 1
+        return values[0] if values else None
 
 
 @dataclass
 class Program:
-    """The program while it runs."""
+    """A running program."""
 
     process: subprocess.Popen[bytes]
     out: Path
     err: Path
 
     @property
-    def said(self) -> str:
-        """What it wrote on standard output."""
+    def stdout(self) -> str:
+        """Return the text on standard output."""
         return self.out.read_text("utf-8")
 
     @property
-    def logged(self) -> list[str]:
-        """The lines that it wrote on standard error."""
-        # Other characters also end a line for splitlines: none may be there.
+    def log_lines(self) -> list[str]:
+        """Return the lines on standard error."""
+        # str.splitlines would also split at other characters, which must not appear at all.
         return self.err.read_text("utf-8").removesuffix("\n").split("\n")
 
     def lines(self, *parts: str) -> list[str]:
-        """The log lines that hold all of these parts."""
-        return [line for line in self.logged if all(part in line for part in parts)]
+        """Return the log lines that contain all of these parts."""
+        return [line for line in self.log_lines if all(part in line for part in parts)]
 
     def line(self, *parts: str) -> str:
-        """The one log line that holds all of these parts, once it is there."""
+        """Wait for the only log line that contains all of these parts, and return it."""
         (line,) = wait_until(lambda: self.lines(*parts))
         return line
 
     @property
     def port(self) -> int:
-        """The port that it listens on, once it does."""
+        """Wait until the program listens, and return its port."""
 
         def listening() -> re.Match[str] | None:
-            assert self.process.poll() is None, self.logged
-            return re.search(r"addresses=\S*?:(\d+)$", "\n".join(self.logged), re.MULTILINE)
+            assert self.process.poll() is None, self.log_lines
+            return re.search(r"addresses=\S*?:(\d+)$", "\n".join(self.log_lines), re.MULTILINE)
 
         return int(wait_until(listening)[1])
 
     def page(self, path: str) -> tuple[int, str]:
-        """Status and body of a page."""
+        """Return the status and the body of a page."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND)
         try:
             connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode("utf-8")
+            response = connection.getresponse()
+            return response.status, response.read().decode("utf-8")
         finally:
             connection.close()
 
     def metrics(self) -> Metrics:
-        """What ``/metrics`` says now."""
+        """Scrape ``/metrics``."""
         status, text = self.page("/metrics")
         assert status == 200
         return Metrics(text)
 
-    def shows(self, name: str, value: float, /, **labels: str) -> None:
-        """Wait until at least one series of this kind is there and all have this value."""
+    def wait_for_metric(self, name: str, value: float, /, **labels: str) -> None:
+        """Wait until there are series with this name and these labels, all with this value."""
         wait_until(lambda: set(self.metrics().values(name, **labels)) == {value})
 
-    def ends(self, *signals: int) -> float:
-        """Send it signals and return how many seconds it took to end well.
+    def stop(self, *signals: int) -> None:
+        """Send SIGTERM, or these signals, and check that the program exits cleanly and soon.
 
-        That is with status 0, with nothing but log lines on standard error, and with everything
-        closed that was opened.
+        Cleanly means with status 0, without leaked resources or uncaught exceptions, and with
+        nothing but log lines on standard error.
         """
-        begun = time.monotonic()
-        for each in signals or (signal.SIGTERM,):
-            self.process.send_signal(each)
+        for number in signals or (signal.SIGTERM,):
+            self.process.send_signal(number)
+        sent_at = time.monotonic()
         status = self.process.wait(BOUND)
-        took = time.monotonic() - begun
-        assert status == 0, self.logged
-        assert [line for line in self.logged if not line.startswith("ts=20")] == []
+        assert time.monotonic() - sent_at < STOP_TIMEOUT
+        assert status == 0, self.log_lines
+        assert [line for line in self.log_lines if not line.startswith("ts=20")] == []
         assert self.lines("ResourceWarning") == []
         assert self.lines("level=error", "ncaught") == []
-        return took
 
 
 @contextmanager
-def started(
+def start_program(
     folder: Path, *argv: str, stdout_to: int | None = None, **environ: str
 ) -> Iterator[Program]:
-    """The program, until the block ends; to be ended by the test itself.
+    """Start the program; it is killed at the end of the block if the test did not stop it.
 
     Standard output goes to a file, or to the descriptor ``stdout_to``.
     """
@@ -192,8 +195,10 @@ def started(
 
 @contextmanager
 def daemon(folder: Path, *clouds: Mapping[str, Any], **general: Any) -> Iterator[Program]:
-    """``run`` with these settings, on a port of its own."""
+    """Start ``run`` with these settings, on a free port."""
     general.setdefault("timeout", general.get("interval", "10s"))
     file = settings_file(folder, *clouds, **general)
-    with started(folder, f"--config.file={file}", "--web.listen-address=127.0.0.1:0") as program:
+    with start_program(
+        folder, f"--config.file={file}", "--web.listen-address=127.0.0.1:0"
+    ) as program:
         yield program
