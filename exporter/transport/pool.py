@@ -1,8 +1,4 @@
-"""Connection pool of one endpoint: keep-alive connections with one request in flight each.
-
-requests' adapter and urllib3's pool open the connections: they implement TLS, client certificates,
-CA bundles and proxies. Requests and responses are sent and read by ``http1``.
-"""
+"""Connection pool of one endpoint: keep-alive connections with one request in flight each."""
 
 import contextlib
 import threading
@@ -11,38 +7,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
-from socket import SHUT_RDWR, gaierror
-from ssl import SSLError
+from socket import SHUT_RDWR
 from typing import Any
-from urllib.parse import urlsplit
-
-import requests
-import urllib3.connection
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
-from urllib3.exceptions import SSLError as WrappedSSLError
 
 from exporter.clock import steady
-from exporter.text import redact, single_line
-from exporter.transport.connection import (
-    DeadlineHTTPConnection,
-    DeadlineHTTPSConnection,
-    IdleState,
-    idle_state,
-)
+from exporter.transport.connection import IdleState, idle_state
+from exporter.transport.connector import Connector
 from exporter.transport.http1 import ConnectionClosed, send_request
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.response import RequestFailed, Response, ResponseHead
-
-MAX_DETAIL = 300
-"""Characters of an error of a library in the detail of a failure."""
-
-CONNECTION_CLASSES = {
-    urllib3.connection.HTTPConnection: DeadlineHTTPConnection,
-    urllib3.connection.HTTPSConnection: DeadlineHTTPSConnection,
-}
-"""Replacements of urllib3's connection classes. Others (SOCKS) are used unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +71,7 @@ class ConnectionPool:
     user_agent: str
     on_desync: Callable[[object], None] = lambda _: None
     limiter: RateLimiter | None = None
-    _urllib3_pool: Any = field(init=False)
-    _adapter: HTTPAdapter = field(init=False)
-    _target_prefix: bytes = field(init=False)
+    _connector: Connector = field(init=False)
     _common_headers: bytes = field(init=False)
     _idle: deque[PooledConnection] = field(init=False, default_factory=deque)
     _open: dict[int, Any] = field(init=False, default_factory=dict)
@@ -112,24 +84,14 @@ class ConnectionPool:
         Raises:
             ValueError: The URL, the proxy or a certificate cannot be used.
         """
-        prepared = requests.Request("HEAD", self.base_url + "/").prepare()
-        proxy = self.proxy_settings.proxy
-        proxies = {"all": proxy} if proxy else {}
-        self._adapter = HTTPAdapter(pool_maxsize=1)
-        self._urllib3_pool = self._create_urllib3_pool(prepared, proxies)
-        # The prepared URL has the IDNA form of the host name.
-        parts = urlsplit(prepared.url or "")
-        # An http URL is requested from a proxy as a whole; requests knows when.
-        target = self._adapter.request_url(prepared, proxies)
-        self._target_prefix = target.removesuffix("/").encode()
+        self._connector = Connector(self.base_url, self.proxy_settings)
         headers = {
-            "Host": parts.netloc.rpartition("@")[2],
+            "Host": self._connector.host,
             "User-Agent": self.user_agent,
             "Accept": "*/*",
             "Accept-Encoding": "identity",
+            **self._connector.proxy_headers,
         }
-        if proxy and parts.scheme == "http":
-            headers |= self._adapter.proxy_headers(proxy)
         lines = (f"{name}: {value}\r\n" for name, value in headers.items())
         self._common_headers = "".join(lines).encode("latin-1")
 
@@ -184,34 +146,17 @@ class ConnectionPool:
                     sock.shutdown(SHUT_RDWR)
         while self._idle:
             self._discard(self._idle.pop())
-        self._adapter.close()
+        self._connector.close()
 
     @property
     def prefix_length(self) -> int:
         """Bytes of the request target before the path: the endpoint's own path, or its URL."""
-        return len(self._target_prefix)
+        return len(self._connector.target_prefix)
 
     @property
     def connections(self) -> int:
         """Number of open connections."""
         return len(self._open)
-
-    def _create_urllib3_pool(
-        self, prepared: requests.PreparedRequest, proxies: dict[str, str]
-    ) -> Any:  # the annotations of urllib3's pools fit neither mypy nor all of its versions
-        verify, cert = self.proxy_settings.verify, self.proxy_settings.cert
-        # cert_verify is not annotated.
-        adapter: Any = self._adapter
-        try:
-            pool = adapter.get_connection_with_tls_context(prepared, verify, proxies, cert)
-            # requests calls it before each request. Without it, urllib3 uses the system's CAs.
-            adapter.cert_verify(pool, self.base_url, verify, cert)
-        except (OSError, ValueError) as error:
-            # requests' own exceptions are OSErrors, and so is that of a missing CA bundle.
-            # urllib3 raises ValueError for the URL of a proxy and quotes its password.
-            raise ValueError(_detail(error)) from None
-        pool.ConnectionCls = CONNECTION_CLASSES.get(pool.ConnectionCls, pool.ConnectionCls)
-        return pool
 
     def _checkout(self) -> PooledConnection | None:
         """Return the usable idle connection that was used last, to keep few of them open."""
@@ -251,7 +196,7 @@ class ConnectionPool:
 
     def _serialize(self, request: HttpRequest) -> bytes:
         method, path = request.method.encode(), request.path.encode()
-        request_line = b"%b %b%b HTTP/1.1\r\n" % (method, self._target_prefix, path)
+        request_line = b"%b %b%b HTTP/1.1\r\n" % (method, self._connector.target_prefix, path)
         end = b"Connection: close\r\n\r\n" if request.fresh_connection else b"\r\n"
         return request_line + self._common_headers + request.headers + end
 
@@ -285,26 +230,19 @@ class ConnectionPool:
         return False
 
     def _connect(self, deadline: float) -> PooledConnection:
-        # urllib3 has no public way to get an unmanaged connection.
-        connection: Any = self._urllib3_pool._new_conn()
-        connection.deadline = deadline
-        connection.timeout = max(deadline - steady(), 0.001)
-        pooled = PooledConnection(connection)
+        pooled = PooledConnection(self._connector.create(deadline))
         with self._lock:
             if self._closed:
                 raise RequestFailed("connection", "the exporter is stopping")
-            self._open[id(pooled)] = connection
+            self._open[id(pooled)] = pooled.connection
         try:
-            if self._urllib3_pool.proxy is not None and self._urllib3_pool.scheme == "https":
-                self._urllib3_pool._prepare_proxy(connection)
-            else:
-                connection.connect()
+            self._connector.connect(pooled.connection)
             if self._closed:
                 # close() ran before there was a socket to shut down.
                 raise RequestFailed("connection", "the exporter is stopping")
-        except Exception as error:  # noqa: BLE001  # converted if known, raised again otherwise
+        except Exception:
             self._discard(pooled)
-            raise _as_request_failed(error) from None
+            raise
         return pooled
 
     def _discard(self, pooled: PooledConnection) -> None:
@@ -312,25 +250,3 @@ class ConnectionPool:
             self._open.pop(id(pooled), None)
         with contextlib.suppress(OSError):
             pooled.connection.close()
-
-
-def _as_request_failed(error: Exception) -> Exception:
-    """Convert a failure to connect to ``RequestFailed``; return other errors unchanged."""
-    match error:
-        case RequestFailed():
-            return error
-        case TimeoutError():
-            return RequestFailed("timeout", "no connection in time")
-        case gaierror() | UnicodeError():
-            return RequestFailed("connection", f"the name cannot be resolved: {error}")
-        case WrappedSSLError() | SSLError():
-            return RequestFailed("tls", _detail(error))
-        case HTTPError() | OSError():
-            return RequestFailed("connection", _detail(error))
-        case _:
-            return error
-
-
-def _detail(error: Exception) -> str:
-    """Return the error on one line. Libraries quote URLs with their passwords."""
-    return single_line(redact(str(error)), MAX_DETAIL)

@@ -46,7 +46,7 @@ class RateLimiter:
         self._stop.set()
 
     def acquire(self, deadline: float) -> bool:
-        """Wait for a permit to send; return False if there is none before the deadline.
+        """Wait for a permit to send; return False if the deadline is too early.
 
         Without a rate limit or a block, a permit is granted immediately. ``stop`` ends the wait.
         The next permit is spaced from the time at which this one is granted, not from when it was

@@ -52,7 +52,7 @@ class Response:
     received_at: float
 
     def failure(self) -> Failed:
-        """Return the failure that the status code stands for."""
+        """Return the failure that the status code means."""
         retry_after = self.head.first(b"retry-after") is not None
         reason = reason_for_status(self.head.code, retry_after)
         return Failed(reason, f"HTTP {self.head.code}", self.head.request_id)

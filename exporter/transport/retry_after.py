@@ -8,7 +8,7 @@ MAX_WAIT = 300.0
 
 
 def parse_http_date(raw: bytes | None) -> float | None:
-    """Return Unix seconds of an HTTP date, or None if there is no valid date."""
+    """Return Unix seconds of an HTTP date, or None if it is missing or invalid."""
     if raw is None:
         return None
     try:

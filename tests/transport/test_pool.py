@@ -230,7 +230,7 @@ def test_a_bundle_that_is_not_there_is_refused() -> None:
 def test_without_a_bundle_the_authorities_are_those_of_requests() -> None:
     """Polls trust whom the sign-in trusts."""
     transport = ConnectionPool("https://127.0.0.1:1", DIRECT, "t")
-    assert transport._urllib3_pool.ca_certs == certifi.where()
+    assert transport._connector._urllib3_pool.ca_certs == certifi.where()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ class TokenBucket:
         self._updated_at = clock()
 
     def take(self) -> bool:
-        """Take a token; return False if there is none."""
+        """Take a token; return False if the bucket is empty."""
         with self._lock:
             now = self._clock()
             interval, burst = self.limit

@@ -51,7 +51,7 @@ class WebServer:
         return tuple(format_address(sock.getsockname()) for sock in self._sockets)
 
     def bind(self) -> None:
-        """Start to listen, if there are no sockets yet. Clients can connect from now on.
+        """Start to listen, unless sockets were given. Clients can connect from now on.
 
         Raises:
             ListenError: No address can be used, or another program uses one.
