@@ -16,7 +16,7 @@ import trustme
 from exporter import healthcheck
 from exporter.healthcheck import DaemonSettings, ask, main
 from tests.support.program import environment, start_program
-from tests.web.security.web_files import HASH, TLS, USER, Folder
+from tests.support.web_config import PASSWORD_HASH, TLS, USER, WebConfigFolder
 
 OK = 200
 Pages = dict[str, tuple[int, str]]
@@ -254,7 +254,10 @@ def test_the_program_asks_the_exporter(tmp_path: Path) -> None:
     ("web", "said"),
     [
         (f"{TLS}}}", "200 Healthy"),
-        (f"{TLS}}}\nbasic_auth_users: {{{USER}: {HASH}}}", "answers, with 401 Unauthorized"),
+        (
+            f"{TLS}}}\nbasic_auth_users: {{{USER}: {PASSWORD_HASH}}}",
+            "answers, with 401 Unauthorized",
+        ),
         (
             f"{TLS}, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert}}",
             "answers, and asks for a certificate",
@@ -264,7 +267,7 @@ def test_the_program_asks_the_exporter(tmp_path: Path) -> None:
 )
 def test_the_web_configuration_is_no_hindrance(tmp_path: Path, web: str, said: str) -> None:
     """An exporter that wants TLS, a password or a certificate is well."""
-    file = Folder(tmp_path).write(web)
+    file = WebConfigFolder(tmp_path).write(web)
     flags = ["--web.listen-address=127.0.0.1:0", f"--web.config.file={file}"]
     with start_program(tmp_path, "demo", *flags) as exporter:
         verdict = ask(f"127.0.0.1:{exporter.port}", "/-/healthy")

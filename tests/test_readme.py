@@ -39,7 +39,7 @@ from tests.readme_tables import PREFIX, README, TABLES, rendered
 from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.program import ROOT, run_program, start_program
 from tests.support.wait import wait_until
-from tests.web.security.web_files import Folder
+from tests.support.web_config import WebConfigFolder
 
 TEXT = README.read_text("utf-8")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
@@ -159,7 +159,7 @@ def test_settings_examples_are_accepted(code: str, tmp_path: Path) -> None:
 
 def test_the_web_configuration_file_is_accepted(tmp_path: Path) -> None:
     """The one that the README shows, with the certificates that it names."""
-    folder = Folder(tmp_path)
+    folder = WebConfigFolder(tmp_path)
     for name, of in (("tls.crt", "cert.pem"), ("tls.key", "key.pem"), ("ca.crt", "ca.pem")):
         (tmp_path / of).rename(tmp_path / name)
     protection = load_security(folder.write(files(TEXT)["web.yml"])).config

@@ -8,13 +8,13 @@ import pytest
 from exporter.config import SettingsError
 from exporter.files import WatchedFiles
 from exporter.web_security import load_security
-from tests.web.security.web_files import ANOTHER_HASH, HASH, TLS, Folder
+from tests.support.web_config import OTHER_PASSWORD_HASH, PASSWORD_HASH, TLS, WebConfigFolder
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> WebConfigFolder:
     """A folder with all that a file may name."""
-    return Folder(tmp_path)
+    return WebConfigFolder(tmp_path)
 
 
 CIPHERS = ", ".join(
@@ -228,16 +228,16 @@ BAD = {
         "makes",
     ),
     "hash that bcrypt cannot read": (
-        f"basic_auth_users: {{john: '{HASH[:28]}z{HASH[29:]}'}}",
+        f"basic_auth_users: {{john: '{PASSWORD_HASH[:28]}z{PASSWORD_HASH[29:]}'}}",
         "basic_auth_users.john: not a bcrypt hash (and not shown); accepted: what htpasswd -nBC 10 "
         "makes",
     ),
     "user with a colon": (
-        f"basic_auth_users: {{'a:{HASH}': '{HASH}'}}",
+        f"basic_auth_users: {{'a:{PASSWORD_HASH}': '{PASSWORD_HASH}'}}",
         "basic_auth_users: a: no user can have a colon in the name",
     ),
     "hash in the place of the user": (
-        f"basic_auth_users: {{'{HASH}': john}}",
+        f"basic_auth_users: {{'{PASSWORD_HASH}': john}}",
         "basic_auth_users: a hash is no user (and not shown); accepted: a hash for each user",
     ),
     "interval without a burst": (
@@ -275,15 +275,15 @@ GOOD = {
     "headers": "http_server_config: {headers: {X-Frame-Options: sameorigin, "
     "X-XSS-Protection: 1, Content-Security-Policy: default-src 'self', "
     "X-Content-Type-Options: nosniff, Strict-Transport-Security: ''}}".replace("n: 1", "n: '1'"),
-    "users": f"basic_auth_users: {{alice: '{HASH}', bob: '{ANOTHER_HASH}'}}",
-    "users and a certificate": f"{TLS}}}\nbasic_auth_users: {{alice: '{HASH}'}}",
+    "users": f"basic_auth_users: {{alice: '{PASSWORD_HASH}', bob: '{OTHER_PASSWORD_HASH}'}}",
+    "users and a certificate": f"{TLS}}}\nbasic_auth_users: {{alice: '{PASSWORD_HASH}'}}",
     "no limit": "rate_limit: {interval: 0, burst: 0}",
     "limit": "rate_limit: {interval: 1s, burst: 5}",
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_files(folder: Folder, kind: str) -> None:
+def test_bad_files(folder: WebConfigFolder, kind: str) -> None:
     """The file and the key are named, what is wrong, and what is accepted."""
     content, said = BAD[kind]
     file = folder.write(content)
@@ -296,7 +296,7 @@ def test_bad_files(folder: Folder, kind: str) -> None:
         assert line == f"{file}: {said.replace('FOLDER', str(folder.path))}"
 
 
-def test_every_mistake_is_said_at_once(folder: Folder) -> None:
+def test_every_mistake_is_said_at_once(folder: WebConfigFolder) -> None:
     """Three wrong keys are three lines."""
     file = folder.write("a: 1\nrate_limit: {burst: x}\nbasic_auth_users: {b: c}")
     with pytest.raises(SettingsError) as caught:
@@ -308,7 +308,7 @@ def test_every_mistake_is_said_at_once(folder: Folder) -> None:
     ]
 
 
-def test_a_file_that_is_not_there(folder: Folder) -> None:
+def test_a_file_that_is_not_there(folder: WebConfigFolder) -> None:
     """It is named, with the reason."""
     with pytest.raises(SettingsError) as caught:
         load_security(folder.file)
@@ -316,7 +316,7 @@ def test_a_file_that_is_not_there(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_good_files(folder: Folder, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_good_files(folder: WebConfigFolder, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     """They are read without a word; TLS is on where the file says anything of certificates."""
     protection = load_security(folder.write(GOOD[kind])).config
     assert (protection.tls is not None) is GOOD[kind].startswith(TLS)
@@ -325,7 +325,7 @@ def test_good_files(folder: Folder, kind: str, caplog: pytest.LogCaptureFixture)
     assert caplog.records == []
 
 
-def test_certificates_in_the_file_itself(folder: Folder) -> None:
+def test_certificates_in_the_file_itself(folder: WebConfigFolder) -> None:
     """As PEM, instead of the names of files; the key and the hashes are to be hidden."""
     file = folder.write(
         "tls_server_config:\n"
@@ -333,16 +333,16 @@ def test_certificates_in_the_file_itself(folder: Folder) -> None:
         f"  key: {folder.inline('key.pem')}\n"
         f"  client_ca: {folder.inline('ca.pem')}\n"
         "  client_auth_type: RequireAndVerifyClientCert\n"
-        f"basic_auth_users: {{alice: '{HASH}'}}\n"
+        f"basic_auth_users: {{alice: '{PASSWORD_HASH}'}}\n"
     )
     hidden: list[str] = []
     loaded = load_security(file, hidden.append)
     assert loaded.config.tls is not None
-    assert hidden == [HASH, (folder.path / "key.pem").read_text()]
+    assert hidden == [PASSWORD_HASH, (folder.path / "key.pem").read_text()]
     assert loaded.files == (file,)
 
 
-def test_words_between_certificates_are_in_any_language(folder: Folder) -> None:
+def test_words_between_certificates_are_in_any_language(folder: WebConfigFolder) -> None:
     """Bundles name their certificates, and not all names are ASCII."""
     ca = folder.path / "ca.pem"
     ca.write_text(f"# Főtanúsítvány\n{ca.read_text()}", "utf-8")
@@ -352,7 +352,7 @@ def test_words_between_certificates_are_in_any_language(folder: Folder) -> None:
 
 
 def test_http2_is_not_spoken_and_that_is_said(
-    folder: Folder, caplog: pytest.LogCaptureFixture
+    folder: WebConfigFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where it is asked for in so many words; the rest of the file counts."""
     load_security(folder.write(f"{TLS}}}\nhttp_server_config: {{http2: true}}"))
@@ -361,7 +361,7 @@ def test_http2_is_not_spoken_and_that_is_said(
     assert record.__dict__["fields"]["key"] == "http_server_config.http2"
 
 
-def test_files_are_watched_even_if_they_cannot_be_used(folder: Folder) -> None:
+def test_files_are_watched_even_if_they_cannot_be_used(folder: WebConfigFolder) -> None:
     names = ("web.yml", "cert.pem", "key.pem", "ca.pem")
     files = tuple(folder.path / name for name in names)
     assert load_security(folder.write(f"{TLS}, {VERIFIES}}}")).files == files

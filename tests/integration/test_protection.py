@@ -24,10 +24,16 @@ from tests.support.program import (
     start_program,
 )
 from tests.support.wait import wait_until
-from tests.web.security.test_middleware import login
-from tests.web.security.web_files import ANOTHER_HASH, HASH, TLS, USER, Folder
+from tests.support.web_config import (
+    OTHER_PASSWORD_HASH,
+    PASSWORD_HASH,
+    TLS,
+    USER,
+    WebConfigFolder,
+    basic_auth_header,
+)
 
-USERS = f"basic_auth_users: {{{USER}: '{HASH}'}}"
+USERS = f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}"
 LOOPBACK = "--web.listen-address=127.0.0.1:0"
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
 RELOADS = 100
@@ -42,15 +48,15 @@ def service() -> Iterator[SimulatedImageService]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> WebConfigFolder:
     """A folder with certificates."""
-    return Folder(tmp_path)
+    return WebConfigFolder(tmp_path)
 
 
 class Client:
     """Asks by TLS on one connection, as long as the server keeps it."""
 
-    def __init__(self, folder: Folder, port: int) -> None:
+    def __init__(self, folder: WebConfigFolder, port: int) -> None:
         context = ssl.create_default_context(cafile=str(folder.path / "ca.pem"))
         self.connection = http.client.HTTPSConnection(
             "localhost", port, context=context, timeout=BOUND
@@ -58,7 +64,7 @@ class Client:
 
     def ask(self, path: str, method: str = "GET", password: str = "dave123") -> tuple[int, str]:
         """Status and body."""
-        self.connection.request(method, path, headers=login(password=password))
+        self.connection.request(method, path, headers=basic_auth_header(password=password))
         answer = self.connection.getresponse()
         return answer.status, answer.read().decode()
 
@@ -70,14 +76,14 @@ class Client:
 
 
 @contextlib.contextmanager
-def asking(folder: Folder, program: Program) -> Iterator[Client]:
+def asking(folder: WebConfigFolder, program: Program) -> Iterator[Client]:
     """A client, until the block ends."""
     client = Client(folder, program.port)
     with contextlib.closing(client.connection):
         yield client
 
 
-def protected(folder: Folder, service: SimulatedImageService) -> list[str]:
+def protected(folder: WebConfigFolder, service: SimulatedImageService) -> list[str]:
     """The arguments for a daemon with certificates and users."""
     file = settings_file(folder.path, cloud(service.url, GOLDEN))
     folder.write(f"{TLS}}}\n{USERS}")
@@ -90,7 +96,7 @@ def protected(folder: Folder, service: SimulatedImageService) -> list[str]:
 
 
 def test_certificates_and_users_are_read_again(
-    folder: Folder, service: SimulatedImageService
+    folder: WebConfigFolder, service: SimulatedImageService
 ) -> None:
     """When a file has changed; one that is no good changes nothing, and that is said."""
     with start_program(folder.path, *protected(folder, service)) as program:
@@ -114,7 +120,7 @@ def test_certificates_and_users_are_read_again(
             assert "tls_server_config.min_version" in said
             assert client.metrics().value("openstack_image_exporter_targets") == 1
 
-            folder.write(f"{TLS}}}\nbasic_auth_users: {{{USER}: '{ANOTHER_HASH}'}}")
+            folder.write(f"{TLS}}}\nbasic_auth_users: {{{USER}: '{OTHER_PASSWORD_HASH}'}}")
             wait_until(lambda: client.ask("/metrics", password="another")[0] == 200)
 
             folder.write("")
@@ -134,7 +140,7 @@ def certificate(program: Program) -> str:
 
 @pytest.mark.parametrize("command", ["run", "check", "demo"])
 def test_a_bad_file_is_refused_at_the_start(
-    folder: Folder, service: SimulatedImageService, command: str
+    folder: WebConfigFolder, service: SimulatedImageService, command: str
 ) -> None:
     """The command says why in a line, and ends with 2."""
     argv = protected(folder, service)
@@ -146,7 +152,7 @@ def test_a_bad_file_is_refused_at_the_start(
 
 
 def test_no_scrape_fails_through_reloads_and_certificate_swaps(
-    folder: Folder, service: SimulatedImageService
+    folder: WebConfigFolder, service: SimulatedImageService
 ) -> None:
     """Four clients scrape all the while, on kept and on new connections, and get their answers."""
     with start_program(folder.path, *protected(folder, service)) as program:

@@ -19,8 +19,7 @@ from tests.polling.proxy import Proxy
 from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.program import BOUND, GOLDEN, Program, run_program, simulated, start_program
 from tests.support.wait import wait_until
-from tests.web.security.test_middleware import login
-from tests.web.security.web_files import Folder
+from tests.support.web_config import WebConfigFolder, basic_auth_header
 
 PASSWORD = "pass-of-the-account-1"
 CREDENTIAL = "secret-of-the-credential-2"
@@ -28,8 +27,8 @@ TOKEN = "token-of-the-settings-3"
 FILE_TOKEN = "token-of-the-file-4"
 PROXY_PASSWORD = "pass-of-the-proxy-5"
 WEB_PASSWORD = "pass-of-the-pages-6"
-HASH = bcrypt.hashpw(WEB_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-SECRETS = (PASSWORD, CREDENTIAL, TOKEN, FILE_TOKEN, PROXY_PASSWORD, WEB_PASSWORD, HASH)
+PASSWORD_HASH = bcrypt.hashpw(WEB_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+SECRETS = (PASSWORD, CREDENTIAL, TOKEN, FILE_TOKEN, PROXY_PASSWORD, WEB_PASSWORD, PASSWORD_HASH)
 PATHS = ("/", "/metrics", "/api/images", "/-/healthy", "/-/ready", "/none")
 CLOUDS = ("password", "credential", "token", "file", "proxy")
 
@@ -59,13 +58,13 @@ class Everything:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> WebConfigFolder:
     """A folder with certificates."""
-    return Folder(tmp_path)
+    return WebConfigFolder(tmp_path)
 
 
 @pytest.fixture
-def key(folder: Folder) -> str:
+def key(folder: WebConfigFolder) -> str:
     """The key of the pages, which is in the web configuration file itself."""
     text = (folder.path / "key.pem").read_text()
     folder.write(web_file(folder))
@@ -73,11 +72,11 @@ def key(folder: Folder) -> str:
     return text
 
 
-def web_file(folder: Folder) -> str:
+def web_file(folder: WebConfigFolder) -> str:
     """A web configuration file with a key and a hash in it."""
     return (
         f"tls_server_config:\n  cert_file: cert.pem\n  key: {folder.inline('key.pem')}\n"
-        f"basic_auth_users: {{dave: '{HASH}'}}\n"
+        f"basic_auth_users: {{dave: '{PASSWORD_HASH}'}}\n"
     )
 
 
@@ -123,7 +122,9 @@ def settings(folder: Path, url: str, **general: Any) -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Folder, argument: str, proxy: str) -> Iterator[tuple[Program, dict[str, str]]]:
+def running(
+    folder: WebConfigFolder, argument: str, proxy: str
+) -> Iterator[tuple[Program, dict[str, str]]]:
     """The daemon at debug level, and its environment's part that holds secrets."""
     variables = {
         "http_proxy": proxy.replace("http://", f"http://someone:{PROXY_PASSWORD}@"),
@@ -140,12 +141,12 @@ def running(folder: Folder, argument: str, proxy: str) -> Iterator[tuple[Program
         yield program, variables
 
 
-def pages(folder: Folder, program: Program, everything: Everything) -> None:
+def pages(folder: WebConfigFolder, program: Program, everything: Everything) -> None:
     """See every page, with and without the password, and in each format."""
     for headers in (
-        login("dave", WEB_PASSWORD),
-        {**login("dave", WEB_PASSWORD), "Accept": "application/openmetrics-text"},
-        login("dave", "wrong"),
+        basic_auth_header("dave", WEB_PASSWORD),
+        {**basic_auth_header("dave", WEB_PASSWORD), "Accept": "application/openmetrics-text"},
+        basic_auth_header("dave", "wrong"),
         {},
     ):
         for path in PATHS:
@@ -154,7 +155,11 @@ def pages(folder: Folder, program: Program, everything: Everything) -> None:
 
 
 def asked(
-    folder: Folder, program: Program, path: str, headers: dict[str, str], method: str = "GET"
+    folder: WebConfigFolder,
+    program: Program,
+    path: str,
+    headers: dict[str, str],
+    method: str = "GET",
 ) -> tuple[int, str, str]:
     """Status, headers and body of a page."""
     context = ssl.create_default_context(cafile=str(folder.path / "ca.pem"))
@@ -167,9 +172,11 @@ def asked(
         return answer.status, str(answer.headers), answer.read().decode()
 
 
-def reload(folder: Folder, program: Program) -> tuple[int, str]:
+def reload(folder: WebConfigFolder, program: Program) -> tuple[int, str]:
     """Status and body of a reload by request."""
-    status, _, body = asked(folder, program, "/-/reload", login("dave", WEB_PASSWORD), "POST")
+    status, _, body = asked(
+        folder, program, "/-/reload", basic_auth_header("dave", WEB_PASSWORD), "POST"
+    )
     return status, body
 
 
@@ -183,11 +190,11 @@ def ends(program: Program, everything: Everything) -> None:
     everything.add("stdout", program.stdout)
 
 
-def until_polled(folder: Folder, program: Program, failing: int) -> None:
+def until_polled(folder: WebConfigFolder, program: Program, failing: int) -> None:
     """Wait until each cloud has been polled and so many of their polls fail."""
 
     def is_polled() -> bool:
-        _, _, text = asked(folder, program, "/metrics", login("dave", WEB_PASSWORD))
+        _, _, text = asked(folder, program, "/metrics", basic_auth_header("dave", WEB_PASSWORD))
         cycles = text.count("\nopenstack_image_exporter_last_cycle_timestamp_seconds{")
         failed = sum(
             line.endswith(" 0.0")
@@ -199,7 +206,7 @@ def until_polled(folder: Folder, program: Program, failing: int) -> None:
     wait_until(is_polled)
 
 
-def test_no_secret_is_shown_by_a_run_that_goes_well(folder: Folder, key: str) -> None:
+def test_no_secret_is_shown_by_a_run_that_goes_well(folder: WebConfigFolder, key: str) -> None:
     """Every way to sign in, a proxy, and a reload with each kind of secret in a wrong place."""
     everything = Everything(key)
     with (
@@ -230,7 +237,7 @@ def test_no_secret_is_shown_by_a_run_that_goes_well(folder: Folder, key: str) ->
     assert everything.leaks() == []
 
 
-def wrong_settings(folder: Folder, url: str) -> Iterator[str]:
+def wrong_settings(folder: WebConfigFolder, url: str) -> Iterator[str]:
     """Write one file after the other that holds a secret and is refused."""
     good = yaml.safe_load((folder.path / "exporter.yml").read_text())
     web = folder.file.read_text()
@@ -250,23 +257,23 @@ def wrong_settings(folder: Folder, url: str) -> Iterator[str]:
     for broken in (
         web.replace("key:", "cert:"),
         web.replace("key:", "key_file:"),
-        f"basic_auth_users: {{dave:{HASH}}}\n",
-        f"basic_auth_users: {{'{HASH}': dave}}\n",
+        f"basic_auth_users: {{dave:{PASSWORD_HASH}}}\n",
+        f"basic_auth_users: {{'{PASSWORD_HASH}': dave}}\n",
         web.replace("-----BEGIN", "---BEGIN"),
         web.replace("-----END", "---END"),
         web.replace("$2b$04$", "$2b$99$"),
         web.replace("dave:", "da:ve:"),
-        f"basic_auth_users: '{HASH}'\n",
-        f"tls_server_config: '{HASH}'\n",
-        f"rate_limit: {{burst: 1, interval: 1s}}\nbasic_auth_users: ['{HASH}']\n",
-        f"{web}  {HASH}: [",
+        f"basic_auth_users: '{PASSWORD_HASH}'\n",
+        f"tls_server_config: '{PASSWORD_HASH}'\n",
+        f"rate_limit: {{burst: 1, interval: 1s}}\nbasic_auth_users: ['{PASSWORD_HASH}']\n",
+        f"{web}  {PASSWORD_HASH}: [",
     ):
         folder.write(broken)
         yield broken[:20]
     folder.write(web)
 
 
-def test_no_secret_is_shown_by_a_run_that_fails(folder: Folder, key: str) -> None:
+def test_no_secret_is_shown_by_a_run_that_fails(folder: WebConfigFolder, key: str) -> None:
     """A Keystone and an Image service that refuse or break, and a proxy that is not there."""
     everything = Everything(key)
     with (
@@ -299,11 +306,11 @@ def test_a_leak_would_be_found(key: str) -> None:
     """As it is, or encoded."""
     everything = Everything(key)
     basic = base64.b64encode(f"dave:{WEB_PASSWORD}".encode()).decode()
-    for text in (PASSWORD, quote(HASH), f"Basic {basic}", key.splitlines()[1]):
+    for text in (PASSWORD, quote(PASSWORD_HASH), f"Basic {basic}", key.splitlines()[1]):
         everything.add("here", f"a {text} b")
     assert {secret for secret, _ in everything.leaks()} == {
         PASSWORD,
-        HASH,
+        PASSWORD_HASH,
         WEB_PASSWORD,
         key.splitlines()[1],
     }

@@ -8,7 +8,7 @@ import bcrypt
 import pytest
 
 from exporter.web.security.basic_auth import CACHE_SIZE, Users, parse_basic_auth
-from tests.web.security.web_files import HASH, PASSWORD, USER
+from tests.support.web_config import PASSWORD, PASSWORD_HASH, USER
 
 RIGHT = (USER.encode(), PASSWORD.encode())
 
@@ -41,13 +41,13 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 )
 def test_who_is_let_in(user: str, password: str, right: bool) -> None:
     """A user that is there with the right password, and nobody else."""
-    assert Users({USER: HASH}).verify(user.encode(), password.encode()) is right
+    assert Users({USER: PASSWORD_HASH}).verify(user.encode(), password.encode()) is right
 
 
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
 def test_hashes_of_other_programs(prefix: str) -> None:
     """Whatever a program called the kind of hash, it is checked."""
-    assert Users({USER: f"{prefix}{HASH[4:]}"}).verify(*RIGHT)
+    assert Users({USER: f"{prefix}{PASSWORD_HASH[4:]}"}).verify(*RIGHT)
 
 
 def test_a_long_password_counts_as_far_as_bcrypt_looks() -> None:
@@ -60,7 +60,7 @@ def test_a_long_password_counts_as_far_as_bcrypt_looks() -> None:
 
 def test_a_right_password_is_remembered_and_a_wrong_one_is_not(checked: list[bytes]) -> None:
     """Bcrypt is paid for once; a wrong password is checked each time."""
-    users = Users({USER: HASH})
+    users = Users({USER: PASSWORD_HASH})
     assert not users.is_cached(*RIGHT)
     assert [users.verify(*RIGHT) for _ in range(3)] == [True] * 3
     assert users.is_cached(*RIGHT)
@@ -74,7 +74,7 @@ def test_a_right_password_is_remembered_and_a_wrong_one_is_not(checked: list[byt
 def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were used last."""
     monkeypatch.setattr("exporter.web.security.basic_auth.bcrypt.checkpw", lambda *_: True)
-    users = Users({str(number): HASH for number in range(CACHE_SIZE + 1)})
+    users = Users({str(number): PASSWORD_HASH for number in range(CACHE_SIZE + 1)})
     for number in range(CACHE_SIZE):
         users.verify(b"%d" % number, b"")
     assert users.is_cached(b"0", b"")
@@ -85,7 +85,7 @@ def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_user_that_is_not_there_costs_one_hash(checked: list[bytes]) -> None:
     """Always the same one of those that are there, so that time tells nothing."""
-    users = Users({str(number): HASH[:-1] + "eO"[number % 2] for number in range(8)})
+    users = Users({str(number): PASSWORD_HASH[:-1] + "eO"[number % 2] for number in range(8)})
     for name in (b"a", b"b", b"c"):
         for _ in range(3):
             assert not users.verify(name, b"")

@@ -1,6 +1,5 @@
 """Clients that are let in or not, over real connections, in the clear and by TLS."""
 
-import base64
 import contextlib
 import http.client
 import socket
@@ -27,8 +26,16 @@ from exporter.web.security.middleware import (
 from exporter.web.security.rate_limit import TokenBucket
 from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState
 from exporter.web_security import load_security
+from tests.support.web_config import (
+    OTHER_PASSWORD_HASH,
+    PASSWORD,
+    PASSWORD_HASH,
+    TLS,
+    USER,
+    WebConfigFolder,
+    basic_auth_header,
+)
 from tests.web.conftest import BOUND, Running, running
-from tests.web.security.web_files import ANOTHER_HASH, HASH, PASSWORD, TLS, USER, Folder
 
 VERIFIES = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"
 
@@ -47,9 +54,9 @@ APP = Starlette(routes=[Route("/", hello), Route("/strict", strict), Route("/-/h
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> WebConfigFolder:
     """A folder with certificates."""
-    return Folder(tmp_path)
+    return WebConfigFolder(tmp_path)
 
 
 @contextmanager
@@ -60,18 +67,13 @@ def guarded(guard: SecurityState) -> Iterator[Running]:
 
 
 @contextmanager
-def served(folder: Folder, text: str) -> Iterator[Running]:
+def served(folder: WebConfigFolder, text: str) -> Iterator[Running]:
     """A server with this web configuration file."""
     with guarded(SecurityState(load_security(folder.write(text)).config)) as server:
         yield server
 
 
-def login(user: str = USER, password: str = PASSWORD) -> dict[str, str]:
-    """The header that says who one is."""
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-
-
-def trusting(folder: Folder, **options: object) -> ssl.SSLContext:
+def trusting(folder: WebConfigFolder, **options: object) -> ssl.SSLContext:
     """A client's context, which trusts the folder's CA."""
     context = ssl.create_default_context(cafile=str(folder.path / "ca.pem"))
     for name, value in options.items():
@@ -115,7 +117,7 @@ def refuses(server: Running, context: ssl.SSLContext) -> bool:
     return False
 
 
-def test_without_users_all_come_in_and_answers_have_headers(folder: Folder) -> None:
+def test_without_users_all_come_in_and_answers_have_headers(folder: WebConfigFolder) -> None:
     """Those that make a browser careful, unless the page has its own."""
     with served(folder, "") as server:
         answer = server.ask("/")
@@ -127,7 +129,7 @@ def test_without_users_all_come_in_and_answers_have_headers(folder: Folder) -> N
         assert (missing.status, missing.headers["x-content-type-options"]) == (404, "nosniff")
 
 
-def test_headers_that_are_asked_for(folder: Folder) -> None:
+def test_headers_that_are_asked_for(folder: WebConfigFolder) -> None:
     """They are on every answer, in the place of any other of that name; an empty one is unset."""
     file = (
         "http_server_config: {headers: {Content-Security-Policy: frame-ancestors 'self', "
@@ -146,16 +148,16 @@ def test_headers_that_are_asked_for(folder: Folder) -> None:
     ("headers", "status"),
     [
         ({}, 401),
-        (login(), 200),
-        (login(password="wrong"), 401),
-        (login(user="nobody"), 401),
+        (basic_auth_header(), 200),
+        (basic_auth_header(password="wrong"), 401),
+        (basic_auth_header(user="nobody"), 401),
         ({"Authorization": "Basic !"}, 401),
         ({"Authorization": "Bearer token"}, 401),
     ],
 )
-def test_users(folder: Folder, headers: dict[str, str], status: int) -> None:
+def test_users(folder: WebConfigFolder, headers: dict[str, str], status: int) -> None:
     """Who has the password gets every page, and who has not gets none, the health pages neither."""
-    with served(folder, f"basic_auth_users: {{{USER}: '{HASH}'}}") as server:
+    with served(folder, f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}") as server:
         for path in ("/", "/-/healthy"):
             answer = server.ask(path, headers=headers)
             assert answer.status == status
@@ -164,22 +166,22 @@ def test_users(folder: Folder, headers: dict[str, str], status: int) -> None:
                 assert answer.headers["www-authenticate"].startswith("Basic realm=")
 
 
-def test_two_logins_are_none(folder: Folder) -> None:
+def test_two_logins_are_none(folder: WebConfigFolder) -> None:
     """What one of two headers says might be taken for what the other says elsewhere."""
-    line = "\r\n".join(f"{name}: {value}" for name, value in login().items())
-    with served(folder, f"basic_auth_users: {{{USER}: '{HASH}'}}") as server:
+    line = "\r\n".join(f"{name}: {value}" for name, value in basic_auth_header().items())
+    with served(folder, f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}") as server:
         asked = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{line}\r\n{line}\r\n\r\n"
         with server.connect(asked.encode()) as client, client.makefile("rb") as answer:
             assert answer.read().startswith(b"HTTP/1.1 401 ")
 
 
 def test_passwords_are_checked_beside_the_answers(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
+    folder: WebConfigFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one is checked, others are answered; too many of them are told to come later."""
     monkeypatch.setattr(module, "MAX_PENDING_CHECKS", 1)
     guard = SecurityState(
-        load_security(folder.write(f"basic_auth_users: {{{USER}: '{HASH}'}}")).config
+        load_security(folder.write(f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}")).config
     )
     begun, go_on = threading.Event(), threading.Event()
     known = guard.config.users
@@ -192,7 +194,7 @@ def test_passwords_are_checked_beside_the_answers(
     monkeypatch.setattr(known, "verify", slow)
     statuses: list[int] = []
     with guarded(guard) as server:
-        wrong = login(password="wrong")
+        wrong = basic_auth_header(password="wrong")
 
         def ask() -> None:
             statuses.append(server.ask("/", headers=wrong).status)
@@ -200,14 +202,14 @@ def test_passwords_are_checked_beside_the_answers(
         thread = threading.Thread(target=ask)
         thread.start()
         assert begun.wait(BOUND)
-        assert server.ask("/", headers=login()).status == 200
+        assert server.ask("/", headers=basic_auth_header()).status == 200
         assert server.ask("/", headers=wrong).status == 503
         go_on.set()
         thread.join(BOUND)
     assert statuses == [401]
 
 
-def test_a_limit_on_requests(folder: Folder) -> None:
+def test_a_limit_on_requests(folder: WebConfigFolder) -> None:
     """So many at once, of all clients together; the rest is told so."""
     with served(folder, "rate_limit: {interval: 1h, burst: 3}") as server:
         assert [server.ask("/").status for _ in range(5)] == [200, 200, 200, 429, 429]
@@ -224,7 +226,7 @@ def test_a_bucket_fills_with_time() -> None:
     assert taken == [True, True, False, False, True, False, True, True, False]
 
 
-def test_secured(folder: Folder) -> None:
+def test_secured(folder: WebConfigFolder) -> None:
     """By the newest version both know; who does not speak TLS gets no answer."""
     with served(folder, f"{TLS}}}") as server:
         assert securely(server, trusting(folder)).status == 200
@@ -239,14 +241,14 @@ def test_secured(folder: Folder) -> None:
             assert not plain.recv(100).startswith(b"HTTP")
 
 
-def test_a_request_that_comes_with_the_handshake_is_answered(folder: Folder) -> None:
+def test_a_request_that_comes_with_the_handshake_is_answered(folder: WebConfigFolder) -> None:
     """A client need not wait for anything before it asks."""
     with served(folder, f"{TLS}}}") as server:
         for _ in range(20):
             handshake(server, trusting(folder)).close()
 
 
-def test_versions(folder: Folder) -> None:
+def test_versions(folder: WebConfigFolder) -> None:
     """What is older than the oldest, or newer than the newest, is not spoken."""
     for only, other in (("TLS12", "TLSv1_3"), ("TLS13", "TLSv1_2")):
         with served(folder, f"{TLS}, min_version: {only}, max_version: {only}}}") as server:
@@ -257,7 +259,7 @@ def test_versions(folder: Folder) -> None:
             assert not refuses(server, trusting(folder))
 
 
-def test_ciphers_and_their_order(folder: Folder) -> None:
+def test_ciphers_and_their_order(folder: WebConfigFolder) -> None:
     """Only those on the list, in the server's order or in the client's."""
     names = ("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256")
     suites = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
@@ -277,7 +279,7 @@ def test_ciphers_and_their_order(folder: Folder) -> None:
             assert refuses(server, client("ECDHE-ECDSA-CHACHA20-POLY1305"))
 
 
-def test_the_curve(folder: Folder) -> None:
+def test_the_curve(folder: WebConfigFolder) -> None:
     """Who does not know it is not let in."""
     with served(folder, f"{TLS}, curve_preferences: [CurveP521]}}") as server:
         for curve, is_refused in (("secp521r1", False), ("prime256v1", True)):
@@ -286,7 +288,7 @@ def test_the_curve(folder: Folder) -> None:
             assert refuses(server, context) is is_refused
 
 
-def with_certificate(folder: Folder, issued: trustme.LeafCert) -> ssl.SSLContext:
+def with_certificate(folder: WebConfigFolder, issued: trustme.LeafCert) -> ssl.SSLContext:
     """A client's context with a certificate of its own."""
     context = trusting(folder)
     issued.configure_cert(context)
@@ -301,7 +303,9 @@ def with_certificate(folder: Folder, issued: trustme.LeafCert) -> ssl.SSLContext
         (f", {VERIFIES}", True, True),
     ],
 )
-def test_clients_certificates(folder: Folder, policy: str, without: bool, stranger: bool) -> None:
+def test_clients_certificates(
+    folder: WebConfigFolder, policy: str, without: bool, stranger: bool
+) -> None:
     """Needed, or verified if there is one, or not asked for."""
     other = trustme.CA().issue_cert("client.test")
     with served(folder, f"{TLS}{policy}}}") as server:
@@ -320,14 +324,14 @@ def test_clients_certificates(folder: Folder, policy: str, without: bool, strang
         ("[]", True),
     ],
 )
-def test_names_of_clients(folder: Folder, names: str, is_refused: bool) -> None:
+def test_names_of_clients(folder: WebConfigFolder, names: str, is_refused: bool) -> None:
     """One of the names in the certificate has to be on the list, letter for letter."""
     with served(folder, f"{TLS}, {VERIFIES}, client_allowed_sans: {names}}}") as server:
         assert refuses(server, with_certificate(folder, folder.client)) is is_refused
 
 
 def test_silent_handshakes_stall_nobody_and_end(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
+    folder: WebConfigFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Connections on which nothing is said are let go; others are as quick as before."""
     monkeypatch.setitem(TIMEOUTS, ConnectionState.HANDSHAKE, 0.3)
@@ -342,7 +346,7 @@ def test_silent_handshakes_stall_nobody_and_end(
                     pass
 
 
-def test_open_handshakes_do_not_delay_the_end(folder: Folder) -> None:
+def test_open_handshakes_do_not_delay_the_end(folder: WebConfigFolder) -> None:
     """Whoever is not in yet when the server ends is cut off."""
     with served(folder, f"{TLS}}}") as server, server.connect(b"\x16"):
         assert securely(server, trusting(folder)).status == 200
@@ -362,7 +366,7 @@ def test_open_handshakes_do_not_delay_the_end(folder: Folder) -> None:
     ],
 )
 def test_certificates_that_are_replaced(
-    folder: Folder, after: str, renewed: bool, stays: bool
+    folder: WebConfigFolder, after: str, renewed: bool, stays: bool
 ) -> None:
     """Connections that are open get one more answer, and are closed if they are not as new ones."""
     guard = SecurityState(load_security(folder.write(f"{TLS}}}")).config)
@@ -386,26 +390,28 @@ def test_certificates_that_are_replaced(
             assert server.ask("/").status == 200
 
 
-def test_users_that_are_replaced(folder: Folder) -> None:
+def test_users_that_are_replaced(folder: WebConfigFolder) -> None:
     """From the next request on, on open connections too; what was checked is not forgotten."""
     guard = SecurityState(
-        load_security(folder.write(f"basic_auth_users: {{{USER}: '{HASH}'}}")).config
+        load_security(folder.write(f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}")).config
     )
     with guarded(guard) as server:
-        assert server.ask("/", headers=login()).status == 200
+        assert server.ask("/", headers=basic_auth_header()).status == 200
         known = guard.config.users
         guard.replace(load_security(folder.file).config)
         assert guard.config.users is known
         guard.replace(
-            load_security(folder.write(f"basic_auth_users: {{{USER}: '{ANOTHER_HASH}'}}")).config
+            load_security(
+                folder.write(f"basic_auth_users: {{{USER}: '{OTHER_PASSWORD_HASH}'}}")
+            ).config
         )
-        assert server.ask("/", headers=login()).status == 401
-        assert server.ask("/", headers=login(password="another")).status == 200
+        assert server.ask("/", headers=basic_auth_header()).status == 401
+        assert server.ask("/", headers=basic_auth_header(password="another")).status == 200
         guard.replace(load_security(folder.write("")).config)
         assert server.ask("/").status == 200
 
 
-def test_a_limit_that_is_read_again_counts_on(folder: Folder) -> None:
+def test_a_limit_that_is_read_again_counts_on(folder: WebConfigFolder) -> None:
     """Reading the same file again lets nobody in again."""
     guard = SecurityState(
         load_security(folder.write("rate_limit: {interval: 1h, burst: 1}")).config

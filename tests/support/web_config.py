@@ -1,5 +1,6 @@
 """Web configuration files, and the certificates that they name."""
 
+import base64
 from pathlib import Path
 
 import bcrypt
@@ -7,15 +8,24 @@ import trustme
 
 USER = "dave"
 PASSWORD = "dave123"
-COST = 4
-HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(COST)).decode()
-ANOTHER_HASH = bcrypt.hashpw(b"another", bcrypt.gensalt(COST)).decode()
+BCRYPT_COST = 4
+PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
+OTHER_PASSWORD_HASH = bcrypt.hashpw(b"another", bcrypt.gensalt(BCRYPT_COST)).decode()
 TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem"
-"""The beginning of a file with certificates."""
+"""Beginning of a web configuration with certificates; the caller closes the brace."""
 
 
-class Folder:
-    """A folder with a certificate and its key, another's key, a CA, and a client's certificate."""
+def basic_auth_header(user: str = USER, password: str = PASSWORD) -> dict[str, str]:
+    """Return the Authorization header of a user."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+class WebConfigFolder:
+    """A folder for a web configuration file, with certificates that it can name.
+
+    ``cert.pem`` and ``key.pem`` match; ``other.pem`` is the key of another certificate, ``ca.pem``
+    the CA, and ``junk.pem`` and ``foreign.pem`` are not PEM. ``client`` is a client's certificate.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,17 +40,17 @@ class Folder:
         self.client = self.authority.issue_cert("client@example.com", "client.test", "::1")
 
     def renew(self) -> trustme.LeafCert:
-        """Another certificate in the place of the one before."""
+        """Replace certificate and key by new ones."""
         issued = self.authority.issue_cert("localhost", "127.0.0.1")
         issued.cert_chain_pems[0].write_to_path(self.path / "cert.pem")
         issued.private_key_pem.write_to_path(self.path / "key.pem")
         return issued
 
     def write(self, text: str) -> Path:
-        """The file, with this content."""
+        """Write the web configuration file."""
         self.file.write_text(text)
         return self.file
 
     def inline(self, name: str) -> str:
-        """A PEM file as a block of YAML, indented by four."""
+        """Return a PEM file as a YAML block, indented by four."""
         return "|\n    " + "\n    ".join((self.path / name).read_text().splitlines())
