@@ -1,285 +1,327 @@
-"""Builds the parts of the exporter from the settings and joins them: the only place that does."""
+"""Composition root: builds every part of the exporter from its settings."""
 
+import os
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+
+from starlette.types import ASGIApp
 
 from exporter import __version__
 from exporter.auth.base import Authenticator, CloudConfigError, identity_of
 from exporter.auth.sign_in import sign_in
 from exporter.clock import now, steady
-from exporter.config import ResolvedCloud, expected_properties
+from exporter.config import ResolvedCloud, Web, expected_properties
 from exporter.glance.client import ImageClient
 from exporter.metrics.collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.exposition import Exposition
 from exporter.model.cloud import CloudState
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.model.target import Target
+from exporter.polling.clockwork import CloudJobs
 from exporter.polling.discovery import Discovery
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
+from exporter.polling.scheduler import Scheduler
 from exporter.store import Store
 from exporter.transport.proxies import proxy_settings_for
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls, TlsFileError, read_tls_files
+from exporter.web.app import create_app
+from exporter.web.handlers import Handlers, Probe, Reload
+from exporter.web.pages.image_list import ImageList, query_images
+from exporter.web.pages.query import Query
+from exporter.web.security.middleware import SecurityMiddleware, SecurityState
+from exporter.web.server.listen import ListenError
+from exporter.web.server.server import WebServer
+from exporter.web.server.systemd import sockets_from_systemd
 
 USER_AGENT = f"openstack-image-exporter/{__version__}"
 
-ANY_HTTPS = "https://localhost"
-"""Stands for an endpoint that only the catalogue will tell; the CA bundle is the same for all."""
+ANY_HTTPS_URL = "https://localhost"
+"""Placeholder for an endpoint of the catalogue: the same CA bundle verifies every host."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloudRuntime:
-    """One cloud, built and not asked yet; ``identity`` is that of all that its poller goes by."""
+    """A configured cloud and its poller.
 
-    plan: ResolvedCloud
+    Attributes:
+        config: The settings of the cloud.
+        identity: The same as long as nothing changes that the poller depends on. Images may change.
+        poller: The poller, which has sent no request yet when it is built.
+    """
+
+    config: ResolvedCloud
     identity: bytes
     poller: Poller
 
 
 @dataclass(slots=True)
 class Application:
-    """A built exporter: nothing has been asked yet, and no thread runs.
+    """The parts that poll and remember: the clouds, the store and the metrics.
 
-    ``clouds`` are those in use, by name, in the order of the settings.
+    Attributes:
+        store: The state that polling and the web share.
+        exporter_metrics: Metrics of the exporter itself, and the registry of all metrics.
+        shard: The part of the images that this exporter watches.
+        all_properties: True to read every property of an image, not only the configured ones.
+        clouds: The running clouds by name, in the order of the settings.
+        scheduler: The scheduler that starts the cycles; not started yet.
+        jobs: The jobs of the clouds in the scheduler.
     """
 
     store: Store
-    instruments: ExporterMetrics
+    exporter_metrics: ExporterMetrics
     shard: Shard = UNSHARDED
     all_properties: bool = False
     clouds: dict[str, CloudRuntime] = field(default_factory=dict)
+    scheduler: Scheduler = field(default_factory=Scheduler)
+    jobs: CloudJobs = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Create the empty set of jobs."""
+        self.jobs = CloudJobs(self.scheduler)
 
     @property
     def pollers(self) -> tuple[Poller, ...]:
         """The poller of each cloud."""
-        return tuple(built.poller for built in self.clouds.values())
+        return tuple(cloud.poller for cloud in self.clouds.values())
 
     def close(self) -> None:
-        """Ends all polling and every connection."""
+        """Stop the scheduler and all polling, and close every connection."""
+        self.scheduler.stop()
         for poller in self.pollers:
             poller.stop()
 
-    def prepare(self, plans: Sequence[ResolvedCloud]) -> tuple[CloudRuntime, ...]:
-        """The clouds of these plans, for ``exchange``; nothing is asked, and nothing changes.
+    def query_images(self, query: Query) -> ImageList:
+        """Run a query on the images as they are now."""
+        return query_images(self.store, query, now(), self.shard)
 
-        Raises ``CloudConfigError`` where one cannot be signed in to.
+    def build_clouds(self, configs: Iterable[ResolvedCloud]) -> tuple[CloudRuntime, ...]:
+        """Build clouds without using them: sends no request and changes nothing.
+
+        Raises:
+            CloudConfigError: It is impossible to sign in to a cloud as configured.
         """
-        return tuple(self._built(plan) for plan in plans)
+        return tuple(self._build_cloud(config) for config in configs)
 
-    def exchange(self, wanted: Sequence[CloudRuntime]) -> "CloudChanges":
-        """Takes these clouds into use instead of those that were, as a whole.
+    def add_cloud(self, cloud: CloudRuntime) -> None:
+        """Add a cloud to the store and the metrics, without images."""
+        config = cloud.config
+        state = CloudState(
+            config.name,
+            config.interval,
+            discovery_interval=_discovery_interval(config),
+            resolved_changes=dict.fromkeys(self._aliases(config), 0),
+        )
+        self.store.add_cloud(state)
+        self.exporter_metrics.add_cloud(config.name)
 
-        A cloud that is asked as before keeps its poller, and what is known of an image that is
-        still watched in its cloud is kept in any case. What goes out of use is retired, and is to
-        be stopped.
-        """
-        before = self.clouds
-        after = {built.plan.name: built for built in wanted}
-        clouds: dict[str, CloudRuntime] = {}
-        new: dict[str, tuple[Target, ...]] = {}
-        with self.store.whole:
-            for name in before.keys() - after.keys():
-                before[name].poller.retire()
-                self.store.forget(name)
-                self.instruments.remove_cloud(name)
-            for name, built in after.items():
-                old = before.get(name)
-                if old is not None and old.identity == built.identity:
-                    clouds[name] = CloudRuntime(built.plan, built.identity, old.poller)
-                else:
-                    clouds[name] = built
-                    self._take_over(built, old)
-                new[name] = self._retarget(clouds[name])
-            self.store.arrange(list(after))
-            self.instruments.reload_successful.set(1)
-            self.instruments.reload_success_at.set(now().wall)
-        # Others may be going through the old ones just now.
-        self.clouds = clouds
-        in_use = set(map(id, self.pollers))
-        return CloudChanges(
-            started=tuple(name for name in after if clouds[name] is after[name]),
-            kept=tuple(name for name in after if clouds[name] is not after[name]),
-            removed=tuple(name for name in before if name not in after),
-            ended=tuple(
-                built.poller
-                for built in (*before.values(), *wanted)
-                if id(built.poller) not in in_use
-            ),
-            new=new,
+    def replace_cloud(self, running: CloudRuntime, cloud: CloudRuntime) -> None:
+        """Detach the running poller of a cloud and let the new one continue with its state."""
+        config = cloud.config
+        running.poller.retire()
+        cloud.poller.take_over_from(running.poller)
+        aliases = self._aliases(config)
+        self.store.update_cloud(
+            config.name,
+            lambda state: state.reconfigured(config.interval, _discovery_interval(config), aliases),
         )
 
-    def _built(self, plan: ResolvedCloud) -> CloudRuntime:
-        signin = _sign_in(plan)
-        files = _tls_files_identity(plan, signin.tls)
-        client = _client(plan, signin, self.shard, self.instruments, self.all_properties)
-        discovery = None
-        if plan.discover:
-            discovery = _discovery(plan, self.shard, targets(plan), client, self.store)
+    def remove_cloud(self, cloud: CloudRuntime) -> None:
+        """Detach the poller of a cloud and remove the cloud from the store and the metrics."""
+        cloud.poller.retire()
+        self.store.remove_cloud(cloud.config.name)
+        self.exporter_metrics.remove_cloud(cloud.config.name)
+
+    def set_targets(self, cloud: CloudRuntime) -> tuple[Target, ...]:
+        """Let a cloud's poller watch the configured images, and return those that are new."""
+        # Discovery must know the configured images of all shards.
+        has_discovery = cloud.poller.discovery is not None
+        targets = configured_targets(cloud.config)
+        return cloud.poller.retarget(targets if has_discovery else self._in_shard(targets))
+
+    def _build_cloud(self, config: ResolvedCloud) -> CloudRuntime:
+        authenticator = _build_authenticator(config)
+        files_identity = _tls_files_identity(config, authenticator.tls)
+        properties = _needed_properties(config)
+        client = self._build_client(config, authenticator, properties)
         poller = Poller(
-            cloud=plan.name,
+            cloud=config.name,
             client=client,
-            targets=self._mine(plan),
-            pace=CyclePacing(plan.interval, plan.timeout, plan.concurrency),
-            max_stale=plan.max_stale,
+            targets=self._in_shard(configured_targets(config)),
+            pace=CyclePacing(config.interval, config.timeout, config.concurrency),
+            max_stale=config.max_stale,
             store=self.store,
             random=random.random,
-            discovery=discovery,
+            discovery=self._build_discovery(config, client) if config.discover else None,
         )
-        # Images come and go without another poller. A token is in the identity of its sign-in.
-        apart = replace(plan, images=(), token=None)
-        properties = sorted(_properties(plan))
-        return CloudRuntime(
-            plan, identity_of(signin.identity, files, properties, repr(apart)), poller
+        # Images change without a new poller. The identity of the authenticator covers the token.
+        other_settings = replace(config, images=(), token=None)
+        identity = identity_of(
+            authenticator.identity, files_identity, sorted(properties), repr(other_settings)
         )
+        return CloudRuntime(config, identity, poller)
 
-    def _mine(self, plan: ResolvedCloud) -> tuple[Target, ...]:
-        """The images on a cloud's list that this shard watches."""
-        listed = targets(plan)
-        return tuple(each for each in listed if self.shard.owns_image(plan.name, each.image_id))
-
-    def _retarget(self, built: CloudRuntime) -> tuple[Target, ...]:
-        """Has a poller watch what is on its plan's list; returns what is new."""
-        plan, poller = built.plan, built.poller
-        # A discovery has to know the list of all shards.
-        listed = self._mine(plan) if poller.discovery is None else targets(plan)
-        return poller.retarget(listed)
-
-    def _take_over(self, built: CloudRuntime, old: CloudRuntime | None) -> None:
-        """Makes room for a cloud, or has a new poller go on where the old one left off."""
-        plan = built.plan
-        aliases = self.shard.own_aliases(plan.name, plan.discover)
-        discovery_interval = plan.discovery_interval if plan.discover else None
-        if old is None:
-            state = CloudState(
-                plan.name,
-                plan.interval,
-                discovery_interval=discovery_interval,
-                resolved_changes=dict.fromkeys(aliases, 0),
-            )
-            self.store.watch(state, ())
-            self.instruments.add_cloud(plan.name)
-            return
-        old.poller.retire()
-        built.poller.take_over_from(old.poller)
-        self.store.update_cloud(
-            plan.name,
-            lambda state: state.reconfigured(plan.interval, discovery_interval, aliases),
+    def _build_client(
+        self, config: ResolvedCloud, authenticator: Authenticator, properties: frozenset[str]
+    ) -> ImageClient:
+        # The configured limit is for all shards together.
+        rate = None if config.rate_limit is None else config.rate_limit / self.shard.total
+        return ImageClient(
+            signin=authenticator,
+            route_for=partial(proxy_settings_for, tls=authenticator.tls),
+            user_agent=USER_AGENT,
+            timeout=config.timeout,
+            properties=None if self.all_properties else properties,
+            limiter=RateLimiter(rate, steady, threading.Event()),
+            wanted=config.api,
+            measure=partial(self.exporter_metrics.observe_request, config.name),
         )
 
+    def _build_discovery(self, config: ResolvedCloud, client: ImageClient) -> Discovery:
+        return Discovery(
+            config.name,
+            config.discover,
+            configured_targets(config),
+            shard=self.shard,
+            client=client,
+            store=self.store,
+            interval=config.discovery_interval,
+            forget_after=config.forget_after,
+            clock=now,
+            shown=frozenset(config.properties),
+        )
 
-@dataclass(frozen=True, slots=True)
-class CloudChanges:
-    """What an exchange of clouds came to, by the clouds' names.
+    def _in_shard(self, targets: Iterable[Target]) -> tuple[Target, ...]:
+        return tuple(
+            target for target in targets if self.shard.owns_image(target.cloud, target.image_id)
+        )
 
-    ``started`` have a poller that is new, ``kept`` have the one they had. ``ended`` are pollers
-    that are retired or never were in use. ``new`` has the images that were not watched before.
-    """
-
-    started: tuple[str, ...]
-    kept: tuple[str, ...]
-    removed: tuple[str, ...]
-    ended: tuple[Poller, ...]
-    new: Mapping[str, tuple[Target, ...]]
+    def _aliases(self, config: ResolvedCloud) -> tuple[str, ...]:
+        return tuple(self.shard.own_aliases(config.name, config.discover))
 
 
-def build(
-    plans: Sequence[ResolvedCloud], *, shard: Shard = UNSHARDED, all_properties: bool = False
+def build_application(
+    configs: Sequence[ResolvedCloud], *, shard: Shard = UNSHARDED, all_properties: bool = False
 ) -> Application:
-    """The parts for these clouds; raises ``CloudConfigError`` where one cannot be signed in to.
+    """Build the parts for these clouds: sends no request and starts no thread.
 
-    Of the images only the shard's are watched, and they keep the properties on the plan's list,
-    or all of them.
+    Args:
+        configs: The clouds.
+        shard: The part of the images to watch.
+        all_properties: True to read every property of an image, not only the configured ones.
+
+    Raises:
+        CloudConfigError: It is impossible to sign in to a cloud as configured.
     """
     store = Store()
-    instruments = ExporterMetrics(__version__, shard)
-    instruments.registry.register(CloudCollector(store))
-    parts = Application(store, instruments, shard, all_properties)
-    parts.exchange(parts.prepare(plans))
-    return parts
+    exporter_metrics = ExporterMetrics(__version__, shard)
+    exporter_metrics.registry.register(CloudCollector(store))
+    application = Application(store, exporter_metrics, shard, all_properties)
+    for cloud in application.build_clouds(configs):
+        application.add_cloud(cloud)
+        application.set_targets(cloud)
+        application.clouds[cloud.config.name] = cloud
+    exporter_metrics.record_reload(now().wall)
+    return application
 
 
-def targets(plan: ResolvedCloud) -> tuple[Target, ...]:
-    """The images on a cloud's list, those of all shards."""
-    shown = frozenset(plan.properties)
+def build_web_app(
+    application: Application,
+    security: SecurityState,
+    *,
+    check_health: Probe,
+    check_readiness: Probe,
+    reload: Reload | None,
+    prefix: str,
+) -> ASGIApp:
+    """Build the pages of an application, below ``prefix`` and protected by ``security``."""
+    exposition = Exposition(application.store, application.exporter_metrics.registry, now)
+    handlers = Handlers(
+        render_metrics=exposition.body,
+        query_images=application.query_images,
+        check_health=check_health,
+        check_readiness=check_readiness,
+        reload=reload,
+    )
+    return SecurityMiddleware(create_app(handlers, prefix), security)
+
+
+def bind_server(web: Web) -> WebServer:
+    """Return a server that is bound to its addresses.
+
+    Raises:
+        ListenError: An address is malformed or cannot be bound.
+    """
+    try:
+        server = WebServer(
+            web.listen_address, sockets_from_systemd(os.environ) if web.systemd_socket else ()
+        )
+        server.bind()
+    except UnicodeError:
+        problem = f"cannot listen on {web.listen_address}: not a host name"
+        raise ListenError(problem) from None
+    except ValueError as error:
+        raise ListenError(str(error)) from None
+    return server
+
+
+def configured_targets(config: ResolvedCloud) -> tuple[Target, ...]:
+    """Return the images that a cloud's settings list, those of all shards."""
+    property_names = frozenset(config.properties)
     return tuple(
-        Target(plan.name, image.image_id, image.alias, expect=image.expect, property_names=shown)
-        for image in plan.images
+        Target(
+            config.name,
+            image.image_id,
+            image.alias,
+            expect=image.expect,
+            property_names=property_names,
+        )
+        for image in config.images
     )
 
 
-def _discovery(
-    plan: ResolvedCloud, shard: Shard, listed: Sequence[Target], client: ImageClient, store: Store
-) -> Discovery:
-    return Discovery(
-        plan.name,
-        plan.discover,
-        listed,
-        shard=shard,
-        client=client,
-        store=store,
-        interval=plan.discovery_interval,
-        forget_after=plan.forget_after,
-        clock=now,
-        shown=frozenset(plan.properties),
-    )
+def _needed_properties(config: ResolvedCloud) -> frozenset[str]:
+    """Return the properties to read: those in the metrics, and those with an expected value."""
+    expectations = {image.expect for image in config.images}
+    expectations.update(rule.expect for rule in config.discover)
+    return frozenset(config.properties) | expected_properties(expectations)
 
 
-def _client(
-    plan: ResolvedCloud,
-    signin: Authenticator,
-    shard: Shard,
-    instruments: ExporterMetrics,
-    all_properties: bool,
-) -> ImageClient:
-    # The limit is what the cloud grants, to all shards together.
-    rate = None if plan.rate_limit is None else plan.rate_limit / shard.total
-    return ImageClient(
-        signin=signin,
-        route_for=partial(proxy_settings_for, tls=signin.tls),
-        user_agent=USER_AGENT,
-        timeout=plan.timeout,
-        properties=None if all_properties else _properties(plan),
-        limiter=RateLimiter(rate, steady, threading.Event()),
-        wanted=plan.api,
-        measure=partial(instruments.observe_request, plan.name),
-    )
+def _discovery_interval(config: ResolvedCloud) -> float | None:
+    return config.discovery_interval if config.discover else None
 
 
-def _properties(plan: ResolvedCloud) -> frozenset[str]:
-    """What has to be known of images: the properties that are shown, and those expected."""
-    expects = {*(each.expect for each in plan.images), *(each.expect for each in plan.discover)}
-    return frozenset(plan.properties) | expected_properties(expects)
-
-
-def _sign_in(plan: ResolvedCloud) -> Authenticator:
+def _build_authenticator(config: ResolvedCloud) -> Authenticator:
     return sign_in(
-        plan.name,
-        cloud=plan.cloud,
-        region=plan.region,
-        interface=plan.interface,
-        endpoint=plan.endpoint,
-        token=plan.token.get_secret_value() if plan.token else None,
-        token_file=plan.token_file,
-        timeout=plan.timeout,
+        config.name,
+        cloud=config.cloud,
+        region=config.region,
+        interface=config.interface,
+        endpoint=config.endpoint,
+        token=config.token.get_secret_value() if config.token else None,
+        token_file=config.token_file,
+        timeout=config.timeout,
     )
 
 
-def _tls_files_identity(plan: ResolvedCloud, tls: ClientTls) -> bytes:
+def _tls_files_identity(config: ResolvedCloud, tls: ClientTls) -> bytes:
     """Return the identity of the contents of the CA bundle and the client certificate.
 
     Raises:
         CloudConfigError: A file cannot be used.
     """
-    url = plan.endpoint or ANY_HTTPS
+    url = config.endpoint or ANY_HTTPS_URL
     if not url.startswith("https:"):
         return b""
     settings = proxy_settings_for(url, tls)
     try:
         files = read_tls_files(ClientTls(settings.verify, settings.cert))
     except TlsFileError as error:
-        raise CloudConfigError(f"cloud {plan.name!r}: {error}") from None
+        raise CloudConfigError(f"cloud {config.name!r}: {error}") from None
     return identity_of(*((name, content.hex()) for name, content in files))

@@ -12,7 +12,7 @@ from typing import TextIO
 from rich.console import Console
 
 from exporter import logs
-from exporter.app import Application, build
+from exporter.app import Application, build_application
 from exporter.auth.base import CloudConfigError
 from exporter.commands import Exit
 from exporter.commands.baseline import adopt, source_text
@@ -35,7 +35,7 @@ from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.daemon import run
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.redaction import Redactor
-from exporter.reload import problem_lines
+from exporter.reload import error_lines
 from exporter.text import escape
 from exporter.web.server.listen import ListenError
 from exporter.web_security import load_security
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _configure_logs(invocation)
         return COMMANDS[invocation.command](invocation)
     except PROBLEMS as error:
-        for line in problem_lines(error):
+        for line in error_lines(error):
             sys.stderr.write(f"{escape(line)}\n")
         return Exit.BAD_SETTINGS
     except KeyboardInterrupt:
@@ -97,7 +97,8 @@ def _run(invocation: Invocation) -> int:
     def use(settings: Settings) -> None:
         _configure_logs(replace(invocation, settings=settings))
 
-    return run(invocation.settings, read, use, SECRETS.add)
+    run(invocation.settings, read, use, SECRETS)
+    return Exit.OK
 
 
 def _demo(invocation: Invocation) -> int:
@@ -164,7 +165,7 @@ def _once(
     plans: Sequence[ResolvedCloud],
     shard: Shard = UNSHARDED,
 ) -> int:
-    parts = build(plans, shard=shard, all_properties=True)
+    parts = build_application(plans, shard=shard, all_properties=True)
     try:
         return command(parts, _console(sys.stdout), _console(sys.stderr))
     finally:

@@ -1,17 +1,17 @@
-"""The clocks of this machine."""
+"""Clocks of this machine."""
 
 import time
 
 from exporter.model.instant import Instant
 
-_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_STEADY_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def steady() -> float:
-    """Seconds of a clock that nobody sets; on Linux it also counts while the machine sleeps."""
-    return time.clock_gettime(_STEADY)
+    """Return the seconds of a clock that is never set; on Linux it includes time asleep."""
+    return time.clock_gettime(_STEADY_CLOCK)
 
 
 def now() -> Instant:
-    """This instant, by both clocks."""
+    """Return the current time of both clocks."""
     return Instant(steady(), time.time())

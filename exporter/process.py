@@ -1,4 +1,4 @@
-"""What signals ask for: the end, and that the settings are read again."""
+"""Signals of the process: SIGTERM and SIGINT stop it, SIGHUP reloads the settings."""
 
 import signal
 import threading
@@ -9,27 +9,27 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set from here on; the first one counts."""
+    """Return an event that the first SIGTERM or SIGINT sets. Later ones are ignored."""
     stop = threading.Event()
 
-    def handle(number: int, frame: object) -> None:  # noqa: ARG001  # how Python calls it
-        # A second signal within set() would wait for ever for the lock that the first one holds.
-        # SIG_IGN would do, but Python prints a complaint about one that is on its way already.
-        _on_stop_signals(lambda number, frame: None)  # noqa: ARG005  # as above
+    def handle(number: int, frame: object) -> None:  # noqa: ARG001  # the signature of a handler
+        # A second signal within set() would wait forever for the lock that the first one holds.
+        # With SIG_IGN, Python would complain about a signal that has already arrived.
+        _handle_stop_signals(lambda number, frame: None)  # noqa: ARG005  # as above
         stop.set()
 
-    _on_stop_signals(handle)
-    # Its default is to end the process; a terminal that closes, or a habit, is no reason to.
+    _handle_stop_signals(handle)
+    # By default SIGHUP ends the process, also when only its terminal closes.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return stop
 
 
-def note_hangups(into: SimpleQueue[str]) -> None:
-    """From here on, each SIGHUP puts a word in the queue."""
-    # Putting something in a SimpleQueue is safe also where the signal came in the middle of it.
-    signal.signal(signal.SIGHUP, lambda number, frame: into.put("SIGHUP"))  # noqa: ARG005  # as above
+def queue_hangups(queue: SimpleQueue[str]) -> None:
+    """Put ``SIGHUP`` into the queue for each such signal from now on."""
+    # SimpleQueue.put is reentrant: safe also if the signal interrupts another put.
+    signal.signal(signal.SIGHUP, lambda number, frame: queue.put("SIGHUP"))  # noqa: ARG005  # as above
 
 
-def _on_stop_signals(handle: Callable[[int, object], None]) -> None:
-    for each in STOP_SIGNALS:
-        signal.signal(each, handle)
+def _handle_stop_signals(handle: Callable[[int, object], None]) -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, handle)

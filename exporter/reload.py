@@ -1,229 +1,312 @@
-"""The settings read again, and taken into use as a whole or not at all."""
+"""Hot reload: replace the running clouds by those of a new configuration, all or nothing."""
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from exporter.app import Application, CloudChanges
+from exporter.app import Application, CloudRuntime
 from exporter.auth.base import CloudConfigError
 from exporter.clock import now
 from exporter.config import Settings, SettingsError, resolved_clouds
 from exporter.files import WatchedFiles
-from exporter.polling.clockwork import CloudJobs
-from exporter.process import note_hangups
+from exporter.model.target import Target
+from exporter.polling.poller import Poller
+from exporter.process import queue_hangups
+from exporter.redaction import Redactor
 from exporter.web.security.middleware import SecurityConfig, SecurityState
 from exporter.web_security import LoadedSecurity, load_security
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks at a file that is watched."""
+WATCH_INTERVAL = 1.0
+"""Seconds between two checks of the watched files."""
 
-A_BUG = "a bug of the exporter: its log has the traceback"
+INTERNAL_ERROR = "internal error: the log of the exporter has the traceback"
 
 
-def problem_lines(error: Exception) -> tuple[str, ...]:
-    """What is the operator's to mend, a line for each mistake."""
-    return error.lines if isinstance(error, SettingsError) else (str(error),)
+@dataclass(frozen=True, slots=True)
+class CloudChanges:
+    """Difference between the running clouds and those of a new configuration.
+
+    Attributes:
+        clouds: The clouds after the reload, in the order of the new configuration.
+        added: Names of clouds that are new.
+        replaced: Names of clouds that get a new poller, which continues with the state of the old.
+        unchanged: Names of clouds that keep their poller. Their images may differ.
+        removed: Names of clouds that the new configuration does not have.
+        obsolete_pollers: Pollers to stop after the reload, including those built for unchanged
+            clouds.
+    """
+
+    clouds: Mapping[str, CloudRuntime]
+    added: tuple[str, ...]
+    replaced: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    removed: tuple[str, ...]
+    obsolete_pollers: tuple[Poller, ...]
+
+
+def diff(running: Mapping[str, CloudRuntime], new: Iterable[CloudRuntime]) -> CloudChanges:
+    """Compare the running clouds with those built from a new configuration. Changes nothing."""
+    built = {cloud.config.name: cloud for cloud in new}
+    added = tuple(name for name in built if name not in running)
+    removed = tuple(name for name in running if name not in built)
+    unchanged = tuple(
+        name
+        for name, cloud in built.items()
+        if name in running and running[name].identity == cloud.identity
+    )
+    replaced = tuple(name for name in built if name in running and name not in unchanged)
+    return CloudChanges(
+        clouds={
+            name: replace(cloud, poller=running[name].poller) if name in unchanged else cloud
+            for name, cloud in built.items()
+        },
+        added=added,
+        replaced=replaced,
+        unchanged=unchanged,
+        removed=removed,
+        obsolete_pollers=(
+            *(running[name].poller for name in (*removed, *replaced)),
+            *(built[name].poller for name in unchanged),
+        ),
+    )
+
+
+def apply(changes: CloudChanges, application: Application) -> Mapping[str, tuple[Target, ...]]:
+    """Replace the running clouds, and return the images of each that were not watched before.
+
+    A scrape sees the state before or after the reload, never a mixture. The caller schedules the
+    new pollers and stops the obsolete ones.
+    """
+    running = application.clouds
+    new_targets: dict[str, tuple[Target, ...]] = {}
+    with application.store.transaction_lock:
+        for name in changes.removed:
+            application.remove_cloud(running[name])
+        for name in changes.added:
+            application.add_cloud(changes.clouds[name])
+        for name in changes.replaced:
+            application.replace_cloud(running[name], changes.clouds[name])
+        for name, cloud in changes.clouds.items():
+            new_targets[name] = application.set_targets(cloud)
+        application.store.reorder_clouds(list(changes.clouds))
+        application.exporter_metrics.record_reload(now().wall)
+    # A new dictionary: other threads may be iterating over the old one.
+    application.clouds = dict(changes.clouds)
+    return new_targets
 
 
 @dataclass(slots=True)
 class Reloader:
-    """Exchanges what polls by what the settings say now, one reload at a time.
+    """Reloads the settings and the web configuration, one reload at a time.
 
-    ``read`` gives the settings, or raises ``SettingsError``; ``use`` is called with those that are
-    in use from then on. ``guard`` is what the web configuration file asks for; that is read again
-    also by itself, when one of ``web`` has changed.
+    Attributes:
+        application: The running clouds.
+        settings: The settings in use.
+        load_settings: Reads the settings; raises ``SettingsError``.
+        on_reloaded: Called with the new settings once they are in use.
+        security: What the web configuration asks for.
+        redactor: Learns the secrets that must not be logged.
+        web_files: The files of the web configuration. A change of one reloads only those.
     """
 
-    parts: Application
-    clockwork: CloudJobs
+    application: Application
     settings: Settings
-    read: Callable[[], Settings]
-    use: Callable[[Settings], object]
-    guard: SecurityState = field(default_factory=SecurityState)
-    hide: Callable[[str], object] = lambda _: None
-    web: WatchedFiles = field(default_factory=WatchedFiles)
-    _at_start: Settings = field(init=False)
-    _failing: set[str] = field(init=False, default_factory=set)
-    _turn: threading.Lock = field(init=False, default_factory=threading.Lock)
-    _applying: threading.Lock = field(init=False, default_factory=threading.Lock)
-    _ended: bool = field(init=False, default=False)
+    load_settings: Callable[[], Settings]
+    on_reloaded: Callable[[Settings], object]
+    security: SecurityState = field(default_factory=SecurityState)
+    redactor: Redactor = field(default_factory=Redactor)
+    web_files: WatchedFiles = field(default_factory=WatchedFiles)
+    _settings_at_start: Settings = field(init=False)
+    _failed: set[str] = field(init=False, default_factory=set)
+    _reload_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _apply_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        """Remembers what is read at the start only."""
-        self._at_start = self.settings
+        """Remember the settings that only a restart can change."""
+        self._settings_at_start = self.settings
 
-    def reload(self, cause: str) -> tuple[str, ...]:
-        """Why the settings cannot be used, a line for each mistake; none where they are in use."""
-        with self._turn:
-            web_files = self.web.paths
+    def reload(self, trigger: str) -> tuple[str, ...]:
+        """Load and apply the settings; return the errors, a line each, if that is impossible."""
+        with self._reload_lock:
+            web_files = self.web_files.paths
             try:
-                return self._reload(cause)
+                return self._reload(trigger)
             except (SettingsError, CloudConfigError) as error:
-                self.web.watch(web_files)
-                return self._refused("settings", cause, problem_lines(error))
+                self.web_files.watch(web_files)
+                return self._reject("settings", trigger, error_lines(error))
             except Exception:
-                self.web.watch(web_files)
-                log.exception("bug: a reload failed")
-                return self._refused("settings", cause, (A_BUG,))
+                self.web_files.watch(web_files)
+                log.exception("configuration reload crashed")
+                return self._reject("settings", trigger, (INTERNAL_ERROR,))
 
-    def reload_protection(self) -> tuple[str, ...]:
-        """The same for certificates and users alone."""
-        cause = "a file changed"
-        with self._turn:
+    def reload_web_config(self) -> tuple[str, ...]:
+        """Load and apply certificates, users and limits of the web configuration only."""
+        trigger = "file changed"
+        path = self.settings.web.config.file
+        with self._reload_lock:
             try:
-                path = self.settings.web.config.file
                 security = self._load_security(path)
-                self.guard.replace(security.config)
-                self.web.watch(security.files)
+                self.security.replace(security.config)
+                self.web_files.watch(security.files)
             except SettingsError as error:
-                return self._refused("protection", cause, error.lines)
+                return self._reject("web", trigger, error.lines)
             except Exception:
-                log.exception("bug: a reload failed")
-                return self._refused("protection", cause, (A_BUG,))
-            self._failing.discard("protection")
-            self._tell()
-            fields = {"cause": cause, "file": str(path)}
-            log.info("certificates and users are in use", extra={"fields": fields})
+                log.exception("web configuration reload crashed")
+                return self._reject("web", trigger, (INTERNAL_ERROR,))
+            self._failed.discard("web")
+            self._record_result()
+            fields = {"trigger": trigger, "file": str(path)}
+            log.info("web configuration reloaded", extra={"fields": fields})
             return ()
 
-    def _reload(self, cause: str) -> tuple[str, ...]:
-        fresh = self.read()
-        security = self._load_security(fresh.web.config.file)
-        wanted = self.parts.prepare(resolved_clouds(fresh))
-        with self._applying:
-            if self._ended:
+    def _reload(self, trigger: str) -> tuple[str, ...]:
+        settings = self.load_settings()
+        security = self._load_security(settings.web.config.file)
+        clouds = self.application.build_clouds(resolved_clouds(settings))
+        with self._apply_lock:
+            if self._closed:
                 return ("the exporter is stopping",)
-            change = self.parts.exchange(wanted)
-            self.guard.replace(security.config)
-            self.web.watch(security.files)
-            self._reschedule(change)
-        self._failing.clear()
-        self._tell()
-        for poller in change.ended:
+            changes = diff(self.application.clouds, clouds)
+            new_targets = apply(changes, self.application)
+            self.security.replace(security.config)
+            self.web_files.watch(security.files)
+            self._reschedule(changes, new_targets)
+        self._failed.clear()
+        self._record_result()
+        for poller in changes.obsolete_pollers:
             poller.stop()
-        for key in _fixed(self._at_start, fresh):
-            log.warning("setting takes effect at the next start", extra={"fields": {"key": key}})
-        self.settings = fresh
-        self.use(fresh)
-        log.info("settings are in use", extra={"fields": {"cause": cause, **_summary(change)}})
+        for key in _restart_required(self._settings_at_start, settings):
+            log.warning("setting requires a restart", extra={"fields": {"key": key}})
+        self.settings = settings
+        self.on_reloaded(settings)
+        fields = {
+            "trigger": trigger,
+            "clouds_started": len(changes.added) + len(changes.replaced),
+            "clouds_kept": len(changes.unchanged),
+            "clouds_removed": len(changes.removed),
+            "images_new": sum(map(len, new_targets.values())),
+        }
+        log.info("configuration reloaded", extra={"fields": fields})
         return ()
 
     def _load_security(self, path: Path | None) -> LoadedSecurity:
         """Load the web configuration, and watch its files from before they are read."""
         # An empty file (truncated while being written, or a full disk) must not disable
         # authentication.
-        is_open = self.guard.config == SecurityConfig()
-        return load_security(path, self.hide, watched=self.web, may_be_empty=is_open)
+        is_open = self.security.config == SecurityConfig()
+        return load_security(path, self.redactor.add, watched=self.web_files, may_be_empty=is_open)
 
-    def end(self) -> None:
-        """Takes nothing into use any more; does not wait for settings that are being read."""
-        with self._applying:
-            self._ended = True
+    def close(self) -> None:
+        """Apply no further settings. Does not wait for a reload that is still loading them."""
+        with self._apply_lock:
+            self._closed = True
 
-    def serve(self, causes: SimpleQueue[str], settings: WatchedFiles) -> None:
-        """Reloads for each cause in the queue, and when a file has changed; never returns."""
+    def serve(self, triggers: SimpleQueue[str], settings_files: WatchedFiles) -> None:
+        """Reload for each trigger in the queue and for each changed file; never return."""
         while True:
             try:
-                self._serve_once(causes, settings)
+                self._serve_once(triggers, settings_files)
             except Exception:
-                log.exception("bug: a reload failed")
+                log.exception("configuration reload crashed")
 
-    def _serve_once(self, causes: SimpleQueue[str], settings: WatchedFiles) -> None:
+    def _serve_once(self, triggers: SimpleQueue[str], settings_files: WatchedFiles) -> None:
         try:
-            cause = causes.get(timeout=LOOK_EVERY)
+            trigger = triggers.get(timeout=WATCH_INTERVAL)
         except Empty:
-            cause = "the file changed" if settings.changed() else ""
-        if cause:
-            # What asked while nobody read is answered by this one reading.
-            while not causes.empty():
-                causes.get()
-            self.reload(cause)
-        elif self.web.changed():
-            self.reload_protection()
+            trigger = "file changed" if settings_files.changed() else ""
+        if trigger:
+            # One reload serves all triggers that came in the meantime.
+            while not triggers.empty():
+                triggers.get()
+            self.reload(trigger)
+        elif self.web_files.changed():
+            self.reload_web_config()
 
-    def _tell(self) -> None:
-        self.parts.instruments.reload_successful.set(not self._failing)
-        if not self._failing:
-            self.parts.instruments.reload_success_at.set(now().wall)
+    def _record_result(self) -> None:
+        self.application.exporter_metrics.record_reload(None if self._failed else now().wall)
 
-    def _refused(self, what: str, cause: str, lines: tuple[str, ...]) -> tuple[str, ...]:
-        self._failing.add(what)
-        self._tell()
-        for line in lines:
-            fields = {"cause": cause, "error": line}
-            log.error("settings cannot be used; the old ones stay", extra={"fields": fields})
-        return lines
+    def _reject(self, part: str, trigger: str, errors: tuple[str, ...]) -> tuple[str, ...]:
+        self._failed.add(part)
+        self._record_result()
+        for error in errors:
+            fields = {"trigger": trigger, "error": error}
+            log.error(
+                "configuration reload failed, keeping the previous one", extra={"fields": fields}
+            )
+        return errors
 
-    def _reschedule(self, change: CloudChanges) -> None:
-        pollers = {poller.cloud: poller for poller in self.parts.pollers}
-        for name in (*change.removed, *change.started):
-            self.clockwork.end(name)
-        self.clockwork.begin([pollers[name] for name in change.started])
-        for name in change.kept:
-            if not pollers[name].ask_at_once(change.new[name]):
-                self.clockwork.hasten(name)
+    def _reschedule(
+        self, changes: CloudChanges, new_targets: Mapping[str, tuple[Target, ...]]
+    ) -> None:
+        jobs = self.application.jobs
+        for name in (*changes.removed, *changes.replaced):
+            jobs.end(name)
+        started = [name for name in changes.clouds if name not in changes.unchanged]
+        jobs.begin([changes.clouds[name].poller for name in started])
+        for name in changes.unchanged:
+            if not changes.clouds[name].poller.ask_at_once(new_targets[name]):
+                jobs.hasten(name)
 
 
 class ReloadTriggers:
-    """What asks for a reload from the start on: SIGHUP and, if so set, a changed file.
+    """SIGHUP and changed files: collected from the start of the process, served once it runs.
 
-    What comes before there is anything to reload is not lost.
+    A trigger that comes before there is anything to reload is not lost.
+
+    Attributes:
+        web_files: The files of the web configuration, to which their first load adds them.
     """
 
     def __init__(
         self,
         settings: Settings,
-        read: Callable[[], Settings],
-        use: Callable[[Settings], object],
-        hide: Callable[[str], object],
+        load_settings: Callable[[], Settings],
+        on_reloaded: Callable[[Settings], object],
+        redactor: Redactor,
     ) -> None:
         self._settings = settings
-        self._read = read
-        self._use = use
-        self._causes: SimpleQueue[str] = SimpleQueue()
-        self._hide = hide
+        self._load_settings = load_settings
+        self._on_reloaded = on_reloaded
+        self._redactor = redactor
+        self._triggers: SimpleQueue[str] = SimpleQueue()
         file = settings.config.file if settings.config.reload_on_change else None
-        self._file = WatchedFiles([] if file is None else [file])
+        self._settings_files = WatchedFiles([] if file is None else [file])
         self.web_files = WatchedFiles()
-        note_hangups(self._causes)
+        queue_hangups(self._triggers)
 
-    def start(self, parts: Application, clockwork: CloudJobs, guard: SecurityState) -> Reloader:
-        """Starts a thread that reloads when it is asked for."""
+    def start(self, application: Application, security: SecurityState) -> Reloader:
+        """Start the thread that reloads, and return its reloader."""
         reloader = Reloader(
-            parts,
-            clockwork,
+            application,
             self._settings,
-            self._read,
-            self._use,
-            guard,
-            self._hide,
+            self._load_settings,
+            self._on_reloaded,
+            security,
+            self._redactor,
             self.web_files,
         )
-        serve = partial(reloader.serve, self._causes, self._file)
+        serve = partial(reloader.serve, self._triggers, self._settings_files)
         threading.Thread(target=serve, name="reload", daemon=True).start()
         return reloader
 
 
-def _fixed(old: Settings, new: Settings) -> Iterator[str]:
-    """The settings that differ and that are read at the start only."""
+def error_lines(error: Exception) -> tuple[str, ...]:
+    """Return the lines that tell an operator what to correct, one for each mistake."""
+    return error.lines if isinstance(error, SettingsError) else (str(error),)
+
+
+def _restart_required(old: Settings, new: Settings) -> Iterator[str]:
+    """Yield the settings that differ and take effect only at a restart."""
     for group in ("web", "shard"):
         before, after = getattr(old, group), getattr(new, group)
         for key in type(before).model_fields:
-            # The web configuration file is read again.
+            # A reload reads the web configuration file again.
             if key != "config" and getattr(before, key) != getattr(after, key):
                 yield f"{group}.{key}"
-
-
-def _summary(change: CloudChanges) -> dict[str, object]:
-    return {
-        "clouds_started": len(change.started),
-        "clouds_kept": len(change.kept),
-        "clouds_removed": len(change.removed),
-        "images_new": sum(map(len, change.new.values())),
-    }

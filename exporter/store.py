@@ -1,7 +1,7 @@
-"""What is known now: the latest observation of each target and the state of each cloud.
+"""Store of the latest observation of each target and the state of each cloud.
 
-The only state that polling and the web share. Observations and states are frozen, so a reader
-takes a reference and needs no lock for longer than that.
+It is the only state that polling and the web share. Observations and cloud states are immutable, so
+a reader needs the lock only to take a reference.
 """
 
 import threading
@@ -15,10 +15,11 @@ from exporter.model.target import Target, TargetKey
 
 
 class Changes(NamedTuple):
-    """What changed in a store.
+    """Changes since the last render.
 
-    ``layout`` counts the changes to what is watched; ``keys`` are the targets whose series were
-    changed by an answer or a failure.
+    Attributes:
+        layout: Number of changes so far to the set or the order of targets and clouds.
+        keys: Targets whose series a poll has changed.
     """
 
     layout: int
@@ -28,22 +29,23 @@ class Changes(NamedTuple):
 class Store:
     """Targets, observations and cloud states; thread-safe.
 
-    ``whole`` is held while a new configuration is taken into use in several steps, and by whoever
-    must not see half of that, or reads more than once and wants it to fit together.
+    Attributes:
+        transaction_lock: Held while a reload changes the store in several steps, and by readers
+            that must not see half of a reload or need several reads to be consistent.
     """
 
     def __init__(self) -> None:
-        self.whole = threading.RLock()
+        self.transaction_lock = threading.RLock()
         self._lock = threading.Lock()
         self._targets: dict[TargetKey, Target] = {}
         self._observations: dict[TargetKey, Observation] = {}
         self._clouds: dict[str, CloudState] = {}
         self._changed: set[TargetKey] = set()
-        self._dropped: set[TargetKey] = set()
+        self._removed: set[TargetKey] = set()
         self._layout = 0
 
-    def watch(self, cloud: CloudState, targets: Iterable[Target]) -> None:
-        """Adds a cloud and what is watched in it; nothing is known of either yet."""
+    def add_cloud(self, cloud: CloudState, targets: Iterable[Target] = ()) -> None:
+        """Add a cloud and its targets, without observations."""
         with self._lock:
             added = {target.key: target for target in targets}
             self._targets.update(added)
@@ -51,54 +53,62 @@ class Store:
             self._clouds[cloud.name] = replace(cloud, targets=len(added))
             self._layout += 1
 
-    def retarget(self, cloud: str, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Replaces what is watched in a cloud that is there; what is known of what stays stays.
+    def set_targets(self, cloud: str, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Replace the targets of a cloud, and return those that are new.
 
-        Returns the targets that were not watched before.
+        Targets that remain keep their observations.
         """
         with self._lock:
-            wanted = {target.key: target for target in targets}
-            known = {key: each for key, each in self._targets.items() if key.cloud == cloud}
-            if list(wanted.values()) == list(known.values()):
+            new = {target.key: target for target in targets}
+            old = {key: target for key, target in self._targets.items() if key.cloud == cloud}
+            if list(new.values()) == list(old.values()):
                 return ()
-            by_cloud = self._by_cloud()
-            by_cloud[cloud] = wanted
-            self._targets = {key: each for some in by_cloud.values() for key, each in some.items()}
-            added = tuple(each for key, each in wanted.items() if key not in known)
+            by_cloud = self._targets_by_cloud()
+            by_cloud[cloud] = new
+            self._set_targets_in_order(by_cloud)
+            added = tuple(target for key, target in new.items() if key not in old)
             self._observations.update({target.key: NEVER_POLLED for target in added})
-            self._forget(known.keys() - wanted.keys())
-            self._clouds[cloud] = replace(self._clouds[cloud], targets=len(wanted))
+            self._mark_removed(old.keys() - new.keys())
+            self._clouds[cloud] = replace(self._clouds[cloud], targets=len(new))
             return added
 
-    def forget(self, cloud: str) -> None:
-        """Watches a cloud no longer, nor anything in it; raises ``KeyError`` for an unknown one."""
+    def remove_cloud(self, cloud: str) -> None:
+        """Remove a cloud and its targets.
+
+        Raises:
+            KeyError: The cloud is not in the store.
+        """
         with self._lock:
             del self._clouds[cloud]
-            leaving = [key for key in self._targets if key.cloud == cloud]
-            for key in leaving:
+            keys = [key for key in self._targets if key.cloud == cloud]
+            for key in keys:
                 del self._targets[key]
-            self._forget(leaving)
+            self._mark_removed(keys)
 
-    def arrange(self, clouds: Sequence[str]) -> None:
-        """Puts the clouds, and what is watched in them, in this order; it has to name them all."""
+    def reorder_clouds(self, clouds: Sequence[str]) -> None:
+        """Order the clouds and their targets; ``clouds`` must name every cloud."""
         with self._lock:
             if list(self._clouds) == list(clouds):
                 return
-            by_cloud = self._by_cloud()
+            by_cloud = self._targets_by_cloud()
             self._clouds = {name: self._clouds[name] for name in clouds}
-            self._targets = {key: each for name in clouds for key, each in by_cloud[name].items()}
+            self._set_targets_in_order({name: by_cloud[name] for name in clouds})
             self._layout += 1
 
-    def drop(self, key: TargetKey) -> None:
-        """Watches a target no longer; raises ``KeyError`` for what is not watched."""
+    def remove_target(self, key: TargetKey) -> None:
+        """Remove a target.
+
+        Raises:
+            KeyError: The target is not in the store.
+        """
         with self._lock:
             del self._targets[key]
-            self._forget({key})
+            self._mark_removed({key})
             state = self._clouds[key.cloud]
             self._clouds[key.cloud] = replace(state, targets=state.targets - 1)
 
-    def known(self, targets: Iterable[Target]) -> list[tuple[Target, Observation]]:
-        """Those of the targets that are watched still, each with its latest observation."""
+    def current(self, targets: Iterable[Target]) -> list[tuple[Target, Observation]]:
+        """Return those of the targets that are still in the store, with their observations."""
         with self._lock:
             return [
                 (target, self._observations[target.key])
@@ -107,30 +117,38 @@ class Store:
             ]
 
     def observation(self, key: TargetKey) -> Observation:
-        """The latest observation; raises ``KeyError`` for what is not watched.
+        """Return the latest observation of a target.
 
-        What is dropped is known until changes are next taken, for the one who renders.
+        The observation of a removed target is available until the next ``take_changes``, for a
+        render in progress.
+
+        Raises:
+            KeyError: The target is not in the store.
         """
         return self._observations[key]
 
     def observe(self, key: TargetKey, observation: Observation) -> None:
-        """Replaces the observation of a target."""
+        """Replace the observation of a target."""
         with self._lock:
             if not observation.renders_same_as(self._observations[key]):
                 self._changed.add(key)
             self._observations[key] = observation
 
     def take_changes(self) -> Changes:
-        """What has changed since this was last called, for the one who renders."""
+        """Return the changes since the last call, and clear them."""
         with self._lock:
             changed, self._changed = self._changed, set()
-            for key in self._dropped - self._targets.keys():
+            for key in self._removed - self._targets.keys():
                 del self._observations[key]
-            self._dropped.clear()
+            self._removed.clear()
             return Changes(self._layout, changed)
 
     def cloud(self, name: str) -> CloudState:
-        """The latest state; raises ``KeyError`` for a cloud that is not there."""
+        """Return the latest state of a cloud.
+
+        Raises:
+            KeyError: The cloud is not in the store.
+        """
         return self._clouds[name]
 
     def update_cloud(self, name: str, change: Callable[[CloudState], CloudState]) -> None:
@@ -145,29 +163,35 @@ class Store:
             self._clouds[name] = change(self._clouds[name])
 
     def clouds(self) -> list[CloudState]:
-        """The state of every cloud, in the order they were added."""
+        """Return the state of every cloud, in order."""
         with self._lock:
             return list(self._clouds.values())
 
     def targets(self) -> Mapping[TargetKey, Target]:
-        """Every target, in the order they were added."""
+        """Return every target, in order."""
         with self._lock:
             return dict(self._targets)
 
-    def seen(self) -> list[tuple[Target, Observation]]:
-        """Every target with its latest observation, in the order they were added."""
+    def observations(self) -> list[tuple[Target, Observation]]:
+        """Return every target with its latest observation, in order."""
         with self._lock:
             return [(target, self._observations[key]) for key, target in self._targets.items()]
 
-    def _by_cloud(self) -> dict[str, dict[TargetKey, Target]]:
-        """What is watched in each cloud; with the lock held."""
+    def _targets_by_cloud(self) -> dict[str, dict[TargetKey, Target]]:
+        """Group the targets by cloud. The caller holds the lock."""
         by_cloud: dict[str, dict[TargetKey, Target]] = {name: {} for name in self._clouds}
         for key, target in self._targets.items():
             by_cloud[key.cloud][key] = target
         return by_cloud
 
-    def _forget(self, keys: Collection[TargetKey]) -> None:
-        """What was watched under these keys is not any more; with the lock held."""
-        self._dropped.update(keys)
+    def _set_targets_in_order(self, by_cloud: Mapping[str, Mapping[TargetKey, Target]]) -> None:
+        """Replace all targets. The caller holds the lock."""
+        self._targets = {
+            key: target for targets in by_cloud.values() for key, target in targets.items()
+        }
+
+    def _mark_removed(self, keys: Collection[TargetKey]) -> None:
+        """Record that targets were removed. The caller holds the lock."""
+        self._removed.update(keys)
         self._changed.difference_update(keys)
         self._layout += 1

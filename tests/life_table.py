@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import cache
 
-from exporter.app import Application, build
+from exporter.app import Application, build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.metrics.family import Family, Point
@@ -138,14 +138,14 @@ def _parts(service: SimulatedImageService, api: str) -> Application:
         "images": [{"id": IMAGE_ID, "alias": "golden", "expect": EXPECT}],
     }
     environ = {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}
-    return build(resolved_clouds(parse(["check"], environ).settings))
+    return build_application(resolved_clouds(parse(["check"], environ).settings))
 
 
 def _view(parts: Application, *, polls: bool) -> ImageView:
     (poller,) = parts.pollers
     if polls:
         poller.run_cycle()
-    ((target, observation),) = parts.store.seen()
+    ((target, observation),) = parts.store.observations()
     return view_of(target, observation, now())
 
 

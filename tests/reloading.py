@@ -1,19 +1,17 @@
-"""An exporter in this process whose settings can be written anew and reloaded."""
+"""An exporter in the process of the tests, whose settings file can be changed and reloaded."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exporter.app import Application, build
+from exporter.app import Application, build_application
 from exporter.clock import now
 from exporter.config import Settings, parse, resolved_clouds
 from exporter.metrics.exposition import Exposition
 from exporter.model.observation import Observation
 from exporter.model.target import TargetKey
-from exporter.polling.clockwork import CloudJobs
-from exporter.polling.scheduler import Scheduler
 from exporter.reload import Reloader
 from tests.polling.watch import threads
 from tests.support.program import Metrics, settings_file
@@ -22,86 +20,96 @@ from tests.support.wait import wait_until
 LAB = "lab"
 
 
-class Exporter:
-    """It polls as the daemon does, and is reloaded by a call."""
+class ReloadableExporter:
+    """An exporter that polls as the daemon does, and reloads when it is called.
+
+    Attributes:
+        reloaded: The settings that each successful reload has applied.
+    """
 
     def __init__(self, folder: Path, *clouds: dict[str, Any], **general: Any) -> None:
         self.folder = folder
-        self.used: list[Settings] = []
+        self.reloaded: list[Settings] = []
         self.write(*clouds, **general)
-        settings = self.read()
-        self.parts: Application = build(resolved_clouds(settings))
-        self.scheduler = Scheduler()
-        clockwork = CloudJobs(self.scheduler)
-        clockwork.begin(self.parts.pollers)
-        self.scheduler.start()
-        self.reloader = Reloader(self.parts, clockwork, settings, self.read, self.used.append)
-        store, registry = self.parts.store, self.parts.instruments.registry
-        self.exposition = Exposition(store, registry, now)
+        settings = self.load_settings()
+        self.application: Application = build_application(resolved_clouds(settings))
+        self.application.jobs.begin(self.application.pollers)
+        self.application.scheduler.start()
+        self.reloader = Reloader(
+            self.application, settings, self.load_settings, self.reloaded.append
+        )
+        self.exposition = Exposition(
+            self.application.store, self.application.exporter_metrics.registry, now
+        )
 
     def write(self, *clouds: dict[str, Any], **general: Any) -> None:
-        """Another settings file."""
+        """Write the settings file."""
         general = {"interval": "1h", "timeout": "5s", **general}
         settings_file(self.folder, *clouds, **general)
 
-    def read(self) -> Settings:
-        """What the file says."""
+    def load_settings(self) -> Settings:
+        """Read the settings file."""
         return parse([f"--config.file={self.folder / 'exporter.yml'}"], {}).settings
 
     def reload(self, *clouds: dict[str, Any], **general: Any) -> tuple[str, ...]:
-        """Why these settings cannot be used; nothing where they are in use."""
+        """Write the settings file and reload it; return the errors."""
         self.write(*clouds, **general)
         return self.reloader.reload("test")
 
+    def run_cycle_now(self, cloud: str = LAB) -> None:
+        """Start the next cycle of a cloud."""
+        self.application.jobs.hasten(cloud)
+
     def text(self) -> str:
-        """What a scrape gets now."""
+        """Scrape the metrics."""
         body = self.exposition.body(openmetrics=False, compressed=False)
         return b"".join(body.pieces).decode()
 
     def metrics(self) -> Metrics:
-        """The same, parsed."""
+        """Scrape and parse the metrics."""
         return Metrics(self.text())
 
-    def seen(self, image_id: str, cloud: str = LAB) -> Observation:
-        """What is known of an image."""
-        return self.parts.store.observation(TargetKey(cloud, image_id))
+    def observation(self, image_id: str, cloud: str = LAB) -> Observation:
+        """Return the latest observation of an image."""
+        return self.application.store.observation(TargetKey(cloud, image_id))
 
-    def polled(self, *image_ids: str, cloud: str = LAB) -> None:
-        """Wait until each of these has been polled."""
+    def wait_for_poll(self, *image_ids: str, cloud: str = LAB) -> None:
+        """Wait until each of these images has been polled."""
         for image_id in image_ids:
-            wait_until(lambda each=image_id: self.seen(each, cloud).polled_at)  # type: ignore[misc]  # mypy takes the default for an argument
+            wait_until(lambda image_id=image_id: self.observation(image_id, cloud).polled_at)  # type: ignore[misc]  # mypy takes the default for an argument
 
-    def cycled(self, cloud: str = LAB) -> None:
-        """Wait until the first cycle of a cloud is over."""
-        wait_until(lambda: self.parts.store.cloud(cloud).last_cycle_at)
+    def wait_for_cycle(self, cloud: str = LAB) -> None:
+        """Wait until the first cycle of a cloud has finished."""
+        wait_until(lambda: self.application.store.cloud(cloud).last_cycle_at)
 
-    def end(self) -> None:
-        """Ends all that runs."""
-        self.reloader.end()
-        self.scheduler.stop()
-        self.parts.close()
-        # Those that are at it just now find their connections closed.
+    def close(self) -> None:
+        """Stop everything that runs."""
+        self.reloader.close()
+        self.application.close()
+        # Polls in progress find their connections closed.
         wait_until(lambda: not threads())
 
 
 @contextmanager
-def exporting(folder: Path, *clouds: dict[str, Any], **general: Any) -> Iterator[Exporter]:
-    """An exporter with these settings, until the block ends."""
-    made = Exporter(folder, *clouds, **general)
+def exporting(
+    folder: Path, *clouds: dict[str, Any], **general: Any
+) -> Iterator[ReloadableExporter]:
+    """Run an exporter with these settings until the block ends."""
+    exporter = ReloadableExporter(folder, *clouds, **general)
     try:
-        yield made
+        yield exporter
     finally:
-        made.end()
+        exporter.close()
 
 
 def cloud(endpoint: str, *images: Any, name: str = LAB, **more: Any) -> dict[str, Any]:
-    """A cloud without Keystone."""
+    """Return the settings of a cloud without Keystone."""
     return {"name": name, "endpoint": endpoint, "images": list(images), **more}
 
 
-def at_once(*works: Any) -> None:
-    """Runs all of it at the same time and waits for the end."""
-    threads = [threading.Thread(target=work) for work in works]
+def run_concurrently(*functions: Callable[[], object]) -> None:
+    """Call all functions at the same time and wait for them to return."""
+    threads = [threading.Thread(target=function) for function in functions]
     for thread in threads:
         thread.start()
     for thread in threads:

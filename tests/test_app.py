@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from exporter.app import USER_AGENT, Application, build
+from exporter.app import USER_AGENT, Application, build_application
 from exporter.auth.base import CloudConfigError
 from exporter.config import parse, resolved_clouds
 from exporter.model.outcome import Failed
+from exporter.reload import apply, diff
 from exporter.simulator import SimulatedImageService
 from tests.auth.clouds import clean, configure
 from tests.support.program import GOLDEN, UBUNTU, settings_file, simulated
@@ -36,7 +37,7 @@ def built(folder: Path, *, all_properties: bool = False, **cloud: Any) -> Applic
     cloud = {"name": "lab", "endpoint": HTTPS, "images": [GOLDEN], **cloud}
     file = settings_file(folder, {key: value for key, value in cloud.items() if value is not None})
     plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
-    return build(plans, all_properties=all_properties)
+    return build_application(plans, all_properties=all_properties)
 
 
 def refusal(folder: Path, **cloud: Any) -> str:
@@ -67,7 +68,7 @@ def test_parts_are_built_from_the_settings(tmp_path: Path) -> None:
         assert poller.targets[0].expect == (("protected", True),)
         assert poller.pace.interval == 30
         assert poller.client.timeout == 3
-        assert [seen.polled_at for _, seen in parts.store.seen()] == [None, None]
+        assert [seen.polled_at for _, seen in parts.store.observations()] == [None, None]
         assert [cloud.targets for cloud in parts.store.clouds()] == [2]
         assert [cloud.discovery_interval for cloud in parts.store.clouds()] == [None]
         parts.close()
@@ -84,7 +85,8 @@ def test_a_cloud_that_is_discovered_says_how_often(tmp_path: Path) -> None:
     parts.store.update_cloud(
         "lab", lambda state: replace(state, discovery_failure=Failed("timeout"))
     )
-    parts.exchange(parts.prepare([replace(parts.clouds["lab"].plan, discover=())]))
+    without_discovery = replace(parts.clouds["lab"].config, discover=())
+    apply(diff(parts.clouds, parts.build_clouds([without_discovery])), parts)
     (cloud,) = parts.store.clouds()
     assert (cloud.discovery_interval, cloud.discovery_failure) == (None, None)
     parts.close()
@@ -107,7 +109,7 @@ def test_properties_are_those_on_the_list_or_all(
             all_properties=all_properties,
         )
         parts.pollers[0].run_cycle()
-        ((_, seen),) = parts.store.seen()
+        ((_, seen),) = parts.store.observations()
         parts.close()
         assert seen.image is not None
         assert sorted(seen.image.properties) == sorted(kept)
@@ -210,7 +212,7 @@ def test_https_is_verified_by_the_bundle(tmp_path: Path, monkeypatch: pytest.Mon
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
             parts = built(tmp_path, endpoint=service.url)
             parts.pollers[0].run_cycle()
-            ((_, seen),) = parts.store.seen()
+            ((_, seen),) = parts.store.observations()
             parts.close()
             outcomes.append((seen.exists, seen.failure and seen.failure.reason))
     assert outcomes == [(True, None), (None, "tls")]

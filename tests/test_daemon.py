@@ -1,4 +1,4 @@
-"""Tests of exporter.commands.run: the daemon's parts, without a process of its own."""
+"""The daemon and its signals, without a process of its own."""
 
 import gc
 import os
@@ -6,15 +6,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from exporter.app import build
+from exporter.app import bind_server, build_application
 from exporter.clock import steady
 from exporter.config import Web, parse, resolved_clouds
-from exporter.daemon import Daemon, listening
+from exporter.daemon import Daemon
 from exporter.model.sharding import Shard
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.process import STOP_SIGNALS, stop_on_signals
@@ -25,34 +24,23 @@ from tests.support.program import BOUND, GOLDEN, settings_file, simulated
 from tests.support.wait import wait_until
 
 
-@dataclass
-class Silent(Scheduler):
-    """A scheduler whose last sign of life was so many seconds ago."""
-
-    age: float
-
-    def __post_init__(self) -> None:
-        """Be a scheduler that runs nothing."""
-        super().__init__()
-
-    def beat_age(self) -> float:
-        """What a test wants it to be."""
-        return self.age
-
-
 @contextmanager
 def daemon(
-    folder: Path, url: str = "http://127.0.0.1:1", *, interval: str = "60s", age: float = 0.0
+    folder: Path,
+    url: str = "http://127.0.0.1:1",
+    *,
+    interval: str = "60s",
 ) -> Iterator[Daemon]:
-    """A daemon that has its address, with one image, and does not run."""
+    """Build a daemon with one image that is bound to an address and does not run."""
     cloud = {"name": "lab", "endpoint": url, "images": [GOLDEN]}
     file = settings_file(folder, cloud, interval=interval, timeout="1s")
-    parts = build(resolved_clouds(parse([f"--config.file={file}"], {}).settings))
-    server = listening(Web(listen_address="127.0.0.1:0"))
+    settings = parse([f"--config.file={file}"], {}).settings
+    application = build_application(resolved_clouds(settings))
+    server = bind_server(Web(listen_address="127.0.0.1:0"))
     try:
-        yield Daemon(parts, server, threading.Event(), Silent(age))
+        yield Daemon(application, server, threading.Event())
     finally:
-        parts.close()
+        application.close()
         server.close()
 
 
@@ -65,112 +53,114 @@ def daemon(
         ("60s", 180.0, False),
     ],
 )
-def test_healthy_is_a_scheduler_that_lives(
-    tmp_path: Path, interval: str, age: float, healthy: bool
+def test_daemon_is_healthy_while_the_scheduler_shows_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: str, age: float, healthy: bool
 ) -> None:
-    """It may be silent for three intervals or three of its own beats, whichever is longer."""
-    with daemon(tmp_path, interval=interval, age=age) as made:
-        said = f"the scheduler has shown no sign of life for {age:.0f} seconds"
-        assert made.why_unhealthy() == (None if healthy else said)
+    """The limit is three poll intervals or three heartbeats, whichever is longer."""
+    with daemon(tmp_path, interval=interval) as exporter:
+        monkeypatch.setattr(Scheduler, "beat_age", lambda _: age)
+        reason = f"the scheduler has shown no sign of life for {age:.0f} seconds"
+        assert exporter.check_health() == (None if healthy else reason)
 
 
-def test_ready_is_a_cycle_that_finished(tmp_path: Path) -> None:
-    """The first cycle makes it ready, though every poll of it failed."""
-    with daemon(tmp_path, interval="2s") as made:
-        assert made.why_not_ready() == "no cycle finished yet: lab"
-        made.parts.pollers[0].run_cycle()
-        assert made.why_not_ready() is None
-        (row,) = made.images(Query()).rows
+def test_daemon_is_ready_after_a_cycle_even_if_all_polls_failed(tmp_path: Path) -> None:
+    with daemon(tmp_path, interval="2s") as exporter:
+        assert exporter.check_readiness() == "no cycle finished yet: lab"
+        exporter.application.pollers[0].run_cycle()
+        assert exporter.check_readiness() is None
+        (row,) = exporter.application.query_images(Query()).rows
         assert (row.state, row.problems) == ("unknown", ("unknown", "failing"))
 
 
-def test_ready_is_an_interval_that_passed(tmp_path: Path) -> None:
-    """A cloud that never answers does not keep the pages of the others from being scraped."""
-    with daemon(tmp_path) as made:
-        made.started_at = steady() - 59
-        assert made.why_not_ready() is not None
-        made.started_at = steady() - 60
-        assert made.why_not_ready() is None
+def test_daemon_is_ready_after_an_interval_even_if_a_cloud_never_responds(tmp_path: Path) -> None:
+    with daemon(tmp_path) as exporter:
+        exporter.started_at = steady() - 59
+        assert exporter.check_readiness() is not None
+        exporter.started_at = steady() - 60
+        assert exporter.check_readiness() is None
 
 
-def test_images_are_what_is_known(tmp_path: Path) -> None:
-    """Before the first poll nothing is, then the state and when it was seen."""
+def test_images_are_listed_as_last_polled(tmp_path: Path) -> None:
     with (
         SimulatedImageService([simulated(GOLDEN)]) as service,
-        daemon(tmp_path, service.url) as made,
+        daemon(tmp_path, service.url) as exporter,
     ):
-        before = made.images(Query())
+        application = exporter.application
+        before = application.query_images(Query())
         assert [row.state for row in before.rows] == ["pending"]
-        made.parts.pollers[0].run_cycle()
-        after = made.images(Query())
+        application.pollers[0].run_cycle()
+        after = application.query_images(Query())
         (row,) = after.rows
         assert (row.target.key, row.state, row.problems) == (("lab", GOLDEN), "active", ())
         assert row.observation.state_since is not None
         assert before.now <= row.observation.state_since <= after.now
-        assert made.images(Query(q="nothing like it")).rows == []
-        made.parts.shard = Shard(1, 3)
-        assert made.images(Query()).shard == Shard(1, 3)
+        assert application.query_images(Query(q="nothing like it")).rows == []
+        application.shard = Shard(1, 3)
+        assert application.query_images(Query()).shard == Shard(1, 3)
 
 
-def run_and_end(folder: Path, service: SimulatedImageService) -> None:
-    """Run a daemon up to its first cycle and end it in the middle of a poll."""
-    with daemon(folder, service.url, interval="1s") as made:
-        made.scheduler = Scheduler()
-        status: list[int] = []
-        thread = threading.Thread(target=lambda: status.append(made.run()))
+def run_and_stop(folder: Path, service: SimulatedImageService) -> None:
+    """Run a daemon until its first cycle has finished, and stop it during a poll."""
+    with daemon(folder, service.url, interval="1s") as exporter:
+        finished = threading.Event()
+
+        def run() -> None:
+            exporter.run()
+            finished.set()
+
+        thread = threading.Thread(target=run)
         thread.start()
-        wait_until(lambda: made.parts.store.clouds()[0].last_cycle_at)
+        wait_until(lambda: exporter.application.store.clouds()[0].last_cycle_at)
         service.faults.set("hang")
         wait_until(lambda: service.log.in_flight == 1)
-        made.stop.set()
+        exporter.stop.set()
         thread.join(BOUND)
-        assert status == [0]
+        assert finished.is_set()
 
 
-def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
-    """When it has run, nothing is scheduled, keeps the process alive, or is left open."""
+def test_stopped_daemon_leaves_no_jobs_threads_or_connections(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     with SimulatedImageService([simulated(GOLDEN)]) as service:
-        run_and_end(tmp_path, service)
+        run_and_stop(tmp_path, service)
         wait_until(lambda: service.log.connections_open == 0)
-    gc.collect()  # pytest fails for what is found open now
+    gc.collect()  # pytest fails for files and sockets that are open now
 
-    def are_gone() -> bool:
-        left = set(threading.enumerate()) - before
-        return all(each.daemon and "APScheduler" not in each.name for each in left)
+    def threads_have_ended() -> bool:
+        new = set(threading.enumerate()) - before
+        return all(thread.daemon and "APScheduler" not in thread.name for thread in new)
 
-    wait_until(are_gone)
+    wait_until(threads_have_ended)
 
 
 @pytest.fixture
-def _signals_as_before() -> Iterator[None]:
-    before = {each: signal.getsignal(each) for each in STOP_SIGNALS}
+def _restored_signal_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("_signals_as_before")
+@pytest.mark.usefixtures("_restored_signal_handlers")
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-def test_signals_set_the_event(number: signal.Signals) -> None:
-    """The first signal sets it, and more of them do nothing."""
+def test_first_stop_signal_sets_the_event_and_later_ones_are_ignored(
+    number: signal.Signals,
+) -> None:
     stop = stop_on_signals()
     assert not stop.is_set()
-    for each in (number, *STOP_SIGNALS):
-        os.kill(os.getpid(), each)
+    for sent in (number, *STOP_SIGNALS):
+        os.kill(os.getpid(), sent)
     assert stop.wait(BOUND)
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "error"),
     [
         ("nonsense", "listen address 'nonsense': write :PORT"),
-        ("a..b:80", "cannot listen on a..b:80: not a name of a host"),
+        ("a..b:80", "cannot listen on a..b:80: not a host name"),
         ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: this machine does not have the address"),
     ],
 )
-def test_addresses_that_cannot_be_taken(address: str, said: str) -> None:
-    """Whatever is wrong is said in one line that begins with the address."""
+def test_address_that_cannot_be_bound_is_an_error_in_one_line(address: str, error: str) -> None:
     with pytest.raises(ListenError) as caught:
-        listening(Web(listen_address=address))
-    assert str(caught.value).startswith(said)
+        bind_server(Web(listen_address=address))
+    assert str(caught.value).startswith(error)

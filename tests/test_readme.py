@@ -239,7 +239,7 @@ def test_the_api_answers_in_the_shape_shown() -> None:
     state = CloudState(
         "mycloud", 60.0, discovery_interval=300.0, discovery_failure=Failed("timeout")
     )
-    store.watch(state, [target])
+    store.add_cloud(state, [target])
     seen = NEVER_POLLED
     for outcome in (Found(ACTIVE), Found(replace(ACTIVE, name="other")), Failed("timeout")):
         seen = seen.with_outcome(outcome, START, MAX_STALE)

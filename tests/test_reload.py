@@ -10,10 +10,10 @@ import pytest
 
 from exporter.config import Settings
 from exporter.files import WatchedFile
-from exporter.reload import A_BUG
+from exporter.reload import INTERNAL_ERROR
 from exporter.simulator import SimulatedImageService
 from tests.auth.clouds import clean, configure
-from tests.reloading import LAB, Exporter, at_once, cloud, exporting
+from tests.reloading import LAB, ReloadableExporter, cloud, exporting, run_concurrently
 from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated
 from tests.support.wait import wait_until
@@ -38,11 +38,11 @@ def service() -> Iterator[SimulatedImageService]:
         yield running
 
 
-def with_history(exporter: Exporter, service: SimulatedImageService) -> None:
+def with_history(exporter: ReloadableExporter, service: SimulatedImageService) -> None:
     """Have the golden image counted a change of status, by two cycles."""
-    exporter.cycled()
+    exporter.wait_for_cycle()
     service.images.change(GOLDEN, status="deactivated")
-    exporter.reloader.clockwork.hasten(LAB)
+    exporter.run_cycle_now()
     wait_until(lambda: exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 1)
 
 
@@ -55,15 +55,15 @@ def test_what_stays_keeps_what_is_known_and_the_rest_goes(
         tmp_path, cloud(service.url, GOLDEN, UBUNTU), interval="2s", timeout="1s"
     ) as exporter:
         with_history(exporter, service)
-        poller = exporter.parts.pollers[0]
-        before = exporter.seen(GOLDEN)
+        poller = exporter.application.pollers[0]
+        before = exporter.observation(GOLDEN)
         wanted = {"id": GOLDEN, "alias": "golden", "expect": {"protected": True}}
         assert (
             exporter.reload(cloud(service.url, wanted, ABSENT), interval="2s", timeout="1s") == ()
         )
-        assert exporter.parts.pollers == (poller,)
-        exporter.polled(ABSENT)
-        after = exporter.seen(GOLDEN)
+        assert exporter.application.pollers == (poller,)
+        exporter.wait_for_poll(ABSENT)
+        after = exporter.observation(GOLDEN)
         assert (after.change_counts, after.change_baseline) == (
             before.change_counts,
             before.change_baseline,
@@ -87,15 +87,15 @@ def test_new_images_are_polled_at_once(
     for number in range(8):
         service.images.put(simulated(f"new-{number}"))
     with exporting(tmp_path, cloud(service.url, GOLDEN, UBUNTU, api=api)) as exporter:
-        exporter.cycled()
+        exporter.wait_for_cycle()
         images = [GOLDEN, UBUNTU]
         # The first is between two cycles of an hour each, and begins one; the others are in it.
         for new in (["new-0"], ["new-1"], [f"new-{number}" for number in range(2, 8)]):
             images += new
             assert exporter.reload(cloud(service.url, *images, api=api)) == ()
-            exporter.polled(*new)
-            assert [exporter.seen(each).exists for each in new] == [True] * len(new)
-        assert exporter.parts.store.cloud(LAB).cycles_skipped == 0
+            exporter.wait_for_poll(*new)
+            assert [exporter.observation(each).exists for each in new] == [True] * len(new)
+        assert exporter.application.store.cloud(LAB).cycles_skipped == 0
 
 
 def test_an_image_that_is_back_starts_from_nothing(
@@ -106,7 +106,7 @@ def test_an_image_that_is_back_starts_from_nothing(
         with_history(exporter, service)
         assert exporter.reload(cloud(service.url, UBUNTU)) == ()
         assert exporter.reload(cloud(service.url, UBUNTU, GOLDEN)) == ()
-        exporter.polled(GOLDEN)
+        exporter.wait_for_poll(GOLDEN)
         assert exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 0
 
 
@@ -129,10 +129,10 @@ def test_a_changed_cloud_is_polled_anew_and_remembers(
             "token": "secret",
         }[field]
         polls = exporter.metrics().value(POLLS)
-        poller = exporter.parts.pollers[0]
+        poller = exporter.application.pollers[0]
         entry = {**cloud(service.url, GOLDEN, UBUNTU, api="v1"), field: changed}
         assert exporter.reload(entry) == ()
-        assert exporter.parts.pollers[0] is not poller
+        assert exporter.application.pollers[0] is not poller
         metrics = exporter.metrics()
         assert metrics.value(STATUS_CHANGES, image=GOLDEN) == 1
         assert metrics.values(EXISTS) == [1, 1]
@@ -151,8 +151,8 @@ def test_clouds_come_and_go(tmp_path: Path, service: SimulatedImageService) -> N
         cloud(service.url, GOLDEN, name=name, api="v1") for name in ("one", "two", "three")
     )
     with exporting(tmp_path, one, two) as exporter:
-        exporter.cycled("one")
-        exporter.cycled("two")
+        exporter.wait_for_cycle("one")
+        exporter.wait_for_cycle("two")
         service.faults.set("hang")
         assert exporter.reload(three, two) == ()
         text = exporter.text()
@@ -164,7 +164,7 @@ def test_clouds_come_and_go(tmp_path: Path, service: SimulatedImageService) -> N
         assert re.findall(rf'^{POLLS}{{cloud="(\w+)"', text, re.MULTILINE) == ["three", "two"]
         assert re.findall(rf'^{EXISTS}{{cloud="(\w+)"', text, re.MULTILINE) == ["two"]
         service.faults.clear()
-        exporter.cycled("three")
+        exporter.wait_for_cycle("three")
 
 
 def test_settings_that_are_bad_change_nothing(
@@ -172,8 +172,8 @@ def test_settings_that_are_bad_change_nothing(
 ) -> None:
     """Each mistake is a line as at the start, in the log too; the next good ones are used."""
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
-        exporter.cycled()
-        poller, used_at = exporter.parts.pollers[0], exporter.metrics().value(SUCCESS_AT)
+        exporter.wait_for_cycle()
+        poller, used_at = exporter.application.pollers[0], exporter.metrics().value(SUCCESS_AT)
         bad = {
             "interval": exporter.reload(cloud(service.url, UBUNTU), interval="soon", nonsense=1),
             "bundle": exporter.reload(cloud(service.url, UBUNTU, token_file="missing")),
@@ -202,15 +202,15 @@ def test_settings_that_are_bad_change_nothing(
         metrics = exporter.metrics()
         assert (metrics.value(SUCCESSFUL), metrics.value(SUCCESS_AT)) == (0, used_at)
         assert metrics.values(EXISTS) == [1]
-        assert exporter.parts.pollers == (poller,)
-        assert exporter.used == []
+        assert exporter.application.pollers == (poller,)
+        assert exporter.reloaded == []
 
         assert exporter.reload(cloud(service.url, GOLDEN)) == ()
         metrics = exporter.metrics()
         assert metrics.value(SUCCESSFUL) == 1
         assert (metrics.value(SUCCESS_AT) or 0) > (used_at or 0)
-        assert exporter.parts.pollers == (poller,)
-        assert exporter.used == [exporter.read()]
+        assert exporter.application.pollers == (poller,)
+        assert exporter.reloaded == [exporter.load_settings()]
 
 
 def test_a_bug_changes_nothing_and_is_said(
@@ -222,8 +222,8 @@ def test_a_bug_changes_nothing_and_is_said(
         def fail() -> Settings:
             raise ZeroDivisionError
 
-        exporter.reloader.read = fail
-        assert exporter.reloader.reload("test") == (A_BUG,)
+        exporter.reloader.load_settings = fail
+        assert exporter.reloader.reload("test") == (INTERNAL_ERROR,)
         assert exporter.metrics().value(SUCCESSFUL) == 0
         assert any(record.exc_info for record in caplog.records)
 
@@ -235,7 +235,7 @@ def test_what_needs_a_restart_is_said(
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
         web = {"listen_address": "127.0.0.1:1", "enable_lifecycle": True}
         assert exporter.reload(cloud(service.url, GOLDEN, UBUNTU), web=web) == ()
-        exporter.polled(UBUNTU)
+        exporter.wait_for_poll(UBUNTU)
         keys = [
             record.__dict__["fields"].get("key")
             for record in caplog.records
@@ -252,8 +252,8 @@ def test_an_answer_that_comes_too_late_is_nobodys(
         SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as other,
         exporting(tmp_path, cloud(service.url, GOLDEN, api="v1")) as exporter,
     ):
-        exporter.cycled()
-        poller = exporter.parts.pollers[0]
+        exporter.wait_for_cycle()
+        poller = exporter.application.pollers[0]
         service.faults.set("hang")
         images = [GOLDEN, UBUNTU]
         assert exporter.reload(cloud(service.url, *images, api="v1")) == ()
@@ -266,9 +266,9 @@ def test_an_answer_that_comes_too_late_is_nobodys(
         assert metrics.values("openstack_image_poll_success") == [1, 1]
         assert metrics.values(REQUESTS, code="error") == [0, 0]
         assert sum(metrics.values(REQUESTS, method="HEAD")) == sum(before) + 2
-        polled = exporter.parts.store.cloud(LAB)
+        polled = exporter.application.store.cloud(LAB)
         poller.run_cycle()
-        assert exporter.parts.store.cloud(LAB) == polled
+        assert exporter.application.store.cloud(LAB) == polled
 
 
 def test_a_poller_whose_cloud_is_gone_ends_in_peace(
@@ -282,7 +282,7 @@ def test_a_poller_whose_cloud_is_gone_ends_in_peace(
             for entry in (two, one):
                 assert exporter.reload(entry) == ()
                 exporter.text()
-        exporter.polled(GOLDEN, cloud="one")
+        exporter.wait_for_poll(GOLDEN, cloud="one")
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
@@ -312,7 +312,7 @@ def test_no_scrape_sees_half_of_a_reload(tmp_path: Path, service: SimulatedImage
                     assert exporter.reload(*clouds) == ()
             stop.set()
 
-        at_once(scrape, scrape, reload)
+        run_concurrently(scrape, scrape, reload)
     assert seen == {frozenset({f"{name}0", f"{name}1", f"{name}2", "60"}) for name in files}
 
 
@@ -323,11 +323,11 @@ def test_reloads_at_the_same_time_come_one_after_the_other(
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
         exporter.write(cloud(service.url, UBUNTU, concurrency=2))
         refused: list[str] = []
-        at_once(*[lambda: refused.extend(exporter.reloader.reload("test"))] * 8)
+        run_concurrently(*[lambda: refused.extend(exporter.reloader.reload("test"))] * 8)
         assert refused == []
-        assert len(exporter.used) == 8
-        exporter.polled(UBUNTU)
-        assert len(exporter.parts.store.targets()) == 1
+        assert len(exporter.reloaded) == 8
+        exporter.wait_for_poll(UBUNTU)
+        assert len(exporter.application.store.targets()) == 1
 
 
 def test_nothing_is_taken_into_use_at_the_end(
@@ -335,9 +335,9 @@ def test_nothing_is_taken_into_use_at_the_end(
 ) -> None:
     """A reload that comes while the exporter stops changes nothing any more."""
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
-        exporter.reloader.end()
+        exporter.reloader.close()
         assert exporter.reload(cloud(service.url, UBUNTU)) == ("the exporter is stopping",)
-        assert [key.image_id for key in exporter.parts.store.targets()] == [GOLDEN]
+        assert [key.image_id for key in exporter.application.store.targets()] == [GOLDEN]
 
 
 def test_a_wait_that_was_asked_for_outlasts_a_reload(
@@ -348,13 +348,13 @@ def test_a_wait_that_was_asked_for_outlasts_a_reload(
         SimulatedImageService([simulated(GOLDEN)]) as other,
         exporting(tmp_path, cloud(service.url, GOLDEN, api="v1")) as exporter,
     ):
-        exporter.cycled()
+        exporter.wait_for_cycle()
         service.faults.set("status", code=429, headers=[("Retry-After", "200")])
-        exporter.reloader.clockwork.hasten(LAB)
-        wait_until(lambda: exporter.parts.pollers[0].wait_until > 0)
+        exporter.run_cycle_now()
+        wait_until(lambda: exporter.application.pollers[0].wait_until > 0)
         asked = service.log.requests
         assert exporter.reload(cloud(service.url, GOLDEN, api="v1", concurrency=2)) == ()
-        wait_until(lambda: exporter.parts.pollers[0].wait_until > 0)
+        wait_until(lambda: exporter.application.pollers[0].wait_until > 0)
         assert service.log.requests == asked
         assert exporter.reload(cloud(other.url, GOLDEN, api="v1", concurrency=2)) == ()
         wait_until(lambda: other.log.requests > 0)
@@ -371,16 +371,16 @@ def test_discovered_images_stay(tmp_path: Path, service: SimulatedImageService) 
         return {**cloud(service.url, api="v2"), "images": images, "discover": list(discover)}
 
     with exporting(tmp_path, lab(entry, images=[GOLDEN])) as exporter:
-        exporter.cycled()
-        exporter.polled("two")
-        poller = exporter.parts.pollers[0]
-        listed = exporter.parts.store.cloud(LAB).discovered_at
+        exporter.wait_for_cycle()
+        exporter.wait_for_poll("two")
+        poller = exporter.application.pollers[0]
+        listed = exporter.application.store.cloud(LAB).discovered_at
 
         # The discovery is as before: it goes on without listing again.
         assert exporter.reload(lab(entry, images=[GOLDEN, UBUNTU])) == ()
-        exporter.polled(UBUNTU)
-        assert exporter.parts.pollers[0] is poller
-        assert exporter.parts.store.cloud(LAB).discovered_at == listed
+        exporter.wait_for_poll(UBUNTU)
+        assert exporter.application.pollers[0] is poller
+        assert exporter.application.store.cloud(LAB).discovered_at == listed
         assert exporter.metrics().value(EXISTS, image="golden") == 1
 
         service.images.change("two", status="deactivated")
@@ -423,15 +423,15 @@ def test_another_sign_in_is_noticed(
         lab = {"name": LAB, "cloud": "entry", "images": [GOLDEN]}
         failures = "openstack_image_exporter_authentication_failures_total"
         with exporting(tmp_path, lab) as exporter:
-            exporter.cycled()
-            poller = exporter.parts.pollers[0]
+            exporter.wait_for_cycle()
+            poller = exporter.application.pollers[0]
             failed = exporter.metrics().value(failures)
             assert failed
             assert exporter.reload(lab) == ()
-            assert exporter.parts.pollers == (poller,)
+            assert exporter.application.pollers == (poller,)
             configure(monkeypatch, tmp_path, {"entry": {"auth": {**auth, "password": "second"}}})
             assert exporter.reload(lab) == ()
-            assert exporter.parts.pollers[0] is not poller
+            assert exporter.application.pollers[0] is not poller
             wait_until(lambda: exporter.metrics().value(EXISTS) == 1)
             assert (exporter.metrics().value(failures) or 0) >= failed
 

@@ -69,7 +69,7 @@ def adopt(
     """
     poll_all(parts.pollers, err)
     moment = now()
-    rows = list(parts.store.seen())
+    rows = list(parts.store.observations())
     problems = [line for poller in parts.pollers for line in undiscovered(poller)]
     found_all = all(each.discovery is None or not each.discovery.failure for each in parts.pollers)
     if not found_all or not all(seen.poll_success for _, seen in rows):

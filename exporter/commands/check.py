@@ -42,7 +42,7 @@ def check(parts: Application, out: Console, err: Console, output: Format = "tabl
     """Polls every image once and shows what came of it; 0 when all are as expected."""
     poll_all(parts.pollers, err)
     moment = now()
-    rows = list(parts.store.seen())
+    rows = list(parts.store.observations())
     judged = [(target, seen, is_right(target, seen, moment)) for target, seen in rows]
     problems = [line for poller in parts.pollers for line in undiscovered(poller)]
     if output == "json":

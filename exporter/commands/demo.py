@@ -6,9 +6,10 @@ from contextlib import closing
 from dataclasses import replace
 from types import MappingProxyType
 
-from exporter.app import build
+from exporter.app import bind_server, build_application
+from exporter.commands import Exit
 from exporter.config import Cloud, Image, ResolvedCloud, Settings, resolved_clouds, resolved_shard
-from exporter.daemon import Daemon, listening
+from exporter.daemon import Daemon
 from exporter.demo.story import IMAGES, LOOP_SECONDS, DemoStory
 from exporter.process import stop_on_signals
 from exporter.simulator.service import SimulatedImageService
@@ -40,7 +41,7 @@ def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str],
     # The service is on this machine: a proxy, which many networks ask for, would not find it.
     os.environ["no_proxy"] = "*"
     with (
-        closing(listening(settings.web)) as server,
+        closing(bind_server(settings.web)) as server,
         SimulatedImageService(IMAGES.values()) as service,
         DemoStory(service, say),
     ):
@@ -50,8 +51,9 @@ def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str],
         )
         for line in _welcome(here, planned):
             say(line)
-        parts = build([planned], shard=resolved_shard(settings))
-        return Daemon(parts, server, stop, guard=guard, prefix=settings.web.prefix).run()
+        application = build_application([planned], shard=resolved_shard(settings))
+        Daemon(application, server, stop, security=guard, prefix=settings.web.prefix).run()
+    return Exit.OK
 
 
 def _url(address: str, prefix: str, scheme: str) -> str:

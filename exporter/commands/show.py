@@ -21,7 +21,7 @@ from exporter.text import escape
 def show(parts: Application, out: Console, err: Console) -> int:
     """Polls the image in each cloud and shows all there is; 0 when one cloud has it."""
     poll_all(parts.pollers, err)
-    rows = parts.store.seen()
+    rows = parts.store.observations()
     for place, (target, seen) in enumerate(rows):
         if place:
             out.print()

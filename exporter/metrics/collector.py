@@ -41,7 +41,9 @@ class ImageCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Every family with its samples at this moment."""
         now = self._now()
-        views = [view_of(target, observation, now) for target, observation in self._store.seen()]
+        views = [
+            view_of(target, observation, now) for target, observation in self._store.observations()
+        ]
         return (image_family(family, views)[0] for family in IMAGE_FAMILIES)
 
 

@@ -80,6 +80,12 @@ class ExporterMetrics:
             registry=self.registry,
         )
 
+    def record_reload(self, loaded_at: float | None) -> None:
+        """Record when a configuration was taken into use, or None if that failed."""
+        self.reload_successful.set(loaded_at is not None)
+        if loaded_at is not None:
+            self.reload_success_at.set(loaded_at)
+
     def add_cloud(self, cloud: str) -> None:
         """Lets the series of a cloud begin at 0, so that their first increase is seen."""
         with self._lock:

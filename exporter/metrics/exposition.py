@@ -44,7 +44,7 @@ class Exposition:
 
     def body(self, *, openmetrics: bool, compressed: bool) -> Body:
         """Return all metrics as they are now."""
-        with self._store.whole:
+        with self._store.transaction_lock:
             with self._lock:
                 self._update_cache()
                 images = self._cache.result(openmetrics=openmetrics, compressed=compressed)

@@ -151,7 +151,7 @@ class Discovery:
                 # What was taken off the list, another shard's too, may be discovered by now: an
                 # alias need not be at home where the image's ID is.
                 self.succeeded = False
-            return self._store.retarget(self._cloud, self._targets())
+            return self._store.set_targets(self._cloud, self._targets())
 
     def take_over_from(self, other: "Discovery") -> None:
         """Goes on with what another discovered, until the first list of its own."""
@@ -194,7 +194,7 @@ class Discovery:
                 return
             before, self._members = self._members, merge_discovered(self._members, resolution)
             self.leaving -= resolution.labels.keys()
-            self._store.retarget(self._cloud, self._targets())
+            self._store.set_targets(self._cloud, self._targets())
             self._resolve(resolution.aliases)
             after = dict(self._members)
         if self.failure is not None:
@@ -241,7 +241,7 @@ class Discovery:
 
     def _drop(self, image_id: str) -> None:
         del self._members[image_id]
-        self._store.drop(TargetKey(self._cloud, image_id))
+        self._store.remove_target(TargetKey(self._cloud, image_id))
 
     def _on_the_list(
         self, configured: Sequence[Target]

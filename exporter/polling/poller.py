@@ -89,7 +89,9 @@ class Poller:
         self._number += 1
         self.client.begin()
         self._journal.begin()
-        known = {target.image_id: (target, seen) for target, seen in self.store.known(self.targets)}
+        known = {
+            target.image_id: (target, seen) for target, seen in self.store.current(self.targets)
+        }
         targets = [target for target, _ in known.values()]
         past = self._recall({image_id: seen for image_id, (_, seen) in known.items()})
         past = self._choose_version(past, start + self.pace.interval * CHOOSING)
@@ -123,7 +125,7 @@ class Poller:
         with self._writing:
             if self.discovery is None:
                 self.targets = targets
-                return self.store.retarget(self.cloud, targets)
+                return self.store.set_targets(self.cloud, targets)
             new = self.discovery.configure(targets)
             self.targets = self.discovery.targets()
             return new
@@ -263,7 +265,7 @@ class Poller:
         target = verdict.target
         if self.discovery is not None and self.discovery.drops(target.image_id, verdict.outcome):
             return
-        if not self.store.known((target,)):
+        if not self.store.current((target,)):
             # Taken off the list while it was asked for.
             return
         exported = before = self.store.observation(target.key)

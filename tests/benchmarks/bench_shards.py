@@ -84,9 +84,9 @@ def main(url: str, total: int) -> None:
         wall, processor = time.perf_counter(), time.process_time()
         poller.run_cycle()
         cycle, processor = time.perf_counter() - wall, time.process_time() - processor
-        exposition = Exposition(parts.store, parts.instruments.registry, now)
+        exposition = Exposition(parts.store, parts.exporter_metrics.registry, now)
         sizes = [exposition.body(openmetrics=True, compressed=each).size for each in (False, True)]
-        target, observation = parts.store.seen()[0]
+        target, observation = parts.store.observations()[0]
         parts.store.observe(target.key, observation.with_outcome(Gone(), now(), MAX_STALE))
         begun = time.perf_counter()
         exposition.body(openmetrics=True, compressed=True)

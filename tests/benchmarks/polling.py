@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exporter.app import Application, build
+from exporter.app import Application, build_application
 from exporter.config import ResolvedCloud, ResolvedImage
 from exporter.model.sharding import UNSHARDED, Shard
 from tests.benchmarks.images import image_ids
@@ -41,7 +41,7 @@ def built(
     url: str, count: int, shard: Shard = UNSHARDED, /, **changes: object
 ) -> Iterator[Application]:
     """The parts for that cloud, or for a shard of it."""
-    parts = build([plan(url, count, **changes)], shard=shard)
+    parts = build_application([plan(url, count, **changes)], shard=shard)
     try:
         yield parts
     finally:

@@ -98,7 +98,7 @@ def _image(image_id: str, number: int) -> Image:
 
 def _filled(targets: list[Target]) -> Store:
     store = Store()
-    store.watch(CloudState("bench", 60.0), targets)
+    store.add_cloud(CloudState("bench", 60.0), targets)
     for number, target in enumerate(targets):
         _observe(store, target, number)
     return store
@@ -158,7 +158,7 @@ def main(count: int, way: str) -> None:
             parts = stack.enter_context(built(way, count, interval=INTERVAL))
             store = parts.store
             (poller,) = parts.pollers
-            while any(observation.image is None for _, observation in store.seen()):
+            while any(observation.image is None for _, observation in store.observations()):
                 poller.run_cycle()
             threading.Thread(target=_poll, args=(poller, stop), daemon=True).start()
         else:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from exporter.app import build
+from exporter.app import build_application
 from exporter.commands.baseline import adopt, create, source_text
 from exporter.commands.check import check
 from exporter.config import SettingsError, parse, resolved_clouds
@@ -63,7 +63,7 @@ def adopted(source: Path, new: Path) -> tuple[int, str, str]:
     settings = parse([f"--config.file={source}"], {}).settings
     text = source_text(new, settings, clouds_elsewhere=False)
     out, err, to_out, to_err = consoles()
-    with closing(build(resolved_clouds(settings), all_properties=True)) as parts:
+    with closing(build_application(resolved_clouds(settings), all_properties=True)) as parts:
         status = adopt(parts, to_out, to_err, settings=settings, text=text, file=new)
     return status, out.getvalue(), err.getvalue()
 
@@ -72,7 +72,7 @@ def checked(file: Path) -> tuple[int, str]:
     """The status of a check with these settings, and what it says."""
     out, _, to_out, to_err = consoles()
     plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
-    with closing(build(plans, all_properties=True)) as parts:
+    with closing(build_application(plans, all_properties=True)) as parts:
         return check(parts, to_out, to_err), out.getvalue()
 
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from exporter.app import build
+from exporter.app import build_application
 from exporter.commands.check import Format, check, size_words, yes_no
 from exporter.config import parse, resolved_clouds
 from exporter.simulator import SimulatedImageService
@@ -47,7 +47,7 @@ def service() -> Iterator[SimulatedImageService]:
 def checked(folder: Path, *clouds: dict[str, Any], output: Format = "table") -> tuple[int, str]:
     """The status and the table, or the JSON, for these clouds."""
     file = settings_file(folder, *clouds)
-    parts = build(resolved_clouds(parse([f"--config.file={file}"], {}).settings))
+    parts = build_application(resolved_clouds(parse([f"--config.file={file}"], {}).settings))
     out, err = io.StringIO(), io.StringIO()
     try:
         status = check(parts, Console(file=out, width=1000), Console(file=err), output)
@@ -210,7 +210,7 @@ def test_a_state_is_green_where_it_is_expected(
     out = io.StringIO()
     colored = Console(file=out, width=1000, force_terminal=True, color_system="standard")
     plans = resolved_clouds(parse([f"--config.file={settings_file(tmp_path, cloud)}"], {}).settings)
-    with closing(build(plans)) as parts:
+    with closing(build_application(plans)) as parts:
         check(parts, colored, Console(file=io.StringIO()))
     assert f"{color}{status}" in out.getvalue()
 

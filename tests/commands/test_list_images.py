@@ -8,7 +8,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from exporter.app import build
+from exporter.app import build_application
 from exporter.commands.list_images import line, list_images
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
@@ -22,7 +22,9 @@ HOSTILE = "x\n- id: forged\r\x1b[2J\u202e\x85\u2028# [red]/[/nothing] :boom:"
 def printed(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str, str]:
     """The status, and what was printed where."""
     file = settings_file(folder, *clouds)
-    parts = build(resolved_clouds(parse([f"--config.file={file}", "list"], {}).settings))
+    parts = build_application(
+        resolved_clouds(parse([f"--config.file={file}", "list"], {}).settings)
+    )
     out, err = io.StringIO(), io.StringIO()
     try:
         status = list_images(parts, Console(file=out, width=40), Console(file=err, width=40))

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from exporter.app import build
+from exporter.app import build_application
 from exporter.commands.show import described, show
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
@@ -18,7 +18,7 @@ def shown(folder: Path, *clouds: dict[str, Any]) -> tuple[int, list[str]]:
     """The status and the lines for the images of these clouds."""
     file = settings_file(folder, *clouds)
     plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
-    parts = build(plans, all_properties=True)
+    parts = build_application(plans, all_properties=True)
     out, err = io.StringIO(), io.StringIO()
     try:
         status = show(parts, Console(file=out, width=1000), Console(file=err))

@@ -114,7 +114,7 @@ def test_what_is_served_stays_right_while_images_come_and_go() -> None:
     """Every scrape is answered, and the last one is what the plain collector says."""
     store = Store()
     targets = [Target("lab", str(number), str(number), "discovered") for number in range(300)]
-    store.watch(CloudState("lab", 60.0), targets)
+    store.add_cloud(CloudState("lab", 60.0), targets)
     exposition = Exposition(store, CollectorRegistry(), now)
     failures: list[Exception] = []
     done = threading.Event()
@@ -134,8 +134,8 @@ def test_what_is_served_stays_right_while_images_come_and_go() -> None:
             if key in store.targets():
                 found = Found(Image("v2", target.image_id, "active"))
                 store.observe(key, store.observation(key).with_outcome(found, now(), 900.0))
-        store.drop(next(iter(store.targets())))
-        store.retarget("lab", targets[number % 5 :: 2])
+        store.remove_target(next(iter(store.targets())))
+        store.set_targets("lab", targets[number % 5 :: 2])
     done.set()
     scraping.join(BOUND)
     assert not scraping.is_alive()

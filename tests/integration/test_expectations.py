@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporter.app import build
+from exporter.app import build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.metrics.collector import StoreCollector
@@ -45,7 +45,7 @@ def polled(
 ) -> Iterator[Callable[[], Metrics]]:
     """Polls all images once at each call, and gives the metrics then."""
     file = settings_file(folder, *clouds, **general)
-    parts = build(resolved_clouds(parse([f"--config.file={file}"], {}).settings))
+    parts = build_application(resolved_clouds(parse([f"--config.file={file}"], {}).settings))
     registry = CollectorRegistry(auto_describe=True)
     registry.register(StoreCollector(parts.store, now))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import SimulatedImageService
-from tests.reloading import at_once, cloud
+from tests.reloading import cloud, run_concurrently
 from tests.support.program import (
     BOUND,
     GOLDEN,
@@ -197,8 +197,8 @@ def test_no_scrape_fails_through_reloads_and_certificate_swaps(
                 stop.set()
 
         wait_until(lambda: program.lines("listening"))
-        at_once(*[lambda place=place: scrape(place) for place in range(4)], change)
+        run_concurrently(*[lambda place=place: scrape(place) for place in range(4)], change)
         assert failed == []
         assert min(scrapes) > SWAPS
-        assert len(program.lines("settings are in use")) == RELOADS
+        assert len(program.lines("configuration reloaded")) == RELOADS
         program.stop(signal.SIGTERM)

@@ -52,14 +52,14 @@ def test_a_reload_by_signal(tmp_path: Path, service: SimulatedImageService) -> N
         settings_file(tmp_path, cloud(service.url, GOLDEN, UBUNTU), log={"level": "debug"})
         program.process.send_signal(signal.SIGHUP)
         program.wait_for_metric("openstack_image_exists", 1, image=UBUNTU)
-        assert "cause=SIGHUP" in program.line("settings are in use")
+        assert "trigger=SIGHUP" in program.line("configuration reloaded")
 
         settings_file(tmp_path, cloud(service.url), interval="soon")
         program.process.send_signal(signal.SIGHUP)
         program.wait_for_metric(SUCCESSFUL, 0)
         file = tmp_path / "exporter.yml"
         problem = f"{file}: interval: 'soon' is not a duration; accepted: 30s, 1m30s, 15m, 90d"
-        assert program.lines("settings cannot be used", problem)
+        assert program.lines("configuration reload failed", problem)
         program.wait_for_metric(TARGETS, 2)
         assert post(program)[0] == 403
 
@@ -135,7 +135,7 @@ def test_a_reload_by_a_changed_file(tmp_path: Path, service: SimulatedImageServi
         (tmp_path / "..data_tmp").symlink_to("..2")
         (tmp_path / "..data_tmp").rename(tmp_path / "..data")
         program.wait_for_metric(TARGETS, 2)
-        assert 'cause="the file changed"' in program.line("settings are in use")
+        assert 'trigger="file changed"' in program.line("configuration reloaded")
         program.stop()
 
 
@@ -150,5 +150,5 @@ def test_a_hangup_at_the_start_ends_nothing(tmp_path: Path, service: SimulatedIm
 
         wait_until(caught)
         program.process.send_signal(signal.SIGHUP)
-        program.line("settings are in use")
+        program.line("configuration reloaded")
         program.stop()

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from exporter.app import Application, build
+from exporter.app import Application, build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.metrics.collector import StoreCollector
 from exporter.model.sharding import Shard
+from exporter.reload import apply, diff
 from exporter.simulator import SimulatedImageService
 from tests.support.program import GOLDEN, run_program, settings_file, simulated, start_program
 
@@ -40,7 +41,7 @@ class Fleet:
         plans = resolved_clouds(
             parse([f"--config.file={settings_file(folder, *clouds)}"], {}).settings
         )
-        self.parts = [build(plans, shard=Shard(index, TOTAL)) for index in range(TOTAL)]
+        self.parts = [build_application(plans, shard=Shard(index, TOTAL)) for index in range(TOTAL)]
         for parts in self.parts:
             opened.enter_context(closing(parts))
 
@@ -50,7 +51,9 @@ class Fleet:
             parse([f"--config.file={settings_file(folder, *clouds)}"], {}).settings
         )
         for parts in self.parts:
-            for poller in parts.exchange(parts.prepare(plans)).ended:
+            changes = diff(parts.clouds, parts.build_clouds(plans))
+            apply(changes, parts)
+            for poller in changes.obsolete_pollers:
                 poller.stop()
 
     def cycle(self) -> None:
@@ -179,7 +182,10 @@ def test_shards_keep_a_cloud_s_rate_limit_together(
         with closing(parts):
             return parts.pollers[0].client.limiter._interval
 
-    alone, one_of_three = gap(build(plans)), gap(build(plans, shard=Shard(1, TOTAL)))
+    alone, one_of_three = (
+        gap(build_application(plans)),
+        gap(build_application(plans, shard=Shard(1, TOTAL))),
+    )
     assert one_of_three == pytest.approx(TOTAL * alone)
 
 
@@ -217,4 +223,4 @@ def test_the_daemon_is_told_its_shard_by_its_pod_s_name(
         assert metrics.value("openstack_image_exporter_shards") == TOTAL
         watched = [each for each in metrics.samples if each.name == "openstack_image_target_info"]
         assert sorted(each.labels["image_id"] for each in watched) == sorted(own)
-        assert "index=2 total=3" in program.line("watching one shard")
+        assert "index=2 total=3" in program.line("sharding enabled")

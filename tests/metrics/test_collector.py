@@ -57,7 +57,7 @@ def store_of(observations: dict[str, Observation]) -> Store:
     for cloud in ("lab", "prod"):
         expect = (("status", ("active",)), ("max_age", 1.0))
         targets = [Target(cloud, name, f"the {name}", expect=expect) for name in observations]
-        store.watch(CloudState(cloud, 60.0), targets)
+        store.add_cloud(CloudState(cloud, 60.0), targets)
         for target in targets:
             store.observe(target.key, observations[target.image_id])
     store.update_cloud(

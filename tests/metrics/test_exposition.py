@@ -44,7 +44,7 @@ class WatchedCloud:
         self.targets = [
             Target("lab", image_id, f"alias {image_id}", expect=expect) for image_id in IDS
         ]
-        self.store.watch(CloudState("lab", 60.0), self.targets)
+        self.store.add_cloud(CloudState("lab", 60.0), self.targets)
         self.registry = CollectorRegistry()
         self.counter = Counter("own", "Of the exporter's own.", registry=self.registry)
         Gauge("other", 'A "quoted" help\nin two lines \\.', registry=self.registry).set(1)
@@ -61,7 +61,7 @@ class WatchedCloud:
         """Watch another cloud with one more target."""
         target = Target(f"cloud {len(self.targets)}", "one", "one", expect=self.expect)
         self.targets.append(target)
-        self.store.watch(CloudState(target.cloud, 60.0), [target])
+        self.store.add_cloud(CloudState(target.cloud, 60.0), [target])
 
     def scrape(self, openmetrics: bool, compressed: bool = False) -> bytes:
         """Return the decompressed body of a scrape."""
@@ -287,7 +287,7 @@ def test_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) 
 
 def test_metric_families_are_unique() -> None:
     store = Store()
-    store.watch(CloudState("lab", 60.0), [Target("lab", "one", "one")])
+    store.add_cloud(CloudState("lab", 60.0), [Target("lab", "one", "one")])
     exporter_metrics = ExporterMetrics("0")
     exporter_metrics.registry.register(CloudCollector(store))
     exporter_metrics.add_cloud("lab")
@@ -360,7 +360,7 @@ def test_equal_content_is_compressed_to_equal_bytes() -> None:
 def test_new_target_is_in_the_next_scrape() -> None:
     watched = WatchedCloud()
     watched.scrape(False)
-    watched.store.watch(CloudState("other", 60.0), [Target("other", "four", "four")])
+    watched.store.add_cloud(CloudState("other", 60.0), [Target("other", "four", "four")])
     assert b'openstack_image_target_info{cloud="other"' in watched.scrape(False)
     assert watched.scrape(True, compressed=True) == watched.expected(True)
 

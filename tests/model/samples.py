@@ -62,7 +62,7 @@ def registry_of(
 ) -> CollectorRegistry:
     """A registry that shows these targets of one cloud at ``now``."""
     store = Store()
-    store.watch(cloud or CloudState("lab", 60.0), [target for target, _ in seen])
+    store.add_cloud(cloud or CloudState("lab", 60.0), [target for target, _ in seen])
     for target, observation in seen:
         store.observe(target.key, observation)
     registry = CollectorRegistry(auto_describe=True)

@@ -99,12 +99,12 @@ def _cycle(images: tuple[ResolvedImage, ...], signed_in: bool) -> Cycle:
             window = Deadline(steady() + INTERVAL, steady() + INTERVAL)
             poller.client.choose_version(window)
             assert poller.client.list(window).failure is None
-        before, begun = _requests(parts.instruments), time.perf_counter()
+        before, begun = _requests(parts.exporter_metrics), time.perf_counter()
         poller.run_cycle()
         seconds = time.perf_counter() - begun
-        seen = [observation.change_baseline.exists for _, observation in parts.store.seen()]
+        seen = [observation.change_baseline.exists for _, observation in parts.store.observations()]
         assert seen == [True] * len(images)
-        return Cycle(seconds, _requests(parts.instruments) - before)
+        return Cycle(seconds, _requests(parts.exporter_metrics) - before)
 
 
 def _requests(instruments: ExporterMetrics) -> int:

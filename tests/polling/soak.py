@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 
 from prometheus_client import generate_latest
 
-from exporter.app import build
+from exporter.app import build_application
 from exporter.config import ResolvedCloud, ResolvedImage
 from exporter.polling.engine import pacing as pace
 from tests.polling.watch import threads
@@ -124,13 +124,13 @@ def main(url: str, image_ids: Sequence[str]) -> None:
     # Cycles end when all is answered: nothing is spread over the interval, nor waited for after.
     pace.SPREAD_FRACTION = 1e-9
     pace.MAX_DRAIN_TIMEOUT = 0.0
-    parts = build([_plan(url, image_ids)])
+    parts = build_application([_plan(url, image_ids)])
     (poller,) = parts.pollers
     poller.random = lambda: 0.0
     for line in sys.stdin:
         for _ in range(int(line)):
             poller.run_cycle()
-            generate_latest(parts.instruments.registry)
+            generate_latest(parts.exporter_metrics.registry)
         wait_until(lambda: not threads())
         state = parts.store.cloud(CLOUD)
         connections = poller.client.connections
@@ -141,7 +141,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
             strays=_sockets() - connections,
             polls=state.polls,
             failures=sum(state.failures.values()),
-            existing=sum(bool(observation.exists) for _, observation in parts.store.seen()),
+            existing=sum(bool(observation.exists) for _, observation in parts.store.observations()),
         )
         print(json.dumps(held), flush=True)  # noqa: T201  # that is how the parent learns of it
     parts.close()

@@ -78,7 +78,7 @@ def test_whatever_fails_counts_add_up_and_nothing_is_falsely_gone() -> None:
                     service.images.put(SimulatedImage(image_id))
             before = watch.cloud
             watch.cycle()
-            failed = sum(not seen.poll_success for _, seen in watch.store.seen())
+            failed = sum(not seen.poll_success for _, seen in watch.store.observations())
             after = watch.cloud
             assert after.polls == cycle * len(IDS)
             assert sum(after.failures.values()) - sum(before.failures.values()) == failed

@@ -57,7 +57,7 @@ class Lab:
         self.ahead = 0.0
         configured = [Target(CLOUD, image_id, image_id) for image_id in listed]
         counts = {entry.alias: 0 for entry in entries if entry.alias is not None}
-        self.store.watch(CloudState(CLOUD, 2.0, resolved_changes=counts), configured)
+        self.store.add_cloud(CloudState(CLOUD, 2.0, resolved_changes=counts), configured)
         self.stopped = threading.Event()
         client = ImageClient(
             signin=StaticTokenAuthenticator(service.url, None, ClientTls()),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.app import build
+from exporter.app import build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.metrics.collector import StoreCollector
@@ -446,7 +446,7 @@ def test_fifty_clouds_have_each_their_own_troubles() -> None:
             "IMAGE_EXPORTER_TIMEOUT": "30s",
             "IMAGE_EXPORTER_CONCURRENCY": "4",
         }
-        parts = build(resolved_clouds(parse(["run"], environ).settings))
+        parts = build_application(resolved_clouds(parse(["run"], environ).settings))
         stack.callback(parts.close)
         scheduler = Scheduler()
         stack.callback(scheduler.stop)

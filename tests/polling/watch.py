@@ -63,7 +63,7 @@ class Watch:
 
     def exists(self) -> dict[str, bool | None]:
         """Whether each image exists."""
-        return {target.image_id: seen.exists for target, seen in self.store.seen()}
+        return {target.image_id: seen.exists for target, seen in self.store.observations()}
 
     @property
     def cloud(self) -> CloudState:
@@ -97,7 +97,7 @@ def watching(
     """Watches these images at this endpoint; backoff takes no time unless ``random`` says so."""
     store = Store()
     targets = [Target(CLOUD, image_id, image_id) for image_id in image_ids]
-    store.watch(CloudState(CLOUD, interval), targets)
+    store.add_cloud(CloudState(CLOUD, interval), targets)
     requests: list[Request] = []
     stop = threading.Event()
     client = ImageClient(

@@ -111,7 +111,7 @@ SECOND = CloudState(
 def watched(cloud: CloudState, lives: Iterable[tuple[Target, Script]], store: Store) -> None:
     """Adds a cloud whose images have had these lives."""
     told = tuple(lives)
-    store.watch(cloud, [target for target, _ in told])
+    store.add_cloud(cloud, [target for target, _ in told])
     for target, script in told:
         seen = NEVER_POLLED
         for ago, outcome in script:

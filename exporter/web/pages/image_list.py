@@ -75,9 +75,9 @@ class ImageList:
 
 def query_images(store: Store, query: Query, now: Instant, shard: Shard = UNSHARDED) -> ImageList:
     """Run a query on the store; a page after the last one is empty."""
-    with store.whole:
+    with store.transaction_lock:
         # Both belong to the same configuration, also while a reload replaces it.
-        observed, clouds = store.seen(), store.clouds()
+        observed, clouds = store.observations(), store.clouds()
     statuses = [image_status(target, observation, now) for target, observation in observed]
     matching = [status for status in statuses if _matches(status, query)]
     start = (query.page - 1) * query.limit

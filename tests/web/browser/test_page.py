@@ -317,7 +317,7 @@ class World:
     def __init__(self) -> None:
         self.store = Store()
         self.target = Target("first", "an-id", "golden")
-        self.store.watch(FIRST, [self.target])
+        self.store.add_cloud(FIRST, [self.target])
         self.seen = NEVER_POLLED.with_outcome(Found(ACTIVE), NOW, MAX_STALE)
         self.store.observe(self.target.key, self.seen)
 

@@ -195,7 +195,7 @@ def test_an_image_is_called_by_the_best_name_it_has(
     """By its alias, else by the name that the service gives, else by its ID."""
     store = Store()
     target = Target("lab", "an-id", alias)
-    store.watch(replace(FIRST, name="lab"), [target])
+    store.add_cloud(replace(FIRST, name="lab"), [target])
     if image is not None:
         store.observe(target.key, NEVER_POLLED.with_outcome(Found(image), NOW, MAX_STALE))
     (row,) = query_images(store, Query(), NOW).rows

@@ -176,7 +176,7 @@ def test_any_text_is_json(text: str) -> None:
     """Halves of surrogate pairs too, which no UTF-8 can hold, come back from the JSON."""
     store = Store()
     target = Target("first", "an-id", "an-id")
-    store.watch(FIRST, [target])
+    store.add_cloud(FIRST, [target])
     seen = NEVER_POLLED.with_outcome(Found(replace(ACTIVE, name=text)), NOW, MAX_STALE)
     store.observe(target.key, seen.with_outcome(Failed("malformed", text), NOW, MAX_STALE))
     answer = to_ascii_json(image_list_document(query_images(store, Query(), NOW)))

@@ -87,7 +87,7 @@ def test_the_page_says_when_all_is_well(targets: int, polled: bool, verdict: str
     """Without a problem the verdict says so, and of how many."""
     store = Store()
     many = [Target("first", f"id-{number}", f"a-{number}") for number in range(targets)]
-    store.watch(FIRST, many)
+    store.add_cloud(FIRST, many)
     for target in many if polled else ():
         store.observe(target.key, NEVER_POLLED.with_outcome(Found(ACTIVE), NOW, MAX_STALE))
     shown = html(store)
@@ -130,9 +130,9 @@ def test_the_page_tells_of_a_cloud_that_was_never_asked() -> None:
         authentications=0,
         discovery_interval=60.0,
     )
-    store.watch(late, [])
+    store.add_cloud(late, [])
     overdue = replace(late, name="late", next_cycle_at=NOW.wall - 600, authentications=1)
-    store.watch(overdue, [])
+    store.add_cloud(overdue, [])
     text = text_of(html(store))
     assert "first API not known yet" in text
     assert "version not known yet, polled every 60 s" in text
@@ -149,9 +149,9 @@ def test_many_clouds_are_folded_but_those_in_trouble() -> None:
     store = Store()
     aliases = {f"alias-{number}": "an-id" for number in range(4)}
     for number in range(4):
-        store.watch(replace(FIRST, name=f"well {number}"), [])
+        store.add_cloud(replace(FIRST, name=f"well {number}"), [])
     down = replace(FIRST, name="down", api_up=False, discovery_interval=60.0, resolved=aliases)
-    store.watch(down, [])
+    store.add_cloud(down, [])
     folds = {str(each["id"]): "open" in each for each in Reader(html(store)).all("details")}
     wells = {f"cloud-well%20{number}": False for number in range(4)}
     assert folds == {"cloud-down": True, "aliases-down": False, **wells}

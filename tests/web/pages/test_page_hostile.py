@@ -37,7 +37,7 @@ def test_nothing_in_a_text_becomes_part_of_the_page(text: str) -> None:
     """Whatever a name, a status, a failure or a search holds, the elements stay the same."""
     store = Store()
     target = Target("first", "an-id", "an-id")
-    store.watch(FIRST, [target])
+    store.add_cloud(FIRST, [target])
     seen = NEVER_POLLED.with_outcome(Found(replace(ACTIVE, name="n")), NOW, MAX_STALE)
     seen = seen.with_outcome(
         Found(replace(ACTIVE, name=f"n{text}", status=f"s{text}")), NOW, MAX_STALE
@@ -109,7 +109,7 @@ def test_whatever_is_known_can_be_shown(
     """No state of a cloud and no life of an image keeps the page or the JSON from being made."""
     store = Store()
     target = Target(cloud.name, "an-id", "an-alias", expect=expect)
-    store.watch(cloud, [target])
+    store.add_cloud(cloud, [target])
     seen = NEVER_POLLED
     for outcome in outcomes:
         seen = seen.with_outcome(outcome, Instant(NOW.monotonic - age, NOW.wall - age), MAX_STALE)

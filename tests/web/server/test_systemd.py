@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
+from exporter.app import bind_server
 from exporter.config import Web
-from exporter.daemon import listening
 from exporter.web.server import systemd
 from exporter.web.server.listen import ListenError
 from exporter.web.server.systemd import sockets_from_systemd
@@ -65,11 +65,11 @@ def test_sockets_of_systemd_replace_the_listen_address(monkeypatch: pytest.Monke
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     pass_socket(monkeypatch, listener.detach())
-    server = listening(Web(listen_address="192.0.2.1:1", systemd_socket=True))
+    server = bind_server(Web(listen_address="192.0.2.1:1", systemd_socket=True))
     assert server.addresses == (f"127.0.0.1:{port}",)
     server.close()
     with pytest.raises(ListenError, match=NO_SOCKET):
-        listening(Web(systemd_socket=True))
+        bind_server(Web(systemd_socket=True))
 
 
 def test_abstract_unix_socket_has_the_name_of_listen_stream(
@@ -80,6 +80,6 @@ def test_abstract_unix_socket_has_the_name_of_listen_stream(
     listener.bind(f"\0{name}")
     listener.listen()
     pass_socket(monkeypatch, listener.detach())
-    server = listening(Web(systemd_socket=True))
+    server = bind_server(Web(systemd_socket=True))
     assert server.addresses == (f"@{name}",)
     server.close()
