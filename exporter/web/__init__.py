@@ -1,1 +1,1 @@
-"""The HTTP side: the pages, and a server that a slow client cannot stall."""
+"""The web application and its HTTP server."""

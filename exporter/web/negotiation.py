@@ -1,8 +1,8 @@
-"""What a client would rather have: which exposition format, and whether compressed.
+"""Content negotiation: exposition format and compression (RFC 9110, section 12.5).
 
-By RFC 9110, section 12.5. prometheus_client's ``choose_encoder`` does not read weights. A header
-that makes no sense, or accepts nothing that there is, gets what a client without one gets: a
-Prometheus scrape is better answered than refused.
+``choose_encoder`` of prometheus_client ignores weights. A header that is invalid, or accepts none
+of the offered formats, is treated like a missing one: an unexpected format is more useful to
+Prometheus than status 406.
 """
 
 import re
@@ -16,28 +16,32 @@ _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
 class _Range(NamedTuple):
+    """One element of an Accept or Accept-Encoding header."""
+
     name: str
     version: str | None
     weight: float
-    place: int
+    position: int
 
 
 class _Offer(NamedTuple):
+    """A media type that the exporter serves."""
+
     name: str
     version: str
 
-    def range_of(self, ranges: list[_Range]) -> _Range | None:
-        """The most specific range that this offer falls in."""
-        kind = self.name.partition("/")[0]
+    def best_range(self, ranges: list[_Range]) -> _Range | None:
+        """Return the most specific range that includes this media type."""
+        main_type = self.name.partition("/")[0]
         for name, version in (
             (self.name, self.version),
             (self.name, None),
-            (f"{kind}/*", None),
+            (f"{main_type}/*", None),
             ("*/*", None),
         ):
-            for each in ranges:
-                if (each.name, each.version) == (name, version):
-                    return each
+            for media_range in ranges:
+                if (media_range.name, media_range.version) == (name, version):
+                    return media_range
         return None
 
 
@@ -46,33 +50,35 @@ _OPENMETRICS_OFFER = _Offer("application/openmetrics-text", "1.0.0")
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Whether an Accept header prefers OpenMetrics 1.0.0 to the text format 0.0.4.
+    """Return true if an Accept header prefers OpenMetrics 1.0.0 to the text format 0.0.4.
 
-    Of equal weights, the one named first wins.
+    If both weights are equal, the format named first wins.
     """
-    ranges = list(_ranges(accept))
-    openmetrics, text = (each.range_of(ranges) for each in (_OPENMETRICS_OFFER, _TEXT_OFFER))
+    ranges = list(_parse(accept))
+    openmetrics = _OPENMETRICS_OFFER.best_range(ranges)
+    text = _TEXT_OFFER.best_range(ranges)
     if openmetrics is None or openmetrics.weight == 0:
         return False
     if text is None:
         return True
-    return (openmetrics.weight, -openmetrics.place) > (text.weight, -text.place)
+    return (openmetrics.weight, -openmetrics.position) > (text.weight, -text.position)
 
 
 def wants_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header takes gzip, and no less gladly than no encoding."""
-    weights = {each.name: each.weight for each in _ranges(accept_encoding)}
+    """Return true if an Accept-Encoding header accepts gzip and does not prefer no encoding."""
+    weights = {coding.name: coding.weight for coding in _parse(accept_encoding)}
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
-def _ranges(header: str) -> Iterator[_Range]:
-    for place, element in enumerate(header.split(",")):
-        name, *rest = (part.strip() for part in element.split(";"))
+def _parse(header: str) -> Iterator[_Range]:
+    """Parse the elements of a header, skipping those with an invalid weight."""
+    for position, element in enumerate(header.split(",")):
+        name, *fields = (part.strip() for part in element.split(";"))
         parameters = {}
-        for each in rest:
-            key, _, value = each.partition("=")
+        for field in fields:
+            key, _, value = field.partition("=")
             parameters[key.strip().lower()] = value.strip().strip('"')
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight):
-            yield _Range(name.lower(), parameters.get("version"), float(weight), place)
+            yield _Range(name.lower(), parameters.get("version"), float(weight), position)

@@ -1,21 +1,21 @@
-"""An answer whose body is in pieces that are shared with other answers."""
+"""A response whose body is in pieces that it shares with other responses."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.metrics.exposition import Body
 
-CHUNK = 64 * 1024
-"""Bytes to send at once: smaller pieces are joined, so that there are few calls."""
+CHUNK_SIZE = 64 * 1024
+"""Bytes to send at once. Smaller pieces are joined, so that there are few calls."""
 
 
 class PiecewiseResponse(Response):
-    """Sends the pieces one after another, each when the client has taken the one before.
+    """Sends a body in chunks, each when the client has taken the previous one.
 
-    So a slow client costs one chunk of memory, not a copy of the whole body.
+    A slow client costs one chunk of memory, not a copy of the whole body.
     """
 
     def __init__(self, body: Body, headers: Mapping[str, str]) -> None:
@@ -23,7 +23,7 @@ class PiecewiseResponse(Response):
         self._pieces = body.pieces
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """Sends the answer; to HEAD, its head only."""
+        """Send the response, without the body if the request is HEAD."""
         await send(
             {
                 "type": "http.response.start",
@@ -32,22 +32,22 @@ class PiecewiseResponse(Response):
             }
         )
         if scope["method"] != "HEAD":
-            for chunk in _chunks(self._pieces):
+            for chunk in _join_pieces(self._pieces):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                # A client that takes all at once, or has left, does not make send() wait.
+                # send() does not wait if the client takes everything at once or has left.
                 await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _chunks(pieces: Sequence[bytes]) -> Iterator[bytes]:
-    """The pieces, small ones joined."""
-    waiting: list[bytes] = []
+def _join_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Join pieces to chunks of at least ``CHUNK_SIZE`` bytes, except for the last one."""
+    pending: list[bytes] = []
     size = 0
     for piece in pieces:
-        waiting.append(piece)
+        pending.append(piece)
         size += len(piece)
-        if size >= CHUNK:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
+        if size >= CHUNK_SIZE:
+            yield b"".join(pending)
+            pending, size = [], 0
+    if pending:
+        yield b"".join(pending)

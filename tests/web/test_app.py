@@ -19,14 +19,14 @@ from exporter.web.negotiation import OPENMETRICS, TEXT
 from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.page import SCRIPT
 from exporter.web.pages.query import Query
-from tests.web.cast import NOW, cast
 from tests.web.conftest import BOUND, Running, running
+from tests.web.example_images import NOW, example_store
 
 Serve = Callable[[ASGIApp], Running]
 BODIES = {False: b"text 1\n" * 1000, True: b"openmetrics 1\n" * 1000 + b"# EOF\n"}
 QUICKLY = 2.0
 """Seconds within which a server that is told to end must have ended."""
-STORE = cast()
+STORE = example_store()
 
 
 def well() -> None:

@@ -1,5 +1,3 @@
-"""What clients say they accept, and what they get."""
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,8 +57,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         (",,;;=,q=1", False),
     ],
 )
-def test_openmetrics_is_chosen_by_weight(accept: str, openmetrics: bool) -> None:
-    """OpenMetrics is served to who prefers it, the text format to everybody else."""
+def test_format_is_chosen_by_weight(accept: str, openmetrics: bool) -> None:
     assert wants_openmetrics(accept) is openmetrics
 
 
@@ -85,13 +82,11 @@ def test_openmetrics_is_chosen_by_weight(accept: str, openmetrics: bool) -> None
         ("gzip;q=none", False),
     ],
 )
-def test_gzip_is_chosen_by_weight(accept_encoding: str, gzip: bool) -> None:
-    """Only who takes gzip, and would not rather have it plain, gets it."""
+def test_compression_is_chosen_by_weight(accept_encoding: str, gzip: bool) -> None:
     assert wants_gzip(accept_encoding) is gzip
 
 
 @given(st.text(alphabet='gzipaqo/t*e-x=;, .01"\xff'))
-def test_any_header_is_read(header: str) -> None:
-    """No header makes the negotiation fail."""
+def test_no_header_makes_the_negotiation_fail(header: str) -> None:
     assert wants_openmetrics(header) in {True, False}
     assert wants_gzip(header) in {True, False}

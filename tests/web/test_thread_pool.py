@@ -1,9 +1,8 @@
-"""Work in threads, as the event loop waits for it."""
-
 import asyncio
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -11,101 +10,122 @@ from exporter.web.thread_pool import ThreadPool
 from tests.web.conftest import BOUND
 
 
-def test_what_the_work_returns_is_the_result() -> None:
-    """The result comes from another thread, which does not keep the program from ending."""
+def test_work_runs_in_a_daemon_thread() -> None:
+    """A thread that is not a daemon would delay the exit of the process."""
     thread = asyncio.run(ThreadPool(1).run(threading.current_thread))
     assert thread is not threading.current_thread()
     assert thread.daemon
 
 
-def test_what_the_work_raises_is_raised_and_the_thread_goes_on() -> None:
-    """Whoever waits gets the error; even one that would end a thread does not end this one."""
-    workers = ThreadPool(1)
+def test_error_is_raised_in_the_caller_and_the_thread_survives() -> None:
+    pool = ThreadPool(1)
     with pytest.raises(SystemExit, match="3"):
-        asyncio.run(workers.run(lambda: sys.exit("3")))
-    assert asyncio.run(workers.run(lambda: "next")) == "next"
+        asyncio.run(pool.run(lambda: sys.exit("3")))
+    assert asyncio.run(pool.run(lambda: "next")) == "next"
 
 
-def test_so_many_at_once_and_no_more() -> None:
-    """What comes when all threads are at work waits, and is begun in the order it came."""
-    begun, finish, order = threading.Semaphore(0), threading.Event(), list[int]()
+def test_work_beyond_the_size_waits_in_order() -> None:
+    started, finish, order = threading.Semaphore(0), threading.Event(), list[int]()
 
     def work(number: int) -> None:
         order.append(number)
-        begun.release()
+        started.release()
         finish.wait(BOUND)
 
-    async def give() -> None:
-        workers = ThreadPool(2)
+    async def submit() -> None:
+        pool = ThreadPool(2)
         tasks = [
-            asyncio.create_task(workers.run(lambda number=number: work(number)))  # type: ignore[misc]
+            asyncio.create_task(pool.run(lambda number=number: work(number)))  # type: ignore[misc]
             for number in range(4)
         ]
         await asyncio.sleep(0)
         for _ in range(2):
-            assert await asyncio.to_thread(begun.acquire, timeout=BOUND)
+            assert await asyncio.to_thread(started.acquire, timeout=BOUND)
         assert sorted(order) == [0, 1]
         finish.set()
         await asyncio.gather(*tasks)
 
-    asyncio.run(give())
+    asyncio.run(submit())
     assert sorted(order[2:]) == [2, 3]
 
 
-def test_work_that_nobody_waits_for_is_not_begun() -> None:
-    """A task that is cancelled while its work waits for a thread costs no work."""
+def test_cancelled_work_is_not_started() -> None:
     finish, done = threading.Event(), list[str]()
 
-    async def give() -> None:
-        workers = ThreadPool(1)
-        first = asyncio.create_task(workers.run(lambda: finish.wait(BOUND)))
-        second = asyncio.create_task(workers.run(lambda: done.append("second")))
+    async def submit() -> None:
+        pool = ThreadPool(1)
+        first = asyncio.create_task(pool.run(lambda: finish.wait(BOUND)))
+        second = asyncio.create_task(pool.run(lambda: done.append("second")))
         await asyncio.sleep(0)
         second.cancel()
         await asyncio.wait({second})
         finish.set()
         await first
-        await workers.run(lambda: done.append("third"))
+        await pool.run(lambda: done.append("third"))
 
-    asyncio.run(give())
+    asyncio.run(submit())
     assert done == ["third"]
 
 
-def test_work_that_outlives_its_loop_does_no_harm() -> None:
-    """The end of a loop leaves the thread to end its work, and ready for another loop."""
-    workers, begun, finish = ThreadPool(1), threading.Event(), threading.Event()
+def test_work_of_cancelled_callers_still_occupies_its_threads() -> None:
+    """Otherwise clients that disconnect while theirs is rendered could start any number."""
+    lock, finish = threading.Lock(), threading.Event()
+    running = most_running = 0
 
     def work() -> None:
-        begun.set()
+        nonlocal running, most_running
+        with lock:
+            running += 1
+            most_running = max(most_running, running)
+        finish.wait(BOUND)
+        with lock:
+            running -= 1
+
+    async def submit() -> None:
+        pool = ThreadPool(2)
+        for _ in range(10):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pool.run(work), 0.02)
+        finish.set()
+        await pool.run(lambda: None)
+
+    asyncio.run(submit())
+    assert most_running == 2
+
+
+def test_work_may_outlive_its_event_loop() -> None:
+    pool, started, finish = ThreadPool(1), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
         finish.wait(BOUND)
 
     async def leave() -> None:
-        task = asyncio.create_task(workers.run(work))
-        assert await asyncio.to_thread(begun.wait, BOUND)
+        task = asyncio.create_task(pool.run(work))
+        assert await asyncio.to_thread(started.wait, BOUND)
         task.cancel()
 
     asyncio.run(leave())
     finish.set()
-    assert asyncio.run(workers.run(lambda: "next")) == "next"
+    assert asyncio.run(pool.run(lambda: "next")) == "next"
 
 
-def test_a_program_ends_in_the_middle_of_work() -> None:
-    """Work that never ends, and more that waits behind it, do not hold up the end."""
+def test_process_exits_while_work_runs() -> None:
     program = """
 import asyncio, threading
 from exporter.web.thread_pool import ThreadPool
 
 async def main():
-    workers, begun = ThreadPool(1), threading.Event()
-    tasks = [asyncio.create_task(workers.run(each)) for each in
-             (lambda: (begun.set(), threading.Event().wait()), lambda: threading.Event().wait())]
-    await asyncio.to_thread(begun.wait)
-    for each in tasks:
-        each.cancel()
+    pool, started = ThreadPool(1), threading.Event()
+    tasks = [asyncio.create_task(pool.run(work)) for work in
+             (lambda: (started.set(), threading.Event().wait()), lambda: threading.Event().wait())]
+    await asyncio.to_thread(started.wait)
+    for task in tasks:
+        task.cancel()
 
 asyncio.run(main())
 """
-    ended = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=BOUND, check=True
     )
-    assert (ended.stdout, ended.stderr) == ("", "")
+    assert (completed.stdout, completed.stderr) == ("", "")

@@ -1,4 +1,4 @@
-"""A real browser, and the page in it."""
+"""A browser, and servers of the page."""
 
 import gzip
 import shutil
@@ -15,8 +15,8 @@ from exporter.store import Store
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers
 from exporter.web.pages.image_list import query_images
-from tests.web.cast import NOW, cast, crowd
 from tests.web.conftest import BOUND, Running, running
+from tests.web.example_images import NOW, example_store, large_store
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PREFIX = "/behind/a/proxy"
@@ -27,8 +27,8 @@ METRICS = {
 }
 
 
-def served(store: Store) -> Starlette:
-    """The application with the images of a store; it is ``NOW`` for ever."""
+def create_example_app(store: Store) -> Starlette:
+    """Return an application that shows the images of a store at ``NOW``."""
     handlers = Handlers(
         render_metrics=lambda *, openmetrics, compressed: METRICS[openmetrics, compressed],
         query_images=lambda query: query_images(store, query, NOW),
@@ -38,81 +38,83 @@ def served(store: Store) -> Starlette:
     return create_app(handlers)
 
 
-def address(server: Running, path: str = "/") -> str:
-    """Where a page of a server is."""
+def url_of(server: Running, path: str = "/") -> str:
+    """Return the URL of a path on a server."""
     return f"http://{server.host}:{server.port}{path}"
 
 
 @dataclass
 class Tab:
-    """A tab of the browser, and what went wrong in it."""
+    """A browser tab with its console messages, errors and requests."""
 
     page: Page
-    complaints: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Listens."""
+        """Record messages, errors, dialogs and requests."""
         self.page.set_default_timeout(BOUND * 1000)
-        self.page.on("console", lambda said: self.complaints.append(said.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.messages.append(dialog.message))
         self.page.on("request", lambda request: self.requests.append(request.url))
 
-    def forgive(self, words: str) -> None:
-        """Forgets complaints with these words in them; there must have been one."""
-        left = [each for each in self.complaints if words not in each]
-        assert len(left) < len(self.complaints)
-        self.complaints[:] = left
+    def expect_message(self, text: str) -> None:
+        """Remove the messages that contain a text; there must be at least one."""
+        others = [message for message in self.messages if text not in message]
+        assert len(others) < len(self.messages)
+        self.messages[:] = others
 
     def names(self) -> list[str]:
-        """What the images in the table are called, in its order."""
+        """Return the display names in the image table, in order."""
         return self.page.locator("tbody .name").all_inner_texts()
 
 
-Opened = Callable[..., Tab]
-"""Opens an address in a tab of its own, with options of ``Browser.new_context``."""
+OpenTab = Callable[..., Tab]
+"""Opens a URL in a new tab, with options of ``Browser.new_context``."""
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or what else there is of its kind, without a window.
+    """Headless Chromium.
 
-    Its loop runs in this thread until it ends, so that no other test could have one.
+    Playwright's event loop runs in this thread until the browser is closed, so no other test of
+    the session may need an event loop meanwhile.
     """
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
         pytest.skip("no Chromium is installed; on Debian it is the package chromium")
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        with playwright.chromium.launch(executable_path=found, args=options) as launched:
-            yield launched
+        with playwright.chromium.launch(executable_path=executable, args=options) as chromium:
+            yield chromium
 
 
 @pytest.fixture(scope="package")
-def many(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # without one there is no need
-    """A server that watches 10,000 images."""
-    with running(served(crowd(10_000))) as server:
+def large_server(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # skips without a browser
+    """A server with 10,000 images."""
+    with running(create_example_app(large_store(10_000))) as server:
         yield server
 
 
 @pytest.fixture(scope="package")
-def few(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # as above
-    """A server that watches an image in every situation, one cloud of two being down."""
-    with running(served(cast())) as server:
+def example_server(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # as above
+    """A server with an image in every situation, and one cloud of two that is down."""
+    with running(create_example_app(example_store())) as server:
         yield server
 
 
 @pytest.fixture(scope="package")
-def proxied(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # as above
-    """The same behind a prefix, and nothing beside it."""
-    with running(Starlette(routes=[Mount(PREFIX, served(cast()))])) as server:
+def prefixed_server(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # as above
+    """A server with the example images below a path prefix only."""
+    app = Starlette(routes=[Mount(PREFIX, create_example_app(example_store()))])
+    with running(app) as server:
         yield server
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Opened]:
-    """Opens pages; whatever a test does to them, the browser has nothing to complain about."""
+def open_tab(browser: Browser) -> Iterator[OpenTab]:
+    """Opens tabs; the test fails if a tab has messages that it did not expect."""
     contexts: list[BrowserContext] = []
     tabs: list[Tab] = []
 
@@ -124,7 +126,7 @@ def opened(browser: Browser) -> Iterator[Opened]:
 
     try:
         yield open_
-        assert [tab.complaints for tab in tabs] == [[] for _ in tabs]
+        assert [tab.messages for tab in tabs] == [[] for _ in tabs]
     finally:
         for context in contexts:
             context.close()

@@ -1,6 +1,6 @@
-"""The picture of the page in README.md.
+"""Takes the screenshot of the page for README.md.
 
-``make screenshot`` draws it: the images of the demo, three of them in trouble.
+``make screenshot`` runs it. The page shows the images of the demo, three of them with a problem.
 """
 
 import shutil
@@ -11,68 +11,75 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from exporter.demo.images import IMAGES
-from exporter.model.outcome import Failed, Found, Gone
+from exporter.model.outcome import Found, Gone
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.model.samples import ACTIVE
-from tests.web.browser.conftest import BROWSERS, address, served
-from tests.web.cast import DOWN, FIRST, REQUEST, Script, watched
+from tests.web.browser.conftest import BROWSERS, create_example_app, url_of
 from tests.web.conftest import running
+from tests.web.example_images import (
+    FIRST_CLOUD,
+    REQUEST_ID,
+    TIMEOUT,
+    UNAVAILABLE,
+    PollHistory,
+    add_polled_cloud,
+)
 
-PICTURE = Path(__file__).parents[3] / "dashboards" / "screenshots" / "page-light.png"
+PATH = Path(__file__).parents[3] / "dashboards" / "screenshots" / "page-light.png"
 SIZE = {"width": 1180, "height": 860}
-EXPECT = {"ci-runner": (("status", ("active",)), ("public", False))}
+EXPECTATIONS = {"ci-runner": (("status", ("active",)), ("public", False))}
 
 
-def lives(alias: str) -> Script:
-    """What polls of an image came to."""
-    shown = IMAGES[alias]
+def poll_history(alias: str) -> PollHistory:
+    """Return the polls of an image of the demo."""
+    demo_image = IMAGES[alias]
     image = replace(
         ACTIVE,
-        name=shown.name,
-        size_bytes=shown.size,
-        protected=shown.protected,
-        public=shown.visibility == "public",
+        name=demo_image.name,
+        size_bytes=demo_image.size,
+        protected=demo_image.protected,
+        public=demo_image.visibility == "public",
     )
-    found = Found(image, REQUEST)
-    latest: Mapping[str, Script] = {
-        "k8s-node": ((95, Gone(REQUEST)), (35, Gone(REQUEST))),
+    found = Found(image, REQUEST_ID)
+    latest_polls: Mapping[str, PollHistory] = {
+        "k8s-node": ((95, Gone(REQUEST_ID)), (35, Gone(REQUEST_ID))),
         "ci-runner": ((640, Found(replace(image, status="deactivated"))),),
-        "cirros": (
-            (81, found),
-            (21, Failed("server_error", "HTTP 503", REQUEST)),
-        ),
+        "cirros": ((81, found), (21, UNAVAILABLE)),
     }
-    return ((260_000, found), *latest.get(alias, ((12, found),)))
+    return ((260_000, found), *latest_polls.get(alias, ((12, found),)))
 
 
-def store() -> Store:
-    """Two clouds: the images of the demo, and one that does not answer."""
-    made = Store()
-    targets = [
-        Target("mycloud", each.id, alias, expect=EXPECT.get(alias, ()))
-        for alias, each in IMAGES.items()
+def screenshot_store() -> Store:
+    """Return a store with two clouds: one with the images of the demo, and one that is down."""
+    store = Store()
+    images = [
+        (
+            Target("mycloud", image.id, alias, expect=EXPECTATIONS.get(alias, ())),
+            poll_history(alias),
+        )
+        for alias, image in IMAGES.items()
     ]
-    state = replace(FIRST, name="mycloud")
-    watched(state, ((target, lives(target.alias)) for target in targets), made)
-    lab = replace(FIRST, name="lab", api_up=False, breaker_open=True, api_version="v2")
-    failing = Target("lab", "9d0c1b2a-4f5e-4a3b-8c7d-6e5f4a3b2c1d", "lab-base")
-    watched(lab, [(failing, ((400, Found(ACTIVE)), (9, DOWN)))], made)
-    return made
+    add_polled_cloud(store, replace(FIRST_CLOUD, name="mycloud"), images)
+    lab = replace(FIRST_CLOUD, name="lab", api_up=False, breaker_open=True, api_version="v2")
+    target = Target("lab", "9d0c1b2a-4f5e-4a3b-8c7d-6e5f4a3b2c1d", "lab-base")
+    add_polled_cloud(store, lab, [(target, ((400, Found(ACTIVE)), (9, TIMEOUT)))])
+    return store
 
 
-def draw(picture: Path) -> None:
-    """Writes the picture; raises ``SystemExit`` without a browser."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+def take_screenshot(path: Path, color_scheme: str = "light") -> None:
+    """Write the screenshot to a file; raise ``SystemExit`` without a browser."""
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
         raise SystemExit("no Chromium is installed; on Debian it is the package chromium")
-    with running(served(store())) as server, sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = launched.new_page(viewport=SIZE, color_scheme="light")  # type: ignore[arg-type]  # as its keys
-        page.goto(address(server))
-        page.screenshot(path=picture)
-        launched.close()
+    app = create_example_app(screenshot_store())
+    with running(app) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        page = browser.new_page(viewport=SIZE, color_scheme=color_scheme)  # type: ignore[arg-type]  # Playwright checks them
+        page.goto(url_of(server))
+        page.screenshot(path=path)
+        browser.close()
 
 
 if __name__ == "__main__":
-    draw(PICTURE)
+    take_screenshot(PATH)

@@ -11,24 +11,31 @@ from exporter.store import Store
 from exporter.web.pages.image_list import ImageList, display_name, query_images
 from exporter.web.pages.query import Query
 from tests.model.samples import MAX_STALE
-from tests.web.cast import FIRST, LIVES, NAMES, NOW, cast, crowd
+from tests.web.example_images import (
+    FIRST_CLOUD,
+    HOSTILE_NAMES,
+    NOW,
+    POLL_HISTORIES,
+    example_store,
+    large_store,
+)
 
-CAST = cast()
-CROWD = crowd(1234)
-
-
-def listed(**asked: Any) -> ImageList:
-    """What a query of the cast comes to."""
-    return query_images(CAST, Query(**asked), NOW)
-
-
-def ids(**asked: Any) -> list[str]:
-    """The images that a query of the cast comes to, by the last word of their IDs."""
-    return [row.target.image_id.removeprefix("id-of-") for row in listed(**asked).rows]
+STORE = example_store()
+LARGE_STORE = large_store(1234)
 
 
-def test_without_a_query_all_are_listed_worst_first() -> None:
-    """What is gone comes first, the newest of it before the rest, and what is well comes last."""
+def run_query(**parameters: Any) -> ImageList:
+    """Run a query on the example images."""
+    return query_images(STORE, Query(**parameters), NOW)
+
+
+def ids(**parameters: Any) -> list[str]:
+    """Return the IDs of the example images that a query returns, without their prefix."""
+    return [row.target.image_id.removeprefix("id-of-") for row in run_query(**parameters).rows]
+
+
+def test_empty_query_returns_all_images_worst_first() -> None:
+    """Images with the same problem are sorted by its age, youngest first."""
     assert ids() == [
         "deleted",
         "gone",
@@ -51,49 +58,39 @@ def test_without_a_query_all_are_listed_worst_first() -> None:
     ]
 
 
-def test_the_counts_are_of_all_that_is_watched() -> None:
-    """Whatever the query leaves out, it is said how many there are and have which problem."""
-    few = listed(q="gone")
-    assert (few.matching, few.total, few.images_with_problems, few.pending) == (1, 18, 14, 1)
-    assert few.problem_counts == {
+def test_counts_cover_all_images_whatever_the_query() -> None:
+    result = run_query(q="gone")
+    assert (result.matching, result.total) == (1, 18)
+    assert (result.images_with_problems, result.pending) == (14, 1)
+    assert result.problem_counts == {
         "gone": 2,
         "not_active": 3,
         "unexpected": 1,
         "unknown": 2,
         "failing": 8,
     }
-    assert list(few.problem_counts) == ["gone", "not_active", "unexpected", "unknown", "failing"]
+    assert list(result.problem_counts) == ["gone", "not_active", "unexpected", "unknown", "failing"]
 
 
-def test_a_cloud_in_trouble_comes_first() -> None:
-    """Each cloud has its images counted; those without trouble keep their order."""
-    second, first = listed(cloud="first").clouds
-    assert (
-        first.state.name,
-        first.images,
-        first.images_with_problems,
-        first.discovered_images,
-    ) == (
-        "first",
-        13,
-        9,
-        0,
-    )
+def test_clouds_with_problems_come_first() -> None:
+    second, first = run_query(cloud="first").clouds
+    assert (first.state.name, first.images) == ("first", 13)
+    assert (first.images_with_problems, first.discovered_images) == (9, 0)
     assert (second.images, second.images_with_problems, second.discovered_images) == (5, 5, 5)
     assert (first.problems, len(second.problems)) == ((), 5)
-    assert listed().clouds_with_problems == 1
+    assert run_query().clouds_with_problems == 1
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("parameters", "expected"),
     [
-        ({"cloud": "second"}, set(NAMES)),
+        ({"cloud": "second"}, set(HOSTILE_NAMES)),
         ({"cloud": "nowhere"}, set()),
         ({"state": "deactivated"}, {"deactivated", "wanted"}),
         ({"state": "other"}, {"odd"}),
         ({"state": "pending"}, {"new"}),
         ({"problem": "none"}, {"new", "bare", "fine", "wanted"}),
-        ({"problem": "any", "cloud": "second"}, set(NAMES)),
+        ({"problem": "any", "cloud": "second"}, set(HOSTILE_NAMES)),
         ({"problem": "failing", "cloud": "first"}, {"failing", "stale", "refused"}),
         ({"problem": "gone", "state": "gone"}, {"gone"}),
         (
@@ -106,60 +103,59 @@ def test_a_cloud_in_trouble_comes_first() -> None:
         ({"q": "<script>"}, {"hostile"}),
         ({"q": "צילום"}, {"rtl"}),
         ({"q": "gnp.exe"}, {"reversed"}),
-        ({"q": "  "}, {*LIVES, *NAMES}),
+        ({"q": "  "}, {*POLL_HISTORIES, *HOSTILE_NAMES}),
     ],
 )
-def test_only_what_is_asked_for_is_listed(asked: dict[str, str], found: set[str]) -> None:
-    """All that is asked for must hold; each word is looked for in alias, name, ID and cloud."""
-    assert set(ids(**asked)) == found
+def test_images_must_match_all_parameters(parameters: dict[str, str], expected: set[str]) -> None:
+    """Each word of a search is looked up in alias, name, ID and cloud."""
+    assert set(ids(**parameters)) == expected
 
 
 @pytest.mark.parametrize(
-    ("sort", "moment"),
+    ("sort", "attribute"),
     [("since", "state_since"), ("changed", "changed_at"), ("polled", "polled_at")],
 )
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_what_is_dated_is_sorted_by_its_age(sort: str, moment: str, order: str) -> None:
-    """The latest comes first, or last, and what has no date after all that has."""
-    moments = [getattr(row.observation, moment) for row in listed(sort=sort, order=order).rows]
-    known = [each for each in moments if each is not None]
+def test_times_are_sorted_latest_first_with_unknown_ones_last(
+    sort: str, attribute: str, order: str
+) -> None:
+    instants = [
+        getattr(row.observation, attribute) for row in run_query(sort=sort, order=order).rows
+    ]
+    known = [instant for instant in instants if instant is not None]
     assert 4 <= len(known) < 18
     assert known == sorted(known, reverse=order == "asc")
-    assert moments == known + [None] * (18 - len(known))
+    assert instants == known + [None] * (18 - len(known))
 
 
-def test_images_are_sorted_by_cloud() -> None:
-    """By the cloud's name, and within a cloud by what the images are called."""
-    clouds = [row.target.cloud for row in listed(sort="cloud").rows]
+def test_images_sorted_by_cloud_are_sorted_by_name_within_it() -> None:
+    clouds = [row.target.cloud for row in run_query(sort="cloud").rows]
     assert clouds == ["first"] * 13 + ["second"] * 5
-    assert ids(sort="cloud", cloud="first") == sorted(LIVES)
+    assert ids(sort="cloud", cloud="first") == sorted(POLL_HISTORIES)
 
 
-def test_images_are_sorted_by_what_they_are_called() -> None:
-    """By alias, else name, else ID, without regard to case."""
-    names = [display_name(row).casefold() for row in listed(sort="image").rows]
+def test_names_are_sorted_ignoring_case() -> None:
+    names = [display_name(row).casefold() for row in run_query(sort="image").rows]
     assert names == sorted(names)
-    assert [
-        display_name(row).casefold() for row in listed(sort="image", order="desc").rows
-    ] == names[::-1]
+    descending = run_query(sort="image", order="desc").rows
+    assert [display_name(row).casefold() for row in descending] == names[::-1]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_what_is_not_known_comes_last(order: str) -> None:
-    """Images without a size are at the end of the list by size, whichever way it goes."""
+def test_unknown_sizes_come_last_in_either_order(order: str) -> None:
     sizes = [
         None if row.observation.image is None else row.observation.image.size_bytes
-        for row in listed(sort="size", order=order).rows
+        for row in run_query(sort="size", order=order).rows
     ]
     known = [size for size in sizes if size is not None]
     assert known == sorted(known, reverse=order == "desc")
     assert sizes == known + [None] * 6
 
 
-def test_a_listing_has_one_page_of_many() -> None:
-    """Pages follow one another without a gap or an overlap, and one past the last is empty."""
+def test_pages_do_not_overlap_and_the_one_after_the_last_is_empty() -> None:
     pages = [
-        query_images(CROWD, Query(page=page, limit=500, sort="image"), NOW) for page in (1, 2, 3, 4)
+        query_images(LARGE_STORE, Query(page=page, limit=500, sort="image"), NOW)
+        for page in (1, 2, 3, 4)
     ]
     assert [len(page.rows) for page in pages] == [500, 500, 234, 0]
     assert {page.pages for page in pages} == {3}
@@ -167,16 +163,14 @@ def test_a_listing_has_one_page_of_many() -> None:
     assert names == [f"image-{number:05d}" for number in range(1234)]
 
 
-def test_nothing_is_one_empty_page() -> None:
-    """Without a match there is a page all the same."""
+def test_empty_result_has_one_page() -> None:
     empty = query_images(Store(), Query(), NOW)
     assert (empty.pages, empty.matching, empty.total, list(empty.rows)) == (1, 0, 0, [])
-    assert listed(q="nothing like that").pages == 1
+    assert run_query(q="nothing like that").pages == 1
 
 
-def test_values_past_their_time_are_not_listed() -> None:
-    """What a poll has told is not shown any longer than it is in the metrics."""
-    (row,) = listed(q="id-of-stale").rows
+def test_expired_values_are_not_listed() -> None:
+    (row,) = run_query(q="id-of-stale").rows
     assert (row.state, row.observation.image) == ("unknown", None)
 
 
@@ -189,13 +183,12 @@ def test_values_past_their_time_are_not_listed() -> None:
         ("an-id", None, "an-id"),
     ],
 )
-def test_an_image_is_called_by_the_best_name_it_has(
+def test_display_name_is_the_alias_else_the_name_else_the_id(
     alias: str, image: Image | None, name: str
 ) -> None:
-    """By its alias, else by the name that the service gives, else by its ID."""
     store = Store()
     target = Target("lab", "an-id", alias)
-    store.add_cloud(replace(FIRST, name="lab"), [target])
+    store.add_cloud(replace(FIRST_CLOUD, name="lab"), [target])
     if image is not None:
         store.observe(target.key, NEVER_POLLED.with_outcome(Found(image), NOW, MAX_STALE))
     (row,) = query_images(store, Query(), NOW).rows

@@ -1,38 +1,61 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.model.image import Image
 from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found
 from exporter.model.target import Target
 from exporter.store import Store
 from exporter.web.pages.image_list import query_images
-from exporter.web.pages.json_api import image_list_document, query_error_document, to_ascii_json
+from exporter.web.pages.json_api import (
+    IMAGE_ATTRIBUTES,
+    IMAGE_TIMES,
+    image_list_document,
+    query_error_document,
+    to_ascii_json,
+)
 from exporter.web.pages.query import Query, QueryError
 from tests.model.samples import ACTIVE, MAX_STALE
-from tests.web.cast import CONTROLS, FIRST, NAMES, NOW, REQUEST, cast
+from tests.web.example_images import (
+    CONTROLS,
+    FIRST_CLOUD,
+    HOSTILE_NAMES,
+    NOW,
+    REQUEST_ID,
+    example_store,
+)
 
-CAST = cast()
+STORE = example_store()
 
 
-def document(**asked: Any) -> Any:
-    """What the API answers to a query of the cast."""
-    return json.loads(to_ascii_json(image_list_document(query_images(CAST, Query(**asked), NOW))))
+def document(**parameters: Any) -> Any:
+    """Return the response of the API to a query of the example images."""
+    image_list = query_images(STORE, Query(**parameters), NOW)
+    return json.loads(to_ascii_json(image_list_document(image_list)))
 
 
 def image(alias: str) -> Any:
-    """What the API says of one image of the cast."""
-    (found,) = document(q=f"id-of-{alias}")["images"]
-    return found
+    """Return the JSON of one example image."""
+    (image_document,) = document(q=f"id-of-{alias}")["images"]
+    return image_document
 
 
-def test_a_page_of_images_says_where_it_is() -> None:
-    """Beside the images stand the time, the counts and the place."""
-    whole = document(limit=5, page=4)
-    assert {name: whole[name] for name in whole if name not in {"images", "clouds"}} == {
+def test_every_attribute_of_an_image_is_in_the_json() -> None:
+    """A new attribute of ``Image`` belongs in ``IMAGE_ATTRIBUTES`` or ``IMAGE_TIMES``."""
+    under_another_key = {"id", "api", "deleted", "digests", "properties"}
+    not_in_the_api = {"requested_properties", "tags", "stores"}
+    attributes = {field.name for field in fields(Image)}
+    missing = attributes - {*IMAGE_ATTRIBUTES, *IMAGE_TIMES} - under_another_key - not_in_the_api
+    assert missing == set(), f"not in the JSON of an image: {missing}"
+
+
+def test_document_has_time_shard_counts_and_page() -> None:
+    page = document(limit=5, page=4)
+    assert {name: page[name] for name in page if name not in {"images", "clouds"}} == {
         "time": "2027-01-15T10:00:00Z",
         "shard": {"index": 0, "total": 1},
         "total": 18,
@@ -41,11 +64,10 @@ def test_a_page_of_images_says_where_it_is() -> None:
         "pages": 4,
         "limit": 5,
     }
-    assert [each["image"] for each in whole["images"]] == ["bare", "fine", "wanted"]
+    assert [entry["image"] for entry in page["images"]] == ["bare", "fine", "wanted"]
 
 
-def test_an_image_is_told_whole() -> None:
-    """Everything that is known of an image is there, in bytes, booleans and times in UTC."""
+def test_image_document_is_complete() -> None:
     assert image("unexpected") == {
         "cloud": "first",
         "image": "unexpected",
@@ -89,42 +111,38 @@ def test_an_image_is_told_whole() -> None:
             "at": "2027-01-15T09:58:30Z",
             "success": True,
             "failure": None,
-            "request_id": REQUEST,
+            "request_id": REQUEST_ID,
         },
         "last_answer_at": "2027-01-15T09:58:30Z",
     }
 
 
-def test_what_is_not_known_is_null() -> None:
-    """An image that was never polled has all its fields, none of which says anything."""
-    told = image("new")
-    assert told.keys() == image("fine").keys()
-    assert (told["state"], told["problems"], told["expectations"]) == ("pending", [], [])
-    said = {"cloud", "image", "image_id", "source", "state"}
-    assert {name for name, value in told.items() if value not in (None, {}, [])} == said
+def test_unpolled_image_has_all_keys_without_values() -> None:
+    new = image("new")
+    assert new.keys() == image("fine").keys()
+    assert (new["state"], new["problems"], new["expectations"]) == ("pending", [], [])
+    not_empty = {name for name, value in new.items() if value not in (None, {}, [])}
+    assert not_empty == {"cloud", "image", "image_id", "source", "state"}
 
 
-def test_a_failed_poll_says_why() -> None:
-    """Its reason and detail are apart, and the request ID is there where there is one."""
+def test_failed_poll_has_reason_detail_and_request_id() -> None:
     assert image("failing")["last_poll"] == {
         "at": "2027-01-15T09:59:48Z",
         "success": False,
         "failure": {"reason": "server_error", "detail": "HTTP 503"},
-        "request_id": REQUEST,
+        "request_id": REQUEST_ID,
     }
     assert image("stale")["last_poll"]["request_id"] is None
     assert image("stale")["size_bytes"] is None
 
 
-def test_an_expectation_that_cannot_be_judged_is_null() -> None:
-    """It is neither met nor not."""
+def test_unverifiable_expectation_is_neither_met_nor_unmet() -> None:
     assert image("bare")["expectations"] == [
         {"expectation": "protected", "expected": True, "actual": None, "met": None}
     ]
 
 
-def test_clouds_are_told_with_their_troubles() -> None:
-    """A cloud's API, cycles, sign-in and discovery are there; what it has none of is null."""
+def test_cloud_document_is_complete() -> None:
     second, first = document()["clouds"]
     assert second == {
         "name": "second",
@@ -163,33 +181,32 @@ def test_clouds_are_told_with_their_troubles() -> None:
     assert (first["discovery"], first["sign_in"]["failure"]) == (None, None)
 
 
-def test_names_are_told_as_they_are() -> None:
-    """Whatever a name holds, a script gets it back, and the text itself is printable ASCII."""
-    told = {each["image_id"]: each["name"] for each in document(cloud="second")["images"]}
-    assert told == NAMES
-    text = to_ascii_json(image_list_document(query_images(CAST, Query(cloud="second"), NOW)))
+def test_hostile_names_survive_as_printable_ascii() -> None:
+    names = {entry["image_id"]: entry["name"] for entry in document(cloud="second")["images"]}
+    assert names == HOSTILE_NAMES
+    image_list = query_images(STORE, Query(cloud="second"), NOW)
+    text = to_ascii_json(image_list_document(image_list))
     assert all(character == "\n" or " " <= character <= "~" for character in text)
 
 
 @given(st.text())
-def test_any_text_is_json(text: str) -> None:
-    """Halves of surrogate pairs too, which no UTF-8 can hold, come back from the JSON."""
+def test_any_text_survives_the_round_trip(text: str) -> None:
     store = Store()
     target = Target("first", "an-id", "an-id")
-    store.add_cloud(FIRST, [target])
-    seen = NEVER_POLLED.with_outcome(Found(replace(ACTIVE, name=text)), NOW, MAX_STALE)
-    store.observe(target.key, seen.with_outcome(Failed("malformed", text), NOW, MAX_STALE))
-    answer = to_ascii_json(image_list_document(query_images(store, Query(), NOW)))
-    (told,) = json.loads(answer.encode("ascii"))["images"]
-    assert told["name"] == told["last_poll"]["failure"]["detail"]
-    # JSON joins two halves that stand side by side; all else is as it was.
-    assert told["name"].encode("utf-16", "surrogatepass") == text.encode("utf-16", "surrogatepass")
+    store.add_cloud(FIRST_CLOUD, [target])
+    observation = NEVER_POLLED.with_outcome(Found(replace(ACTIVE, name=text)), NOW, MAX_STALE)
+    observation = observation.with_outcome(Failed("malformed", text), NOW, MAX_STALE)
+    store.observe(target.key, observation)
+    response = to_ascii_json(image_list_document(query_images(store, Query(), NOW)))
+    (entry,) = json.loads(response.encode("ascii"))["images"]
+    assert entry["name"] == entry["last_poll"]["failure"]["detail"]
+    # JSON joins adjacent halves of a surrogate pair. The rest is unchanged.
+    assert entry["name"].encode("utf-16", "surrogatepass") == text.encode("utf-16", "surrogatepass")
 
 
-def test_a_refusal_names_what_is_accepted() -> None:
-    """Each parameter that makes no sense is there with its value and what is accepted."""
-    refused = QueryError([("limit", CONTROLS, "a number"), ("order", "up", "asc, desc")])
-    assert json.loads(to_ascii_json(query_error_document(refused))) == {
+def test_error_document_names_the_accepted_values() -> None:
+    error = QueryError([("limit", CONTROLS, "a number"), ("order", "up", "asc, desc")])
+    assert json.loads(to_ascii_json(query_error_document(error))) == {
         "error": "limit is not accepted: give a number; order is not accepted: give asc, desc",
         "parameters": [
             {"name": "limit", "value": CONTROLS, "accepted": "a number"},

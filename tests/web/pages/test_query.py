@@ -10,30 +10,27 @@ from exporter.web.pages.image_list import SORT_KEYS
 from exporter.web.pages.query import REFRESH_INTERVALS, PageQuery, Query, QueryError
 
 
-def test_nothing_asked_for_is_the_first_hundred_worst_first() -> None:
-    """Parameters that are not there, or empty as a form sends them, have their defaults."""
+def test_absent_and_empty_parameters_have_their_defaults() -> None:
     assert Query.parse([]) == Query.parse([("q", ""), ("limit", ""), ("state", "")]) == Query()
     assert (Query().sort, Query().order, Query().page, Query().limit) == ("state", "asc", 1, 100)
 
 
-def words(name: str) -> list[str]:
-    """The words that a parameter is said to accept."""
+def accepted_words(name: str) -> list[str]:
+    """Return the words in the description of a parameter."""
     return PageQuery.accepted_values(name).removeprefix("one of ").split(", ")
 
 
 @pytest.mark.parametrize("name", ["state", "problem", "sort", "order", "refresh"])
-def test_every_word_that_is_said_to_be_accepted_is(name: str) -> None:
-    """What the text for people lists is what may be given."""
-    for word in words(name):
+def test_every_documented_value_is_accepted(name: str) -> None:
+    for word in accepted_words(name):
         assert str(getattr(PageQuery.parse([(name, word)]), name)) == word
 
 
-def test_what_is_listed_is_all_there_is() -> None:
-    """Every status, problem and order that there is may be asked for."""
-    assert set(STATUSES) < set(words("state"))
-    assert set(PROBLEMS) < set(words("problem"))
-    assert set(SORT_KEYS) == set(words("sort"))
-    assert set(map(str, REFRESH_INTERVALS)) == set(words("refresh"))
+def test_every_state_problem_sort_key_and_interval_is_documented() -> None:
+    assert set(STATUSES) < set(accepted_words("state"))
+    assert set(PROBLEMS) < set(accepted_words("problem"))
+    assert set(SORT_KEYS) == set(accepted_words("sort"))
+    assert set(map(str, REFRESH_INTERVALS)) == set(accepted_words("refresh"))
 
 
 NAMES = "q, cloud, state, problem, sort, order, page, limit"
@@ -66,27 +63,26 @@ NAMES = "q, cloud, state, problem, sort, order, page, limit"
         ("empty", "", f"one of {NAMES} in its place"),
     ],
 )
-def test_what_makes_no_sense_is_refused(name: str, value: str, accepted: str) -> None:
-    """The error names the parameter, the value and what is accepted."""
-    with pytest.raises(QueryError) as refused:
+def test_invalid_parameter_is_refused_with_the_accepted_values(
+    name: str, value: str, accepted: str
+) -> None:
+    with pytest.raises(QueryError) as error:
         Query.parse([(name, value)])
-    assert refused.value.parameters == ((name, value, accepted),)
-    assert str(refused.value) == f"{name} is not accepted: give {accepted}"
+    assert error.value.parameters == ((name, value, accepted),)
+    assert str(error.value) == f"{name} is not accepted: give {accepted}"
 
 
-def test_a_parameter_counts_once() -> None:
-    """One that is given twice is refused, but for empty ones, which are not given."""
+def test_repeated_parameter_is_refused_unless_empty() -> None:
     assert Query.parse([("q", "a"), ("q", "")]).q == "a"
-    with pytest.raises(QueryError) as refused:
+    with pytest.raises(QueryError) as error:
         Query.parse([("q", "a"), ("q", "b")])
-    assert refused.value.parameters == (("q", "b", "one value"),)
+    assert error.value.parameters == (("q", "b", "one value"),)
 
 
-def test_every_mistake_is_told_at_once() -> None:
-    """Several parameters that make no sense are all named."""
-    with pytest.raises(QueryError) as refused:
+def test_all_invalid_parameters_are_reported_at_once() -> None:
+    with pytest.raises(QueryError) as error:
         Query.parse([("limit", "x"), ("order", "x"), ("q", "a"), ("q", "b"), ("nope", "1")])
-    assert {name for name, _, _ in refused.value.parameters} == {"limit", "order", "q", "nope"}
+    assert {name for name, _, _ in error.value.parameters} == {"limit", "order", "q", "nope"}
 
 
 @given(
@@ -101,15 +97,13 @@ def test_every_mistake_is_told_at_once() -> None:
         refresh=st.sampled_from(list(REFRESH_INTERVALS)),
     )
 )
-def test_a_link_leads_back_to_its_query(query: PageQuery) -> None:
-    """A link holds all that is not as by default, in a form that is read as the same again."""
+def test_link_parses_to_the_same_query(query: PageQuery) -> None:
     link = query.link()
     assert link.startswith("?")
     assert PageQuery.parse(parse_qsl(link[1:], keep_blank_values=True)) == query
     assert query.for_api().link() == query.link(refresh=30)
 
 
-def test_a_link_may_differ() -> None:
-    """A link says only what is not so by default, with the changes asked for."""
+def test_link_applies_changes_and_omits_defaults() -> None:
     assert Query().link() == "?"
     assert Query(q="a b", page=3).link(page=1) == "?q=a+b"

@@ -1,4 +1,4 @@
-"""A page as a program reads it: its elements, its rows and its text."""
+"""A reader of the page: its elements, the cells of its table, and its text."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -7,20 +7,20 @@ from exporter.store import Store
 from exporter.web.pages.image_list import query_images
 from exporter.web.pages.page import render_page
 from exporter.web.pages.query import PageQuery, QueryError
-from tests.web.cast import NOW, cast
+from tests.web.example_images import NOW, example_store
 
-CAST = cast()
+STORE = example_store()
 TAGS = {
     *("html", "head", "meta", "title", "link", "style", "script", "noscript", "body", "header"),
     *("h1", "h2", "nav", "a", "main", "p", "b", "div", "ul", "li", "section", "details", "summary"),
     *("span", "dl", "dt", "dd", "form", "label", "input", "select", "option", "button", "table"),
     *("caption", "thead", "tbody", "tr", "th", "td", "time", "bdi", "code", "footer"),
 }
-"""Every element that the templates have."""
+"""Every element that the templates contain."""
 
 
 class Reader(HTMLParser):
-    """What is in a page: its elements with their attributes, and the text of each table row."""
+    """The elements of a page with their attributes, the text of table cells, and all text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Reader(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes the element."""
+        """Record an element, and begin a row or a cell."""
         self.elements.append((tag, dict(attrs)))
         if tag == "tr":
             self.rows.append([])
@@ -38,28 +38,33 @@ class Reader(HTMLParser):
             self.rows[-1].append("")
 
     def handle_data(self, data: str) -> None:
-        """Adds the text to that of the page, and of the cell that it stands in."""
+        """Add text to the page and to the current cell."""
         self.text += data
         if self.rows and self.rows[-1]:
             self.rows[-1][-1] += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        """The attributes of every element with this name."""
+        """Return the attributes of every element with this tag."""
         return [attributes for name, attributes in self.elements if name == tag]
 
     def row(self, word: str) -> list[str]:
-        """The cells of the one row whose image has this word in it, without line breaks."""
-        rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
-        (found,) = [row for row in rows if word in row[2].split()]
-        return found
+        """Return the cells of the only row with this word in the image's cell."""
+        rows = [[normalize(cell) for cell in row] for row in self.rows]
+        (cells,) = [row for row in rows if word in row[2].split()]
+        return cells
 
 
-def html(store: Store = CAST, mistakes: QueryError | None = None, **asked: Any) -> str:
-    """The page that is asked for."""
-    query = PageQuery(**asked)
-    return render_page(query_images(store, query, NOW), query, mistakes)
+def normalize(text: str) -> str:
+    """Return the text with all whitespace collapsed, as a browser shows it."""
+    return " ".join(text.split())
 
 
-def text_of(shown: str) -> str:
-    """What is to be read on a page, without line breaks."""
-    return " ".join(Reader(shown).text.split())
+def render(store: Store = STORE, error: QueryError | None = None, **parameters: Any) -> str:
+    """Return the page of a store as HTML."""
+    query = PageQuery(**parameters)
+    return render_page(query_images(store, query, NOW), query, error)
+
+
+def text_of(html: str) -> str:
+    """Return the text of a page."""
+    return normalize(Reader(html).text)
