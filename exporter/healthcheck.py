@@ -1,8 +1,8 @@
 """Health check of the exporter in this container, for Docker and for exec probes.
 
-``python -m exporter.healthcheck [healthy|ready]`` exits with 0 for yes and 1 for no, and prints
-why. It runs every few seconds beside the exporter, so it imports no other module of it: 50 ms and
-18 MiB instead of ten times that.
+``python -m exporter.healthcheck [healthy|ready]`` exits with 0 for yes and 1 for no, and prints the
+reason. It runs every few seconds beside the exporter, so it imports no other module of it: 50 ms
+and 18 MiB instead of ten times that.
 """
 
 import http.client
@@ -21,33 +21,33 @@ from urllib.parse import urlsplit
 import yaml
 
 FIRST_PROCESS = Path("/proc/1/cmdline")
-"""Where a container's first process, the exporter, has its flags."""
+"""Command line of the first process of the container: the exporter with its flags."""
 
 TIMEOUT = 3.0
-"""Seconds that each step of an answer may take."""
+"""Seconds for each step of a request."""
 
-EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # to be recognised, not listened on
-ANSWERED = frozenset({401, 403, 429})
-"""What is answered by an exporter that wants a password first, or fewer questions."""
+UNSPECIFIED_HOSTS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
+PROTECTED_STATUSES = frozenset({401, 403, 429})
+"""Statuses of a healthy exporter that requires a password or limits the rate of requests."""
 
 DEFAULT_ADDRESS = ":10292"
 
-_WEB = re.compile(r"""^(?:web|'web'|"web")[ \t]*:.*\n(?:(?:[ \t\r#].*)?\n)*""", re.MULTILINE)
+_WEB_BLOCK = re.compile(r"""^(?:web|'web'|"web")[ \t]*:.*\n(?:(?:[ \t\r#].*)?\n)*""", re.MULTILINE)
 _KEY = re.compile(r"^\w+:", re.MULTILINE)
 
 
 class HealthResult(NamedTuple):
-    """Whether the exporter is well, and why."""
+    """Result of a probe, with its reason in one line."""
 
-    well: bool
-    why: str
+    healthy: bool
+    reason: str
 
 
 class DaemonSettings:
-    """Settings of the first process, from where it has them itself: flags, environment, file.
+    """Settings of the first process, from the same sources: flags, environment, file.
 
-    Only single values, unchecked: the exporter has refused what is wrong, and what became wrong in
-    the file since then is no reason to call a running exporter ill.
+    Values are not validated. The exporter has rejected invalid ones at its start, and a mistake
+    made in the file since then does not make a running exporter unhealthy.
     """
 
     def __init__(self, argv: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -56,119 +56,128 @@ class DaemonSettings:
         self._file: object = None
         if path := self.get("config.file"):
             with suppress(OSError, ValueError, yaml.YAMLError):
-                self._file = _read(Path(path).read_text("utf-8-sig"))
+                self._file = _parse_web_settings(Path(path).read_text("utf-8-sig"))
+
+    @property
+    def listen_address(self) -> str:
+        """Address that the exporter listens on."""
+        return self.get("web.listen_address") or DEFAULT_ADDRESS
+
+    @property
+    def prefix(self) -> str:
+        """Path prefix of all pages: empty, or with a leading and without a trailing slash."""
+        prefix = self.get("web.route_prefix")
+        if prefix is None:
+            prefix = urlsplit(self.get("web.external_url") or "").path
+        return f"/{prefix.strip('/')}".rstrip("/")
 
     def get(self, key: str) -> str | None:
-        """The value of a setting such as ``web.listen_address``; ``None`` where it has none."""
+        """Return the value of a setting such as ``web.listen_address``, or None if it has none."""
         flag = f"--{key.replace('_', '-')}"
-        for word, after in reversed([*pairwise([*self._argv, ""])]):
-            if word == flag and after:
-                return after
-            if word.startswith(f"{flag}="):
-                return word.partition("=")[2]
+        for argument, next_argument in reversed([*pairwise([*self._argv, ""])]):
+            if argument == flag and next_argument:
+                return next_argument
+            if argument.startswith(f"{flag}="):
+                return argument.partition("=")[2]
         if value := self._environ.get(f"IMAGE_EXPORTER_{key.upper().replace('.', '__')}"):
             return value
-        found = self._file
+        node = self._file
         for part in key.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        return found if isinstance(found, str) else None
+            node = node.get(part) if isinstance(node, dict) else None
+        return node if isinstance(node, str) else None
 
 
-def _read(text: str) -> object:
-    """The settings of the web in a settings file, with or without the others.
+def _parse_web_settings(text: str) -> object:
+    """Parse the ``web`` settings of a settings file, with or without the others.
 
-    A list of 100,000 images would take longer to read than a probe may, and more memory than a pod
-    has to spare. So only the lines of ``web`` are read where they stand by themselves.
+    A list of 100,000 images would take longer to parse than a probe may, and more memory than a pod
+    has to spare. Therefore only the lines of ``web`` are parsed if it is a block of its own.
     """
-    found = _WEB.search(f"{text}\n")
-    if found is None and _KEY.search(text):
+    block = _WEB_BLOCK.search(f"{text}\n")
+    if block is None and _KEY.search(text):
         return None
-    if found is not None:
+    if block is not None:
         with suppress(yaml.YAMLError):
-            return yaml.load(found[0], yaml.CSafeLoader)
+            return yaml.load(block[0], yaml.CSafeLoader)
     return yaml.load(text, yaml.CSafeLoader)
 
 
-def first_process() -> list[str]:
-    """The arguments of the container's first process."""
+def first_process_arguments() -> list[str]:
+    """Return the arguments of the first process, or none if they cannot be read."""
     try:
         return FIRST_PROCESS.read_text("utf-8", "surrogateescape").split("\0")
     except OSError:
         return []
 
 
-def ask(address: str, path: str) -> HealthResult:
-    """What the exporter that listens on ``address`` answers to a GET of ``path``.
+def probe(listen_address: str, path: str) -> HealthResult:
+    """Send a GET request for ``path`` to the exporter, by HTTP or HTTPS.
 
-    Who it is need not be proved, and a password is not known here: an exporter that asks for one,
-    for a certificate, or for fewer questions, answers.
+    Its certificate is not verified, and no credentials are sent: an exporter that requires a
+    password or a client certificate, or limits the rate of requests, is healthy.
     """
-    host, _, port = address.rpartition(":")
+    host, _, port = listen_address.rpartition(":")
     host = host.strip("[]")
-    place = ("127.0.0.1" if host in EVERYWHERE else host, int(port))
+    address = ("127.0.0.1" if host in UNSPECIFIED_HOSTS else host, int(port))
     try:
         try:
-            return _answer(socket.create_connection(place, TIMEOUT), path)
+            return _get(socket.create_connection(address, TIMEOUT), path)
         except (http.client.HTTPException, ConnectionResetError):
-            # What speaks TLS does not understand a plain request.
-            return _answer_by_tls(place, path)
+            # A TLS server cannot parse a plain request.
+            return _get_by_tls(address, path)
     except (http.client.HTTPException, OSError) as error:
-        return HealthResult(False, f"no answer: {error}")
+        return HealthResult(False, f"no response: {error}")
 
 
-def _answer_by_tls(place: tuple[str, int], path: str) -> HealthResult:
+def _get_by_tls(address: tuple[str, int], path: str) -> HealthResult:
     try:
-        with socket.create_connection(place, TIMEOUT) as plain:
-            return _answer(_unverified().wrap_socket(plain), path)
+        with socket.create_connection(address, TIMEOUT) as plain:
+            return _get(_unverified_context().wrap_socket(plain), path)
     except (http.client.HTTPException, ssl.SSLError, ConnectionError):
-        # A server that misses a certificate ends the connection, and its reason may be lost then.
-        if not _greets_by_tls(place):
+        # A server that requires a client certificate closes the connection, and the alert with the
+        # reason may be lost.
+        if not _responds_to_client_hello(address):
             raise
-        return HealthResult(True, "answers, and asks for a certificate")
+        return HealthResult(True, "requires a client certificate")
 
 
-def _greets_by_tls(place: tuple[str, int]) -> bool:
-    """Whether a greeting by TLS is answered, by a greeting or an alert."""
-    greeting = ssl.MemoryBIO()
+def _responds_to_client_hello(address: tuple[str, int]) -> bool:
+    """Return True if the server responds to a TLS ClientHello with a TLS alert or handshake."""
+    client_hello = ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
-        _unverified().wrap_bio(ssl.MemoryBIO(), greeting).do_handshake()
-    with socket.create_connection(place, TIMEOUT) as plain:
-        plain.sendall(greeting.read())
+        _unverified_context().wrap_bio(ssl.MemoryBIO(), client_hello).do_handshake()
+    with socket.create_connection(address, TIMEOUT) as plain:
+        plain.sendall(client_hello.read())
         return plain.recv(1) in {b"\x15", b"\x16"}
 
 
-def _unverified() -> ssl.SSLContext:
+def _unverified_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _answer(sock: socket.socket, path: str) -> HealthResult:
+def _get(sock: socket.socket, path: str) -> HealthResult:
     with sock:
         sock.sendall(
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         )
         response = http.client.HTTPResponse(sock, method="GET")
         response.begin()
-        if response.status in ANSWERED:
-            return HealthResult(True, f"answers, with {response.status} {response.reason}")
+        if response.status in PROTECTED_STATUSES:
+            return HealthResult(True, f"responds with {response.status} {response.reason}")
         text = response.read(1000).decode("utf-8", "replace").strip()
         return HealthResult(response.status == http.client.OK, f"{response.status} {text}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Asks, says what came of it, and returns the exit status."""
-    (question,) = (sys.argv[1:] if argv is None else argv) or ["healthy"]
-    settings = DaemonSettings(first_process(), os.environ)
-    address = settings.get("web.listen_address") or DEFAULT_ADDRESS
-    prefix = settings.get("web.route_prefix")
-    if prefix is None:
-        prefix = urlsplit(settings.get("web.external_url") or "").path
-    page = f"{prefix.strip('/')}/-/{question}".lstrip("/")
-    verdict = ask(address, f"/{page}")
-    sys.stdout.write(f"{verdict.why}\n")
-    return 0 if verdict.well else 1
+    """Probe the exporter, print the result and return the exit status."""
+    (endpoint,) = (sys.argv[1:] if argv is None else argv) or ["healthy"]
+    settings = DaemonSettings(first_process_arguments(), os.environ)
+    result = probe(settings.listen_address, f"{settings.prefix}/-/{endpoint}")
+    sys.stdout.write(f"{result.reason}\n")
+    return 0 if result.healthy else 1
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Tests of exporter.healthcheck: asked of real servers, plain and with TLS."""
+"""Health checks against real servers, plain and with TLS."""
 
+import json
 import socket
 import ssl
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 import trustme
 
 from exporter import healthcheck
-from exporter.healthcheck import DaemonSettings, ask, main
+from exporter.config import parse
+from exporter.config.sources import ENVIRONMENT_PREFIX
+from exporter.healthcheck import DaemonSettings, main, probe
 from tests.support.program import environment, start_program
 from tests.support.web_config import PASSWORD_HASH, TLS, USER, WebConfigFolder
 
@@ -24,13 +27,13 @@ Pages = dict[str, tuple[int, str]]
 
 @contextmanager
 def serving(pages: Pages, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A server that answers these paths with these statuses and texts; yields its address."""
+    """Serve these paths with these statuses and texts; yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:  # how http.server calls it
-            """Answer as told."""
+            """Respond with the status and the text of the path."""
             status, text = pages.get(self.path, (404, "Not Found"))
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
@@ -38,17 +41,17 @@ def serving(pages: Pages, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Server(HTTPServer):
         def get_request(self) -> tuple[socket.socket, object]:
-            """A connection, with TLS if it is to be."""
+            """Accept a connection, with TLS if it is configured."""
             plain, address = super().get_request()
             plain.settimeout(5)
             return (tls.wrap_socket(plain, server_side=True) if tls else plain), address
 
         def handle_error(self, *_: object) -> None:
-            """Say nothing."""
+            """Ignore errors."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -60,79 +63,74 @@ def serving(pages: Pages, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             thread.join()
 
 
-def server_tls(*, clients: bool = False) -> ssl.SSLContext:
-    """TLS of a server whom nobody here trusts; it may ask clients for a certificate."""
+def server_tls(*, client_certificates: bool = False) -> ssl.SSLContext:
+    """Return TLS of a server that no client trusts; it may require client certificates."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("exporter.example.com").configure_cert(context)
-    if clients:
+    if client_certificates:
         context.verify_mode = ssl.CERT_REQUIRED
         authority.configure_trust(context)
     return context
 
 
 @pytest.mark.parametrize("tls", [None, server_tls()], ids=["plain", "TLS"])
-def test_well_is_what_answers_200(tls: ssl.SSLContext | None) -> None:
-    """With TLS too, whoever issued the certificate; and any other answer is not well."""
+def test_only_status_200_is_healthy(tls: ssl.SSLContext | None) -> None:
     pages = {"/-/healthy": (OK, "healthy\n"), "/-/ready": (503, "no cycle finished yet: lab\n")}
     with serving(pages, tls) as address:
-        assert ask(address, "/-/healthy") == (True, "200 healthy")
-        assert ask(address, "/-/ready") == (False, "503 no cycle finished yet: lab")
-        assert ask(address, "/nowhere") == (False, "404 Not Found")
+        assert probe(address, "/-/healthy") == (True, "200 healthy")
+        assert probe(address, "/-/ready") == (False, "503 no cycle finished yet: lab")
+        assert probe(address, "/nowhere") == (False, "404 Not Found")
 
 
 @pytest.mark.parametrize("reason", ["401 Unauthorized", "403 Forbidden", "429 Too Many Requests"])
-def test_who_does_not_let_in_is_well(reason: str) -> None:
-    """No password is known here, and who asks for one answers; so does who is asked too often."""
-    pages = {"/-/healthy": (int(reason.split(maxsplit=1)[0]), "who are you?")}
+def test_exporter_that_requires_a_password_or_limits_requests_is_healthy(reason: str) -> None:
+    pages = {"/-/healthy": (int(reason.split(maxsplit=1)[0]), "password?")}
     with serving(pages, server_tls()) as address:
-        assert ask(address, "/-/healthy") == (True, f"answers, with {reason}")
+        assert probe(address, "/-/healthy") == (True, f"responds with {reason}")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_who_asks_for_a_certificate_is_well(version: ssl.TLSVersion) -> None:
-    """No certificate is known here either."""
-    context = server_tls(clients=True)
+def test_exporter_that_requires_a_client_certificate_is_healthy(version: ssl.TLSVersion) -> None:
+    context = server_tls(client_certificates=True)
     context.minimum_version = context.maximum_version = version
     with serving({"/-/healthy": (OK, "healthy")}, context) as address:
-        assert ask(address, "/-/healthy") == (True, "answers, and asks for a certificate")
+        assert probe(address, "/-/healthy") == (True, "requires a client certificate")
 
 
-def test_who_does_not_listen_is_not_well() -> None:
-    """A refused connection says so."""
+def test_refused_connection_is_unhealthy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-    verdict = ask(address, "/-/healthy")
-    assert not verdict.well
-    assert "Connection refused" in verdict.why
+    result = probe(address, "/-/healthy")
+    assert not result.healthy
+    assert "Connection refused" in result.reason
 
 
-@pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["nothing", "no HTTP"])
-def test_who_speaks_otherwise_is_not_well(said: bytes) -> None:
-    """Neither HTTP nor TLS is an error in a line."""
-
-    def answer(server: socket.socket) -> None:
+@pytest.mark.parametrize("data", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["nothing", "no HTTP"])
+def test_server_that_speaks_neither_http_nor_tls_is_unhealthy(data: bytes) -> None:
+    def respond(server: socket.socket) -> None:
         for _ in range(3):
             connection, _ = server.accept()
             with connection:
                 connection.recv(1000)
-                connection.sendall(said)
+                connection.sendall(data)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=answer, args=[server])
+        thread = threading.Thread(target=respond, args=[server])
         thread.start()
-        verdict = ask(f"127.0.0.1:{server.getsockname()[1]}", "/-/healthy")
+        result = probe(f"127.0.0.1:{server.getsockname()[1]}", "/-/healthy")
         thread.join()
-    assert not verdict.well
-    assert verdict.why.startswith("no answer: ")
+    assert not result.healthy
+    assert result.reason.startswith("no response: ")
 
 
-def test_who_never_answers_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is waited for, and not for ever."""
+def test_server_that_never_responds_is_unhealthy_after_a_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(healthcheck, "TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        verdict = ask(f"127.0.0.1:{server.getsockname()[1]}", "/-/healthy")
-    assert verdict == (False, "no answer: timed out")
+        result = probe(f"127.0.0.1:{server.getsockname()[1]}", "/-/healthy")
+    assert result == (False, "no response: timed out")
 
 
 @pytest.mark.parametrize(
@@ -160,19 +158,19 @@ def test_who_never_answers_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
         ([], {}, "clouds:\n- name: web\n  web: {listen_address: ':4'}\n", None),
     ],
 )
-def test_settings_are_where_the_exporter_has_them(
+def test_flags_precede_environment_and_file(
     tmp_path: Path, argv: list[str], environ: dict[str, str], file: str, expected: str | None
 ) -> None:
-    """Flags over environment over file; what cannot be read is as good as not there."""
+    """Values that cannot be read count as missing."""
     path = tmp_path / "exporter.yml"
     path.write_text(file)
-    written = DaemonSettings([f"--config.file={path}", *argv], environ)
-    assert written.get("web.listen_address") == expected
+    settings = DaemonSettings([f"--config.file={path}", *argv], environ)
+    assert settings.get("web.listen_address") == expected
 
 
 @pytest.mark.parametrize("others", ["clouds: [", "clouds:\n  - images: {", "clouds: *none"])
-def test_of_the_file_no_more_is_read_than_is_asked_for(tmp_path: Path, others: str) -> None:
-    """What stands before and behind is not even looked at: it may be 100,000 images."""
+def test_only_the_web_settings_of_the_file_are_parsed(tmp_path: Path, others: str) -> None:
+    """The lines before and after may be 100,000 images."""
     path = tmp_path / "exporter.yml"
     path.write_text(f"{others}\nweb:\n  listen_address: ':4'\n{others}\n")
     assert DaemonSettings([f"--config.file={path}"], {}).get("web.listen_address") == ":4"
@@ -180,22 +178,57 @@ def test_of_the_file_no_more_is_read_than_is_asked_for(tmp_path: Path, others: s
     assert DaemonSettings([f"--config.file={path}"], {}).get("web.listen_address") is None
 
 
-def test_a_file_that_is_gone_is_no_illness(tmp_path: Path) -> None:
-    """The exporter has read its settings, and needs the file no more."""
-    written = DaemonSettings([f"--config.file={tmp_path / 'gone'}"], {})
-    assert written.get("web.listen_address") is None
+def test_missing_settings_file_is_not_an_error(tmp_path: Path) -> None:
+    """The exporter has read its settings, and no longer needs the file."""
+    settings = DaemonSettings([f"--config.file={tmp_path / 'gone'}"], {})
+    assert settings.get("web.listen_address") is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"listen_address": "127.0.0.1:9"},
+        {"listen_address": "[::1]:9"},
+        {"route_prefix": "/"},
+        {"route_prefix": "images"},
+        {"route_prefix": "/images/"},
+        {"external_url": "https://monitoring.example.com"},
+        {"external_url": "https://monitoring.example.com/images/"},
+        {"external_url": "https://monitoring.example.com/images", "route_prefix": "/"},
+        {"external_url": "https://monitoring.example.com/a/b", "route_prefix": "/c/d"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("source", ["flags", "environment", "file"])
+def test_health_check_and_exporter_read_the_same_settings(
+    tmp_path: Path, values: dict[str, str], source: str
+) -> None:
+    """The health check repeats the rules of the settings, because importing them is too slow."""
+    argv, environ = [], {}
+    if source == "flags":
+        argv = [f"--web.{key.replace('_', '-')}={value}" for key, value in values.items()]
+    elif source == "environment":
+        environ = {f"{ENVIRONMENT_PREFIX}WEB__{key.upper()}": values[key] for key in values}
+    else:
+        path = tmp_path / "exporter.yml"
+        path.write_text(json.dumps({"web": values}))
+        argv = [f"--config.file={path}"]
+    web = parse(["demo", *argv], environ).settings.web
+    settings = DaemonSettings(argv, environ)
+    assert (settings.listen_address, settings.prefix) == (web.listen_address, web.prefix)
 
 
 @pytest.fixture
 def first_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Gives the container's first process a command line."""
+    """Return a function that sets the command line of the container's first process."""
 
-    def give(*argv: str) -> None:
+    def set_command_line(*argv: str) -> None:
         path = tmp_path / "cmdline"
         path.write_text("\0".join([*argv, ""]))
         monkeypatch.setattr(healthcheck, "FIRST_PROCESS", path)
 
-    return give
+    return set_command_line
 
 
 @pytest.mark.parametrize(
@@ -208,27 +241,25 @@ def first_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
         ("", ["--web.external-url=https://monitoring.example.com/images", "--web.route-prefix=/"]),
     ],
 )
-def test_the_exit_status_says_it(
+def test_exit_status_is_that_of_the_exporter_in_the_first_process(
     first_process: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
     prefix: str,
     flags: list[str],
 ) -> None:
-    """0 is well and 1 is not, for the exporter that the first process is, below its prefix."""
     pages = {f"{prefix}/-/healthy": (OK, "healthy"), f"{prefix}/-/ready": (503, "not yet")}
     with serving(pages) as address:
-        words = ["exporter", f"--web.listen-address={address}", *flags]
-        first_process("/sbin/docker-init", "--", *words)
+        command = ["exporter", f"--web.listen-address={address}", *flags]
+        first_process("/sbin/docker-init", "--", *command)
         assert main([]) == 0
         assert main(["healthy"]) == 0
         assert main(["ready"]) == 1
     assert capsys.readouterr().out == "200 healthy\n200 healthy\n503 not yet\n"
 
 
-def test_the_first_process_may_be_unknown(
+def test_address_comes_from_the_environment_if_the_first_process_is_unreadable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where it cannot be seen, the environment says where to ask."""
     monkeypatch.setattr(healthcheck, "FIRST_PROCESS", tmp_path / "none")
     with serving({"/-/healthy": (OK, "healthy")}) as address:
         monkeypatch.setenv("IMAGE_EXPORTER_WEB__LISTEN_ADDRESS", address)
@@ -236,50 +267,52 @@ def test_the_first_process_may_be_unknown(
     assert capsys.readouterr().out == "200 healthy\n"
 
 
-def test_the_program_asks_the_exporter(tmp_path: Path) -> None:
-    """`python -m exporter.healthcheck` says yes of a demo that runs, where the environment says."""
+def test_health_check_of_a_running_demo_succeeds(tmp_path: Path) -> None:
     with start_program(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as exporter:
         address = f"127.0.0.1:{exporter.port}"
-        ran = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "exporter.healthcheck"],
             env=environment(tmp_path, IMAGE_EXPORTER_WEB__LISTEN_ADDRESS=address),
             capture_output=True,
             text=True,
             check=False,
         )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "200 Healthy\n", "")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "200 Healthy\n", "")
 
 
 @pytest.mark.parametrize(
-    ("web", "said"),
+    ("web", "reason"),
     [
         (f"{TLS}}}", "200 Healthy"),
         (
             f"{TLS}}}\nbasic_auth_users: {{{USER}: {PASSWORD_HASH}}}",
-            "answers, with 401 Unauthorized",
+            "responds with 401 Unauthorized",
         ),
         (
             f"{TLS}, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert}}",
-            "answers, and asks for a certificate",
+            "requires a client certificate",
         ),
     ],
     ids=["TLS", "users", "certificates of clients"],
 )
-def test_the_web_configuration_is_no_hindrance(tmp_path: Path, web: str, said: str) -> None:
-    """An exporter that wants TLS, a password or a certificate is well."""
+def test_exporter_with_a_web_configuration_is_healthy(
+    tmp_path: Path, web: str, reason: str
+) -> None:
     file = WebConfigFolder(tmp_path).write(web)
     flags = ["--web.listen-address=127.0.0.1:0", f"--web.config.file={file}"]
     with start_program(tmp_path, "demo", *flags) as exporter:
-        verdict = ask(f"127.0.0.1:{exporter.port}", "/-/healthy")
-        assert verdict == (True, said), exporter.log_lines
+        result = probe(f"127.0.0.1:{exporter.port}", "/-/healthy")
+        assert result == (True, reason), exporter.log_lines
         assert exporter.lines("level=error") == []
 
 
-def test_it_imports_nothing_of_the_exporter() -> None:
-    """It is started every few seconds, so it must start at once."""
+def test_health_check_imports_no_other_module_of_the_exporter() -> None:
+    """It is started every few seconds, so it must start quickly."""
     code = (
         "import sys, exporter.healthcheck; print(*sorted(m for m in sys.modules if 'pydantic' in m "
         "or m.startswith('exporter.')))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["exporter.healthcheck"]
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.split() == ["exporter.healthcheck"]

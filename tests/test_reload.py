@@ -1,16 +1,21 @@
 """Settings that are read again: what stays, what goes, what begins, and nothing by halves."""
 
+import dataclasses
 import logging
 import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from exporter.config import Settings
+from exporter.app import CloudRuntime
+from exporter.config import Cloud, Settings, resolved_clouds
 from exporter.files import WatchedFile
-from exporter.reload import INTERNAL_ERROR
+from exporter.model.cloud import CloudState
+from exporter.polling.poller import Poller
+from exporter.reload import INTERNAL_ERROR, diff
 from exporter.simulator import SimulatedImageService
 from tests.auth.clouds import clean, configure
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting, run_concurrently
@@ -24,6 +29,39 @@ POLLS = "openstack_image_exporter_polls_total"
 REQUESTS = "openstack_image_exporter_requests_total"
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
 SUCCESS_AT = "openstack_image_exporter_config_last_reload_success_timestamp_seconds"
+
+CARRIED_OVER = {
+    "name",
+    "targets",
+    "api_up",
+    "mass_disappearance",
+    "polls",
+    "failures",
+    "retries",
+    "rate_limit_wait",
+    "last_cycle_at",
+    "last_cycle_duration",
+    "next_cycle_at",
+    "cycles_skipped",
+    "cycle_lag",
+    "concurrency_needed",
+    "api_version",
+    "clock_skew",
+    "token_expires_at",
+    "authentications",
+    "authentication_failures",
+    "sign_in_failure",
+}
+RESET = {
+    "interval",
+    "breaker_open",
+    "discovery_interval",
+    "discovery_failure",
+    "discovered_at",
+    "resolved",
+    "resolved_changes",
+}
+"""Fields of a cloud's state that a new poller does not take over unchanged."""
 
 
 @pytest.fixture(autouse=True)
@@ -463,3 +501,44 @@ def test_a_file_is_changed_once_it_is_left_alone(tmp_path: Path) -> None:
         (link / "file").write_text(text)
         assert not watched.changed()
     assert watched.changed()
+
+
+def test_every_field_of_a_cloud_is_carried_over_or_reset_at_a_reload() -> None:
+    """A new field must be added to one of the two sets, and to ``reconfigured`` if it is reset."""
+    fields = {field.name for field in dataclasses.fields(CloudState)}
+    assert fields == CARRIED_OVER | RESET
+    before = CloudState("lab", 60.0, resolved={"a": "1", "b": "2"}, resolved_changes={"a": 1})
+    sentinels = {name: object() for name in fields - {"resolved", "resolved_changes"}}
+    before = dataclasses.replace(before, **sentinels)  # type: ignore[arg-type]  # compared by identity only
+    after = before.reconfigured(30.0, None, ["a"])
+    changed = {name for name in fields if getattr(after, name) is not getattr(before, name)}
+    assert changed == RESET
+
+
+def runtime(name: str, identity: bytes) -> CloudRuntime:
+    """Return a cloud whose poller is a placeholder, which ``diff`` must not use."""
+    (config,) = resolved_clouds(Settings(clouds=(Cloud(name=name),)))
+    return CloudRuntime(config, identity, cast(Poller, object()))
+
+
+def test_diff_names_added_replaced_unchanged_and_removed_clouds() -> None:
+    running = {name: runtime(name, name.encode()) for name in ("same", "changed", "removed")}
+    new = [runtime("added", b"added"), runtime("changed", b"other"), runtime("same", b"same")]
+    changes = diff(running, new)
+    assert list(changes.clouds) == ["added", "changed", "same"]
+    assert (changes.added, changes.replaced) == (("added",), ("changed",))
+    assert (changes.unchanged, changes.removed) == (("same",), ("removed",))
+    assert changes.clouds["same"].poller is running["same"].poller
+    assert changes.clouds["same"].config is new[2].config
+    assert changes.clouds["changed"] is new[1]
+    obsolete = [running["removed"], running["changed"], new[2]]
+    assert list(changes.obsolete_pollers) == [cloud.poller for cloud in obsolete]
+
+
+def test_diff_of_the_same_configuration_replaces_nothing() -> None:
+    running = {name: runtime(name, name.encode()) for name in ("one", "two")}
+    changes = diff(running, [runtime(name, name.encode()) for name in running])
+    assert changes.unchanged == ("one", "two")
+    assert [cloud.poller for cloud in changes.clouds.values()] == [
+        cloud.poller for cloud in running.values()
+    ]
