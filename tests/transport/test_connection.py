@@ -13,21 +13,21 @@ from exporter.transport.connection import DeadlineHTTPConnection, IdleState, idl
 from exporter.transport.resolver import Address, Resolver
 
 
-def at(address: tuple[str, int], family: int = socket.AF_INET) -> Address:
-    """One of the addresses of a name."""
+def address_of(address: tuple[str, int], family: int = socket.AF_INET) -> Address:
+    """Return an entry of getaddrinfo."""
     return (socket.AddressFamily(family), socket.SOCK_STREAM, 6, "", address)
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A port that accepts."""
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        yield made
+    """A listening socket."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
 
 
 @contextlib.contextmanager
-def deaf() -> Iterator[tuple[str, int]]:
-    """A port where a connection is neither accepted nor refused: its queue is full."""
+def unresponsive_address() -> Iterator[tuple[str, int]]:
+    """Provide an address that neither accepts nor refuses: its queue is full."""
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -38,10 +38,10 @@ def deaf() -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def connected(
+def connect(
     monkeypatch: pytest.MonkeyPatch, *addresses: Address, seconds: float = 5.0
 ) -> Iterator[DeadlineHTTPConnection]:
-    """A connection to a name that has these addresses."""
+    """Connect to a name that has these addresses."""
     monkeypatch.setattr(connection_module, "RESOLVER", Resolver(lambda *_, **__: list(addresses)))
     connection = DeadlineHTTPConnection("glance.test", 9292, timeout=seconds)
     connection.deadline = steady() + seconds
@@ -52,65 +52,62 @@ def connected(
         connection.close()
 
 
-def test_the_first_address_that_answers_is_taken(
+def test_refused_and_unsupported_addresses_are_skipped(
     monkeypatch: pytest.MonkeyPatch, listener: socket.socket
 ) -> None:
-    """A refused address and a family that this machine lacks are passed over."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         refused = closed.getsockname()
     unknown = (socket.AddressFamily.AF_APPLETALK, socket.SOCK_STREAM, 250, "", refused)
-    addresses = [unknown, at(refused), at(listener.getsockname())]
-    with connected(monkeypatch, *addresses) as connection:
+    addresses = [unknown, address_of(refused), address_of(listener.getsockname())]
+    with connect(monkeypatch, *addresses) as connection:
         assert connection.sock.getpeername() == listener.getsockname()
 
 
-def test_an_address_that_never_answers_leaves_time_for_the_next(
+def test_unresponsive_address_leaves_time_for_the_next_one(
     monkeypatch: pytest.MonkeyPatch, listener: socket.socket
 ) -> None:
-    """A broken IPv6 route does not cost every poll."""
-    began = steady()
+    """A broken IPv6 route must not cost every poll."""
+    started = steady()
     with (
-        deaf() as nobody,
-        connected(monkeypatch, at(nobody), at(listener.getsockname()), seconds=1.0) as connection,
+        unresponsive_address() as unresponsive,
+        connect(
+            monkeypatch, address_of(unresponsive), address_of(listener.getsockname()), seconds=1.0
+        ) as connection,
     ):
         assert connection.sock.getpeername() == listener.getsockname()
-        assert 0.4 < steady() - began < 1.0
+        assert 0.4 < steady() - started < 1.0
         assert 0 < (connection.sock.gettimeout() or 0) < 0.6
 
 
-def test_all_addresses_together_have_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many a name has, the total is kept."""
-    began = steady()
-    with deaf() as nobody, pytest.raises(TimeoutError):  # noqa: SIM117 - what raises stands alone
-        with connected(monkeypatch, *[at(nobody)] * 5, seconds=0.2):
+def test_timeout_is_the_total_of_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = steady()
+    with unresponsive_address() as unresponsive, pytest.raises(TimeoutError):  # noqa: SIM117 - what raises stands alone
+        with connect(monkeypatch, *[address_of(unresponsive)] * 5, seconds=0.2):
             pass
-    assert 0.2 <= steady() - began < 2.0
+    assert 0.2 <= steady() - started < 2.0
 
 
-def test_the_last_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused by all is refused; no address at all is said."""
+def test_last_failure_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
-        refused = at(closed.getsockname())
-    with pytest.raises(ConnectionRefusedError), connected(monkeypatch, refused, refused):
+        refused = address_of(closed.getsockname())
+    with pytest.raises(ConnectionRefusedError), connect(monkeypatch, refused, refused):
         pass
-    with pytest.raises(OSError, match="no address"), connected(monkeypatch):
-        pass
-
-
-def test_without_time_left_nothing_is_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deadline that has passed is a timeout."""
-    with pytest.raises(TimeoutError), connected(monkeypatch, seconds=0.0):
+    with pytest.raises(OSError, match="no address"), connect(monkeypatch):
         pass
 
 
-def test_a_look_up_that_hangs_counts_against_the_same_time(
+def test_passed_deadline_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TimeoutError), connect(monkeypatch, seconds=0.0):
+        pass
+
+
+def test_name_resolution_counts_towards_the_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The name's share of the time is not added to the rest."""
-    go_on = threading.Event()
+    release = threading.Event()
 
     def lookup(*_: object, **__: object) -> list[Address]:
-        go_on.wait(10)
+        release.wait(10)
         return []
 
     monkeypatch.setattr(connection_module, "RESOLVER", Resolver(lookup))
@@ -118,7 +115,7 @@ def test_a_look_up_that_hangs_counts_against_the_same_time(
     connection.deadline = steady() + 0.05
     with pytest.raises(TimeoutError):
         connection.connect()
-    go_on.set()
+    release.set()
 
 
 @contextlib.contextmanager

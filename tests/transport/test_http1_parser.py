@@ -11,8 +11,7 @@ TOKENS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=
 LATIN = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=30)
 
 
-def test_a_head_is_read_in_order() -> None:
-    """The code and the fields come out as they were sent, names in lower case."""
+def test_fields_keep_their_order_and_get_lower_case_names() -> None:
     head = parse_head(OK + b"\r\nX-Image-Meta-Name: a: b \r\nX-IMAGE-META-SIZE:\t16")
     assert head.code == 200
     assert head.fields == [(b"x-image-meta-name", b"a: b"), (b"x-image-meta-size", b"16")]
@@ -35,27 +34,24 @@ def test_a_head_is_read_in_order() -> None:
         b" HTTP/1.1 200 OK",
     ],
 )
-def test_a_bad_first_line_is_refused(first: bytes) -> None:
-    """What does not begin as HTTP/1 does is no answer."""
+def test_invalid_status_line_is_malformed(first: bytes) -> None:
     with pytest.raises(MalformedHead, match="not HTTP/1"):
         parse_head(first + b"\r\nX-Image-Meta-Status: active")
 
 
-def test_a_reason_phrase_may_be_missing() -> None:
-    """Some servers leave it out, with or without the space before it."""
+def test_reason_phrase_is_optional() -> None:
     assert [parse_head(b"HTTP/1.0 503 ").code, parse_head(b"HTTP/1.1 503").code] == [503, 503]
 
 
-def test_a_thousand_fields_are_read_and_one_more_is_refused() -> None:
-    """An image with many properties works, up to the limit."""
+def test_at_most_1000_fields_are_accepted() -> None:
     lines = [b"X-Image-Meta-Property-%d: x" % number for number in range(MAX_FIELDS)]
     assert len(parse_head(b"\r\n".join([OK, *lines])).fields) == 1000
     with pytest.raises(MalformedHead, match="more than 1000 headers"):
         parse_head(b"\r\n".join([OK, *lines, b"One: more"]))
 
 
-def test_a_line_feed_alone_is_part_of_the_value() -> None:
-    """A bare LF in a name neither ends the line nor hides the headers after it."""
+def test_bare_line_feed_is_part_of_the_value() -> None:
+    """It neither ends the line nor hides the headers after it."""
     head = parse_head(OK + b"\r\nX-Image-Meta-Name: a\nX-Evil: 1\r\nX-Image-Meta-Status: active")
     assert head.first(b"x-image-meta-name") == b"a\nX-Evil: 1"
     assert head.first(b"x-image-meta-status") == b"active"
@@ -64,13 +60,13 @@ def test_a_line_feed_alone_is_part_of_the_value() -> None:
 @pytest.mark.parametrize(
     "line", [b"no colon", b": no name", b"a b: c", b"", b"\xff: x", b" fold: x"]
 )
-def test_a_stray_line_has_no_name(line: bytes) -> None:
-    """A line that is no header is kept, without a name, for whoever spoiled it."""
+def test_line_that_is_not_a_header_has_no_name(line: bytes) -> None:
+    """It is kept: the header before it may have contained the line break."""
     assert parse_head(OK + b"\r\n" + line).fields == [(b"", line)]
 
 
-def test_a_property_may_have_any_name() -> None:
-    """Glance sends the keys of properties as they are, spaces included."""
+def test_property_name_may_contain_any_character() -> None:
+    """Glance sends the keys of properties unchanged, including spaces."""
     head = parse_head(OK + b"\r\nX-Image-Meta-Property-My Key: x")
     assert head.fields == [(b"x-image-meta-property-my key", b"x")]
 
@@ -85,8 +81,7 @@ def test_a_property_may_have_any_name() -> None:
         (b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive", True),
     ],
 )
-def test_keep_alive_is_as_the_server_promises(head: bytes, keeps: bool) -> None:
-    """HTTP/1.1 keeps a connection unless it says otherwise, HTTP/1.0 the other way round."""
+def test_keep_alive_follows_version_and_connection_header(head: bytes, keeps: bool) -> None:
     assert parse_head(head).keeps_alive is keeps
 
 
@@ -101,15 +96,14 @@ def test_keep_alive_is_as_the_server_promises(head: bytes, keeps: bool) -> None:
         ("req-" + "é" * 18, ""),
     ],
 )
-def test_only_a_request_id_of_the_known_form_is_taken(value: str, request_id: str) -> None:
-    """It reaches logs and exemplars, so it holds nothing else."""
+def test_request_id_in_another_format_is_ignored(value: str, request_id: str) -> None:
+    """It is written to logs and exemplars."""
     assert parse_head(OK + f"\r\nX-Openstack-Request-Id: {value}".encode()).request_id == request_id
     assert parse_head(OK).request_id == ""
 
 
 @given(st.binary())
-def test_any_bytes_are_a_head_or_bad(raw: bytes) -> None:
-    """Nothing else comes out, with a good first line or without."""
+def test_any_bytes_are_a_head_or_malformed(raw: bytes) -> None:
     for candidate in (raw, OK + b"\r\n" + raw):
         try:
             head = parse_head(candidate)
@@ -120,8 +114,7 @@ def test_any_bytes_are_a_head_or_bad(raw: bytes) -> None:
 
 
 @given(st.lists(st.tuples(TOKENS, LATIN), max_size=20))
-def test_what_is_written_is_read(fields: list[tuple[str, str]]) -> None:
-    """Well-formed fields survive, whatever their values hold."""
+def test_serialized_fields_are_parsed_back(fields: list[tuple[str, str]]) -> None:
     lines = [f"{name}: {value}".encode("latin-1") for name, value in fields]
     expected = [(name.encode(), value.encode("latin-1").strip(b" \t")) for name, value in fields]
     assert parse_head(b"\r\n".join([OK, *lines])).fields == expected

@@ -18,7 +18,7 @@ from tests.support.wait import wait_until
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 PATH = f"/v1/images/{ID}"
 DIRECT = ProxySettings(proxy=None, verify=True, cert=None)
-GENEROUS = 10.0
+TIMEOUT = 10.0
 
 
 @pytest.fixture
@@ -29,182 +29,169 @@ def service() -> Iterator[SimulatedImageService]:
 
 
 @pytest.fixture
-def overruns() -> list[object]:
-    """The tags of answers that were taken back."""
+def desyncs() -> list[object]:
+    """Tags of the requests whose responses were retracted."""
     return []
 
 
 @pytest.fixture
-def transport(service: SimulatedImageService, overruns: list[object]) -> Iterator[ConnectionPool]:
-    """A transport to it."""
-    made = ConnectionPool(service.url, DIRECT, "tester/1", overruns.append)
-    yield made
-    made.close()
+def pool(service: SimulatedImageService, desyncs: list[object]) -> Iterator[ConnectionPool]:
+    """A connection pool of the service."""
+    connection_pool = ConnectionPool(service.url, DIRECT, "test/1", desyncs.append)
+    yield connection_pool
+    connection_pool.close()
 
 
-def ask(transport: ConnectionPool, *, seconds: float = GENEROUS, fresh: bool = False) -> Response:
-    """One HEAD."""
-    return transport.send(
+def send(pool: ConnectionPool, *, seconds: float = TIMEOUT, fresh: bool = False) -> Response:
+    """Send a HEAD request."""
+    return pool.send(
         HttpRequest(
             "HEAD", PATH, steady() + seconds, b"X-Auth-Token: t\r\n", fresh_connection=fresh
         )
     )
 
 
-def test_one_request_is_written_as_it_should(
-    service: SimulatedImageService, transport: ConnectionPool
-) -> None:
-    """Method, path and headers, and nothing of requests' own."""
-    answer = ask(transport)
-    assert answer.head.first(b"x-image-meta-id") == ID.encode()
+def test_request_has_only_our_headers(service: SimulatedImageService, pool: ConnectionPool) -> None:
+    response = send(pool)
+    assert response.head.first(b"x-image-meta-id") == ID.encode()
     request = service.log.records[0].request
     assert (request.method, request.target, request.version) == ("HEAD", PATH, "HTTP/1.1")
     assert request.headers == {
         "host": f"127.0.0.1:{service.port}",
-        "user-agent": "tester/1",
+        "user-agent": "test/1",
         "accept": "*/*",
         "accept-encoding": "identity",
         "x-auth-token": "t",
     }
-    assert answer.sent_at <= answer.received_at <= steady()
+    assert response.sent_at <= response.received_at <= steady()
 
 
-def test_a_path_prefix_is_kept() -> None:
-    """An endpoint behind a prefix is asked there."""
+def test_path_prefix_of_the_endpoint_is_requested() -> None:
     with SimulatedImageService([SimulatedImage(ID)], path_prefix="/image") as service:
-        transport = ConnectionPool(f"{service.url}/image", DIRECT, "t")
-        assert ask(transport).head.code == 200
-        transport.close()
+        pool = ConnectionPool(f"{service.url}/image", DIRECT, "t")
+        assert send(pool).head.code == 200
+        pool.close()
 
 
-def test_a_connection_is_kept_and_a_fresh_one_is_not(
-    service: SimulatedImageService, transport: ConnectionPool
+def test_connections_are_reused_unless_a_fresh_one_is_requested(
+    service: SimulatedImageService, pool: ConnectionPool
 ) -> None:
-    """Three requests share one; a fresh question has its own, closed after."""
     for _ in range(3):
-        ask(transport)
-    assert (service.log.connections_opened, transport.connections) == (1, 1)
-    ask(transport, fresh=True)
-    assert (service.log.connections_opened, transport.connections) == (2, 1)
+        send(pool)
+    assert (service.log.connections_opened, pool.connections) == (1, 1)
+    send(pool, fresh=True)
+    assert (service.log.connections_opened, pool.connections) == (2, 1)
     wait_until(lambda: service.log.connections_open == 1)
     assert service.log.records[-1].request.headers["connection"] == "close"
 
 
-def test_a_connection_that_the_server_ends_is_not_kept(
-    service: SimulatedImageService, transport: ConnectionPool
-) -> None:
-    """Connection: close is believed."""
+def test_connection_close_is_honoured(service: SimulatedImageService, pool: ConnectionPool) -> None:
     service.faults.set("http_1_0")
-    ask(transport)
-    assert transport.connections == 0
+    send(pool)
+    assert pool.connections == 0
 
 
-def test_a_kept_connection_that_was_closed_is_replaced(
-    service: SimulatedImageService, transport: ConnectionPool
+def test_request_on_a_closed_idle_connection_is_sent_again_once(
+    service: SimulatedImageService, pool: ConnectionPool
 ) -> None:
-    """The server may close it at any time: the request is sent again, once, on a new one."""
-    ask(transport)
+    """The server may close an idle connection at any time."""
+    send(pool)
     service.faults.set("close", times=1)
-    assert ask(transport).head.code == 200
+    assert send(pool).head.code == 200
     assert service.log.connections_opened == 2
     service.faults.set("close", times=2)
     with pytest.raises(RequestFailed, match="closed without a response") as raised:
-        ask(transport)
+        send(pool)
     assert raised.value.reason == "connection"
-    assert transport.connections == 0
+    assert pool.connections == 0
 
 
-def test_bytes_left_on_an_idle_connection_take_the_answer_back(
-    service: SimulatedImageService, transport: ConnectionPool, overruns: list[object]
+def test_data_on_an_idle_connection_retracts_its_last_response(
+    service: SimulatedImageService, pool: ConnectionPool, desyncs: list[object]
 ) -> None:
-    """They are seen before the next request, which gets a connection of its own."""
+    """It is detected before the next request, which gets a new connection."""
     service.faults.set("leftover", data=b"HTTP/1.1 404 No\r\n\r\n", held=True)
-    transport.send(HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="first"))
+    pool.send(HttpRequest("HEAD", PATH, steady() + TIMEOUT, tag="first"))
     service.faults.clear()
     # The end of what the service does for the first request.
     wait_until(lambda: service.log.in_flight == 0)
 
     def is_closed() -> bool:
-        transport.check_idle(0.0)
-        return transport.connections == 0
+        pool.check_idle(0.0)
+        return pool.connections == 0
 
     wait_until(is_closed)
-    assert overruns == ["first"]
-    assert ask(transport).head.code == 200
+    assert desyncs == ["first"]
+    assert send(pool).head.code == 200
     assert service.log.connections_opened == 2
 
 
-def test_bytes_in_one_write_make_the_answer_malformed(
-    service: SimulatedImageService, transport: ConnectionPool
+def test_data_directly_after_a_response_is_malformed(
+    service: SimulatedImageService, pool: ConnectionPool
 ) -> None:
-    """The connection is closed with them."""
     service.faults.set("leftover", data=b"x")
     with pytest.raises(RequestFailed, match="unexpected data after") as raised:
-        ask(transport)
+        send(pool)
     assert raised.value.reason == "malformed"
-    assert transport.connections == 0
+    assert pool.connections == 0
 
 
-def test_an_answer_of_another_request_takes_the_one_before_back(
-    transport: ConnectionPool, overruns: list[object]
+def test_response_of_another_request_retracts_the_previous_one(
+    pool: ConnectionPool, desyncs: list[object]
 ) -> None:
-    """Answers out of step end the connection, so that no more follow."""
-    transport.send(HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="before"))
-    answer = transport.send(
-        HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="now", matches_request=lambda _: False)
+    pool.send(HttpRequest("HEAD", PATH, steady() + TIMEOUT, tag="before"))
+    response = pool.send(
+        HttpRequest("HEAD", PATH, steady() + TIMEOUT, tag="now", matches_request=lambda _: False)
     )
-    assert answer.head.code == 200
-    assert overruns == ["before"]
-    assert transport.connections == 0
+    assert response.head.code == 200
+    assert desyncs == ["before"]
+    assert pool.connections == 0
 
 
-def test_settle_gives_late_bytes_a_moment(
-    service: SimulatedImageService, transport: ConnectionPool, overruns: list[object]
+def test_check_idle_waits_for_late_data(
+    service: SimulatedImageService, pool: ConnectionPool, desyncs: list[object]
 ) -> None:
-    """What follows an answer by a few milliseconds is still seen."""
     service.faults.set("leftover", data=b"x", delay=0.02)
-    transport.send(HttpRequest("HEAD", PATH, steady() + GENEROUS, tag="late"))
-    transport.check_idle(1.0)
-    assert overruns == ["late"]
+    pool.send(HttpRequest("HEAD", PATH, steady() + TIMEOUT, tag="late"))
+    pool.check_idle(1.0)
+    assert desyncs == ["late"]
 
 
-def test_settle_without_connections_takes_no_time(transport: ConnectionPool) -> None:
-    """Nothing is waited for where nothing can come."""
-    began = steady()
-    transport.check_idle(5.0)
-    assert steady() - began < 1.0
+def test_check_idle_without_connections_does_not_wait(pool: ConnectionPool) -> None:
+    started = steady()
+    pool.check_idle(5.0)
+    assert steady() - started < 1.0
 
 
-def test_close_wakes_whoever_waits(
-    service: SimulatedImageService, transport: ConnectionPool
+def test_close_ends_requests_in_flight(
+    service: SimulatedImageService, pool: ConnectionPool
 ) -> None:
-    """A request in flight ends, idle connections too, and none is opened any more."""
-    ask(transport)
+    send(pool)
     service.faults.set("hang")
     reasons: list[str] = []
 
     def wait() -> None:
         with pytest.raises(RequestFailed) as raised:
-            ask(transport, seconds=60.0)
+            send(pool, seconds=60.0)
         reasons.append(raised.value.reason)
 
     waiting = [threading.Thread(target=wait) for _ in range(3)]
     for thread in waiting:
         thread.start()
     wait_until(lambda: service.log.in_flight == 3)
-    transport.close()
+    pool.close()
     for thread in waiting:
-        thread.join(GENEROUS)
+        thread.join(TIMEOUT)
     assert reasons == ["connection"] * 3
-    assert transport.connections == 0
+    assert pool.connections == 0
     with pytest.raises(RequestFailed, match="stopping"):
-        ask(transport)
+        send(pool)
     wait_until(lambda: service.log.connections_open == 0)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://", "http://a b:1"])
-def test_an_endpoint_that_cannot_be_asked_is_refused(url: str) -> None:
-    """The catalogue may say anything."""
+def test_unusable_endpoint_is_an_error(url: str) -> None:
+    """A service catalog may contain anything."""
     with pytest.raises(ValueError, match=r"\S"):
         ConnectionPool(url, DIRECT, "t")
 
@@ -213,24 +200,23 @@ def test_an_endpoint_that_cannot_be_asked_is_refused(url: str) -> None:
     "proxy",
     ["http://user:s3cret@proxy:99999", "http://user:s3@cret@[::1", "ftp://user:s3cret@proxy:1"],
 )
-def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(proxy: str) -> None:
-    """Its URL comes from the environment, and the libraries quote it whole."""
+def test_error_about_a_proxy_has_no_password(proxy: str) -> None:
+    """Libraries quote the URL from the environment in full."""
     with pytest.raises(ValueError, match=r"\S") as raised:
         ConnectionPool("https://127.0.0.1", replace(DIRECT, proxy=proxy), "t")
     assert "cret" not in str(raised.value)
 
 
-def test_a_bundle_that_is_not_there_is_refused() -> None:
-    """So is a client certificate; the text names the file."""
+def test_missing_ca_bundle_or_client_certificate_is_named() -> None:
     for route in (replace(DIRECT, verify="/nowhere/x.pem"), replace(DIRECT, cert="/nowhere/x.pem")):
         with pytest.raises(ValueError, match=r"/nowhere/x\.pem"):
             ConnectionPool("https://127.0.0.1:1", route, "t")
 
 
-def test_without_a_bundle_the_authorities_are_those_of_requests() -> None:
-    """Polls trust whom the sign-in trusts."""
-    transport = ConnectionPool("https://127.0.0.1:1", DIRECT, "t")
-    assert transport._connector._urllib3_pool.ca_certs == certifi.where()
+def test_default_ca_bundle_is_that_of_requests() -> None:
+    """Polls trust the same CAs as authentication."""
+    pool = ConnectionPool("https://127.0.0.1:1", DIRECT, "t")
+    assert pool._connector._urllib3_pool.ca_certs == certifi.where()
 
 
 @pytest.mark.parametrize(
@@ -242,30 +228,26 @@ def test_without_a_bundle_the_authorities_are_those_of_requests() -> None:
         (OSError("network is unreachable"), "connection"),
     ],
 )
-def test_a_name_that_cannot_be_used_is_no_bug(
+def test_failed_name_resolution_has_a_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
-    """Whatever the look-up raises has its reason."""
-
     def lookup(*_: object, **__: object) -> list[object]:
         raise error
 
     monkeypatch.setattr(connection, "RESOLVER", Resolver(lookup))  # type: ignore[arg-type]  # never returns
-    transport = ConnectionPool("http://glance.test:9292", DIRECT, "t")
+    pool = ConnectionPool("http://glance.test:9292", DIRECT, "t")
     with pytest.raises(RequestFailed) as raised:
-        ask(transport)
+        send(pool)
     assert raised.value.reason == reason
-    assert transport.connections == 0
+    assert pool.connections == 0
 
 
-def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of ours comes out as it is, and its connection is not kept."""
-
+def test_unknown_exception_is_raised_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     def lookup(*_: object, **__: object) -> list[object]:
         raise ZeroDivisionError
 
     monkeypatch.setattr(connection, "RESOLVER", Resolver(lookup))  # type: ignore[arg-type]  # never returns
-    transport = ConnectionPool("http://glance.test:9292", DIRECT, "t")
+    pool = ConnectionPool("http://glance.test:9292", DIRECT, "t")
     with pytest.raises(ZeroDivisionError):
-        ask(transport)
-    assert transport.connections == 0
+        send(pool)
+    assert pool.connections == 0
