@@ -1,4 +1,4 @@
-"""Web configuration files of all the kinds that exporter-toolkit is tested with, good and bad."""
+"""Valid and invalid web configuration files of all kinds that exporter-toolkit tests."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.web_config import OTHER_PASSWORD_HASH, PASSWORD_HASH, TLS, We
 
 @pytest.fixture
 def folder(tmp_path: Path) -> WebConfigFolder:
-    """A folder with all that a file may name."""
+    """A folder with all files that a web configuration may name."""
     return WebConfigFolder(tmp_path)
 
 
@@ -33,7 +33,7 @@ CURVES = "CurveP256, CurveP384, CurveP521, X25519"
 CA = "client_ca_file: ca.pem"
 VERIFIES = f"client_auth_type: RequireAndVerifyClientCert, {CA}"
 
-BAD = {
+INVALID = {
     "a list": ("- a", "is not a mapping of basic_auth_users and so on"),
     **{
         group: (
@@ -120,7 +120,7 @@ BAD = {
         )
         for key, pem in (
             ("key_file", '"-----BEGIN PRIVATE KEY-----"'),
-            ("cert_file", '"MIIEvQIBADAN\\nBgkqhkiG9w0B\\n"'),
+            ("cert_file", '"MIIEvQIINVALIDAN\\nBgkqhkiG9w0B\\n"'),
         )
     },
     "two certificates": (
@@ -254,7 +254,7 @@ BAD = {
     ),
 }
 
-GOOD = {
+VALID = {
     "empty": "",
     "nothing in it": "{}",
     "empty groups": "tls_server_config:\nhttp_server_config:\nbasic_auth_users:\nrate_limit:",
@@ -282,51 +282,50 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_bad_files(folder: WebConfigFolder, kind: str) -> None:
-    """The file and the key are named, what is wrong, and what is accepted."""
-    content, said = BAD[kind]
+@pytest.mark.parametrize("kind", INVALID)
+def test_error_names_file_key_problem_and_accepted_values(
+    folder: WebConfigFolder, kind: str
+) -> None:
+    content, problem = INVALID[kind]
     file = folder.write(content)
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError) as raised:
         load_security(file)
-    (line,) = caught.value.lines
-    if said is None:
+    (line,) = raised.value.lines
+    if problem is None:
         assert line.startswith(f"{file}: is not valid YAML: line 2, column ")
     else:
-        assert line == f"{file}: {said.replace('FOLDER', str(folder.path))}"
+        assert line == f"{file}: {problem.replace('FOLDER', str(folder.path))}"
 
 
-def test_every_mistake_is_said_at_once(folder: WebConfigFolder) -> None:
-    """Three wrong keys are three lines."""
+def test_all_mistakes_are_reported_at_once(folder: WebConfigFolder) -> None:
     file = folder.write("a: 1\nrate_limit: {burst: x}\nbasic_auth_users: {b: c}")
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError) as raised:
         load_security(file)
-    assert [line.split(": ")[1] for line in caught.value.lines] == [
+    assert [line.split(": ")[1] for line in raised.value.lines] == [
         "basic_auth_users.b",
         "rate_limit.burst",
         "a",
     ]
 
 
-def test_a_file_that_is_not_there(folder: WebConfigFolder) -> None:
-    """It is named, with the reason."""
-    with pytest.raises(SettingsError) as caught:
+def test_missing_file_is_named(folder: WebConfigFolder) -> None:
+    with pytest.raises(SettingsError) as raised:
         load_security(folder.file)
-    assert caught.value.lines == (f"{folder.file}: cannot be read: No such file or directory",)
+    assert raised.value.lines == (f"{folder.file}: cannot be read: No such file or directory",)
 
 
-@pytest.mark.parametrize("kind", GOOD)
-def test_good_files(folder: WebConfigFolder, kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """They are read without a word; TLS is on where the file says anything of certificates."""
-    protection = load_security(folder.write(GOOD[kind])).config
-    assert (protection.tls is not None) is GOOD[kind].startswith(TLS)
-    assert bool(protection.users) is ("basic_auth_users: {" in GOOD[kind])
-    assert (protection.rate_limit is not None) is (kind == "limit")
+@pytest.mark.parametrize("kind", VALID)
+def test_valid_files_are_loaded_without_warnings(
+    folder: WebConfigFolder, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = load_security(folder.write(VALID[kind])).config
+    assert (config.tls is not None) is VALID[kind].startswith(TLS)
+    assert bool(config.users) is ("basic_auth_users: {" in VALID[kind])
+    assert (config.rate_limit is not None) is (kind == "limit")
     assert caplog.records == []
 
 
-def test_certificates_in_the_file_itself(folder: WebConfigFolder) -> None:
-    """As PEM, instead of the names of files; the key and the hashes are to be hidden."""
+def test_inline_certificates_are_loaded_and_secrets_redacted(folder: WebConfigFolder) -> None:
     file = folder.write(
         "tls_server_config:\n"
         f"  cert: {folder.inline('cert.pem')}\n"
@@ -335,15 +334,14 @@ def test_certificates_in_the_file_itself(folder: WebConfigFolder) -> None:
         "  client_auth_type: RequireAndVerifyClientCert\n"
         f"basic_auth_users: {{alice: '{PASSWORD_HASH}'}}\n"
     )
-    hidden: list[str] = []
-    loaded = load_security(file, hidden.append)
+    redacted: list[str] = []
+    loaded = load_security(file, redacted.append)
     assert loaded.config.tls is not None
-    assert hidden == [PASSWORD_HASH, (folder.path / "key.pem").read_text()]
+    assert redacted == [PASSWORD_HASH, (folder.path / "key.pem").read_text()]
     assert loaded.files == (file,)
 
 
-def test_words_between_certificates_are_in_any_language(folder: WebConfigFolder) -> None:
-    """Bundles name their certificates, and not all names are ASCII."""
+def test_comments_in_a_ca_bundle_need_not_be_ascii(folder: WebConfigFolder) -> None:
     ca = folder.path / "ca.pem"
     ca.write_text(f"# Főtanúsítvány\n{ca.read_text()}", "utf-8")
     tls = load_security(folder.write(f"{TLS}, {VERIFIES}}}")).config.tls
@@ -351,10 +349,9 @@ def test_words_between_certificates_are_in_any_language(folder: WebConfigFolder)
     assert len(tls.context.get_ca_certs()) == 1
 
 
-def test_http2_is_not_spoken_and_that_is_said(
+def test_explicit_http2_logs_a_warning(
     folder: WebConfigFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where it is asked for in so many words; the rest of the file counts."""
     load_security(folder.write(f"{TLS}}}\nhttp_server_config: {{http2: true}}"))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -377,7 +374,6 @@ def test_files_are_watched_even_if_they_cannot_be_used(folder: WebConfigFolder) 
     assert load_security(None).files == ()
 
 
-def test_without_a_file_there_is_nothing() -> None:
-    """No TLS, no users, no limit."""
-    protection = load_security(None).config
-    assert (protection.tls, bool(protection.users), protection.rate_limit) == (None, False, None)
+def test_nothing_is_protected_without_a_file() -> None:
+    config = load_security(None).config
+    assert (config.tls, bool(config.users), config.rate_limit) == (None, False, None)

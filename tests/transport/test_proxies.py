@@ -1,5 +1,3 @@
-"""Tests of exporter.glance.environment."""
-
 import pytest
 
 from exporter.transport.proxies import ProxySettings, proxy_settings_for
@@ -12,8 +10,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     clean(monkeypatch)
 
 
-def test_without_variables_the_way_is_direct() -> None:
-    """Nothing in the environment, nothing in the route."""
+def test_no_proxy_without_variables() -> None:
     assert proxy_settings_for("https://cloud", ClientTls()) == ProxySettings(None, True, None)
 
 
@@ -32,10 +29,9 @@ def test_without_variables_the_way_is_direct() -> None:
         ({"HTTP_PROXY": ""}, "http://cloud", None),
     ],
 )
-def test_proxies(
+def test_proxy_of_the_scheme_is_used_unless_no_proxy_matches(
     variables: dict[str, str], url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proxy for the scheme counts, unless the host is excepted."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert proxy_settings_for(url, ClientTls()).proxy == proxy
@@ -50,22 +46,20 @@ def test_proxies(
         ("/mine", {"REQUESTS_CA_BUNDLE": "/r"}, "/mine"),
     ],
 )
-def test_ca_bundles(
+def test_ca_bundle_of_the_environment_replaces_only_the_default(
     verify: bool | str,
     variables: dict[str, str],
     expected: bool | str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A bundle of the environment stands in for the default one, and for nothing else."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = proxy_settings_for("https://cloud", ClientTls(verify, ("cert", "key")))
-    assert (found.verify, found.cert) == (expected, ("cert", "key"))
+    settings = proxy_settings_for("https://cloud", ClientTls(verify, ("cert", "key")))
+    assert (settings.verify, settings.cert) == (expected, ("cert", "key"))
 
 
-def test_a_password_in_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A route can be logged."""
+def test_repr_has_no_proxy_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://user:hunter2@proxy")
-    found = proxy_settings_for("http://cloud", ClientTls())
-    assert found.proxy == "http://user:hunter2@proxy"
-    assert "hunter2" not in repr(found)
+    settings = proxy_settings_for("http://cloud", ClientTls())
+    assert settings.proxy == "http://user:hunter2@proxy"
+    assert "hunter2" not in repr(settings)

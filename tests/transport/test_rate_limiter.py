@@ -9,8 +9,8 @@ from exporter.clock import steady
 from exporter.transport.rate_limiter import MARGIN, RateLimiter
 
 
-class Stopwatch(threading.Event):
-    """A clock that moves while somebody waits, and by as much later as it is told."""
+class FakeClock(threading.Event):
+    """A clock that advances during a wait, and ``late`` seconds further."""
 
     def __init__(self, late: float = 0.0) -> None:
         super().__init__()
@@ -18,11 +18,11 @@ class Stopwatch(threading.Event):
         self.late = late
 
     def __call__(self) -> float:
-        """Now."""
+        """Return the current time."""
         return self.time
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Lets the time pass."""
+        """Advance the time."""
         self.time += (timeout or 0.0) + self.late
         return self.is_set()
 
@@ -32,21 +32,20 @@ class Stopwatch(threading.Event):
     st.lists(st.one_of(st.just(0.0), st.floats(0, 3)), min_size=2, max_size=60),
     st.floats(0, 0.5),
 )
-def test_the_rate_is_never_exceeded(rate: float, idle: list[float], late: float) -> None:
-    """In no window of a second are there more permits than the rate, and one."""
-    watch = Stopwatch(late)
-    limiter = RateLimiter(rate, watch, watch)
+def test_rate_is_never_exceeded(rate: float, idle: list[float], late: float) -> None:
+    """No window of a second has more permits than the rate plus one."""
+    clock = FakeClock(late)
+    limiter = RateLimiter(rate, clock, clock)
     times = []
     for pause in idle:
-        watch.time += pause
-        assert limiter.acquire(watch.time + 1e6)
-        times.append(watch.time)
-    for place, begin in enumerate(times):
-        assert sum(time < begin + 1 for time in times[place:]) <= rate + 1
+        clock.time += pause
+        assert limiter.acquire(clock.time + 1e6)
+        times.append(clock.time)
+    for index, start in enumerate(times):
+        assert sum(time < start + 1 for time in times[index:]) <= rate + 1
 
 
-def test_many_threads_keep_to_the_rate() -> None:
-    """Permits of a real clock are spaced, however many threads ask for them."""
+def test_threads_share_the_rate() -> None:
     last = threading.local()
     times: list[float] = []
 
@@ -72,29 +71,27 @@ def test_many_threads_keep_to_the_rate() -> None:
     assert limiter.waited > 0
 
 
-def test_without_a_rate_permits_are_free_until_the_deadline() -> None:
-    """There is one at once, unless its time has passed."""
-    watch = Stopwatch()
-    limiter = RateLimiter(None, watch, watch)
+def test_no_wait_without_a_rate() -> None:
+    clock = FakeClock()
+    limiter = RateLimiter(None, clock, clock)
     assert all(limiter.acquire(1001.0) for _ in range(1000))
     assert not limiter.acquire(1000.0)
-    assert (watch.time, limiter.waited) == (1000.0, 0.0)
+    assert (clock.time, limiter.waited) == (1000.0, 0.0)
 
 
-def test_no_permit_after_the_deadline() -> None:
-    """One that would come too late is refused at once, and leaves the turn to others."""
-    watch = Stopwatch()
-    limiter = RateLimiter(0.1, watch, watch)
+def test_late_permit_is_refused_immediately() -> None:
+    """It must not delay the permits of others."""
+    clock = FakeClock()
+    limiter = RateLimiter(0.1, clock, clock)
     assert limiter.acquire(1001.0)
     assert not limiter.acquire(1009.0)
     assert not limiter.acquire(999.0)
     assert limiter.acquire(1011.0)
-    assert watch.time == pytest.approx(1000.0 + 10.0 * MARGIN)
+    assert clock.time == pytest.approx(1000.0 + 10.0 * MARGIN)
     assert limiter.waited == pytest.approx(10.0 * MARGIN)
 
 
-def test_who_cannot_have_its_turn_in_time_is_refused() -> None:
-    """A thread that waits for another's wait gives up at its own deadline."""
+def test_thread_behind_another_gives_up_at_its_own_deadline() -> None:
     stop = threading.Event()
     limiter = RateLimiter(0.01, steady, stop)
     assert limiter.acquire(steady() + 1)
@@ -102,22 +99,21 @@ def test_who_cannot_have_its_turn_in_time_is_refused() -> None:
     first.start()
     while not limiter.waited:
         threading.Event().wait(0.001)
-    began = steady()
-    assert not limiter.acquire(began + 0.05)
-    assert steady() - began < 5
+    started = steady()
+    assert not limiter.acquire(started + 0.05)
+    assert steady() - started < 5
     stop.set()
     first.join(10)
     assert not first.is_alive()
 
 
-def test_stop_ends_every_wait() -> None:
-    """A wait of minutes ends when the exporter does, without a permit."""
+def test_stop_ends_all_waits() -> None:
     stop = threading.Event()
     limiter = RateLimiter(0.01, steady, stop)
     assert limiter.acquire(steady() + 1)
-    got: list[bool] = []
+    granted: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: got.append(limiter.acquire(steady() + 500)))
+        threading.Thread(target=lambda: granted.append(limiter.acquire(steady() + 500)))
         for _ in range(3)
     ]
     for thread in threads:
@@ -125,4 +121,4 @@ def test_stop_ends_every_wait() -> None:
     stop.set()
     for thread in threads:
         thread.join(10)
-    assert got == [False, False, False]
+    assert granted == [False, False, False]

@@ -6,74 +6,71 @@ import pytest
 from exporter.clock import steady
 from exporter.transport.resolver import Address, Resolver
 
-HERE: list[Address] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
-GENEROUS = 10.0
+ADDRESSES: list[Address] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
+TIMEOUT = 10.0
 
 
-class Lookup:
-    """A resolver that hangs until it is let go, and counts its calls."""
+class HangingLookup:
+    """A resolver that hangs until it is released, and records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
-        self.go_on = threading.Event()
+        self.release = threading.Event()
 
     def __call__(self, host: str, port: int, **_: object) -> list[Address]:
-        """The addresses, after a while."""
+        """Return the addresses once released."""
         self.calls.append((host, port))
-        self.go_on.wait(GENEROUS)
-        return HERE
+        self.release.wait(TIMEOUT)
+        return ADDRESSES
 
 
-def test_names_of_this_machine_are_resolved() -> None:
-    """The system's own resolver is asked."""
-    addresses = Resolver().resolve("127.0.0.1", 80, GENEROUS)
+def test_system_resolver_is_the_default() -> None:
+    addresses = Resolver().resolve("127.0.0.1", 80, TIMEOUT)
     assert ("127.0.0.1", 80) in [address for *_, address in addresses]
 
 
-def test_a_hanging_look_up_holds_nobody_up_and_is_not_repeated() -> None:
-    """Every caller gives up in its own time, and one thread per host is stuck, not more."""
-    lookup = Lookup()
+def test_hanging_lookup_times_out_and_is_not_repeated() -> None:
+    """Only one thread per host hangs."""
+    lookup = HangingLookup()
     resolver = Resolver(lookup)
-    began = steady()
+    started = steady()
     for _ in range(5):
         with pytest.raises(TimeoutError):
             resolver.resolve("stuck.test", 80, 0.02)
-    assert steady() - began < 5
+    assert steady() - started < 5
     with pytest.raises(TimeoutError):
         resolver.resolve("other.test", 80, 0.02)
     assert lookup.calls == [("stuck.test", 80), ("other.test", 80)]
-    lookup.go_on.set()
-    assert resolver.resolve("stuck.test", 80, GENEROUS) == HERE
+    lookup.release.set()
+    assert resolver.resolve("stuck.test", 80, TIMEOUT) == ADDRESSES
 
 
-def test_who_asks_meanwhile_gets_the_same_answer() -> None:
-    """Callers of one host share its look-up."""
-    lookup = Lookup()
+def test_concurrent_callers_share_a_lookup() -> None:
+    lookup = HangingLookup()
     resolver = Resolver(lookup)
-    got: list[list[Address]] = []
+    results: list[list[Address]] = []
     threads = [
-        threading.Thread(target=lambda: got.append(resolver.resolve("a.test", 80, GENEROUS)))
+        threading.Thread(target=lambda: results.append(resolver.resolve("a.test", 80, TIMEOUT)))
         for _ in range(4)
     ]
     for thread in threads:
         thread.start()
-    lookup.go_on.set()
+    lookup.release.set()
     for thread in threads:
         thread.join()
-    assert got == [HERE] * 4
+    assert results == [ADDRESSES] * 4
 
 
-def test_a_failure_is_told_and_forgotten() -> None:
-    """A name that cannot be resolved now is looked up again the next time."""
-    answers: list[list[Address] | None] = [None, HERE]
+def test_failure_is_raised_and_not_cached() -> None:
+    results: list[list[Address] | None] = [None, ADDRESSES]
 
     def lookup(*_: object, **__: object) -> list[Address]:
-        answer = answers.pop(0)
-        if answer is None:
+        result = results.pop(0)
+        if result is None:
             raise socket.gaierror(socket.EAI_AGAIN, "try again")
-        return answer
+        return result
 
     resolver = Resolver(lookup)
     with pytest.raises(socket.gaierror, match="try again"):
-        resolver.resolve("a.test", 80, GENEROUS)
-    assert resolver.resolve("a.test", 80, GENEROUS) == HERE
+        resolver.resolve("a.test", 80, TIMEOUT)
+    assert resolver.resolve("a.test", 80, TIMEOUT) == ADDRESSES

@@ -11,7 +11,7 @@ NOON_AT = 1795435200.0
 
 
 @pytest.mark.parametrize(
-    ("raw", "seconds", "as_told"),
+    ("raw", "seconds", "is_exact"),
     [
         (b"0", 0.0, True),
         (b"30", 30.0, True),
@@ -32,13 +32,12 @@ NOON_AT = 1795435200.0
         (b"Mon, 99 Nov 2026 12:01:00 GMT", MAX_WAIT, False),
     ],
 )
-def test_a_wait_is_read_or_the_longest(raw: bytes, seconds: float, as_told: bool) -> None:
-    """Seconds or a date; one too long, past or unreadable becomes five minutes, and is told."""
-    assert parse_retry_after(raw, NOON, now=0.0) == (seconds, as_told)
+def test_seconds_or_date_are_parsed_and_capped(raw: bytes, seconds: float, is_exact: bool) -> None:
+    assert parse_retry_after(raw, NOON, now=0.0) == (seconds, is_exact)
 
 
-def test_a_date_is_measured_against_the_answers_own() -> None:
-    """The server's clock may be a day off: what counts is what it thinks the time is."""
+def test_date_is_relative_to_that_of_the_response() -> None:
+    """The clock of the server may be a day off."""
     later = b"Mon, 23 Nov 2026 12:00:30 GMT"
     assert parse_retry_after(later, NOON, now=NOON_AT + 86400) == (30.0, True)
     assert parse_retry_after(later, None, now=NOON_AT + 10) == (20.0, True)
@@ -46,8 +45,7 @@ def test_a_date_is_measured_against_the_answers_own() -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
-def test_a_date_without_a_zone_is_gmt(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
-    """The zone of this machine does not matter."""
+def test_date_without_a_time_zone_is_gmt(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -60,21 +58,18 @@ def test_a_date_without_a_zone_is_gmt(monkeypatch: pytest.MonkeyPatch, zone: str
 
 
 @pytest.mark.parametrize("raw", [None, b"", b"0", b"\xff", b"Mon, 23 Nov 99999 12:00:00 GMT"])
-def test_what_is_no_date_is_none(raw: bytes | None) -> None:
-    """No answer's date can break anything."""
+def test_invalid_date_is_none(raw: bytes | None) -> None:
     assert parse_http_date(raw) is None
 
 
 @given(st.binary(), st.one_of(st.none(), st.binary()), st.floats(0, 4e9))
-def test_any_bytes_give_a_bounded_wait(raw: bytes, date: bytes | None, now: float) -> None:
-    """Between nothing and the longest, whatever is sent."""
+def test_any_bytes_give_a_wait_within_the_cap(raw: bytes, date: bytes | None, now: float) -> None:
     seconds, _ = parse_retry_after(raw, date, now)
     assert 0 <= seconds <= MAX_WAIT
 
 
 @given(st.text("0123456789 :,+-GMTJanFeb", max_size=40))
-def test_any_near_date_gives_a_date_or_none(text: str) -> None:
-    """Strings that look like dates raise nothing either."""
+def test_text_like_a_date_is_a_date_or_none(text: str) -> None:
     assert parse_http_date(text.encode()) is None or isinstance(
         parse_http_date(text.encode()), float
     )

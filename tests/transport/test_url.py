@@ -1,5 +1,3 @@
-"""Tests of exporter.glance.endpoint."""
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,25 +13,23 @@ SUFFIXES = st.sampled_from(
 
 
 @given(st.sampled_from(["http", "https"]), HOSTS, PORTS, PREFIXES, SUFFIXES)
-def test_any_spelling_of_an_endpoint_gives_its_base(
+def test_version_and_trailing_slashes_are_removed(
     scheme: str, host: str, port: str, prefix: str, suffix: str
 ) -> None:
-    """Version and slashes at the end go; scheme, host, port and prefix stay."""
     assert (
         base_url(f"{scheme}://{host}{port}{prefix}{suffix}") == f"{scheme}://{host}{port}{prefix}"
     )
 
 
 @given(HOSTS, st.from_regex(r"(/[a-z0-9.]{0,4}){0,5}", fullmatch=True))
-def test_a_base_is_its_own_base(host: str, path: str) -> None:
-    """Once normalised, an endpoint does not change, and ends in neither slash nor version."""
+def test_base_url_is_idempotent(host: str, path: str) -> None:
     base = base_url(f"https://{host}{path}")
     assert base_url(base) == base
     assert not base.endswith("/")
 
 
-def test_what_is_no_address_is_left_out() -> None:
-    """User, password, query and fragment do not reach a request, a log or a label."""
+def test_credentials_query_and_fragment_are_dropped() -> None:
+    """They must not reach a request, a log or a label."""
     assert base_url(" https://user:pw@Cloud:9292/v2/?a=b#c \n") == "https://cloud:9292"
 
 
@@ -53,15 +49,14 @@ def test_what_is_no_address_is_left_out() -> None:
         "http://cloud/\u202e",
     ],
 )
-def test_what_is_no_http_url_is_refused(endpoint: str) -> None:
-    """What cannot be asked raises ValueError."""
+def test_invalid_url_is_an_error(endpoint: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         base_url(endpoint)
 
 
 @given(st.text())
-def test_any_text_gives_a_base_or_a_value_error(endpoint: str) -> None:
-    """Whatever a catalogue says, nothing else than ValueError is raised."""
+def test_any_text_is_a_base_url_or_an_error(endpoint: str) -> None:
+    """A service catalog may contain anything."""
     try:
         base = base_url(endpoint)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Passwords: right, wrong, of nobody, and what they cost."""
+"""Correct and wrong passwords, unknown users, and the time of each."""
 
 import base64
 import time
@@ -10,21 +10,21 @@ import pytest
 from exporter.web.security.basic_auth import CACHE_SIZE, Users, parse_basic_auth
 from tests.support.web_config import PASSWORD, PASSWORD_HASH, USER
 
-RIGHT = (USER.encode(), PASSWORD.encode())
+CREDENTIALS = (USER.encode(), PASSWORD.encode())
 
 
 @pytest.fixture
-def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The hashes that bcrypt was asked about."""
-    asked: list[bytes] = []
+def compared_hashes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Hashes that bcrypt was called with."""
+    hashes: list[bytes] = []
     real = bcrypt.checkpw
 
-    def check(password: bytes, known: bytes) -> bool:
-        asked.append(known)
-        return real(password, known)
+    def check(password: bytes, password_hash: bytes) -> bool:
+        hashes.append(password_hash)
+        return real(password, password_hash)
 
     monkeypatch.setattr("exporter.web.security.basic_auth.bcrypt.checkpw", check)
-    return asked
+    return hashes
 
 
 @pytest.mark.parametrize(
@@ -39,40 +39,38 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         ("nobody", PASSWORD, False),
     ],
 )
-def test_who_is_let_in(user: str, password: str, right: bool) -> None:
-    """A user that is there with the right password, and nobody else."""
+def test_only_the_right_password_of_an_existing_user_is_accepted(
+    user: str, password: str, right: bool
+) -> None:
     assert Users({USER: PASSWORD_HASH}).verify(user.encode(), password.encode()) is right
 
 
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
-def test_hashes_of_other_programs(prefix: str) -> None:
-    """Whatever a program called the kind of hash, it is checked."""
-    assert Users({USER: f"{prefix}{PASSWORD_HASH[4:]}"}).verify(*RIGHT)
+def test_hash_prefixes_of_other_programs_are_accepted(prefix: str) -> None:
+    assert Users({USER: f"{prefix}{PASSWORD_HASH[4:]}"}).verify(*CREDENTIALS)
 
 
-def test_a_long_password_counts_as_far_as_bcrypt_looks() -> None:
-    """What made the hash cut it off after 72 bytes, and so does this."""
+def test_password_is_truncated_to_72_bytes() -> None:
+    """The programs that create the hashes truncate it too."""
     long = b"x" * 100
     users = Users({USER: bcrypt.hashpw(long[:72], bcrypt.gensalt(4)).decode()})
     assert users.verify(USER.encode(), long)
     assert not users.verify(USER.encode(), long[:71])
 
 
-def test_a_right_password_is_remembered_and_a_wrong_one_is_not(checked: list[bytes]) -> None:
-    """Bcrypt is paid for once; a wrong password is checked each time."""
+def test_only_correct_passwords_are_cached(compared_hashes: list[bytes]) -> None:
     users = Users({USER: PASSWORD_HASH})
-    assert not users.is_cached(*RIGHT)
-    assert [users.verify(*RIGHT) for _ in range(3)] == [True] * 3
-    assert users.is_cached(*RIGHT)
-    assert len(checked) == 1
+    assert not users.is_cached(*CREDENTIALS)
+    assert [users.verify(*CREDENTIALS) for _ in range(3)] == [True] * 3
+    assert users.is_cached(*CREDENTIALS)
+    assert len(compared_hashes) == 1
     for _ in range(3):
         assert not users.verify(USER.encode(), b"wrong")
-    assert len(checked) == 4
+    assert len(compared_hashes) == 4
     assert not users.is_cached(b"dav", b"edave123")
 
 
-def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that were used last."""
+def test_cache_drops_the_least_recently_used_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.web.security.basic_auth.bcrypt.checkpw", lambda *_: True)
     users = Users({str(number): PASSWORD_HASH for number in range(CACHE_SIZE + 1)})
     for number in range(CACHE_SIZE):
@@ -83,30 +81,30 @@ def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not users.is_cached(b"1", b"")
 
 
-def test_a_user_that_is_not_there_costs_one_hash(checked: list[bytes]) -> None:
-    """Always the same one of those that are there, so that time tells nothing."""
+def test_unknown_user_is_compared_with_one_fixed_hash(compared_hashes: list[bytes]) -> None:
+    """Otherwise the time would reveal which users exist."""
     users = Users({str(number): PASSWORD_HASH[:-1] + "eO"[number % 2] for number in range(8)})
     for name in (b"a", b"b", b"c"):
         for _ in range(3):
             assert not users.verify(name, b"")
-    by_name = [set(checked[place : place + 3]) for place in (0, 3, 6)]
-    assert [len(each) for each in by_name] == [1, 1, 1]
-    assert len(checked) == 9
+    by_name = [set(compared_hashes[place : place + 3]) for place in (0, 3, 6)]
+    assert [len(hashes) for hashes in by_name] == [1, 1, 1]
+    assert len(compared_hashes) == 9
 
 
 def cost(check: Callable[[], bool], times: int = 5) -> float:
-    """The least processor time that a check took, in seconds."""
+    """Return the least processor time of a check in seconds."""
 
     def once() -> float:
-        begun = time.thread_time()
+        started = time.thread_time()
         check()
-        return time.thread_time() - begun
+        return time.thread_time() - started
 
     return min(once() for _ in range(times))
 
 
-def test_a_wrong_user_costs_as_much_as_a_wrong_password() -> None:
-    """Processor time, so that a busy machine does not count."""
+def test_unknown_user_takes_as_long_as_a_wrong_password() -> None:
+    """Measured in processor time, so that a busy machine does not matter."""
     users = Users({USER: bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(9)).decode()})
     password = cost(lambda: users.verify(USER.encode(), b"wrong"))
     user = cost(lambda: users.verify(b"nobody", b"wrong"))
@@ -114,7 +112,7 @@ def test_a_wrong_user_costs_as_much_as_a_wrong_password() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "found"),
+    ("header", "credentials"),
     [
         (b"Basic " + base64.b64encode(b"a:b"), (b"a", b"b")),
         (b"basic  " + base64.b64encode(b"a:b:c") + b" ", (b"a", b"b:c")),
@@ -126,6 +124,5 @@ def test_a_wrong_user_costs_as_much_as_a_wrong_password() -> None:
         (b"", None),
     ],
 )
-def test_credentials(header: bytes, found: tuple[bytes, bytes] | None) -> None:
-    """Of the Basic scheme, whatever its case; anything else is none."""
-    assert parse_basic_auth(header) == found
+def test_parse_basic_auth(header: bytes, credentials: tuple[bytes, bytes] | None) -> None:
+    assert parse_basic_auth(header) == credentials

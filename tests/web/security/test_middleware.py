@@ -1,4 +1,4 @@
-"""Clients that are let in or not, over real connections, in the clear and by TLS."""
+"""Basic auth, limits, headers and TLS, over real connections."""
 
 import contextlib
 import http.client
@@ -17,13 +17,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.security import middleware as module
+from exporter.web.security import middleware
 from exporter.web.security.middleware import (
     SECURITY_HEADERS,
     SecurityMiddleware,
     SecurityState,
 )
-from exporter.web.security.rate_limit import TokenBucket
 from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState
 from exporter.web_security import load_security
 from tests.support.web_config import (
@@ -41,12 +40,12 @@ VERIFIES = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem
 
 
 async def hello(_: Request) -> Response:
-    """A short answer."""
+    """Respond with a short body."""
     return PlainTextResponse("hello")
 
 
 async def strict(_: Request) -> Response:
-    """An answer with a policy of its own."""
+    """Respond with a content security policy of its own."""
     return PlainTextResponse("strict", headers={"Content-Security-Policy": "sandbox"})
 
 
@@ -60,82 +59,81 @@ def folder(tmp_path: Path) -> WebConfigFolder:
 
 
 @contextmanager
-def guarded(guard: SecurityState) -> Iterator[Running]:
-    """A server behind a guard."""
-    with running(SecurityMiddleware(APP, guard), guard) as server:
+def serving(security: SecurityState) -> Iterator[Running]:
+    """Serve behind the middleware."""
+    with running(SecurityMiddleware(APP, security), security) as server:
         yield server
 
 
 @contextmanager
-def served(folder: WebConfigFolder, text: str) -> Iterator[Running]:
-    """A server with this web configuration file."""
-    with guarded(SecurityState(load_security(folder.write(text)).config)) as server:
+def serving_with(folder: WebConfigFolder, text: str) -> Iterator[Running]:
+    """Serve with this web configuration."""
+    with serving(SecurityState(load_security(folder.write(text)).config)) as server:
         yield server
 
 
-def trusting(folder: WebConfigFolder, **options: object) -> ssl.SSLContext:
-    """A client's context, which trusts the folder's CA."""
+def client_context(folder: WebConfigFolder, **options: object) -> ssl.SSLContext:
+    """Return a client's TLS context that trusts the CA of the folder."""
     context = ssl.create_default_context(cafile=str(folder.path / "ca.pem"))
     for name, value in options.items():
         setattr(context, name, value)
     return context
 
 
-def securely(
+def get_over_tls(
     server: Running, context: ssl.SSLContext, headers: Mapping[str, str] | None = None
 ) -> http.client.HTTPResponse:
-    """The answer to a request by TLS."""
+    """Send a request over TLS."""
     connection = http.client.HTTPSConnection(
         "localhost", server.port, context=context, timeout=BOUND
     )
     with contextlib.closing(connection):
         connection.request("GET", "/", headers=dict(headers or {}))
-        answer = connection.getresponse()
-        answer.read()
-        return answer
+        response = connection.getresponse()
+        response.read()
+        return response
 
 
-def handshake(server: Running, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """A secured connection, on which the server has shown that it takes the client."""
-    with contextlib.ExitStack() as opened:
+def connect_tls(server: Running, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Return a TLS connection on which the server has accepted the client."""
+    with contextlib.ExitStack() as stack:
         address = ("127.0.0.1", server.port)
-        plain = opened.enter_context(socket.create_connection(address, timeout=BOUND))
+        plain = stack.enter_context(socket.create_connection(address, timeout=BOUND))
         secured = context.wrap_socket(plain, server_hostname="localhost")
-        opened.enter_context(secured)
+        stack.enter_context(secured)
         secured.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert secured.recv(9) == b"HTTP/1.1 "
-        opened.pop_all()
+        stack.pop_all()
     return secured
 
 
 def refuses(server: Running, context: ssl.SSLContext) -> bool:
-    """Whether a client with this context is not let in."""
+    """Return True if the server does not accept a client with this context."""
     try:
-        handshake(server, context).close()
+        connect_tls(server, context).close()
     except (OSError, AssertionError):
         return True
     return False
 
 
-def test_without_users_all_come_in_and_answers_have_headers(folder: WebConfigFolder) -> None:
-    """Those that make a browser careful, unless the page has its own."""
-    with served(folder, "") as server:
-        answer = server.ask("/")
+def test_responses_have_security_headers_unless_the_page_sets_them(folder: WebConfigFolder) -> None:
+    with serving_with(folder, "") as server:
+        response = server.ask("/")
         for name, value in SECURITY_HEADERS.items():
-            assert answer.headers[name.lower()] == value
-        assert answer.headers["server"] == "openstack-image-exporter"
+            assert response.headers[name.lower()] == value
+        assert response.headers["server"] == "openstack-image-exporter"
         assert server.ask("/strict").headers["content-security-policy"] == "sandbox"
         missing = server.ask("/no.such")
         assert (missing.status, missing.headers["x-content-type-options"]) == (404, "nosniff")
 
 
-def test_headers_that_are_asked_for(folder: WebConfigFolder) -> None:
-    """They are on every answer, in the place of any other of that name; an empty one is unset."""
+def test_configured_headers_replace_all_others(folder: WebConfigFolder) -> None:
+    """An empty value sets no header."""
     file = (
         "http_server_config: {headers: {Content-Security-Policy: frame-ancestors 'self', "
         "X-Frame-Options: sameorigin, Strict-Transport-Security: max-age=60, X-XSS-Protection: ''}}"
     )
-    with served(folder, file) as server:
+    with serving_with(folder, file) as server:
         for path in ("/", "/strict", "/missing"):
             headers = server.ask(path).headers
             assert headers["content-security-policy"] == "frame-ancestors 'self'"
@@ -155,45 +153,46 @@ def test_headers_that_are_asked_for(folder: WebConfigFolder) -> None:
         ({"Authorization": "Bearer token"}, 401),
     ],
 )
-def test_users(folder: WebConfigFolder, headers: dict[str, str], status: int) -> None:
-    """Who has the password gets every page, and who has not gets none, the health pages neither."""
-    with served(folder, f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}") as server:
+def test_basic_auth_protects_all_pages(
+    folder: WebConfigFolder, headers: dict[str, str], status: int
+) -> None:
+    """Health pages too."""
+    with serving_with(folder, f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}") as server:
         for path in ("/", "/-/healthy"):
-            answer = server.ask(path, headers=headers)
-            assert answer.status == status
+            response = server.ask(path, headers=headers)
+            assert response.status == status
             if status == 401:
-                assert answer.body == b"Unauthorized\n"
-                assert answer.headers["www-authenticate"].startswith("Basic realm=")
+                assert response.body == b"Unauthorized\n"
+                assert response.headers["www-authenticate"].startswith("Basic realm=")
 
 
-def test_two_logins_are_none(folder: WebConfigFolder) -> None:
-    """What one of two headers says might be taken for what the other says elsewhere."""
+def test_two_authorization_headers_are_refused(folder: WebConfigFolder) -> None:
+    """Two programs could each use a different one of them."""
     line = "\r\n".join(f"{name}: {value}" for name, value in basic_auth_header().items())
-    with served(folder, f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}") as server:
+    with serving_with(folder, f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}") as server:
         asked = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{line}\r\n{line}\r\n\r\n"
-        with server.connect(asked.encode()) as client, client.makefile("rb") as answer:
-            assert answer.read().startswith(b"HTTP/1.1 401 ")
+        with server.connect(asked.encode()) as client, client.makefile("rb") as response:
+            assert response.read().startswith(b"HTTP/1.1 401 ")
 
 
-def test_passwords_are_checked_beside_the_answers(
+def test_password_checks_do_not_block_and_are_limited(
     folder: WebConfigFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one is checked, others are answered; too many of them are told to come later."""
-    monkeypatch.setattr(module, "MAX_PENDING_CHECKS", 1)
-    guard = SecurityState(
+    monkeypatch.setattr(middleware, "MAX_PENDING_CHECKS", 1)
+    security = SecurityState(
         load_security(folder.write(f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}")).config
     )
-    begun, go_on = threading.Event(), threading.Event()
-    known = guard.config.users
-    assert known.verify(USER.encode(), PASSWORD.encode())
+    started, release = threading.Event(), threading.Event()
+    users = security.config.users
+    assert users.verify(USER.encode(), PASSWORD.encode())
 
     def slow(*_: bytes) -> bool:
-        begun.set()
-        return not go_on.wait(BOUND)
+        started.set()
+        return not release.wait(BOUND)
 
-    monkeypatch.setattr(known, "verify", slow)
+    monkeypatch.setattr(users, "verify", slow)
     statuses: list[int] = []
-    with guarded(guard) as server:
+    with serving(security) as server:
         wrong = basic_auth_header(password="wrong")
 
         def ask() -> None:
@@ -201,39 +200,26 @@ def test_passwords_are_checked_beside_the_answers(
 
         thread = threading.Thread(target=ask)
         thread.start()
-        assert begun.wait(BOUND)
+        assert started.wait(BOUND)
         assert server.ask("/", headers=basic_auth_header()).status == 200
         assert server.ask("/", headers=wrong).status == 503
-        go_on.set()
+        release.set()
         thread.join(BOUND)
     assert statuses == [401]
 
 
-def test_a_limit_on_requests(folder: WebConfigFolder) -> None:
-    """So many at once, of all clients together; the rest is told so."""
-    with served(folder, "rate_limit: {interval: 1h, burst: 3}") as server:
+def test_rate_limit_is_shared_by_all_clients(folder: WebConfigFolder) -> None:
+    with serving_with(folder, "rate_limit: {interval: 1h, burst: 3}") as server:
         assert [server.ask("/").status for _ in range(5)] == [200, 200, 200, 429, 429]
 
 
-def test_a_bucket_fills_with_time() -> None:
-    """One more after each interval, and never more than the burst."""
-    now = [0.0]
-    bucket = TokenBucket(10.0, 2, lambda: now[0])
-    taken = []
-    for at in (0, 0, 0, 9, 10, 11, 100, 100, 100):
-        now[0] = at
-        taken.append(bucket.take())
-    assert taken == [True, True, False, False, True, False, True, True, False]
-
-
-def test_secured(folder: WebConfigFolder) -> None:
-    """By the newest version both know; who does not speak TLS gets no answer."""
-    with served(folder, f"{TLS}}}") as server:
-        assert securely(server, trusting(folder)).status == 200
-        with handshake(server, trusting(folder)) as client:
+def test_tls_uses_the_newest_common_version_and_refuses_plain_http(folder: WebConfigFolder) -> None:
+    with serving_with(folder, f"{TLS}}}") as server:
+        assert get_over_tls(server, client_context(folder)).status == 200
+        with connect_tls(server, client_context(folder)) as client:
             assert client.version() == "TLSv1.3"
-        old = trusting(folder, maximum_version=ssl.TLSVersion.TLSv1_2)
-        with handshake(server, old) as client:
+        old = client_context(folder, maximum_version=ssl.TLSVersion.TLSv1_2)
+        with connect_tls(server, old) as client:
             assert client.version() == "TLSv1.2"
         assert refuses(server, ssl.create_default_context())
         plain = server.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -241,56 +227,54 @@ def test_secured(folder: WebConfigFolder) -> None:
             assert not plain.recv(100).startswith(b"HTTP")
 
 
-def test_a_request_that_comes_with_the_handshake_is_answered(folder: WebConfigFolder) -> None:
-    """A client need not wait for anything before it asks."""
-    with served(folder, f"{TLS}}}") as server:
+def test_request_sent_with_the_handshake_is_served(folder: WebConfigFolder) -> None:
+    with serving_with(folder, f"{TLS}}}") as server:
         for _ in range(20):
-            handshake(server, trusting(folder)).close()
+            connect_tls(server, client_context(folder)).close()
 
 
-def test_versions(folder: WebConfigFolder) -> None:
-    """What is older than the oldest, or newer than the newest, is not spoken."""
+def test_tls_version_limits(folder: WebConfigFolder) -> None:
     for only, other in (("TLS12", "TLSv1_3"), ("TLS13", "TLSv1_2")):
-        with served(folder, f"{TLS}, min_version: {only}, max_version: {only}}}") as server:
+        with serving_with(folder, f"{TLS}, min_version: {only}, max_version: {only}}}") as server:
             version = ssl.TLSVersion[other]
             assert refuses(
-                server, trusting(folder, minimum_version=version, maximum_version=version)
+                server, client_context(folder, minimum_version=version, maximum_version=version)
             )
-            assert not refuses(server, trusting(folder))
+            assert not refuses(server, client_context(folder))
 
 
-def test_ciphers_and_their_order(folder: WebConfigFolder) -> None:
-    """Only those on the list, in the server's order or in the client's."""
+def test_cipher_suites_and_their_order(folder: WebConfigFolder) -> None:
     names = ("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256")
     suites = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
 
     def client(*ciphers: str) -> ssl.SSLContext:
-        context = trusting(folder, maximum_version=ssl.TLSVersion.TLSv1_2)
+        context = client_context(folder, maximum_version=ssl.TLSVersion.TLSv1_2)
         context.set_ciphers(":".join(ciphers))
         return context
 
     for prefers, chosen in (("true", names[0]), ("false", names[1])):
         file = f"{TLS}, cipher_suites: [{suites}], prefer_server_cipher_suites: {prefers}}}"
-        with served(folder, file) as server:
-            with handshake(server, client(*reversed(names))) as secured:
+        with serving_with(folder, file) as server:
+            with connect_tls(server, client(*reversed(names))) as secured:
                 cipher = secured.cipher()
                 assert cipher is not None
                 assert cipher[0] == chosen
             assert refuses(server, client("ECDHE-ECDSA-CHACHA20-POLY1305"))
 
 
-def test_the_curve(folder: WebConfigFolder) -> None:
-    """Who does not know it is not let in."""
-    with served(folder, f"{TLS}, curve_preferences: [CurveP521]}}") as server:
+def test_curve_preferences(folder: WebConfigFolder) -> None:
+    with serving_with(folder, f"{TLS}, curve_preferences: [CurveP521]}}") as server:
         for curve, is_refused in (("secp521r1", False), ("prime256v1", True)):
-            context = trusting(folder)
+            context = client_context(folder)
             context.set_ecdh_curve(curve)
             assert refuses(server, context) is is_refused
 
 
-def with_certificate(folder: WebConfigFolder, issued: trustme.LeafCert) -> ssl.SSLContext:
-    """A client's context with a certificate of its own."""
-    context = trusting(folder)
+def client_context_with_certificate(
+    folder: WebConfigFolder, issued: trustme.LeafCert
+) -> ssl.SSLContext:
+    """Return a client's TLS context with a certificate of its own."""
+    context = client_context(folder)
     issued.configure_cert(context)
     return context
 
@@ -303,15 +287,14 @@ def with_certificate(folder: WebConfigFolder, issued: trustme.LeafCert) -> ssl.S
         (f", {VERIFIES}", True, True),
     ],
 )
-def test_clients_certificates(
+def test_client_certificates_are_required_optional_or_ignored(
     folder: WebConfigFolder, policy: str, without: bool, stranger: bool
 ) -> None:
-    """Needed, or verified if there is one, or not asked for."""
     other = trustme.CA().issue_cert("client.test")
-    with served(folder, f"{TLS}{policy}}}") as server:
-        assert refuses(server, trusting(folder)) is without
-        assert refuses(server, with_certificate(folder, other)) is stranger
-        assert not refuses(server, with_certificate(folder, folder.client))
+    with serving_with(folder, f"{TLS}{policy}}}") as server:
+        assert refuses(server, client_context(folder)) is without
+        assert refuses(server, client_context_with_certificate(folder, other)) is stranger
+        assert not refuses(server, client_context_with_certificate(folder, folder.client))
 
 
 @pytest.mark.parametrize(
@@ -324,35 +307,34 @@ def test_clients_certificates(
         ("[]", True),
     ],
 )
-def test_names_of_clients(folder: WebConfigFolder, names: str, is_refused: bool) -> None:
-    """One of the names in the certificate has to be on the list, letter for letter."""
-    with served(folder, f"{TLS}, {VERIFIES}, client_allowed_sans: {names}}}") as server:
-        assert refuses(server, with_certificate(folder, folder.client)) is is_refused
+def test_client_allowed_sans_match_exactly(
+    folder: WebConfigFolder, names: str, is_refused: bool
+) -> None:
+    with serving_with(folder, f"{TLS}, {VERIFIES}, client_allowed_sans: {names}}}") as server:
+        assert refuses(server, client_context_with_certificate(folder, folder.client)) is is_refused
 
 
-def test_silent_handshakes_stall_nobody_and_end(
+def test_silent_handshakes_time_out_and_do_not_delay_others(
     folder: WebConfigFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Connections on which nothing is said are let go; others are as quick as before."""
     monkeypatch.setitem(TIMEOUTS, ConnectionState.HANDSHAKE, 0.3)
-    with served(folder, f"{TLS}}}") as server:
+    with serving_with(folder, f"{TLS}}}") as server:
         silent = [server.connect(sent) for sent in [b"", b"\x16", b"\x16\x03\x01\x02"] * 30]
-        begun = time.monotonic()
-        assert securely(server, trusting(folder)).status == 200
-        assert time.monotonic() - begun < 2
-        for each in silent:
-            with each, contextlib.suppress(ConnectionResetError):
-                while each.recv(100):
+        started = time.monotonic()
+        assert get_over_tls(server, client_context(folder)).status == 200
+        assert time.monotonic() - started < 2
+        for client in silent:
+            with client, contextlib.suppress(ConnectionResetError):
+                while client.recv(100):
                     pass
 
 
-def test_open_handshakes_do_not_delay_the_end(folder: WebConfigFolder) -> None:
-    """Whoever is not in yet when the server ends is cut off."""
-    with served(folder, f"{TLS}}}") as server, server.connect(b"\x16"):
-        assert securely(server, trusting(folder)).status == 200
-        begun = time.monotonic()
+def test_open_handshakes_do_not_delay_shutdown(folder: WebConfigFolder) -> None:
+    with serving_with(folder, f"{TLS}}}") as server, server.connect(b"\x16"):
+        assert get_over_tls(server, client_context(folder)).status == 200
+        started = time.monotonic()
         server.end()
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -365,60 +347,59 @@ def test_open_handshakes_do_not_delay_the_end(folder: WebConfigFolder) -> None:
         ("", False, False),
     ],
 )
-def test_certificates_that_are_replaced(
+def test_connection_is_closed_after_a_certificate_change(
     folder: WebConfigFolder, after: str, renewed: bool, stays: bool
 ) -> None:
-    """Connections that are open get one more answer, and are closed if they are not as new ones."""
-    guard = SecurityState(load_security(folder.write(f"{TLS}}}")).config)
-    with guarded(guard) as server:
-        kept = http.client.HTTPSConnection(
-            "localhost", server.port, context=trusting(folder), timeout=BOUND
+    """After one more response."""
+    security = SecurityState(load_security(folder.write(f"{TLS}}}")).config)
+    with serving(security) as server:
+        connection = http.client.HTTPSConnection(
+            "localhost", server.port, context=client_context(folder), timeout=BOUND
         )
-        kept.request("GET", "/")
-        assert kept.getresponse().read() == b"hello"
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"hello"
         if renewed:
             folder.renew()
-        guard.replace(load_security(folder.write(after)).config)
-        kept.request("GET", "/")
-        answer = kept.getresponse()
-        assert answer.read() == b"hello"
-        assert (answer.getheader("Connection") == "close") is not stays
-        kept.close()
-        if guard.tls:
-            assert securely(server, trusting(folder)).status == 200
+        security.replace(load_security(folder.write(after)).config)
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        assert response.read() == b"hello"
+        assert (response.getheader("Connection") == "close") is not stays
+        connection.close()
+        if security.tls:
+            assert get_over_tls(server, client_context(folder)).status == 200
         else:
             assert server.ask("/").status == 200
 
 
-def test_users_that_are_replaced(folder: WebConfigFolder) -> None:
-    """From the next request on, on open connections too; what was checked is not forgotten."""
-    guard = SecurityState(
+def test_new_users_apply_to_open_connections_too(folder: WebConfigFolder) -> None:
+    """Verified passwords remain cached while the users are unchanged."""
+    security = SecurityState(
         load_security(folder.write(f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}")).config
     )
-    with guarded(guard) as server:
+    with serving(security) as server:
         assert server.ask("/", headers=basic_auth_header()).status == 200
-        known = guard.config.users
-        guard.replace(load_security(folder.file).config)
-        assert guard.config.users is known
-        guard.replace(
+        users = security.config.users
+        security.replace(load_security(folder.file).config)
+        assert security.config.users is users
+        security.replace(
             load_security(
                 folder.write(f"basic_auth_users: {{{USER}: '{OTHER_PASSWORD_HASH}'}}")
             ).config
         )
         assert server.ask("/", headers=basic_auth_header()).status == 401
         assert server.ask("/", headers=basic_auth_header(password="another")).status == 200
-        guard.replace(load_security(folder.write("")).config)
+        security.replace(load_security(folder.write("")).config)
         assert server.ask("/").status == 200
 
 
-def test_a_limit_that_is_read_again_counts_on(folder: WebConfigFolder) -> None:
-    """Reading the same file again lets nobody in again."""
-    guard = SecurityState(
+def test_unchanged_rate_limit_keeps_its_tokens_at_a_reload(folder: WebConfigFolder) -> None:
+    security = SecurityState(
         load_security(folder.write("rate_limit: {interval: 1h, burst: 1}")).config
     )
-    with guarded(guard) as server:
+    with serving(security) as server:
         assert server.ask("/").status == 200
-        guard.replace(load_security(folder.file).config)
+        security.replace(load_security(folder.file).config)
         assert server.ask("/").status == 429
-        guard.replace(load_security(folder.write("rate_limit: {interval: 2h, burst: 1}")).config)
+        security.replace(load_security(folder.write("rate_limit: {interval: 2h, burst: 1}")).config)
         assert server.ask("/").status == 200
