@@ -1,4 +1,4 @@
-"""A web server that runs, and a client that sees what goes over the wire."""
+"""A web server in a thread, and a client for it."""
 
 import http.client
 import socket
@@ -13,13 +13,13 @@ from starlette.types import ASGIApp
 from exporter.web.security.middleware import SecurityState
 from exporter.web.server.server import WebServer
 
-BOUND = 10.0
-"""Seconds within which what a test waits for must happen."""
+TEST_TIMEOUT = 10.0
+"""Seconds within which whatever a test waits for must happen."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A response: status, headers by lower-case name, body."""
+class Response:
+    """Status, headers by lower-case name, and body."""
 
     status: int
     headers: Mapping[str, str]
@@ -27,59 +27,59 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Running:
-    """A server in a thread of its own, on a port of its own."""
+class ServerThread:
+    """A server that runs in a thread, on a port of its own."""
 
     host: str
     port: int
     stop: threading.Event
     thread: threading.Thread
 
-    def ask(
+    def request(
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """The answer to one request on a connection of its own."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=BOUND)
+    ) -> Response:
+        """Send a request on a new connection and return the response."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TEST_TIMEOUT)
         try:
             connection.request(method, path, headers=dict(headers or {}))
             response = connection.getresponse()
             body = response.read()
-            named = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, named, body)
+            response_headers = {name.lower(): value for name, value in response.getheaders()}
+            return Response(response.status, response_headers, body)
         finally:
             connection.close()
 
-    def connect(self, sent: bytes = b"") -> socket.socket:
-        """A connection on which these bytes have been sent."""
-        connection = socket.create_connection((self.host, self.port), timeout=BOUND)
-        connection.sendall(sent)
+    def connect(self, data: bytes = b"") -> socket.socket:
+        """Open a connection and send these bytes."""
+        connection = socket.create_connection((self.host, self.port), timeout=TEST_TIMEOUT)
+        connection.sendall(data)
         return connection
 
-    def end(self) -> None:
-        """Tell the server to end and wait until it has."""
+    def shut_down(self) -> None:
+        """Stop the server and wait until it has ended."""
         self.stop.set()
-        self.thread.join(BOUND)
+        self.thread.join(TEST_TIMEOUT)
         assert not self.thread.is_alive()
 
 
 @contextmanager
-def running(app: ASGIApp, guard: SecurityState | None = None) -> Iterator[Running]:
-    """The application on a loopback port, behind a guard, until the block ends."""
+def run_server(app: ASGIApp, security: SecurityState | None = None) -> Iterator[ServerThread]:
+    """Serve the application on a loopback port until the block ends."""
     server = WebServer("127.0.0.1:0")
     server.bind()
     host, _, port = server.addresses[0].rpartition(":")
     stop = threading.Event()
-    thread = threading.Thread(target=server.serve, args=(app, stop, guard))
+    thread = threading.Thread(target=server.serve, args=(app, stop, security))
     thread.start()
-    runs = Running(host, int(port), stop, thread)
+    server_thread = ServerThread(host, int(port), stop, thread)
     try:
-        yield runs
+        yield server_thread
     finally:
-        runs.end()
+        server_thread.shut_down()
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[ASGIApp], Running]]:
-    """Starts a server for an application; it ends with the test."""
+def serve() -> Iterator[Callable[[ASGIApp], ServerThread]]:
+    """Starts a server for an application, which ends with the test."""
     with ExitStack() as stack:
-        yield lambda app: stack.enter_context(running(app))
+        yield lambda app: stack.enter_context(run_server(app))

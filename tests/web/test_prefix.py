@@ -5,7 +5,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.web.app import with_prefix
-from tests.web.conftest import running
+from tests.web.conftest import run_server
 
 
 async def root(_: Request) -> Response:
@@ -37,10 +37,10 @@ APP = Starlette(routes=with_prefix([Route("/", root), Route("/metrics", metrics)
 )
 def test_routes_are_below_the_prefix_only(path: str, status: int, expected: str | None) -> None:
     """Redirects to the first page are relative to the path of the request."""
-    with running(APP) as server:
-        answer = server.ask(path)
-        assert answer.status == status
+    with run_server(APP) as server:
+        response = server.request(path)
+        assert response.status == status
         if expected is not None:
             is_redirect = status == 302
-            actual = answer.headers["location"] if is_redirect else answer.body.decode()
+            actual = response.headers["location"] if is_redirect else response.body.decode()
             assert actual == expected

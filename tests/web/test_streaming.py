@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message
 
 from exporter.metrics.exposition import Body
 from exporter.web.streaming import CHUNK_SIZE, PiecewiseResponse
-from tests.web.conftest import Running
+from tests.web.conftest import ServerThread
 
 SIZES = st.lists(st.integers(0, 3 * CHUNK_SIZE), max_size=6)
 
@@ -63,6 +63,6 @@ def test_other_tasks_run_between_chunks() -> None:
     assert len(turns) >= len(bodies) - 1
 
 
-def test_body_of_many_chunks_arrives_complete(serve: Callable[[ASGIApp], Running]) -> None:
-    answer = serve(response([10, CHUNK_SIZE * 5, 3, CHUNK_SIZE - 1, 1])).ask("/")
+def test_body_of_many_chunks_arrives_complete(serve: Callable[[ASGIApp], ServerThread]) -> None:
+    answer = serve(response([10, CHUNK_SIZE * 5, 3, CHUNK_SIZE - 1, 1])).request("/")
     assert answer.headers["content-length"] == str(len(answer.body)) == str(CHUNK_SIZE * 6 + 13)

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from exporter.web.thread_pool import ThreadPool
-from tests.web.conftest import BOUND
+from tests.web.conftest import TEST_TIMEOUT
 
 
 def test_work_runs_in_a_daemon_thread() -> None:
@@ -30,7 +30,7 @@ def test_work_beyond_the_size_waits_in_order() -> None:
     def work(number: int) -> None:
         order.append(number)
         started.release()
-        finish.wait(BOUND)
+        finish.wait(TEST_TIMEOUT)
 
     async def submit() -> None:
         pool = ThreadPool(2)
@@ -40,7 +40,7 @@ def test_work_beyond_the_size_waits_in_order() -> None:
         ]
         await asyncio.sleep(0)
         for _ in range(2):
-            assert await asyncio.to_thread(started.acquire, timeout=BOUND)
+            assert await asyncio.to_thread(started.acquire, timeout=TEST_TIMEOUT)
         assert sorted(order) == [0, 1]
         finish.set()
         await asyncio.gather(*tasks)
@@ -54,7 +54,7 @@ def test_cancelled_work_is_not_started() -> None:
 
     async def submit() -> None:
         pool = ThreadPool(1)
-        first = asyncio.create_task(pool.run(lambda: finish.wait(BOUND)))
+        first = asyncio.create_task(pool.run(lambda: finish.wait(TEST_TIMEOUT)))
         second = asyncio.create_task(pool.run(lambda: done.append("second")))
         await asyncio.sleep(0)
         second.cancel()
@@ -77,7 +77,7 @@ def test_work_of_cancelled_callers_still_occupies_its_threads() -> None:
         with lock:
             running += 1
             most_running = max(most_running, running)
-        finish.wait(BOUND)
+        finish.wait(TEST_TIMEOUT)
         with lock:
             running -= 1
 
@@ -98,11 +98,11 @@ def test_work_may_outlive_its_event_loop() -> None:
 
     def work() -> None:
         started.set()
-        finish.wait(BOUND)
+        finish.wait(TEST_TIMEOUT)
 
     async def leave() -> None:
         task = asyncio.create_task(pool.run(work))
-        assert await asyncio.to_thread(started.wait, BOUND)
+        assert await asyncio.to_thread(started.wait, TEST_TIMEOUT)
         task.cancel()
 
     asyncio.run(leave())
@@ -126,6 +126,10 @@ async def main():
 asyncio.run(main())
 """
     completed = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=BOUND, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=TEST_TIMEOUT,
+        check=True,
     )
     assert (completed.stdout, completed.stderr) == ("", "")

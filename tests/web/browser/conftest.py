@@ -15,7 +15,7 @@ from exporter.store import Store
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers
 from exporter.web.pages.image_list import query_images
-from tests.web.conftest import BOUND, Running, running
+from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
 from tests.web.example_images import NOW, example_store, large_store
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -38,7 +38,7 @@ def create_example_app(store: Store) -> Starlette:
     return create_app(handlers)
 
 
-def url_of(server: Running, path: str = "/") -> str:
+def url_of(server: ServerThread, path: str = "/") -> str:
     """Return the URL of a path on a server."""
     return f"http://{server.host}:{server.port}{path}"
 
@@ -53,7 +53,7 @@ class Tab:
 
     def __post_init__(self) -> None:
         """Record messages, errors, dialogs and requests."""
-        self.page.set_default_timeout(BOUND * 1000)
+        self.page.set_default_timeout(TEST_TIMEOUT * 1000)
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("dialog", lambda dialog: self.messages.append(dialog.message))
@@ -91,24 +91,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def large_server(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # skips without a browser
+def large_server(browser: Browser) -> Iterator[ServerThread]:  # noqa: ARG001  # skips without a browser
     """A server with 10,000 images."""
-    with running(create_example_app(large_store(10_000))) as server:
+    with run_server(create_example_app(large_store(10_000))) as server:
         yield server
 
 
 @pytest.fixture(scope="package")
-def example_server(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # as above
+def example_server(browser: Browser) -> Iterator[ServerThread]:  # noqa: ARG001  # as above
     """A server with an image in every situation, and one cloud of two that is down."""
-    with running(create_example_app(example_store())) as server:
+    with run_server(create_example_app(example_store())) as server:
         yield server
 
 
 @pytest.fixture(scope="package")
-def prefixed_server(browser: Browser) -> Iterator[Running]:  # noqa: ARG001  # as above
+def prefixed_server(browser: Browser) -> Iterator[ServerThread]:  # noqa: ARG001  # as above
     """A server with the example images below a path prefix only."""
     app = Starlette(routes=[Mount(PREFIX, create_example_app(example_store()))])
-    with running(app) as server:
+    with run_server(app) as server:
         yield server
 
 

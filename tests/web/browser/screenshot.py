@@ -16,7 +16,7 @@ from exporter.model.target import Target
 from exporter.store import Store
 from tests.model.samples import ACTIVE
 from tests.web.browser.conftest import BROWSERS, create_example_app, url_of
-from tests.web.conftest import running
+from tests.web.conftest import run_server
 from tests.web.example_images import (
     FIRST_CLOUD,
     REQUEST_ID,
@@ -73,7 +73,7 @@ def take_screenshot(path: Path, color_scheme: str = "light") -> None:
     if executable is None:
         raise SystemExit("no Chromium is installed; on Debian it is the package chromium")
     app = create_example_app(screenshot_store())
-    with running(app) as server, sync_playwright() as playwright:
+    with run_server(app) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE, color_scheme=color_scheme)  # type: ignore[arg-type]  # Playwright checks them
         page.goto(url_of(server))

@@ -17,7 +17,7 @@ from exporter.text import escape
 from exporter.web.pages.page import COLUMNS
 from tests.model.samples import ACTIVE, MAX_STALE
 from tests.web.browser.conftest import PREFIX, OpenTab, Tab, create_example_app, url_of
-from tests.web.conftest import Running, running
+from tests.web.conftest import ServerThread, run_server
 from tests.web.example_images import (
     FIRST_CLOUD,
     FORMER_NAMES,
@@ -42,7 +42,7 @@ def rows(page: Page) -> int:
 
 
 def test_hostile_names_are_shown_as_text_and_run_nothing(
-    example_server: Running, open_tab: OpenTab
+    example_server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab(url_of(example_server, "/?cloud=second&sort=image"))
     assert sorted(tab.names()) == sorted(escape(name) for name in HOSTILE_NAMES.values())
@@ -54,7 +54,7 @@ def test_hostile_names_are_shown_as_text_and_run_nothing(
 
 
 def test_right_to_left_name_does_not_reorder_the_text_beside_it(
-    example_server: Running, open_tab: OpenTab
+    example_server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab(url_of(example_server, "/?cloud=second&q=rtl"), **WIDE)
     change = tab.page.locator("td[data-label='Last change'] .faint")
@@ -67,7 +67,7 @@ def test_right_to_left_name_does_not_reorder_the_text_beside_it(
 
 
 def test_content_security_policy_blocks_an_injected_script(
-    example_server: Running, open_tab: OpenTab
+    example_server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab(url_of(example_server))
     tab.page.evaluate(
@@ -80,7 +80,7 @@ def test_content_security_policy_blocks_an_injected_script(
 
 
 def test_search_is_in_the_url_and_stays_in_the_field(
-    example_server: Running, open_tab: OpenTab
+    example_server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab(url_of(example_server))
     assert rows(tab.page) == 18
@@ -96,7 +96,9 @@ def test_search_is_in_the_url_and_stays_in_the_field(
     expect(tab.page.locator("tbody tr")).to_have_count(18)
 
 
-def test_search_for_markup_is_shown_as_text(example_server: Running, open_tab: OpenTab) -> None:
+def test_search_for_markup_is_shown_as_text(
+    example_server: ServerThread, open_tab: OpenTab
+) -> None:
     text = "\"'><script>document.title='run'</script>"
     tab = open_tab(url_of(example_server))
     field = tab.page.get_by_role("searchbox")
@@ -108,7 +110,7 @@ def test_search_for_markup_is_shown_as_text(example_server: Running, open_tab: O
 
 
 def test_filters_are_applied_together_and_stay_selected(
-    example_server: Running, open_tab: OpenTab
+    example_server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab(url_of(example_server))
     select(tab, "Cloud").select_option("first")
@@ -121,7 +123,7 @@ def test_filters_are_applied_together_and_stay_selected(
     assert select(tab, "State").input_value() == "active"
 
 
-def test_problem_count_links_to_its_images(example_server: Running, open_tab: OpenTab) -> None:
+def test_problem_count_links_to_its_images(example_server: ServerThread, open_tab: OpenTab) -> None:
     tab = open_tab(url_of(example_server))
     tab.page.get_by_role("link", name="2 gone").click()
     expect(tab.page.locator("tbody tr")).to_have_count(2)
@@ -129,7 +131,7 @@ def test_problem_count_links_to_its_images(example_server: Running, open_tab: Op
 
 
 def test_heading_sorts_by_its_column_and_says_the_direction(
-    example_server: Running, open_tab: OpenTab
+    example_server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab(url_of(example_server, "/?cloud=first"))
     heading = tab.page.get_by_role("columnheader", name="Image")
@@ -143,7 +145,7 @@ def test_heading_sorts_by_its_column_and_says_the_direction(
     assert tab.page.locator("[aria-sort]").count() == 1
 
 
-def test_ten_thousand_images_are_paginated(large_server: Running, open_tab: OpenTab) -> None:
+def test_ten_thousand_images_are_paginated(large_server: ServerThread, open_tab: OpenTab) -> None:
     tab = open_tab(url_of(large_server, "/?sort=image"))
     assert rows(tab.page) == 100
     paging = tab.page.get_by_role("navigation", name="Pages")
@@ -161,7 +163,7 @@ def test_ten_thousand_images_are_paginated(large_server: Running, open_tab: Open
     expect(tab.page.locator("tbody tr")).to_have_count(1000)
 
 
-def test_page_works_with_the_keyboard_only(example_server: Running, open_tab: OpenTab) -> None:
+def test_page_works_with_the_keyboard_only(example_server: ServerThread, open_tab: OpenTab) -> None:
     tab = open_tab(url_of(example_server), **WIDE)
     keyboard = tab.page.keyboard
     focused = tab.page.locator(":focus")
@@ -194,7 +196,7 @@ def test_page_works_with_the_keyboard_only(example_server: Running, open_tab: Op
 
 @pytest.mark.parametrize("path", ["/", f"/?limit=no{'x' * 200}", f"/?q={'x' * 200}"])
 def test_page_does_not_scroll_sideways(
-    example_server: Running, open_tab: OpenTab, path: str
+    example_server: ServerThread, open_tab: OpenTab, path: str
 ) -> None:
     """Only the table may, in a region of its own."""
     tab = open_tab(url_of(example_server, path))
@@ -207,7 +209,7 @@ def test_page_does_not_scroll_sideways(
         tab.expect_message("400")
 
 
-def test_cells_are_labelled_on_a_phone(example_server: Running, open_tab: OpenTab) -> None:
+def test_cells_are_labelled_on_a_phone(example_server: ServerThread, open_tab: OpenTab) -> None:
     tab = open_tab(url_of(example_server), **PHONE)
     row = tab.page.locator("tbody tr").first
     label = "it => getComputedStyle(it, '::before').content"
@@ -218,7 +220,7 @@ def test_cells_are_labelled_on_a_phone(example_server: Running, open_tab: OpenTa
 
 
 def test_page_follows_the_color_scheme_of_the_browser(
-    example_server: Running, open_tab: OpenTab
+    example_server: ServerThread, open_tab: OpenTab
 ) -> None:
     brightness = (
         "name => getComputedStyle(document.body)[name].match(/\\d+/g).slice(0, 3)"
@@ -242,7 +244,7 @@ def test_page_follows_the_color_scheme_of_the_browser(
     ],
 )
 def test_axe_finds_no_accessibility_violation(
-    example_server: Running, open_tab: OpenTab, scheme: str, size: dict[str, object], path: str
+    example_server: ServerThread, open_tab: OpenTab, scheme: str, size: dict[str, object], path: str
 ) -> None:
     tab = open_tab(url_of(example_server, path), color_scheme=scheme, **size)
     results = Axe().run(tab.page)
@@ -253,7 +255,7 @@ def test_axe_finds_no_accessibility_violation(
 
 
 def test_page_has_landmarks_headings_and_table_roles(
-    example_server: Running, open_tab: OpenTab
+    example_server: ServerThread, open_tab: OpenTab
 ) -> None:
     for size in (WIDE, PHONE):
         page = open_tab(url_of(example_server), **size).page
@@ -271,7 +273,7 @@ def test_page_has_landmarks_headings_and_table_roles(
         assert page.locator("html").get_attribute("lang") == "en"
 
 
-def test_page_works_without_scripts(example_server: Running, open_tab: OpenTab) -> None:
+def test_page_works_without_scripts(example_server: ServerThread, open_tab: OpenTab) -> None:
     tab = open_tab(url_of(example_server), java_script_enabled=False)
     assert tab.page.locator("head meta[http-equiv=refresh]").get_attribute("content") == "30"
     tab.page.get_by_role("searchbox").fill("id-of-s")
@@ -285,11 +287,13 @@ def test_page_works_without_scripts(example_server: Running, open_tab: OpenTab) 
     assert tab.page.locator("meta[http-equiv=refresh]").count() == 0
 
 
-def test_meta_refresh_is_not_used_with_scripts(example_server: Running, open_tab: OpenTab) -> None:
+def test_meta_refresh_is_not_used_with_scripts(
+    example_server: ServerThread, open_tab: OpenTab
+) -> None:
     assert open_tab(url_of(example_server)).page.locator("meta[http-equiv=refresh]").count() == 0
 
 
-def test_links_work_behind_a_path_prefix(prefixed_server: Running, open_tab: OpenTab) -> None:
+def test_links_work_behind_a_path_prefix(prefixed_server: ServerThread, open_tab: OpenTab) -> None:
     tab = open_tab(url_of(prefixed_server, f"{PREFIX}/?cloud=first"))
     tab.page.get_by_role("searchbox").fill("gone")
     tab.page.get_by_role("button", name="Apply").click()
@@ -331,9 +335,9 @@ def image() -> ChangingImage:
 
 
 @pytest.fixture
-def server(image: ChangingImage) -> Iterator[Running]:
+def server(image: ChangingImage) -> Iterator[ServerThread]:
     """A server of the changing image, which the test may stop."""
-    with running(create_example_app(image.store)) as server:
+    with run_server(create_example_app(image.store)) as server:
         yield server
 
 
@@ -346,7 +350,7 @@ def open_tab_with_fake_clock(open_tab: OpenTab, url: str) -> Tab:
 
 
 def test_refresh_keeps_input_focus_and_folds(
-    image: ChangingImage, server: Running, open_tab: OpenTab
+    image: ChangingImage, server: ServerThread, open_tab: OpenTab
 ) -> None:
     page = open_tab_with_fake_clock(open_tab, url_of(server)).page
     expect(page.locator("tbody .badge")).to_have_text("● active")
@@ -365,7 +369,7 @@ def test_refresh_keeps_input_focus_and_folds(
 
 
 def test_refresh_repeats_with_the_same_query(
-    image: ChangingImage, server: Running, open_tab: OpenTab
+    image: ChangingImage, server: ServerThread, open_tab: OpenTab
 ) -> None:
     page = open_tab_with_fake_clock(open_tab, url_of(server, "/?q=golden&refresh=10")).page
     for _ in range(3):
@@ -379,10 +383,10 @@ def test_refresh_repeats_with_the_same_query(
 
 
 def test_notice_is_shown_while_the_exporter_does_not_respond(
-    server: Running, open_tab: OpenTab
+    server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab_with_fake_clock(open_tab, url_of(server))
-    server.end()
+    server.shut_down()
     tab.page.clock.fast_forward(31_000)
     notice = tab.page.get_by_role("status").first
     expect(notice).to_have_text(
@@ -393,7 +397,7 @@ def test_notice_is_shown_while_the_exporter_does_not_respond(
 
 
 def test_refresh_pauses_while_text_is_selected(
-    image: ChangingImage, server: Running, open_tab: OpenTab
+    image: ChangingImage, server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab_with_fake_clock(open_tab, url_of(server))
     page = tab.page
@@ -412,7 +416,7 @@ def test_refresh_pauses_while_text_is_selected(
     assert [url for url in tab.requests[before:] if "data:" not in url] == [url_of(server)]
 
 
-def test_refresh_can_be_switched_off_and_on(server: Running, open_tab: OpenTab) -> None:
+def test_refresh_can_be_switched_off_and_on(server: ServerThread, open_tab: OpenTab) -> None:
     page = open_tab_with_fake_clock(open_tab, url_of(server, "/?q=golden")).page
     page.get_by_role("link", name="stop").click()
     expect(page.get_by_role("link", name="start")).to_be_visible()
@@ -426,7 +430,7 @@ def test_refresh_can_be_switched_off_and_on(server: Running, open_tab: OpenTab) 
 
 
 def test_tab_that_becomes_visible_is_refreshed_at_once(
-    image: ChangingImage, server: Running, open_tab: OpenTab
+    image: ChangingImage, server: ServerThread, open_tab: OpenTab
 ) -> None:
     tab = open_tab_with_fake_clock(open_tab, url_of(server, "/?limit=no"))
     page = tab.page

@@ -34,7 +34,7 @@ from tests.support.web_config import (
     WebConfigFolder,
     basic_auth_header,
 )
-from tests.web.conftest import BOUND, Running, running
+from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
 
 VERIFIES = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"
 
@@ -59,14 +59,14 @@ def folder(tmp_path: Path) -> WebConfigFolder:
 
 
 @contextmanager
-def serving(security: SecurityState) -> Iterator[Running]:
+def serving(security: SecurityState) -> Iterator[ServerThread]:
     """Serve behind the middleware."""
-    with running(SecurityMiddleware(APP, security), security) as server:
+    with run_server(SecurityMiddleware(APP, security), security) as server:
         yield server
 
 
 @contextmanager
-def serving_with(folder: WebConfigFolder, text: str) -> Iterator[Running]:
+def serving_with(folder: WebConfigFolder, text: str) -> Iterator[ServerThread]:
     """Serve with this web configuration."""
     with serving(SecurityState(load_security(folder.write(text)).config)) as server:
         yield server
@@ -81,11 +81,11 @@ def client_context(folder: WebConfigFolder, **options: object) -> ssl.SSLContext
 
 
 def get_over_tls(
-    server: Running, context: ssl.SSLContext, headers: Mapping[str, str] | None = None
+    server: ServerThread, context: ssl.SSLContext, headers: Mapping[str, str] | None = None
 ) -> http.client.HTTPResponse:
     """Send a request over TLS."""
     connection = http.client.HTTPSConnection(
-        "localhost", server.port, context=context, timeout=BOUND
+        "localhost", server.port, context=context, timeout=TEST_TIMEOUT
     )
     with contextlib.closing(connection):
         connection.request("GET", "/", headers=dict(headers or {}))
@@ -94,11 +94,11 @@ def get_over_tls(
         return response
 
 
-def connect_tls(server: Running, context: ssl.SSLContext) -> ssl.SSLSocket:
+def connect_tls(server: ServerThread, context: ssl.SSLContext) -> ssl.SSLSocket:
     """Return a TLS connection on which the server has accepted the client."""
     with contextlib.ExitStack() as stack:
         address = ("127.0.0.1", server.port)
-        plain = stack.enter_context(socket.create_connection(address, timeout=BOUND))
+        plain = stack.enter_context(socket.create_connection(address, timeout=TEST_TIMEOUT))
         secured = context.wrap_socket(plain, server_hostname="localhost")
         stack.enter_context(secured)
         secured.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -107,7 +107,7 @@ def connect_tls(server: Running, context: ssl.SSLContext) -> ssl.SSLSocket:
     return secured
 
 
-def refuses(server: Running, context: ssl.SSLContext) -> bool:
+def refuses(server: ServerThread, context: ssl.SSLContext) -> bool:
     """Return True if the server does not accept a client with this context."""
     try:
         connect_tls(server, context).close()
@@ -118,12 +118,12 @@ def refuses(server: Running, context: ssl.SSLContext) -> bool:
 
 def test_responses_have_security_headers_unless_the_page_sets_them(folder: WebConfigFolder) -> None:
     with serving_with(folder, "") as server:
-        response = server.ask("/")
+        response = server.request("/")
         for name, value in SECURITY_HEADERS.items():
             assert response.headers[name.lower()] == value
         assert response.headers["server"] == "openstack-image-exporter"
-        assert server.ask("/strict").headers["content-security-policy"] == "sandbox"
-        missing = server.ask("/no.such")
+        assert server.request("/strict").headers["content-security-policy"] == "sandbox"
+        missing = server.request("/no.such")
         assert (missing.status, missing.headers["x-content-type-options"]) == (404, "nosniff")
 
 
@@ -135,7 +135,7 @@ def test_configured_headers_replace_all_others(folder: WebConfigFolder) -> None:
     )
     with serving_with(folder, file) as server:
         for path in ("/", "/strict", "/missing"):
-            headers = server.ask(path).headers
+            headers = server.request(path).headers
             assert headers["content-security-policy"] == "frame-ancestors 'self'"
             assert headers["x-frame-options"] == "sameorigin"
             assert headers["strict-transport-security"] == "max-age=60"
@@ -159,7 +159,7 @@ def test_basic_auth_protects_all_pages(
     """Health pages too."""
     with serving_with(folder, f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}") as server:
         for path in ("/", "/-/healthy"):
-            response = server.ask(path, headers=headers)
+            response = server.request(path, headers=headers)
             assert response.status == status
             if status == 401:
                 assert response.body == b"Unauthorized\n"
@@ -188,7 +188,7 @@ def test_password_checks_do_not_block_and_are_limited(
 
     def slow(*_: bytes) -> bool:
         started.set()
-        return not release.wait(BOUND)
+        return not release.wait(TEST_TIMEOUT)
 
     monkeypatch.setattr(users, "verify", slow)
     statuses: list[int] = []
@@ -196,21 +196,21 @@ def test_password_checks_do_not_block_and_are_limited(
         wrong = basic_auth_header(password="wrong")
 
         def ask() -> None:
-            statuses.append(server.ask("/", headers=wrong).status)
+            statuses.append(server.request("/", headers=wrong).status)
 
         thread = threading.Thread(target=ask)
         thread.start()
-        assert started.wait(BOUND)
-        assert server.ask("/", headers=basic_auth_header()).status == 200
-        assert server.ask("/", headers=wrong).status == 503
+        assert started.wait(TEST_TIMEOUT)
+        assert server.request("/", headers=basic_auth_header()).status == 200
+        assert server.request("/", headers=wrong).status == 503
         release.set()
-        thread.join(BOUND)
+        thread.join(TEST_TIMEOUT)
     assert statuses == [401]
 
 
 def test_rate_limit_is_shared_by_all_clients(folder: WebConfigFolder) -> None:
     with serving_with(folder, "rate_limit: {interval: 1h, burst: 3}") as server:
-        assert [server.ask("/").status for _ in range(5)] == [200, 200, 200, 429, 429]
+        assert [server.request("/").status for _ in range(5)] == [200, 200, 200, 429, 429]
 
 
 def test_tls_uses_the_newest_common_version_and_refuses_plain_http(folder: WebConfigFolder) -> None:
@@ -333,7 +333,7 @@ def test_open_handshakes_do_not_delay_shutdown(folder: WebConfigFolder) -> None:
     with serving_with(folder, f"{TLS}}}") as server, server.connect(b"\x16"):
         assert get_over_tls(server, client_context(folder)).status == 200
         started = time.monotonic()
-        server.end()
+        server.shut_down()
         assert time.monotonic() - started < 2
 
 
@@ -354,7 +354,7 @@ def test_connection_is_closed_after_a_certificate_change(
     security = SecurityState(load_security(folder.write(f"{TLS}}}")).config)
     with serving(security) as server:
         connection = http.client.HTTPSConnection(
-            "localhost", server.port, context=client_context(folder), timeout=BOUND
+            "localhost", server.port, context=client_context(folder), timeout=TEST_TIMEOUT
         )
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"hello"
@@ -369,7 +369,7 @@ def test_connection_is_closed_after_a_certificate_change(
         if security.tls:
             assert get_over_tls(server, client_context(folder)).status == 200
         else:
-            assert server.ask("/").status == 200
+            assert server.request("/").status == 200
 
 
 def test_new_users_apply_to_open_connections_too(folder: WebConfigFolder) -> None:
@@ -378,7 +378,7 @@ def test_new_users_apply_to_open_connections_too(folder: WebConfigFolder) -> Non
         load_security(folder.write(f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}")).config
     )
     with serving(security) as server:
-        assert server.ask("/", headers=basic_auth_header()).status == 200
+        assert server.request("/", headers=basic_auth_header()).status == 200
         users = security.config.users
         security.replace(load_security(folder.file).config)
         assert security.config.users is users
@@ -387,10 +387,10 @@ def test_new_users_apply_to_open_connections_too(folder: WebConfigFolder) -> Non
                 folder.write(f"basic_auth_users: {{{USER}: '{OTHER_PASSWORD_HASH}'}}")
             ).config
         )
-        assert server.ask("/", headers=basic_auth_header()).status == 401
-        assert server.ask("/", headers=basic_auth_header(password="another")).status == 200
+        assert server.request("/", headers=basic_auth_header()).status == 401
+        assert server.request("/", headers=basic_auth_header(password="another")).status == 200
         security.replace(load_security(folder.write("")).config)
-        assert server.ask("/").status == 200
+        assert server.request("/").status == 200
 
 
 def test_unchanged_rate_limit_keeps_its_tokens_at_a_reload(folder: WebConfigFolder) -> None:
@@ -398,8 +398,8 @@ def test_unchanged_rate_limit_keeps_its_tokens_at_a_reload(folder: WebConfigFold
         load_security(folder.write("rate_limit: {interval: 1h, burst: 1}")).config
     )
     with serving(security) as server:
-        assert server.ask("/").status == 200
+        assert server.request("/").status == 200
         security.replace(load_security(folder.file).config)
-        assert server.ask("/").status == 429
+        assert server.request("/").status == 429
         security.replace(load_security(folder.write("rate_limit: {interval: 2h, burst: 1}")).config)
-        assert server.ask("/").status == 200
+        assert server.request("/").status == 200

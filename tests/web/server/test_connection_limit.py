@@ -15,10 +15,10 @@ from exporter.metrics.exposition import Body
 from exporter.web.server import connection_limit
 from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState
 from tests.support.wait import wait_until
-from tests.web.conftest import Running
+from tests.web.conftest import ServerThread
 from tests.web.test_app import app
 
-Serve = Callable[[ASGIApp], Running]
+Serve = Callable[[ASGIApp], ServerThread]
 
 INCOMPLETE_REQUESTS = (b"", b"GET", b"GET /metrics HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\n")
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -71,10 +71,10 @@ def test_limit_leaves_half_of_the_open_files_to_polling(files: int, connections:
 def test_connection_beyond_the_limit_gets_503_and_is_closed(
     serve: Serve, stack: ExitStack, path: str
 ) -> None:
-    running = serve(app())
+    server_thread = serve(app())
     for _ in range(3):
-        stack.enter_context(running.connect())
-    refused = running.ask(path)
+        stack.enter_context(server_thread.connect())
+    refused = server_thread.request(path)
     assert (refused.status, refused.body) == (
         503,
         b"Too many connections are open; try again later.\n",
@@ -82,7 +82,7 @@ def test_connection_beyond_the_limit_gets_503_and_is_closed(
     assert refused.headers["connection"] == "close"
     assert refused.headers["x-content-type-options"] == "nosniff"
     assert refused.headers["content-type"] == "text/plain; charset=utf-8"
-    head = running.ask(path, "HEAD")
+    head = server_thread.request(path, "HEAD")
     assert (head.status, head.body) == (503, b"")
     assert head.headers["content-length"] == str(len(refused.body))
 
@@ -93,23 +93,23 @@ def test_health_pages_are_served_beyond_the_limit(
     serve: Serve, stack: ExitStack, path: str, text: bytes
 ) -> None:
     """Too many connections must not restart the process or remove it from a service."""
-    running = serve(app())
+    server_thread = serve(app())
     for _ in range(3):
-        stack.enter_context(running.connect())
-    answer = running.ask(path)
+        stack.enter_context(server_thread.connect())
+    answer = server_thread.request(path)
     assert (answer.status, answer.body) == (200, text)
     assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.usefixtures("low_limits")
 def test_connection_is_served_after_another_has_ended(serve: Serve) -> None:
-    running = serve(app())
-    first, *others = (running.connect() for _ in range(3))
-    assert running.ask("/metrics").status == 503
+    server_thread = serve(app())
+    first, *others = (server_thread.connect() for _ in range(3))
+    assert server_thread.request("/metrics").status == 503
     first.sendall(SCRAPE)
     assert first.recv(15) == b"HTTP/1.1 200 OK"
     first.close()
-    wait_until(lambda: running.ask("/metrics").status == 200)
+    wait_until(lambda: server_thread.request("/metrics").status == 200)
     for connection in others:
         connection.close()
 
@@ -119,10 +119,10 @@ def test_connections_beyond_the_refused_ones_are_closed_immediately(
     serve: Serve, stack: ExitStack
 ) -> None:
     """They must not use up the file descriptors."""
-    running = serve(app())
+    server_thread = serve(app())
     for _ in range(5):
-        stack.enter_context(running.connect())
-    last = stack.enter_context(running.connect())
+        stack.enter_context(server_thread.connect())
+    last = stack.enter_context(server_thread.connect())
     with contextlib.suppress(ConnectionResetError):
         assert last.recv(1) == b""
 
@@ -132,9 +132,9 @@ def test_silent_connection_beyond_the_limit_is_closed_early(
     serve: Serve, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TIMEOUTS, ConnectionState.REFUSED, 0.1)
-    running = serve(app())
-    within = [stack.enter_context(running.connect()) for _ in range(3)]
-    silent = stack.enter_context(running.connect())
+    server_thread = serve(app())
+    within = [stack.enter_context(server_thread.connect()) for _ in range(3)]
+    silent = stack.enter_context(server_thread.connect())
     with contextlib.suppress(ConnectionResetError):
         assert silent.recv(1) == b""
     assert select.select(within, [], [], 0)[0] == []
@@ -144,27 +144,29 @@ def test_silent_connection_beyond_the_limit_is_closed_early(
 def test_idle_incomplete_and_slow_clients_do_not_delay_scrapes(
     serve: Serve, stack: ExitStack
 ) -> None:
-    running = serve(
+    server_thread = serve(
         app(metrics=lambda *, openmetrics, **_: Body((b"a 1\n",), 4) if openmetrics else LARGE)
     )
     for number in range(500):
-        stack.enter_context(running.connect(INCOMPLETE_REQUESTS[number % 4]))
+        stack.enter_context(server_thread.connect(INCOMPLETE_REQUESTS[number % 4]))
     for _ in range(50):
-        stopped = stack.enter_context(running.connect(SCRAPE))
+        stopped = stack.enter_context(server_thread.connect(SCRAPE))
         assert stopped.recv(1000)
     for _ in range(20):
         started = time.monotonic()
-        answer = running.ask("/metrics", headers={"Accept": "application/openmetrics-text"})
+        answer = server_thread.request(
+            "/metrics", headers={"Accept": "application/openmetrics-text"}
+        )
         assert (answer.status, answer.body) == (200, b"a 1\n")
         assert time.monotonic() - started < QUICKLY
 
 
 def test_stalled_readers_share_one_body(serve: Serve, stack: ExitStack) -> None:
     """Each costs one or two chunks of memory, not a body of its own."""
-    running = serve(app(metrics=lambda **_: LARGE))
+    server_thread = serve(app(metrics=lambda **_: LARGE))
     before = resident()
     for _ in range(100):
-        stopped = stack.enter_context(running.connect(SCRAPE))
+        stopped = stack.enter_context(server_thread.connect(SCRAPE))
         assert stopped.recv(1000)
-    assert running.ask("/-/healthy").status == 200
+    assert server_thread.request("/-/healthy").status == 200
     assert resident() - before < 100 * LARGE.size / 20

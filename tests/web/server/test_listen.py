@@ -9,7 +9,7 @@ import pytest
 
 from exporter.web.server.listen import ListenError
 from exporter.web.server.server import WebServer
-from tests.web.conftest import BOUND
+from tests.web.conftest import TEST_TIMEOUT
 from tests.web.server.test_server import bound
 
 
@@ -68,7 +68,7 @@ def test_server_listens_on_the_address(listen_address: str, hosts: set[str]) -> 
 def test_address_without_a_host_means_ipv4_and_ipv6(client: str, listen_address: str) -> None:
     with bound(listen_address) as server:
         port = int(server.addresses[0].rpartition(":")[2])
-        socket.create_connection((client, port), timeout=BOUND).close()
+        socket.create_connection((client, port), timeout=TEST_TIMEOUT).close()
 
 
 def test_address_without_a_host_works_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:

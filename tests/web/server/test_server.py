@@ -27,9 +27,9 @@ from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState, HttpPro
 from exporter.web.server.server import WebServer
 from exporter.web.streaming import PiecewiseResponse
 from tests.support.wait import wait_until
-from tests.web.conftest import BOUND, Running
+from tests.web.conftest import TEST_TIMEOUT, ServerThread
 
-Serve = Callable[[ASGIApp], Running]
+Serve = Callable[[ASGIApp], ServerThread]
 QUICKLY = 2.0
 """Seconds within which a server must stop."""
 LARGE = b"x" * 20_000_000
@@ -80,7 +80,7 @@ def bound(listen_address: str) -> Iterator[WebServer]:
 def test_connections_made_before_serving_are_served() -> None:
     with bound("127.0.0.1:0") as server:
         host, port = server.addresses[0].split(":")
-        with socket.create_connection((host, int(port)), timeout=BOUND) as early:
+        with socket.create_connection((host, int(port)), timeout=TEST_TIMEOUT) as early:
             early.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             stop = threading.Event()
             thread = threading.Thread(target=server.serve, args=(APP, stop))
@@ -88,18 +88,18 @@ def test_connections_made_before_serving_are_served() -> None:
             with early.makefile("rb") as answer:
                 assert answer.read().endswith(b"hello")
             stop.set()
-            thread.join(BOUND)
+            thread.join(TEST_TIMEOUT)
             assert not thread.is_alive()
 
 
 def test_incomplete_requests_do_not_delay_others(serve: Serve) -> None:
-    running = serve(APP)
+    server_thread = serve(APP)
     incomplete = [b"", b"GET", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\n"]
-    silent = [running.connect(incomplete[index % 4]) for index in range(100)]
+    silent = [server_thread.connect(incomplete[index % 4]) for index in range(100)]
     try:
         for _ in range(10):
             started = time.monotonic()
-            assert running.ask("/").body == b"hello"
+            assert server_thread.request("/").body == b"hello"
             assert time.monotonic() - started < 1
     finally:
         for connection in silent:
@@ -107,13 +107,13 @@ def test_incomplete_requests_do_not_delay_others(serve: Serve) -> None:
 
 
 def test_request_that_is_not_http_gets_400(serve: Serve) -> None:
-    running = serve(APP)
+    server_thread = serve(APP)
     with (
-        running.connect(b"\x16\x03\x01 garbage\r\n\r\n") as garbage,
+        server_thread.connect(b"\x16\x03\x01 garbage\r\n\r\n") as garbage,
         garbage.makefile("rb") as read,
     ):
         assert read.read().startswith(b"HTTP/1.1 400 ")
-    assert running.ask("/").status == 200
+    assert server_thread.request("/").status == 200
 
 
 def test_pipelined_requests_are_served_on_one_connection(serve: Serve) -> None:
@@ -130,8 +130,8 @@ def test_pipelined_requests_are_not_buffered_without_limit(serve: Serve) -> None
     requests = b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        running = serve(APP)
-        client.connect((running.host, running.port))
+        server_thread = serve(APP)
+        client.connect((server_thread.host, server_thread.port))
         client.setblocking(False)
         sent = 0
         while select.select([], [client], [], 0.5)[1] and sent < 2**20:
@@ -152,7 +152,7 @@ def test_nagles_algorithm_is_disabled(serve: Serve, monkeypatch: pytest.MonkeyPa
             super().connection_made(transport)
 
     monkeypatch.setattr(server_module, "HttpProtocol", Watching)
-    assert serve(APP).ask("/").status == 200
+    assert serve(APP).request("/").status == 200
     assert no_delay == [1]
 
 
@@ -160,8 +160,10 @@ def test_request_timeout_restarts_with_each_request(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TIMEOUTS, ConnectionState.REQUEST, 0.3)
-    running = serve(APP)
-    connection = http.client.HTTPConnection(running.host, running.port, timeout=BOUND)
+    server_thread = serve(APP)
+    connection = http.client.HTTPConnection(
+        server_thread.host, server_thread.port, timeout=TEST_TIMEOUT
+    )
     connection.connect()
     sock = connection.sock
     until = time.monotonic() + 2 * TIMEOUTS[ConnectionState.REQUEST]
@@ -189,22 +191,22 @@ def test_client_that_does_not_read_its_response_is_disconnected(
     monkeypatch.setattr(server_module, "KEEP_ALIVE", 0)
     monkeypatch.setitem(TIMEOUTS, ConnectionState.REQUEST, 0.1)
     monkeypatch.setitem(TIMEOUTS, ConnectionState.IDLE, 0.1)
-    running = serve(APP)
-    with running.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") as client:
-        assert select.select([client], [], [], BOUND)[0]
-        wait_until(lambda: not is_established(running.port, client.getsockname()[1]))
+    server_thread = serve(APP)
+    with server_thread.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") as client:
+        assert select.select([client], [], [], TEST_TIMEOUT)[0]
+        wait_until(lambda: not is_established(server_thread.port, client.getsockname()[1]))
 
 
 def test_request_timeout_applies_on_an_idle_connection_too(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TIMEOUTS, ConnectionState.REQUEST, 0.3)
-    running = serve(APP)
-    with running.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") as client:
+    server_thread = serve(APP)
+    with server_thread.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") as client:
         while not client.recv(1000).endswith(b"hello"):
             pass
         client.sendall(b"GET /pieces HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_until(lambda: not is_established(running.port, client.getsockname()[1]))
+        wait_until(lambda: not is_established(server_thread.port, client.getsockname()[1]))
 
 
 def is_established(local_port: int, remote_port: int) -> bool:
@@ -227,15 +229,15 @@ def is_established(local_port: int, remote_port: int) -> bool:
     ],
 )
 def test_open_connections_do_not_delay_shutdown(serve: Serve, sent: bytes) -> None:
-    running = serve(APP)
-    clients = [running.connect(sent) for _ in range(3)]
+    server_thread = serve(APP)
+    clients = [server_thread.connect(sent) for _ in range(3)]
     try:
-        assert running.ask("/").status == 200
+        assert server_thread.request("/").status == 200
         started = time.monotonic()
-        running.end()
+        server_thread.shut_down()
         assert time.monotonic() - started < QUICKLY
         with pytest.raises(ConnectionRefusedError):
-            running.connect()
+            server_thread.connect()
     finally:
         for client in clients:
             client.close()
@@ -264,20 +266,20 @@ def test_signal_handlers_of_the_program_are_unchanged(number: signal.Signals) ->
     ) as program:
         assert program.stdout
         host, _, port = program.stdout.readline().strip().partition(":")
-        with socket.create_connection((host, int(port)), timeout=BOUND) as client:
+        with socket.create_connection((host, int(port)), timeout=TEST_TIMEOUT) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(9) == b"HTTP/1.1 "
             started = time.monotonic()
             program.send_signal(number)
-            out, err = program.communicate(timeout=BOUND)
+            out, err = program.communicate(timeout=TEST_TIMEOUT)
     assert time.monotonic() - started < QUICKLY
     assert (program.returncode, out, err) == (0, "ended\n", "")
 
 
 def test_connection_reset_is_not_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    running = serve(APP)
-    with running.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") as client:
+    server_thread = serve(APP)
+    with server_thread.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") as client:
         client.recv(1)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert running.ask("/").status == 200
+    assert server_thread.request("/").status == 200
     assert not caplog.records
