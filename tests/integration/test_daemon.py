@@ -1,4 +1,4 @@
-"""The daemon as an operator runs it: real processes, real sockets, a simulated cloud."""
+"""The daemon in a process of its own, with a simulated cloud."""
 
 import json
 import os
@@ -31,14 +31,14 @@ POLL_SUCCESS = "openstack_image_poll_success"
 FAILURES = "openstack_image_exporter_poll_failures_total"
 PASSWORD = "s3cret-and-long"
 
-# Takes the place of a resolver that does not answer: getaddrinfo cannot be given a time limit,
-# and blocks outside of the interpreter as sleep does.
+# Simulates a resolver that does not respond: getaddrinfo has no timeout, and blocks outside of
+# the interpreter, as sleep does.
 SLOW_RESOLVER = """
 import pathlib, socket, time
 real = socket.getaddrinfo
 def slow(host, *args, **kwargs):
     if host == "slow.test":
-        pathlib.Path("asked").touch()
+        pathlib.Path("resolving").touch()
         time.sleep(3600)
     return real(host, *args, **kwargs)
 socket.getaddrinfo = slow
@@ -46,13 +46,13 @@ socket.getaddrinfo = slow
 
 
 def cloud(endpoint: str, *images: Any, **more: Any) -> dict[str, Any]:
-    """A cloud without Keystone."""
+    """Return the settings of a cloud without Keystone."""
     return {"name": "lab", "endpoint": endpoint, "images": list(images), **more}
 
 
 @contextmanager
-def signed_in(folder: Path, auth_url: str) -> Iterator[Program]:
-    """The daemon with a cloud that is signed in to by password."""
+def daemon_with_keystone(folder: Path, auth_url: str) -> Iterator[Program]:
+    """Start the daemon with a cloud that it authenticates to by password."""
     auth = {
         "auth_url": auth_url,
         "username": "demo",
@@ -66,8 +66,7 @@ def signed_in(folder: Path, auth_url: str) -> Iterator[Program]:
         yield program
 
 
-def test_five_hundred_images_are_there_after_the_first_cycle(tmp_path: Path) -> None:
-    """With a fixed endpoint and no token, every image is on /metrics once it is ready."""
+def test_five_hundred_images_are_exported_after_the_first_cycle(tmp_path: Path) -> None:
     ids = [f"image-{number}" for number in range(500)]
     with (
         SimulatedImageService(map(simulated, ids)) as service,
@@ -86,8 +85,8 @@ def test_five_hundred_images_are_there_after_the_first_cycle(tmp_path: Path) -> 
         program.stop()
 
 
-def test_it_is_ready_only_after_the_first_cycle(tmp_path: Path) -> None:
-    """While the first answers are awaited it is healthy, serves its pages, and is not ready."""
+def test_daemon_is_ready_only_after_the_first_cycle(tmp_path: Path) -> None:
+    """During the first cycle it is healthy and serves its pages, but is not ready."""
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         service.faults.set("hang")
         with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
@@ -112,37 +111,48 @@ def test_it_is_ready_only_after_the_first_cycle(tmp_path: Path) -> None:
     [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)],
     ids=["SIGTERM", "Ctrl-C", "several at once"],
 )
-def test_it_ends_quickly_with_polls_in_flight(tmp_path: Path, signals: tuple[int, ...]) -> None:
-    """A service that says nothing does not hold up the end, and no poll is called failed by it."""
+def test_daemon_stops_without_waiting_for_polls_in_flight(
+    tmp_path: Path, signals: tuple[int, ...]
+) -> None:
+    """The polls that are cancelled are not counted or logged as failed."""
+    ids = [f"image-{number}" for number in range(8)]
+    with SimulatedImageService(map(simulated, ids)) as service:
+        service.faults.set("hang")
+        with daemon(tmp_path, cloud(service.url, *ids)) as program:
+            wait_until(lambda: service.log.in_flight >= 3)
+            program.stop(*signals)
+            assert program.lines("poll failed") == []
+            assert program.lines("msg=stopping")
+
+
+def test_daemon_stops_during_a_later_cycle(tmp_path: Path) -> None:
     ids = [f"image-{number}" for number in range(8)]
     with (
         SimulatedImageService(map(simulated, ids)) as service,
-        daemon(tmp_path, cloud(service.url, *ids), interval="1s") as program,
+        daemon(tmp_path, cloud(service.url, *ids), interval="5s") as program,
     ):
         program.line("first cycle finished")
         service.faults.set("hang")
         wait_until(lambda: service.log.in_flight >= 3)
-        program.stop(*signals)
+        program.stop()
         assert program.lines("poll failed") == []
         assert program.lines("msg=stopping")
 
 
-def test_it_ends_quickly_while_keystone_hangs(tmp_path: Path) -> None:
-    """A sign-in under way does not hold up the end."""
+def test_daemon_stops_without_waiting_for_keystone(tmp_path: Path) -> None:
     with SimulatedKeystone() as keystone:
         keystone.fault = KeystoneFault(hang=True)
-        with signed_in(tmp_path, keystone.auth_url) as program:
+        with daemon_with_keystone(tmp_path, keystone.auth_url) as program:
             wait_until(lambda: keystone.token_requests)
             assert program.page("/-/healthy")[0] == 200
             program.stop()
             assert PASSWORD not in "\n".join(program.log_lines)
 
 
-@pytest.mark.parametrize("place", ["endpoint", "keystone"])
-def test_it_ends_quickly_in_a_slow_look_up(tmp_path: Path, place: str) -> None:
-    """A resolver that does not answer does not hold up the end, nor the pages."""
+@pytest.mark.parametrize("host_of", ["endpoint", "keystone"])
+def test_daemon_serves_and_stops_while_the_resolver_hangs(tmp_path: Path, host_of: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(SLOW_RESOLVER)
-    if place == "endpoint":
+    if host_of == "endpoint":
         settings = cloud("http://slow.test:9292", GOLDEN)
     else:
         (tmp_path / "clouds.yaml").write_text(
@@ -158,13 +168,13 @@ def test_it_ends_quickly_in_a_slow_look_up(tmp_path: Path, place: str) -> None:
         "--web.listen-address=127.0.0.1:0",
         PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT))),
     ) as program:
-        wait_until((tmp_path / "asked").exists)
+        wait_until((tmp_path / "resolving").exists)
         assert program.page("/-/healthy")[0] == 200
         program.stop()
 
 
-def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
-    """A proved 404 is exists 0 and one log line; a dead API changes no image, and says so."""
+def test_deleted_image_is_distinguished_from_an_api_that_is_down(tmp_path: Path) -> None:
+    """A confirmed 404 sets exists to 0 and is logged once; an outage changes no image."""
     images = [simulated(GOLDEN), simulated(UBUNTU)]
     with (
         SimulatedImageService(images) as service,
@@ -178,7 +188,7 @@ def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
         service.images.remove(GOLDEN)
         program.wait_for_metric(EXISTS, 0, image="golden")
         metrics = program.metrics()
-        # Not one cycle was unsure about it.
+        # No cycle reported the image as unconfirmed.
         assert set(metrics.values(FAILURES)) == {0.0}
         assert metrics.value(EXISTS, image_id=UBUNTU) == 1
         assert metrics.values("openstack_image_size_bytes", image="golden") == []
@@ -196,9 +206,10 @@ def test_an_image_that_vanishes_and_an_api_that_stops(tmp_path: Path) -> None:
         assert metrics.value("openstack_image_size_bytes", image_id=UBUNTU) == 16
         assert program.page("/-/ready")[0] == 200
         assert program.page("/-/healthy")[0] == 200
-        told = json.loads(program.page("/api/images?problem=failing")[1])
-        assert (told["matching"], told["clouds"][0]["troubles"]) == (2, ["api_down"])
-        assert {each["last_poll"]["failure"]["reason"] for each in told["images"]} == {"connection"}
+        document = json.loads(program.page("/api/images?problem=failing")[1])
+        assert (document["matching"], document["clouds"][0]["troubles"]) == (2, ["api_down"])
+        failures = [image["last_poll"]["failure"] for image in document["images"]]
+        assert {failure["reason"] for failure in failures} == {"connection"}
         assert "connection: " in program.page("/")[1]
 
         service.start()
@@ -216,8 +227,8 @@ HOSTILE = (
 )
 
 
-def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
-    """What tenants choose stays within its field, in the log, on /metrics and on the page."""
+def test_image_names_cannot_forge_lines(tmp_path: Path) -> None:
+    """Text of tenants stays within its field in the log, on /metrics and on the page."""
     with (
         SimulatedImageService([simulated(GOLDEN)]) as service,
         daemon(
@@ -236,10 +247,10 @@ def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
         page = program.page("/")[1]
         assert "\\u2028&lt;script&gt; openstack_image_exists" in page
         assert page.count("<script") == 1
-        (told,) = json.loads(program.page("/api/images")[1])["images"]
-        assert told["name"] == HOSTILE
+        (image,) = json.loads(program.page("/api/images")[1])["images"]
+        assert image["name"] == HOSTILE
 
-        # A name that forges headers: the status stands twice, and neither is believed.
+        # A name that forges headers: the status appears twice, so neither value is used.
         service.images.change(GOLDEN, name="a\r\nX-Image-Meta-Status: killed\r\nts=2026 msg=forged")
         wait_until(lambda: program.metrics().value(FAILURES, reason="malformed"))
         metrics = program.metrics()
@@ -254,8 +265,7 @@ def test_names_cannot_forge_a_line(tmp_path: Path) -> None:
         assert log.replace("\n", "").isprintable()
 
 
-def test_a_token_of_the_settings_opens_the_service(tmp_path: Path) -> None:
-    """The configured token is sent, and seen nowhere."""
+def test_configured_token_is_sent_but_never_shown(tmp_path: Path) -> None:
     token = "secret-token-0123456789"
     with (
         SimulatedImageService([simulated(GOLDEN)], token=token) as service,
@@ -269,8 +279,8 @@ def test_a_token_of_the_settings_opens_the_service(tmp_path: Path) -> None:
         assert token not in "\n".join(program.log_lines)
 
 
-def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
-    """The new token is used without a failed poll; without one, polls fail and images stay."""
+def test_rotated_token_file_is_used_without_a_failed_poll(tmp_path: Path) -> None:
+    """When the new token is revoked as well, polls fail and images stay."""
     file = tmp_path / "token"
     file.write_text("first\n")
     with (
@@ -279,9 +289,9 @@ def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
     ):
         program.wait_for_metric(EXISTS, 1)
         service.accept("second")
-        fresh = tmp_path / "fresh"
-        fresh.write_text("second\n")
-        fresh.rename(file)
+        new_file = tmp_path / "new"
+        new_file.write_text("second\n")
+        new_file.rename(file)
         service.revoke("first")
         wait_until(
             lambda: any(
@@ -300,22 +310,22 @@ def test_a_token_file_that_is_rotated(tmp_path: Path) -> None:
         program.stop()
 
 
-def test_a_cloud_by_keystone(tmp_path: Path) -> None:
-    """Signed in by clouds.yaml, the images of the catalogue's endpoint are polled."""
+def test_endpoint_of_keystones_catalogue_is_polled(tmp_path: Path) -> None:
+    """The credentials are in clouds.yaml."""
     with (
         SimulatedKeystone() as keystone,
         SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as service,
     ):
         keystone.users = {"demo": PASSWORD}
         keystone.offer_image(f"{service.url}/v2")
-        with signed_in(tmp_path, keystone.auth_url) as program:
+        with daemon_with_keystone(tmp_path, keystone.auth_url) as program:
             program.line("first cycle finished")
             metrics = program.metrics()
             assert metrics.values(EXISTS) == [1.0, 1.0]
             assert metrics.value("openstack_image_exporter_authentications_total") == 1
-            expires = metrics.value("openstack_image_exporter_token_expiry_timestamp_seconds")
-            assert expires is not None
-            assert expires > time.time()
+            expires_at = metrics.value("openstack_image_exporter_token_expiry_timestamp_seconds")
+            assert expires_at is not None
+            assert expires_at > time.time()
             assert keystone.token_requests == 1
             program.stop()
             assert PASSWORD not in "\n".join(program.log_lines)

@@ -1,4 +1,4 @@
-"""The daemon with discovered images: real processes, real sockets, a simulated cloud."""
+"""The daemon with discovered images, in a process of its own, with a simulated cloud."""
 
 import threading
 from pathlib import Path
@@ -29,18 +29,18 @@ LISTED = "listed"
 
 
 def settings(service: SimulatedImageService, **more: Any) -> dict[str, Any]:
-    """A cloud with one image on the list, an alias, and a tag."""
+    """Return the settings of a cloud with an alias rule and a tag rule."""
     discover = [NEWEST, TAGGED]
     return {"name": "lab", "endpoint": service.url, "discover": discover, **more}
 
 
 def ubuntu(image_id: str, day: int) -> SimulatedImage:
-    """An image that was created on that day."""
+    """Return an image created on this day of November."""
     return simulated(image_id, f"ubuntu-{day}", created_at=f"2026-11-{day:02}T00:00:00.000000")
 
 
-def test_an_alias_moves_and_images_are_deleted(tmp_path: Path) -> None:
-    """Superseded series vanish without a word; deleted ones are 0, then forgotten."""
+def test_superseded_images_are_dropped_and_deleted_ones_become_0_first(tmp_path: Path) -> None:
+    """An alias moves to a newer image; deleted images are dropped after ``forget_after``."""
     images = [
         ubuntu(UBUNTU, 1),
         simulated(GOLDEN, "base", tags=("golden",)),
@@ -65,17 +65,17 @@ def test_an_alias_moves_and_images_are_deleted(tmp_path: Path) -> None:
         assert metrics.value(RESOLVED, image="ubuntu", image_id=UBUNTU) == 1
         assert metrics.value("openstack_image_resolved_changes_total", image="ubuntu") == 0
 
-        seen: set[float] = set()
+        values: set[float] = set()
         service.images.put(ubuntu("newer", 2))
 
         def is_superseded() -> bool:
-            shown = program.metrics()
-            seen.update(shown.values(EXISTS, image_id=UBUNTU))
-            seen.update(1 - value for value in shown.values(CHANGES, image_id=UBUNTU))
-            return shown.values("openstack_image_target_info", image_id=UBUNTU) == []
+            metrics = program.metrics()
+            values.update(metrics.values(EXISTS, image_id=UBUNTU))
+            values.update(1 - value for value in metrics.values(CHANGES, image_id=UBUNTU))
+            return metrics.values("openstack_image_target_info", image_id=UBUNTU) == []
 
         wait_until(is_superseded)
-        assert seen == {1}
+        assert values == {1}
         program.wait_for_metric(EXISTS, 1, image="ubuntu", image_id="newer")
         program.wait_for_metric("openstack_image_resolved_changes_total", 1, image="ubuntu")
         assert "old=" + UBUNTU in program.line("alias stands for another image")
@@ -92,8 +92,8 @@ def test_an_alias_moves_and_images_are_deleted(tmp_path: Path) -> None:
         program.stop()
 
 
-def test_an_endpoint_without_v2_is_polled_and_says_what_is_missing(tmp_path: Path) -> None:
-    """A list that fails changes nothing for images that are asked for by v1, and is one line."""
+def test_failed_discovery_does_not_affect_configured_images(tmp_path: Path) -> None:
+    """An endpoint without v2 cannot list images, but v1 still polls those configured by ID."""
     with SimulatedImageService([simulated(LISTED)]) as service:
         service.faults.set("status", on="list", code=300)
         with daemon(
@@ -110,8 +110,8 @@ def test_an_endpoint_without_v2_is_polled_and_says_what_is_missing(tmp_path: Pat
             program.stop()
 
 
-def test_what_is_served_stays_right_while_images_come_and_go() -> None:
-    """Every scrape is answered, and the last one is what the plain collector says."""
+def test_exposition_stays_correct_while_images_come_and_go() -> None:
+    """Every scrape succeeds, and the last one equals the output of the plain collector."""
     store = Store()
     targets = [Target("lab", str(number), str(number), "discovered") for number in range(300)]
     store.add_cloud(CloudState("lab", 60.0), targets)
@@ -123,7 +123,7 @@ def test_what_is_served_stays_right_while_images_come_and_go() -> None:
         while not done.is_set():
             try:
                 exposition.body(openmetrics=False, compressed=False)
-            except Exception as error:  # noqa: BLE001  # the test is told
+            except Exception as error:  # noqa: BLE001  # asserted below
                 failures.append(error)
 
     scraping = threading.Thread(target=scrape)

@@ -1,4 +1,4 @@
-"""Expectations through the whole program: settings in, real answers, series and log lines out."""
+"""Expectations from the settings to the series and log lines, with a simulated cloud."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -31,7 +31,7 @@ NEW = "0123456789abcdef0123456789abcdef"
 
 
 def met(metrics: Metrics, image_id: str) -> dict[str, float]:
-    """The verdicts on an image, by expectation."""
+    """Return the values of ``expectation_met`` for an image, by expectation."""
     return {
         sample.labels["expectation"]: sample.value
         for sample in metrics.samples
@@ -43,7 +43,7 @@ def met(metrics: Metrics, image_id: str) -> dict[str, float]:
 def polled(
     folder: Path, *clouds: dict[str, Any], **general: Any
 ) -> Iterator[Callable[[], Metrics]]:
-    """Polls all images once at each call, and gives the metrics then."""
+    """Yield a function that polls all images once and returns the metrics."""
     file = settings_file(folder, *clouds, **general)
     parts = build_application(resolved_clouds(parse([f"--config.file={file}"], {}).settings))
     registry = CollectorRegistry(auto_describe=True)
@@ -61,8 +61,10 @@ def polled(
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_every_level_is_judged_on_listed_and_on_discovered_images(tmp_path: Path, api: str) -> None:
-    """A property that is expected is known although it is not shown."""
+def test_expectations_of_all_levels_apply_to_configured_and_discovered_images(
+    tmp_path: Path, api: str
+) -> None:
+    """A property can be expected without being exported."""
     images = [
         simulated(GOLDEN, "golden", protected=True, properties={"os_distro": "ubuntu"}),
         simulated(UBUNTU, "ubuntu", properties={"os_distro": "debian", "os_version": "12"}),
@@ -101,10 +103,9 @@ def test_every_level_is_judged_on_listed_and_on_discovered_images(tmp_path: Path
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_a_swap_is_counted_and_said_with_both_digests(
+def test_new_content_of_an_active_image_is_counted_and_logged_with_digests(
     tmp_path: Path, api: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Under one ID, while the image is active."""
     cloud = {"name": "lab", "api": api, "images": [GOLDEN]}
     with (
         SimulatedImageService([simulated(GOLDEN, checksum=OLD)]) as service,
@@ -121,14 +122,12 @@ def test_a_swap_is_counted_and_said_with_both_digests(
         f"md5:{OLD}",
         f"md5:{NEW}",
     )
-    assert [("sha512:" in fields[each]) is (api == "v2") for each in ("old", "new")] == [True, True]
+    assert ("sha512:" in fields["old"], "sha512:" in fields["new"]) == (api == "v2", api == "v2")
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_a_swap_while_the_exporter_is_off_is_caught_by_what_is_expected(
-    tmp_path: Path, api: str
-) -> None:
-    """Counters begin anew and have nothing to compare with; the expectation has."""
+def test_expected_checksum_detects_new_content_after_a_restart(tmp_path: Path, api: str) -> None:
+    """The counters start at zero again and cannot detect it."""
     image = {"id": GOLDEN, "expect": {"checksum": OLD}}
     with SimulatedImageService([simulated(GOLDEN, checksum=OLD)]) as service:
         cloud = {"name": "lab", "api": api, "endpoint": service.url, "images": [image]}

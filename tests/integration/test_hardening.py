@@ -1,10 +1,11 @@
-"""The daemon against clients that are slow, rude or curious, and as systemd starts it."""
+"""The daemon with slow and malicious clients, behind a proxy, and with sockets of systemd."""
 
 import contextlib
 import http.client
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -26,21 +27,20 @@ from tests.support.program import (
     start_program,
 )
 
-SLOW = 500
+SLOW_CLIENTS = 500
 SECONDS = 20
 LOOPBACK = "--web.listen-address=127.0.0.1:0"
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[SimulatedImageService]:
-    """A service with an image."""
     with SimulatedImageService([simulated(GOLDEN)]) as running:
         yield running
 
 
 @contextlib.contextmanager
 def daemon(folder: Path, service: SimulatedImageService, *argv: str) -> Iterator[Program]:
-    """The daemon, and one image."""
+    """Start the daemon with one image, and wait until it listens."""
     file = settings_file(folder, cloud(service.url, GOLDEN))
     with start_program(folder, f"--config.file={file}", *(argv or [LOOPBACK])) as program:
         assert program.port
@@ -48,16 +48,16 @@ def daemon(folder: Path, service: SimulatedImageService, *argv: str) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def standing(
+def shared_daemon(
     tmp_path_factory: pytest.TempPathFactory, service: SimulatedImageService
 ) -> Iterator[Program]:
-    """A daemon for the tests that need nothing of their own."""
-    with daemon(tmp_path_factory.mktemp("standing"), service) as program:
+    """Yield one daemon for all tests that do not change it."""
+    with daemon(tmp_path_factory.mktemp("shared"), service) as program:
         yield program
 
 
-def answer(program: Program, request: bytes) -> bytes:
-    """All that comes back for these bytes, up to the end of the connection."""
+def send(program: Program, request: bytes) -> bytes:
+    """Send these bytes and return all that is received until the connection is closed."""
     received = b""
     with socket.create_connection(("127.0.0.1", program.port), timeout=BOUND) as client:
         client.sendall(request)
@@ -67,46 +67,43 @@ def answer(program: Program, request: bytes) -> bytes:
     return received
 
 
-def trickle(port: int, until_then: float, stop: threading.Event) -> int:
-    """Keep so many connections that send a byte a second; returns how many were made at once."""
+def trickle(clients: list[socket.socket], stop: threading.Event) -> None:
+    """Send one byte a second on every connection."""
     request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"x" * 1000
-    clients = [socket.create_connection(("127.0.0.1", port), timeout=BOUND) for _ in range(SLOW)]
-    sent = 0
-    with contextlib.ExitStack() as opened:
+    for byte in request:
         for client in clients:
-            opened.enter_context(client)
-        while time.monotonic() < until_then and not stop.is_set():
-            for client in clients:
-                with contextlib.suppress(OSError):
-                    client.send(request[sent : sent + 1])
-            sent += 1
-            stop.wait(1)
-    return len(clients)
+            with contextlib.suppress(OSError):
+                client.send(bytes((byte,)))
+        if stop.wait(1):
+            return
 
 
 def test_slow_clients_do_not_affect_scrapes(tmp_path: Path, service: SimulatedImageService) -> None:
-    """500 that send a byte a second, for 20 seconds: each scrape among them is answered."""
-    with daemon(tmp_path, service) as program:
+    """500 clients send a byte a second for 20 seconds; every scrape meanwhile succeeds."""
+    with daemon(tmp_path, service) as program, contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", program.port)
+        clients = [
+            stack.enter_context(socket.create_connection(address, timeout=BOUND))
+            for _ in range(SLOW_CLIENTS)
+        ]
         stop = threading.Event()
-        end = time.monotonic() + SECONDS
-        slow: list[int] = []
-        thread = threading.Thread(target=lambda: slow.append(trickle(program.port, end, stop)))
+        thread = threading.Thread(target=trickle, args=(clients, stop))
         thread.start()
-        times = []
+        end = time.monotonic() + SECONDS
+        durations = []
         try:
             while time.monotonic() < end:
-                begun = time.monotonic()
+                start = time.monotonic()
                 status, text = program.page("/metrics")
-                times.append(time.monotonic() - begun)
+                durations.append(time.monotonic() - start)
                 assert status == 200
                 assert "openstack_image_exists" in text
                 stop.wait(0.2)
         finally:
             stop.set()
             thread.join(BOUND)
-        assert slow == [SLOW]
-        # A scrape that waited for one of them would take as long as it does.
-        assert sorted(times)[len(times) // 2] < 1
+        # A scrape that waited for a slow client would take as long as that client.
+        assert statistics.median(durations) < SECONDS / 4
         program.stop()
 
 
@@ -125,13 +122,12 @@ def test_slow_clients_do_not_affect_scrapes(tmp_path: Path, service: SimulatedIm
         (b"GET / HTTP/1.1\r\n\r\n", b"400"),
     ],
 )
-def test_requests_that_are_too_large_or_none(
-    standing: Program, request_: bytes, status: bytes
+def test_oversized_and_malformed_requests_are_refused_at_once(
+    shared_daemon: Program, request_: bytes, status: bytes
 ) -> None:
-    """They are refused at once, and the connection is closed."""
-    # A head that is too long is 400 where it comes in pieces, else 431.
-    assert answer(standing, request_).startswith(b"HTTP/1.1 " + status)
-    assert standing.page("/-/healthy")[0] == 200
+    # A head that is too long gets 400 if it arrives in pieces, else 431.
+    assert send(shared_daemon, request_).startswith(b"HTTP/1.1 " + status)
+    assert shared_daemon.page("/-/healthy")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -154,20 +150,22 @@ def test_requests_that_are_too_large_or_none(
         "/%00",
     ],
 )
-def test_nothing_else_is_served(standing: Program, path: str) -> None:
-    """No file, no folder, and no page but ours."""
-    said = answer(standing, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    assert said.startswith(b"HTTP/1.1 404 ")
-    assert said.endswith(b"\r\n\r\nNot Found\n")
+def test_other_paths_and_files_get_404(shared_daemon: Program, path: str) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    response = send(shared_daemon, request.encode())
+    assert response.startswith(b"HTTP/1.1 404 ")
+    assert response.endswith(b"\r\n\r\nNot Found\n")
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/metrics", "/api/images", "/-/healthy", "/-/ready", "/none", "/api/images?x=1"]
 )
-def test_every_answer_has_careful_headers(standing: Program, path: str) -> None:
-    """A browser is to guess, frame and load nothing, and no version is told."""
-    said = answer(standing, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    head = said.partition(b"\r\n\r\n")[0].decode().lower()
+def test_every_response_has_security_headers_and_no_version(
+    shared_daemon: Program, path: str
+) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    response = send(shared_daemon, request.encode())
+    head = response.partition(b"\r\n\r\n")[0].decode().lower()
     headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
     assert headers["server"] == "openstack-image-exporter"
     assert headers["x-content-type-options"] == "nosniff"
@@ -177,8 +175,9 @@ def test_every_answer_has_careful_headers(standing: Program, path: str) -> None:
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
 
 
-def test_behind_a_proxy(tmp_path: Path, service: SimulatedImageService) -> None:
-    """Every page is below the external URL's path, and links lead there."""
+def test_external_url_sets_the_path_of_every_page_and_link(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
     argv = [LOOPBACK, "--web.external-url=https://example.com/images/", "--web.enable-lifecycle"]
     with daemon(tmp_path, service, *argv) as program:
         assert program.page("/images/-/healthy")[0] == 200
@@ -187,16 +186,16 @@ def test_behind_a_proxy(tmp_path: Path, service: SimulatedImageService) -> None:
         assert program.page("/")[0] == program.page("/images")[0] == 302
         status, page = program.page("/images/")
         assert status == 200
-        links = [each for each in re.findall(r'(?:href|src|action)="([^"]*)"', page) if each]
+        links = [link for link in re.findall(r'(?:href|src|action)="([^"]*)"', page) if link]
         assert links
-        assert [each for each in links if each.startswith("/")] == []
+        assert [link for link in links if link.startswith("/")] == []
         connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=BOUND)
         with contextlib.closing(connection):
             connection.request("POST", "/images/-/reload")
             assert connection.getresponse().status == 200
 
 
-# systemd opens the socket and then becomes the program, which so has the number of the process.
+# systemd opens the socket and executes the program in the same process, so LISTEN_PID is its PID.
 ACTIVATE = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -205,8 +204,8 @@ os.execv(sys.executable, [sys.executable, "-m", "exporter", *sys.argv[2:]])
 """
 
 
-def test_sockets_of_systemd(tmp_path: Path, service: SimulatedImageService) -> None:
-    """Clients that came before it was started are served on the socket that was handed on."""
+def test_socket_of_systemd_is_used(tmp_path: Path, service: SimulatedImageService) -> None:
+    """A client that connected before the daemon started is served."""
     file = settings_file(tmp_path, cloud(service.url, GOLDEN))
     err = tmp_path / "stderr"
     with (
@@ -229,17 +228,16 @@ def test_sockets_of_systemd(tmp_path: Path, service: SimulatedImageService) -> N
         ) as process,
     ):
         early.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        with early.makefile("rb") as read:
-            assert read.read().endswith(b"Healthy\n")
+        with early.makefile("rb") as response:
+            assert response.read().endswith(b"Healthy\n")
         program = Program(process, tmp_path / "stdout", err)
         assert program.port == listener.getsockname()[1]
         program.stop(signal.SIGTERM)
 
 
-def test_a_socket_of_systemd_that_is_not_there(tmp_path: Path) -> None:
-    """It is said in a line."""
+def test_missing_socket_of_systemd_is_reported(tmp_path: Path) -> None:
     file = settings_file(tmp_path, cloud("http://127.0.0.1:1", GOLDEN))
     with start_program(tmp_path, f"--config.file={file}", "--web.systemd-socket") as program:
         assert program.process.wait(BOUND) == 2
-        said = "systemd passed no socket: LISTEN_FDS and LISTEN_PID are not set for this process"
-        assert program.log_lines == [said]
+        message = "systemd passed no socket: LISTEN_FDS and LISTEN_PID are not set for this process"
+        assert program.log_lines == [message]

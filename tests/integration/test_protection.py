@@ -1,4 +1,4 @@
-"""The daemon behind certificates and passwords, which change while it is scraped."""
+"""The daemon with TLS and basic authentication, which change while it is scraped."""
 
 import contextlib
 import http.client
@@ -37,24 +37,22 @@ USERS = f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}"
 LOOPBACK = "--web.listen-address=127.0.0.1:0"
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
 RELOADS = 100
-SWAPS = 20
+CERTIFICATES = 20
 
 
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
-    """A service with two images."""
     with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:
         yield running
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> WebConfigFolder:
-    """A folder with certificates."""
     return WebConfigFolder(tmp_path)
 
 
 class Client:
-    """Asks by TLS on one connection, as long as the server keeps it."""
+    """A client that uses one TLS connection until the server closes it."""
 
     def __init__(self, folder: WebConfigFolder, port: int) -> None:
         context = ssl.create_default_context(cafile=str(folder.path / "ca.pem"))
@@ -62,29 +60,28 @@ class Client:
             "localhost", port, context=context, timeout=BOUND
         )
 
-    def ask(self, path: str, method: str = "GET", password: str = "dave123") -> tuple[int, str]:
-        """Status and body."""
+    def request(self, path: str, method: str = "GET", password: str = "dave123") -> tuple[int, str]:
+        """Send a request and return the status and the body."""
         self.connection.request(method, path, headers=basic_auth_header(password=password))
-        answer = self.connection.getresponse()
-        return answer.status, answer.read().decode()
+        response = self.connection.getresponse()
+        return response.status, response.read().decode()
 
     def metrics(self) -> Metrics:
-        """What ``/metrics`` says."""
-        status, text = self.ask("/metrics")
+        """Scrape ``/metrics``."""
+        status, text = self.request("/metrics")
         assert status == 200
         return Metrics(text)
 
 
 @contextlib.contextmanager
-def asking(folder: WebConfigFolder, program: Program) -> Iterator[Client]:
-    """A client, until the block ends."""
+def connected_client(folder: WebConfigFolder, program: Program) -> Iterator[Client]:
     client = Client(folder, program.port)
     with contextlib.closing(client.connection):
         yield client
 
 
 def protected(folder: WebConfigFolder, service: SimulatedImageService) -> list[str]:
-    """The arguments for a daemon with certificates and users."""
+    """Return the arguments for a daemon with a certificate and a user."""
     file = settings_file(folder.path, cloud(service.url, GOLDEN))
     folder.write(f"{TLS}}}\n{USERS}")
     return [
@@ -95,16 +92,16 @@ def protected(folder: WebConfigFolder, service: SimulatedImageService) -> list[s
     ]
 
 
-def test_certificates_and_users_are_read_again(
+def test_changed_certificates_and_users_are_reloaded(
     folder: WebConfigFolder, service: SimulatedImageService
 ) -> None:
-    """When a file has changed; one that is no good changes nothing, and that is said."""
+    """An invalid web configuration is reported and changes nothing."""
     with start_program(folder.path, *protected(folder, service)) as program:
-        with asking(folder, program) as client:
-            wait_until(lambda: client.ask("/-/ready")[0] == 200)
-            assert client.ask("/metrics", password="another")[0] == 401
-            assert client.ask("/-/reload", "POST", "another")[0] == 401
-            assert client.ask("/-/reload", "POST") == (200, "")
+        with connected_client(folder, program) as client:
+            wait_until(lambda: client.request("/-/ready")[0] == 200)
+            assert client.request("/metrics", password="another")[0] == 401
+            assert client.request("/-/reload", "POST", "another")[0] == 401
+            assert client.request("/-/reload", "POST") == (200, "")
 
             serial = certificate(program)
             folder.renew()
@@ -115,90 +112,87 @@ def test_certificates_and_users_are_read_again(
             wait_until(lambda: client.metrics().value(SUCCESSFUL) == 0)
             assert program.lines("level=error", "tls_server_config.min_version: 'TLS9' is not")
             settings_file(folder.path, cloud(service.url, GOLDEN, UBUNTU))
-            status, said = client.ask("/-/reload", "POST")
-            assert (status, said.count("\n")) == (400, 1)
-            assert "tls_server_config.min_version" in said
+            status, message = client.request("/-/reload", "POST")
+            assert (status, message.count("\n")) == (400, 1)
+            assert "tls_server_config.min_version" in message
             assert client.metrics().value("openstack_image_exporter_targets") == 1
 
             folder.write(f"{TLS}}}\nbasic_auth_users: {{{USER}: '{OTHER_PASSWORD_HASH}'}}")
-            wait_until(lambda: client.ask("/metrics", password="another")[0] == 200)
+            wait_until(lambda: client.request("/metrics", password="another")[0] == 200)
 
             folder.write("")
-            status, said = client.ask("/-/reload", "POST", "another")
-            assert (status, said.startswith(f"{folder.file}: is empty; accepted: {{}} ")) == (
-                400,
-                True,
-            )
-            assert client.ask("/metrics")[0] == 401
+            status, message = client.request("/-/reload", "POST", "another")
+            assert status == 400
+            assert message.startswith(f"{folder.file}: is empty; accepted: {{}} ")
+            assert client.request("/metrics")[0] == 401
         program.stop()
 
 
 def certificate(program: Program) -> str:
-    """The certificate that a new connection is given."""
+    """Return the certificate that the server presents to a new connection."""
     return ssl.get_server_certificate(("127.0.0.1", program.port), timeout=BOUND)
 
 
 @pytest.mark.parametrize("command", ["run", "check", "demo"])
-def test_a_bad_file_is_refused_at_the_start(
+def test_invalid_web_configuration_prevents_the_start(
     folder: WebConfigFolder, service: SimulatedImageService, command: str
 ) -> None:
-    """The command says why in a line, and ends with 2."""
     argv = protected(folder, service)
     folder.write("basic_auth_users: {john: doe}")
-    ran = run_program(folder.path, command, *argv)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr.startswith(f"{folder.file}: basic_auth_users.john: not a bcrypt hash")
-    assert "doe" not in ran.stderr
+    result = run_program(folder.path, command, *argv)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"{folder.file}: basic_auth_users.john: not a bcrypt hash")
+    assert "doe" not in result.stderr
 
 
-def test_no_scrape_fails_through_reloads_and_certificate_swaps(
+def test_no_scrape_fails_during_reloads_and_certificate_changes(
     folder: WebConfigFolder, service: SimulatedImageService
 ) -> None:
-    """Four clients scrape all the while, on kept and on new connections, and get their answers."""
+    """Two of the four clients reuse their connection, two open a new one for every scrape."""
     with start_program(folder.path, *protected(folder, service)) as program:
         stop = threading.Event()
         scrapes = [0] * 4
-        failed: list[object] = []
+        failures: list[object] = []
 
-        def scrape(place: int) -> None:
-            keeps = place % 2 == 0
+        def scrape(number: int) -> None:
+            reuses = number % 2 == 0
             client = Client(folder, program.port)
             while not stop.is_set():
                 try:
-                    status, text = client.ask("/metrics")
+                    status, text = client.request("/metrics")
                     if status != 200 or not text.count("openstack_image_exporter_targets"):
-                        failed.append((status, text[:200]))
+                        failures.append((status, text[:200]))
                 except (OSError, http.client.HTTPException) as error:
-                    failed.append(error)
-                scrapes[place] += 1
-                if not keeps:
+                    failures.append(error)
+                scrapes[number] += 1
+                if not reuses:
                     client.connection.close()
             client.connection.close()
 
         def change() -> None:
             try:
-                with asking(folder, program) as client:
+                with connected_client(folder, program) as client:
                     for number in range(RELOADS):
                         images = [GOLDEN, UBUNTU][: 1 + number % 2]
                         settings_file(
                             folder.path, cloud(service.url, *images, concurrency=1 + number % 3)
                         )
-                        if number % (RELOADS // SWAPS) == 0:
+                        if number % (RELOADS // CERTIFICATES) == 0:
                             folder.renew()
-                        status, said = client.ask("/-/reload", "POST")
+                        status, message = client.request("/-/reload", "POST")
                         if status != 200:
-                            failed.append(said)
-                    # The others ask on after the last one.
-                    seen = list(scrapes)
+                            failures.append(message)
+                    # Every client scrapes once more after the last reload.
+                    before = list(scrapes)
                     wait_until(
-                        lambda: all(now > then for now, then in zip(scrapes, seen, strict=True))
+                        lambda: all(now > then for now, then in zip(scrapes, before, strict=True))
                     )
             finally:
                 stop.set()
 
         wait_until(lambda: program.lines("listening"))
-        run_concurrently(*[lambda place=place: scrape(place) for place in range(4)], change)
-        assert failed == []
-        assert min(scrapes) > SWAPS
+        run_concurrently(*[lambda number=number: scrape(number) for number in range(4)], change)
+        assert failures == []
+        assert min(scrapes) > CERTIFICATES
         assert len(program.lines("configuration reloaded")) == RELOADS
         program.stop(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The daemon told to read its settings again: by signal, by request, by a changed file."""
+"""Reloads of the daemon's configuration: by signal, by request, and by a changed file."""
 
 import contextlib
 import http.client
@@ -29,24 +29,23 @@ LOOPBACK = "--web.listen-address=127.0.0.1:0"
 
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
-    """A service with two images."""
     with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:
         yield running
 
 
 def post(program: Program) -> tuple[int, str]:
-    """Ask for a reload."""
+    """Request a reload, and return the status and the body of the response."""
     connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=BOUND)
     try:
         connection.request("POST", "/-/reload")
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        response = connection.getresponse()
+        return response.status, response.read().decode()
     finally:
         connection.close()
 
 
-def test_a_reload_by_signal(tmp_path: Path, service: SimulatedImageService) -> None:
-    """Good settings are used, bad ones are not and are in the log as they would be at the start."""
+def test_sighup_reloads_the_configuration(tmp_path: Path, service: SimulatedImageService) -> None:
+    """An invalid configuration is logged with the same message as at the start, and not used."""
     with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
         program.wait_for_metric(TARGETS, 1)
         settings_file(tmp_path, cloud(service.url, GOLDEN, UBUNTU), log={"level": "debug"})
@@ -71,8 +70,9 @@ def test_a_reload_by_signal(tmp_path: Path, service: SimulatedImageService) -> N
         program.stop(signal.SIGHUP, signal.SIGTERM)
 
 
-def test_a_reload_by_request(tmp_path: Path, service: SimulatedImageService) -> None:
-    """Where it is enabled, the answer says whether, and why not."""
+def test_response_to_a_reload_request_has_the_error(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
     file = settings_file(tmp_path, cloud(service.url, GOLDEN))
     argv = [f"--config.file={file}", LOOPBACK, "--web.enable-lifecycle"]
     with start_program(tmp_path, *argv) as program:
@@ -81,49 +81,50 @@ def test_a_reload_by_request(tmp_path: Path, service: SimulatedImageService) -> 
         assert post(program) == (200, "")
         assert program.metrics().value(TARGETS) == 2
         settings_file(tmp_path, cloud(service.url, GOLDEN, token_file="token"))
-        said = f"cloud 'lab': token file {tmp_path / 'token'} cannot be read"
-        assert post(program) == (400, f"{said}: No such file or directory\n")
+        message = f"cloud 'lab': token file {tmp_path / 'token'} cannot be read"
+        assert post(program) == (400, f"{message}: No such file or directory\n")
         assert program.metrics().value(SUCCESSFUL) == 0
         assert program.metrics().value(TARGETS) == 2
         program.stop()
 
 
-def test_a_reload_by_request_changes_what_is_looked_at(
+def test_new_web_configuration_file_is_watched_after_a_reload(
     tmp_path: Path, service: SimulatedImageService
 ) -> None:
-    """Another web configuration file is read again as the first one was, when it changes."""
     for name in ("one", "two"):
-        web_file(tmp_path / name, name)
+        write_web_file(tmp_path / name, name)
 
-    def use(name: str) -> Path:
+    def configure(name: str) -> Path:
         web = {"config": {"file": str(tmp_path / name)}, "enable_lifecycle": True}
         return settings_file(tmp_path, cloud(service.url, GOLDEN), web=web)
 
-    with start_program(tmp_path, f"--config.file={use('one')}", LOOPBACK) as program:
+    with start_program(tmp_path, f"--config.file={configure('one')}", LOOPBACK) as program:
         assert policy(program) == "one"
-        use("two")
+        configure("two")
         assert post(program) == (200, "")
         assert policy(program) == "two"
-        web_file(tmp_path / "two", "three")
+        write_web_file(tmp_path / "two", "three")
         wait_until(lambda: policy(program) == "three")
         program.stop()
 
 
-def web_file(path: Path, policy: str) -> None:
-    """A web configuration file that sets a header."""
+def write_web_file(path: Path, policy: str) -> None:
+    """Write a web configuration file that sets a header."""
     path.write_text(f"http_server_config: {{headers: {{Content-Security-Policy: '{policy}'}}}}")
 
 
 def policy(program: Program) -> str | None:
-    """What the header says that the file sets."""
+    """Return the header that the file sets."""
     connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=BOUND)
     with contextlib.closing(connection):
         connection.request("HEAD", "/-/healthy")
         return connection.getresponse().getheader("Content-Security-Policy")
 
 
-def test_a_reload_by_a_changed_file(tmp_path: Path, service: SimulatedImageService) -> None:
-    """A folder that Kubernetes mounts changes by a link that is swapped, and is followed."""
+def test_replaced_symlink_reloads_the_configuration(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """Kubernetes replaces the symlink ``..data`` of a mounted ConfigMap."""
     for name, images in (("..1", [GOLDEN]), ("..2", [GOLDEN, UBUNTU])):
         (tmp_path / name).mkdir()
         settings_file(tmp_path / name, cloud(service.url, *images))
@@ -139,16 +140,18 @@ def test_a_reload_by_a_changed_file(tmp_path: Path, service: SimulatedImageServi
         program.stop()
 
 
-def test_a_hangup_at_the_start_ends_nothing(tmp_path: Path, service: SimulatedImageService) -> None:
-    """From the moment that the addresses are taken it is a reload, which comes when it can."""
+def test_sighup_during_the_start_does_not_end_the_daemon(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    """It is handled as a reload from the moment the daemon has its addresses."""
     with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
 
-        def caught() -> bool:
+        def handles_sighup() -> bool:
             status = Path(f"/proc/{program.process.pid}/status").read_text()
             mask = next(line for line in status.splitlines() if line.startswith("SigCgt"))
             return bool(int(mask.split()[1], 16) & 1 << (signal.SIGHUP - 1))
 
-        wait_until(caught)
+        wait_until(handles_sighup)
         program.process.send_signal(signal.SIGHUP)
         program.line("configuration reloaded")
         program.stop()
