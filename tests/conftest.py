@@ -1,4 +1,4 @@
-"""What all tests share: programs from outside, and the rule that CI skips nothing."""
+"""Fixtures of all tests, and the rule that skipped tests fail in CI."""
 
 import os
 import shutil
@@ -13,16 +13,16 @@ IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
 def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Turn a skip into a failure that shows the skip's reason; an expected failure stays one."""
+    """Turn a skip into a failure with the reason of the skip, but not an expected failure."""
     if report.skipped and not hasattr(report, "wasxfail"):
-        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
-        report.longrepr = f"CI runs every test. {why}"
+        report.longrepr = f"CI runs every test. {reason}"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI, a test that is skipped fails."""
+    """Fail skipped tests in CI."""
     report = yield
     if IN_CI:
         fail_if_skipped(report)
@@ -31,7 +31,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """In CI, a file that is skipped as a whole fails."""
+    """Fail skipped modules in CI."""
     report = yield
     if IN_CI:
         fail_if_skipped(report)
@@ -40,8 +40,8 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture(scope="session")
 def promtool() -> Path:
-    """Prometheus' own checker of expositions and rules."""
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is not installed; on Debian it comes with the package prometheus")
-    return Path(found)
+    """Return the path of promtool, which checks expositions and rules."""
+    path = shutil.which("promtool")
+    if path is None:
+        pytest.skip("promtool is not installed; on Debian it is in the package prometheus")
+    return Path(path)

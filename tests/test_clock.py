@@ -1,5 +1,3 @@
-"""Tests of exporter.clock."""
-
 import time
 
 import pytest
@@ -7,24 +5,21 @@ import pytest
 from exporter.clock import now, steady
 
 
-def test_steady_never_goes_back() -> None:
-    """Readings of the steady clock rise, and they move."""
+def test_steady_clock_never_goes_back() -> None:
     readings = [steady() for _ in range(1000)]
     assert readings == sorted(readings)
     assert readings[-1] > readings[0]
 
 
-def test_steady_is_the_clock_that_counts_while_the_machine_sleeps() -> None:
-    """On Linux it is the time since boot."""
+def test_steady_clock_is_the_time_since_boot_on_linux() -> None:
     with open("/proc/uptime", encoding="ascii") as file:
         uptime = float(file.read().split()[0])
     assert steady() == pytest.approx(uptime, abs=5)
 
 
-def test_now_is_both_clocks() -> None:
-    """A moment lies between two readings of either clock."""
+def test_now_reads_both_clocks() -> None:
     before = steady(), time.time()
-    moment = now()
+    instant = now()
     after = steady(), time.time()
-    assert before[0] <= moment.monotonic <= after[0]
-    assert before[1] <= moment.wall <= after[1]
+    assert before[0] <= instant.monotonic <= after[0]
+    assert before[1] <= instant.wall <= after[1]

@@ -1,4 +1,4 @@
-"""The rule that CI skips nothing."""
+"""The rule that skipped tests fail in CI."""
 
 import shutil
 import subprocess
@@ -13,22 +13,21 @@ EXPECTED_FAILURE = "import pytest\n@pytest.mark.xfail\ndef test_it(): assert Fal
 
 
 @pytest.mark.parametrize(
-    ("ci", "source", "status", "said"),
+    ("ci", "source", "status", "output"),
     [
         ("", SKIPPED_TEST, 0, "1 skipped"),
         ("true", SKIPPED_TEST, 1, "CI runs every test. Skipped: no such program"),
         ("true", SKIPPED_FILE, 2, "CI runs every test. Skipped: no such system"),
         ("true", EXPECTED_FAILURE, 0, "1 xfailed"),
     ],
-    ids=["test at home", "test in CI", "file in CI", "expected failure in CI"],
+    ids=["test", "test in CI", "module in CI", "expected failure in CI"],
 )
-def test_in_ci_a_skip_is_a_failure(
-    tmp_path: Path, ci: str, source: str, status: int, said: str
+def test_skip_is_a_failure_in_ci_only(
+    tmp_path: Path, ci: str, source: str, status: int, output: str
 ) -> None:
-    """With CI=true a skipped test or file fails and shows why; at home it is skipped."""
     shutil.copy(Path(__file__).parent / "conftest.py", tmp_path)
     (tmp_path / "test_it.py").write_text(source)
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir=."],
         cwd=tmp_path,
         env={"CI": ci},
@@ -36,5 +35,5 @@ def test_in_ci_a_skip_is_a_failure(
         text=True,
         check=False,
     )
-    assert said in ran.stdout
-    assert ran.returncode == status
+    assert output in process.stdout
+    assert process.returncode == status
