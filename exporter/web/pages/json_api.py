@@ -60,7 +60,7 @@ def image_list_document(image_list: ImageList) -> Document:
 def image_document(status: ImageStatus) -> Document:
     """Return one image with its status: the form that the API and ``check`` share.
 
-    All keys are always present. What is unknown is null, or an empty list or object.
+    Every key is always present. Unknown values are null, an empty list or an empty object.
     """
     target, observation, image = status.target, status.observation, status.observation.image
     return {

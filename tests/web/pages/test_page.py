@@ -159,7 +159,7 @@ def test_more_than_three_clouds_or_aliases_are_folded_unless_there_is_a_problem(
 def test_page_of_a_shard_names_the_shard() -> None:
     query = PageQuery()
     html = render_page(query_images(Store(), query, NOW, Shard(1, 3)), query)
-    assert "Only shard 1 of 3: other exporters watch the other images." in text_of(html)
+    assert "This is shard 1 of 3: other exporters watch the other images." in text_of(html)
     assert "shard" not in text_of(render())
 
 
