@@ -15,6 +15,7 @@ from exporter.auth.sign_in import sign_in
 from exporter.clock import now, steady
 from exporter.config import ResolvedCloud, Web, expected_properties
 from exporter.glance.client import ImageClient
+from exporter.glance.request_sender import RequestSender
 from exporter.metrics.collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
@@ -172,15 +173,18 @@ class Application:
     ) -> ImageClient:
         # The configured limit is for all shards together.
         rate = None if config.rate_limit is None else config.rate_limit / self.shard.total
-        return ImageClient(
-            signin=authenticator,
-            route_for=partial(proxy_settings_for, tls=authenticator.tls),
+        sender = RequestSender(
+            authenticator=authenticator,
+            proxy_settings_for=partial(proxy_settings_for, tls=authenticator.tls),
             user_agent=USER_AGENT,
             timeout=config.timeout,
-            properties=None if self.all_properties else properties,
             limiter=RateLimiter(rate, steady, threading.Event()),
-            wanted=config.api,
-            measure=partial(self.exporter_metrics.observe_request, config.name),
+            observe_request=partial(self.exporter_metrics.observe_request, config.name),
+        )
+        return ImageClient(
+            sender,
+            properties=None if self.all_properties else properties,
+            requested_version=config.api,
         )
 
     def _build_discovery(self, config: ResolvedCloud, client: ImageClient) -> Discovery:

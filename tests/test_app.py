@@ -67,7 +67,7 @@ def test_parts_are_built_from_the_settings(tmp_path: Path) -> None:
         ]
         assert poller.targets[0].expect == (("protected", True),)
         assert poller.pace.interval == 30
-        assert poller.client.timeout == 3
+        assert poller.client.sender.timeout == 3
         assert [seen.polled_at for _, seen in parts.store.observations()] == [None, None]
         assert [cloud.targets for cloud in parts.store.clouds()] == [2]
         assert [cloud.discovery_interval for cloud in parts.store.clouds()] == [None]

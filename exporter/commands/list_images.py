@@ -7,7 +7,7 @@ from rich.text import Text
 from exporter.app import Application
 from exporter.clock import steady
 from exporter.commands import Exit
-from exporter.glance.listing import listed, paths
+from exporter.glance.discovery_listing import fetch_images, listing_paths
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed
@@ -44,9 +44,7 @@ def line(image: Image) -> str:
     return f"{entry}  # {escape(image.name)}" if image.name else entry
 
 
-def _listed(poller: Poller) -> list[Image] | Failed:
+def _listed(poller: Poller) -> tuple[Image, ...] | Failed:
     end = steady() + LONGEST
     within = Deadline(end, end)
-    return listed(
-        lambda path: poller.client.page(path, within, frozenset()).page, paths([DiscoveryRule()])
-    )
+    return fetch_images(poller.client, listing_paths([DiscoveryRule()]), within, frozenset()).images

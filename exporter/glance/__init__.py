@@ -1,1 +1,1 @@
-"""All that knows OpenStack on the wire."""
+"""Client of the Image service API, versions 1 and 2."""

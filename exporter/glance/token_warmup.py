@@ -1,7 +1,7 @@
-"""One request ahead of the rest, where the rest would all be slow.
+"""Warm-up of a new token: one request goes first, because the others would all be slow.
 
-The first requests with a token that Glance has not seen make it ask Keystone, each on its own
-account. So the first one goes alone, and the others follow once it is answered.
+When Glance meets a token for the first time, it validates the token with Keystone, separately for
+each request. So the first request with a token is sent alone, and the others after its response.
 """
 
 import threading
@@ -14,24 +14,26 @@ class TokenWarmup:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._passed = 0
-        self._leading = False
+        self._warm_generation = 0
+        self._is_warming = False
 
     @contextmanager
-    def turn(self, generation: int, timeout: float) -> Iterator[None]:
-        """Waits until a request with this generation may be sent, at most ``timeout`` seconds."""
-        if generation <= self._passed:
+    def first_alone(self, generation: int, timeout: float) -> Iterator[None]:
+        """Wait until a request with this token may be sent, at most ``timeout`` seconds."""
+        if generation <= self._warm_generation:
             yield
             return
         with self._changed:
-            self._changed.wait_for(lambda: generation <= self._passed or not self._leading, timeout)
-            leads = generation > self._passed and not self._leading
-            self._leading = self._leading or leads
+            self._changed.wait_for(
+                lambda: generation <= self._warm_generation or not self._is_warming, timeout
+            )
+            warms_token = generation > self._warm_generation and not self._is_warming
+            self._is_warming = self._is_warming or warms_token
         try:
             yield
         finally:
-            if leads:
+            if warms_token:
                 with self._changed:
-                    self._leading = False
-                    self._passed = max(self._passed, generation)
+                    self._is_warming = False
+                    self._warm_generation = max(self._warm_generation, generation)
                     self._changed.notify_all()

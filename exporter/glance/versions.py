@@ -1,51 +1,141 @@
-"""Which versions of the Image service API an endpoint offers, by its version document."""
+"""Versions of the Image service API: their traits, and the choice of one."""
 
 import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
 
+from exporter.glance import v1, v2
+from exporter.model.outcome import Failed, Reading
+from exporter.model.replies import Batch
 from exporter.model.v2_fields import parse_json
 from exporter.transport.response import Response
 
 VERSIONS_PATHS = ("/", "/versions")
-"""Where the document is, in the order to ask; neither needs a token."""
+"""Paths of the version document, in the order to try; neither needs a token."""
 
-PREFERRED = ("v1", "v2")
-"""The versions that can be spoken, best first: v1 answers HEAD, which is what was asked for."""
+OFFERED_STATUSES = frozenset({"CURRENT", "SUPPORTED", "DEPRECATED"})
+"""Statuses of a version that can be used; EXPERIMENTAL promises nothing."""
 
-OFFERED = frozenset({"CURRENT", "SUPPORTED", "DEPRECATED"})
-"""The statuses of a version that answers; EXPERIMENTAL promises nothing."""
+DOCUMENT_CODES = frozenset({HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES})
+"""300 is also the response to a version that is switched off, with the document as its body."""
 
-DOCUMENT_CODES = frozenset({200, 300})
-"""300 is also the answer to a version that is switched off, with the document as its body."""
-
-_ID = re.compile(r"(v[0-9]+)(?:\.[0-9]+)*", re.ASCII)
+_VERSION_ID = re.compile(r"(v[0-9]+)(?:\.[0-9]+)*", re.ASCII)
 
 
-def offered(answer: Response) -> frozenset[str]:
-    """Those of ``PREFERRED`` that the document names; none where it is no such document."""
-    if answer.head.code not in DOCUMENT_CODES:
+class SplitIntoBatches(Protocol):
+    """Function that splits IDs into batches that each fit into one request."""
+
+    def __call__(
+        self, image_ids: Iterable[str], *, prefix_length: int
+    ) -> tuple[tuple[str, ...], ...]:
+        """Split IDs into batches."""
+        ...
+
+
+class BatchPath(Protocol):
+    """Function that returns the path of a request for a batch."""
+
+    def __call__(self, image_ids: Iterable[str], *, hidden: bool, limit: int) -> str:
+        """Return the path."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTraits:
+    """Requests for many images at once: how to build them and how to parse the responses."""
+
+    split: SplitIntoBatches
+    path: BatchPath
+    parse: Callable[[Response, Collection[str], frozenset[str] | None], Batch | Failed]
+    is_splittable: Callable[[Response], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiVersion:
+    """One version of the Image API: how to build its requests and how to parse the responses.
+
+    Attributes:
+        name: The version in the settings and in version documents.
+        method: Method of the request for one image.
+        image_path: Returns the path of the request for one image.
+        parse_image: Parses the response to it.
+        list_path: Path of a list of images that proves that the API responds.
+        batches: Requests for many images at once, or ``None`` if there are none.
+    """
+
+    name: str
+    method: str
+    image_path: Callable[[str], str]
+    parse_image: Callable[[Response, str, frozenset[str] | None], Reading]
+    list_path: str
+    batches: BatchTraits | None
+
+    @property
+    def responses_have_bodies(self) -> bool:
+        """True if an image is described by the body of a response, and not by its headers."""
+        return self.method != "HEAD"
+
+
+V1 = ApiVersion(
+    name="v1",
+    method="HEAD",
+    image_path=v1.image_path,
+    parse_image=v1.parse_image,
+    list_path=v1.LIST_PATH,
+    batches=None,
+)
+V2 = ApiVersion(
+    name="v2",
+    method="GET",
+    image_path=v2.image_path,
+    parse_image=v2.parse_image,
+    list_path=v2.LIST_PATH,
+    batches=BatchTraits(
+        split=v2.split_into_batches,
+        path=v2.batch_path,
+        parse=v2.parse_batch,
+        is_splittable=v2.is_splittable,
+    ),
+)
+
+API_VERSIONS = {version.name: version for version in (V1, V2)}
+"""All versions by name, in order of preference: v1 first, because it responds to HEAD."""
+
+INITIAL = V1
+"""The version to use until one has been chosen."""
+
+PROBED = V2
+"""The version whose list is requested if the endpoint has no version document."""
+
+
+def parse_versions(response: Response) -> frozenset[str]:
+    """Return the known versions that a version document offers; none if it is not one."""
+    if response.head.code not in DOCUMENT_CODES:
         return frozenset()
     try:
-        document = parse_json(answer.body)
+        document = parse_json(response.body)
     except ValueError:
         return frozenset()
     entries = document.get("versions") if isinstance(document, dict) else None
-    named = {_version(entry) for entry in entries} if isinstance(entries, list) else set()
-    return frozenset(PREFERRED) & named
+    offered = {_offered_version(entry) for entry in entries} if isinstance(entries, list) else set()
+    return frozenset(API_VERSIONS) & offered
 
 
-def choose(versions: frozenset[str], wanted: str) -> str | None:
-    """The version to speak: the wanted one, or for ``auto`` the best that is offered, if any."""
-    if wanted != "auto":
-        return wanted
-    return next((version for version in PREFERRED if version in versions), None)
+def choose_version(offered: frozenset[str], requested: str) -> str | None:
+    """Return the requested version, or for ``auto`` the preferred one of those offered."""
+    if requested != "auto":
+        return requested
+    return next((version for version in API_VERSIONS if version in offered), None)
 
 
-def _version(entry: object) -> str:
-    """``v1`` for an entry of v1.1 that answers; empty for one that does not, or is none."""
+def _offered_version(entry: object) -> str:
+    """Return ``v1`` for an entry of v1.1 that can be used, or an empty string."""
     if not isinstance(entry, dict):
         return ""
     name, status = entry.get("id"), entry.get("status")
-    if not isinstance(name, str) or not isinstance(status, str) or status not in OFFERED:
+    if not isinstance(name, str) or not isinstance(status, str) or status not in OFFERED_STATUSES:
         return ""
-    match = _ID.fullmatch(name)
+    match = _VERSION_ID.fullmatch(name)
     return match[1] if match else ""

@@ -42,6 +42,11 @@ class RequestFacts:
     retry_after_usable: bool = True
     failed_at_sign_in: bool = False
 
+    @property
+    def retry_at(self) -> float | None:
+        """Monotonic time until which no request may be sent to this cloud."""
+        return None if self.retry_after is None else self.received_at + self.retry_after
+
 
 @dataclass(frozen=True, slots=True)
 class ImageReply:

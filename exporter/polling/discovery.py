@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from exporter.glance.client import ImageClient
-from exporter.glance.listing import listed, paths
+from exporter.glance.discovery_listing import fetch_images, listing_paths
 from exporter.model.discovery import (
     DiscoveredImage,
     DiscoveryResult,
@@ -17,7 +17,7 @@ from exporter.model.discovery import (
 )
 from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Found, Outcome
-from exporter.model.replies import Deadline, Page
+from exporter.model.replies import Deadline
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.model.target import Target, TargetKey
 from exporter.store import Store
@@ -67,7 +67,7 @@ class Discovery:
         self._clock = clock
         self._shown = shown
         self._properties = frozenset(name for each in entries for name, _ in each.properties)
-        self._paths = paths(entries)
+        self._paths = listing_paths(entries)
         self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._members: dict[str, DiscoveredImage] = {}
@@ -89,7 +89,10 @@ class Discovery:
         if not self._turn.acquire(blocking=False):
             return
         try:
-            images = listed(lambda path: self._page(path, within), self._paths)
+            listed = fetch_images(self._client, self._paths, within, self._properties)
+            if listed.retry_at is not None:
+                self.wait_until = listed.retry_at
+            images = listed.images
             if self._stopped.is_set():
                 return
             if isinstance(images, Failed):
@@ -169,12 +172,6 @@ class Discovery:
         """A list that is under way is of no use any more, and changes nothing from now on."""
         with self._lock:
             self._stopped.set()
-
-    def _page(self, path: str, within: Deadline) -> Page | Failed:
-        reply = self._client.page(path, within, self._properties)
-        if reply.request.retry_after is not None:
-            self.wait_until = reply.request.received_at + reply.request.retry_after
-        return reply.page
 
     def _note_failure(self, failed: Failed) -> None:
         if self.failure is None or self.failure.reason != failed.reason:

@@ -61,7 +61,7 @@ class Poller:
     def __post_init__(self) -> None:
         """Listens for answers that turn out not to be trustworthy."""
         self._journal = CloudEventLog(self.cloud)
-        self.client.on_overrun = self._retract
+        self.client.sender.on_desync = self._retract
 
     def run_cycle(self, observer: Observer = lambda _verdict, _left: None) -> None:
         """Polls every image once; ends when the next cycle is to start at the latest."""
@@ -87,7 +87,7 @@ class Poller:
         state = self.store.cloud(self.cloud)
         self._counted = self._counted or state
         self._number += 1
-        self.client.begin()
+        self.client.start_cycle()
         self._journal.begin()
         known = {
             target.image_id: (target, seen) for target, seen in self.store.current(self.targets)
@@ -114,7 +114,7 @@ class Poller:
         crew.run(end)
         if self._stopped.is_set():
             return
-        self.client.settle(self.pace.drain_timeout)
+        self.client.end_cycle(self.pace.drain_timeout)
         self._finish(cycle, len(groups), begun, state)
 
     def retarget(self, targets: Sequence[Target]) -> tuple[Target, ...]:
@@ -172,14 +172,14 @@ class Poller:
         """
         if self.discovery is not None and other.discovery is not None:
             self.discovery.take_over_from(other.discovery)
-        if self.client.signin.identity == other.client.signin.identity:
+        if self.client.sender.authenticator.identity == other.client.sender.authenticator.identity:
             self._past = replace(self._past, wait_until=other.wait_until)
 
     @property
     def wait_until(self) -> float:
         """When the service may be asked again, in steady seconds, as far as it has said so."""
         found = -inf if self.discovery is None else self.discovery.wait_until
-        return max(self._past.wait_until, self.client.limiter.blocked_until, found)
+        return max(self._past.wait_until, self.client.sender.limiter.blocked_until, found)
 
     def stop(self) -> None:
         """Ends the cycle that is under way and every connection."""
@@ -304,7 +304,7 @@ class Poller:
     def _groups(self, targets: Iterable[Target], gone: frozenset[str]) -> list[Group]:
         """What is asked for together; one that is gone by itself, since no list would give it."""
         known = {target.image_id: target for target in targets}
-        batches = self.client.batches(each for each in known if each not in gone)
+        batches = self.client.split_into_batches(each for each in known if each not in gone)
         groups = [tuple(known.pop(image_id) for image_id in batch) for batch in batches]
         return [*groups, *((target,) for target in known.values())]
 
@@ -336,7 +336,7 @@ class Poller:
         self._past = cycle.history()
         self._before = {}
         self._told_to_wait += stats.retry_after_seconds
-        signed_in = self.client.signin.stats()
+        signed_in = self.client.sender.authenticator.stats()
         failures = Counter(before.failures) + stats.failures
         needed = None
         if stats.requests:
@@ -357,13 +357,13 @@ class Poller:
                 failures=dict(failures),
                 retries=before.retries + stats.retries,
                 rate_limit_wait=earlier.rate_limit_wait
-                + self.client.limiter.waited
+                + self.client.sender.limiter.waited
                 + self._told_to_wait,
                 last_cycle_at=end.wall,
                 last_cycle_duration=end.monotonic - begun,
                 concurrency_needed=needed,
                 api_version=self.client.version,
-                clock_skew=self.client.skew,
+                clock_skew=self.client.sender.clock_skew,
                 token_expires_at=signed_in.expires_at,
                 authentications=earlier.authentications + signed_in.authentications,
                 authentication_failures=earlier.authentication_failures + signed_in.failures,

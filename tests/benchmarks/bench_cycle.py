@@ -101,7 +101,7 @@ def main(url: str, count: int, warm_up: int) -> None:
                     "peak": peak(),
                     "seconds": time.perf_counter() - wall,
                     "processor": time.process_time() - processor,
-                    "connections": poller.client.connections,
+                    "connections": poller.client.sender.connections,
                     "failures": sum(state.failures.values()),
                     "needed": state.concurrency_needed or 0,
                 }

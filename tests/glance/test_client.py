@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytest
 
@@ -9,18 +10,17 @@ from exporter.glance.client import ImageClient
 from exporter.model.outcome import Found, NotFound
 from exporter.model.replies import Deadline, ImageReply, ListReply
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from exporter.transport.proxies import ProxySettings
-from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls
+from tests.glance.clients import TIMEOUT, image_client, soon
 from tests.support.wait import wait_until
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
-GENEROUS = 10.0
 
 
-class Token:
-    """A sign-in in the hands of a test: renewing gives the next token, or fails."""
+class FakeAuthenticator:
+    """Authenticator that a test controls: renewal issues the next token, or fails."""
 
+    identity = b""
     tls = ClientTls()
 
     def __init__(self, endpoint: str) -> None:
@@ -32,72 +32,62 @@ class Token:
         self._lock = threading.Lock()
 
     def credential(self) -> AuthToken:
-        """The token in use."""
         if self.failure is not None:
             raise self.failure
         return AuthToken(self.endpoint, f"token-{self.number}", None, self.number)
 
     def renew(self, stale: AuthToken) -> AuthToken:
-        """Another one than the stale."""
         with self._lock:
             if stale.generation == self.number:
                 self.renewals += 1
                 self.number += 1
         return self.credential()
 
-    identity = b""
-
     def stats(self) -> AuthStats:
-        """Nothing of interest."""
         return AuthStats(self.number, 0, None)
 
     def close(self) -> None:
-        """Notes it."""
         self.closed = True
+
+
+class ObservedRequest(NamedTuple):
+    """Arguments of ``observe_request``."""
+
+    method: str
+    code: str
+    seconds: float
+    request_id: str
 
 
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
-    """A service with one image, that takes the first token."""
+    """Return a service with one image that accepts the first token."""
     with SimulatedImageService([SimulatedImage(ID)], token="token-1") as running:
         yield running
 
 
 @pytest.fixture
-def token(service: SimulatedImageService) -> Token:
-    """A sign-in to it."""
-    return Token(service.url)
+def authenticator(service: SimulatedImageService) -> FakeAuthenticator:
+    return FakeAuthenticator(service.url)
 
 
 @pytest.fixture
-def measured() -> list[tuple[str, str, float, str]]:
-    """Every request that was measured."""
+def observed() -> list[ObservedRequest]:
     return []
 
 
 @pytest.fixture
-def client(token: Token, measured: list[tuple[str, str, float, str]]) -> Iterator[ImageClient]:
-    """A client of it."""
-    made = ImageClient(
-        signin=token,
-        route_for=lambda _: ProxySettings(None, True, None),
-        user_agent="test",
-        timeout=2.0,
-        properties=frozenset(),
-        limiter=RateLimiter(None, steady, threading.Event()),
-        measure=lambda *each: measured.append(each),
-    )
-    yield made
-    made.close()
+def client(
+    authenticator: FakeAuthenticator, observed: list[ObservedRequest]
+) -> Iterator[ImageClient]:
+    with image_client(
+        authenticator,
+        observe_request=lambda *request: observed.append(ObservedRequest(*request)),
+    ) as client:
+        yield client
 
 
-def soon() -> Deadline:
-    """A window that is wide open."""
-    return Deadline(steady() + GENEROUS, steady() + GENEROUS)
-
-
-def head(client: ImageClient, image_id: str = ID) -> ImageReply:
-    """One image asked for."""
+def request_image(client: ImageClient, image_id: str = ID) -> ImageReply:
     return client.image(image_id, soon())
 
 
@@ -106,32 +96,26 @@ def reason(reply: ImageReply | ListReply) -> str:
     return reply.failure.reason
 
 
-def test_an_image_is_found_with_the_token(
-    service: SimulatedImageService,
-    client: ImageClient,
-    measured: list[tuple[str, str, float, str]],
+def test_image_is_found_with_the_token(
+    service: SimulatedImageService, client: ImageClient, observed: list[ObservedRequest]
 ) -> None:
-    """The request carries it, the reply says that it was accepted, and the time is measured."""
-    reply = head(client)
+    reply = request_image(client)
     assert isinstance(reply.reading, Found)
     assert reply.request.accepted
     assert service.log.records[0].request.headers["x-auth-token"] == "token-1"
-    [(method, code, seconds, request_id)] = measured
+    [(method, code, seconds, request_id)] = observed
     assert (method, code, request_id) == ("HEAD", "200", reply.reading.request_id)
-    assert 0 < seconds < GENEROUS
+    assert 0 < seconds < TIMEOUT
 
 
-def test_a_404_is_not_accepted_by_itself(client: ImageClient) -> None:
-    """It may come from anybody; it is left open."""
-    reply = head(client, "unknown")
+def test_404_does_not_prove_that_the_credentials_were_accepted(client: ImageClient) -> None:
+    """Any server may send one."""
+    reply = request_image(client, "unknown")
     assert isinstance(reply.reading, NotFound)
     assert not reply.request.accepted
 
 
-def test_the_list_is_a_proof_or_a_failure(
-    service: SimulatedImageService, client: ImageClient
-) -> None:
-    """A 200 that parses as one, else the reason why not."""
+def test_list_is_a_proof_or_a_failure(service: SimulatedImageService, client: ImageClient) -> None:
     reply = client.list(soon())
     assert (reply.request.accepted, reply.failure) == (True, None)
     service.faults.set("status", on="list", code=403)
@@ -142,49 +126,51 @@ def test_the_list_is_a_proof_or_a_failure(
 @pytest.mark.parametrize(
     ("code", "accepted"), [(400, True), (429, True), (401, False), (403, False), (500, False)]
 )
-def test_which_refusals_show_that_the_service_answers(
+def test_only_400_and_429_show_that_the_credentials_were_accepted(
     service: SimulatedImageService, client: ImageClient, code: int, accepted: bool
 ) -> None:
-    """400 and 429 come after the credentials were looked at; the others need not."""
+    """The service sends both after it has checked the credentials; others may come earlier."""
     service.faults.set("status", code=code)
-    assert head(client).request.accepted is accepted
+    assert request_image(client).request.accepted is accepted
 
 
-def test_many_that_meet_a_401_renew_once_and_lose_no_poll(
-    service: SimulatedImageService, client: ImageClient, token: Token
+# Tokens
+
+
+def test_revoked_token_is_renewed_once_for_all_threads_and_no_poll_is_lost(
+    service: SimulatedImageService, client: ImageClient, authenticator: FakeAuthenticator
 ) -> None:
-    """A token revoked in the middle costs one renewal, however many threads meet it."""
-    head(client)
+    request_image(client)
     service.revoke("token-1")
     service.accept("token-2")
     replies: list[ImageReply] = []
-    threads = [threading.Thread(target=lambda: replies.append(head(client))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: replies.append(request_image(client))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert [type(reply.reading) for reply in replies] == [Found] * 8
-    assert token.renewals == 1
+    assert authenticator.renewals == 1
 
 
-def test_a_401_with_the_new_token_too_is_unauthorized(
+def test_401_for_the_renewed_token_is_unauthorized(
     service: SimulatedImageService, client: ImageClient
 ) -> None:
-    """It is asked twice, not more."""
     service.revoke("token-1")
-    assert reason(head(client)) == "unauthorized"
+    assert reason(request_image(client)) == "unauthorized"
     assert service.log.requests == 2
 
 
-def test_after_a_new_token_one_request_goes_ahead(
+def test_first_request_with_a_new_token_is_sent_alone(
     service: SimulatedImageService, client: ImageClient
 ) -> None:
-    """The others are sent when the first is answered."""
-    held = service.faults.set("hang", times=1)
-    threads = [threading.Thread(target=head, args=(client,)) for _ in range(6)]
+    hang = service.faults.set("hang", times=1)
+    threads = [threading.Thread(target=request_image, args=(client,)) for _ in range(6)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: held.fired == 1)
+    wait_until(lambda: hang.fired == 1)
     assert service.log.max_in_flight == 1
     service.faults.clear()
     for thread in threads:
@@ -192,34 +178,44 @@ def test_after_a_new_token_one_request_goes_ahead(
     assert service.log.requests == 6
 
 
-def test_a_failed_sign_in_is_the_polls_reason(client: ImageClient, token: Token) -> None:
-    """Nothing is sent without a token."""
-    token.failure = AuthError("connection", "Keystone is down")
-    reply = head(client)
+def test_failed_sign_in_is_the_reason_of_the_poll(
+    service: SimulatedImageService, client: ImageClient, authenticator: FakeAuthenticator
+) -> None:
+    authenticator.failure = AuthError("connection", "Keystone is down")
+    reply = request_image(client)
     assert reason(reply) == "connection"
     assert "sign-in: Keystone is down" in str(reply.reading)
+    assert reply.request.failed_at_sign_in
+    assert service.log.requests == 0
 
 
-def test_an_endpoint_that_moves_is_followed(client: ImageClient, token: Token) -> None:
-    """The catalogue may name another one with the next token; the old connections end."""
-    head(client)
-    with SimulatedImageService([SimulatedImage(ID)]) as other:
-        token.endpoint = other.url
-        assert isinstance(head(client).reading, Found)
-        assert other.log.requests == 1
-        assert client.connections == 1
+# Endpoints
 
 
-def test_an_endpoint_that_cannot_be_asked_is_no_connection(
-    client: ImageClient, token: Token
+def test_new_endpoint_of_the_catalogue_is_followed(
+    client: ImageClient, authenticator: FakeAuthenticator
 ) -> None:
-    """What the catalogue says is not trusted to be a URL."""
-    token.endpoint = "gopher://127.0.0.1"
-    assert reason(head(client)) == "connection"
+    """The connections to the old endpoint are closed."""
+    request_image(client)
+    with SimulatedImageService([SimulatedImage(ID)]) as other:
+        authenticator.endpoint = other.url
+        assert isinstance(request_image(client).reading, Found)
+        assert other.log.requests == 1
+        assert client.sender.connections == 1
+
+
+def test_endpoint_that_is_not_a_url_is_a_connection_failure(
+    client: ImageClient, authenticator: FakeAuthenticator
+) -> None:
+    authenticator.endpoint = "gopher://127.0.0.1"
+    assert reason(request_image(client)) == "connection"
+
+
+# Retry-After and clock skew
 
 
 @pytest.mark.parametrize(
-    ("code", "value", "wait", "as_told"),
+    ("code", "value", "retry_after", "usable"),
     [
         (429, "7", 7.0, True),
         (503, "7", 7.0, True),
@@ -230,98 +226,97 @@ def test_an_endpoint_that_cannot_be_asked_is_no_connection(
         (200, "7", None, True),
     ],
 )
-def test_a_wait_is_told_where_it_means_one(
+def test_retry_after_counts_on_413_429_and_503_and_is_capped(
     service: SimulatedImageService,
     client: ImageClient,
     code: int,
     value: str,
-    wait: float | None,
-    as_told: bool,
+    retry_after: float | None,
+    usable: bool,
 ) -> None:
-    """Retry-After counts on 429, 503 and 413; one that is too long is capped."""
     service.faults.set("status", code=code, headers={"Retry-After": value})
-    reply = head(client)
-    assert (reply.request.retry_after, reply.request.retry_after_usable) == (wait, as_told)
+    facts = request_image(client).request
+    assert (facts.retry_after, facts.retry_after_usable) == (retry_after, usable)
 
 
-def test_a_date_is_measured_by_the_servers_clock(
+def test_retry_after_as_a_date_is_relative_to_the_clock_of_the_server(
     service: SimulatedImageService, client: ImageClient
 ) -> None:
-    """Its clock may be years off: the wait is between its two dates, and the skew is shown."""
+    """The server's clock may be years off."""
     service.replay(
         ID,
         b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
         b"Retry-After: Tue, 01 Jan 2030 00:00:20 GMT\r\n"
         b"Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n\r\n",
     )
-    assert head(client).request.retry_after == 20.0
-    assert client.skew is not None
-    assert abs(client.skew) > 86400
+    assert request_image(client).request.retry_after == 20.0
+    assert client.sender.clock_skew is not None
+    assert abs(client.sender.clock_skew) > 86400
 
 
-def test_the_clocks_are_compared_once_a_cycle(
+def test_clocks_are_compared_once_per_cycle(
     service: SimulatedImageService, client: ImageClient
 ) -> None:
-    """Between two beginnings the first answer's Date counts."""
-    head(client)
-    first = client.skew
+    request_image(client)
+    first = client.sender.clock_skew
     assert first is not None
-    head(client)
-    assert client.skew == first
+    request_image(client)
+    assert client.sender.clock_skew == first
     service.replay(
         ID,
         b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n"
         b"Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n\r\n",
     )
-    client.begin()
-    head(client)
-    assert client.skew != first
+    client.start_cycle()
+    request_image(client)
+    assert client.sender.clock_skew != first
 
 
-def test_a_second_date_is_not_taken_for_the_servers(
+def test_response_with_two_dates_is_not_used_to_compare_the_clocks(
     service: SimulatedImageService, client: ImageClient
 ) -> None:
-    """A name with a line break may bring a Date of its own."""
+    """An image name with a line break may have added one."""
     service.faults.set("status", code=500, headers={"Date": "Tue, 01 Jan 2030 00:00:00 GMT"})
-    head(client)
-    assert client.skew is None
+    request_image(client)
+    assert client.sender.clock_skew is None
+
+
+# Deadlines and close
 
 
 @pytest.mark.parametrize(
-    "window",
+    "deadline",
     [lambda: Deadline(steady() - 1, steady() + 1), lambda: Deadline(steady() - 2, steady() - 1)],
     ids=["too late to start", "over"],
 )
-def test_what_cannot_be_begun_in_time_was_not_polled(
+def test_request_that_cannot_start_in_time_is_not_sent(
     service: SimulatedImageService,
     client: ImageClient,
-    measured: list[tuple[str, str, float, str]],
-    window: Callable[[], Deadline],
+    observed: list[ObservedRequest],
+    deadline: Callable[[], Deadline],
 ) -> None:
-    """Nothing is sent, and nothing is measured."""
-    assert reason(client.image(ID, window())) == "not_polled"
-    assert (service.log.requests, measured) == (0, [])
+    assert reason(client.image(ID, deadline())) == "not_polled"
+    assert (service.log.requests, observed) == (0, [])
 
 
-def test_a_request_without_an_answer_is_measured_as_error(
-    service: SimulatedImageService,
-    client: ImageClient,
-    measured: list[tuple[str, str, float, str]],
+def test_request_without_a_response_is_observed_as_error(
+    service: SimulatedImageService, client: ImageClient, observed: list[ObservedRequest]
 ) -> None:
-    """With the time it took, within what it had."""
     service.faults.set("hang")
-    began = steady()
-    reply = client.image(ID, Deadline(began + 1, began + 0.1))
+    start = steady()
+    reply = client.image(ID, Deadline(start + 1, start + 0.1))
     assert reason(reply) == "timeout"
-    assert [(method, code) for method, code, *_ in measured] == [("HEAD", "error")]
-    assert measured[0][2] < 1.0
+    [request] = observed
+    assert (request.method, request.code) == ("HEAD", "error")
+    assert request.seconds < 1.0
 
 
-def test_after_close_nothing_is_asked(
-    service: SimulatedImageService, client: ImageClient, token: Token
+def test_closed_client_sends_nothing(
+    service: SimulatedImageService, client: ImageClient, authenticator: FakeAuthenticator
 ) -> None:
-    """Neither over an old connection nor a new one."""
-    client.settle(0.0)
+    client.end_cycle(0.0)
     client.close()
-    assert reason(head(client)) == "connection"
-    assert (service.log.requests, token.closed, client.connections) == (0, True, 0)
+    assert reason(request_image(client)) == "connection"
+    assert service.log.requests == 0
+    assert authenticator.closed
+    assert client.sender.connections == 0

@@ -1,11 +1,18 @@
 import json
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.glance.versions import VERSIONS_PATHS, choose, offered
+from exporter.config.resolved import ResolvedCloud
+from exporter.glance.versions import (
+    API_VERSIONS,
+    VERSIONS_PATHS,
+    choose_version,
+    parse_versions,
+)
 from exporter.simulator import SimulatedImageService
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response, ResponseHead
@@ -15,20 +22,19 @@ RECORDINGS = Path(__file__).parents[1] / "recordings"
 BOTH, NONE = frozenset({"v1", "v2"}), frozenset[str]()
 
 
-def answer(body: bytes | object, code: int = 300) -> Response:
-    """An answer with this body, written as JSON unless it is bytes."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Response(ResponseHead(code, [], keeps_alive=True), raw, sent_at=0.0, received_at=1.0)
+def response(body: bytes | object, code: int = 300) -> Response:
+    """Return a response with this body, written as JSON unless it is bytes."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Response(ResponseHead(code, [], keeps_alive=True), content, 0.0, 1.0)
 
 
-def recorded(name: str) -> Response:
-    """A recorded answer."""
+def recording(name: str) -> Response:
     head, _, body = (RECORDINGS / f"{name}.http").read_bytes().partition(b"\r\n\r\n")
     return Response(parse_head(head), body, sent_at=0.0, received_at=1.0)
 
 
-def versions(*entries: tuple[object, object]) -> dict[str, object]:
-    """A version document with these IDs and statuses."""
+def version_document(*entries: tuple[object, object]) -> dict[str, object]:
+    """Return a version document with these IDs and statuses."""
     return {"versions": [{"id": name, "status": status, "links": []} for name, status in entries]}
 
 
@@ -44,21 +50,20 @@ def versions(*entries: tuple[object, object]) -> dict[str, object]:
         ("v1/unversioned-root", {"v1", "v2"}),
     ],
 )
-def test_a_recorded_document_offers_what_its_server_had(name: str, expected: set[str]) -> None:
-    """Glance 15 had v1 and v2, Glance 33 has v2 alone; a HEAD and other answers offer nothing."""
-    assert offered(recorded(name)) == expected
+def test_recorded_document_offers_the_versions_of_its_server(name: str, expected: set[str]) -> None:
+    """Glance 15 has v1 and v2, Glance 33 only v2. A HEAD and other responses offer nothing."""
+    assert parse_versions(recording(name)) == expected
 
 
 @pytest.mark.parametrize("v1_enabled", [True, False])
 @pytest.mark.parametrize("path", VERSIONS_PATHS)
-def test_the_simulated_service_offers_what_it_has(path: str, v1_enabled: bool) -> None:
-    """Both paths tell of v1 as long as it is switched on."""
+def test_simulated_service_offers_its_versions(path: str, v1_enabled: bool) -> None:
     with SimulatedImageService(token="secret") as service, wire(service) as client:
         service.api.v1_enabled = v1_enabled
         client.send("GET", path, "Connection: close")
         head, _, body = client.read_all().partition(b"\r\n\r\n")
     expected = {"v1", "v2"} if v1_enabled else {"v2"}
-    assert offered(Response(parse_head(head), body, 0.0, 1.0)) == expected
+    assert parse_versions(Response(parse_head(head), body, 0.0, 1.0)) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,11 +82,10 @@ def test_the_simulated_service_offers_what_it_has(path: str, v1_enabled: bool) -
         ([], NONE),
     ],
 )
-def test_a_version_is_offered_by_its_number_and_status(
+def test_version_is_offered_by_its_number_and_status(
     entries: list[tuple[object, object]], expected: frozenset[str]
 ) -> None:
-    """Deprecated is still there, experimental is not promised, others cannot be spoken."""
-    assert offered(answer(versions(*entries))) == expected
+    assert parse_versions(response(version_document(*entries))) == expected
 
 
 @pytest.mark.parametrize(
@@ -97,28 +101,26 @@ def test_a_version_is_offered_by_its_number_and_status(
         {"versions": ["v1.0", None, 1]},
     ],
 )
-def test_what_is_no_version_document_offers_nothing(body: object) -> None:
-    """A proxy's page or another service's document is not read as Glance's."""
-    assert offered(answer(body)) == NONE
+def test_body_that_is_not_a_version_document_offers_nothing(body: object) -> None:
+    """It may be a proxy's page, or the document of another service."""
+    assert parse_versions(response(body)) == NONE
 
 
 @pytest.mark.parametrize(
-    ("code", "counts"), [(200, True), (300, True), (204, False), (401, False), (503, False)]
+    ("code", "has_document"), [(200, True), (300, True), (204, False), (401, False), (503, False)]
 )
-def test_only_200_and_300_carry_the_document(code: int, counts: bool) -> None:
-    """Other codes are failures, whatever their body says."""
-    expected = {"v1"} if counts else NONE
-    assert offered(answer(versions(("v1.0", "CURRENT")), code)) == expected
+def test_only_200_and_300_carry_the_document(code: int, has_document: bool) -> None:
+    expected = {"v1"} if has_document else NONE
+    assert parse_versions(response(version_document(("v1.0", "CURRENT")), code)) == expected
 
 
 @given(st.recursive(st.none() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
-def test_any_document_is_read_without_an_exception(entries: object) -> None:
-    """Whatever stands where versions should, nothing is offered that is not named."""
-    assert offered(answer({"versions": entries})) == NONE
+def test_any_document_is_parsed_without_an_exception(entries: object) -> None:
+    assert parse_versions(response({"versions": entries})) == NONE
 
 
 @pytest.mark.parametrize(
-    ("available", "wanted", "chosen"),
+    ("offered", "requested", "chosen"),
     [
         (BOTH, "auto", "v1"),
         ({"v1"}, "auto", "v1"),
@@ -130,8 +132,13 @@ def test_any_document_is_read_without_an_exception(entries: object) -> None:
         (NONE, "v2", "v2"),
     ],
 )
-def test_v1_comes_first_unless_another_is_wanted(
-    available: set[str], wanted: str, chosen: str | None
+def test_v1_is_preferred_unless_another_version_is_configured(
+    offered: set[str], requested: str, chosen: str | None
 ) -> None:
-    """What the operator wants is spoken even where it is not offered."""
-    assert choose(frozenset(available), wanted) == chosen
+    """A configured version is used even if the service does not offer it."""
+    assert choose_version(frozenset(offered), requested) == chosen
+
+
+def test_every_version_can_be_configured() -> None:
+    choices = get_args(get_type_hints(ResolvedCloud)["api"])
+    assert choices == ("auto", *API_VERSIONS)

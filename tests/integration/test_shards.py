@@ -181,7 +181,7 @@ def test_shards_share_the_rate_limit_of_a_cloud(
 
     def gap(parts: Application) -> float:
         with closing(parts):
-            return parts.pollers[0].client.limiter._interval
+            return parts.pollers[0].client.sender.limiter._interval
 
     alone, one_of_three = (
         gap(build_application(plans)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.glance.v1 import read_image
+from exporter.glance.v1 import parse_image
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, NotFound
 from exporter.model.parsers import Malformed
@@ -51,7 +51,7 @@ class Recording:
     def outcome(self) -> Found | NotFound | Failed:
         """What the exporter makes of it."""
         answer = Response(parse_head(self.head), self.body, sent_at=0.0, received_at=1.0)
-        return read_image(answer, self.image_id, frozenset())
+        return parse_image(answer, self.image_id, frozenset())
 
 
 ROWS = INDEX.finditer((RECORDINGS / "index.md").read_text())

@@ -13,7 +13,7 @@ import pytest
 
 from exporter.clock import steady
 from exporter.config import ResolvedImage
-from exporter.glance.api import APIS, V2
+from exporter.glance.versions import API_VERSIONS, V2
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.replies import Deadline
 from tests.benchmarks.polling import built
@@ -71,7 +71,8 @@ def test_cycle(images: tuple[ResolvedImage, ...], monkeypatch: pytest.MonkeyPatc
     cycles: dict[tuple[bool, bool], list[Cycle]] = defaultdict(list)
     for _ in range(ROUNDS):
         for in_lists, signed_in in product((False, True), repeat=2):
-            monkeypatch.setitem(APIS, V2.version, replace(V2, in_batches=in_lists))
+            batches = V2.batches if in_lists else None
+            monkeypatch.setitem(API_VERSIONS, V2.name, replace(V2, batches=batches))
             cycles[in_lists, signed_in].append(_cycle(images, signed_in))
     rows = []
     for in_lists in (False, True):

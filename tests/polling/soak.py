@@ -133,7 +133,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
             generate_latest(parts.exporter_metrics.registry)
         wait_until(lambda: not threads())
         state = parts.store.cloud(CLOUD)
-        connections = poller.client.connections
+        connections = poller.client.sender.connections
         held = Held(
             resident=_resident(),
             threads=threading.active_count(),

@@ -84,7 +84,7 @@ def test_whatever_fails_counts_add_up_and_nothing_is_falsely_gone() -> None:
             assert sum(after.failures.values()) - sum(before.failures.values()) == failed
             failures += failed
             assert all(watch.exists()[image_id] is not False for image_id in IDS[2:])
-            assert watch.poller.client.connections <= 2 * CONCURRENCY
+            assert watch.poller.client.sender.connections <= 2 * CONCURRENCY
             assert len(threads()) <= 2 * CONCURRENCY
         assert 0 < failures < CYCLES * len(IDS)
         service.faults.clear()
@@ -94,6 +94,6 @@ def test_whatever_fails_counts_add_up_and_nothing_is_falsely_gone() -> None:
         watch.cycle()
         assert watch.exists() == dict.fromkeys(IDS, True)
         wait_until(lambda: not threads())
-        assert watch.poller.client.connections <= CONCURRENCY
+        assert watch.poller.client.sender.connections <= CONCURRENCY
         watch.poller.stop()
         wait_until(lambda: service.log.connections_open == 0)

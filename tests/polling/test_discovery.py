@@ -11,6 +11,7 @@ import pytest
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
+from exporter.glance.request_sender import RequestSender
 from exporter.metrics.collector import StoreCollector
 from exporter.model.cloud import CloudState
 from exporter.model.discovery import DiscoveryRule
@@ -59,16 +60,15 @@ class Lab:
         counts = {entry.alias: 0 for entry in entries if entry.alias is not None}
         self.store.add_cloud(CloudState(CLOUD, 2.0, resolved_changes=counts), configured)
         self.stopped = threading.Event()
-        client = ImageClient(
-            signin=StaticTokenAuthenticator(service.url, None, ClientTls()),
-            route_for=lambda _: DIRECT,
+        sender = RequestSender(
+            authenticator=StaticTokenAuthenticator(service.url, None, ClientTls()),
+            proxy_settings_for=lambda _: DIRECT,
             user_agent="test",
             timeout=0.5,
-            properties=frozenset(),
             limiter=RateLimiter(None, steady, self.stopped),
-            measure=lambda *_: None,
-            wanted=api,
+            observe_request=lambda *_: None,
         )
+        client = ImageClient(sender, properties=frozenset(), requested_version=api)
         self.discovery = Discovery(
             CLOUD,
             entries,

@@ -104,10 +104,10 @@ def story() -> Story:
         settled(service)
         told.requests = watch.requests
         told.threads_left = len(threads())
-        told.connections = watch.poller.client.connections
+        told.connections = watch.poller.client.sender.connections
         watch.poller.stop()
         wait_until(lambda: service.log.connections_open == 0)
-        told.connections_left = watch.poller.client.connections
+        told.connections_left = watch.poller.client.sender.connections
     return told
 
 

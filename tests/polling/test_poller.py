@@ -150,7 +150,7 @@ def test_connections_are_kept_and_as_few_as_needed(service: SimulatedImageServic
     with watching(service.url, ids, interval=0.2, concurrency=5) as watch:
         for _ in range(3):
             watch.cycle()
-        assert watch.poller.client.connections <= 5
+        assert watch.poller.client.sender.connections <= 5
     assert service.log.connections_opened <= 5
     assert service.log.max_in_flight <= 5
     # Of 120; on a busy machine some come too late for their cycle.

@@ -9,6 +9,7 @@ from exporter.auth.base import Authenticator
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
+from exporter.glance.request_sender import RequestSender
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
 from exporter.model.target import Target, TargetKey
@@ -100,16 +101,15 @@ def watching(
     store.add_cloud(CloudState(CLOUD, interval), targets)
     requests: list[Request] = []
     stop = threading.Event()
-    client = ImageClient(
-        signin=signin or StaticTokenAuthenticator(url, None, ClientTls()),
-        route_for=lambda _: route,
+    sender = RequestSender(
+        authenticator=signin or StaticTokenAuthenticator(url, None, ClientTls()),
+        proxy_settings_for=lambda _: route,
         user_agent="test",
         timeout=timeout,
-        properties=frozenset(),
         limiter=RateLimiter(rate, steady, stop),
-        measure=lambda *measured: requests.append(Request(*measured)),
-        wanted=api,
+        observe_request=lambda *request: requests.append(Request(*request)),
     )
+    client = ImageClient(sender, properties=frozenset(), requested_version=api)
     pace = CyclePacing(interval, timeout, concurrency)
     poller = Poller(CLOUD, client, targets, pace, 900.0, store, lambda: random)
     try:

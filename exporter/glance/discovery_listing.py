@@ -1,0 +1,151 @@
+"""Listings of the images that discovery rules may match, by Image API v2.
+
+v2 is used even if images are polled through v1, whose lists have no tags, and only public images
+and those of one's own project.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import quote
+
+from exporter.glance.listing import PAGE_LIMIT, parse_list
+from exporter.model.discovery import DiscoveryRule
+from exporter.model.image import Image
+from exporter.model.outcome import Failed
+from exporter.model.replies import Deadline, Page, PageReply
+from exporter.model.v2_fields import NO_PROPERTIES, image_from_document
+from exporter.transport.response import Response
+
+MAX_PAGES = 200
+"""Pages per listing. A faulty server may never end one."""
+
+MAX_PATH = 3000
+"""Bytes of a path: with a marker, the request line stays below ``listing.MAX_REQUEST_LINE``."""
+
+NO_V2_CODES = frozenset({300, 405, 410, 501})
+"""Status codes of an endpoint without API v2."""
+
+QUERY_PARAMETERS = NO_PROPERTIES | {
+    "changes-since",
+    "is_public",
+    "limit",
+    "marker",
+    "member_status",
+    "not-in",
+    "os_hash_algo",
+    "size_max",
+    "size_min",
+    "sort",
+    "sort_dir",
+    "sort_key",
+    "tag",
+}
+"""Names that a query gives another meaning than that of a custom property."""
+
+_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}", re.ASCII)
+
+
+class PageClient(Protocol):
+    """Client that requests one page of a listing; implemented by ``ImageClient``."""
+
+    def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
+        """Request one page."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImages:
+    """The images of all requested listings, or the reason why one page is missing.
+
+    ``retry_at`` is the monotonic time until which the service asked to send no request.
+    """
+
+    images: tuple[Image, ...] | Failed
+    retry_at: float | None = None
+
+
+def listing_paths(rules: Iterable[DiscoveryRule]) -> tuple[str, ...]:
+    """Return the paths of listings that together have every image that any rule may match.
+
+    Each rule narrows its listing as far as Glance can filter; ``DiscoveryRule.matches`` decides
+    about the rest. If one listing has all images, no other is needed.
+    """
+    all_images = _path(DiscoveryRule())
+    unique_paths = tuple(dict.fromkeys(map(_path, rules)))
+    return (all_images,) if all_images in unique_paths else unique_paths
+
+
+def parse_page(response: Response, properties: frozenset[str]) -> Page | Failed:
+    """Parse one page of a listing, with only the custom properties named.
+
+    An entry that does not describe an image, or whose ID cannot be requested, is left out. If the
+    next page cannot be requested, the listing would be incomplete, so that is a failure.
+    """
+    head = response.head
+    if head.code in NO_V2_CODES:
+        detail = f"HTTP {head.code}: discovery needs Image API v2, which does not answer here"
+        return Failed("api_version", detail, head.request_id)
+    page = parse_list(response, skip_invalid_entries=True)
+    if isinstance(page, Failed):
+        return page
+    if page.is_cut_off:
+        return Failed("malformed", "the list's next page cannot be requested", head.request_id)
+    return Page(tuple(_images(page.documents, properties)), page.next_path)
+
+
+def fetch_images(
+    client: PageClient, paths: Iterable[str], deadline: Deadline, properties: frozenset[str]
+) -> ListedImages:
+    """Request every page of these listings and return their images, each one once."""
+    images: dict[str, Image] = {}
+    for first_path in paths:
+        path: str | None = first_path
+        requested: set[str] = set()
+        while path is not None:
+            if path in requested or len(requested) == MAX_PAGES:
+                detail = f"the list of images has no end in {len(requested)} pages"
+                return ListedImages(Failed("malformed", detail))
+            requested.add(path)
+            reply = client.page(path, deadline, properties)
+            if isinstance(reply.page, Failed):
+                return ListedImages(reply.page, reply.request.retry_at)
+            images.update((image.id, image) for image in reply.page.images)
+            path = reply.page.next_path
+    return ListedImages(tuple(images.values()))
+
+
+def _path(rule: DiscoveryRule) -> str:
+    """Return the path of a listing with every image that the rule may match.
+
+    ``member_status`` and ``visibility`` include shared and community images, see
+    ``v2.batch_path``. Hidden images would need another listing and are never discovered.
+    """
+    path = f"/v2/images?limit={PAGE_LIMIT}&member_status=all"
+    path += f"&visibility={rule.visibility or 'all'}"
+    for name, value in _filters(rule):
+        longer = f"{path}&{quote(name, safe='')}={quote(value, safe='')}"
+        path = longer if len(longer) <= MAX_PATH else path
+    return path
+
+
+def _filters(rule: DiscoveryRule) -> Iterator[tuple[str, str]]:
+    if rule.owner is not None:
+        yield "owner", rule.owner
+    if len(rule.statuses) == 1:
+        yield "status", rule.statuses[0]
+    for tag in rule.tags:
+        yield "tag", tag
+    for name, value in rule.properties:
+        if name not in QUERY_PARAMETERS:
+            yield name, value
+
+
+def _images(documents: Iterable[dict[str, object]], properties: frozenset[str]) -> Iterator[Image]:
+    for document in documents:
+        image_id = document.get("id")
+        if isinstance(image_id, str) and _ID.fullmatch(image_id):
+            image = image_from_document(document, image_id, properties)
+            if isinstance(image, Image):
+                yield image

@@ -1,0 +1,210 @@
+"""Sending of requests to one cloud's Image service: token, rate limit and connections."""
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+
+from exporter.auth.base import Authenticator, AuthError, AuthToken
+from exporter.clock import now, steady
+from exporter.glance.token_warmup import TokenWarmup
+from exporter.model.outcome import Failed
+from exporter.model.replies import Deadline, RequestFacts
+from exporter.transport.pool import ConnectionPool, HttpRequest
+from exporter.transport.proxies import ProxySettings
+from exporter.transport.rate_limiter import RateLimiter
+from exporter.transport.response import RequestFailed, Response
+from exporter.transport.retry_after import parse_http_date, parse_retry_after
+
+ObserveRequest = Callable[[str, str, float, str], None]
+"""Records one request: method, status code (``error`` without response), seconds, request ID."""
+
+RETRY_AFTER_CODES = frozenset({413, 429, 503})
+"""Status codes whose ``Retry-After`` applies to every request to the cloud."""
+
+UNKNOWN_PREFIX_LENGTH = 512
+"""Bytes of a request line to reserve for the endpoint's path until a token names the endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoResponse:
+    """The failure of a request that got no response."""
+
+    request: RequestFacts
+    failed: Failed
+
+
+@dataclass(slots=True)
+class RequestSender:
+    """Sends requests with a valid token, within the rate limit; thread-safe.
+
+    Attributes:
+        authenticator: Names the endpoint and issues its tokens.
+        proxy_settings_for: Returns the proxy settings for an endpoint.
+        user_agent: Value of the header of that name.
+        timeout: Seconds for one request, if its deadline is not earlier.
+        limiter: Grants a permit for every request.
+        observe_request: Called after every request.
+        on_desync: See ``ConnectionPool``.
+        clock_skew: Seconds by which the service's clock is ahead of ours, or ``None`` until known.
+    """
+
+    authenticator: Authenticator
+    proxy_settings_for: Callable[[str], ProxySettings]
+    user_agent: str
+    timeout: float
+    limiter: RateLimiter
+    observe_request: ObserveRequest
+    on_desync: Callable[[object], None] = lambda _: None
+    clock_skew: float | None = None
+    _warmup: TokenWarmup = field(init=False, default_factory=TokenWarmup)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _pool: ConnectionPool | None = field(init=False, default=None)
+    _token_header: tuple[AuthToken, bytes] | None = field(init=False, default=None)
+    _is_skew_due: bool = field(init=False, default=True)
+    _closed: bool = field(init=False, default=False)
+
+    @property
+    def connections(self) -> int:
+        """The number of open connections to the Image service."""
+        return self._pool.connections if self._pool else 0
+
+    @property
+    def prefix_length(self) -> int:
+        """Bytes of a request line before the path of a request, or an upper bound of them."""
+        return self._pool.prefix_length if self._pool else UNKNOWN_PREFIX_LENGTH
+
+    def get(
+        self, path: str, deadline: Deadline, *, warms_token: bool = True
+    ) -> Response | NoResponse:
+        """Send a GET request, see ``send``."""
+        request = HttpRequest("GET", path, deadline.end)
+        return self.send(request, deadline.latest_start, warms_token=warms_token)
+
+    def send(
+        self, request: HttpRequest, latest_start: float, *, warms_token: bool = True
+    ) -> Response | NoResponse:
+        """Send a request with a valid token, not later than ``latest_start``.
+
+        A request without ``warms_token`` ignores the token, so it does not wait for the warm-up.
+        """
+        start = steady()
+        try:
+            response = self._send_authenticated(request, latest_start, warms_token=warms_token)
+        except AuthError as error:
+            facts = RequestFacts(start, steady(), failed_at_sign_in=True)
+            return NoResponse(facts, Failed(error.reason, f"sign-in: {error.detail}"))
+        except RequestFailed as error:
+            return NoResponse(RequestFacts(start, steady()), Failed(error.reason, error.detail))
+        retry_at = request_facts(response).retry_at
+        if retry_at is not None:
+            self.limiter.block_until(retry_at)
+        if self._is_skew_due:
+            self._compare_clocks(response)
+        return response
+
+    def start_cycle(self) -> None:
+        """Compare the clocks again with the next response, once per cycle."""
+        self._is_skew_due = True
+
+    def check_idle(self, grace: float) -> None:
+        """Look for bytes that followed a response, see ``ConnectionPool.check_idle``."""
+        if self._pool is not None:
+            self._pool.check_idle(grace)
+
+    def close(self) -> None:
+        """Close every connection, including those with a request in flight."""
+        with self._lock:
+            self._closed = True
+            if self._pool is not None:
+                self._pool.close()
+        self.limiter.stop()
+        self.authenticator.close()
+
+    def _send_authenticated(
+        self, request: HttpRequest, latest_start: float, *, warms_token: bool
+    ) -> Response:
+        """Send a request with the token; after a 401, renew it and send the request once more."""
+        token = self.authenticator.credential()
+        response = self._send_with(token, request, latest_start, warms_token=warms_token)
+        if response.head.code == HTTPStatus.UNAUTHORIZED:
+            token = self.authenticator.renew(token)
+            response = self._send_with(token, request, latest_start, warms_token=warms_token)
+        return response
+
+    def _send_with(
+        self, token: AuthToken, request: HttpRequest, latest_start: float, *, warms_token: bool
+    ) -> Response:
+        """Send a request when the token warm-up and the rate limit permit it."""
+        pool = self._pool_for(token.endpoint)
+        timeout = max(0.0, latest_start - steady())
+        turn = self._warmup.first_alone(token.generation, timeout) if warms_token else nullcontext()
+        with turn:
+            if not self.limiter.acquire(latest_start):
+                raise RequestFailed("not_polled", "there was no time left for it in this cycle")
+            return self._send_observed(pool, token, request)
+
+    def _send_observed(
+        self, pool: ConnectionPool, token: AuthToken, request: HttpRequest
+    ) -> Response:
+        start = steady()
+        deadline = min(request.deadline, start + self.timeout)
+        code, request_id = "error", ""
+        try:
+            response = pool.send(
+                replace(request, deadline=deadline, headers=self._header_of(token))
+            )
+            code, request_id = str(response.head.code), response.head.request_id
+            return response
+        finally:
+            # A request that close() interrupts is not a failure of the service.
+            if not self._closed:
+                self.observe_request(request.method, code, steady() - start, request_id)
+
+    def _pool_for(self, endpoint: str) -> ConnectionPool:
+        """Return the pool for the endpoint; a new one if the catalogue names another endpoint."""
+        pool = self._pool
+        if pool is not None and pool.base_url == endpoint:
+            return pool
+        with self._lock:
+            if self._closed:
+                raise RequestFailed("connection", "the exporter is stopping")
+            if self._pool is None or self._pool.base_url != endpoint:
+                pool = self._open_pool(endpoint)
+                if self._pool is not None:
+                    self._pool.close()
+                self._pool = pool
+            return self._pool
+
+    def _open_pool(self, endpoint: str) -> ConnectionPool:
+        settings = self.proxy_settings_for(endpoint)
+        try:
+            return ConnectionPool(endpoint, settings, self.user_agent, self.on_desync, self.limiter)
+        except ValueError as error:
+            detail = f"the endpoint, or the proxy before it, cannot be used: {error}"
+            raise RequestFailed("connection", detail) from None
+
+    def _header_of(self, token: AuthToken) -> bytes:
+        cached = self._token_header
+        if cached is None or cached[0] is not token:
+            header = "" if token.token is None else f"X-Auth-Token: {token.token}\r\n"
+            cached = self._token_header = (token, header.encode("latin-1"))
+        return cached[1]
+
+    def _compare_clocks(self, response: Response) -> None:
+        date = parse_http_date(response.head.only(b"date"))
+        if date is not None:
+            self._is_skew_due = False
+            # Date is truncated to seconds, so the middle of that second is the best estimate.
+            self.clock_skew = date + 0.5 - now().wall
+
+
+def request_facts(response: Response, *, accepted: bool = False) -> RequestFacts:
+    """Return the facts of a request that got this response."""
+    head = response.head
+    retry_after = head.first(b"retry-after") if head.code in RETRY_AFTER_CODES else None
+    if retry_after is None:
+        return RequestFacts(response.sent_at, response.received_at, accepted)
+    seconds, is_usable = parse_retry_after(retry_after, head.first(b"date"), now().wall)
+    return RequestFacts(response.sent_at, response.received_at, accepted, seconds, is_usable)
