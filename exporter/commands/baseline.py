@@ -18,7 +18,7 @@ from exporter.config import Expect, Settings, SettingsError
 from exporter.config.editing import with_expectations
 from exporter.config.expect import merged
 from exporter.model.expectations.checks import as_expected, evaluate
-from exporter.model.expectations.suggest import baseline
+from exporter.model.expectations.suggest import suggest_expectations
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
 from exporter.model.target import Target, TargetKey
@@ -114,7 +114,9 @@ def _changes(row: Row, own: frozenset[str], moment: Instant) -> dict[str, object
         if seen.image
         else set()
     )
-    return baseline(target.expect, own, shown, seen=seen, now=moment, holds=_holds(seen, moment))
+    return suggest_expectations(
+        target.expect, own, shown, observation=seen, now=moment, is_met=_holds(seen, moment)
+    )
 
 
 def _holds(seen: Observation, moment: Instant) -> Callable[[str, object], bool]:

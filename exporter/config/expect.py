@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from exporter.config import types
 from exporter.config.messages import name, shown
+from exporter.model.api_traits import API_TRAITS
 from exporter.model.expectations.checks import EXISTS, EXPECTATIONS, VISIBILITIES
 from exporter.model.expectations.checks import Expectations as Wanted
 from exporter.model.image import STATUSES
@@ -179,6 +180,9 @@ class Expect(BaseModel):
         return {key: getattr(self, key) for key in EXPECTATIONS if key in self.model_fields_set}
 
 
+assert set(Expect.model_fields) == set(EXPECTATIONS)  # noqa: S101  # every key needs its check
+
+
 def merged(*levels: Expect) -> Wanted:
     """What holds for an image, from the farthest level to the nearest, which wins key by key.
 
@@ -211,7 +215,8 @@ def expected_properties(expects: Iterable[Wanted]) -> frozenset[str]:
         if key == "properties" and isinstance(wanted, tuple)
         for held, _ in wanted
     }
-    return frozenset(names | {each.lower() for each in names})
+    traits = API_TRAITS.values()
+    return frozenset(api.property_name(name) for name in names for api in traits)
 
 
 def _algorithm(key: object) -> str:

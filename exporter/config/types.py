@@ -19,7 +19,7 @@ from exporter.model.units import (
     format_duration,
     parse_duration,
 )
-from exporter.model.v2_fields import NO_PROPERTIES
+from exporter.model.v2_fields import SCHEMA_KEYS
 
 HIDDEN = "hidden"
 """Type of an error whose value must not be shown."""
@@ -274,7 +274,7 @@ def _string(value: object, accepted: str) -> str:
 
 def _property_name(value: object) -> str:
     key = value if isinstance(value, str) else shown(value)
-    if key in NO_PROPERTIES:
+    if key in SCHEMA_KEYS:
         raise hidden(f"{name(key)} is no custom property, but a field of every image")
     try:
         return text()(key)

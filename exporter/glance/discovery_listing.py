@@ -15,7 +15,7 @@ from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline, Page, PageReply
-from exporter.model.v2_fields import NO_PROPERTIES, image_from_document
+from exporter.model.v2_fields import SCHEMA_KEYS, image_from_document
 from exporter.transport.response import Response
 
 MAX_PAGES = 200
@@ -27,7 +27,7 @@ MAX_PATH = 3000
 NO_V2_CODES = frozenset({300, 405, 410, 501})
 """Status codes of an endpoint without API v2."""
 
-QUERY_PARAMETERS = NO_PROPERTIES | {
+QUERY_PARAMETERS = SCHEMA_KEYS | {
     "changes-since",
     "is_public",
     "limit",

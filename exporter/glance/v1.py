@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from exporter.model.outcome import Failed, Found, NotFound, Reading
 from exporter.model.parsers import Malformed
-from exporter.model.v1_headers import PREFIX, image_from_headers
+from exporter.model.v1_headers import META_PREFIX, image_from_headers
 from exporter.transport.response import Response, ResponseHead
 
 LIST_PATH = "/v1/images?limit=1"
@@ -37,4 +37,4 @@ def may_describe(head: ResponseHead, image_id: str) -> bool:
 
 def has_image_headers(head: ResponseHead) -> bool:
     """Return True if the Image service sent this response, with valid image headers or not."""
-    return any(name.startswith(PREFIX) for name, _ in head.fields)
+    return any(name.startswith(META_PREFIX) for name, _ in head.fields)

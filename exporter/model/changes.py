@@ -1,21 +1,21 @@
-"""What changed between two answers about one image."""
+"""Changes between two successful polls of one image."""
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from exporter.model.image import Content, Image, content
+from exporter.model.image import Content, Image
 
 COUNTED_ATTRIBUTES = ("protected", "public", "visibility", "name")
 """The attributes of an image whose changes are counted."""
 
 API_DEPENDENT_ATTRIBUTES = frozenset({"name"})
-"""Those that one API gives otherwise than another: v1 loses white space around a name."""
+"""Attributes that API versions report differently: v1 trims white space around a name."""
 
 
 class Change(NamedTuple):
-    """One change, for the log and the counters: ``what`` changed from ``old`` to ``new``."""
+    """One change of ``what`` from ``old`` to ``new``, for the log and the counters."""
 
     what: str
     old: object
@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChangeCounts:
-    """How often each thing was seen to change, since the exporter started."""
+    """Number of changes of each kind since the exporter started."""
 
     existence: int = 0
     status: int = 0
@@ -35,68 +35,78 @@ class ChangeCounts:
     name: int = 0
 
     def with_changes(self, changes: tuple[Change, ...]) -> "ChangeCounts":
-        """These counts with the changes added."""
-        seen = Counter(change.what for change in changes)
-        return replace(self, **{what: getattr(self, what) + more for what, more in seen.items()})
+        """Return the counts increased by the changes."""
+        increases = Counter(change.what for change in changes)
+        totals = {what: getattr(self, what) + count for what, count in increases.items()}
+        return replace(self, **totals)
 
 
 NO_CHANGE_COUNTS = ChangeCounts()
-"""Where every target begins."""
+"""The counts with which every target starts."""
 
 
 class ChangeBaseline(NamedTuple):
-    """What later answers are compared with: it outlives failures, staleness and Gone."""
+    """State that the next response is compared with. It outlives failures and expiry.
+
+    Attributes:
+        exists: Existence at the last successful poll, None before the first.
+        image: The image as last described.
+        active: The last known content of the image while it was active.
+    """
 
     exists: bool | None = None
     image: Image | None = None
     active: Content | None = None
 
     def updated(self, exists: bool, image: Image | None) -> "ChangeBaseline":
-        """The memory after an answer that the image ``exists`` or not, described or not."""
+        """Return the baseline after a poll. ``image`` is None if the response describes none."""
         active = self.active
-        now = content(image) if image is not None and image.is_active else None
-        # What says nothing of the bytes must not take the place of what does.
-        if now is not None and now != active and (now.is_known or active is None):
-            active = now
+        content = image.content if image is not None and image.is_active else None
+        # Content without a digest or a size must not replace content that has one.
+        if content is not None and content != active and (content.is_known or active is None):
+            active = content
         return ChangeBaseline(exists, image or self.image, active)
 
 
 NO_BASELINE = ChangeBaseline()
-"""What is remembered of a target that was never answered for."""
+"""The baseline of a target that was never polled successfully."""
 
 
-def changes(before: ChangeBaseline, exists: bool, image: Image | None) -> tuple[Change, ...]:
-    """What an answer changes; a first answer changes nothing, nor does what one does not say."""
-    found: list[Change] = []
-    if before.exists is not None and before.exists != exists:
-        found.append(Change("existence", _existence(before.exists), _existence(exists)))
-    if image is None or image == before.image:
-        return tuple(found)
-    if before.image is not None:
-        found.extend(_differences(before.image, image))
-    if image.is_active:
-        now = content(image)
-        if before.active is not None and before.active.differs(now):
-            found.append(Change("content", _identity(before.active), _identity(now)))
-    return tuple(found)
+def find_changes(baseline: ChangeBaseline, exists: bool, image: Image | None) -> tuple[Change, ...]:
+    """Return the changes that a response shows against the baseline.
+
+    A first response shows no change, and neither does a value missing in one of the responses.
+    """
+    changes: list[Change] = []
+    if baseline.exists is not None and baseline.exists != exists:
+        old, new = _format_existence(baseline.exists), _format_existence(exists)
+        changes.append(Change("existence", old, new))
+    if image is None or image == baseline.image:
+        return tuple(changes)
+    if baseline.image is not None:
+        changes.extend(_attribute_changes(baseline.image, image))
+    if image.is_active and baseline.active is not None and baseline.active.differs(image.content):
+        old, new = _format_content(baseline.active), _format_content(image.content)
+        changes.append(Change("content", old, new))
+    return tuple(changes)
 
 
-def _differences(old: Image, new: Image) -> Iterator[Change]:
+def _attribute_changes(old: Image, new: Image) -> Iterator[Change]:
     if old.status != new.status:
         yield Change("status", old.status, new.status)
     for attribute in COUNTED_ATTRIBUTES if new.exists else ():
         if attribute in API_DEPENDENT_ATTRIBUTES and old.api != new.api:
             continue
-        was, now = getattr(old, attribute), getattr(new, attribute)
-        if was is not None and now is not None and was != now:
-            yield Change(attribute, was, now)
+        old_value, new_value = getattr(old, attribute), getattr(new, attribute)
+        if old_value is not None and new_value is not None and old_value != new_value:
+            yield Change(attribute, old_value, new_value)
 
 
-def _existence(exists: bool) -> str:
+def _format_existence(exists: bool) -> str:
     return "there" if exists else "gone"
 
 
-def _identity(known: Content) -> str:
-    """The content in words: digests, or the size where there are none."""
-    digests = ",".join(f"{algorithm}:{digest}" for algorithm, digest in known.digests)
-    return digests or f"{known.size_bytes} bytes"
+def _format_content(content: Content) -> str:
+    """Return the digests, or the size if there is no digest."""
+    digests = ",".join(f"{algorithm}:{digest}" for algorithm, digest in content.digests)
+    return digests or f"{content.size_bytes} bytes"

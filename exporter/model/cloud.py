@@ -3,20 +3,25 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from exporter.model.outcome import Failed, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class CloudState:
-    """One cloud, as of its last finished cycle where nothing else is said.
+    """State of one cloud at the end of its last cycle.
 
-    Times are seconds since the Unix epoch, durations are seconds; ``None`` is not known yet.
-    ``sign_in_failure`` says why the last sign-in failed, None where it did not.
-    ``next_cycle_at`` is when the next cycle is to start, known once the first has begun.
-    ``resolved`` has the image ID that each alias of a discovery stands for, as of the last list;
-    ``discovery_interval`` is None where nothing is to be discovered, ``discovery_failure`` says
-    why the last list that was asked for is not there.
+    Times are seconds since the Unix epoch, durations are seconds, and ``None`` means not known yet.
+
+    Attributes:
+        next_cycle_at: Planned start of the next cycle, known once the first has started.
+        sign_in_failure: Reason of the last failed sign-in, None if the last one succeeded.
+        discovery_interval: None without discovery.
+        discovery_failure: Failure of the last list request, None if the last one succeeded.
+        discovered_at: Time of the last complete list.
+        resolved: The image ID that each discovery alias resolved to in the last list.
+        resolved_changes: Number of changes of the image ID, for each configured alias.
     """
 
     name: str
@@ -69,55 +74,58 @@ class CloudState:
         )
 
 
-Check = Callable[[CloudState, float], bool]
-"""Whether a trouble is there at a time, in seconds since the epoch."""
+class CloudProblem(NamedTuple):
+    """Meaning of a problem, and its test at a time in seconds since the epoch."""
+
+    meaning: str
+    is_present: Callable[[CloudState, float], bool]
 
 
 def _is_late(cloud: CloudState, now: float) -> bool:
     return cloud.next_cycle_at is not None and now > cloud.next_cycle_at + cloud.interval
 
 
-_CHECKS: Mapping[str, tuple[str, Check]] = MappingProxyType(
+_PROBLEMS: Mapping[str, CloudProblem] = MappingProxyType(
     {
-        "api_down": (
+        "api_down": CloudProblem(
             "no request of the last cycle was answered with accepted credentials",
             lambda cloud, _: cloud.api_up is False,
         ),
-        "polling_late": ("the next cycle is late by more than an interval", _is_late),
-        "mass_disappearance": (
+        "polling_late": CloudProblem("the next cycle is late by more than an interval", _is_late),
+        "mass_disappearance": CloudProblem(
             "all images vanished at once: role, project, region or policy?",
             lambda cloud, _: cloud.mass_disappearance,
         ),
-        "sign_in_failing": (
+        "sign_in_failing": CloudProblem(
             "the last sign-in failed",
             lambda cloud, _: cloud.sign_in_failure is not None,
         ),
-        "breaker_open": (
-            "polling is reduced to one probe a cycle",
+        "breaker_open": CloudProblem(
+            "polling is reduced to one probe per cycle",
             lambda cloud, _: cloud.breaker_open,
         ),
-        "discovery_failing": (
-            "the last list for discovery failed",
+        "discovery_failing": CloudProblem(
+            "the last list request of the discovery failed",
             lambda cloud, _: cloud.discovery_failure is not None,
         ),
-        "alias_unresolved": (
-            "there is no image for an alias of a discovery",
+        "alias_unresolved": CloudProblem(
+            "no image matches an alias of the discovery",
             lambda cloud, _: cloud.discovered_at is not None and bool(unresolved(cloud)),
         ),
     }
 )
 
 CLOUD_PROBLEMS: Mapping[str, str] = MappingProxyType(
-    {name: meaning for name, (meaning, _) in _CHECKS.items()}
+    {name: problem.meaning for name, problem in _PROBLEMS.items()}
 )
-"""Every trouble that a cloud can have, worst first, and what it means."""
+"""Every problem that a cloud can have, worst first, and its meaning."""
 
 
 def cloud_problems(cloud: CloudState, now: float) -> tuple[str, ...]:
-    """The keys of ``CLOUD_PROBLEMS`` that are there at ``now``, in seconds since the epoch."""
-    return tuple(name for name, (_, check) in _CHECKS.items() if check(cloud, now))
+    """Return the problems at ``now``, in seconds since the epoch, as keys of ``CLOUD_PROBLEMS``."""
+    return tuple(name for name, problem in _PROBLEMS.items() if problem.is_present(cloud, now))
 
 
 def unresolved(cloud: CloudState) -> tuple[str, ...]:
-    """The aliases of a discovery for which there is no image."""
+    """Return the discovery aliases without an image."""
     return tuple(alias for alias in cloud.resolved_changes if alias not in cloud.resolved)

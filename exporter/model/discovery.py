@@ -1,4 +1,4 @@
-"""Which images are watched because of what they are, and not because their ID is on a list."""
+"""Discovery of images: rules that choose images to watch by their attributes."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,12 +11,18 @@ from exporter.model.image import Image
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRule:
-    """What an image has to be like to be watched: all that is given must hold.
+    """Criteria of images to watch. All that are set must be met.
 
-    ``name`` is a glob in which case counts, ``tags`` are all to be there, ``statuses`` are those
-    that will do, ``properties`` pairs of name and value. With an ``alias`` only the most recent
-    of the images that match is meant, and that is what it is called. ``expect`` is what is
-    expected of the images that it finds.
+    Attributes:
+        name: A case-sensitive glob.
+        tags: Tags that the image must all have.
+        owner: The project ID.
+        visibility: The visibility.
+        statuses: The accepted statuses, any if empty.
+        properties: Pairs of name and value that the image must all have.
+        alias: The label of the most recent matching image, which alone is watched. Without an
+            alias all matching images are.
+        expect: The expectations of the discovered images.
     """
 
     name: str | None = None
@@ -29,7 +35,7 @@ class DiscoveryRule:
     expect: Expectations = ()
 
     def matches(self, image: Image) -> bool:
-        """Whether the image meets every criterion; a hidden or deleted one never does."""
+        """Return True if the image meets every criterion. Hidden and deleted ones never do."""
         return (
             image.exists
             and not image.hidden
@@ -44,11 +50,12 @@ class DiscoveryRule:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryResult:
-    """What the entries come to in one list of images.
+    """Result of the rules for one list of images.
 
-    ``labels`` has what each discovered image is called, by ID, ``aliases`` the ID that each alias
-    stands for now; an alias for which there is no image is not among them. ``expects`` has what
-    is expected of each discovered image, by ID.
+    Attributes:
+        labels: The label of each discovered image, by ID.
+        aliases: The ID that each alias resolves to. Aliases without an image are absent.
+        expectations: The expectations of each discovered image, by ID.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -57,42 +64,48 @@ class DiscoveryResult:
 
 
 def apply_rules(
-    entries: Iterable[DiscoveryRule], images: Iterable[Image], configured: Collection[str]
+    rules: Iterable[DiscoveryRule], images: Iterable[Image], configured: Collection[str]
 ) -> DiscoveryResult:
-    """What the entries come to; an image that is ``configured`` is not discovered once more.
+    """Return the result of the rules. ``configured`` images are not discovered again.
 
-    An alias stands for the image created last, of several that were created at once for the one
-    whose ID sorts last. An image that has no alias is called by its ID, and one that has several
-    by the first. Of an image that several entries find, the first one's expectations hold.
+    An alias resolves to the image created last, of several created at once to the one whose ID
+    sorts last. An image without an alias is labelled by its ID, one with several by the first
+    alias. If several rules match an image, the expectations of the first one apply.
     """
     labels: dict[str, str] = {}
     aliases: dict[str, str] = {}
-    expects: dict[str, Expectations] = {}
-    listed = tuple(images)
-    for entry in entries:
-        matching = [image for image in listed if entry.matches(image)]
-        if entry.alias is None:
+    expectations: dict[str, Expectations] = {}
+    candidates = tuple(images)
+    for rule in rules:
+        matching = [image for image in candidates if rule.matches(image)]
+        if rule.alias is None:
             for image in matching:
                 labels.setdefault(image.id, image.id)
-                expects.setdefault(image.id, entry.expect)
+                expectations.setdefault(image.id, rule.expect)
         elif matching:
-            newest = max(matching, key=_age).id
-            aliases[entry.alias] = newest
-            expects.setdefault(newest, entry.expect)
+            newest = max(matching, key=_age_key).id
+            aliases[rule.alias] = newest
+            expectations.setdefault(newest, rule.expect)
             if labels.get(newest, newest) == newest:
-                labels[newest] = entry.alias
+                labels[newest] = rule.alias
     for image_id in configured:
         labels.pop(image_id, None)
-        expects.pop(image_id, None)
-    return DiscoveryResult(labels, aliases, expects)
+        expectations.pop(image_id, None)
+    return DiscoveryResult(labels, aliases, expectations)
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredImage:
-    """One discovered image: what it is called, and whether it ``matches`` by the last list.
+    """One discovered image.
 
-    One that does not is leaving: its next answer tells whether it is superseded, and dropped, or
-    gone, and kept. ``gone_since`` is when it was first answered as gone, in steady seconds.
+    An image that no longer matches is polled once more by ID: if it still exists it is superseded
+    and dropped, and if it is gone it stays watched for a while.
+
+    Attributes:
+        label: The value of its label ``image``.
+        matches: True if a rule matched it in the last list.
+        gone_since: Monotonic time of the first poll that found it gone.
+        expect: Its expectations.
     """
 
     label: str
@@ -101,13 +114,13 @@ class DiscoveredImage:
     expect: Expectations = ()
 
     def after_poll(self, exists: bool, now: float) -> "DiscoveredImage | None":
-        """What an answer makes of it; ``None`` where it is to be dropped, being superseded."""
+        """Return the image after a successful poll, or None if it is superseded."""
         if not exists:
             return replace(self, gone_since=now if self.gone_since is None else self.gone_since)
         return replace(self, gone_since=None) if self.matches else None
 
     def is_expired(self, forget_after: float, now: float) -> bool:
-        """Whether it has been gone for so long that it is to be dropped."""
+        """Return True if the image has been gone for so long that it is to be dropped."""
         return (
             not self.matches
             and self.gone_since is not None
@@ -116,29 +129,27 @@ class DiscoveredImage:
 
 
 def merge_discovered(
-    members: Mapping[str, DiscoveredImage], found: DiscoveryResult
+    known: Mapping[str, DiscoveredImage], result: DiscoveryResult
 ) -> dict[str, DiscoveredImage]:
-    """The members when a list has come to what is ``found``: they stay, are new, or are leaving.
+    """Merge a new listing into the known images.
 
-    Those that leave keep their labels and what is expected of them; one that matches again goes
-    on with what is known of it.
+    Each one stays, is added, or is marked as no longer matching. An image that no longer matches
+    keeps its label and expectations, and one that matches again keeps its history.
     """
-    staying = {
-        image_id: replace(
-            member,
-            label=found.labels.get(image_id, member.label),
-            matches=image_id in found.labels,
-            expect=found.expectations.get(image_id, member.expect),
+    merged: dict[str, DiscoveredImage] = {}
+    for image_id, image in known.items():
+        merged[image_id] = replace(
+            image,
+            label=result.labels.get(image_id, image.label),
+            matches=image_id in result.labels,
+            expect=result.expectations.get(image_id, image.expect),
         )
-        for image_id, member in members.items()
-    }
-    new = {
-        image_id: DiscoveredImage(label, expect=found.expectations.get(image_id, ()))
-        for image_id, label in found.labels.items()
-        if image_id not in members
-    }
-    return staying | new
+    for image_id, label in result.labels.items():
+        if image_id not in known:
+            expect = result.expectations.get(image_id, ())
+            merged[image_id] = DiscoveredImage(label, expect=expect)
+    return merged
 
 
-def _age(image: Image) -> tuple[float, str]:
+def _age_key(image: Image) -> tuple[float, str]:
     return (-inf if image.created_at is None else image.created_at, image.id)

@@ -1,6 +1,8 @@
-"""One image, as the Image service describes it."""
+"""One image as the Image service describes it."""
 
 from dataclasses import dataclass
+
+from exporter.model.api_traits import API_TRAITS, ApiTraits, ApiVersion
 
 STATUSES = (
     "queued",
@@ -13,23 +15,56 @@ STATUSES = (
     "deleted",
     "pending_delete",
 )
-"""Every status Glance documents, v1 and v2 together."""
+"""Every status that Glance documents, of v1 and v2 together."""
 
 DELETED_STATUSES = frozenset({"deleted", "pending_delete"})
 """The statuses of an image that only an administrator still sees."""
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """What one answer says of one image; ``None`` is what the answer does not say.
+class Content:
+    """Digests and size that identify the bytes of an image, as one API version reports them."""
 
-    Sizes are bytes, times are seconds since the Unix epoch (UTC). ``digests`` holds pairs of
-    algorithm and hexadecimal digest, ``properties`` pairs of name (lower case where v1 gave it) and
-    value; of others than those ``looked_for`` nothing is known, but where that is ``None``, all
-    that there are stand there. ``stores`` names the backends that hold the data.
+    api: ApiVersion
+    digests: tuple[tuple[str, str], ...]
+    size_bytes: int | None
+
+    @property
+    def is_known(self) -> bool:
+        """True if there is a digest or a size to compare."""
+        return bool(self.digests or self.size_bytes)
+
+    def differs(self, other: "Content") -> bool:
+        """Return True if both are known to belong to different bytes.
+
+        Only responses of one API version are compared, since v1 and v2 may describe one image
+        differently. Digests decide if both have one of the same algorithm. Otherwise sizes above 0
+        decide: Open Telekom Cloud sends a size of 0 if the true one is unknown.
+        """
+        if self.api != other.api:
+            return False
+        own, others = dict(self.digests), dict(other.digests)
+        common = own.keys() & others.keys()
+        if common:
+            return any(own[algorithm] != others[algorithm] for algorithm in common)
+        sizes = (self.size_bytes or 0, other.size_bytes or 0)
+        return all(sizes) and sizes[0] != sizes[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Attributes of one image in one response. ``None`` means that the response has no value.
+
+    Sizes are bytes, times are seconds since the Unix epoch (UTC).
+
+    Attributes:
+        digests: Pairs of algorithm and hexadecimal digest.
+        properties: Pairs of name and value. v1 reports names in lower case.
+        requested_properties: The names to which ``properties`` is limited, or None if it is not.
+        stores: The names of the backends that hold the data.
     """
 
-    api: str
+    api: ApiVersion
     id: str
     status: str
     name: str | None = None
@@ -55,50 +90,25 @@ class Image:
     stores: tuple[str, ...] = ()
 
     @property
+    def traits(self) -> ApiTraits:
+        """How the API version that reported the image alters it."""
+        return API_TRAITS[self.api]
+
+    @property
     def exists(self) -> bool:
-        """Whether it can still be used: an administrator also sees images that are deleted."""
+        """True if the image can be used. An administrator also sees images that are deleted."""
         return not self.deleted and self.status not in DELETED_STATUSES
 
     @property
     def is_active(self) -> bool:
-        """Whether machines can boot from it: only then its content is complete."""
+        """True if machines can boot from the image: only then its content is complete."""
         return self.exists and self.status == "active"
 
-    def tombstone(self) -> "Image":
-        """What is still shown of a deleted image: its status and the time of its deletion."""
-        return Image(self.api, self.id, self.status, deleted=True, deleted_at=self.deleted_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What tells the bytes of one image from others, as one API gives it."""
-
-    api: str
-    digests: tuple[tuple[str, str], ...]
-    size_bytes: int | None
-
     @property
-    def is_known(self) -> bool:
-        """Whether it says anything of the bytes."""
-        return bool(self.digests or self.size_bytes)
+    def content(self) -> Content:
+        """Digests and size that identify the image's bytes."""
+        return Content(self.api, self.digests, self.size_bytes)
 
-    def differs(self, other: "Content") -> bool:
-        """Whether both are known to be of different bytes.
-
-        Only answers of one API are compared, since v1 and v2 may describe one image differently.
-        Digests decide where an algorithm is common to both, else sizes above 0 do: Open Telekom
-        Cloud gives a size of 0 where the true one is unknown.
-        """
-        if self.api != other.api:
-            return False
-        mine, theirs = dict(self.digests), dict(other.digests)
-        common = mine.keys() & theirs.keys()
-        if common:
-            return any(mine[algorithm] != theirs[algorithm] for algorithm in common)
-        sizes = (self.size_bytes or 0, other.size_bytes or 0)
-        return all(sizes) and sizes[0] != sizes[1]
-
-
-def content(image: Image) -> Content:
-    """The identity of the image's bytes."""
-    return Content(image.api, image.digests, image.size_bytes)
+    def tombstone(self) -> "Image":
+        """Return the image reduced to what is exported of a deleted one: status and deletion."""
+        return Image(self.api, self.id, self.status, deleted=True, deleted_at=self.deleted_at)

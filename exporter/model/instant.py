@@ -1,13 +1,14 @@
-"""A point in time, as two clocks give it."""
+"""One point in time on two clocks."""
 
 from typing import NamedTuple
 
 
 class Instant(NamedTuple):
-    """One instant: ``steady`` for what lasts, ``wall`` for what is dated.
+    """One point in time, for durations (``monotonic``) and for dates (``wall``).
 
-    ``steady`` is seconds of a clock that nobody sets and that also counts while the machine
-    sleeps; ``wall`` is seconds since the Unix epoch, which may jump.
+    Attributes:
+        monotonic: Seconds of a clock that nobody sets and that also runs during suspend.
+        wall: Seconds since the Unix epoch. The wall clock may jump.
     """
 
     monotonic: float

@@ -1,4 +1,4 @@
-"""All that is known of one target at one time."""
+"""State of one target as far as polls have shown it."""
 
 from dataclasses import dataclass, replace
 from math import inf
@@ -9,7 +9,7 @@ from exporter.model.changes import (
     Change,
     ChangeBaseline,
     ChangeCounts,
-    changes,
+    find_changes,
 )
 from exporter.model.image import Image
 from exporter.model.instant import Instant
@@ -18,13 +18,23 @@ from exporter.model.outcome import Failed, Gone, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the series of one target are made from.
+    """State of one target, from which its series are made.
 
-    ``exists`` and ``image`` are as last answered; ``poll_success`` tells of the last poll only.
-    ``answered_at`` and ``changed_at`` say when the last answer and the last change came,
-    ``changed`` what that was, and ``since`` when the state (existence and status) was first seen.
-    ``valid_until`` (steady seconds) is the next moment at which time alone changes the series:
-    whoever shows an observation asks for ``at(now)`` then.
+    Attributes:
+        exists: Existence at the last successful poll, None if unknown or expired.
+        image: The image at the last successful poll, None if gone, unknown or expired.
+        poll_success: Result of the last poll.
+        failure: Failure of the last poll.
+        request_id: Request ID of the last response.
+        polled_at: Time of the last poll.
+        last_success_at: Time of the last successful poll.
+        changed_at: Time of the last poll that showed a change.
+        last_changes: The changes at ``changed_at``.
+        new_changes: The changes shown by the last poll.
+        state_since: Time at which the current existence and status were first seen.
+        valid_until: Monotonic time at which values expire. ``as_of`` then drops them.
+        change_counts: Counters of the changes.
+        change_baseline: State to compare the next response with.
     """
 
     exists: bool | None = None
@@ -43,10 +53,9 @@ class Observation:
     new_changes: tuple[Change, ...] = ()
 
     def with_outcome(self, outcome: Outcome, now: Instant, max_stale: float) -> "Observation":
-        """The observation that follows when a poll ends as ``outcome`` at ``now``.
+        """Return the observation after a poll that ended with ``outcome`` at ``now``.
 
-        Values are kept through failures for ``max_stale`` seconds from ``now`` on, if this was an
-        answer, else from the last one.
+        Values survive failures for ``max_stale`` seconds after the last successful poll.
         """
         if isinstance(outcome, Failed):
             return replace(
@@ -59,11 +68,11 @@ class Observation:
                 new_changes=(),
             )
         if isinstance(outcome, Gone):
-            return self._answered(False, None, outcome.request_id, now, max_stale)
-        # An equal image is the same image: keeping the first keeps memory flat.
+            return self._with_success(False, None, outcome.request_id, now, max_stale)
+        # Keep the first of equal images, so that memory stays flat.
         known = self.change_baseline.image
         image = outcome.image if known is None or known != outcome.image else known
-        return self._answered(image.exists, image, outcome.request_id, now, max_stale)
+        return self._with_success(image.exists, image, outcome.request_id, now, max_stale)
 
     def with_replaced_outcome(
         self, before: "Observation", outcome: Outcome, now: Instant, max_stale: float
@@ -78,46 +87,48 @@ class Observation:
         baseline = self.change_baseline._replace(exists=before.change_baseline.exists)
         return replace(replaced, change_counts=self.change_counts, change_baseline=baseline)
 
-    def _answered(
+    def _with_success(
         self, exists: bool, image: Image | None, request_id: str, now: Instant, max_stale: float
     ) -> "Observation":
-        news = changes(self.change_baseline, exists, image)
-        shown = image if image is None or image.exists else image.tombstone()
-        is_same = self.exists is exists and _status(self.image) == _status(shown)
+        changes = find_changes(self.change_baseline, exists, image)
+        exported = image if image is None or image.exists else image.tombstone()
+        is_same_state = self.exists is exists and _status(self.image) == _status(exported)
         return Observation(
             exists=exists,
-            image=shown,
+            image=exported,
             poll_success=True,
             failure=None,
             request_id=request_id,
             polled_at=now,
             last_success_at=now,
-            changed_at=now if news else self.changed_at,
-            last_changes=news or self.last_changes,
-            state_since=self.state_since if is_same else now,
-            valid_until=inf if shown is None else now.monotonic + max_stale,
-            change_counts=self.change_counts.with_changes(news) if news else self.change_counts,
+            changed_at=now if changes else self.changed_at,
+            last_changes=changes or self.last_changes,
+            state_since=self.state_since if is_same_state else now,
+            valid_until=inf if exported is None else now.monotonic + max_stale,
+            change_counts=self.change_counts.with_changes(changes)
+            if changes
+            else self.change_counts,
             change_baseline=self.change_baseline.updated(exists, image),
-            new_changes=news,
+            new_changes=changes,
         )
 
     def as_of(self, now: Instant) -> "Observation":
-        """What is shown at ``now``: past ``valid_until`` the values are dropped.
+        """Return the observation at ``now``: values expire at ``valid_until``.
 
-        ``exists`` goes with them when it was 1. A proved 0, ``poll_success`` and all counters
-        stay.
+        ``exists`` expires with them if it is True. A proved False, ``poll_success`` and all
+        counters never expire.
         """
         if now.monotonic <= self.valid_until:
             return self
         if self.exists is False:
             return replace(self, image=None, valid_until=inf)
-        # Values have a time after which they are dropped only once there was an answer.
+        # valid_until is finite only after a first success, so the subtraction is safe.
         age = now.monotonic - self.valid_until
-        dropped = Instant(self.valid_until, now.wall - age)
-        return replace(self, exists=None, image=None, state_since=dropped, valid_until=inf)
+        expired_at = Instant(self.valid_until, now.wall - age)
+        return replace(self, exists=None, image=None, state_since=expired_at, valid_until=inf)
 
     def renders_same_as(self, other: "Observation") -> bool:
-        """Whether both give the same series while the values of neither are past their time."""
+        """Return True if both give the same series as long as the values of neither expire."""
         return (
             self.exists is other.exists
             and self.poll_success is other.poll_success
@@ -134,4 +145,4 @@ def _status(image: Image | None) -> str | None:
 
 
 NEVER_POLLED = Observation()
-"""What is known of a target that was never polled."""
+"""The observation of a target before its first poll."""

@@ -1,4 +1,4 @@
-"""What a poll ends as: exactly one of ``Found``, ``Gone`` and ``Failed``."""
+"""Outcome of a poll: exactly one of ``Found``, ``Gone`` and ``Failed``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,26 +21,26 @@ Reason = Literal[
     "not_polled",
     "internal",
 ]
-"""Why a poll failed: the label values of ``reason``. A misspelt one does not type-check."""
+"""Reasons of failed polls: the values of the label ``reason``."""
 
 REASONS: Mapping[Reason, str] = {
-    "unconfirmed": "404, but nothing proves that the API answers for these credentials",
-    "unauthorized": "401, again after signing in anew, or signing in was refused",
+    "unconfirmed": "404, but no proof that the API serves these credentials",
+    "unauthorized": "401, also with a new token, or the sign-in was rejected",
     "forbidden": "403",
     "api_version": "300, 405, 410 or 501: the API is switched off or removed",
     "rate_limited": "429, or 413 with Retry-After",
-    "rejected": "400, 414, any other 4xx, and any 1xx, 2xx or 3xx not named here",
+    "rejected": "400, 414, any other 4xx, and any 1xx, 2xx or 3xx not listed here",
     "server_error": "5xx",
-    "timeout": "no complete answer in time",
+    "timeout": "no complete response in time",
     "tls": "the TLS handshake or certificate check failed",
-    "connection": "name resolution failed, refused, reset or cut off",
-    "malformed": "an answer that cannot be trusted",
-    "not_polled": "not asked in this cycle: deadline, breaker open, or told to wait",
+    "connection": "name resolution failed, or the connection was refused, reset or closed early",
+    "malformed": "a response that cannot be trusted",
+    "not_polled": "no request in this cycle: deadline, circuit breaker open, or Retry-After",
     "internal": "a bug of the exporter",
 }
-"""What each reason means, in the order of the exposition."""
+"""The meaning of each reason, in the order of the exposition."""
 
-assert tuple(REASONS) == get_args(Reason)  # noqa: S101  # a reason has to be explained
+assert tuple(REASONS) == get_args(Reason)  # noqa: S101  # every reason needs its meaning
 
 REASON_OF_CODE: Mapping[int, Reason] = {
     300: "api_version",
@@ -51,12 +51,12 @@ REASON_OF_CODE: Mapping[int, Reason] = {
     429: "rate_limited",
     501: "api_version",
 }
-"""Status codes with a reason of their own; the rest by their class, see ``reason_for_status``."""
+"""Status codes with a reason of their own. ``reason_for_status`` has the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The image was described, living or deleted."""
+    """The response describes the image, existing or deleted."""
 
     image: Image
     request_id: str = ""
@@ -64,14 +64,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The image is proved not to be visible to these credentials."""
+    """It is proved that these credentials cannot see the image."""
 
     request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No answer about the image; ``reason`` is a key of ``REASONS``, ``detail`` is for people."""
+    """No information about the image. ``detail`` is for people."""
 
     reason: Reason
     detail: str = ""
@@ -83,20 +83,20 @@ Outcome = Found | Gone | Failed
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """A 404 on which nothing has been decided yet: it becomes ``Gone`` only by evidence."""
+    """A 404 for the image. It becomes ``Gone`` only after confirmation."""
 
     request_id: str = ""
 
 
 Reading = Found | NotFound | Failed
-"""What one answer says by itself."""
+"""Result of a single response."""
 
 
 def reason_for_status(code: int, retry_after: bool = False) -> Reason:
-    """The reason for a status code that is neither 200 nor 404.
+    """Return the reason for a status code other than 200 and 404.
 
-    413 is Glance's answer to a quota and a gateway's to too many requests: only with Retry-After
-    does it mean the latter.
+    Glance sends 413 for an exceeded quota, and a gateway sends it for too many requests. It means
+    the latter only with Retry-After.
     """
     if code == 413 and retry_after:
         return "rate_limited"

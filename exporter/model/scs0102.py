@@ -1,9 +1,9 @@
-"""How long an image is good for, as its publisher says in properties of SCS-0102.
+"""Lifetime of an image according to the properties of SCS-0102.
 
 The values are those of the Sovereign Cloud Stack's standard scs-0102-v1 ("Image handling" and
 "Image build info"): dates in UTC, ``YYYY-MM-DD``, of a build also ``YYYY-MM-DD hh:mm[:ss]``.
-Words such as ``none``, ``notice``, ``forever`` and ``last-3`` are no times. Anybody may write
-anything there, so what is no date that exists is no time either.
+Words such as ``none``, ``notice``, ``forever`` and ``last-3`` give no time. Any tenant may write
+any text there, so a date that does not exist gives no time either.
 """
 
 import re
@@ -18,32 +18,33 @@ REPLACE_FREQUENCY = "replace_frequency"
 
 MONTHS = {"yearly": 12, "quarterly": 3, "monthly": 1}
 DAYS = {"weekly": 7, "daily": 1}
-"""The frequencies that promise a next build; ``critical_bug`` and ``never`` promise none."""
+"""The frequencies that promise a next build. ``critical_bug`` and ``never`` do not."""
 
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:(?: |T)(\d\d):(\d\d)(?::(\d\d))?Z?)?", re.ASCII)
+# datetime.fromisoformat alone accepts more: other zones, fractions, week dates, any separator.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T](?:[01]\d|2[0-3]):\d\d(?::\d\d)?Z?)?", re.ASCII)
 _DAY = timedelta(days=1)
 
 
 def built_at(properties: Mapping[str, str]) -> float | None:
-    """When the image was built, in seconds since the epoch; a date is the day's beginning."""
+    """Return the build time in seconds since the epoch. A date means the start of the day."""
     return _seconds(_time(properties.get(BUILD_DATE)))
 
 
 def provided_until(properties: Mapping[str, str]) -> float | None:
-    """Until when images of this name are provided and replaced; a date is the day's end."""
+    """Return the time until which the image is provided. A date means the end of the day."""
     return _until(properties.get(PROVIDED_UNTIL))
 
 
 def uuid_valid_until(properties: Mapping[str, str]) -> float | None:
-    """Until when the image can be used by its ID; a date is the day's end."""
+    """Return the time until which the ID stays valid. A date means the end of the day."""
     return _until(properties.get(UUID_VALIDITY))
 
 
 def replacement_due(properties: Mapping[str, str]) -> float | None:
-    """When the next build is due at the latest: that of this one and the period, by the calendar.
+    """Return the time at which the next build is due: one calendar period after this build.
 
-    The standard counts "from the first release" and allows three days more, neither of which an
-    image says. The period by itself is no time, so without a build date there is none.
+    The standard counts "from the first release" and allows three more days, neither of which an
+    image reports. Without a build date there is no time.
     """
     built, frequency = _time(properties.get(BUILD_DATE)), properties.get(REPLACE_FREQUENCY)
     if built is None or frequency not in {*MONTHS, *DAYS}:
@@ -53,16 +54,16 @@ def replacement_due(properties: Mapping[str, str]) -> float | None:
             return _seconds(built + timedelta(days=DAYS[frequency]))
         years, month = divmod(built.month - 1 + MONTHS[frequency], 12)
         year, month = built.year + years, month + 1
-        # A month after the 31st of January is the last of February.
+        # A month after January 31 is the last day of February.
         day = min(built.day, monthrange(year, month)[1])
         return _seconds(built.replace(year=year, month=month, day=day))
     except (ValueError, OverflowError):
-        # The calendar ends with the year 9999.
+        # The calendar of Python ends with the year 9999.
         return None
 
 
 def _until(text: str | None) -> float | None:
-    """The end of a day: the promise is kept "until at least the date"."""
+    """Return the end of the day: the promise is kept "until at least the date"."""
     moment = _time(text)
     if moment is None or text is None:
         return None
@@ -74,11 +75,10 @@ def _until(text: str | None) -> float | None:
 
 
 def _time(text: str | None) -> datetime | None:
-    match = _DATE.fullmatch(text or "")
-    if match is None:
+    if text is None or not _DATE.fullmatch(text):
         return None
     try:
-        return datetime(*(int(part or 0) for part in match.groups()), tzinfo=UTC)  # type: ignore[arg-type,misc]  # six numbers
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
         return None
 

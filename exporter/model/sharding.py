@@ -1,7 +1,8 @@
-"""Which of several exporters watches an image: each image belongs to exactly one shard.
+"""Distribution of images over several exporters: each image belongs to exactly one shard.
 
-Rendezvous hashing: every shard has a score for the image, and the highest wins. So nobody has to
-agree with anybody, and with one shard more an image stays where it is or goes to the new one.
+Rendezvous hashing: every shard has a score for the image, and the highest score wins. So the
+shards need no coordination, and if one shard is added, an image either stays or moves to the new
+one.
 """
 
 from collections.abc import Iterable
@@ -13,56 +14,58 @@ from exporter.model.discovery import DiscoveryResult, DiscoveryRule
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of ``total`` shards, of which the first has the index 0."""
+    """One of ``total`` shards. The first has the index 0."""
 
     index: int = 0
     total: int = 1
 
     def owns_image(self, cloud: str, image_id: str) -> bool:
-        """Whether this shard watches the image, which belongs to one shard whatever its alias."""
-        return self._wins(f"image\0{cloud}\0{image_id}")
+        """Return True if this shard watches an image that is known by its ID."""
+        return self._owns(f"image\0{cloud}\0{image_id}")
 
     def owns_alias(self, cloud: str, alias: str) -> bool:
-        """Whether this shard watches what the alias of a discovery stands for, whichever it is.
+        """Return True if this shard watches whichever image a discovery alias resolves to.
 
-        So the changes of an alias are all counted in one place.
+        So one shard counts all changes of an alias.
         """
-        return self._wins(f"alias\0{cloud}\0{alias}")
+        return self._owns(f"alias\0{cloud}\0{alias}")
 
-    def own_aliases(self, cloud: str, entries: Iterable[DiscoveryRule]) -> tuple[str, ...]:
-        """The aliases of a cloud's discoveries that are this shard's, in their order."""
-        aliases = (entry.alias for entry in entries)
-        return tuple(each for each in aliases if each is not None and self.owns_alias(cloud, each))
+    def own_aliases(self, cloud: str, rules: Iterable[DiscoveryRule]) -> tuple[str, ...]:
+        """Return this shard's aliases of a cloud's discovery rules, in their order."""
+        aliases = (rule.alias for rule in rules if rule.alias is not None)
+        return tuple(alias for alias in aliases if self.owns_alias(cloud, alias))
 
-    def own_part(self, cloud: str, resolution: DiscoveryResult) -> DiscoveryResult:
-        """What of a cloud's discovered images and aliases is this shard's."""
-        aliases = resolution.aliases
-        own = {alias for alias in aliases if self.owns_alias(cloud, alias)}
-        labels = {
-            image_id: label
-            for image_id, label in resolution.labels.items()
-            if (
-                label in own if aliases.get(label) == image_id else self.owns_image(cloud, image_id)
-            )
+    def own_part(self, cloud: str, result: DiscoveryResult) -> DiscoveryResult:
+        """Return the part of a cloud's discovery result that belongs to this shard."""
+        aliases: dict[str, str] = {}
+        for alias, image_id in result.aliases.items():
+            if self.owns_alias(cloud, alias):
+                aliases[alias] = image_id
+        labels: dict[str, str] = {}
+        for image_id, label in result.labels.items():
+            is_alias = result.aliases.get(label) == image_id
+            is_own = label in aliases if is_alias else self.owns_image(cloud, image_id)
+            if is_own:
+                labels[image_id] = label
+        expectations = {
+            image_id: expect
+            for image_id, expect in result.expectations.items()
+            if image_id in labels
         }
-        return DiscoveryResult(
-            labels,
-            {alias: aliases[alias] for alias in aliases if alias in own},
-            {each: expect for each, expect in resolution.expectations.items() if each in labels},
-        )
+        return DiscoveryResult(labels, aliases, expectations)
 
-    def _wins(self, what: str) -> bool:
-        return owning_shard(what, self.total) == self.index
+    def _owns(self, key: str) -> bool:
+        return owning_shard(key, self.total) == self.index
 
 
 UNSHARDED = Shard()
-"""The only shard: it has everything."""
+"""The only shard, which owns everything."""
 
 
-def owning_shard(what: str, total: int) -> int:
-    """The index of the shard with the highest score for something; all shards are equal to it."""
-    return max(range(total), key=lambda index: _score(index, what)) if total > 1 else 0
+def owning_shard(key: str, total: int) -> int:
+    """Return the index of the shard with the highest score for a key."""
+    return max(range(total), key=lambda index: _score(index, key)) if total > 1 else 0
 
 
-def _score(index: int, what: str) -> bytes:
-    return blake2b(f"{index}\0{what}".encode(), digest_size=8).digest()
+def _score(index: int, key: str) -> bytes:
+    return blake2b(f"{index}\0{key}".encode(), digest_size=8).digest()

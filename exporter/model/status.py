@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from exporter.model.expectations.checks import EXISTS, CheckResult, evaluate
 from exporter.model.image import STATUSES
@@ -14,7 +14,7 @@ from exporter.model.target import Target
 STATES: Mapping[str, str] = MappingProxyType(
     {
         "gone": "proved not to be visible to these credentials",
-        "unknown": "nothing is known, or not any more",
+        "unknown": "not known, or no longer",
         "pending": "not polled yet",
         "other": "a status that Glance does not document",
         **{status: f"its status is {status}" for status in STATUSES},
@@ -80,8 +80,11 @@ class ImageStatus:
         return tuple(result.expectation for result in self.check_results if result.met is None)
 
 
-Check = Callable[[Observation, Mapping[str, bool | None]], bool]
-"""Predicate of a problem, by the observation and by whether each expectation is met."""
+class ImageProblem(NamedTuple):
+    """Meaning of a problem, and its test by the observation and the expectations that are met."""
+
+    meaning: str
+    is_present: Callable[[Observation, Mapping[str, bool | None]], bool]
 
 
 def _is_gone(observation: Observation, met: Mapping[str, bool | None]) -> bool:
@@ -106,18 +109,20 @@ def _is_failing(observation: Observation, _: Mapping[str, bool | None]) -> bool:
     return observation.failure is not None
 
 
-_CHECKS: Mapping[str, tuple[str, Check]] = MappingProxyType(
+_PROBLEMS: Mapping[str, ImageProblem] = MappingProxyType(
     {
-        "gone": ("it is gone or deleted, and not expected to be", _is_gone),
-        "not_active": ("its status is neither active nor an expected one", _is_not_active),
-        "unexpected": ("an expectation is not met", _is_unexpected),
-        "unknown": ("nothing is known of it, or not any more", _is_unknown),
-        "failing": ("its last poll failed", _is_failing),
+        "gone": ImageProblem("it is gone or deleted, and not expected to be", _is_gone),
+        "not_active": ImageProblem(
+            "its status is neither active nor an expected one", _is_not_active
+        ),
+        "unexpected": ImageProblem("an expectation is not met", _is_unexpected),
+        "unknown": ImageProblem("its state is not known, or no longer", _is_unknown),
+        "failing": ImageProblem("its last poll failed", _is_failing),
     }
 )
 
 PROBLEMS: Mapping[str, str] = MappingProxyType(
-    {name: meaning for name, (meaning, _) in _CHECKS.items()}
+    {name: problem.meaning for name, problem in _PROBLEMS.items()}
 )
 """Every problem that an image can have, worst first, and its meaning."""
 
@@ -130,5 +135,7 @@ def image_status(target: Target, observation: Observation, now: Instant) -> Imag
     current = observation.as_of(now)
     results = evaluate(target.expect, current, now)
     met = {result.expectation: result.met for result in results}
-    problems = tuple(name for name, (_, check) in _CHECKS.items() if check(current, met))
+    problems = tuple(
+        name for name, problem in _PROBLEMS.items() if problem.is_present(current, met)
+    )
     return ImageStatus(target, current, results, state_of(current), problems)

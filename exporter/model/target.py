@@ -1,11 +1,11 @@
-"""One image that is watched."""
+"""One watched image."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class TargetKey(NamedTuple):
-    """What a target is known by: the cloud's configured name and the image's ID."""
+    """Identity of a target: the cloud's configured name and the image's ID."""
 
     cloud: str
     image_id: str
@@ -13,11 +13,13 @@ class TargetKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A watched image: its labels, and what the operator expects of it.
+    """A watched image with its labels and expectations.
 
-    ``alias`` is the configured name, or the ID where none is given; ``expect`` holds pairs of
-    expectation and wanted value, see ``expectations``. ``properties`` are those that are shown,
-    all that are known where it is ``None``.
+    Attributes:
+        alias: The configured name, or the ID without one.
+        source: How the image came to be watched, ``configured`` or ``discovered``.
+        expect: Pairs of expectation and expected value, see ``expectations.checks``.
+        property_names: The properties to export, or None for all that are known.
     """
 
     cloud: str
@@ -29,18 +31,18 @@ class Target:
 
     @property
     def key(self) -> TargetKey:
-        """What it is known by."""
+        """The target's identity."""
         return TargetKey(self.cloud, self.image_id)
 
     @property
     def labels(self) -> tuple[str, str, str]:
-        """The values of the labels that every series of an image carries."""
+        """The values of the labels of every series of the image."""
         return (self.cloud, self.image_id, self.alias)
 
     def select_properties(
         self, properties: tuple[tuple[str, str], ...]
     ) -> tuple[tuple[str, str], ...]:
-        """Those of an image's properties that are shown; others are known to be judged only."""
+        """Return the properties to export. The others are only requested for expectations."""
         if self.property_names is None:
             return properties
-        return tuple(each for each in properties if each[0] in self.property_names)
+        return tuple((name, value) for name, value in properties if name in self.property_names)

@@ -1,167 +1,163 @@
-"""The headers of the Image service API v1, one row each, and an ``Image`` from them.
+"""Headers of the Image service API v1, one row each, and their conversion to an ``Image``.
 
 Names and types are those of the v1 reference ("HEAD /v1/images/{image_id}"). Measured on
 Glance 15: a null field is absent or the word ``None``; names are raw UTF-8; a name or property
-made through v2 may hold line breaks, which v1 sends as they are. So a tenant can forge headers,
-and every rule below errs towards an absent field or a ``Malformed`` answer, never a wrong value.
+set through v2 may contain line breaks, which v1 sends unchanged. So a tenant can forge headers.
+Every rule below therefore prefers an absent field or a ``Malformed`` response to a wrong value.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from exporter.model.image import Image
 from exporter.model.parsers import (
+    GIBI,
+    MEBI,
+    Column,
     Malformed,
-    boolean,
-    gibibytes,
-    integer,
-    mebibytes,
-    text,
+    excerpt,
+    scaled,
+    text_to_boolean,
+    text_to_integer,
+    text_to_text,
     utc_timestamp,
 )
 
-Field = tuple[bytes, bytes]
-"""A header's name in lower case and its value, both as on the wire; the name of a stray line,
-one that is no header, is empty."""
+RawHeader = tuple[bytes, bytes]
+"""Name in lower case and value of a header, as received. A line that is not a header has an
+empty name."""
 
 ID = b"x-image-meta-id"
-PREFIX = b"x-image-meta-"
+META_PREFIX = b"x-image-meta-"
 PROPERTY_PREFIX = b"x-image-meta-property-"
 NULLS = frozenset({b"", b"None"})
 LINE_BREAK = re.compile(rb"[\r\n]")
 
 _PLAIN_NAME = re.compile(rb"[!-~]{1,60}")
 
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """One row: the attribute of ``Image``, the name on the wire, and how its text is read."""
-
-    attribute: str
-    name: bytes
-    read: Callable[[str], object] = text
-    required: bool = False
-
-
-V1_HEADERS = (
-    Header("id", ID),
-    Header("status", b"x-image-meta-status", required=True),
-    Header("name", b"x-image-meta-name"),
-    Header("size_bytes", b"x-image-meta-size", integer),
-    Header("virtual_size_bytes", b"x-image-meta-virtual_size", integer),
-    Header("protected", b"x-image-meta-protected", boolean),
-    Header("public", b"x-image-meta-is_public", boolean),
-    Header("deleted", b"x-image-meta-deleted", boolean),
-    Header("created_at", b"x-image-meta-created_at", utc_timestamp),
-    Header("updated_at", b"x-image-meta-updated_at", utc_timestamp),
-    Header("deleted_at", b"x-image-meta-deleted_at", utc_timestamp),
-    Header("container_format", b"x-image-meta-container_format"),
-    Header("disk_format", b"x-image-meta-disk_format"),
-    Header("min_disk_bytes", b"x-image-meta-min_disk", gibibytes),
-    Header("min_ram_bytes", b"x-image-meta-min_ram", mebibytes),
-    Header("checksum", b"x-image-meta-checksum"),
-    Header("project_id", b"x-image-meta-owner"),
+V1_HEADERS: tuple[Column[bytes, str], ...] = (
+    Column("id", ID, text_to_text),
+    Column("status", b"x-image-meta-status", text_to_text, required=True),
+    Column("name", b"x-image-meta-name", text_to_text),
+    Column("size_bytes", b"x-image-meta-size", text_to_integer),
+    Column("virtual_size_bytes", b"x-image-meta-virtual_size", text_to_integer),
+    Column("protected", b"x-image-meta-protected", text_to_boolean),
+    Column("public", b"x-image-meta-is_public", text_to_boolean),
+    Column("deleted", b"x-image-meta-deleted", text_to_boolean),
+    Column("created_at", b"x-image-meta-created_at", utc_timestamp),
+    Column("updated_at", b"x-image-meta-updated_at", utc_timestamp),
+    Column("deleted_at", b"x-image-meta-deleted_at", utc_timestamp),
+    Column("container_format", b"x-image-meta-container_format", text_to_text),
+    Column("disk_format", b"x-image-meta-disk_format", text_to_text),
+    Column("min_disk_bytes", b"x-image-meta-min_disk", scaled(text_to_integer, GIBI)),
+    Column("min_ram_bytes", b"x-image-meta-min_ram", scaled(text_to_integer, MEBI)),
+    Column("checksum", b"x-image-meta-checksum", text_to_text),
+    Column("project_id", b"x-image-meta-owner", text_to_text),
 )
 
-TENANTS_OWN = b"x-image-meta-name"
-"""The one fixed header whose text a tenant chooses freely; properties are the others."""
+TENANT_HEADER = b"x-image-meta-name"
+"""The only header in the table whose text a tenant chooses freely, as for all properties."""
 
 
 def image_from_headers(
-    fields: Iterable[Field], image_id: str, properties: frozenset[str] | None = None
+    headers: Iterable[RawHeader], image_id: str, properties: frozenset[str] | None = None
 ) -> Image | Malformed:
-    """The image that the fields of an answer to ``HEAD /v1/images/{image_id}`` describe.
+    """Return the image that a response to ``HEAD /v1/images/{image_id}`` describes.
 
-    Of the properties only those named (in lower case) are kept, all where it is ``None``.
+    Args:
+        headers: All headers of the response.
+        image_id: The ID of the requested image.
+        properties: Names in lower case of the properties to keep, or None for all.
     """
-    values, absent, problems = _collect(fields)
-    read: dict[str, object] = {}
-    for header in V1_HEADERS:
-        raw = values.get(header.name)
-        if raw is None or raw in NULLS or header.name in absent:
-            if header.required:
-                problems.append(f"{_shown(header.name)} is missing")
+    values, unusable, problems = _collect(headers)
+    attributes: dict[str, object] = {}
+    for column in V1_HEADERS:
+        raw = values.get(column.key)
+        if raw is None or raw in NULLS or column.key in unusable:
+            if column.required:
+                problems.append(f"{_printable(column.key)} is missing")
             continue
         try:
-            read[header.attribute] = header.read(raw.decode("utf-8"))
+            attributes[column.attribute] = column.parse(raw.decode("utf-8"))
         except ValueError as error:
-            if header.name != TENANTS_OWN:
-                problems.append(f"{_shown(header.name)} is {_why(error)}: {_excerpt(raw)}")
-    if read.pop("id", image_id) != image_id:
-        problems.append(f"{_shown(ID)} is another image's: {_excerpt(values[ID])}")
+            if column.key != TENANT_HEADER:
+                problems.append(f"{_printable(column.key)} is {_reason(error)}: {_excerpt(raw)}")
+    if attributes.pop("id", image_id) != image_id:
+        problems.append(f"{_printable(ID)} belongs to another image: {_excerpt(values[ID])}")
     if problems:
         return Malformed(tuple(dict.fromkeys(problems)))
-    checksum = read.pop("checksum", None)
+    checksum = attributes.pop("checksum", None)
     if checksum:
-        read["digests"] = (("md5", checksum),)
-    if read.get("public"):
-        read["visibility"] = "public"
-    read["properties"] = tuple(sorted(_properties(values, absent, properties)))
-    return Image(api="v1", id=image_id, requested_properties=properties, **read)  # type: ignore[arg-type]  # the rows name attributes of Image
+        attributes["digests"] = (("md5", checksum),)
+    if attributes.get("public"):
+        attributes["visibility"] = "public"
+    attributes["properties"] = tuple(sorted(_properties(values, unusable, properties)))
+    return Image(api="v1", id=image_id, requested_properties=properties, **attributes)  # type: ignore[arg-type]  # the rows name attributes of Image
 
 
-def _collect(fields: Iterable[Field]) -> tuple[dict[bytes, bytes], set[bytes], list[str]]:
-    """The values by name, the names whose value is spoiled, and the problems met so far."""
+def _collect(
+    headers: Iterable[RawHeader],
+) -> tuple[dict[bytes, bytes], set[bytes], list[str]]:
+    """Return the values by name, the names with an unusable value, and the problems."""
     values: dict[bytes, bytes] = {}
-    spoiled: set[bytes] = set()
+    unusable: set[bytes] = set()
     problems: list[str] = []
-    previous = tenants = b""
-    for name, value in fields:
+    previous = last_of_tenant = b""
+    for name, value in headers:
         if not name:
-            # Part of some value that holds a line break: of the field before, or, when that one
-            # is no image header, of the last text of a tenant's, which must have begun it.
-            culprit = previous if previous.startswith(PREFIX) else tenants
-            if culprit:
-                _spoil(culprit, spoiled, problems)
+            # Continuation of a value that contained a line break. If the previous header is not
+            # an image header, the tenant-controlled value before it must have been cut.
+            cut = previous if previous.startswith(META_PREFIX) else last_of_tenant
+            if cut:
+                _reject(cut, unusable, problems)
             continue
         previous = name
-        if not name.startswith(PREFIX):
+        if not name.startswith(META_PREFIX):
             continue
-        if _is_tenants(name):
-            tenants = name
+        if _is_of_tenant(name):
+            last_of_tenant = name
         if values.setdefault(name, value) != value:
-            problems.append(f"{_shown(name)} stands twice with different values")
+            problems.append(f"{_printable(name)} is repeated with different values")
         elif LINE_BREAK.search(value):
-            _spoil(name, spoiled, problems)
-    return values, spoiled, problems
+            _reject(name, unusable, problems)
+    return values, unusable, problems
 
 
-def _spoil(name: bytes, spoiled: set[bytes], problems: list[str]) -> None:
-    if _is_tenants(name):
-        spoiled.add(name)
+def _reject(name: bytes, unusable: set[bytes], problems: list[str]) -> None:
+    """Drop a tenant's value with a line break. In any other header it makes a problem."""
+    if _is_of_tenant(name):
+        unusable.add(name)
     else:
-        problems.append(f"{_shown(name)} is followed by a line that is no header")
+        problems.append(f"{_printable(name)} is followed by a line that is not a header")
 
 
-def _is_tenants(name: bytes) -> bool:
-    return name == TENANTS_OWN or name.startswith(PROPERTY_PREFIX)
+def _is_of_tenant(name: bytes) -> bool:
+    return name == TENANT_HEADER or name.startswith(PROPERTY_PREFIX)
 
 
 def _properties(
-    values: dict[bytes, bytes], absent: set[bytes], wanted: frozenset[str] | None
+    values: dict[bytes, bytes], unusable: set[bytes], names: frozenset[str] | None
 ) -> Iterable[tuple[str, str]]:
-    for name, raw in values.items():
-        if not name.startswith(PROPERTY_PREFIX) or name in absent or raw == b"None":
+    for header, raw in values.items():
+        if not header.startswith(PROPERTY_PREFIX) or header in unusable or raw == b"None":
             continue
         try:
-            key, value = name[len(PROPERTY_PREFIX) :].decode("utf-8"), raw.decode("utf-8")
+            name = header.removeprefix(PROPERTY_PREFIX).decode("utf-8")
+            value = raw.decode("utf-8")
         except UnicodeDecodeError:
             continue
-        if key and (wanted is None or key in wanted):
-            yield key, value
+        if name and (names is None or name in names):
+            yield name, value
 
 
-def _why(error: ValueError) -> str:
+def _reason(error: ValueError) -> str:
     return "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def _shown(name: bytes) -> str:
-    """The header's name, which holds what a tenant likes where it is a property's."""
+def _printable(name: bytes) -> str:
+    """Return a header's name. A tenant chooses the names of properties, so escape those."""
     return name.decode() if _PLAIN_NAME.fullmatch(name) else _excerpt(name)
 
 
 def _excerpt(raw: bytes) -> str:
-    """At most 60 characters of the value, in a form that cannot forge or break a line."""
-    whole = ascii(raw.decode("utf-8", "backslashreplace"))
-    return whole if len(whole) <= 60 else whole[:57] + "..."
+    return excerpt(raw.decode("utf-8", "backslashreplace"))

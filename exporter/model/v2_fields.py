@@ -1,149 +1,113 @@
-"""The fields of the Image service API v2, one row each, and an ``Image`` from a JSON document.
+"""Fields of the Image service API v2, one row each, and the conversion of JSON to an ``Image``.
 
-Keys and types are those of the v2 schema (``GET /v2/schemas/image``). Measured on Glance 33: what
-is not known is ``null``, times end in ``Z``, custom properties stand beside the fixed fields, and
-``stores`` is absent without data. As in ``headers``, every rule errs towards an absent field or a
-``Malformed`` answer, never a wrong value.
+Keys and types are those of the v2 schema (``GET /v2/schemas/image``). Measured on Glance 33:
+unknown values are ``null``, times end in ``Z``, custom properties are siblings of the fixed
+fields, and ``stores`` is absent without data. As in ``v1_headers``, every rule prefers an absent
+field or a ``Malformed`` response to a wrong value.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from exporter.model.image import Image
-from exporter.model.parsers import GIBI, LARGEST_INTEGER, MEBI, Malformed, utc_timestamp
-from exporter.model.parsers import integer as integer_in_text
+from exporter.model.parsers import (
+    GIBI,
+    MEBI,
+    Column,
+    Malformed,
+    excerpt,
+    is_unicode,
+    json_to_boolean,
+    json_to_integer,
+    json_to_text,
+    json_to_timestamp,
+    scaled,
+    text_to_integer,
+)
 
 PUBLIC = {"public": True, "private": False, "shared": False, "community": False}
-"""What each visibility of v2 says of being public; any other word says nothing."""
+"""The value of ``public`` for each visibility of v2. It is unknown for any other word."""
 
 TRUE_SIZE = "__image_size"
-"""The property in which Open Telekom Cloud gives the size where ``size`` is 0."""
+"""The property in which Open Telekom Cloud sends the size if ``size`` is 0."""
 
 MD5_OF_NOTHING = "d41d8cd98f00b204e9800998ecf8427e"
 
 
 class ObjectWithDuplicates(dict[str, object]):
-    """A JSON object in which keys stand twice with different values; ``repeated`` names them."""
+    """A JSON object that repeats keys with different values: those in ``repeated``."""
 
     repeated: tuple[str, ...] = ()
 
 
-def text(value: object) -> str | None:
-    """The text itself, ``None`` where it is empty; raises ``ValueError`` for anything else."""
-    if not isinstance(value, str):
-        raise ValueError("not text")
-    if not _is_unicode(value):
-        raise ValueError("not text that UTF-8 can hold")
-    return value or None
+def tenant_text(value: object) -> str | None:
+    """Return a string, or None if it is empty or not valid Unicode.
 
-
-def tenants_text(value: object) -> str | None:
-    """The text itself, ``None`` where it is empty or holds what UTF-8 cannot.
-
-    A tenant chooses it, and must not be able to make the whole answer ``Malformed``.
+    A tenant chooses it, and must not be able to make the whole response ``Malformed``.
     """
-    return text(value) if not isinstance(value, str) or _is_unicode(value) else None
-
-
-def integer(value: object) -> int:
-    """A whole number from 0 to 2^63 - 1; raises ``ValueError`` for anything else, 1.0 included."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("not a whole number of 0 or more")
-    if value > LARGEST_INTEGER:
-        raise ValueError("larger than 2^63 - 1")
-    return value
-
-
-def gibibytes(value: object) -> int:
-    """Bytes, from a number of GiB: the unit of ``min_disk``."""
-    return integer(value) * GIBI
-
-
-def mebibytes(value: object) -> int:
-    """Bytes, from a number of MiB: the unit of ``min_ram``."""
-    return integer(value) * MEBI
-
-
-def boolean(value: object) -> bool:
-    """True or False; raises ``ValueError`` for anything else, 1 and "true" included."""
-    if not isinstance(value, bool):
-        raise ValueError("neither true nor false")
-    return value
-
-
-def time(value: object) -> float:
-    """Seconds since the epoch, from ISO 8601; raises ``ValueError`` for anything else."""
-    return utc_timestamp(text(value) or "")
+    return None if isinstance(value, str) and not is_unicode(value) else json_to_text(value)
 
 
 def tags(value: object) -> tuple[str, ...]:
-    """The tags in the order of the alphabet, for a server may give them in any.
+    """Return the tags sorted, because a server may send them in any order.
 
-    Tenants choose them: one that UTF-8 cannot hold is left out.
+    Tenants choose them, so a tag that is not valid Unicode is left out.
     """
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
-        raise ValueError("not a list of texts")
-    return tuple(sorted(filter(_is_unicode, value)))
+        raise ValueError("not a list of strings")
+    return tuple(sorted(filter(is_unicode, value)))
 
 
 def stores(value: object) -> tuple[str, ...]:
-    """The names in a list with commas."""
-    return tuple(filter(None, (text(value) or "").split(",")))
+    """Return the names in a comma-separated list."""
+    return tuple(filter(None, (json_to_text(value) or "").split(",")))
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One row: the attribute of ``Image``, the key in the document, and how its value is read."""
-
-    attribute: str
-    key: str
-    read: Callable[[object], object] = text
-    required: bool = False
-
-
-V2_FIELDS = (
-    Field("id", "id", required=True),
-    Field("status", "status", required=True),
-    Field("name", "name", tenants_text),
-    Field("size_bytes", "size", integer),
-    Field("virtual_size_bytes", "virtual_size", integer),
-    Field("protected", "protected", boolean),
-    Field("hidden", "os_hidden", boolean),
-    Field("visibility", "visibility"),
-    Field("created_at", "created_at", time),
-    Field("updated_at", "updated_at", time),
-    Field("container_format", "container_format"),
-    Field("disk_format", "disk_format"),
-    Field("min_disk_bytes", "min_disk", gibibytes),
-    Field("min_ram_bytes", "min_ram", mebibytes),
-    Field("checksum", "checksum"),
-    Field("hash_algorithm", "os_hash_algo"),
-    Field("hash_value", "os_hash_value"),
-    Field("project_id", "owner"),
-    Field("tags", "tags", tags),
-    Field("stores", "stores", stores),
+V2_FIELDS: tuple[Column[str, object], ...] = (
+    Column("id", "id", json_to_text, required=True),
+    Column("status", "status", json_to_text, required=True),
+    Column("name", "name", tenant_text),
+    Column("size_bytes", "size", json_to_integer),
+    Column("virtual_size_bytes", "virtual_size", json_to_integer),
+    Column("protected", "protected", json_to_boolean),
+    Column("hidden", "os_hidden", json_to_boolean),
+    Column("visibility", "visibility", json_to_text),
+    Column("created_at", "created_at", json_to_timestamp),
+    Column("updated_at", "updated_at", json_to_timestamp),
+    Column("container_format", "container_format", json_to_text),
+    Column("disk_format", "disk_format", json_to_text),
+    Column("min_disk_bytes", "min_disk", scaled(json_to_integer, GIBI)),
+    Column("min_ram_bytes", "min_ram", scaled(json_to_integer, MEBI)),
+    Column("checksum", "checksum", json_to_text),
+    Column("hash_algorithm", "os_hash_algo", json_to_text),
+    Column("hash_value", "os_hash_value", json_to_text),
+    Column("project_id", "owner", json_to_text),
+    Column("tags", "tags", tags),
+    Column("stores", "stores", stores),
 )
 
-NO_PROPERTIES = frozenset(field.key for field in V2_FIELDS) | {
+SCHEMA_KEYS = frozenset(column.key for column in V2_FIELDS) | {
     "direct_url",
     "file",
     "locations",
     "schema",
     "self",
 }
-"""The keys of the v2 schema; every other key of a document is a custom property."""
+"""The keys of the v2 schema. Every other key of a document is a custom property."""
 
 
 def parse_json(body: bytes) -> object:
-    """The JSON in ``body``; raises ``ValueError`` where there is none.
+    """Return the value of a JSON text.
 
-    An object in which a key stands twice with different values becomes ``ObjectWithDuplicates``.
+    An object that repeats a key with different values becomes ``ObjectWithDuplicates``.
+
+    Raises:
+        ValueError: The body is not JSON.
     """
     try:
         return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
+            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_reject_constant
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -152,44 +116,46 @@ def parse_json(body: bytes) -> object:
 def image_from_document(
     document: object, image_id: str, properties: frozenset[str] | None = None
 ) -> Image | Malformed:
-    """The image that the answer to ``GET /v2/images/{image_id}``, or an entry of a list, describes.
+    """Return the image that a document of ``GET /v2/images/{image_id}`` or of a list describes.
 
-    ``document`` is of ``parse_json``. Of the properties only those named (case counts) are kept,
-    all where it is ``None``.
+    Args:
+        document: A value of ``parse_json``.
+        image_id: The ID of the requested image.
+        properties: Case-sensitive names of the properties to keep, or None for all.
     """
     if not isinstance(document, dict):
-        return Malformed(("the answer is no JSON object",))
-    read: dict[str, object] = {}
+        return Malformed(("the response is not a JSON object",))
+    attributes: dict[str, object] = {}
     problems = _repeated(document)
-    for field in V2_FIELDS:
-        raw = document.get(field.key)
+    for column in V2_FIELDS:
+        raw = document.get(column.key)
         try:
-            value = None if raw is None else field.read(raw)
+            value = None if raw is None else column.parse(raw)
         except ValueError as error:
-            problems.append(f"{field.key} is {error}: {_excerpt(raw)}")
+            problems.append(f"{column.key} is {error}: {excerpt(raw)}")
             continue
         if value is not None:
-            read[field.attribute] = value
-        elif field.required:
-            problems.append(f"{field.key} is missing")
-    if read.pop("id", image_id) != image_id:
-        problems.append(f"id is another image's: {_excerpt(document['id'])}")
-    digests = _digests(read)
+            attributes[column.attribute] = value
+        elif column.required:
+            problems.append(f"{column.key} is missing")
+    if attributes.pop("id", image_id) != image_id:
+        problems.append(f"id belongs to another image: {excerpt(document['id'])}")
+    digests = _pop_digests(attributes)
     if len(dict(digests)) != len(digests):
         problems.append("checksum and os_hash_value are two digests of one algorithm")
     if problems:
         return Malformed(tuple(problems))
-    if not read.get("size_bytes") and (true_size := _true_size(document.get(TRUE_SIZE))):
-        read["size_bytes"] = true_size
-        digests = [pair for pair in digests if pair != ("md5", MD5_OF_NOTHING)]
+    if not attributes.get("size_bytes") and (true_size := _true_size(document.get(TRUE_SIZE))):
+        attributes["size_bytes"] = true_size
+        digests = [digest for digest in digests if digest != ("md5", MD5_OF_NOTHING)]
     return Image(
         api="v2",
         id=image_id,
-        public=PUBLIC.get(str(read.get("visibility"))),
+        public=PUBLIC.get(str(attributes.get("visibility"))),
         digests=tuple(digests),
         properties=tuple(sorted(_properties(document, properties))),
         requested_properties=properties,
-        **read,  # type: ignore[arg-type]  # the rows name attributes of Image
+        **attributes,  # type: ignore[arg-type]  # the rows name attributes of Image
     )
 
 
@@ -197,65 +163,50 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     document = dict(pairs)
     if len(document) == len(pairs):
         return document
-    # repr, because to Python 1, 1.0 and True are equal.
-    repeated = dict.fromkeys(k for k, value in pairs if repr(value) != repr(document[k]))
+    # Compare by repr, because 1, 1.0 and True are equal in Python.
+    repeated = dict.fromkeys(key for key, value in pairs if repr(value) != repr(document[key]))
     if not repeated:
         return document
-    doubtful = ObjectWithDuplicates(document)
-    doubtful.repeated = tuple(repeated)
-    return doubtful
+    ambiguous = ObjectWithDuplicates(document)
+    ambiguous.repeated = tuple(repeated)
+    return ambiguous
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _repeated(document: dict[str, object]) -> list[str]:
-    """A problem for each key that stands twice with different values."""
+    """Return a problem for each key that is repeated with different values."""
     keys = document.repeated if isinstance(document, ObjectWithDuplicates) else ()
     return [
-        f"{key if key in NO_PROPERTIES else _excerpt(key)} stands twice with different values"
+        f"{key if key in SCHEMA_KEYS else excerpt(key)} is repeated with different values"
         for key in keys
     ]
 
 
-def _digests(read: dict[str, object]) -> list[tuple[str, str]]:
-    """Pairs of algorithm and digest, each once, taken out of what was read."""
-    algorithm, value = read.pop("hash_algorithm", None), read.pop("hash_value", None)
-    pairs = (("md5", read.pop("checksum", None)), (algorithm, value))
+def _pop_digests(attributes: dict[str, object]) -> list[tuple[str, str]]:
+    """Remove the digests from the attributes; return pairs of algorithm and digest, each once."""
+    checksum = attributes.pop("checksum", None)
+    algorithm = attributes.pop("hash_algorithm", None)
+    value = attributes.pop("hash_value", None)
+    pairs = (("md5", checksum), (algorithm, value))
     return list(dict.fromkeys((str(a), str(digest)) for a, digest in pairs if a and digest))
 
 
 def _true_size(value: object) -> int | None:
-    """The size that Open Telekom Cloud keeps in a property, ``None`` where it is no size."""
+    """Return the size that Open Telekom Cloud sends in a property, None if it is not a size."""
     try:
-        return integer_in_text(value) if isinstance(value, str) else integer(value)
+        return text_to_integer(value) if isinstance(value, str) else json_to_integer(value)
     except ValueError:
         return None
 
 
 def _properties(
-    document: Mapping[str, object], wanted: frozenset[str] | None
+    document: Mapping[str, object], names: frozenset[str] | None
 ) -> Iterable[tuple[str, str]]:
     for key, value in document.items():
-        if key in NO_PROPERTIES or not key or not isinstance(value, str):
+        if key in SCHEMA_KEYS or not key or not isinstance(value, str):
             continue
-        if (wanted is None or key in wanted) and _is_unicode(key) and _is_unicode(value):
+        if (names is None or key in names) and is_unicode(key) and is_unicode(value):
             yield key, value
-
-
-def _is_unicode(value: str) -> bool:
-    """Whether it can be written as UTF-8: JSON may escape halves of surrogate pairs."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _excerpt(value: object) -> str:
-    """At most 60 characters of the value, in a form that cannot forge or break a line."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    whole = ascii(value[:60] if isinstance(value, str) else value)
-    return whole if len(whole) <= 60 else whole[:57] + "..."

@@ -14,7 +14,7 @@ import socket
 from typing import NamedTuple
 
 from exporter.clock import steady
-from exporter.model.v1_headers import PROPERTY_PREFIX, Field
+from exporter.model.v1_headers import PROPERTY_PREFIX, RawHeader
 from exporter.transport.response import RequestFailed, ResponseHead
 
 MAX_HEAD_BYTES = 256 * 1024
@@ -75,7 +75,7 @@ def parse_head(raw: bytes) -> ResponseHead:
     return ResponseHead(int(code), fields, keeps_alive)
 
 
-def _parse_field(line: bytes) -> Field:
+def _parse_field(line: bytes) -> RawHeader:
     """Return the lower-case name and stripped value; a line that is not a header has no name."""
     name, colon, value = line.partition(b":")
     name = name.lower()

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from exporter.model.outcome import Failed, Reason, reason_for_status
-from exporter.model.v1_headers import Field
+from exporter.model.v1_headers import RawHeader
 
 _REQUEST_ID = re.compile(rb"req-[0-9a-f-]{36}")
 
@@ -20,7 +20,7 @@ class ResponseHead:
     """
 
     code: int
-    fields: list[Field]
+    fields: list[RawHeader]
     keeps_alive: bool
 
     def first(self, name: bytes) -> bytes | None:

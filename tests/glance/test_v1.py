@@ -2,7 +2,7 @@ import pytest
 
 from exporter.glance.v1 import image_path, may_describe, parse_image
 from exporter.model.outcome import Failed, Found, NotFound, Reading
-from exporter.model.v1_headers import Field
+from exporter.model.v1_headers import RawHeader
 from exporter.transport.response import Response, ResponseHead
 
 ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
@@ -10,12 +10,12 @@ REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"
 ACTIVE = (b"x-image-meta-status", b"active")
 
 
-def head(code: int, *fields: Field) -> ResponseHead:
+def head(code: int, *fields: RawHeader) -> ResponseHead:
     request_id = (b"x-openstack-request-id", REQUEST_ID.encode())
     return ResponseHead(code, [*fields, request_id], keeps_alive=True)
 
 
-def parse(code: int, *fields: Field) -> Reading:
+def parse(code: int, *fields: RawHeader) -> Reading:
     return parse_image(Response(head(code, *fields), b"", 1.0, 2.0), ID, frozenset())
 
 
@@ -58,7 +58,9 @@ def test_404_is_not_found_and_nothing_more() -> None:
         (200, [(b"x-image-meta-id", b"another"), ACTIVE], "malformed"),
     ],
 )
-def test_other_response_fails_for_its_reason(code: int, fields: list[Field], reason: str) -> None:
+def test_other_response_fails_for_its_reason(
+    code: int, fields: list[RawHeader], reason: str
+) -> None:
     reading = parse(code, *fields)
     assert isinstance(reading, Failed)
     assert (reading.reason, reading.request_id) == (reason, REQUEST_ID)
@@ -72,5 +74,7 @@ def test_other_response_fails_for_its_reason(code: int, fields: list[Field], rea
         ([(b"x-image-meta-id", b"other")], False),
     ],
 )
-def test_response_that_names_another_image_is_recognised(fields: list[Field], may: bool) -> None:
+def test_response_that_names_another_image_is_recognised(
+    fields: list[RawHeader], may: bool
+) -> None:
     assert may_describe(head(200, *fields), ID) is may

@@ -162,9 +162,9 @@ def test_every_recording_is_tested() -> None:
         (b"", "the answer is no JSON"),
         (b"<html>", "the answer is no JSON"),
         (b'{"id": "\xff"}', "the answer is no JSON"),
-        (b"null", "the answer is no JSON object"),
-        (f'["{ID}"]', "the answer is no JSON object"),
-        (document(OTHER), f"id is another image's: '{OTHER}'"),
+        (b"null", "the response is not a JSON object"),
+        (f'["{ID}"]', "the response is not a JSON object"),
+        (document(OTHER), f"id belongs to another image: '{OTHER}'"),
         (document(ID, size="5"), "size is not a whole number of 0 or more: '5'"),
     ],
 )

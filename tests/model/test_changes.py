@@ -9,9 +9,9 @@ from exporter.model.changes import (
     Change,
     ChangeBaseline,
     ChangeCounts,
-    changes,
+    find_changes,
 )
-from exporter.model.image import Image, content
+from exporter.model.image import Image
 from tests.model.samples import ACTIVE
 
 PUBLIC = replace(ACTIVE, public=True, visibility="public")
@@ -47,7 +47,7 @@ ONE_CHANGE = {
 def test_one_change_is_seen_and_counted(what: str) -> None:
     """Each attribute that is watched tells what it was and what it is, and counts one."""
     old, new, (was, now) = ONE_CHANGE[what]
-    news = changes(remembering(old), True, new)
+    news = find_changes(remembering(old), True, new)
     assert news == (Change(what, was, now),)
     assert ChangeCounts(**{what: 1}) == NO_CHANGE_COUNTS.with_changes(news)
 
@@ -60,7 +60,7 @@ def test_every_counted_attribute_is_tested() -> None:
 def test_several_changes_are_told_one_by_one() -> None:
     """One answer may change a number of things."""
     new = replace(PUBLIC, status="queued", name="silver", protected=False)
-    told = changes(remembering(replace(ACTIVE, visibility="private")), True, new)
+    told = find_changes(remembering(replace(ACTIVE, visibility="private")), True, new)
     assert [change.what for change in told] == [
         "status",
         "protected",
@@ -84,7 +84,7 @@ def test_counts_add_up() -> None:
 @pytest.mark.parametrize(("exists", "image"), [(True, ACTIVE), (False, None), (False, DELETED)])
 def test_a_first_answer_changes_nothing(exists: bool, image: Image | None) -> None:
     """There is nothing that it could be compared with."""
-    assert changes(NO_BASELINE, exists, image) == ()
+    assert find_changes(NO_BASELINE, exists, image) == ()
 
 
 @pytest.mark.parametrize("attribute", COUNTED_ATTRIBUTES)
@@ -92,8 +92,8 @@ def test_what_an_answer_does_not_say_has_not_changed(attribute: str) -> None:
     """An attribute that comes or goes has no other value."""
     known = replace(ACTIVE, visibility="private")
     unknown = replace(known, **{attribute: None})  # type: ignore[arg-type]  # all may be None
-    assert changes(remembering(known), True, unknown) == ()
-    assert changes(remembering(unknown), True, known) == ()
+    assert find_changes(remembering(known), True, unknown) == ()
+    assert find_changes(remembering(unknown), True, known) == ()
 
 
 @pytest.mark.parametrize(
@@ -107,27 +107,27 @@ def test_what_an_answer_does_not_say_has_not_changed(attribute: str) -> None:
 )
 def test_what_is_not_watched_is_no_change(new: Image) -> None:
     """Properties and times may move, and a size where the digest says that it is the same."""
-    assert changes(remembering(ACTIVE), True, new) == ()
+    assert find_changes(remembering(ACTIVE), True, new) == ()
 
 
 def test_an_image_that_goes_and_comes_back_changes_twice() -> None:
     """Gone and back are one change of existence each."""
-    gone = changes(remembering(ACTIVE), False, None)
+    gone = find_changes(remembering(ACTIVE), False, None)
     assert gone == (Change("existence", "there", "gone"),)
-    back = changes(remembering(ACTIVE).updated(False, None), True, ACTIVE)
+    back = find_changes(remembering(ACTIVE).updated(False, None), True, ACTIVE)
     assert back == (Change("existence", "gone", "there"),)
 
 
 def test_an_image_that_comes_back_another_is_compared_with_what_it_was() -> None:
     """The memory outlives Gone."""
     memory = remembering(ACTIVE).updated(False, None)
-    back = changes(memory, True, replace(ACTIVE, status="queued", name="silver"))
+    back = find_changes(memory, True, replace(ACTIVE, status="queued", name="silver"))
     assert [change.what for change in back] == ["existence", "status", "name"]
 
 
 def test_of_a_deleted_image_only_existence_and_status_change() -> None:
     """What deletion does to the other attributes is nobody's change."""
-    assert changes(remembering(ACTIVE), False, DELETED) == (
+    assert find_changes(remembering(ACTIVE), False, DELETED) == (
         Change("existence", "there", "gone"),
         Change("status", "active", "deleted"),
     )
@@ -139,15 +139,15 @@ def test_content_is_compared_with_the_last_active_one(between: Image | None) -> 
     exists = between is not None and between.exists
     memory = remembering(ACTIVE).updated(exists, between)
     new = replace(ACTIVE, digests=OTHER_DIGEST)
-    assert "content" in {change.what for change in changes(memory, True, new)}
-    assert "content" not in {change.what for change in changes(memory, True, ACTIVE)}
+    assert "content" in {change.what for change in find_changes(memory, True, new)}
+    assert "content" not in {change.what for change in find_changes(memory, True, ACTIVE)}
 
 
 @pytest.mark.parametrize("status", ["queued", "saving", "deactivated", "killed", "deleted"])
 def test_only_active_content_is_compared(status: str) -> None:
     """Digest and size may be declared before there is data."""
     declared = replace(ACTIVE, status=status, digests=OTHER_DIGEST)
-    seen = changes(remembering(ACTIVE), declared.exists, declared)
+    seen = find_changes(remembering(ACTIVE), declared.exists, declared)
     assert "content" not in {change.what for change in seen}
     assert remembering(declared).active is None
 
@@ -155,15 +155,17 @@ def test_only_active_content_is_compared(status: str) -> None:
 def test_another_api_describes_the_same_content() -> None:
     """Answers of v1 and v2 are not compared, each begins anew."""
     other = replace(ACTIVE, api="v2", digests=OTHER_DIGEST, size_bytes=1)
-    assert changes(remembering(ACTIVE), True, other) == ()
+    assert find_changes(remembering(ACTIVE), True, other) == ()
     memory = remembering(ACTIVE).updated(True, other)
-    assert memory.active == content(other)
+    assert memory.active == other.content
 
 
 def test_content_without_digest_is_told_by_its_size() -> None:
     """Where there is no digest, sizes above 0 tell."""
     new = replace(NO_DIGEST, size_bytes=6)
-    assert changes(remembering(NO_DIGEST), True, new) == (Change("content", "5 bytes", "6 bytes"),)
+    assert find_changes(remembering(NO_DIGEST), True, new) == (
+        Change("content", "5 bytes", "6 bytes"),
+    )
 
 
 def test_a_memory_of_the_same_content_is_the_same_object() -> None:
@@ -179,19 +181,19 @@ BY_V2 = replace(ACTIVE, api="v2", name=" golden ", visibility="private", hidden=
 @pytest.mark.parametrize(("old", "new"), [(ACTIVE, BY_V2), (BY_V2, ACTIVE)])
 def test_another_api_changes_no_name(old: Image, new: Image) -> None:
     """v1 loses white space around a name that v2 gives, and knows one visibility only."""
-    assert changes(remembering(old), True, new) == ()
+    assert find_changes(remembering(old), True, new) == ()
 
 
 def test_another_api_hides_no_change_of_what_both_say_alike() -> None:
     """An image made public, unprotected or deactivated just then is noticed all the same."""
     new = replace(BY_V2, public=True, visibility="public", protected=False, status="deactivated")
-    told = changes(remembering(ACTIVE), True, new)
+    told = find_changes(remembering(ACTIVE), True, new)
     assert [change.what for change in told] == ["status", "protected", "public"]
 
 
 def test_names_are_compared_again_after_the_api_has_changed() -> None:
     """What the new one said first is what it is compared with."""
     memory = remembering(ACTIVE).updated(True, BY_V2)
-    assert changes(memory, True, replace(BY_V2, name="silver")) == (
+    assert find_changes(memory, True, replace(BY_V2, name="silver")) == (
         Change("name", " golden ", "silver"),
     )

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.model.image import STATUSES, Content, Image, content
+from exporter.model.image import STATUSES, Content, Image
 from tests.model.samples import ACTIVE, ID
 
 A = ("md5", "a" * 32)
@@ -37,7 +37,7 @@ def test_of_a_deleted_image_only_status_and_time_remain() -> None:
 
 def test_the_content_is_what_tells_bytes_apart() -> None:
     """Digests and size of the image, and the API that says so."""
-    assert content(ACTIVE) == Content("v1", ACTIVE.digests, ACTIVE.size_bytes)
+    assert ACTIVE.content == Content("v1", ACTIVE.digests, ACTIVE.size_bytes)
 
 
 @pytest.mark.parametrize(

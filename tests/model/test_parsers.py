@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.parsers import boolean, gibibytes, integer, mebibytes, text, utc_timestamp
+from exporter.model.parsers import (
+    GIBI,
+    MEBI,
+    scaled,
+    text_to_integer,
+    text_to_text,
+    utc_timestamp,
+)
 
 NUMBERS = {"0": 0, "7": 7, "0016": 16, "9223372036854775807": 2**63 - 1}
 
@@ -78,10 +85,10 @@ NO_TIMES = (
 @pytest.mark.parametrize(("written", "number"), NUMBERS.items())
 def test_a_whole_number_up_to_the_largest_of_64_bits_is_read(written: str, number: int) -> None:
     """A number from 0 to 2^63 - 1 in plain digits is that number."""
-    assert integer(written) == number
+    assert text_to_integer(written) == number
 
 
-@pytest.mark.parametrize("read", [integer, gibibytes, mebibytes])
+@pytest.mark.parametrize("read", [text_to_integer, scaled(text_to_integer, GIBI)])
 @pytest.mark.parametrize("written", NO_NUMBERS)
 def test_what_is_no_plain_whole_number_is_refused(read: Callable[[str], int], written: str) -> None:
     """Signs, exponents, fractions, other digits and numbers beyond 2^63 - 1 are refused."""
@@ -91,20 +98,23 @@ def test_what_is_no_plain_whole_number_is_refused(read: Callable[[str], int], wr
 
 def test_the_units_of_glance_become_bytes() -> None:
     """A min_disk counts GiB and a min_ram MiB."""
-    assert (gibibytes("40"), mebibytes("2048")) == (42_949_672_960, 2_147_483_648)
+    assert (scaled(text_to_integer, GIBI)("40"), scaled(text_to_integer, MEBI)("2048")) == (
+        42_949_672_960,
+        2_147_483_648,
+    )
 
 
 @pytest.mark.parametrize(("written", "value"), BOOLEANS.items())
 def test_a_boolean_is_read_in_any_case(written: str, value: bool) -> None:
     """The words true and false are read however they are capitalised."""
-    assert boolean(written) is value
+    assert text_to_boolean(written) is value
 
 
 @pytest.mark.parametrize("written", NO_BOOLEANS)
 def test_other_words_are_no_booleans(written: str) -> None:
     """What is neither true nor false is refused, numbers too."""
     with pytest.raises(ValueError, match=r"^neither true nor false$"):
-        boolean(written)
+        text_to_boolean(written)
 
 
 @pytest.mark.parametrize(("written", "moment"), TIMES.items())
@@ -132,4 +142,4 @@ def test_every_time_that_python_writes_is_read_back(moment: datetime) -> None:
 
 def test_text_is_left_as_it_is() -> None:
     """Text is the value itself, spaces and all."""
-    assert text(" a\tb ") == " a\tb "
+    assert text_to_text(" a\tb ") == " a\tb "

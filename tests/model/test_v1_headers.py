@@ -1,8 +1,8 @@
 import pytest
 
 from exporter.model.image import Image
-from exporter.model.parsers import Malformed
-from exporter.model.v1_headers import V1_HEADERS, Header
+from exporter.model.parsers import Column, Malformed
+from exporter.model.v1_headers import V1_HEADERS
 from tests.model.samples import ID, read
 
 STATUS = b"X-Image-Meta-Status: active"
@@ -77,9 +77,9 @@ def test_one_header_gives_its_attribute_and_nothing_else(
 
 @pytest.mark.parametrize("null", [b"", b" ", b"None"])
 @pytest.mark.parametrize("header", OPTIONAL, ids=lambda header: header.attribute)
-def test_a_null_field_is_absent(header: Header, null: bytes) -> None:
+def test_a_null_field_is_absent(header: Column[bytes, str], null: bytes) -> None:
     """A field that is empty or says None is as if it were not there; absent is never 0."""
-    assert read(STATUS, header.name + b": " + null) == image()
+    assert read(STATUS, header.key + b": " + null) == image()
 
 
 BREAKS = {
@@ -125,11 +125,11 @@ MALFORMED = {
     ),
     "another-id": (
         [STATUS, b"X-Image-Meta-Id: f00"],
-        ["x-image-meta-id is another image's: 'f00'"],
+        ["x-image-meta-id belongs to another image: 'f00'"],
     ),
     "id-in-capitals": (
         [STATUS, b"X-Image-Meta-Id: " + ID.upper().encode()],
-        [f"x-image-meta-id is another image's: '{ID.upper()}'"],
+        [f"x-image-meta-id belongs to another image: '{ID.upper()}'"],
     ),
     "too-large": (
         [STATUS, SIZE + b"9223372036854775808"],
@@ -161,66 +161,66 @@ MALFORMED = {
     ),
     "twice": (
         [STATUS, b"X-Image-Meta-Status: queued"],
-        ["x-image-meta-status stands twice with different values"],
+        ["x-image-meta-status is repeated with different values"],
     ),
     "twice-in-other-case": (
         [STATUS, SIZE + b"5", b"x-image-meta-SIZE: 6"],
-        ["x-image-meta-size stands twice with different values"],
+        ["x-image-meta-size is repeated with different values"],
     ),
     "null-and-value": (
         [STATUS, SIZE + b"None", SIZE + b"6"],
-        ["x-image-meta-size stands twice with different values"],
+        ["x-image-meta-size is repeated with different values"],
     ),
     "three-times": (
         [STATUS, SIZE + b"5", SIZE + b"6", SIZE + b"7"],
-        ["x-image-meta-size stands twice with different values"],
+        ["x-image-meta-size is repeated with different values"],
     ),
     "name-twice": (
         [STATUS, NAME + b"a", NAME + b"b"],
-        ["x-image-meta-name stands twice with different values"],
+        ["x-image-meta-name is repeated with different values"],
     ),
     "property-twice": (
         [STATUS, PROPERTY + b"a: 1", PROPERTY + b"A: 2"],
-        ["x-image-meta-property-a stands twice with different values"],
+        ["x-image-meta-property-a is repeated with different values"],
     ),
     "forged-status": (
         [STATUS, NAME + b"x", b"X-Image-Meta-Status: queued"],
-        ["x-image-meta-status stands twice with different values"],
+        ["x-image-meta-status is repeated with different values"],
     ),
     "forged-id": (
         [STATUS, b"X-Image-Meta-Id: " + ID.encode(), NAME + b"x", b"X-Image-Meta-Id: f00"],
-        ["x-image-meta-id stands twice with different values"],
+        ["x-image-meta-id is repeated with different values"],
     ),
     "forged-the-same-and-stray": (
         [STATUS, NAME + b"x", STATUS, b"y"],
-        ["x-image-meta-status is followed by a line that is no header"],
+        ["x-image-meta-status is followed by a line that is not a header"],
     ),
     "stray": (
         [STATUS, SIZE + b"5", b"0"],
-        ["x-image-meta-size is followed by a line that is no header"],
+        ["x-image-meta-size is followed by a line that is not a header"],
     ),
     "folded": (
         [STATUS, SIZE + b"5", b" 0"],
-        ["x-image-meta-size is followed by a line that is no header"],
+        ["x-image-meta-size is followed by a line that is not a header"],
     ),
     "stray-twice": (
         [STATUS, SIZE + b"5", b"0", b"0"],
-        ["x-image-meta-size is followed by a line that is no header"],
+        ["x-image-meta-size is followed by a line that is not a header"],
     ),
     "lf-in-a-number": (
         [STATUS, SIZE + b"5\n6"],
         [
-            "x-image-meta-size is followed by a line that is no header",
+            "x-image-meta-size is followed by a line that is not a header",
             r"x-image-meta-size is not a whole number of 0 or more: '5\n6'",
         ],
     ),
     "cr-in-a-format": (
         [STATUS, b"X-Image-Meta-Disk_format: raw\r"],
-        ["x-image-meta-disk_format is followed by a line that is no header"],
+        ["x-image-meta-disk_format is followed by a line that is not a header"],
     ),
     "unknown-field-and-stray": (
         [STATUS, b"X-Image-Meta-Colour: red", b"green"],
-        ["x-image-meta-colour is followed by a line that is no header"],
+        ["x-image-meta-colour is followed by a line that is not a header"],
     ),
     "space-before-the-colon": (
         [b"X-Image-Meta-Status : active"],
@@ -232,7 +232,7 @@ MALFORMED = {
             "x-image-meta-status is missing",
             "x-image-meta-size is not a whole number of 0 or more: 'x'",
             "x-image-meta-deleted is neither true nor false: 'x'",
-            "x-image-meta-id is another image's: 'x'",
+            "x-image-meta-id belongs to another image: 'x'",
         ],
     ),
 }

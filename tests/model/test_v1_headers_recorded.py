@@ -153,7 +153,7 @@ def test_another_images_recording_is_malformed() -> None:
     """An answer about one image is never taken for another's."""
     head = (RECORDINGS / "active-private.http").read_bytes().partition(b"\r\n\r\n")[0]
     assert image_from_headers(parse_head(head).fields, "another") == Malformed(
-        ("x-image-meta-id is another image's: '87ee5d5b-599c-4ce0-a5cf-08557f78c2c5'",)
+        ("x-image-meta-id belongs to another image: '87ee5d5b-599c-4ce0-a5cf-08557f78c2c5'",)
     )
 
 

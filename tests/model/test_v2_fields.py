@@ -11,14 +11,13 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from exporter.model.image import STATUSES, Image
-from exporter.model.parsers import Malformed
+from exporter.model.parsers import Column, Malformed
 from exporter.model.v2_fields import (
     MD5_OF_NOTHING,
-    NO_PROPERTIES,
     PUBLIC,
+    SCHEMA_KEYS,
     TRUE_SIZE,
     V2_FIELDS,
-    Field,
     image_from_document,
     parse_json,
 )
@@ -139,7 +138,7 @@ RECORDED = recorded()
 @pytest.mark.parametrize("document", RECORDED)
 def test_every_field_of_a_recording_has_its_value(document: dict[str, Any]) -> None:
     """Each field gives its attribute, custom properties are kept, and the rest is not known."""
-    assert document.keys() - NO_PROPERTIES <= {
+    assert document.keys() - SCHEMA_KEYS <= {
         *("os_type", "hw_disk_bus", "empty", "Mixed Case Key", "with:colon", "dash-key"),
         *("multi", "unicode", "name2", "ключ"),
     }
@@ -227,7 +226,7 @@ def test_one_field_gives_its_attribute_and_nothing_else(
 
 
 @pytest.mark.parametrize("field", OPTIONAL, ids=lambda field: field.key)
-def test_a_null_field_is_absent(field: Field) -> None:
+def test_a_null_field_is_absent(field: Column[str, object]) -> None:
     """Null is never 0, false or empty text."""
     assert read({field.key: None}) == image()
 
@@ -256,18 +255,18 @@ def test_the_order_of_tags_and_properties_is_not_the_servers() -> None:
 
 MALFORMED: dict[str, tuple[dict[str, object], list[str]]] = {
     "no-id": ({"id": None}, ["id is missing"]),
-    "another-id": ({"id": "f00"}, ["id is another image's: 'f00'"]),
-    "id-in-capitals": ({"id": ID.upper()}, [f"id is another image's: '{ID.upper()}'"]),
-    "id-a-number": ({"id": 5}, ["id is not text: 5"]),
+    "another-id": ({"id": "f00"}, ["id belongs to another image: 'f00'"]),
+    "id-in-capitals": ({"id": ID.upper()}, [f"id belongs to another image: '{ID.upper()}'"]),
+    "id-a-number": ({"id": 5}, ["id is not a string: 5"]),
     "no-status": ({"status": None}, ["status is missing"]),
     "status-empty": ({"status": ""}, ["status is missing"]),
-    "status-a-list": ({"status": ["active"]}, ["status is not text: a list"]),
+    "status-a-list": ({"status": ["active"]}, ["status is not a string: a list"]),
     "status-half-a-pair": (
         {"status": "\ud800"},
-        [r"status is not text that UTF-8 can hold: '\ud800'"],
+        [r"status is not valid Unicode: '\ud800'"],
     ),
-    "name-a-number": ({"name": 5}, ["name is not text: 5"]),
-    "name-an-object": ({"name": {}}, ["name is not text: an object"]),
+    "name-a-number": ({"name": 5}, ["name is not a string: 5"]),
+    "name-an-object": ({"name": {}}, ["name is not a string: an object"]),
     "size-true": ({"size": True}, [f"size is {NOT_WHOLE}: True"]),
     "size-text": ({"size": "5"}, [f"size is {NOT_WHOLE}: '5'"]),
     "size-fraction": ({"size": 1.5}, [f"size is {NOT_WHOLE}: 1.5"]),
@@ -278,8 +277,8 @@ MALFORMED: dict[str, tuple[dict[str, object], list[str]]] = {
     "min-ram-empty": ({"min_ram": ""}, [f"min_ram is {NOT_WHOLE}: ''"]),
     "protected-one": ({"protected": 1}, ["protected is neither true nor false: 1"]),
     "hidden-text": ({"os_hidden": "true"}, ["os_hidden is neither true nor false: 'true'"]),
-    "visibility-true": ({"visibility": True}, ["visibility is not text: True"]),
-    "time-a-number": ({"created_at": 5}, ["created_at is not text: 5"]),
+    "visibility-true": ({"visibility": True}, ["visibility is not a string: True"]),
+    "time-a-number": ({"created_at": 5}, ["created_at is not a string: 5"]),
     "time-empty": (
         {"created_at": ""},
         ["created_at is not a time like 2026-11-23T11:02:43.626002: ''"],
@@ -288,22 +287,22 @@ MALFORMED: dict[str, tuple[dict[str, object], list[str]]] = {
         {"updated_at": "2026-02-30T00:00:00Z"},
         ["updated_at is not a time that exists: '2026-02-30T00:00:00Z'"],
     ),
-    "checksum-a-number": ({"checksum": 0}, ["checksum is not text: 0"]),
-    "hash-a-list": ({"os_hash_value": []}, ["os_hash_value is not text: a list"]),
+    "checksum-a-number": ({"checksum": 0}, ["checksum is not a string: 0"]),
+    "hash-a-list": ({"os_hash_value": []}, ["os_hash_value is not a string: a list"]),
     "two-md5": (
         {"checksum": "0f", "os_hash_algo": "md5", "os_hash_value": "1e"},
         ["checksum and os_hash_value are two digests of one algorithm"],
     ),
-    "tags-text": ({"tags": "a,b"}, ["tags is not a list of texts: 'a,b'"]),
-    "tags-of-numbers": ({"tags": ["a", 1]}, ["tags is not a list of texts: a list"]),
-    "stores-a-list": ({"stores": ["fs"]}, ["stores is not text: a list"]),
+    "tags-text": ({"tags": "a,b"}, ["tags is not a list of strings: 'a,b'"]),
+    "tags-of-numbers": ({"tags": ["a", 1]}, ["tags is not a list of strings: a list"]),
+    "stores-a-list": ({"stores": ["fs"]}, ["stores is not a string: a list"]),
     "everything": (
         {"id": "x", "status": 0, "size": "x", "protected": "x"},
         [
-            "status is not text: 0",
+            "status is not a string: 0",
             f"size is {NOT_WHOLE}: 'x'",
             "protected is neither true nor false: 'x'",
-            "id is another image's: 'x'",
+            "id belongs to another image: 'x'",
         ],
     ),
 }
@@ -321,7 +320,7 @@ def test_what_cannot_be_trusted_is_malformed_and_names_every_bad_field(
 @pytest.mark.parametrize("document", [None, True, 5, "active", [], [{"id": ID}]])
 def test_what_is_no_object_is_malformed(document: object) -> None:
     """Only a JSON object describes an image."""
-    assert image_from_document(document, ID) == Malformed(("the answer is no JSON object",))
+    assert image_from_document(document, ID) == Malformed(("the response is not a JSON object",))
 
 
 def test_an_empty_object_is_malformed() -> None:
@@ -339,7 +338,7 @@ TWICE = {
     "list": '"tags": ["a"], "tags": ["b"]',
     "property": '"os_distro": "a", "os_distro": "b"',
 }
-"""Members after the status; a key stands twice with different values."""
+"""Members after the status; a key is repeated with different values."""
 
 
 @pytest.mark.parametrize("members", TWICE.values(), ids=TWICE)
@@ -348,8 +347,8 @@ def test_a_key_that_stands_twice_with_different_values_is_malformed(members: str
     malformed = read_text(f'{{"id": "{ID}", "status": "active", {members}}}')
     assert isinstance(malformed, Malformed)
     key = members.partition('"')[2].partition('"')[0]
-    shown = key if key in NO_PROPERTIES else repr(key)
-    assert malformed.problems == (f"{shown} stands twice with different values",)
+    shown = key if key in SCHEMA_KEYS else repr(key)
+    assert malformed.problems == (f"{shown} is repeated with different values",)
 
 
 def test_a_key_that_stands_twice_with_one_value_is_read() -> None:
@@ -477,7 +476,7 @@ FITTING: dict[str, st.SearchStrategy[object]] = {
     "tags": st.lists(TEXTS),
     TRUE_SIZE: NUMBERS | NUMBERS.map(str) | TEXTS,
 }
-KEYS = st.sampled_from([*sorted(NO_PROPERTIES), TRUE_SIZE])
+KEYS = st.sampled_from([*sorted(SCHEMA_KEYS), TRUE_SIZE])
 MEMBERS = st.one_of(
     KEYS.flatmap(lambda key: st.tuples(st.just(key), FITTING.get(key, TEXTS) | st.none())),
     KEYS.flatmap(lambda key: st.tuples(st.just(key), FITTING.get(key, TEXTS))),

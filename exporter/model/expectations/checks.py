@@ -1,4 +1,4 @@
-"""What the operator expects of an image, held against what it is."""
+"""Expectations of the operator, and their comparison with the image."""
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -11,21 +11,25 @@ from exporter.model.observation import Observation
 from exporter.model.units import SizeRange
 
 Expectations = tuple[tuple[str, object], ...]
-"""Pairs of expectation and wanted value, whose shape is its judge's, see ``CHECKS``."""
+"""Pairs of expectation and expected value. The check in ``CHECKS`` defines the value's type."""
 
 VISIBILITIES = ("public", "private", "shared", "community")
-"""Every visibility of API v2; v1 knows only whether it is the first."""
+"""Every visibility of API v2. v1 reports only if an image is public."""
 
 EXISTS = "exists"
-"""The one expectation of an image that is not there; wanted is a boolean."""
+"""The one expectation of an image that is gone. The expected value is a boolean."""
 
 MD5 = "md5"
 
 
 class CheckResult(NamedTuple):
-    """One expectation: what was wanted, what is, and whether it is ``met``.
+    """Result of one expectation.
 
-    ``actual`` is ``None`` where it is not known, ``met`` where it cannot be judged.
+    Attributes:
+        expectation: Its name in the settings.
+        expected: The value in the settings.
+        actual: The value of the image, or None if it is unknown.
+        met: None if the API reports too little to evaluate the expectation.
     """
 
     expectation: str
@@ -35,179 +39,184 @@ class CheckResult(NamedTuple):
 
 
 Check = Callable[[Image, Any, Instant], tuple[object, bool | None]]
-"""What a living image is, and whether that is as wanted; ``None`` where the API does not say."""
+"""Compares an existing image with the expected value; returns ``actual`` and ``met``."""
 
 
 def _equal(attribute: str) -> Check:
-    """Wanted is the value itself."""
+    """Return a check that expects one value."""
 
-    def judge(image: Image, wanted: object, _: Instant) -> tuple[object, bool | None]:
+    def check(image: Image, expected: object, _: Instant) -> tuple[object, bool | None]:
         actual = getattr(image, attribute)
-        return actual, None if actual is None else actual == wanted
+        return actual, None if actual is None else actual == expected
 
-    return judge
+    return check
 
 
 def _among(attribute: str) -> Check:
-    """Wanted is a tuple of the values that will do; also for a range of sizes."""
+    """Return a check that expects one of several values, or a size within a range."""
 
-    def judge(
-        image: Image, wanted: tuple[str, ...] | SizeRange, _: Instant
+    def check(
+        image: Image, expected: tuple[str, ...] | SizeRange, _: Instant
     ) -> tuple[object, bool | None]:
         actual = getattr(image, attribute)
-        return actual, None if actual is None else actual in wanted
+        return actual, None if actual is None else actual in expected
 
-    return judge
+    return check
 
 
-def _visibility(image: Image, wanted: tuple[str, ...], _: Instant) -> tuple[object, bool | None]:
-    """Wanted is a tuple of visibilities; of one that is not public, v1 does not say which it is."""
+def _check_visibility(
+    image: Image, expected: tuple[str, ...], _: Instant
+) -> tuple[object, bool | None]:
+    """Expect one of several visibilities. v1 reports only that an image is not public."""
     if image.visibility is not None:
-        return image.visibility, image.visibility in wanted
+        return image.visibility, image.visibility in expected
     if image.public is not False:
-        # That it is public, every API says in both ways.
+        # Every API reports a public image as both `public: true` and `visibility: public`.
         return None, None
     possible = VISIBILITIES[1:]
-    fitting = [each in wanted for each in possible]
-    return possible, all(fitting) if all(fitting) or not any(fitting) else None
+    fits = [visibility in expected for visibility in possible]
+    return possible, all(fits) if all(fits) or not any(fits) else None
 
 
-def _checksum(image: Image, wanted: str, _: Instant) -> tuple[object, bool | None]:
-    """Wanted is an MD5 in hexadecimal, lower case."""
+def _check_checksum(image: Image, expected: str, _: Instant) -> tuple[object, bool | None]:
+    """Expect an MD5 digest in lower-case hexadecimal."""
     actual = dict(image.digests).get(MD5)
-    return actual, None if actual is None else actual.lower() == wanted
+    return actual, None if actual is None else actual.lower() == expected
 
 
-def _hash(
-    image: Image, wanted: tuple[tuple[str, str], ...], _: Instant
+def _check_hash(
+    image: Image, expected: tuple[tuple[str, str], ...], _: Instant
 ) -> tuple[object, bool | None]:
-    """Wanted is pairs of algorithm and digest, in lower case; one that is given decides."""
-    given = dict(image.digests)
-    actual = tuple((each, given[each]) for each, _ in wanted if each in given)
-    met = all(digest.lower() == dict(wanted)[algorithm] for algorithm, digest in actual)
+    """Expect pairs of algorithm and lower-case digest. Only reported algorithms count."""
+    digests = dict(image.digests)
+    actual = tuple((name, digests[name]) for name, _ in expected if name in digests)
+    met = all(digest.lower() == dict(expected)[algorithm] for algorithm, digest in actual)
     return actual or None, met if actual else None
 
 
-def _name(image: Image, wanted: str, _: Instant) -> tuple[object, bool | None]:
-    """Wanted is a glob in which case counts."""
-    return image.name, None if image.name is None else fnmatchcase(image.name, wanted)
+def _check_name(image: Image, expected: str, _: Instant) -> tuple[object, bool | None]:
+    """Expect a name that matches a case-sensitive glob."""
+    return image.name, None if image.name is None else fnmatchcase(image.name, expected)
 
 
-def _properties(
-    image: Image, wanted: tuple[tuple[str, str], ...], _: Instant
+def _check_properties(
+    image: Image, expected: tuple[tuple[str, str], ...], _: Instant
 ) -> tuple[object, bool | None]:
-    """Wanted is pairs of name and value, all to be so; one that is not there is not as wanted.
+    """Expect all pairs of name and value. An absent property differs from any value.
 
-    v1 gives names in lower case and values without white space at their ends, and does not tell
-    the value ``None`` from none at all. An answer from before the expectation may not have been
-    asked for the property.
+    The result is unknown for a property that was not requested, because the image was polled
+    before the expectation was configured, and for a value that the API version does not report
+    unchanged.
     """
-    held = dict(image.properties)
-    is_v1 = image.api == "v1"
+    properties = dict(image.properties)
     actual = []
     met: list[bool | None] = []
-    for name, value in wanted:
-        key = name.lower() if is_v1 else name
-        is_told = image.requested_properties is None or key in image.requested_properties
-        is_blurred = is_v1 and _through_v1(value) != value and held.get(key) == _through_v1(value)
-        actual.append((name, held.get(key)))
-        met.append(held.get(key) == value if is_told and not is_blurred else None)
+    for name, value in expected:
+        reported_name = image.traits.property_name(name)
+        reported_value = image.traits.property_value(value)
+        requested = image.requested_properties
+        is_requested = requested is None or reported_name in requested
+        actual_value = properties.get(reported_name)
+        is_ambiguous = reported_value != value and actual_value == reported_value
+        actual.append((name, actual_value))
+        met.append(actual_value == value if is_requested and not is_ambiguous else None)
     return tuple(actual), False if False in met else None if None in met else True
 
 
-def _through_v1(value: str) -> str | None:
-    """What v1 makes of a property's value."""
-    text = value.strip(" ")
-    return None if text in {"", "None"} else text
+def _at_most_since(attribute: str) -> Check:
+    """Return a check that expects at most a number of seconds since a time of the image."""
 
-
-def _lasts(attribute: str) -> Check:
-    """Wanted is seconds that may have passed since the time in the attribute."""
-
-    def judge(image: Image, wanted: float, now: Instant) -> tuple[object, bool | None]:
-        since = getattr(image, attribute)
-        if since is None:
+    def check(image: Image, expected: float, now: Instant) -> tuple[object, bool | None]:
+        start = getattr(image, attribute)
+        if start is None:
             return None, None
-        # As in next_change: a difference of such numbers is not the same to the last bit.
-        return now.wall - since, now.wall <= since + wanted
+        # Add as in next_evaluation: a difference of such floats may differ in the last bit.
+        return now.wall - start, now.wall <= start + expected
 
-    return judge
+    return check
 
 
 TIME_BASED = {"max_age": "created_at", "max_unchanged": "updated_at"}
-"""The expectations that time alone can break, and the attribute from which on it counts."""
+"""The expectations that stop being met by time alone, and the image's time they count from."""
 
 CHECKS: dict[str, Check] = {
     "status": _among("status"),
     "protected": _equal("protected"),
     "public": _equal("public"),
-    "visibility": _visibility,
+    "visibility": _check_visibility,
     "hidden": _equal("hidden"),
-    "checksum": _checksum,
-    "hash": _hash,
+    "checksum": _check_checksum,
+    "hash": _check_hash,
     "size": _among("size_bytes"),
     "min_disk": _among("min_disk_bytes"),
     "min_ram": _among("min_ram_bytes"),
     "disk_format": _among("disk_format"),
     "container_format": _among("container_format"),
     "owner": _among("project_id"),
-    "name": _name,
-    "properties": _properties,
-    **{name: _lasts(attribute) for name, attribute in TIME_BASED.items()},
+    "name": _check_name,
+    "properties": _check_properties,
+    **{name: _at_most_since(attribute) for name, attribute in TIME_BASED.items()},
 }
-"""Who judges each expectation of a living image, by its name in the settings."""
+"""The check of each expectation of an existing image, by its name in the settings."""
 
 EXPECTATIONS = (EXISTS, *CHECKS)
-"""The names of all expectations."""
+"""The names of all expectations. ``config.expect`` asserts that its fields are the same."""
 
 
-def evaluate(expect: Expectations, seen: Observation, now: Instant) -> tuple[CheckResult, ...]:
-    """One for each expectation, those that cannot be judged included.
+def evaluate(
+    expectations: Expectations, observation: Observation, now: Instant
+) -> tuple[CheckResult, ...]:
+    """Return a result for each expectation, including those that cannot be evaluated.
 
-    ``seen`` is to be an observation as it stands now, see ``Observation.at``. Of an image that is
-    gone, only its existence can be judged; of one that nothing is known of, nothing.
+    ``observation`` must be one as of ``now``, see ``Observation.as_of``. For a gone image only
+    ``exists`` is evaluated, and nothing for an image in an unknown state.
     """
-    return tuple(_verdict(name, wanted, seen, now) for name, wanted in expect)
+    return tuple(_evaluate(name, expected, observation, now) for name, expected in expectations)
 
 
-def verifiable(expect: Expectations, seen: Observation, now: Instant) -> tuple[CheckResult, ...]:
-    """The results on all that can be judged: ``met`` is true or false."""
-    return tuple(each for each in evaluate(expect, seen, now) if each.met is not None)
+def verifiable(
+    expectations: Expectations, observation: Observation, now: Instant
+) -> tuple[CheckResult, ...]:
+    """Return the results of the expectations that can be evaluated."""
+    results = evaluate(expectations, observation, now)
+    return tuple(result for result in results if result.met is not None)
 
 
-def as_expected(expect: Expectations, seen: Observation, now: Instant) -> bool:
-    """Whether the image is there, or not, as it should be, and every expectation is met.
+def as_expected(expectations: Expectations, observation: Observation, now: Instant) -> bool:
+    """Return True if the image exists, or not, as expected, and meets every expectation.
 
-    Where nothing else is said, it should be there. What cannot be judged is not met.
+    An image is expected to exist unless the settings say otherwise. An expectation that cannot
+    be evaluated counts as not met.
     """
-    wanted = dict(expect).get(EXISTS, True)
-    if seen.exists is not wanted:
+    should_exist = dict(expectations).get(EXISTS, True)
+    if observation.exists is not should_exist:
         return False
-    return wanted is False or all(each.met for each in evaluate(expect, seen, now))
+    return should_exist is False or all(
+        result.met for result in evaluate(expectations, observation, now)
+    )
 
 
-def next_evaluation(expect: Expectations, image: Image | None, now: Instant) -> float:
-    """The steady time at which time alone next changes a verdict; infinite where it does not."""
+def next_evaluation(expectations: Expectations, image: Image | None, now: Instant) -> float:
+    """Return the monotonic time at which a result next changes by time alone, or infinity."""
     if image is None or not image.exists:
         return inf
-    ends = (
-        getattr(image, TIME_BASED[name]) + wanted
-        for name, wanted in expect
-        if name in TIME_BASED and getattr(image, TIME_BASED[name]) is not None
-    )
-    nearest = min((end for end in ends if end >= now.wall), default=inf)
-    return now.monotonic + (nearest - now.wall)
+    next_at = inf
+    for name, expected in expectations:
+        start = getattr(image, TIME_BASED[name]) if name in TIME_BASED else None
+        if start is not None and start + expected >= now.wall:
+            next_at = min(next_at, start + expected)
+    return now.monotonic + (next_at - now.wall)
 
 
-def is_time_based(expect: Expectations) -> bool:
-    """Whether what the clock says matters to any of the expectations."""
-    return any(name in TIME_BASED for name, _ in expect)
+def is_time_based(expectations: Expectations) -> bool:
+    """Return True if any of the expectations depends on the clock."""
+    return any(name in TIME_BASED for name, _ in expectations)
 
 
-def _verdict(name: str, wanted: object, seen: Observation, now: Instant) -> CheckResult:
+def _evaluate(name: str, expected: object, observation: Observation, now: Instant) -> CheckResult:
     if name == EXISTS:
-        met = None if seen.exists is None else seen.exists is wanted
-        return CheckResult(name, wanted, seen.exists, met)
-    if seen.image is None or not seen.image.exists:
-        return CheckResult(name, wanted, None, None)
-    return CheckResult(name, wanted, *CHECKS[name](seen.image, wanted, now))
+        met = None if observation.exists is None else observation.exists is expected
+        return CheckResult(name, expected, observation.exists, met)
+    if observation.image is None or not observation.image.exists:
+        return CheckResult(name, expected, None, None)
+    return CheckResult(name, expected, *CHECKS[name](observation.image, expected, now))

@@ -1,4 +1,4 @@
-"""What was wanted and what is, for people and for programs."""
+"""Expected and actual values as text for people and as JSON for programs."""
 
 from collections.abc import Iterable
 
@@ -6,25 +6,25 @@ from exporter.model.expectations.checks import TIME_BASED, CheckResult
 from exporter.model.units import SizeRange, format_duration, format_size, format_size_range
 
 SIZES = frozenset({"size", "min_disk", "min_ram"})
+"""The expectations whose values are bytes."""
 
 
-def format_expected(verdict: CheckResult) -> str:
-    """What was wanted, as settings write it where it is one value."""
-    if verdict.expectation in TIME_BASED:
-        return f"at most {_words(verdict.expectation, verdict.expected)}"
-    return _words(verdict.expectation, verdict.expected)
+def format_expected(result: CheckResult) -> str:
+    """Return the expected value as settings write it, as far as it is a single value."""
+    text = _format(result.expectation, result.expected)
+    return f"at most {text}" if result.expectation in TIME_BASED else text
 
 
-def format_actual(verdict: CheckResult) -> str:
-    """What is, in the same words; empty where it is not known."""
-    return "" if verdict.actual is None else _words(verdict.expectation, verdict.actual)
+def format_actual(result: CheckResult) -> str:
+    """Return the actual value in the same form, empty if it is unknown."""
+    return "" if result.actual is None else _format(result.expectation, result.actual)
 
 
 def to_json(value: object) -> object:
-    """What was wanted, or what is, in the types of JSON.
+    """Return an expected or actual value in types of JSON.
 
-    Sizes are bytes, a range of them an object of ``min`` and ``max``, times seconds, pairs an
-    object, several values a list.
+    Sizes are bytes, a range of sizes is an object with ``min`` and ``max``, times are seconds,
+    pairs are an object, and several values are a list.
     """
     if isinstance(value, SizeRange):
         return {"min": value.least, "max": value.most}
@@ -33,25 +33,25 @@ def to_json(value: object) -> object:
     return value
 
 
-def _words(expectation: str, value: object) -> str:
+def _format(expectation: str, value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
         case SizeRange():
             return format_size_range(value)
         case tuple():
-            return _several(value)
+            return _format_several(value)
         case int() if expectation in SIZES:
             return format_size(value)
         case float() if expectation in TIME_BASED:
-            # One that is made in the future by a clock that is ahead has no age yet.
+            # The age is negative if the clock that dated the image is ahead of this one.
             return format_duration(max(0, round(value)))
     return str(value)
 
 
-def _several(values: Iterable[object]) -> str:
-    """Pairs are all wanted, of single values one."""
-    pairs = [each for each in values if isinstance(each, tuple)]
+def _format_several(values: Iterable[object]) -> str:
+    """Join values: all of the pairs are expected, but only one of several single values."""
+    pairs = [value for value in values if isinstance(value, tuple)]
     if pairs:
-        return ", ".join(f"{name}: {'none' if each is None else each}" for name, each in pairs)
+        return ", ".join(f"{name}: {'none' if value is None else value}" for name, value in pairs)
     return " or ".join(map(str, values))

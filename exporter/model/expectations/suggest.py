@@ -1,4 +1,4 @@
-"""What to expect of an image so that all is as expected now."""
+"""Suggested expectations that the current state of an image meets."""
 
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -9,54 +9,70 @@ from exporter.model.instant import Instant
 from exporter.model.observation import Observation
 from exporter.model.units import format_size
 
-Holds = Callable[[str, object], bool]
-"""Whether settings accept a value for an expectation, and the image then is as expected."""
+IsMet = Callable[[str, object], bool]
+"""Returns True if settings accept a value for an expectation and the image meets it."""
 
 PROPERTIES = "properties"
 
-_SPECIAL = re.compile(r"([*?\[])")
+_GLOB_CHARACTERS = re.compile(r"([*?\[])")
 
 
-def baseline(
-    expect: Expectations,
-    own: Collection[str],
+def suggest_expectations(
+    expectations: Expectations,
+    own_keys: Collection[str],
     properties: Collection[str],
     *,
-    seen: Observation,
+    observation: Observation,
     now: Instant,
-    holds: Holds,
+    is_met: IsMet,
 ) -> dict[str, object]:
-    """What is to be changed in an image's own ``expect``, by key, as settings write it.
+    """Return the changes to an image's own ``expect`` after which the image is as expected.
 
-    ``expect`` is all that is expected of it, ``own`` the keys that are its own, ``properties`` the
-    names of those to be expected besides. What is its own and met stays as it is. Else a key gets
-    what is now, and where that cannot be said, ``None``, which lifts what is expected and not met;
-    so does each of the properties.
+    An own key that is met stays unchanged. Any other key gets the current value. A value of
+    ``None`` removes an expectation: the result for one that is not met and whose current value
+    is unknown, of a property too.
+
+    Args:
+        expectations: All expectations of the image, inherited ones included.
+        own_keys: The keys in the image's own ``expect``.
+        properties: The names of properties to expect in addition to those expected already.
+        observation: The observation as of ``now``.
+        now: The current time.
+        is_met: The test of a suggested value.
+
+    Returns:
+        Values as settings write them, by key of ``expect``.
     """
-    met = {each.expectation: each.met for each in evaluate(expect, seen, now)}
-    kept = {key for key in own if met.get(key)}
-    if not seen.exists or seen.image is None:
-        gone = {EXISTS: False, **dict.fromkeys(key for key in own if key != EXISTS)}
-        return {key: value for key, value in gone.items() if key not in kept}
-    expected = _expected(expect)
-    held = _properties(seen.image, {*properties, *expected}, expected, holds)
-    changes = {
-        key: value
-        for key, value in (*_what_is(seen.image), (PROPERTIES, held))
-        if key not in kept and holds(key, value)
-    }
-    lifted = (key for key, is_met in met.items() if not is_met and key not in changes)
-    return {**changes, **dict.fromkeys(lifted)}
+    met = {result.expectation: result.met for result in evaluate(expectations, observation, now)}
+    unchanged = {key for key in own_keys if met.get(key)}
+    if not observation.exists or observation.image is None:
+        gone = {EXISTS: False, **dict.fromkeys(key for key in own_keys if key != EXISTS)}
+        return {key: value for key, value in gone.items() if key not in unchanged}
+    expected_names = _expected_properties(expectations)
+    changes: dict[str, object] = {}
+    for key, value in _current_values(observation.image):
+        if key not in unchanged and is_met(key, value):
+            changes[key] = value
+    names = {*properties, *expected_names}
+    values = _properties(observation.image, names, expected_names, is_met)
+    if PROPERTIES not in unchanged and is_met(PROPERTIES, values):
+        changes[PROPERTIES] = values
+    for key, key_is_met in met.items():
+        if not key_is_met:
+            changes.setdefault(key, None)
+    return changes
 
 
-def _what_is(image: Image) -> Iterator[tuple[str, object]]:
-    """All that can be expected of a living image but its properties, as settings write it."""
+def _current_values(image: Image) -> Iterator[tuple[str, object]]:
+    """Yield all that can be expected of an existing image except its properties."""
     yield EXISTS, True
     yield "status", image.status
     yield "protected", image.protected
-    # Either says the same, and v1 says only whether it is public.
-    is_told = image.visibility is not None
-    yield ("visibility", image.visibility) if is_told else ("public", image.public)
+    # One of both is enough. v1 does not report the visibility of an image that is not public.
+    if image.visibility is None:
+        yield "public", image.public
+    else:
+        yield "visibility", image.visibility
     yield "hidden", image.hidden
     digests = dict(image.digests)
     yield "checksum", digests.pop(MD5, None)
@@ -67,29 +83,27 @@ def _what_is(image: Image) -> Iterator[tuple[str, object]]:
     yield "disk_format", image.disk_format
     yield "container_format", image.container_format
     yield "owner", image.project_id
-    yield "name", None if image.name is None else _SPECIAL.sub(r"[\1]", image.name)
+    yield "name", None if image.name is None else _GLOB_CHARACTERS.sub(r"[\1]", image.name)
 
 
 def _properties(
-    image: Image, wanted: Collection[str], expected: Collection[str], holds: Holds
+    image: Image, names: Collection[str], expected_names: Collection[str], is_met: IsMet
 ) -> dict[str, str | None]:
-    """Those that can be expected, and ``None`` for those that are expected and cannot be.
+    """Return the values to expect of properties, and ``None`` to remove an expected name.
 
-    Tenants write them, so what settings would refuse must not take the others with it.
+    Tenants write properties, so a value that settings would reject must not exclude the others.
     """
-    told = dict(image.properties)
-    is_v1 = image.api == "v1"
-    held: dict[str, str | None] = {}
-    for name in sorted(wanted):
-        value = told.get(name.lower() if is_v1 else name)
-        if value is not None and holds(PROPERTIES, {name: value}):
-            held[name] = value
-        elif name in expected:
-            held[name] = None
-    return held
+    reported = dict(image.properties)
+    values: dict[str, str | None] = {}
+    for name in sorted(names):
+        value = reported.get(image.traits.property_name(name))
+        if value is not None and is_met(PROPERTIES, {name: value}):
+            values[name] = value
+        elif name in expected_names:
+            values[name] = None
+    return values
 
 
-def _expected(expect: Expectations) -> frozenset[str]:
-    """The names of the properties that are expected."""
-    wanted = dict(expect).get(PROPERTIES)
-    return frozenset(name for name, _ in wanted) if isinstance(wanted, tuple) else frozenset()
+def _expected_properties(expectations: Expectations) -> frozenset[str]:
+    expected = dict(expectations).get(PROPERTIES)
+    return frozenset(name for name, _ in expected) if isinstance(expected, tuple) else frozenset()

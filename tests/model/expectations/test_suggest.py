@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.model.expectations.checks import Expectations
-from exporter.model.expectations.suggest import baseline
+from exporter.model.expectations.suggest import suggest_expectations
 from exporter.model.image import Image
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Found, Gone
@@ -39,7 +39,7 @@ def of(
     def holds(key: str, value: object) -> bool:
         return value not in (None, {}, {"OS_Bad": "\x1b"}) and key not in refused
 
-    return baseline(expect, own, properties, seen=seen, now=START, holds=holds)
+    return suggest_expectations(expect, own, properties, observation=seen, now=START, is_met=holds)
 
 
 def test_everything_that_an_answer_says_is_expected() -> None:

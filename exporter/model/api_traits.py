@@ -1,0 +1,43 @@
+"""Differences between the API versions in what they report of an image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+ApiVersion = Literal["v1", "v2"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTraits:
+    """How an API version alters the custom properties of an image.
+
+    Attributes:
+        lowercases_property_names: Names arrive in lower case.
+        trims_property_values: Values arrive without spaces at their ends, and the value ``None``
+            cannot be told from an absent property.
+    """
+
+    lowercases_property_names: bool = False
+    trims_property_values: bool = False
+
+    def property_name(self, name: str) -> str:
+        """Return the name under which a property arrives."""
+        return name.lower() if self.lowercases_property_names else name
+
+    def property_value(self, value: str) -> str | None:
+        """Return the value as which a property arrives, None if it arrives as absent."""
+        if not self.trims_property_values:
+            return value
+        trimmed = value.strip(" ")
+        return None if trimmed in {"", "None"} else trimmed
+
+
+API_TRAITS: Mapping[ApiVersion, ApiTraits] = MappingProxyType(
+    {
+        "v1": ApiTraits(lowercases_property_names=True, trims_property_values=True),
+        "v2": ApiTraits(),
+    }
+)
+
+assert set(API_TRAITS) == set(get_args(ApiVersion))  # noqa: S101  # a version needs its traits
