@@ -9,6 +9,7 @@ from exporter.model.parsers import (
     GIBI,
     MEBI,
     scaled,
+    text_to_boolean,
     text_to_integer,
     text_to_text,
     utc_timestamp,
