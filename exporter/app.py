@@ -22,11 +22,10 @@ from exporter.metrics.exposition import Exposition
 from exporter.model.cloud import CloudState
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.model.target import Target
-from exporter.polling.clockwork import CloudJobs
 from exporter.polling.discovery import Discovery
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
-from exporter.polling.scheduler import Scheduler
+from exporter.polling.scheduler import CloudJobs, Scheduler
 from exporter.store import Store
 from exporter.transport.proxies import proxy_settings_for
 from exporter.transport.rate_limiter import RateLimiter
@@ -125,7 +124,7 @@ class Application:
     def replace_cloud(self, running: CloudRuntime, cloud: CloudRuntime) -> None:
         """Detach the running poller of a cloud and let the new one continue with its state."""
         config = cloud.config
-        running.poller.retire()
+        running.poller.detach()
         cloud.poller.take_over_from(running.poller)
         aliases = self._aliases(config)
         self.store.update_cloud(
@@ -135,7 +134,7 @@ class Application:
 
     def remove_cloud(self, cloud: CloudRuntime) -> None:
         """Detach the poller of a cloud and remove the cloud from the store and the metrics."""
-        cloud.poller.retire()
+        cloud.poller.detach()
         self.store.remove_cloud(cloud.config.name)
         self.exporter_metrics.remove_cloud(cloud.config.name)
 
@@ -144,7 +143,7 @@ class Application:
         # Discovery must know the configured images of all shards.
         has_discovery = cloud.poller.discovery is not None
         targets = configured_targets(cloud.config)
-        return cloud.poller.retarget(targets if has_discovery else self._in_shard(targets))
+        return cloud.poller.set_targets(targets if has_discovery else self._in_shard(targets))
 
     def _build_cloud(self, config: ResolvedCloud) -> CloudRuntime:
         authenticator = _build_authenticator(config)
@@ -155,7 +154,7 @@ class Application:
             cloud=config.name,
             client=client,
             targets=self._in_shard(configured_targets(config)),
-            pace=CyclePacing(config.interval, config.timeout, config.concurrency),
+            pacing=CyclePacing(config.interval, config.timeout, config.concurrency),
             max_stale=config.max_stale,
             store=self.store,
             random=random.random,

@@ -50,7 +50,7 @@ class Daemon:
     def run(self) -> None:
         """Poll and serve until ``stop`` is set."""
         application = self.application
-        application.jobs.begin(application.pollers)
+        application.jobs.start(application.pollers)
         application.scheduler.start()
         shard = application.shard
         if shard.total > 1:
@@ -80,7 +80,7 @@ class Daemon:
         The last sign of life of the scheduler must be younger than three intervals.
         """
         age = self.application.scheduler.beat_age()
-        intervals = (poller.pace.interval for poller in self.application.pollers)
+        intervals = (poller.pacing.interval for poller in self.application.pollers)
         if age < MISSED_HEARTBEATS * max([HEARTBEAT, *intervals]):
             return None
         return f"the scheduler has shown no sign of life for {age:.0f} seconds"

@@ -247,12 +247,12 @@ class Reloader:
     ) -> None:
         jobs = self.application.jobs
         for name in (*changes.removed, *changes.replaced):
-            jobs.end(name)
+            jobs.stop(name)
         started = [name for name in changes.clouds if name not in changes.unchanged]
-        jobs.begin([changes.clouds[name].poller for name in started])
+        jobs.start([changes.clouds[name].poller for name in started])
         for name in changes.unchanged:
-            if not changes.clouds[name].poller.ask_at_once(new_targets[name]):
-                jobs.hasten(name)
+            if not changes.clouds[name].poller.poll_now(new_targets[name]):
+                jobs.run_now(name)
 
 
 class ReloadTriggers:

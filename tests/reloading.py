@@ -33,7 +33,7 @@ class ReloadableExporter:
         self.write(*clouds, **general)
         settings = self.load_settings()
         self.application: Application = build_application(resolved_clouds(settings))
-        self.application.jobs.begin(self.application.pollers)
+        self.application.jobs.start(self.application.pollers)
         self.application.scheduler.start()
         self.reloader = Reloader(
             self.application, settings, self.load_settings, self.reloaded.append
@@ -58,7 +58,7 @@ class ReloadableExporter:
 
     def run_cycle_now(self, cloud: str = LAB) -> None:
         """Start the next cycle of a cloud."""
-        self.application.jobs.hasten(cloud)
+        self.application.jobs.run_now(cloud)
 
     def text(self) -> str:
         """Scrape the metrics."""

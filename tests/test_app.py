@@ -66,7 +66,7 @@ def test_parts_are_built_from_the_settings(tmp_path: Path) -> None:
             ("lab", UBUNTU, UBUNTU),
         ]
         assert poller.targets[0].expect == (("protected", True),)
-        assert poller.pace.interval == 30
+        assert poller.pacing.interval == 30
         assert poller.client.sender.timeout == 3
         assert [seen.polled_at for _, seen in parts.store.observations()] == [None, None]
         assert [cloud.targets for cloud in parts.store.clouds()] == [2]

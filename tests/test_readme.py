@@ -409,7 +409,7 @@ def test_metrics_and_pages_are_those_of_the_demo(tmp_path: Path) -> None:
 def test_log_lines_are_those_of_the_program(
     format_: Literal["logfmt", "json"], start: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The line about a vanished image is what the journal writes about one, but for its time."""
+    """The line about a vanished image is what the event_log writes about one, but for its time."""
     line = next(
         line
         for block in blocks(TEXT, "text")
@@ -420,7 +420,7 @@ def test_log_lines_are_those_of_the_program(
     there = NEVER_POLLED.with_outcome(Found(Image("v1", image_id, "active")), now, 900.0)
     with caplog.at_level(logging.INFO, "exporter"):
         gone = there.with_outcome(Gone(), now, 900.0)
-        CloudEventLog("demo").note(Target("demo", image_id, "k8s-node"), gone)
+        CloudEventLog("demo").image_polled(Target("demo", image_id, "k8s-node"), gone)
     (record,) = caplog.records
     written = FORMATTERS[format_](Redactor()).format(record)
     time = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")

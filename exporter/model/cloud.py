@@ -9,6 +9,60 @@ from exporter.model.outcome import Failed, Reason
 
 
 @dataclass(frozen=True, slots=True)
+class CycleSummary:
+    """Results of one cycle.
+
+    Attributes:
+        polls: Number of images that were polled.
+        failures: Number of failed polls by reason.
+        retries: Number of requests that were sent again.
+        found: Number of images that were found.
+        requests: Number of requests that were sent.
+        accepted: The Image service itself responded and accepted the credentials.
+        breaker_open: The circuit breaker is open.
+        mass_disappearance: All existing images are gone.
+        ended_at: Unix time at which the cycle ended.
+        duration: Seconds that the cycle took.
+        concurrency_needed: Requests in flight that would have been enough, ``None`` if unknown.
+    """
+
+    polls: int
+    failures: Mapping[Reason, int]
+    retries: int
+    found: int
+    requests: int
+    accepted: bool
+    breaker_open: bool
+    mass_disappearance: bool
+    ended_at: float
+    duration: float
+    concurrency_needed: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTotals:
+    """Counters of a cloud's client since it was created, and what the client knows now.
+
+    Attributes:
+        rate_limit_wait: Seconds for which requests were held back.
+        authentications: Number of sign-ins.
+        authentication_failures: Number of failed sign-ins.
+        api_version: Version of the API in use.
+        clock_skew: Seconds by which the service's clock is ahead.
+        token_expires_at: Unix time at which the token in use expires.
+        sign_in_failure: Why the last sign-in failed.
+    """
+
+    rate_limit_wait: float
+    authentications: int
+    authentication_failures: int
+    api_version: str | None
+    clock_skew: float | None
+    token_expires_at: float | None
+    sign_in_failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CloudState:
     """State of one cloud at the end of its last cycle.
 
@@ -51,6 +105,61 @@ class CloudState:
     discovered_at: float | None = None
     resolved: Mapping[str, str] = field(default_factory=dict)
     resolved_changes: Mapping[str, int] = field(default_factory=dict)
+
+    def with_cycle_started(self, lag: float, skipped: int, next_cycle_at: float) -> "CloudState":
+        """Return the state when a cycle starts ``lag`` seconds late, ``skipped`` others never."""
+        return replace(
+            self,
+            cycle_lag=lag,
+            cycles_skipped=self.cycles_skipped + skipped,
+            next_cycle_at=next_cycle_at,
+        )
+
+    def with_open_breaker(self) -> "CloudState":
+        """Return the state when the circuit breaker opens in the middle of a cycle."""
+        return replace(self, api_up=False, breaker_open=True)
+
+    def after_cycle(
+        self, cycle: CycleSummary, client: ClientTotals, inherited: "CloudState"
+    ) -> "CloudState":
+        """Return the state after a cycle.
+
+        Args:
+            cycle: Results of the cycle.
+            client: Totals of the client that was used, which a reload may have created.
+            inherited: State before the client's first cycle: the totals of pollers replaced by a
+                reload. They are added so that counters never decrease.
+        """
+        failures = dict(self.failures)
+        for reason, count in cycle.failures.items():
+            failures[reason] = failures.get(reason, 0) + count
+        return replace(
+            self,
+            api_up=self._api_up_after(cycle),
+            breaker_open=cycle.breaker_open,
+            mass_disappearance=cycle.mass_disappearance
+            or (self.mass_disappearance and not cycle.found),
+            polls=self.polls + cycle.polls,
+            failures=failures,
+            retries=self.retries + cycle.retries,
+            rate_limit_wait=inherited.rate_limit_wait + client.rate_limit_wait,
+            last_cycle_at=cycle.ended_at,
+            last_cycle_duration=cycle.duration,
+            concurrency_needed=cycle.concurrency_needed,
+            api_version=client.api_version,
+            clock_skew=client.clock_skew,
+            token_expires_at=client.token_expires_at,
+            authentications=inherited.authentications + client.authentications,
+            authentication_failures=inherited.authentication_failures
+            + client.authentication_failures,
+            sign_in_failure=client.sign_in_failure,
+        )
+
+    def _api_up_after(self, cycle: CycleSummary) -> bool | None:
+        if not cycle.requests and not cycle.breaker_open:
+            # The service had asked for no requests at all.
+            return self.api_up
+        return cycle.accepted and not cycle.breaker_open
 
     def reconfigured(
         self, interval: float, discovery_interval: float | None, aliases: Iterable[str]

@@ -1,4 +1,4 @@
-"""One cloud's discovered images: listed now and then, watched from then on, let go in the end."""
+"""Discovery of one cloud's images: lists them regularly, and decides which of them are polled."""
 
 import logging
 import threading
@@ -20,28 +20,30 @@ from exporter.model.outcome import Failed, Found, Outcome
 from exporter.model.replies import Deadline
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.model.target import Target, TargetKey
+from exporter.polling.failure_tracker import Cause, FailureTracker
 from exporter.store import Store
 
 log = logging.getLogger(__name__)
 
-MOST_LINES = 20
-"""Lines per list about single images; a new role may bring or take thousands."""
+MAX_LOG_LINES = 20
+"""Log lines per listing about single images; a new role may add or remove thousands."""
 
 
 class Discovery:
-    """Keeps the targets of a cloud in step with what its images are; thread-safe.
+    """The discovered images of one cloud; thread-safe.
 
-    ``configured`` are the targets that stay whatever is listed; those of them, and of the images
-    that are discovered, which belong to another shard are left to that. ``shown`` are the
-    properties that are shown of discovered ones, see ``Target``. ``failure`` says why the last list
-    that was asked for is not there, ``succeeded`` whether there ever was one.
-    ``wait_until`` is when the service may be asked again, in steady seconds.
+    Attributes:
+        interval: Seconds between two listings.
+        failure: Why the last listing failed.
+        succeeded: A listing has succeeded since the start, or since a configured image was removed.
+        wait_until: Monotonic time until which no request may be sent (Retry-After).
+        leaving: IDs of the images that matched no rule when the current cycle started.
     """
 
     def __init__(
         self,
         cloud: str,
-        entries: Sequence[DiscoveryRule],
+        rules: Sequence[DiscoveryRule],
         configured: Sequence[Target],
         *,
         client: ImageClient,
@@ -52,162 +54,183 @@ class Discovery:
         shard: Shard = UNSHARDED,
         shown: frozenset[str] | None = None,
     ) -> None:
+        """Create a discovery that has listed nothing yet.
+
+        Args:
+            cloud: Name of the cloud.
+            rules: An image that matches one of them is watched.
+            configured: Targets of all shards that are watched whatever is listed.
+            client: Client of the cloud.
+            store: Where the targets are kept.
+            interval: Seconds between two listings.
+            forget_after: Seconds after which a gone image that matches no rule is removed.
+            clock: The current time.
+            shard: Images of other shards are left to those.
+            shown: Properties of discovered images to export, see ``Target``.
+        """
         self.interval = interval
         self.failure: Failed | None = None
         self.succeeded = False
         self.wait_until = -inf
         self.leaving: frozenset[str] = frozenset()
         self._cloud = cloud
-        self._entries = entries
+        self._rules = rules
         self._shard = shard
-        self._listed, self._configured = self._on_the_list(configured)
+        self._configured_ids, self._configured = self._split(configured)
         self._client = client
         self._store = store
         self._forget_after = forget_after
         self._clock = clock
         self._shown = shown
-        self._properties = frozenset(name for each in entries for name, _ in each.properties)
-        self._paths = listing_paths(entries)
-        self._turn = threading.Lock()
+        self._properties = frozenset(name for rule in rules for name, _ in rule.properties)
+        self._paths = listing_paths(rules)
+        self._listing = threading.Lock()
         self._lock = threading.Lock()
-        self._members: dict[str, DiscoveredImage] = {}
+        self._discovered: dict[str, DiscoveredImage] = {}
         self._resolved: dict[str, str] = {}
+        self._failures = FailureTracker()
         self._stopped = threading.Event()
 
     @property
     def unresolved(self) -> tuple[str, ...]:
-        """The aliases for which there is no image in the last list."""
+        """Return the aliases for which the last listing has no image."""
         resolved = self._store.cloud(self._cloud).resolved
-        aliases = self._shard.own_aliases(self._cloud, self._entries)
+        aliases = self._shard.own_aliases(self._cloud, self._rules)
         return tuple(alias for alias in aliases if alias not in resolved)
 
-    def refresh(self, within: Deadline) -> None:
-        """Lists the images and follows what has changed; where that fails, nothing changes.
+    def refresh(self, deadline: Deadline) -> None:
+        """List the images and update the targets; nothing changes if that fails.
 
-        Returns at once while another thread is at it.
+        Returns at once if another thread is listing them already.
         """
-        if not self._turn.acquire(blocking=False):
+        if not self._listing.acquire(blocking=False):
             return
         try:
-            listed = fetch_images(self._client, self._paths, within, self._properties)
+            listed = fetch_images(self._client, self._paths, deadline, self._properties)
             if listed.retry_at is not None:
                 self.wait_until = listed.retry_at
             images = listed.images
             if self._stopped.is_set():
                 return
             if isinstance(images, Failed):
-                self._note_failure(images)
+                self._record_failure(images)
             else:
-                resolution = apply_rules(self._entries, images, self._listed)
-                self._follow(self._shard.own_part(self._cloud, resolution))
+                result = apply_rules(self._rules, images, self._configured_ids)
+                self._apply(self._shard.own_part(self._cloud, result))
         except Exception:
-            log.exception("bug: a discovery failed")
+            log.exception("discovery crashed")
         finally:
-            self._turn.release()
+            self._listing.release()
 
-    def begin(self) -> tuple[Target, ...]:
-        """The targets of a cycle that begins now, without those that were gone for long enough."""
+    def start_cycle(self) -> tuple[Target, ...]:
+        """Return the targets of a new cycle, without images that have been gone for too long."""
         with self._lock:
             now = self._clock().monotonic
-            for image_id, member in tuple(self._members.items()):
-                if not self._stopped.is_set() and member.is_expired(self._forget_after, now):
-                    self._drop(image_id)
-                    log.info("image is forgotten", extra=self._about(image_id, member.label))
-            # A question of the cycle before may be older than the list that an image is not on.
+            for image_id, image in tuple(self._discovered.items()):
+                if not self._stopped.is_set() and image.is_expired(self._forget_after, now):
+                    self._remove(image_id)
+                    log.info("stopped watching image", extra=self._about(image_id, image.label))
+            # Only polls of this cycle count: an earlier request may be older than the listing.
             self.leaving = frozenset(
-                image_id for image_id, member in self._members.items() if not member.matches
+                image_id for image_id, image in self._discovered.items() if not image.matches
             )
             return self._targets()
 
-    def drops(self, image_id: str, outcome: Outcome) -> bool:
-        """Whether a poll's outcome is of no use: the image is superseded, and dropped by now."""
+    def is_superseded(self, image_id: str, outcome: Outcome) -> bool:
+        """Take the outcome of a poll; return True if the image is not watched (any more).
+
+        An image that matches no rule any more, but still exists, is removed: another image has its
+        alias, or it was renamed.
+        """
         if image_id in self._configured:
             return False
         with self._lock:
-            member = self._members.get(image_id)
-            if member is None:
+            image = self._discovered.get(image_id)
+            if image is None:
                 return True
             if isinstance(outcome, Failed):
                 return False
             exists = isinstance(outcome, Found) and outcome.image.exists
-            after = member.after_poll(exists, self._clock().monotonic)
+            after = image.after_poll(exists, self._clock().monotonic)
             if after is not None:
-                self._members[image_id] = after
+                self._discovered[image_id] = after
             elif image_id in self.leaving:
-                self._drop(image_id)
+                self._remove(image_id)
                 return True
             return False
 
     def targets(self) -> tuple[Target, ...]:
-        """All that is watched now."""
+        """Return all targets that are watched now."""
         with self._lock:
             return self._targets()
 
-    def configure(self, configured: Sequence[Target]) -> tuple[Target, ...]:
-        """Has these targets stay whatever is listed; returns those that were not watched before."""
+    def set_configured(self, configured: Sequence[Target]) -> tuple[Target, ...]:
+        """Replace the configured targets; return those that were not watched before."""
         with self._lock:
-            before = self._listed
-            self._listed, self._configured = self._on_the_list(configured)
-            for image_id in self._listed:
-                self._members.pop(image_id, None)
-            if before - self._listed:
-                # What was taken off the list, another shard's too, may be discovered by now: an
-                # alias need not be at home where the image's ID is.
+            before = self._configured_ids
+            self._configured_ids, self._configured = self._split(configured)
+            for image_id in self._configured_ids:
+                self._discovered.pop(image_id, None)
+            if before - self._configured_ids:
+                # A removed image, also one of another shard, may be discovered now: the shard of
+                # its alias need not be the shard of its ID.
                 self.succeeded = False
             return self._store.set_targets(self._cloud, self._targets())
 
     def take_over_from(self, other: "Discovery") -> None:
-        """Goes on with what another discovered, until the first list of its own."""
+        """Continue with the images that another discovery found, until the first listing."""
         with other._lock:
-            members, resolved = dict(other._members), dict(other._resolved)
+            discovered, resolved = dict(other._discovered), dict(other._resolved)
         with self._lock:
-            self._members = {
-                image_id: member
-                for image_id, member in members.items()
-                if image_id not in self._listed
+            self._discovered = {
+                image_id: image
+                for image_id, image in discovered.items()
+                if image_id not in self._configured_ids
             }
             self._resolved = resolved
 
     def stop(self) -> None:
-        """A list that is under way is of no use any more, and changes nothing from now on."""
+        """Change nothing from now on; a listing that is under way has no effect."""
         with self._lock:
             self._stopped.set()
 
-    def _note_failure(self, failed: Failed) -> None:
-        if self.failure is None or self.failure.reason != failed.reason:
+    def _record_failure(self, failed: Failed) -> None:
+        if self._failures.record_failure(Cause.of(failed)):
             fields = {"cloud": self._cloud, "reason": failed.reason, "detail": failed.detail}
             log.warning("discovery failed", extra={"fields": fields})
         self.failure = failed
         with self._lock:
-            # Else it might come after the reload that ended this, and stay for ever.
+            # After a reload the cloud may belong to another discovery, which would not clear it.
             if not self._stopped.is_set():
                 self._store.update_cloud(
                     self._cloud, lambda state: replace(state, discovery_failure=failed)
                 )
 
-    def _follow(self, resolution: DiscoveryResult) -> None:
+    def _apply(self, result: DiscoveryResult) -> None:
+        """Watch the images of a listing."""
         with self._lock:
             if self._stopped.is_set():
                 return
-            before, self._members = self._members, merge_discovered(self._members, resolution)
-            self.leaving -= resolution.labels.keys()
+            before = self._discovered
+            self._discovered = merge_discovered(before, result)
+            self.leaving -= result.labels.keys()
             self._store.set_targets(self._cloud, self._targets())
-            self._resolve(resolution.aliases)
-            after = dict(self._members)
-        if self.failure is not None:
-            log.info("discovery succeeds again", extra={"fields": {"cloud": self._cloud}})
+            self._resolve(result.aliases)
+            after = dict(self._discovered)
+        if self._failures.record_success():
+            log.info("discovery recovered", extra={"fields": {"cloud": self._cloud}})
         self.failure, self.succeeded = None, True
-        self._note(before, after)
+        self._log_changes(before, after)
 
     def _resolve(self, aliases: Mapping[str, str]) -> None:
-        """Counts the aliases that stand for another image than the last one they stood for."""
+        """Store the image of each alias, and count the aliases that have another one now."""
         changes = dict(self._store.cloud(self._cloud).resolved_changes)
         for alias, image_id in aliases.items():
             old = self._resolved.get(alias, image_id)
             if old != image_id:
                 changes[alias] += 1
                 fields = {"cloud": self._cloud, "image": alias, "old": old, "new": image_id}
-                log.info("alias stands for another image", extra={"fields": fields})
+                log.info("alias now resolves to another image", extra={"fields": fields})
         self._resolved |= aliases
         discovered_at = self._clock().wall
         self._store.update_cloud(
@@ -221,39 +244,41 @@ class Discovery:
             ),
         )
 
-    def _note(
+    def _log_changes(
         self, before: Mapping[str, DiscoveredImage], after: Mapping[str, DiscoveredImage]
     ) -> None:
-        matched, matching = (
-            {image_id for image_id, member in members.items() if member.matches}
-            for members in (before, after)
-        )
-        lines = [(each, "image matches no more") for each in sorted(matched - matching)]
-        lines += [(each, "image discovered") for each in sorted(matching - matched)]
-        for image_id, line in lines[:MOST_LINES]:
-            log.info(line, extra=self._about(image_id, after[image_id].label))
-        if len(lines) > MOST_LINES:
-            fields = {"cloud": self._cloud, "more": len(lines) - MOST_LINES}
-            log.info("more images are discovered or match no more", extra={"fields": fields})
+        old, new = _matching_ids(before), _matching_ids(after)
+        events = [(image_id, "image no longer matches") for image_id in sorted(old - new)]
+        events += [(image_id, "image discovered") for image_id in sorted(new - old)]
+        for image_id, message in events[:MAX_LOG_LINES]:
+            log.info(message, extra=self._about(image_id, after[image_id].label))
+        if len(events) > MAX_LOG_LINES:
+            fields = {"cloud": self._cloud, "suppressed": len(events) - MAX_LOG_LINES}
+            log.info("further discovery changes suppressed", extra={"fields": fields})
 
-    def _drop(self, image_id: str) -> None:
-        del self._members[image_id]
+    def _remove(self, image_id: str) -> None:
+        del self._discovered[image_id]
         self._store.remove_target(TargetKey(self._cloud, image_id))
 
-    def _on_the_list(
-        self, configured: Sequence[Target]
-    ) -> tuple[frozenset[str], dict[str, Target]]:
-        """The IDs of all shards' images, and this one's own."""
-        listed = {target.image_id: target for target in configured}
-        mine = (each for each in listed if self._shard.owns_image(self._cloud, each))
-        return frozenset(listed), {image_id: listed[image_id] for image_id in mine}
+    def _split(self, configured: Sequence[Target]) -> tuple[frozenset[str], dict[str, Target]]:
+        """Return the IDs of all configured targets, and the targets of this shard by ID."""
+        of_this_shard = {
+            target.image_id: target
+            for target in configured
+            if self._shard.owns_image(self._cloud, target.image_id)
+        }
+        return frozenset(target.image_id for target in configured), of_this_shard
 
     def _targets(self) -> tuple[Target, ...]:
-        found = (
-            Target(self._cloud, image_id, member.label, "discovered", member.expect, self._shown)
-            for image_id, member in self._members.items()
+        discovered = (
+            Target(self._cloud, image_id, image.label, "discovered", image.expect, self._shown)
+            for image_id, image in self._discovered.items()
         )
-        return (*self._configured.values(), *found)
+        return (*self._configured.values(), *discovered)
 
     def _about(self, image_id: str, label: str) -> dict[str, object]:
         return {"fields": {"cloud": self._cloud, "image": label, "image_id": image_id}}
+
+
+def _matching_ids(images: Mapping[str, DiscoveredImage]) -> frozenset[str]:
+    return frozenset(image_id for image_id, image in images.items() if image.matches)

@@ -1,20 +1,24 @@
-"""What is said in the log of one cloud: a line per change, none for what stays as it is."""
+"""Log lines about one cloud: one line for each change, and none while everything stays as it is."""
 
 import logging
 
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
+from exporter.model.outcome import Failed, Reason
 from exporter.model.target import Target, TargetKey
 from exporter.polling.engine.types import CycleStats
+from exporter.polling.failure_tracker import Cause, FailureTracker
 
 log = logging.getLogger(__name__)
 
-MOST_FLIPS = 20
-"""Lines per cycle about single polls that began or ceased to fail; an outage is one line."""
+MAX_TRANSITIONS = 20
+"""Lines per cycle about single polls that began or ceased to fail; an outage is one line more."""
 
-NOT_ASKED = "not_polled"
+NOT_POLLED: Reason = "not_polled"
+"""Logged once per cloud, not per image: the cause is an outage, a wait, or too short a cycle."""
 
 ALARMING = frozenset({"existence", "content", "public", "protected"})
+"""Changes of an image that are logged as warnings."""
 
 
 class CloudEventLog:
@@ -22,62 +26,49 @@ class CloudEventLog:
 
     def __init__(self, cloud: str) -> None:
         self._cloud = cloud
-        self._flips = 0
-        self._too_slow = False
-        self._failing: dict[TargetKey, str] = {}
-        self._told = False
+        self._transitions = 0
+        self._failing: dict[TargetKey, FailureTracker] = {}
+        self._sign_in = FailureTracker()
+        self._too_slow_logged = False
+        self._retry_after_logged = False
 
-    def begin(self) -> None:
-        """A cycle begins."""
-        self._flips = 0
-        self._told = False
+    def cycle_started(self) -> None:
+        """Start to count the lines of a cycle."""
+        self._transitions = 0
+        self._retry_after_logged = False
 
-    def capped(self, wait: float) -> None:
-        """The service asked for a wait that was not taken as told; said once in a cycle."""
-        if not self._told:
-            self._told = True
-            fields = {"cloud": self._cloud, "waits": wait}
-            log.warning("Retry-After is too long, negative or unreadable", extra={"fields": fields})
+    def retry_after_capped(self, wait: float) -> None:
+        """Log, once a cycle, that a Retry-After was not usable and which wait replaces it."""
+        if self._retry_after_logged:
+            return
+        self._retry_after_logged = True
+        fields = {"cloud": self._cloud, "waits": wait}
+        log.warning("Retry-After is too long, negative or unreadable", extra={"fields": fields})
 
-    def note(self, target: Target, after: Observation) -> None:
-        """What is known of one image is ``after`` from now on."""
+    def image_polled(self, target: Target, observation: Observation) -> None:
+        """Log what changed with the last poll of an image."""
         about: dict[str, object] = {
             "cloud": target.cloud,
             "image": target.alias,
             "image_id": target.image_id,
         }
-        if after.request_id:
-            about["request_id"] = after.request_id
-        for change in after.new_changes:
+        if observation.request_id:
+            about["request_id"] = observation.request_id
+        for change in observation.new_changes:
             level = logging.WARNING if change.what in ALARMING else logging.INFO
             fields = about | {"what": change.what, "old": change.old, "new": change.new}
             log.log(level, "image changed", extra={"fields": fields})
-        was = self._failing.get(target.key, "")
-        is_now = after.failure.reason if after.failure else ""
-        # Not to be asked is the cloud's trouble, or the pace's, each of which has its own line.
-        if is_now in {was, NOT_ASKED}:
-            return
-        if is_now:
-            self._failing[target.key] = is_now
+        if observation.failure is None:
+            self._log_recovery(target.key, about)
         else:
-            del self._failing[target.key]
-        self._flips += 1
-        if self._flips > MOST_FLIPS:
-            return
-        if after.failure is None:
-            log.info("poll succeeds again", extra={"fields": about | {"after": was}})
-        else:
-            fields = about | {"reason": is_now, "detail": after.failure.detail}
-            log.warning("poll failed", extra={"fields": fields})
+            self._log_failure(target.key, observation.failure, about)
 
-    def end(self, before: CloudState, after: CloudState, stats: CycleStats) -> None:
-        """A cycle ended."""
+    def cycle_finished(self, before: CloudState, after: CloudState, stats: CycleStats) -> None:
+        """Log what changed for the cloud with its last cycle."""
         about: dict[str, object] = {"cloud": self._cloud}
-        if self._flips > MOST_FLIPS:
-            more = self._flips - MOST_FLIPS
-            log.warning(
-                "more polls fail or succeed again", extra={"fields": about | {"more": more}}
-            )
+        if self._transitions > MAX_TRANSITIONS:
+            fields = about | {"suppressed": self._transitions - MAX_TRANSITIONS}
+            log.warning("further poll state changes suppressed", extra={"fields": fields})
         summary = about | {
             "polls": stats.polls,
             "failed": stats.failures.total(),
@@ -85,21 +76,24 @@ class CloudEventLog:
         }
         if before.api_up is None:
             log.info("first cycle finished", extra={"fields": summary})
-        if after.api_up != before.api_up and not (before.api_up is None and after.api_up):
-            level = logging.INFO if after.api_up else logging.ERROR
-            message = "the API answers again" if after.api_up else "the API does not answer"
+        is_first_success = before.api_up is None and after.api_up
+        if after.api_up != before.api_up and not is_first_success:
             fields = summary | {"reasons": ",".join(sorted(stats.failures))}
-            log.log(level, message, extra={"fields": fields})
+            if after.api_up:
+                log.info("API recovered", extra={"fields": fields})
+            else:
+                log.error("API is down", extra={"fields": fields})
         if after.mass_disappearance and not before.mass_disappearance:
             log.error(
                 "all images of the cloud are gone: role, project, region or policy?",
                 extra={"fields": about},
             )
-        if not stats.failures["not_polled"]:
-            self._too_slow = False
+        self._log_sign_in(after.sign_in_failure)
+        if not stats.failures[NOT_POLLED]:
+            self._too_slow_logged = False
         log.debug("cycle finished", extra={"fields": summary})
 
-    def too_slow(
+    def cycle_too_short(
         self,
         not_polled: int,
         *,
@@ -107,10 +101,10 @@ class CloudEventLog:
         concurrency_needed: float | None,
         rate_needed: float,
     ) -> None:
-        """Some images were not asked for lack of time; says once what would be enough."""
-        if self._too_slow:
+        """Log, once as long as it lasts, that there was no time for some polls."""
+        if self._too_slow_logged:
             return
-        self._too_slow = True
+        self._too_slow_logged = True
         fields: dict[str, object] = {
             "cloud": self._cloud,
             "not_polled": not_polled,
@@ -118,4 +112,31 @@ class CloudEventLog:
             "concurrency_needed": concurrency_needed,
             "rate_needed": round(rate_needed, 1),
         }
-        log.warning("not every image could be polled in time", extra={"fields": fields})
+        log.warning("cycle too short to poll every image", extra={"fields": fields})
+
+    def _log_failure(self, key: TargetKey, failed: Failed, about: dict[str, object]) -> None:
+        if failed.reason == NOT_POLLED:
+            return
+        if not self._failing.setdefault(key, FailureTracker()).record_failure(Cause.of(failed)):
+            return
+        if self._may_log_transition():
+            fields = about | {"reason": failed.reason, "detail": failed.detail}
+            log.warning("poll failed", extra={"fields": fields})
+
+    def _log_recovery(self, key: TargetKey, about: dict[str, object]) -> None:
+        tracker = self._failing.pop(key, None)
+        if tracker is not None and self._may_log_transition():
+            log.info("poll recovered", extra={"fields": about | {"after": tracker.reason}})
+
+    def _log_sign_in(self, failure: str | None) -> None:
+        fields: dict[str, object] = {"cloud": self._cloud}
+        if failure is None:
+            if self._sign_in.record_success():
+                log.info("sign-in recovered", extra={"fields": fields})
+        elif self._sign_in.record_failure(Cause.of_text(failure)):
+            log.warning("sign-in failed", extra={"fields": fields | {"detail": failure}})
+
+    def _may_log_transition(self) -> bool:
+        """Count a change of one image's poll; return False if there were too many this cycle."""
+        self._transitions += 1
+        return self._transitions <= MAX_TRANSITIONS

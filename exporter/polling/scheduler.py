@@ -1,8 +1,9 @@
-"""When cycles start: APScheduler, one job per cloud, on a clock that nobody sets."""
+"""Schedule of poll cycles and discoveries: APScheduler on a clock that nobody sets."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.job import Job
@@ -10,55 +11,59 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from exporter.clock import steady
+from exporter.polling.poller import Poller
 
 HEARTBEAT = 5.0
-"""Seconds between two signs of life of the scheduler."""
+"""Seconds between two heartbeats of the scheduler."""
+
+MAX_STAGGER = 0.25
+"""Seconds at most between the first cycles of two clouds, so that they do not start together."""
 
 
 class SteadyTime(tzinfo):
-    """A zone whose time of day is the steady clock's.
+    """A time zone whose time of day is the monotonic clock's.
 
-    APScheduler reads ``datetime.now(zone)`` and would starve its jobs when the wall clock is set
-    back, or bunch them when it is set forward. Python leaves the last word on what "now" is in a
-    zone to the zone, so this one gives the time since an epoch that does not move.
+    APScheduler reads ``datetime.now(zone)``. With the wall clock it would starve its jobs when that
+    is set back, and run many at once when it is set forward. Python lets the zone decide what "now"
+    is, so this one returns the time since an epoch that does not move.
     """
 
-    def fromutc(self, dt: datetime) -> datetime:  # noqa: ARG002  # the wall clock's word is not taken
-        """The steady time, whatever the wall clock says."""
+    def fromutc(self, dt: datetime) -> datetime:  # noqa: ARG002  # the wall clock is ignored
+        """Return the monotonic time instead of ``dt``."""
         return (datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=steady())).replace(tzinfo=self)
 
     def utcoffset(self, dt: datetime | None) -> timedelta:  # noqa: ARG002  # the same at all times
-        """None to speak of."""
+        """Return no offset."""
         return timedelta(0)
 
     def dst(self, dt: datetime | None) -> timedelta:  # noqa: ARG002  # as above
-        """None to speak of."""
+        """Return no daylight saving time."""
         return timedelta(0)
 
     def tzname(self, dt: datetime | None) -> str:  # noqa: ARG002  # as above
-        """A name for APScheduler's log."""
+        """Return a name for APScheduler's log."""
         return "steady"
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
-    """Fires every ``interval``, measured from the first time.
+    """A trigger that fires every ``interval``, counted from its first time.
 
-    APScheduler's own interval trigger goes by way of time stamps, and so by the wall clock.
+    APScheduler's own interval trigger converts to Unix time, and so depends on the wall clock.
     """
 
     def __init__(self, interval: timedelta) -> None:
         self._interval = interval
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        """When to fire after ``previous``."""
+        """Return when to fire after ``previous``."""
         return now if previous is None else previous + self._interval
 
 
 class DaemonThreads(BaseExecutor):  # type: ignore[misc]  # APScheduler 3 has no types
-    """Runs each call in a thread that does not keep the process from ending.
+    """Runs each call in a daemon thread, which does not keep the process from exiting.
 
-    The threads of APScheduler's own pools are waited for at exit, also for a call that hangs in a
-    look-up of a name, which nothing can interrupt.
+    The threads of APScheduler's own pools are joined at exit, even if a call hangs in a name
+    resolution, which nothing can interrupt.
     """
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
@@ -78,35 +83,35 @@ class DaemonThreads(BaseExecutor):  # type: ignore[misc]  # APScheduler 3 has no
 
 
 class ScheduledJob:
-    """A call that is made again and again, until it is stopped."""
+    """A call that is repeated until it is stopped."""
 
     def __init__(self, job: Job, zone: tzinfo) -> None:
         self._job = job
         self._zone = zone
 
-    def hasten(self) -> None:
-        """Makes the next call now, or after the one that is running; all others follow that."""
+    def run_now(self) -> None:
+        """Make the next call now, or when the current one returns; later ones follow from it."""
         self._job.modify(next_run_time=datetime.now(self._zone))
 
     def stop(self) -> None:
-        """Makes no further call; does not wait for one that is running."""
+        """Make no further call, without waiting for the current one."""
         self._job.remove()
 
 
 class Scheduler:
-    """Calls each cloud's cycle at its interval; a call never overlaps the one before."""
+    """Repeats calls at their intervals; two calls of the same job never overlap."""
 
     def __init__(self) -> None:
         self._zone = SteadyTime()
         self._scheduler = BackgroundScheduler(timezone=self._zone, daemon=True)
-        self._beat = steady()
+        self._last_heartbeat = steady()
 
     def every(self, interval: float, run: Callable[[], object], delay: float = 0.0) -> ScheduledJob:
-        """Calls ``run`` after ``delay`` seconds and then every ``interval`` seconds.
+        """Call ``run`` after ``delay`` seconds and then every ``interval`` seconds.
 
-        One that is late is called as soon as possible, once, however late it is. One whose time
-        comes while the one before is still running waits for its end: a cycle that takes all of
-        its interval would cost the next one else.
+        A late call is made as soon as possible, and only once, however late it is. A call that is
+        due while the previous one still runs waits for its end. Without that, a cycle that takes
+        the whole of its interval would cancel the next one.
         """
         turn = threading.Lock()
 
@@ -126,19 +131,53 @@ class Scheduler:
         return ScheduledJob(job, self._zone)
 
     def start(self) -> None:
-        """Starts the scheduler's thread; each call has one of its own."""
+        """Start the scheduler's thread; each call gets a thread of its own."""
         self.every(HEARTBEAT, self._heartbeat)
         self._scheduler.add_executor(DaemonThreads(), "default")
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Starts nothing more; does not wait for what is running."""
+        """Start no further call, without waiting for those that are running."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
     def beat_age(self) -> float:
-        """Seconds since the scheduler last showed that it lives."""
-        return steady() - self._beat
+        """Return the seconds since the last heartbeat."""
+        return steady() - self._last_heartbeat
 
     def _heartbeat(self) -> None:
-        self._beat = steady()
+        self._last_heartbeat = steady()
+
+
+class CloudJobs:
+    """The jobs of each cloud, by its name: one for its cycles, one for its discoveries."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._cycles: dict[str, ScheduledJob] = {}
+        self._discoveries: dict[str, ScheduledJob] = {}
+
+    def start(self, pollers: Sequence[Poller]) -> None:
+        """Poll these clouds from now on, with their first cycles shortly one after the other."""
+        for place, poller in enumerate(pollers):
+            interval = poller.pacing.interval
+            delay = place * min(MAX_STAGGER, interval / 2 / len(pollers))
+            cycles = self._scheduler.every(interval, poller.run_cycle, delay=delay)
+            self._cycles[poller.cloud] = cycles
+            if poller.discovery is not None:
+                # The first discovery runs as part of the first poll cycle.
+                interval = poller.discovery.interval
+                self._discoveries[poller.cloud] = self._scheduler.every(
+                    interval, partial(poller.discover, interval), delay=delay + interval
+                )
+
+    def stop(self, cloud: str) -> None:
+        """Poll a cloud no more, without waiting for its current cycle."""
+        for jobs in (self._cycles, self._discoveries):
+            job = jobs.pop(cloud, None)
+            if job is not None:
+                job.stop()
+
+    def run_now(self, cloud: str) -> None:
+        """Start the next cycle of a cloud now."""
+        self._cycles[cloud].run_now()

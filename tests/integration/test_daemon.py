@@ -215,8 +215,8 @@ def test_deleted_image_is_distinguished_from_an_api_that_is_down(tmp_path: Path)
         service.start()
         program.wait_for_metric(POLL_SUCCESS, 1)
         assert program.metrics().value(EXISTS, image="golden") == 0
-        program.line('msg="the API answers again"')
-        program.line('msg="the API does not answer"')
+        program.line('msg="API recovered"')
+        program.line('msg="API is down"')
         program.line('msg="image changed"')
         program.stop()
 

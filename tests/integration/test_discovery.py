@@ -78,14 +78,14 @@ def test_superseded_images_are_dropped_and_deleted_ones_become_0_first(tmp_path:
         assert values == {1}
         program.wait_for_metric(EXISTS, 1, image="ubuntu", image_id="newer")
         program.wait_for_metric("openstack_image_resolved_changes_total", 1, image="ubuntu")
-        assert "old=" + UBUNTU in program.line("alias stands for another image")
+        assert "old=" + UBUNTU in program.line("alias now resolves to another image")
 
         service.images.delete(GOLDEN)
         service.images.delete(LISTED)
         program.wait_for_metric(EXISTS, 0, image_id=LISTED)
         program.wait_for_metric(CHANGES, 1, image_id=GOLDEN)
         wait_until(lambda: program.metrics().values(EXISTS, image_id=GOLDEN) == [])
-        assert "image=" + GOLDEN in program.line("image is forgotten")
+        assert "image=" + GOLDEN in program.line("stopped watching image")
         metrics = program.metrics()
         assert metrics.value(EXISTS, image_id=LISTED) == 0
         assert metrics.value(TARGETS) == 2

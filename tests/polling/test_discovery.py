@@ -18,7 +18,7 @@ from exporter.model.discovery import DiscoveryRule
 from exporter.model.instant import Instant
 from exporter.model.replies import Deadline
 from exporter.model.target import Target, TargetKey
-from exporter.polling.discovery import MOST_LINES, Discovery
+from exporter.polling.discovery import MAX_LOG_LINES, Discovery
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
 from exporter.simulator import SimulatedImage, SimulatedImageService
@@ -186,8 +186,8 @@ def test_an_alias_that_moves_leaves_nothing_behind(
         assert cloud.series("openstack_image_exporter_targets") == {(): 1}
     fields = {"cloud": CLOUD, "image": "golden"}
     assert [(each.message, each.fields) for each in caplog.records] == [  # type: ignore[attr-defined]  # ours
-        ("alias stands for another image", fields | {"old": "old", "new": "new"}),
-        ("image matches no more", fields | {"image_id": "old"}),
+        ("alias now resolves to another image", fields | {"old": "old", "new": "new"}),
+        ("image no longer matches", fields | {"image_id": "old"}),
         ("image discovered", fields | {"image_id": "new"}),
     ]
 
@@ -284,8 +284,8 @@ def test_a_failed_list_changes_nothing(fault: str, caplog: pytest.LogCaptureFixt
         assert cloud.store.cloud(CLOUD).discovery_failure is None
         assert [each.message for each in caplog.records] == [
             "discovery failed",
-            "discovery succeeds again",
-            "image matches no more",
+            "discovery recovered",
+            "image no longer matches",
         ]
 
 
@@ -397,10 +397,10 @@ def test_many_images_at_once_are_few_lines(caplog: pytest.LogCaptureFixture) -> 
         assert len(cloud.watched) == 50
     messages = [each.message for each in caplog.records]
     assert messages == [
-        *["image discovered"] * MOST_LINES,
-        "more images are discovered or match no more",
+        *["image discovered"] * MAX_LOG_LINES,
+        "further discovery changes suppressed",
     ]
-    assert caplog.records[-1].fields == {"cloud": CLOUD, "more": 30}  # type: ignore[attr-defined]  # ours
+    assert caplog.records[-1].fields == {"cloud": CLOUD, "suppressed": 30}  # type: ignore[attr-defined]  # ours
 
 
 def test_hidden_images_and_strangers_are_told_apart() -> None:

@@ -11,7 +11,7 @@ from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.polling.engine.types import CycleStats
-from exporter.polling.event_log import MOST_FLIPS, CloudEventLog
+from exporter.polling.event_log import MAX_TRANSITIONS, CloudEventLog
 
 TARGET = Target("lab", "3c3d1d01", "golden")
 UP = CloudState("lab", 60.0, api_up=True)
@@ -53,11 +53,11 @@ def after(before: Observation, outcome: Outcome) -> Observation:
 
 def test_an_unchanged_poll_says_nothing(lines: Lines) -> None:
     """Neither the first answer nor the same one again makes a line."""
-    journal = CloudEventLog("lab")
+    event_log = CloudEventLog("lab")
     first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
     second = after(first, Found(Image("v1", "3c3d1d01", "active")))
-    journal.note(TARGET, first)
-    journal.note(TARGET, second)
+    event_log.image_polled(TARGET, first)
+    event_log.image_polled(TARGET, second)
     assert lines.take() == []
 
 
@@ -65,7 +65,7 @@ def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
     """It names the image, its alias, what changed, and the request that told."""
     first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "queued")))
     second = after(first, Found(Image("v1", "3c3d1d01", "active"), "req-1"))
-    CloudEventLog("lab").note(TARGET, second)
+    CloudEventLog("lab").image_polled(TARGET, second)
     assert lines.take() == [
         (
             "INFO",
@@ -86,7 +86,7 @@ def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
 def test_a_disappearance_is_a_warning(lines: Lines) -> None:
     """What machines may not boot after is said louder."""
     first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
-    CloudEventLog("lab").note(TARGET, after(first, Gone()))
+    CloudEventLog("lab").image_polled(TARGET, after(first, Gone()))
     level, message, fields = lines.take()[0]
     assert (level, message, fields["what"], fields["new"]) == (
         "WARNING",
@@ -98,23 +98,23 @@ def test_a_disappearance_is_a_warning(lines: Lines) -> None:
 
 def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None:
     """Not while it lasts."""
-    journal = CloudEventLog("lab")
+    event_log = CloudEventLog("lab")
     seen = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
     for outcome, expected in (
         (Failed("timeout", "slow"), ["poll failed"]),
         (Failed("timeout", "slow"), []),
         (Failed("forbidden", "HTTP 403"), ["poll failed"]),
-        (Found(Image("v1", "3c3d1d01", "active")), ["poll succeeds again"]),
+        (Found(Image("v1", "3c3d1d01", "active")), ["poll recovered"]),
     ):
         following = after(seen, outcome)
-        journal.note(TARGET, following)
+        event_log.image_polled(TARGET, following)
         seen = following
         assert lines.words() == expected
 
 
 def test_not_to_be_asked_is_not_said_of_each_image(lines: Lines) -> None:
     """While the breaker is open a probe fails and the rest is not asked: no line a cycle."""
-    journal = CloudEventLog("lab")
+    event_log = CloudEventLog("lab")
     seen = NEVER_POLLED
     for outcome, expected in (
         (Failed("connection", "refused"), ["poll failed"]),
@@ -123,29 +123,29 @@ def test_not_to_be_asked_is_not_said_of_each_image(lines: Lines) -> None:
         (Failed("not_polled"), []),
         (Failed("forbidden"), ["poll failed"]),
         (Failed("not_polled"), []),
-        (Found(Image("v1", "3c3d1d01", "active")), ["poll succeeds again"]),
+        (Found(Image("v1", "3c3d1d01", "active")), ["poll recovered"]),
     ):
         seen = after(seen, outcome)
-        journal.note(TARGET, seen)
+        event_log.image_polled(TARGET, seen)
         assert lines.words() == expected
 
 
 def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
     """After twenty failures that begin in one cycle, the rest is one line."""
-    assert MOST_FLIPS == 20
-    journal = CloudEventLog("lab")
+    assert MAX_TRANSITIONS == 20
+    event_log = CloudEventLog("lab")
     for reason in ("timeout", "connection"):
-        journal.begin()
-        for number in range(MOST_FLIPS + 5):
+        event_log.cycle_started()
+        for number in range(MAX_TRANSITIONS + 5):
             target = Target("lab", f"image-{number}", "alias")
-            journal.note(target, after(NEVER_POLLED, Failed(reason)))
-        journal.end(UP, UP, CycleStats(Counter()))
+            event_log.image_polled(target, after(NEVER_POLLED, Failed(reason)))
+        event_log.cycle_finished(UP, UP, CycleStats(Counter()))
         said = lines.take()
-        assert [message for _, message, _ in said].count("poll failed") == MOST_FLIPS
+        assert [message for _, message, _ in said].count("poll failed") == MAX_TRANSITIONS
         assert said[-1] == (
             "WARNING",
-            "more polls fail or succeed again",
-            {"cloud": "lab", "more": 5},
+            "further poll state changes suppressed",
+            {"cloud": "lab", "suppressed": 5},
         )
 
 
@@ -153,27 +153,27 @@ def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
     ("before", "now", "expected"),
     [
         (NEW, UP, ["first cycle finished"]),
-        (NEW, DOWN, ["first cycle finished", "the API does not answer"]),
+        (NEW, DOWN, ["first cycle finished", "API is down"]),
         (UP, UP, []),
-        (UP, DOWN, ["the API does not answer"]),
+        (UP, DOWN, ["API is down"]),
         (DOWN, DOWN, []),
-        (DOWN, UP, ["the API answers again"]),
+        (DOWN, UP, ["API recovered"]),
     ],
 )
 def test_the_api_is_told_of_when_it_changes(
     lines: Lines, before: CloudState, now: CloudState, expected: list[str]
 ) -> None:
     """Once when it goes, once when it is back; a first cycle says that it is over."""
-    CloudEventLog("lab").end(before, now, CycleStats(Counter({"timeout": 2})))
+    CloudEventLog("lab").cycle_finished(before, now, CycleStats(Counter({"timeout": 2})))
     assert lines.words() == expected
 
 
 def test_a_mass_disappearance_is_an_error_once(lines: Lines) -> None:
     """It is said when it is believed, not in every cycle after."""
     lost = CloudState("lab", 60.0, api_up=True, mass_disappearance=True)
-    journal = CloudEventLog("lab")
-    journal.end(UP, lost, CycleStats(Counter()))
-    journal.end(lost, lost, CycleStats(Counter()))
+    event_log = CloudEventLog("lab")
+    event_log.cycle_finished(UP, lost, CycleStats(Counter()))
+    event_log.cycle_finished(lost, lost, CycleStats(Counter()))
     assert [(level, message.startswith("all images")) for level, message, _ in lines.take()] == [
         ("ERROR", True)
     ]
@@ -181,11 +181,11 @@ def test_a_mass_disappearance_is_an_error_once(lines: Lines) -> None:
 
 def test_a_wait_that_was_capped_is_said_once_a_cycle(lines: Lines) -> None:
     """Every answer of an outage may carry the same Retry-After."""
-    journal = CloudEventLog("lab")
+    event_log = CloudEventLog("lab")
     for _ in range(2):
-        journal.begin()
-        journal.capped(300.0)
-        journal.capped(300.0)
+        event_log.cycle_started()
+        event_log.retry_after_capped(300.0)
+        event_log.retry_after_capped(300.0)
         assert lines.take() == [
             (
                 "WARNING",
@@ -197,8 +197,8 @@ def test_a_wait_that_was_capped_is_said_once_a_cycle(lines: Lines) -> None:
 
 def test_too_little_concurrency_is_said_with_what_would_do(lines: Lines) -> None:
     """The operator learns the number to configure."""
-    journal = CloudEventLog("lab")
-    journal.too_slow(7, concurrency=16, concurrency_needed=40, rate_needed=12.345)
+    event_log = CloudEventLog("lab")
+    event_log.cycle_too_short(7, concurrency=16, concurrency_needed=40, rate_needed=12.345)
     assert lines.take()[0][2] == {
         "cloud": "lab",
         "not_polled": 7,
@@ -210,11 +210,15 @@ def test_too_little_concurrency_is_said_with_what_would_do(lines: Lines) -> None
 
 def test_it_is_said_once_as_long_as_it_lasts(lines: Lines) -> None:
     """A line in every cycle would tell nothing new; after a good cycle it is news again."""
-    journal = CloudEventLog("lab")
+    event_log = CloudEventLog("lab")
     said = []
     for not_polled in (7, 7, 0, 7):
         if not_polled:
-            journal.too_slow(not_polled, concurrency=16, concurrency_needed=40, rate_needed=1.0)
-        journal.end(UP, UP, CycleStats(Counter({"not_polled": not_polled} if not_polled else {})))
-        said.append([message for _, message, _ in lines.take() if "in time" in message])
+            event_log.cycle_too_short(
+                not_polled, concurrency=16, concurrency_needed=40, rate_needed=1.0
+            )
+        event_log.cycle_finished(
+            UP, UP, CycleStats(Counter({"not_polled": not_polled} if not_polled else {}))
+        )
+        said.append([message for _, message, _ in lines.take() if "too short" in message])
     assert [len(each) for each in said] == [1, 0, 0, 1]

@@ -191,7 +191,7 @@ def test_a_call_can_be_hastened_and_stopped(scheduler: Scheduler) -> None:
     repeated = scheduler.every(3600, run)
     scheduler.start()
     assert run.ran(1)
-    repeated.hasten()
+    repeated.run_now()
     assert run.ran(2)
     repeated.stop()
     scheduler.every(3600, other)

@@ -1,0 +1,212 @@
+"""One poll cycle at work: requests to the client, results to the store and the log."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from exporter.clock import now, steady
+from exporter.glance.client import ImageClient
+from exporter.model.cloud import CloudState, CycleSummary
+from exporter.model.instant import Instant
+from exporter.model.observation import Observation
+from exporter.model.replies import Deadline, PollReply
+from exporter.polling.discovery import Discovery
+from exporter.polling.engine.cycle import Cycle
+from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.types import Group, PollRequest, PollResult, RequestKind
+from exporter.polling.event_log import CloudEventLog
+from exporter.polling.executor import CycleExecutor
+from exporter.store import Store
+
+log = logging.getLogger(__name__)
+
+Observer = Callable[[PollResult, int], None]
+"""Called with each result and the number of images that have none yet."""
+
+
+class StoreAccess:
+    """A poller's access to its cloud in the store, until another poller takes over.
+
+    Whoever writes holds ``lock`` and checks ``is_revoked`` first: after a reload the cloud may
+    belong to another poller, or be gone from the store.
+    """
+
+    def __init__(self, store: Store, cloud: str) -> None:
+        self.store = store
+        self.cloud = cloud
+        self.lock = threading.Lock()
+        self._revoked = threading.Event()
+
+    def is_revoked(self) -> bool:
+        """Return True if nothing may be written any more."""
+        return self._revoked.is_set()
+
+    def revoke(self) -> None:
+        """Let nothing be written from now on."""
+        with self.lock:
+            self._revoked.set()
+
+    def state(self) -> CloudState:
+        """Return the state of the cloud; raise ``KeyError`` if it is not in the store any more."""
+        return self.store.cloud(self.cloud)
+
+    def update(self, change: Callable[[CloudState], CloudState]) -> None:
+        """Replace the state of the cloud by what ``change`` makes of it, unless revoked."""
+        with self.lock:
+            if not self.is_revoked():
+                self.store.update_cloud(self.cloud, change)
+
+
+@dataclass(slots=True)
+class CycleRun:
+    """A cycle with all that it needs to run.
+
+    Attributes:
+        number: Tells the cycles of a poller apart.
+        group_count: Number of requests that poll every image, without retries.
+        started_at: Monotonic time at which the work for the cycle started.
+        state_before: The state of the cloud before the cycle.
+        target_count: Number of images to report progress on.
+    """
+
+    cycle: Cycle
+    number: int
+    deadline: Deadline
+    group_count: int
+    started_at: float
+    state_before: CloudState
+    target_count: int
+    client: ImageClient
+    access: StoreAccess
+    event_log: CloudEventLog
+    discovery: Discovery | None
+    pacing: CyclePacing
+    max_stale: float
+    observer: Observer
+    _undecided: int = field(init=False)
+    _before: dict[str, Observation] = field(init=False, default_factory=dict)
+    _executor: CycleExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Create the threads' executor, without starting a thread."""
+        self._undecided = self.target_count
+        self._executor = CycleExecutor(
+            self.cycle, self.send, self.publish, steady, self.pacing.concurrency
+        )
+
+    def run(self) -> None:
+        """Run the cycle until it is done or its deadline is over."""
+        self._executor.run(self.deadline.end)
+
+    def stop(self) -> None:
+        """End the cycle now."""
+        self._executor.stop()
+
+    def add(self, groups: Sequence[Group]) -> bool:
+        """Poll further targets at once; return False if the cycle ends too soon for them."""
+        return self._executor.add(groups)
+
+    def retract(self, image_id: str) -> None:
+        """Replace the outcome of an image by a failure, see ``Cycle.retract``."""
+        self._executor.retract(image_id)
+
+    def send(self, request: PollRequest) -> PollReply:
+        """Send a request and return its reply."""
+        reply = self._reply_to(request)
+        facts = reply.request
+        if facts.retry_after is not None and not facts.retry_after_usable:
+            self.event_log.retry_after_capped(facts.retry_after)
+        return reply
+
+    def publish(self) -> None:
+        """Write the new results of the cycle to the store and the log, and call the observer."""
+        results = self.cycle.take_results()
+        access = self.access
+        with access.lock:
+            if access.is_revoked():
+                # What a shutdown leaves undecided is no failure of the service.
+                return
+            for result in results:
+                self._undecided -= not result.replaces_earlier
+                try:
+                    self._store_result(result)
+                    self.observer(result, self._undecided)
+                except Exception:
+                    log.exception("failed to store poll result")
+            if self.cycle.breaker_open and access.state().api_up is not False:
+                access.store.update_cloud(access.cloud, CloudState.with_open_breaker)
+
+    def summary(self, ended_at: Instant) -> CycleSummary:
+        """Return the results of the cycle that the state of the cloud depends on."""
+        stats = self.cycle.stats
+        concurrency_needed = None
+        if stats.requests:
+            seconds_per_request = stats.busy_seconds / stats.requests
+            concurrency_needed = self.pacing.concurrency_needed(
+                self.requests_needed, seconds_per_request
+            )
+        return CycleSummary(
+            polls=stats.polls,
+            failures=stats.failures,
+            retries=stats.retries,
+            found=stats.found,
+            requests=stats.requests + stats.in_flight_at_end,
+            accepted=stats.accepted,
+            breaker_open=self.cycle.breaker_open,
+            mass_disappearance=self.cycle.mass_disappearance,
+            ended_at=ended_at.wall,
+            duration=ended_at.monotonic - self.started_at,
+            concurrency_needed=concurrency_needed,
+        )
+
+    @property
+    def requests_needed(self) -> int:
+        """Return how many requests it takes to poll every image."""
+        return max(self.group_count, self.cycle.stats.requests)
+
+    @property
+    def lacked_time(self) -> bool:
+        """Return True if some images were not polled although the API could have been asked."""
+        stats = self.cycle.stats
+        is_paused = self.cycle.breaker_open or stats.retry_after_seconds > 0
+        return stats.failures["not_polled"] > 0 and not is_paused
+
+    def close(self) -> None:
+        """Forget the observations from before the cycle, which only a retraction needs."""
+        self._before = {}
+
+    def _reply_to(self, request: PollRequest) -> PollReply:
+        match request.kind:
+            case RequestKind.LIST:
+                return self.client.list(self.deadline)
+            case RequestKind.BATCH:
+                ids = tuple(target.image_id for target in request.targets)
+                return self.client.batch(
+                    ids, self.deadline, hidden=request.hidden, page=request.page
+                )
+            case RequestKind.POLL:
+                image_id = request.targets[0].image_id
+                tag = (self.number, image_id)
+                return self.client.image(image_id, self.deadline, tag=tag)
+            case RequestKind.CONFIRM:
+                return self.client.image(request.targets[0].image_id, self.deadline, fresh=True)
+            case RequestKind.CANARY:
+                return self.client.image(request.targets[0].image_id, self.deadline)
+
+    def _store_result(self, result: PollResult) -> None:
+        target, store, discovery = result.target, self.access.store, self.discovery
+        if discovery is not None and discovery.is_superseded(target.image_id, result.outcome):
+            return
+        if not store.current((target,)):
+            # A reload removed it while it was polled.
+            return
+        exported = before = store.observation(target.key)
+        if result.replaces_earlier:
+            before = self._before.get(target.image_id, before)
+            after = exported.with_replaced_outcome(before, result.outcome, now(), self.max_stale)
+        else:
+            after = before.with_outcome(result.outcome, now(), self.max_stale)
+        self._before[target.image_id] = before
+        store.observe(target.key, after)
+        self.event_log.image_polled(target, after)

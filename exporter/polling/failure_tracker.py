@@ -1,0 +1,74 @@
+"""Decision whether a failure is news, so that the log tells causes apart without being flooded.
+
+The reason of a failure is one of a few; its detail says more, but may hold a number, an address or
+a request ID that differs in every response. Two failures have the same cause if their reasons are
+equal, and their details too once such varying words are masked.
+"""
+
+import re
+from typing import NamedTuple
+
+from exporter.model.outcome import Failed, Reason
+
+MAX_CAUSE_CHANGES = 3
+"""Changes of the cause that are logged while the reason stays the same, until a success.
+
+A cause that alternates, for example between a refused and a reset connection, is not logged for
+ever.
+"""
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_VARYING_WORD = re.compile(r".*\d|\W*[a-fA-F]{8,}\W*$")
+
+
+class Cause(NamedTuple):
+    """What failures of the same cause have in common; without a reason if the detail names it."""
+
+    reason: Reason | None
+    detail: str
+
+    @classmethod
+    def of(cls, failed: Failed) -> "Cause":
+        """Return the cause of a failure."""
+        return cls(failed.reason, _masked(failed.detail))
+
+    @classmethod
+    def of_text(cls, text: str) -> "Cause":
+        """Return the cause of a failure that is known only by its text."""
+        return cls(None, _masked(text))
+
+
+class FailureTracker:
+    """The failures of one thing that is tried again and again: an image, a discovery, a sign-in."""
+
+    def __init__(self) -> None:
+        self._last: Cause | None = None
+        self._cause_changes = 0
+
+    @property
+    def reason(self) -> Reason | None:
+        """Return the reason of the last failure, ``None`` after a success."""
+        return None if self._last is None else self._last.reason
+
+    def record_failure(self, cause: Cause) -> bool:
+        """Record a failure; return True if it is news."""
+        last, self._last = self._last, cause
+        if last is None or last.reason != cause.reason:
+            self._cause_changes = 0
+            return True
+        if last == cause:
+            return False
+        self._cause_changes += 1
+        return self._cause_changes <= MAX_CAUSE_CHANGES
+
+    def record_success(self) -> bool:
+        """Record a success; return True if it is news, because there was a failure before."""
+        had_failed, self._last = self._last is not None, None
+        self._cause_changes = 0
+        return had_failed
+
+
+def _masked(detail: str) -> str:
+    """Return a detail without quoted text, words with digits and hexadecimal words."""
+    words = _QUOTED.sub("''", detail).split()
+    return " ".join("#" if _VARYING_WORD.match(word) else word for word in words)
