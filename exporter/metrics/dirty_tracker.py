@@ -11,7 +11,7 @@ from exporter.model.target import Target, TargetKey
 from exporter.store import Store
 
 CLOCK_STEP = 1.0
-"""Seconds by which wall clock and steady clock may drift apart. More means it was set."""
+"""Seconds by which wall clock and monotonic clock may drift apart. More means it was set."""
 
 
 class DirtyTracker:
@@ -32,9 +32,9 @@ class DirtyTracker:
         self._dirty: set[TargetKey] = set(self._indexes)
         # Targets that were rendered without their values.
         self._expired: set[TargetKey] = set()
-        # Steady time until which no target becomes dirty by time alone.
+        # Monotonic time until which no target becomes dirty by time alone.
         self._clean_until = inf
-        # For each target, the steady time until which the results of its expectations hold.
+        # For each target, the monotonic time until which the results of its expectations hold.
         self._results_until = array("d", [inf]) * len(targets)
         self._clock_offset = now.wall - now.monotonic
 

@@ -53,6 +53,7 @@ Parameters = Sequence[tuple[str, str]]
 """Names and values of query parameters, in the order of the URL."""
 
 RenderImages = Callable[[QueryImages, Parameters], Response]
+"""Runs the query in the parameters and renders its result."""
 
 _API_HEADERS = MappingProxyType(
     {

@@ -336,14 +336,14 @@ def test_scrape_never_shows_half_of_a_change() -> None:
     changing.start()
     try:
         for turn in range(60):
-            shown = watched.scrape(False, compressed=bool(turn % 2)).decode()
+            text = watched.scrape(False, compressed=bool(turn % 2)).decode()
             numbers = {
                 line.rpartition(" ")[2]
-                for line in shown.splitlines()
+                for line in text.splitlines()
                 if line.startswith(("openstack_image_size_bytes{", "openstack_image_min_disk_"))
             }
             assert len(numbers) <= 1
-            assert shown.count("# TYPE openstack_image_exists ") == 1
+            assert text.count("# TYPE openstack_image_exists ") == 1
     finally:
         stop.set()
         changing.join()

@@ -222,7 +222,7 @@ def test_page_ignores_invalid_parameters_with_status_400(shared_server: ServerTh
     response = shared_server.request("/?q=id-of-gone&limit=no&nope=1")
     page = response.body.decode()
     assert response.status == 400
-    assert "<code>limit=no</code></bdi>: give a whole number from 1 to 1000" in page
+    assert "<code>limit=no</code></bdi>; accepted: a whole number from 1 to 1000" in page
     assert "<code>nope=1</code>" in page
     assert "id-of-fine" not in page
 
@@ -260,7 +260,7 @@ def test_api_refuses_invalid_parameters_with_status_400(
     assert response.status == 400
     assert response.headers["content-type"] == "application/json"
     assert json.loads(response.body) == {
-        "error": f"{name} is not accepted: give {accepted}",
+        "error": f"{name} is not accepted; accepted: {accepted}",
         "parameters": [{"name": name, "value": value, "accepted": accepted}],
     }
 
@@ -268,7 +268,6 @@ def test_api_refuses_invalid_parameters_with_status_400(
 def test_error_while_rendering_is_a_500_and_the_server_goes_on(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-
     def fail(**_: bool) -> Body:
         raise ValueError("a bug")
 

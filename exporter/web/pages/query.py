@@ -28,7 +28,8 @@ class QueryError(ValueError):
         self.parameters = tuple(parameters)
         super().__init__(
             "; ".join(
-                f"{name} is not accepted: give {accepted}" for name, _, accepted in self.parameters
+                f"{name} is not accepted; accepted: {accepted}"
+                for name, _, accepted in self.parameters
             )
         )
 
@@ -105,7 +106,7 @@ class Query(BaseModel):
         """Describe the accepted values of a parameter, or list the parameters if it is unknown."""
         if name in cls.model_fields:
             return str(cls.model_fields[name].description)
-        return f"{_one_of(cls.model_fields)} in its place"
+        return f"the parameters {', '.join(cls.model_fields)}"
 
     def link(self, **changes: object) -> str:
         """Return the query with ``changes`` as ``?name=value…``; defaults are left out."""

@@ -207,7 +207,9 @@ def test_any_text_survives_the_round_trip(text: str) -> None:
 def test_error_document_names_the_accepted_values() -> None:
     error = QueryError([("limit", CONTROLS, "a number"), ("order", "up", "asc, desc")])
     assert json.loads(to_ascii_json(query_error_document(error))) == {
-        "error": "limit is not accepted: give a number; order is not accepted: give asc, desc",
+        "error": (
+            "limit is not accepted; accepted: a number; order is not accepted; accepted: asc, desc"
+        ),
         "parameters": [
             {"name": "limit", "value": CONTROLS, "accepted": "a number"},
             {"name": "order", "value": "up", "accepted": "asc, desc"},

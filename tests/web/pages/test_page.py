@@ -61,7 +61,7 @@ def test_each_situation_is_distinguished_by_words_not_only_by_color(
     alias: str, cells: dict[int, str]
 ) -> None:
     row = PAGE.row(alias)
-    assert {place: row[place] for place in cells} == cells
+    assert {column: row[column] for column in cells} == cells
 
 
 def test_summary_is_in_the_first_line_and_the_title() -> None:
@@ -255,7 +255,7 @@ def test_empty_list_says_why_it_is_empty() -> None:
 
 def test_invalid_parameters_are_shown_with_the_accepted_values() -> None:
     html = render(error=QueryError([("limit", "<b>\u202e", "a number")]))
-    assert "<code>limit=&lt;b&gt;\\u202e</code></bdi>: give a number" in html
+    assert "<code>limit=&lt;b&gt;\\u202e</code></bdi>; accepted: a number" in html
 
 
 def test_every_state_and_problem_has_a_label() -> None:

@@ -57,10 +57,10 @@ NAMES = "q, cloud, state, problem, sort, order, page, limit"
         ("limit", "ten", "a whole number from 1 to 1000"),
         ("limit", "-1", "a whole number from 1 to 1000"),
         ("limit", "9" * 5000, "a whole number from 1 to 1000"),
-        ("offset", "1", f"one of {NAMES} in its place"),
-        ("refresh", "30", f"one of {NAMES} in its place"),
-        ("", "x", f"one of {NAMES} in its place"),
-        ("empty", "", f"one of {NAMES} in its place"),
+        ("offset", "1", f"the parameters {NAMES}"),
+        ("refresh", "30", f"the parameters {NAMES}"),
+        ("", "x", f"the parameters {NAMES}"),
+        ("empty", "", f"the parameters {NAMES}"),
     ],
 )
 def test_invalid_parameter_is_refused_with_the_accepted_values(
@@ -69,7 +69,7 @@ def test_invalid_parameter_is_refused_with_the_accepted_values(
     with pytest.raises(QueryError) as error:
         Query.parse([(name, value)])
     assert error.value.parameters == ((name, value, accepted),)
-    assert str(error.value) == f"{name} is not accepted: give {accepted}"
+    assert str(error.value) == f"{name} is not accepted; accepted: {accepted}"
 
 
 def test_repeated_parameter_is_refused_unless_empty() -> None:
