@@ -413,7 +413,7 @@ def test_secrets_are_never_told(lab: SimulatedKeystone, caplog: pytest.LogCaptur
         status=403, message=f"{PASSWORD} is wrong\r\n\u202e {PASSWORD}" + "x" * 999
     )
     error = failed(cloud="lab")
-    assert error.detail.startswith(f"Keystone at 127.0.0.1:{lab.port}: *** is wrong ? ***")
+    assert error.detail.startswith(f"Keystone at 127.0.0.1:{lab.port}: *** is wrong \\u202e ***")
     assert len(error.detail) < 400
     lab.fault = KeystoneFault(status=400, message="{'password': 'echoed'}")
     assert "echoed" not in str(failed(cloud="lab"))
@@ -480,7 +480,7 @@ def test_what_cannot_be_signed_in_with(configured: dict[str, Any], message: str)
 def test_openstacksdk_is_only_loaded_when_needed() -> None:
     """A fixed endpoint does not pay for openstacksdk."""
     code = (
-        "import sys; from exporter.glance.cloud import sign_in;"
+        "import sys; from exporter.auth.sign_in import sign_in;"
         "sign_in('n', endpoint='http://cloud', timeout=1);"
         "sys.exit('openstack' in sys.modules or 'keystoneauth1' in sys.modules)"
     )
