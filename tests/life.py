@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.clock import now
-from exporter.metrics.collector import StoreCollector
 from exporter.store import Store
+from tests.support.reference_collector import StoreCollector
 
 DATA = b"the content of an image" * 64
 

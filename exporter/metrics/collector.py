@@ -1,101 +1,44 @@
-"""The metrics of the store, as a collector of prometheus_client: the plain way to read it."""
+"""Collector of the clouds' metrics for prometheus_client, and the conversion of image families."""
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
-from exporter.metrics.family import Family, Subject_contra
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageView, view_of
-from exporter.model.instant import Instant
+from exporter.metrics.family import Family
+from exporter.metrics.image_metrics import IMAGE_LABELS, ImageView
 from exporter.store import Store
-
-KINDS: dict[str, Callable[[str, str, Sequence[str]], GaugeMetricFamily | CounterMetricFamily]] = {
-    "gauge": lambda name, help_text, labels: GaugeMetricFamily(name, help_text, labels=labels),
-    "counter": lambda name, help_text, labels: CounterMetricFamily(name, help_text, labels=labels),
-}
-
-
-class ImageCollector(Collector):
-    """Yields one family for each row of the table of image families, empty ones included.
-
-    For the store of one image the exposition reads::
-
-        # HELP openstack_image_exists Whether the image exists and is visible to these ...
-        # TYPE openstack_image_exists gauge
-        openstack_image_exists{cloud="otc-de",image="golden",image_id="3c3d1d01-..."} 1.0
-
-    The daemon serves the same from memory, see ``web.exposition``; this is what that must equal.
-    """
-
-    def __init__(self, store: Store, now: Callable[[], Instant]) -> None:
-        self._store = store
-        self._now = now
-
-    def describe(self) -> Iterable[Metric]:
-        """The families without samples."""
-        return (image_family(family, ())[0] for family in IMAGE_FAMILIES)
-
-    def collect(self) -> Iterable[Metric]:
-        """Every family with its samples at this moment."""
-        now = self._now()
-        views = [
-            view_of(target, observation, now) for target, observation in self._store.observations()
-        ]
-        return (image_family(family, views)[0] for family in IMAGE_FAMILIES)
 
 
 class CloudCollector(Collector):
-    """Yields one family for each row of the table of cloud families, empty ones included."""
+    """Yields one metric for each row of ``CLOUD_FAMILIES``, also without samples."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def describe(self) -> Iterable[Metric]:
-        """The families without samples."""
-        return (_empty(family, CLOUD_LABELS) for family in CLOUD_FAMILIES)
+        """Return the metrics without samples."""
+        return (family.metric(CLOUD_LABELS) for family in CLOUD_FAMILIES)
 
     def collect(self) -> Iterable[Metric]:
-        """Every family with its samples at this moment."""
+        """Yield the metrics with their current samples."""
         clouds = self._store.clouds()
         for family in CLOUD_FAMILIES:
-            metric = _empty(family, CLOUD_LABELS)
+            metric = family.metric(CLOUD_LABELS)
             for cloud in clouds:
                 for labels, value in family.points(cloud):
                     metric.add_metric((cloud.name, *labels), value)
             yield metric
 
 
-class StoreCollector(Collector):
-    """Yields all families of images and of clouds: the whole store, the plain way."""
-
-    def __init__(self, store: Store, now: Callable[[], Instant]) -> None:
-        self._parts = (ImageCollector(store, now), CloudCollector(store))
-
-    def describe(self) -> Iterable[Metric]:
-        """The families without samples."""
-        return chain.from_iterable(part.describe() for part in self._parts)
-
-    def collect(self) -> Iterable[Metric]:
-        """Every family with its samples at this moment."""
-        return chain.from_iterable(part.collect() for part in self._parts)
-
-
 def image_family(family: Family[ImageView], views: Iterable[ImageView]) -> tuple[Metric, list[int]]:
-    """A family with the samples of these targets, and how many each of them has."""
-    metric = _empty(family, IMAGE_LABELS)
+    """Return a metric with the samples of the targets, and the number of samples of each."""
+    metric = family.metric(IMAGE_LABELS)
     counts = []
     for view in views:
-        before = len(metric.samples)
+        start = len(metric.samples)
         for labels, value in family.points(view):
             metric.add_metric((*view.target.labels, *labels), value)
-        counts.append(len(metric.samples) - before)
+        counts.append(len(metric.samples) - start)
     return metric, counts
-
-
-def _empty(
-    family: Family[Subject_contra], labels: tuple[str, ...]
-) -> GaugeMetricFamily | CounterMetricFamily:
-    return KINDS[family.kind](family.name, family.help, (*labels, *family.labels))

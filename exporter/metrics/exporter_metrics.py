@@ -1,4 +1,4 @@
-"""The exporter's own metrics that are counted as things happen, not read from the store."""
+"""Metrics of the exporter itself that are counted as things happen, not read from the store."""
 
 import platform
 import threading
@@ -17,21 +17,20 @@ from prometheus_client.process_collector import ProcessCollector
 from exporter.model.sharding import UNSHARDED, Shard
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds in seconds: from an answer out of a cache to one at the end of a long timeout."""
+"""Upper bounds in seconds, from a cached response to one at the end of a long timeout."""
 
 METHODS = ("HEAD", "GET")
-"""HEAD asks for an image, GET for the list."""
+"""API v1 uses HEAD for an image and GET for the list, API v2 uses GET for both."""
 
 CODES = ("200", "400", "401", "403", "404", "500", "503", "error")
-"""What the API's reference says that it answers, and no answer."""
+"""The status codes in the API reference, and ``error`` for a request without a response."""
 
 
 class ExporterMetrics:
-    """Counters, histograms and gauges of this process, in a registry of their own."""
+    """Counters, histograms and gauges of this process, in their own registry."""
 
     def __init__(self, version: str, shard: Shard = UNSHARDED) -> None:
-        # It has no annotations.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry(auto_describe=True)
         self._lock = threading.Lock()
         self._codes: dict[str, set[tuple[str, str]]] = {}
@@ -40,43 +39,43 @@ class ExporterMetrics:
         GCCollector(registry=self.registry)
         self.requests = Counter(
             "openstack_image_exporter_requests",
-            "Requests sent to the Image service; the code is error where no answer came.",
+            "Requests sent to the Image service. The code is error without a response.",
             ("cloud", "method", "code"),
             registry=self.registry,
         )
         self.durations = Histogram(
             "openstack_image_exporter_request_duration_seconds",
-            "Time from sending a request to the Image service to the end of its answer or to its "
-            "failure.",
+            "Duration of requests to the Image service in seconds, to the end of the response or "
+            "the failure.",
             ("cloud", "method"),
             buckets=BUCKETS,
             registry=self.registry,
         )
         Gauge(
             "openstack_image_exporter_build_info",
-            "What is running.",
+            "Build information.",
             ("version", "python_version"),
             registry=self.registry,
         ).labels(version, platform.python_version()).set(1)
-        # As numbers, which rules can count and compare.
+        # Numbers instead of labels, so that rules can count and compare them.
         Gauge(
             "openstack_image_exporter_shard_index",
-            "Which of the shards this exporter is; the first is 0.",
+            "Index of this exporter's shard, starting at 0.",
             registry=self.registry,
         ).set(shard.index)
         Gauge(
             "openstack_image_exporter_shards",
-            "How many shards share the images, as this exporter was told.",
+            "Configured number of shards.",
             registry=self.registry,
         ).set(shard.total)
         self.reload_successful = Gauge(
             "openstack_image_exporter_config_last_reload_successful",
-            "Whether the configuration that was read last is in use.",
+            "Whether the last attempt to load the configuration was successful.",
             registry=self.registry,
         )
         self.reload_success_at = Gauge(
             "openstack_image_exporter_config_last_reload_success_timestamp_seconds",
-            "When a configuration was last taken into use in seconds since the epoch.",
+            "Time of the last successful load of the configuration in seconds since the epoch.",
             registry=self.registry,
         )
 
@@ -87,7 +86,7 @@ class ExporterMetrics:
             self.reload_success_at.set(loaded_at)
 
     def add_cloud(self, cloud: str) -> None:
-        """Lets the series of a cloud begin at 0, so that their first increase is seen."""
+        """Create the series of a cloud at 0, so that Prometheus sees their first increase."""
         with self._lock:
             self._codes[cloud] = {(method, code) for method in METHODS for code in CODES}
             for method in METHODS:
@@ -96,7 +95,7 @@ class ExporterMetrics:
                     self.requests.labels(cloud, method, code)
 
     def remove_cloud(self, cloud: str) -> None:
-        """Takes the series of a cloud away, for good: what is measured late counts no more."""
+        """Remove the series of a cloud. Requests that finish later do not bring them back."""
         with self._lock:
             for method, code in self._codes.pop(cloud):
                 self.requests.remove(cloud, method, code)
@@ -106,10 +105,14 @@ class ExporterMetrics:
     def observe_request(
         self, cloud: str, method: str, code: str, seconds: float, request_id: str
     ) -> None:
-        """Counts one request to the Image service.
+        """Count and time one request to the Image service.
 
-        ``code`` is that of the answer, or ``error``; ``request_id`` is the service's own for it,
-        as ``Head.request_id`` gives it, and empty where there is none.
+        Args:
+            cloud: The name of the cloud. An unknown one is ignored.
+            method: The HTTP method.
+            code: The status code of the response, or ``error``.
+            seconds: The duration.
+            request_id: The request ID in the response, or empty. It becomes the exemplar.
         """
         exemplar = {"request_id": request_id} if request_id else None
         with self._lock:

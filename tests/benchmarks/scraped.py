@@ -18,7 +18,7 @@ from typing import IO
 from prometheus_client import CollectorRegistry, start_http_server
 
 from exporter.clock import now
-from exporter.metrics.collector import CloudCollector, ImageCollector
+from exporter.metrics.collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.model.cloud import CloudState
@@ -33,6 +33,7 @@ from exporter.web.pages.image_list import query_images
 from exporter.web.server.server import WebServer
 from tests.benchmarks.images import image_ids
 from tests.benchmarks.polling import built
+from tests.support.reference_collector import ImageCollector
 
 MAX_STALE = 900.0
 INTERVAL = 1.0

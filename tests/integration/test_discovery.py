@@ -7,7 +7,6 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.clock import now
-from exporter.metrics.collector import ImageCollector
 from exporter.metrics.exposition import Exposition
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
@@ -16,6 +15,7 @@ from exporter.model.target import Target
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
 from tests.support.program import BOUND, GOLDEN, UBUNTU, daemon, simulated
+from tests.support.reference_collector import ImageCollector
 from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from exporter.app import build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
-from exporter.metrics.collector import StoreCollector
 from exporter.simulator import SimulatedImageService
 from tests.support.program import (
     BOUND,
@@ -22,6 +21,7 @@ from tests.support.program import (
     settings_file,
     simulated,
 )
+from tests.support.reference_collector import StoreCollector
 
 MET = "openstack_image_expectation_met"
 PROPERTY = "openstack_image_property_info"

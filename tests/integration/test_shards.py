@@ -11,11 +11,11 @@ import pytest
 from exporter.app import Application, build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
-from exporter.metrics.collector import StoreCollector
 from exporter.model.sharding import Shard
 from exporter.reload import apply, diff
 from exporter.simulator import SimulatedImageService
 from tests.support.program import GOLDEN, run_program, settings_file, simulated, start_program
+from tests.support.reference_collector import StoreCollector
 
 IDS = tuple(f"image-{number:02}" for number in range(30))
 TOTAL = 3

@@ -14,7 +14,6 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
-from exporter.metrics.collector import StoreCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS
 from exporter.model.cloud import CloudState
@@ -25,6 +24,7 @@ from exporter.model.target import Target
 from exporter.store import Store
 from tests.model.samples import ACTIVE, MAX_STALE, START, later
 from tests.support.clock import FakeClock
+from tests.support.reference_collector import StoreCollector
 
 LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in IMAGE_FAMILIES}
 LABELS |= {family.name: {*CLOUD_LABELS, *family.labels} for family in CLOUD_FAMILIES}

@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.metrics import render_cache
-from exporter.metrics.collector import CloudCollector, ImageCollector
+from exporter.metrics.collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family import Family
@@ -29,6 +29,7 @@ from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.support.clock import FakeClock
+from tests.support.reference_collector import ImageCollector
 
 MAX_STALE = 100.0
 IDS = ("one", "two", "three")

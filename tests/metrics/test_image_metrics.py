@@ -65,7 +65,7 @@ def test_the_help_says_what_the_values_are_as_of(family: Family[ImageView]) -> N
     assert re.fullmatch(r"[A-Z][^\n]+\.", family.help)
     when = {
         "counter": "since the exporter started",
-        "gauge": "watched" if family.name == "openstack_image_target_info" else "as last polled",
+        "gauge": "Watched" if family.name == "openstack_image_target_info" else "as last polled",
     }
     assert when[family.kind] in family.help
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from exporter.metrics.collector import StoreCollector
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.instant import Instant
@@ -14,6 +13,7 @@ from exporter.model.target import Target
 from exporter.model.v1_headers import image_from_headers
 from exporter.store import Store
 from exporter.transport.http1 import parse_head
+from tests.support.reference_collector import StoreCollector
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
 

@@ -12,7 +12,6 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
-from exporter.metrics.collector import StoreCollector
 from exporter.model.cloud import CloudState
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.instant import Instant
@@ -26,6 +25,7 @@ from exporter.store import Store
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls
 from tests.polling.watch import CLOUD, DIRECT, GENEROUS
+from tests.support.reference_collector import StoreCollector
 from tests.support.wait import wait_until
 
 FORGET_AFTER = 3600.0

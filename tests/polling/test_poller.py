@@ -10,12 +10,12 @@ import pytest
 from exporter.auth.base import AuthToken
 from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now, steady
-from exporter.metrics.collector import StoreCollector
 from exporter.model.instant import Instant
 from exporter.polling.engine.types import PollResult
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.tls_files import ClientTls
 from tests.polling.watch import CLOUD, GENEROUS, Watch, serving, threads, watching
+from tests.support.reference_collector import StoreCollector
 from tests.support.wait import wait_until
 
 IDS = ["a", "b", "c", "d"]

@@ -12,13 +12,13 @@ import pytest
 from exporter.app import build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
-from exporter.metrics.collector import StoreCollector
 from exporter.model.target import TargetKey
 from exporter.polling.scheduler import Scheduler
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from tests.life import EXCEPTIONS, LIFE, TO_AN_ADMINISTRATOR, shown
 from tests.polling.watch import Watch, watching
+from tests.support.reference_collector import StoreCollector
 from tests.support.wait import wait_until
 
 OTHER = "f" * 32

@@ -1,0 +1,47 @@
+"""Plain collectors of a store, which the exposition rendered on change must equal."""
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from exporter.metrics.collector import CloudCollector, image_family
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
+from exporter.model.instant import Instant
+from exporter.store import Store
+
+
+class ImageCollector(Collector):
+    """Yields one metric for each row of ``IMAGE_FAMILIES``, also without samples."""
+
+    def __init__(self, store: Store, now: Callable[[], Instant]) -> None:
+        self._store = store
+        self._now = now
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metrics without samples."""
+        return (image_family(family, ())[0] for family in IMAGE_FAMILIES)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics with their current samples."""
+        now = self._now()
+        views = [
+            view_of(target, observation, now) for target, observation in self._store.observations()
+        ]
+        return (image_family(family, views)[0] for family in IMAGE_FAMILIES)
+
+
+class StoreCollector(Collector):
+    """Yields the metrics of all images and clouds in a store."""
+
+    def __init__(self, store: Store, now: Callable[[], Instant]) -> None:
+        self._collectors = (ImageCollector(store, now), CloudCollector(store))
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metrics without samples."""
+        return chain.from_iterable(collector.describe() for collector in self._collectors)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics with their current samples."""
+        return chain.from_iterable(collector.collect() for collector in self._collectors)
