@@ -1,4 +1,4 @@
-"""Request handlers of the web pages, the JSON API, the metrics and the probes."""
+"""Request handlers of the web pages, the JSON API, the metrics and the health checks."""
 
 import asyncio
 import gzip
@@ -43,8 +43,8 @@ class RenderMetrics(Protocol):
 QueryImages = Callable[[Query], ImageList]
 """Runs a query on the images as they are now."""
 
-Probe = Callable[[], str | None]
-"""Returns the reason why a probe fails, in one line, or ``None`` if it succeeds."""
+HealthCheck = Callable[[], str | None]
+"""Returns the reason why a health check fails, in one line, or ``None`` if it succeeds."""
 
 Reload = Callable[[], Sequence[str]]
 """Reloads the configuration; returns an error per line, or nothing if it succeeds."""
@@ -71,13 +71,14 @@ class Handlers:
     """One method for each route.
 
     Slow work runs in threads. Scrapes, pages and reloads have threads of their own, so that
-    scrapes wait for neither pages nor reloads. Probes run in the event loop and must be quick.
+    scrapes wait for neither pages nor reloads. Health checks run in the event loop and must be
+    quick.
 
     Args:
         render_metrics: Renders the body of ``/metrics``.
         query_images: Runs the query of a page or of an API request.
-        check_health: Probe of ``/-/healthy``.
-        check_readiness: Probe of ``/-/ready``.
+        check_health: Liveness check of ``/-/healthy``.
+        check_readiness: Readiness check of ``/-/ready``.
         reload: Reloads the configuration; ``None`` refuses reloads by request.
     """
 
@@ -86,8 +87,8 @@ class Handlers:
         *,
         render_metrics: RenderMetrics,
         query_images: QueryImages,
-        check_health: Probe,
-        check_readiness: Probe,
+        check_health: HealthCheck,
+        check_readiness: HealthCheck,
         reload: Reload | None = None,
     ) -> None:
         self._render_metrics = render_metrics
@@ -126,12 +127,12 @@ class Handlers:
         return Response(SCRIPT, media_type="text/javascript", headers=_SCRIPT_HEADERS)
 
     async def healthy(self, _: Request) -> Response:
-        """Respond to the liveness probe."""
-        return _probe_response(self._check_health(), "Healthy")
+        """Respond to a liveness check."""
+        return _health_response(self._check_health(), "Healthy")
 
     async def ready(self, _: Request) -> Response:
-        """Respond to the readiness probe."""
-        return _probe_response(self._check_readiness(), "Ready")
+        """Respond to a readiness check."""
+        return _health_response(self._check_readiness(), "Ready")
 
     async def reload(self, _: Request) -> Response:
         """Reload the configuration, one request at a time."""
@@ -183,7 +184,7 @@ def _compressed(render: Callable[[], Response]) -> Response:
     return response
 
 
-def _probe_response(reason: str | None, success: str) -> Response:
+def _health_response(reason: str | None, success: str) -> Response:
     return PlainTextResponse(f"{reason or success}\n", 503 if reason else 200)
 
 

@@ -1,6 +1,6 @@
 """A thread pool for the event loop whose threads never delay shutdown.
 
-anyio's thread limiter was tried in its place (anyio 4.16). ``to_thread.run_sync`` with
+anyio's thread limiter was tried instead (anyio 4.16). ``to_thread.run_sync`` with
 ``abandon_on_cancel`` releases the limiter while the abandoned thread still works: ten requests
 whose clients disconnected ran at the same time at a limit of two. Without it, the end of the event
 loop waits for the work. Its threads are not daemons either, so the process cannot exit before

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from exporter.metrics.exposition import Body
 from exporter.web.app import create_app
-from exporter.web.handlers import Handlers, Probe, QueryImages, Reload, RenderMetrics
+from exporter.web.handlers import Handlers, HealthCheck, QueryImages, Reload, RenderMetrics
 from exporter.web.negotiation import OPENMETRICS, TEXT
 from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.page import SCRIPT
@@ -47,8 +47,8 @@ def query_example_images(query: Query) -> ImageList:
 
 def app(
     metrics: RenderMetrics = render_metrics,
-    healthy: Probe = succeed,
-    ready: Probe = succeed,
+    healthy: HealthCheck = succeed,
+    ready: HealthCheck = succeed,
     images: QueryImages = query_example_images,
     reload: Reload | None = None,
 ) -> ASGIApp:
@@ -161,7 +161,7 @@ def test_other_paths_get_404_without_a_redirect(shared_server: ServerThread, pat
 
 
 @pytest.mark.parametrize(("path", "words"), [("/-/healthy", "Healthy"), ("/-/ready", "Ready")])
-def test_failing_probe_gets_503_with_the_reason(serve: Serve, path: str, words: str) -> None:
+def test_failing_health_check_gets_503_with_the_reason(serve: Serve, path: str, words: str) -> None:
     reasons: list[str | None] = [None, "no cycle for 200 s"]
 
     def next_reason() -> str | None:
