@@ -31,7 +31,7 @@ from exporter.transport.proxies import proxy_settings_for
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls, TlsFileError, read_tls_files
 from exporter.web.app import create_app
-from exporter.web.handlers import Handlers, Probe, Reload
+from exporter.web.handlers import Handlers, HealthCheck, Reload
 from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.query import Query
 from exporter.web.security.middleware import SecurityMiddleware, SecurityState
@@ -238,8 +238,8 @@ def build_web_app(
     application: Application,
     security: SecurityState,
     *,
-    check_health: Probe,
-    check_readiness: Probe,
+    check_health: HealthCheck,
+    check_readiness: HealthCheck,
     reload: Reload | None,
     prefix: str,
 ) -> ASGIApp:
