@@ -1,4 +1,4 @@
-"""README.md, CHANGELOG.md and CONTRIBUTING.md say what is true: what they show is run."""
+"""README.md, CHANGELOG.md and CONTRIBUTING.md: their examples are run, their links resolved."""
 
 import json
 import logging
@@ -51,8 +51,8 @@ RECIPES = ("Password", "Application credential", "Environment variables", *WITHO
 
 
 def section(title: str) -> str:
-    """The text under a heading, up to the next one of the same or a higher level."""
-    # A comment in a block of code looks like a heading.
+    """Return the text under a heading, up to the next one of the same or a higher level."""
+    # A comment in a code block looks like a heading.
     plain = BLOCK.sub(lambda block: " " * len(block[0]), TEXT)
     heading = re.search(rf"^(#+) {re.escape(title)}$", plain, re.MULTILINE)
     assert heading, title
@@ -61,75 +61,71 @@ def section(title: str) -> str:
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The code blocks in that language."""
-    return [each["code"] for each in BLOCK.finditer(text) if each["language"] == language]
+    """Return the code blocks in a language."""
+    return [block["code"] for block in BLOCK.finditer(text) if block["language"] == language]
 
 
 def files(text: str) -> dict[str, str]:
-    """The YAML blocks by the file that their first line names."""
-    return {FILE.match(each)[1]: each for each in blocks(text, "yaml")}  # type: ignore[index]  # another test sees to it
+    """Return the YAML blocks by the file that their first line names."""
+    return {FILE.match(code)[1]: code for code in blocks(text, "yaml")}  # type: ignore[index]  # another test checks it
 
 
 def table_names(text: str) -> set[str]:
-    """What stands in the first column of the tables, in code."""
+    """Return the code in the first column of the tables."""
     return set(re.findall(r"^\| `([\w.-]+)", text, re.MULTILINE))
 
 
 def table_paths(text: str) -> list[str]:
-    """The paths in the first column of the tables."""
+    """Return the paths in the first column of the tables."""
     return re.findall(r"^\| `(/[^`]*)`", text, re.MULTILINE)
 
 
 def shell_lines() -> list[str]:
-    """Every command of the shell that the README shows."""
+    """Return the shell commands of the README."""
     return [line for block in blocks(TEXT, "sh") for line in block.splitlines()]
 
 
 def exported(text: str) -> dict[str, str]:
-    """The variables that the shell blocks export."""
+    """Return the variables that the shell blocks export."""
     words = [shlex.split(line) for block in blocks(text, "sh") for line in block.splitlines()]
     return dict(word.split("=", 1) for command, word in words if command == "export")
 
 
-def write(folder: Path, found: Mapping[str, str], changes: Mapping[str, str]) -> None:
-    """Write the files, with each text that the reader has to fit to a cloud replaced."""
-    for name, code in found.items():
-        fitted = code
+def write(folder: Path, examples: Mapping[str, str], changes: Mapping[str, str]) -> None:
+    """Write the files, with the placeholders for a reader's own values replaced."""
+    for name, example in examples.items():
+        text = example
         for old, new in changes.items():
-            fitted = fitted.replace(old, new)
-        (folder / name).write_text(fitted, "utf-8")
+            text = text.replace(old, new)
+        (folder / name).write_text(text, "utf-8")
 
 
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
-    """A simulated service with the images of the demo."""
+    """Run a simulated service with the images of the demo."""
     with SimulatedImageService(IMAGES.values()) as service:
         yield service
 
 
-def test_the_tables_are_those_of_the_code() -> None:
-    """The tables of settings, metrics and reasons are not stale."""
+def test_tables_are_up_to_date() -> None:
     assert rendered(TEXT) == TEXT, "README.md is stale: make readme"
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_stale_table_is_made_anew(name: str) -> None:
-    """Whatever stands between the markers gives way to the table."""
+def test_stale_table_is_replaced(name: str) -> None:
     begin = f"<!-- {name} -->\n"
     assert TEXT.count(begin) == 1
     assert rendered(TEXT.replace(begin, f"{begin}\n| stale |\n")) == TEXT
 
 
 @pytest.mark.parametrize("damage", ["", "<!-- reasons --><!-- end of reasons -->" * 2])
-def test_markers_that_are_not_a_pair_are_refused(damage: str) -> None:
-    """A lost or doubled marker is an error that names it."""
+def test_missing_or_repeated_marker_is_an_error(damage: str) -> None:
     with pytest.raises(ValueError, match=r"the markers of 'reasons' [02] times"):
         rendered(TEXT.replace("<!-- reasons -->", "").replace("<!-- end of reasons -->", damage))
 
 
 @pytest.mark.parametrize("code", blocks(TEXT, "yaml"))
-def test_every_yaml_block_names_its_file(code: str) -> None:
-    """The first line of a block says which file it is, of those that the tests know."""
+def test_yaml_blocks_name_their_file(code: str) -> None:
     name = FILE.match(code)
     assert name
     assert name[1] in {
@@ -147,18 +143,16 @@ def test_every_yaml_block_names_its_file(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [each for each in blocks(TEXT, "yaml") if each.startswith("# exporter.yml")]
+    "code", [code for code in blocks(TEXT, "yaml") if code.startswith("# exporter.yml")]
 )
-def test_settings_examples_are_accepted(code: str, tmp_path: Path) -> None:
-    """Every settings file that the README shows has no mistake."""
+def test_settings_examples_are_valid(code: str, tmp_path: Path) -> None:
     path = tmp_path / "exporter.yml"
     path.write_text(code, "utf-8")
     plans = resolved_clouds(parse([f"--config.file={path}"], {}).settings)
     assert len(plans) == len(yaml.safe_load(code)["clouds"])
 
 
-def test_the_web_configuration_file_is_accepted(tmp_path: Path) -> None:
-    """The one that the README shows, with the certificates that it names."""
+def test_web_configuration_example_is_valid(tmp_path: Path) -> None:
     folder = WebConfigFolder(tmp_path)
     for name, of in (("tls.crt", "cert.pem"), ("tls.key", "key.pem"), ("ca.crt", "ca.pem")):
         (tmp_path / of).rename(tmp_path / name)
@@ -169,9 +163,8 @@ def test_the_web_configuration_file_is_accepted(tmp_path: Path) -> None:
     assert protection.headers
 
 
-def test_the_pods_of_the_statefulset_shown_are_its_shards(tmp_path: Path) -> None:
-    """With the name of a pod for the reference to it, the variables say which shard it is."""
-    (code,) = [each for each in blocks(TEXT, "yaml") if each.startswith("# statefulset.yml")]
+def test_pods_of_the_statefulset_example_are_its_shards(tmp_path: Path) -> None:
+    (code,) = [code for code in blocks(TEXT, "yaml") if code.startswith("# statefulset.yml")]
     index, total = yaml.safe_load(code)["env"]
     assert index["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
     write(tmp_path, files(section("Set it up")), {})
@@ -181,58 +174,53 @@ def test_the_pods_of_the_statefulset_shown_are_its_shards(tmp_path: Path) -> Non
         assert resolved_shard(read.settings) == Shard(number, 3)
 
 
-def test_commands_of_the_program_exist(tmp_path: Path) -> None:
-    """Every command line that the README shows is understood, and the table has every command."""
+def test_command_lines_are_valid_and_every_command_is_in_the_table(tmp_path: Path) -> None:
     write(tmp_path, files(section("Set it up")), {})
     lines = [line for line in shell_lines() if line.startswith("openstack-image-exporter")]
     assert lines
     for line in lines:
-        given = re.sub(r"exporter(\.new)?\.yml", str(tmp_path / "exporter.yml"), line)
-        argv = shlex.split(given)[1:]
+        command = re.sub(r"exporter(\.new)?\.yml", str(tmp_path / "exporter.yml"), line)
+        argv = shlex.split(command)[1:]
         assert parse(argv, {}).command in COMMANDS
     assert table_names(section("Commands")) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_make_targets_exist(document: str) -> None:
-    """Every target that a document names is one of the Makefile's."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     assert set(re.findall(r"`make (\w+)`", (ROOT / document).read_text("utf-8"))) <= targets
 
 
-def test_installing_needs_no_more_than_the_readme_says() -> None:
-    """The oldest Python and the command are those of the package."""
+def test_python_version_and_command_are_those_of_the_package() -> None:
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     assert 'requires-python = ">=3.11"' in project
     assert 'openstack-image-exporter = "exporter.__main__:main"' in project
     assert "Python 3.11 or newer" in section("Install")
 
 
-def test_check_prints_the_table_shown(service: SimulatedImageService, tmp_path: Path) -> None:
-    """With the settings shown and two images in trouble, the table is the one shown."""
+def test_output_of_check_is_the_table_shown(service: SimulatedImageService, tmp_path: Path) -> None:
     service.images.change(IMAGES["ci-runner"].id, status="deactivated")
     service.images.delete(IMAGES["k8s-node"].id)
     shown = section("Set it up")
     write(tmp_path, files(shown), {"    cloud: mycloud ": f"    endpoint: {service.url} "})
-    ran = run_program(tmp_path, "check", "--config.file=exporter.yml")
-    printed = [line.rstrip() for line in ran.stdout.splitlines()]
+    process = run_program(tmp_path, "check", "--config.file=exporter.yml")
+    printed = [line.rstrip() for line in process.stdout.splitlines()]
     assert blocks(shown, "text")[0].splitlines() == printed
-    assert ran.returncode == 1
+    assert process.returncode == 1
 
 
 def shape(document: object) -> object:
-    """The keys of a document, in their order, with those that are up to a cloud left out."""
+    """Return the keys of a document in their order, without those that depend on the cloud."""
     if isinstance(document, list):
-        return [shape(each) for each in document[:1]]
+        return [shape(item) for item in document[:1]]
     if isinstance(document, dict):
-        free = ("digests", "properties", "expected", "actual", "aliases")
-        return {key: None if key in free else shape(value) for key, value in document.items()}
+        variable = ("digests", "properties", "expected", "actual", "aliases")
+        return {key: None if key in variable else shape(value) for key, value in document.items()}
     return None
 
 
-def test_the_api_answers_in_the_shape_shown() -> None:
-    """Every field that an answer may have is shown, at its place, and no other."""
+def test_api_responses_have_exactly_the_fields_shown() -> None:
     (shown,) = blocks(section("Images as JSON"), "json")
     store = Store()
     target = Target("mycloud", "an-id", "golden", expect=(("protected", True),))
@@ -240,24 +228,28 @@ def test_the_api_answers_in_the_shape_shown() -> None:
         "mycloud", 60.0, discovery_interval=300.0, discovery_failure=Failed("timeout")
     )
     store.add_cloud(state, [target])
-    seen = NEVER_POLLED
+    observation = NEVER_POLLED
     for outcome in (Found(ACTIVE), Found(replace(ACTIVE, name="other")), Failed("timeout")):
-        seen = seen.with_outcome(outcome, START, MAX_STALE)
-    store.observe(target.key, seen)
-    answer = json.loads(to_ascii_json(image_list_document(query_images(store, Query(), START))))
-    assert shape(json.loads(shown)) == shape(answer)
+        observation = observation.with_outcome(outcome, START, MAX_STALE)
+    store.observe(target.key, observation)
+    response = json.loads(to_ascii_json(image_list_document(query_images(store, Query(), START))))
+    assert shape(json.loads(shown)) == shape(response)
     parameters = section("Images as JSON").split("end of parameters")[0]
     assert table_names(parameters) == set(Query.model_fields)
 
 
-def test_check_prints_json_as_shown(service: SimulatedImageService, tmp_path: Path) -> None:
-    """The document shown is what comes of the settings shown, but for the other images."""
+def test_json_output_of_check_is_the_document_shown(
+    service: SimulatedImageService, tmp_path: Path
+) -> None:
     service.images.change(IMAGES["ci-runner"].id, status="deactivated")
     changes = {"    cloud: mycloud ": f"    endpoint: {service.url} "}
     write(tmp_path, files(section("Set it up")), changes)
-    ran = run_program(tmp_path, "check", "--config.file=exporter.yml", "--format=json")
-    printed, shown = json.loads(ran.stdout), json.loads(blocks(section("Check as JSON"), "json")[0])
-    (image,) = [each for each in printed["images"] if each["image"] == "ci-runner"]
+    process = run_program(tmp_path, "check", "--config.file=exporter.yml", "--format=json")
+    printed, shown = (
+        json.loads(process.stdout),
+        json.loads(blocks(section("Check as JSON"), "json")[0]),
+    )
+    (image,) = [entry for entry in printed["images"] if entry["image"] == "ci-runner"]
     assert [image] == shown["images"]
     assert printed.keys() == shown.keys()
     assert printed["expectations"].keys() == shown["expectations"].keys()
@@ -267,23 +259,22 @@ def test_check_prints_json_as_shown(service: SimulatedImageService, tmp_path: Pa
 def test_sign_in_recipes_sign_in(
     recipe: str, service: SimulatedImageService, tmp_path: Path
 ) -> None:
-    """Each recipe, fitted to a cloud, finds the image, by a token of that cloud's."""
     text = section(recipe)
     (tmp_path / "token").write_text("a-token\n", "utf-8")
     with SimulatedKeystone() as keystone:
         keystone.users = {"image-exporter": "the password"}
         keystone.application_credentials = {"1b0d2a7c5f6e4d9c8a3b7e6f5d4c3b2a": "the secret"}
         keystone.offer_image(service.url)
-        fitted = {
+        values = {
             "https://keystone.example.com/v3": keystone.auth_url,
             "https://image.example.com": service.url,
             "http://127.0.0.1:9292": service.url,
         }
-        write(tmp_path, files(text), fitted)
-        environ = {name: fitted.get(value, value) for name, value in exported(text).items()}
-        ran = run_program(tmp_path, "check", "--config.file=exporter.yml", environ=environ)
-        assert (ran.returncode, ran.stderr) == (0, "")
-        (polled,) = (each for each in service.log.records if each.method == "HEAD")
+        write(tmp_path, files(text), values)
+        environ = {name: values.get(value, value) for name, value in exported(text).items()}
+        process = run_program(tmp_path, "check", "--config.file=exporter.yml", environ=environ)
+        assert (process.returncode, process.stderr) == (0, "")
+        (polled,) = (record for record in service.log.records if record.method == "HEAD")
         token = polled.request.headers.get("x-auth-token")
         if recipe in WITHOUT_KEYSTONE:
             assert token == WITHOUT_KEYSTONE[recipe]
@@ -292,18 +283,18 @@ def test_sign_in_recipes_sign_in(
 
 
 def rules() -> dict[str, str]:
-    """The expressions of the alerts shown, by name."""
+    """Return the expressions of the alerts shown, by name."""
     (group,) = yaml.safe_load(files(section("Scrape it"))["rules.yml"])["groups"]
     return {rule["alert"]: rule["expr"] for rule in group["rules"]}
 
 
 @pytest.mark.parametrize("expression", rules().values(), ids=rules())
-def test_alerts_keep_the_rules_for_alerts(expression: str) -> None:
-    """They use metrics that exist, none that a vanished image lacks, and no label of the scrape."""
-    used = set(METRIC.findall(expression))
-    assert used
-    assert used <= table_names(section("Metrics"))
-    assert not any(name.endswith("_info") for name in used)
+def test_alerts_use_existing_metrics_that_survive_a_vanished_image(expression: str) -> None:
+    """They use no label of the scrape either."""
+    metrics = set(METRIC.findall(expression))
+    assert metrics
+    assert metrics <= table_names(section("Metrics"))
+    assert not any(name.endswith("_info") for name in metrics)
     assert "absent" not in expression
     assert len(re.findall(r"\b(?:min|max) by \(cloud\b", expression)) == len(
         METRIC.findall(expression)
@@ -329,7 +320,7 @@ SERIES = {
     'exporter_last_cycle_timestamp_seconds{cloud="d"}': "0+60x65",
     'exporter_cycle_interval_seconds{cloud="d"}': "60x65",
 }
-"""What an hour looks like in a cloud whose API does not answer, c, and in one whose does, d."""
+"""Series of an hour in two clouds: the API of c is down, that of d is up."""
 
 FIRING = {
     "OpenStackImageGone": 'cloud="c",image="gone"',
@@ -340,15 +331,15 @@ FIRING = {
     "OpenStackImageContentChanged": 'cloud="d",image="replaced"',
     "OpenStackImageNotAsExpected": 'cloud="d",image="open"',
 }
-"""The alerts of that hour, and for what they fire."""
+"""Alerts of that hour with the labels for which they fire."""
 
 
-def test_alerts_fire_for_what_they_say_and_nothing_else(tmp_path: Path, promtool: Path) -> None:
-    """Each alert fires once; a dead API is one alert, and none of its images is gone or failing."""
+def test_each_alert_fires_exactly_once(tmp_path: Path, promtool: Path) -> None:
+    """A dead API is one alert, and none of its images counts as gone or failing."""
     write(tmp_path, files(section("Scrape it")), {})
     expected = [
-        {"labels": f'{{alertname="{alert}",{about}}}', "value": 1}
-        for alert, about in FIRING.items()
+        {"labels": f'{{alertname="{alert}",{labels}}}', "value": 1}
+        for alert, labels in FIRING.items()
     ]
     firing = 'count by (alertname, cloud, image) (ALERTS{alertstate="firing"})'
     test = {
@@ -363,20 +354,20 @@ def test_alerts_fire_for_what_they_say_and_nothing_else(tmp_path: Path, promtool
     )
     assert FIRING.keys() == rules().keys()
     for check in ("check config --syntax-only prometheus.yml", "test rules tests.yml"):
-        ran = subprocess.run(
+        process = subprocess.run(
             [promtool, *check.split()], cwd=tmp_path, capture_output=True, text=True, check=False
         )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_metrics_and_pages_are_those_of_the_demo(tmp_path: Path) -> None:
-    """The demo serves what the README shows and lists, but for what it says is not there."""
+def test_demo_serves_the_metrics_and_pages_listed(tmp_path: Path) -> None:
+    """Metrics listed as missing from the demo are excepted."""
     with start_program(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as program:
         wait_until(lambda: program.page("/-/ready")[0] == 200)
         pages = table_paths(section("Pages"))
         assert {path: program.page(path)[0] for path in pages} == dict.fromkeys(pages, 200)
         families = list(text_string_to_metric_families(program.page("/metrics")[1]))
-        begun = program.stdout
+        output = program.stdout
         program.stop()
     served = {
         f"{family.name}_total" if family.type == "counter" else family.name
@@ -389,8 +380,8 @@ def test_metrics_and_pages_are_those_of_the_demo(tmp_path: Path) -> None:
     assert absent <= listed
     assert {name.partition("_")[0] for name in served - listed} == {"process", "python"}
 
-    excerpt, told = (
-        next(each for each in blocks(section("See it"), "text") if each.startswith(start))
+    excerpt, shown_output = (
+        next(block for block in blocks(section("See it"), "text") if block.startswith(start))
         for start in (PREFIX, "demo: ")
     )
     series = {
@@ -398,18 +389,21 @@ def test_metrics_and_pages_are_those_of_the_demo(tmp_path: Path) -> None:
         for family in families
         for sample in family.samples
     }
-    shown = [each for family in text_string_to_metric_families(excerpt) for each in family.samples]
+    shown = [
+        sample for family in text_string_to_metric_families(excerpt) for sample in family.samples
+    ]
     assert len(shown) == len(excerpt.splitlines())
-    assert {(each.name, *sorted(each.labels.items())) for each in shown} <= series
-    first = re.sub(r":\d+", ":PORT", told).replace("localhost", "127.0.0.1").splitlines()[:4]
-    assert re.sub(r":\d+", ":PORT", begun).splitlines()[:4] == first
+    assert {(sample.name, *sorted(sample.labels.items())) for sample in shown} <= series
+    first = (
+        re.sub(r":\d+", ":PORT", shown_output).replace("localhost", "127.0.0.1").splitlines()[:4]
+    )
+    assert re.sub(r":\d+", ":PORT", output).splitlines()[:4] == first
 
 
 @pytest.mark.parametrize(("format_", "start"), [("logfmt", "ts="), ("json", "{")])
 def test_log_lines_are_those_of_the_program(
     format_: Literal["logfmt", "json"], start: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The line about a vanished image is what the event_log writes about one, but for its time."""
     line = next(
         line
         for block in blocks(TEXT, "text")
@@ -429,7 +423,6 @@ def test_log_lines_are_those_of_the_program(
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_resolve(document: str) -> None:
-    """A link leads to a file that is there, to a heading that is there, or elsewhere by https."""
     text = BLOCK.sub("", (ROOT / document).read_text("utf-8"))
     for target in re.findall(r"\]\(([^)]+)\)", text):
         path, _, heading = target.partition("#")
@@ -438,20 +431,18 @@ def test_links_resolve(document: str) -> None:
             page = (ROOT / (path or document)).read_text("utf-8")
             headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page), re.MULTILINE)
             assert heading in {
-                re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings
+                re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings
             }, target
 
 
-def test_the_changelog_has_this_version() -> None:
-    """What is to be released, or was, has its place in the changelog."""
+def test_changelog_has_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert re.search(
         rf"^## {re.escape(__version__)} - (unreleased|\d{{4}}-\d\d-\d\d)$", changelog, re.MULTILINE
     )
 
 
-def test_contributing_names_what_is_there() -> None:
-    """Every path that CONTRIBUTING.md names exists, and so does the code that it names."""
+def test_contributing_names_existing_paths_and_code() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     paths = set(re.findall(r"`((?:exporter|tests|\.github)/[\w./]*)`", text))
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
@@ -469,7 +460,6 @@ def test_contributing_names_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_documents_name_no_machine(document: str) -> None:
-    """No document holds a path of a home or work folder."""
+def test_documents_contain_no_local_paths(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     assert not re.search(r"/(home|root|work|tmp|Users)/", text)

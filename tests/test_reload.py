@@ -1,4 +1,4 @@
-"""Settings that are read again: what stays, what goes, what begins, and nothing by halves."""
+"""Reload of the settings: the state that remains, and what is added, replaced and removed."""
 
 import dataclasses
 import logging
@@ -12,7 +12,6 @@ import pytest
 
 from exporter.app import CloudRuntime
 from exporter.config import Cloud, Settings, resolved_clouds
-from exporter.files import WatchedFile
 from exporter.model.cloud import CloudState
 from exporter.polling.poller import Poller
 from exporter.reload import INTERNAL_ERROR, diff
@@ -71,28 +70,27 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
-    """A service with two images."""
+    """Run a service with two images."""
     with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:
         yield running
 
 
-def with_history(exporter: ReloadableExporter, service: SimulatedImageService) -> None:
-    """Have the golden image counted a change of status, by two cycles."""
+def count_a_status_change(exporter: ReloadableExporter, service: SimulatedImageService) -> None:
+    """Let two cycles count a change of the golden image's status."""
     exporter.wait_for_cycle()
     service.images.change(GOLDEN, status="deactivated")
     exporter.run_cycle_now()
     wait_until(lambda: exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 1)
 
 
-def test_what_stays_keeps_what_is_known_and_the_rest_goes(
+def test_remaining_image_keeps_its_counters_and_removed_image_has_no_series(
     tmp_path: Path, service: SimulatedImageService
 ) -> None:
-    """An image that stays keeps its counters and history; one that is off the list is no series."""
     service.images.put(simulated(ABSENT))
     with exporting(
         tmp_path, cloud(service.url, GOLDEN, UBUNTU), interval="2s", timeout="1s"
     ) as exporter:
-        with_history(exporter, service)
+        count_a_status_change(exporter, service)
         poller = exporter.application.pollers[0]
         before = exporter.observation(GOLDEN)
         wanted = {"id": GOLDEN, "alias": "golden", "expect": {"protected": True}}
@@ -118,30 +116,28 @@ def test_what_stays_keeps_what_is_known_and_the_rest_goes(
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_new_images_are_polled_at_once(
+def test_new_images_are_polled_immediately_between_and_during_cycles(
     tmp_path: Path, service: SimulatedImageService, api: str
 ) -> None:
-    """Between two cycles, and in the middle of one, long before the turn of the others."""
     for number in range(8):
         service.images.put(simulated(f"new-{number}"))
     with exporting(tmp_path, cloud(service.url, GOLDEN, UBUNTU, api=api)) as exporter:
         exporter.wait_for_cycle()
         images = [GOLDEN, UBUNTU]
-        # The first is between two cycles of an hour each, and begins one; the others are in it.
+        # The first reload starts a cycle (they are hourly); the others come during that cycle.
         for new in (["new-0"], ["new-1"], [f"new-{number}" for number in range(2, 8)]):
             images += new
             assert exporter.reload(cloud(service.url, *images, api=api)) == ()
             exporter.wait_for_poll(*new)
-            assert [exporter.observation(each).exists for each in new] == [True] * len(new)
+            assert [exporter.observation(image_id).exists for image_id in new] == [True] * len(new)
         assert exporter.application.store.cloud(LAB).cycles_skipped == 0
 
 
-def test_an_image_that_is_back_starts_from_nothing(
+def test_image_that_is_removed_and_added_again_starts_without_history(
     tmp_path: Path, service: SimulatedImageService
 ) -> None:
-    """Taken off the list and put on it again, it is a new one, and polled at once."""
     with exporting(tmp_path, cloud(service.url, GOLDEN, UBUNTU)) as exporter:
-        with_history(exporter, service)
+        count_a_status_change(exporter, service)
         assert exporter.reload(cloud(service.url, UBUNTU)) == ()
         assert exporter.reload(cloud(service.url, UBUNTU, GOLDEN)) == ()
         exporter.wait_for_poll(GOLDEN)
@@ -149,15 +145,14 @@ def test_an_image_that_is_back_starts_from_nothing(
 
 
 @pytest.mark.parametrize("field", ["endpoint", "concurrency", "interval", "api", "token"])
-def test_a_changed_cloud_is_polled_anew_and_remembers(
+def test_reconfigured_cloud_is_polled_immediately_and_keeps_its_history(
     tmp_path: Path, service: SimulatedImageService, field: str
 ) -> None:
-    """Whatever changes about how it is asked: at once, with all that was known and counted."""
     with (
         SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as other,
         exporting(tmp_path, cloud(service.url, GOLDEN, UBUNTU, api="v1")) as exporter,
     ):
-        with_history(exporter, service)
+        count_a_status_change(exporter, service)
         other.images.change(GOLDEN, status="deactivated")
         changed = {
             "endpoint": other.url,
@@ -183,8 +178,9 @@ def test_a_changed_cloud_is_polled_anew_and_remembers(
         wait_until(lambda: service.log.connections_open <= (field != "endpoint"))
 
 
-def test_clouds_come_and_go(tmp_path: Path, service: SimulatedImageService) -> None:
-    """Nothing of one that went is left, one that came starts at 0, in the order of the file."""
+def test_removed_cloud_has_no_series_and_added_cloud_starts_at_0(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
     one, two, three = (
         cloud(service.url, GOLDEN, name=name, api="v1") for name in ("one", "two", "three")
     )
@@ -205,10 +201,9 @@ def test_clouds_come_and_go(tmp_path: Path, service: SimulatedImageService) -> N
         exporter.wait_for_cycle("three")
 
 
-def test_settings_that_are_bad_change_nothing(
+def test_invalid_settings_are_logged_and_change_nothing(
     tmp_path: Path, service: SimulatedImageService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each mistake is a line as at the start, in the log too; the next good ones are used."""
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
         exporter.wait_for_cycle()
         poller, used_at = exporter.application.pollers[0], exporter.metrics().value(SUCCESS_AT)
@@ -251,10 +246,9 @@ def test_settings_that_are_bad_change_nothing(
         assert exporter.reloaded == [exporter.load_settings()]
 
 
-def test_a_bug_changes_nothing_and_is_said(
+def test_unexpected_exception_is_logged_and_changes_nothing(
     tmp_path: Path, service: SimulatedImageService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that nobody foresaw is in the log with its traceback, and the daemon goes on."""
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
 
         def fail() -> Settings:
@@ -266,10 +260,10 @@ def test_a_bug_changes_nothing_and_is_said(
         assert any(record.exc_info for record in caplog.records)
 
 
-def test_what_needs_a_restart_is_said(
+def test_settings_that_require_a_restart_are_logged(
     tmp_path: Path, service: SimulatedImageService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A listen address cannot be changed while it runs; all else of the file is used."""
+    """The other settings of the file take effect."""
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
         web = {"listen_address": "127.0.0.1:1", "enable_lifecycle": True}
         assert exporter.reload(cloud(service.url, GOLDEN, UBUNTU), web=web) == ()
@@ -282,10 +276,9 @@ def test_what_needs_a_restart_is_said(
         assert keys == ["web.listen_address", "web.enable_lifecycle"]
 
 
-def test_an_answer_that_comes_too_late_is_nobodys(
+def test_response_to_a_replaced_poller_changes_nothing(
     tmp_path: Path, service: SimulatedImageService
 ) -> None:
-    """What the old poller hears after the exchange, or fails in, changes nothing that is shown."""
     with (
         SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as other,
         exporting(tmp_path, cloud(service.url, GOLDEN, api="v1")) as exporter,
@@ -309,10 +302,10 @@ def test_an_answer_that_comes_too_late_is_nobodys(
         assert exporter.application.store.cloud(LAB) == polled
 
 
-def test_a_poller_whose_cloud_is_gone_ends_in_peace(
+def test_poller_of_a_removed_cloud_logs_no_error(
     tmp_path: Path, service: SimulatedImageService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Suddenly, in the middle of a cycle, there is nothing to read or write: no bug is logged."""
+    """Its cloud disappears from the store in the middle of a cycle."""
     one, two = (cloud(service.url, GOLDEN, name=name, api="v1") for name in ("one", "two"))
     service.faults.set("latency", seconds=0.02)
     with exporting(tmp_path, one) as exporter:
@@ -325,7 +318,6 @@ def test_a_poller_whose_cloud_is_gone_ends_in_peace(
 
 
 def test_no_scrape_sees_half_of_a_reload(tmp_path: Path, service: SimulatedImageService) -> None:
-    """Images and clouds are those of one file or of the other, in each of many scrapes."""
     files = {
         name: [
             cloud(service.url, *(f"{name}-{number}" for number in range(20)), name=f"{name}{place}")
@@ -333,7 +325,7 @@ def test_no_scrape_sees_half_of_a_reload(tmp_path: Path, service: SimulatedImage
         ]
         for name in ("old", "new")
     }
-    seen: set[frozenset[str]] = set()
+    scrapes: set[frozenset[str]] = set()
     stop = threading.Event()
     with exporting(tmp_path, *files["old"]) as exporter:
 
@@ -342,7 +334,7 @@ def test_no_scrape_sees_half_of_a_reload(tmp_path: Path, service: SimulatedImage
                 text = exporter.text()
                 names = frozenset(re.findall(r'cloud="(\w+)"', text))
                 images = len(re.findall(r"^openstack_image_poll_success{", text, re.MULTILINE))
-                seen.add(names | {str(images)})
+                scrapes.add(names | {str(images)})
 
         def reload() -> None:
             for _ in range(25):
@@ -351,13 +343,12 @@ def test_no_scrape_sees_half_of_a_reload(tmp_path: Path, service: SimulatedImage
             stop.set()
 
         run_concurrently(scrape, scrape, reload)
-    assert seen == {frozenset({f"{name}0", f"{name}1", f"{name}2", "60"}) for name in files}
+    assert scrapes == {frozenset({f"{name}0", f"{name}1", f"{name}2", "60"}) for name in files}
 
 
-def test_reloads_at_the_same_time_come_one_after_the_other(
+def test_concurrent_reloads_run_one_after_the_other(
     tmp_path: Path, service: SimulatedImageService
 ) -> None:
-    """Each of them reads and uses a whole file."""
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
         exporter.write(cloud(service.url, UBUNTU, concurrency=2))
         refused: list[str] = []
@@ -368,20 +359,18 @@ def test_reloads_at_the_same_time_come_one_after_the_other(
         assert len(exporter.application.store.targets()) == 1
 
 
-def test_nothing_is_taken_into_use_at_the_end(
+def test_reload_during_shutdown_changes_nothing(
     tmp_path: Path, service: SimulatedImageService
 ) -> None:
-    """A reload that comes while the exporter stops changes nothing any more."""
     with exporting(tmp_path, cloud(service.url, GOLDEN)) as exporter:
         exporter.reloader.close()
         assert exporter.reload(cloud(service.url, UBUNTU)) == ("the exporter is stopping",)
         assert [key.image_id for key in exporter.application.store.targets()] == [GOLDEN]
 
 
-def test_a_wait_that_was_asked_for_outlasts_a_reload(
+def test_retry_after_outlasts_a_reload_unless_the_endpoint_changes(
     tmp_path: Path, service: SimulatedImageService
 ) -> None:
-    """New limits are no way round Retry-After; another service is asked at once."""
     with (
         SimulatedImageService([simulated(GOLDEN)]) as other,
         exporting(tmp_path, cloud(service.url, GOLDEN, api="v1")) as exporter,
@@ -398,8 +387,9 @@ def test_a_wait_that_was_asked_for_outlasts_a_reload(
         wait_until(lambda: other.log.requests > 0)
 
 
-def test_discovered_images_stay(tmp_path: Path, service: SimulatedImageService) -> None:
-    """By another list of images, or another entry that they match, they keep what is known."""
+def test_discovered_images_keep_their_history_when_rules_or_images_change(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
     service.images.put(simulated("one", name="golden-1"))
     service.images.put(simulated("two", name="golden-2", created_at="2026-11-24T00:00:00.000000"))
     entry = {"name": "golden-*", "most_recent": True, "alias": "golden"}
@@ -414,7 +404,7 @@ def test_discovered_images_stay(tmp_path: Path, service: SimulatedImageService) 
         poller = exporter.application.pollers[0]
         listed = exporter.application.store.cloud(LAB).discovered_at
 
-        # The discovery is as before: it goes on without listing again.
+        # The discovery is unchanged: it continues without listing again.
         assert exporter.reload(lab(entry, images=[GOLDEN, UBUNTU])) == ()
         exporter.wait_for_poll(UBUNTU)
         assert exporter.application.pollers[0] is poller
@@ -422,30 +412,29 @@ def test_discovered_images_stay(tmp_path: Path, service: SimulatedImageService) 
         assert exporter.metrics().value(EXISTS, image="golden") == 1
 
         service.images.change("two", status="deactivated")
-        # A new entry: what was discovered is watched on, and the change of its status is seen.
+        # A new rule: discovered images are still watched, and changes of their status count.
         assert exporter.reload(lab(entry, {"name": "cirros"}, images=[UBUNTU])) == ()
         assert exporter.metrics().value(EXISTS, image="golden") == 1
         wait_until(lambda: exporter.metrics().value(EXISTS, image_id=GOLDEN) == 1)
         wait_until(lambda: exporter.metrics().value(STATUS_CHANGES, image="golden") == 1)
         assert exporter.metrics().value(changes, image="golden") == 0
 
-        # An image that is discovered is put on the list: it is the same image.
+        # A discovered image becomes a configured one: it is still the same image.
         assert exporter.reload(lab(entry, {"name": "cirros"}, images=[UBUNTU, "two"])) == ()
         metrics = exporter.metrics()
         assert metrics.value(STATUS_CHANGES, image_id="two") == 1
         assert metrics.value("openstack_image_target_info", image_id="two", source="configured")
 
-        # Without entries nothing is discovered any more.
+        # Without rules no image is discovered.
         assert exporter.reload(cloud(service.url, UBUNTU, api="v2")) == ()
         metrics = exporter.metrics()
         assert len(metrics.values("openstack_image_target_info")) == 1
         assert metrics.values(changes) == []
 
 
-def test_another_sign_in_is_noticed(
+def test_changed_password_in_clouds_yaml_is_used_after_a_reload(
     tmp_path: Path, service: SimulatedImageService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A password that was changed in clouds.yaml is used from the next reload on."""
     with SimulatedKeystone() as keystone:
         keystone.users = {"demo": "second"}
         keystone.offer_image(f"{service.url}/v2")
@@ -472,35 +461,6 @@ def test_another_sign_in_is_noticed(
             assert exporter.application.pollers[0] is not poller
             wait_until(lambda: exporter.metrics().value(EXISTS) == 1)
             assert (exporter.metrics().value(failures) or 0) >= failed
-
-
-def test_a_file_is_changed_once_it_is_left_alone(tmp_path: Path) -> None:
-    """Written, replaced, swapped by a link above it, or taken away: told once, a look later."""
-    real, link = tmp_path / "real", tmp_path / "link"
-    real.mkdir()
-    (tmp_path / "next").mkdir()
-    (tmp_path / "next" / "file").write_text("{}")
-    (real / "file").write_text("1")
-    link.symlink_to(real)
-    watched = WatchedFile(link / "file")
-    assert [watched.changed() for _ in range(3)] == [False] * 3
-
-    def swap() -> None:
-        (tmp_path / "fresh").symlink_to(tmp_path / "next")
-        (tmp_path / "fresh").rename(link)
-
-    for change in (
-        lambda: (real / "file").write_text("12"),
-        swap,
-        (tmp_path / "next" / "file").unlink,
-    ):
-        change()
-        assert [watched.changed() for _ in range(4)] == [False, True, False, False]
-    # While it is being written it is left alone.
-    for text in ("1", "12", "123"):
-        (link / "file").write_text(text)
-        assert not watched.changed()
-    assert watched.changed()
 
 
 def test_every_field_of_a_cloud_is_carried_over_or_reset_at_a_reload() -> None:
