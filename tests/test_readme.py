@@ -34,9 +34,9 @@ from exporter.web.pages.image_list import query_images
 from exporter.web.pages.json_api import image_list_document, to_ascii_json
 from exporter.web.pages.query import Query
 from exporter.web_security import load_security
-from tests.model.samples import ACTIVE, MAX_STALE, START
 from tests.readme_tables import PREFIX, README, TABLES, rendered
 from tests.support.fakes.keystone import SimulatedKeystone
+from tests.support.images import ACTIVE, MAX_STALE, START
 from tests.support.program import ROOT, run_program, start_program
 from tests.support.wait import wait_until
 from tests.support.web_config import WebConfigFolder

@@ -10,7 +10,7 @@ from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Found, Gone
 from exporter.model.target import Target, TargetKey
 from exporter.store import Changes, Store
-from tests.model.samples import ACTIVE, MAX_STALE, START
+from tests.support.images import ACTIVE, MAX_STALE, START
 
 ONE = Target("lab", "1", "one")
 TWO = Target("lab", "2", "two")

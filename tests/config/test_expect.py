@@ -13,7 +13,7 @@ from exporter.model.expectations.checks import Expectations as Wanted
 from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Found
 from exporter.model.units import SizeRange
-from tests.model.samples import ACTIVE, MAX_STALE, START
+from tests.support.images import ACTIVE, MAX_STALE, START
 
 MD5 = "8B7B3C5FE5E7E43C6EB3A0EB9AA1A3F0"
 SHA = "Ab" * 64

@@ -22,8 +22,8 @@ from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.target import Target
 from exporter.store import Store
-from tests.model.samples import ACTIVE, MAX_STALE, START, later
 from tests.support.clock import FakeClock
+from tests.support.images import ACTIVE, MAX_STALE, START, later
 from tests.support.reference_collector import StoreCollector
 
 LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in IMAGE_FAMILIES}

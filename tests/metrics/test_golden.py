@@ -12,12 +12,14 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.model.cloud import CloudState
+from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED, Observation
-from exporter.model.outcome import Failed, Found, Gone, Outcome
+from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.target import Target
 from exporter.model.units import SizeRange
-from tests.model.samples import ACTIVE, MAX_STALE, START, later, read, registry_of
+from tests.support.images import ACTIVE, MAX_STALE, START, later, observed, parse_v1
+from tests.support.reference_collector import store_registry
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
@@ -39,9 +41,10 @@ EXPECTING = replace(
 )
 UNWANTED = replace(TARGET, expect=(("exists", False),))
 HOSTILE = replace(ACTIVE, name='a "quoted" \\ name\nforged_metric 1', properties=())
-QUEUED = read(
+QUEUED = parse_v1(
     b"X-Image-Meta-Status: queued", b"X-Image-Meta-Size: 0", b"X-Image-Meta-Is_public: False"
 )
+assert isinstance(QUEUED, Image)
 CHANGED = replace(
     ACTIVE,
     status="deactivated",
@@ -60,36 +63,22 @@ LIFETIMES = (
 DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=1_799_999_000.5)
 
 
-def after(*outcomes: Outcome) -> Observation:
-    """What is known after these outcomes, all at ``START``."""
-    observation = NEVER_POLLED
-    for outcome in outcomes:
-        observation = observation.with_outcome(outcome, START, MAX_STALE)
-    return observation
-
-
-def found(image: object) -> Observation:
-    """What is known after one answer that described this image."""
-    assert isinstance(image, type(ACTIVE))
-    return after(Found(image))
-
-
 STALE = later(MAX_STALE + 1)
 
 CASES: dict[str, tuple[Target, Observation, Instant]] = {
-    "living": (EXPECTING, found(ACTIVE), START),
-    "hostile_name": (TARGET, found(HOSTILE), START),
-    "queued": (TARGET, found(QUEUED), START),
-    "unknown_status": (TARGET, found(replace(ACTIVE, status="quarantined")), START),
-    "changed": (TARGET, after(Found(ACTIVE), Found(OTHER_CONTENT), Found(CHANGED)), START),
-    "lifetimes": (TARGET, found(replace(ACTIVE, properties=LIFETIMES)), START),
-    "failing": (TARGET, after(Found(ACTIVE), Failed("timeout")), START),
-    "stale": (TARGET, after(Found(ACTIVE), Failed("timeout")), STALE),
-    "gone": (EXPECTING, after(Found(ACTIVE), Gone()), START),
-    "gone_as_expected": (UNWANTED, after(Found(ACTIVE), Gone()), START),
-    "stale_with_expectations": (EXPECTING, after(Found(ACTIVE), Failed("timeout")), STALE),
-    "back": (TARGET, after(Found(ACTIVE), Gone(), Found(ACTIVE)), START),
-    "deleted_as_admin_sees_it": (EXPECTING, after(Found(ACTIVE), Found(DELETED)), START),
+    "living": (EXPECTING, observed(Found(ACTIVE)), START),
+    "hostile_name": (TARGET, observed(Found(HOSTILE)), START),
+    "queued": (TARGET, observed(Found(QUEUED)), START),
+    "unknown_status": (TARGET, observed(Found(replace(ACTIVE, status="quarantined"))), START),
+    "changed": (TARGET, observed(Found(ACTIVE), Found(OTHER_CONTENT), Found(CHANGED)), START),
+    "lifetimes": (TARGET, observed(Found(replace(ACTIVE, properties=LIFETIMES))), START),
+    "failing": (TARGET, observed(Found(ACTIVE), Failed("timeout")), START),
+    "stale": (TARGET, observed(Found(ACTIVE), Failed("timeout")), STALE),
+    "gone": (EXPECTING, observed(Found(ACTIVE), Gone()), START),
+    "gone_as_expected": (UNWANTED, observed(Found(ACTIVE), Gone()), START),
+    "stale_with_expectations": (EXPECTING, observed(Found(ACTIVE), Failed("timeout")), STALE),
+    "back": (TARGET, observed(Found(ACTIVE), Gone(), Found(ACTIVE)), START),
+    "deleted_as_admin_sees_it": (EXPECTING, observed(Found(ACTIVE), Found(DELETED)), START),
     "never_polled": (
         Target("lab", "3c3d1d01", "3c3d1d01", source="discovered"),
         NEVER_POLLED,
@@ -144,18 +133,18 @@ def lines(registry: CollectorRegistry, wanted: str) -> str:
 def test_what_is_known_of_an_image_gives_these_series(name: str) -> None:
     """Every series of the image, with all its labels."""
     target, observation, now = CASES[name]
-    compare(name, lines(registry_of((target, observation), now=now), "{.*image_id="))
+    compare(name, lines(store_registry((target, observation), now=now), "{.*image_id="))
 
 
 @pytest.mark.parametrize("name", CLOUDS)
 def test_what_is_known_of_a_cloud_gives_these_series(name: str) -> None:
     """Every series of the cloud, with all its labels."""
-    compare(name, lines(registry_of(cloud=CLOUDS[name]), "^openstack_image_"))
+    compare(name, lines(store_registry(cloud=CLOUDS[name]), "^openstack_image_"))
 
 
 def test_every_family_has_its_help_and_type() -> None:
     """Families stand in the exposition also when they have no series."""
-    compare("families", lines(registry_of(), "^# (HELP|TYPE) openstack_image_"))
+    compare("families", lines(store_registry(), "^# (HELP|TYPE) openstack_image_"))
 
 
 def test_no_golden_file_is_left_over() -> None:

@@ -8,7 +8,7 @@ from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageVi
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found
-from tests.model.samples import ACTIVE, ID, MAX_STALE, START, TARGET, later
+from tests.support.images import ACTIVE, ID, MAX_STALE, START, TARGET, later
 
 FOUND = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
 EXPECTING = replace(TARGET, expect=(("status", ("active",)), ("max_age", 1.0)))

@@ -12,7 +12,7 @@ from exporter.model.changes import (
     find_changes,
 )
 from exporter.model.image import Image
-from tests.model.samples import ACTIVE
+from tests.support.images import ACTIVE
 
 PUBLIC = replace(ACTIVE, public=True, visibility="public")
 OTHER_DIGEST = (("md5", "0" * 32),)

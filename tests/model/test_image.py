@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.model.image import STATUSES, Content, Image
-from tests.model.samples import ACTIVE, ID
+from tests.support.images import ACTIVE, ID
 
 A = ("md5", "a" * 32)
 B = ("md5", "b" * 32)

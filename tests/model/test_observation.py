@@ -13,21 +13,18 @@ from exporter.model.changes import COUNTED_ATTRIBUTES, NO_CHANGE_COUNTS, Change,
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import REASONS, Failed, Found, Gone, Outcome, Reason
-from tests.model.samples import ACTIVE, ID, MAX_STALE, START, TARGET, later
+from tests.support.images import ACTIVE, ID, MAX_STALE, START, TARGET, later, observed
 
 DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=5.0)
 PENDING = replace(ACTIVE, status="pending_delete", deleted_at=5.0)
 
 
-def after(*outcomes: Outcome, observation: Observation = NEVER_POLLED) -> Observation:
-    """The observation after these outcomes, a minute apart, the first at ``START``."""
-    for number, outcome in enumerate(outcomes):
-        observation = observation.with_outcome(outcome, later(60 * number), MAX_STALE)
-    return observation
+def each_minute(*outcomes: Outcome, before: Observation = NEVER_POLLED) -> Observation:
+    return observed(*outcomes, before=before, apart=60)
 
 
-FOUND = after(Found(ACTIVE, "req-1"))
-GONE = after(Found(ACTIVE), Gone("req-2"))
+FOUND = each_minute(Found(ACTIVE, "req-1"))
+GONE = each_minute(Found(ACTIVE), Gone("req-2"))
 
 
 def test_nothing_is_known_of_a_target_that_was_never_polled() -> None:
@@ -51,7 +48,7 @@ def test_a_living_image_is_shown_whole() -> None:
 @pytest.mark.parametrize("image", [DELETED, PENDING, replace(DELETED, status="active")])
 def test_of_a_deleted_image_status_and_time_are_shown(image: Image) -> None:
     """An administrator's 200 of a deleted image: it does not exist, the rest is dropped."""
-    shown = after(Found(ACTIVE), Found(image))
+    shown = each_minute(Found(ACTIVE), Found(image))
     remains = Image("v1", ID, image.status, deleted=True, deleted_at=5.0)
     assert (shown.exists, shown.image, shown.poll_success) == (False, remains, True)
     assert shown.change_counts.existence == 1
@@ -63,7 +60,7 @@ def test_of_an_image_that_is_gone_nothing_is_shown() -> None:
     assert (GONE.request_id, GONE.last_success_at) == ("req-2", later(60))
 
 
-@pytest.mark.parametrize("before", [NEVER_POLLED, FOUND, GONE, after(Found(DELETED))])
+@pytest.mark.parametrize("before", [NEVER_POLLED, FOUND, GONE, each_minute(Found(DELETED))])
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_failure_changes_only_the_success_of_the_poll(
     reason: Reason, before: Observation
@@ -108,23 +105,23 @@ def test_the_state_is_dated_from_when_it_was_first_seen() -> None:
 def test_what_is_not_known_any_more_is_so_since_its_time_was_over() -> None:
     """Values that are dropped date the state; a proved absence is dated as before."""
     assert FOUND.as_of(later(MAX_STALE + 500)).state_since == later(MAX_STALE)
-    deleted = after(Found(ACTIVE), Found(DELETED))
+    deleted = each_minute(Found(ACTIVE), Found(DELETED))
     assert deleted.as_of(later(MAX_STALE + 500)).state_since == later(60)
 
 
 def test_the_last_change_stays_until_the_next() -> None:
     """What changed, and when, is still known after polls that change nothing, or fail."""
     renamed = replace(ACTIVE, name="other")
-    kept = after(Found(ACTIVE), Found(renamed), Found(renamed), Failed("timeout"))
+    kept = each_minute(Found(ACTIVE), Found(renamed), Found(renamed), Failed("timeout"))
     assert (kept.last_changes, kept.changed_at) == ((Change("name", "golden", "other"),), later(60))
     assert kept.new_changes == ()
-    assert after(Gone(), observation=kept).last_changes == (Change("existence", "there", "gone"),)
+    assert each_minute(Gone(), before=kept).last_changes == (Change("existence", "there", "gone"),)
 
 
 @pytest.mark.parametrize("answer", [Found(ACTIVE), Gone()])
 def test_an_answer_ends_a_failure(answer: Outcome) -> None:
     """The poll succeeds again and no failure is left to be shown."""
-    observation = after(Failed("timeout", "why", "req-3"), answer)
+    observation = each_minute(Failed("timeout", "why", "req-3"), answer)
     assert observation.poll_success
     assert observation.failure is None
     assert observation.request_id == ""
@@ -133,7 +130,7 @@ def test_an_answer_ends_a_failure(answer: Outcome) -> None:
 @pytest.mark.parametrize("failures", [0, 5])
 def test_values_are_dropped_once_they_are_too_old(failures: int) -> None:
     """Time alone does it, from the last answer on, however many polls failed or were not made."""
-    observation = after(Found(ACTIVE), *[Failed("timeout")] * failures)
+    observation = each_minute(Found(ACTIVE), *[Failed("timeout")] * failures)
     assert observation.valid_until == START.monotonic + MAX_STALE
     assert observation.as_of(later(MAX_STALE)) is observation
     stale = observation.as_of(later(MAX_STALE + 0.001))
@@ -144,7 +141,7 @@ def test_values_are_dropped_once_they_are_too_old(failures: int) -> None:
 
 def test_an_answer_keeps_values_for_another_while() -> None:
     """Every answer counts anew, also one that says the same."""
-    observation = after(Found(ACTIVE), Found(ACTIVE))
+    observation = each_minute(Found(ACTIVE), Found(ACTIVE))
     assert observation.as_of(later(60 + MAX_STALE)).image == ACTIVE
     assert observation.as_of(later(60 + MAX_STALE + 1)).image is None
 
@@ -152,7 +149,7 @@ def test_an_answer_keeps_values_for_another_while() -> None:
 @pytest.mark.parametrize("last", [Gone(), Found(DELETED)])
 def test_a_proved_disappearance_stays(last: Outcome) -> None:
     """Gone stays gone through failures and for any time; what a deleted image said does not."""
-    observation = after(Found(ACTIVE), last, Failed("connection")).as_of(later(1e9))
+    observation = each_minute(Found(ACTIVE), last, Failed("connection")).as_of(later(1e9))
     assert (observation.exists, observation.image) == (False, None)
     assert (observation.poll_success, observation.change_counts.existence) == (False, 1)
 
@@ -166,7 +163,7 @@ def test_an_answer_after_values_were_dropped_is_compared_with_them() -> None:
 
 def test_a_change_is_dated_and_told_once() -> None:
     """The time of the last change stays while nothing changes, its news do not."""
-    changed = after(Found(ACTIVE), Found(replace(ACTIVE, name="silver")))
+    changed = each_minute(Found(ACTIVE), Found(replace(ACTIVE, name="silver")))
     assert changed.changed_at == later(60)
     assert [change.what for change in changed.new_changes] == ["name"]
     calm = changed.with_outcome(Found(replace(ACTIVE, name="silver")), later(120), MAX_STALE)
@@ -180,7 +177,7 @@ def test_counts_go_on_across_failures_gone_and_deactivation() -> None:
     deactivated = replace(ACTIVE, status="deactivated")
     history: list[Outcome] = [Found(ACTIVE), Failed("timeout"), Gone(), Gone(), Failed("timeout")]
     history += [Found(deactivated), Found(deactivated), Failed("server_error"), Found(other)]
-    assert after(*history).change_counts == ChangeCounts(existence=2, status=2, content=1)
+    assert each_minute(*history).change_counts == ChangeCounts(existence=2, status=2, content=1)
 
 
 def test_an_equal_image_is_kept_only_once() -> None:

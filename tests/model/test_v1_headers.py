@@ -3,7 +3,7 @@ import pytest
 from exporter.model.image import Image
 from exporter.model.parsers import Column, Malformed
 from exporter.model.v1_headers import V1_HEADERS
-from tests.model.samples import ID, read
+from tests.support.images import ID, parse_v1
 
 STATUS = b"X-Image-Meta-Status: active"
 NAME = b"X-Image-Meta-Name: "
@@ -72,14 +72,14 @@ def test_one_header_gives_its_attribute_and_nothing_else(
     line: bytes, attributes: dict[str, object]
 ) -> None:
     """A header is read by its type; what it does not say stays unknown."""
-    assert read(STATUS, line) == image(**attributes)
+    assert parse_v1(STATUS, line) == image(**attributes)
 
 
 @pytest.mark.parametrize("null", [b"", b" ", b"None"])
 @pytest.mark.parametrize("header", OPTIONAL, ids=lambda header: header.attribute)
 def test_a_null_field_is_absent(header: Column[bytes, str], null: bytes) -> None:
     """A field that is empty or says None is as if it were not there; absent is never 0."""
-    assert read(STATUS, header.key + b": " + null) == image()
+    assert parse_v1(STATUS, header.key + b": " + null) == image()
 
 
 BREAKS = {
@@ -111,7 +111,7 @@ def test_a_tenants_text_with_a_line_break_is_absent_and_the_rest_is_read(
     before = b"X-Image-Meta-Min_disk: 1"
     after = b"X-Image-Meta-Virtual_size: 7"
     expected = image(min_disk_bytes=2**30, virtual_size_bytes=7)
-    assert read(STATUS, before, *lines, after) == expected
+    assert parse_v1(STATUS, before, *lines, after) == expected
 
 
 MALFORMED = {
@@ -243,7 +243,7 @@ def test_what_cannot_be_trusted_is_malformed_and_names_every_bad_field(
     lines: list[bytes], problems: list[str]
 ) -> None:
     """Each bad field is named once, with its value and what is wrong with it."""
-    malformed = read(*lines)
+    malformed = parse_v1(*lines)
     assert malformed == Malformed(tuple(problems))
     assert str(malformed) == "; ".join(problems)
 
@@ -257,35 +257,35 @@ def test_what_cannot_be_trusted_is_malformed_and_names_every_bad_field(
 )
 def test_a_field_that_stands_twice_with_one_value_is_read(lines: list[bytes]) -> None:
     """A proxy may double a header; as long as both say the same there is no doubt."""
-    assert read(STATUS, *lines) == image(size_bytes=5)
+    assert parse_v1(STATUS, *lines) == image(size_bytes=5)
 
 
 @pytest.mark.parametrize("lines", [[b"stray"], [b"Content-Length: 0", b"stray"]])
 def test_a_stray_line_before_any_tenants_text_is_nobodys(lines: list[bytes]) -> None:
     """It cannot be part of a value that only comes later."""
-    assert read(*lines, STATUS, NAME + b"golden") == image(name="golden")
+    assert parse_v1(*lines, STATUS, NAME + b"golden") == image(name="golden")
 
 
 def test_a_stray_line_after_another_header_belongs_to_the_last_tenants_text() -> None:
     """Only a tenant's text can have forged the header before it; the others are whole."""
     lines = (NAME + b"golden", PROPERTY + b"a: 1", b"ETag: x", b"stray", PROPERTY + b"b: 2")
-    assert read(STATUS, *lines) == image(name="golden", properties=(("b", "2"),))
+    assert parse_v1(STATUS, *lines) == image(name="golden", properties=(("b", "2"),))
 
 
 def test_only_the_properties_asked_for_are_kept() -> None:
     """Names are in lower case; without a list all are kept, with an empty one none are."""
     lines = (STATUS, PROPERTY + b"B: 2", PROPERTY + b"A: 1", PROPERTY + b"C: 3")
-    assert read(*lines) == image(properties=(("a", "1"), ("b", "2"), ("c", "3")))
+    assert parse_v1(*lines) == image(properties=(("a", "1"), ("b", "2"), ("c", "3")))
     wanted = frozenset({"c", "a", "absent"})
-    kept = read(*lines, properties=wanted)
+    kept = parse_v1(*lines, properties=wanted)
     assert kept == image(properties=(("a", "1"), ("c", "3")), requested_properties=wanted)
-    assert read(*lines, properties=frozenset()) == image(requested_properties=frozenset())
+    assert parse_v1(*lines, properties=frozenset()) == image(requested_properties=frozenset())
 
 
 def test_the_order_of_the_properties_is_not_the_servers() -> None:
     """Two answers that hold the same properties describe the same image."""
     one, other = PROPERTY + b"a: 1", PROPERTY + b"b: 2"
-    assert read(STATUS, one, other) == read(STATUS, other, one)
+    assert parse_v1(STATUS, one, other) == parse_v1(STATUS, other, one)
 
 
 HOSTILE = [
@@ -299,7 +299,7 @@ HOSTILE = [
 @pytest.mark.parametrize("line", HOSTILE)
 def test_problems_are_short_and_cannot_forge_or_break_a_line(line: bytes) -> None:
     """Names and values are cut, and shown in printable ASCII only."""
-    malformed = read(STATUS, line, line + b"2")
+    malformed = parse_v1(STATUS, line, line + b"2")
     assert isinstance(malformed, Malformed)
     text = str(malformed)
     assert text.isascii()

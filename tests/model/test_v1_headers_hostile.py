@@ -22,7 +22,8 @@ from exporter.model.outcome import Failed, Found
 from exporter.model.parsers import Malformed
 from exporter.model.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
-from tests.model.samples import ID, MAX_STALE, START, TARGET, registry_of
+from tests.support.images import ID, MAX_STALE, START, TARGET
+from tests.support.reference_collector import store_registry
 
 PREFIX = b"x-image-meta-"
 PROPERTY = b"x-image-meta-property-"
@@ -287,7 +288,7 @@ def samples(families: Iterable[Metric]) -> dict[str, set[tuple[tuple[str, str], 
 def check_exposition(image: Image | Malformed) -> None:
     """Both formats are parsed back, and say what the image says."""
     outcome = Failed("malformed", str(image)) if isinstance(image, Malformed) else Found(image)
-    registry = registry_of((TARGET, NEVER_POLLED.with_outcome(outcome, START, MAX_STALE)))
+    registry = store_registry((TARGET, NEVER_POLLED.with_outcome(outcome, START, MAX_STALE)))
     plain = samples(parse_text(generate_latest(registry).decode()))
     # Neither has annotations.
     written = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]

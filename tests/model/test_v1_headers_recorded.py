@@ -15,7 +15,7 @@ from exporter.model.parsers import Malformed
 from exporter.model.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response
-from tests.model.samples import RECORDINGS
+from tests.support.images import RECORDINGS
 
 INDEX = re.compile(
     r"\| (?P<file>\S+\.http) \| (?P<status>\d{3}) \| `(?P<method>\S+) (?P<path>.+?)`"

@@ -3,13 +3,18 @@
 from collections.abc import Callable, Iterable
 from itertools import chain
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.collector import CloudCollector, image_family
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
+from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
+from exporter.model.observation import Observation
+from exporter.model.target import Target
 from exporter.store import Store
+from tests.support.images import START
 
 
 class ImageCollector(Collector):
@@ -45,3 +50,16 @@ class StoreCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return the metrics with their current samples."""
         return chain.from_iterable(collector.collect() for collector in self._collectors)
+
+
+def store_registry(
+    *observations: tuple[Target, Observation], now: Instant = START, cloud: CloudState | None = None
+) -> CollectorRegistry:
+    """Return a registry with the metrics of these targets of one cloud at ``now``."""
+    store = Store()
+    store.add_cloud(cloud or CloudState("lab", 60.0), [target for target, _ in observations])
+    for target, observation in observations:
+        store.observe(target.key, observation)
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(StoreCollector(store, lambda: now))
+    return registry

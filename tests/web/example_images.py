@@ -10,7 +10,7 @@ from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
-from tests.model.samples import ACTIVE, MAX_STALE, START
+from tests.support.images import ACTIVE, MAX_STALE, START
 
 NOW = Instant(START.monotonic + 7200.0, START.wall + 7200.0)
 """Two hours after ``START``."""

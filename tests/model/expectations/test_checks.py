@@ -26,7 +26,7 @@ from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.parsers import GIBI, MEBI
 from exporter.model.units import SizeRange
 from exporter.model.v2_fields import image_from_document, parse_json
-from tests.model.samples import ACTIVE, ID, MAX_STALE, START, later, read
+from tests.support.images import ACTIVE, ID, MAX_STALE, START, later, observed, parse_v1
 
 MD5 = "826ad52d67c55b1f07cabe148b8146ac"
 SHA = "ab" * 64
@@ -196,7 +196,7 @@ def through_v1(changed: Mapping[str, str | None]) -> Image:
     """What an answer to HEAD says, the expected properties among what is kept."""
     fields = {**V1, **changed}
     lines = (f"X-Image-Meta-{name}: {text}" for name, text in fields.items() if text is not None)
-    image = read(*(line.encode() for line in lines))
+    image = parse_v1(*(line.encode() for line in lines))
     assert isinstance(image, Image)
     return image
 
@@ -209,11 +209,6 @@ def through_v2(changed: Mapping[str, Any]) -> Image:
     return image
 
 
-def found(image: Image) -> Observation:
-    """What is known after one answer."""
-    return NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)
-
-
 @pytest.mark.parametrize(
     "case", CASES, ids=[f"{case.name} {case.met} {place}" for place, case in enumerate(CASES)]
 )
@@ -221,7 +216,7 @@ def test_an_expectation_is_met_or_not_or_cannot_be_judged(case: Case) -> None:
     """What the API does not say is no verdict, so its series is absent."""
     images = {"v1": through_v1(case.v1), "v2": through_v2(case.v2)}
     for api in case.api.split():
-        seen = found(images[api])
+        seen = observed(Found(images[api]))
         (verdict,) = evaluate(((case.name, case.wanted),), seen, START)
         assert (verdict.expectation, verdict.expected) == (case.name, case.wanted)
         assert verdict.met is case.met, api
@@ -256,7 +251,7 @@ def test_what_v1_makes_of_a_value_is_not_guessed_from(
 ) -> None:
     """It takes spaces from the ends, and shows neither ``None`` nor nothing."""
     held = () if given is None else (("x", given),)
-    seen = found(replace(through_v1({}), properties=held, requested_properties=None))
+    seen = observed(Found(replace(through_v1({}), properties=held, requested_properties=None)))
     (verdict,) = evaluate((("properties", (("x", wanted),)),), seen, START)
     assert verdict.met is met
 
@@ -271,7 +266,7 @@ def test_a_property_that_was_not_looked_for_is_not_known(api: str) -> None:
         (frozenset({"OS_Other", "os_other"}), False),
         (None, False),
     ):
-        seen = found(replace(image, requested_properties=looked_for))
+        seen = observed(Found(replace(image, requested_properties=looked_for)))
         (verdict,) = evaluate((("properties", wanted),), seen, START)
         assert verdict.met is met
 
@@ -295,13 +290,13 @@ ACTUAL = [
 @pytest.mark.parametrize(("name", "wanted", "actual"), ACTUAL)
 def test_a_verdict_says_what_is(name: str, wanted: object, actual: object) -> None:
     """In units of the core: bytes, seconds, the words of the API."""
-    (verdict,) = evaluate(((name, wanted),), found(through_v2({})), START)
+    (verdict,) = evaluate(((name, wanted),), observed(Found(through_v2({}))), START)
     assert verdict.actual == actual
 
 
 def test_of_what_is_not_public_v1_does_not_say_which_it_is() -> None:
     """All that it may be is said instead."""
-    (verdict,) = evaluate((("visibility", ("private",)),), found(through_v1({})), START)
+    (verdict,) = evaluate((("visibility", ("private",)),), observed(Found(through_v1({}))), START)
     assert verdict.actual == ("private", "shared", "community")
 
 
@@ -313,7 +308,7 @@ EVERYTHING: Expectations = tuple(
 def test_verdicts_come_in_the_order_of_the_expectations() -> None:
     """Several expectations of one image are judged one by one."""
     expect: Expectations = (("public", True), ("status", ("active",)), ("max_age", 1.0))
-    found_ = verifiable(expect, found(ACTIVE), START)
+    found_ = verifiable(expect, observed(Found(ACTIVE)), START)
     assert [(each.expectation, each.met) for each in found_] == [
         ("public", False),
         ("status", True),
@@ -323,11 +318,11 @@ def test_verdicts_come_in_the_order_of_the_expectations() -> None:
 
 DELETED = replace(ACTIVE, status="deleted", deleted=True)
 GONE = {
-    "gone": found(ACTIVE).with_outcome(Gone(), START, MAX_STALE),
+    "gone": observed(Found(ACTIVE)).with_outcome(Gone(), START, MAX_STALE),
     "deleted, as an administrator sees it": NEVER_POLLED.with_outcome(
         Found(DELETED), START, MAX_STALE
     ),
-    "gone, and failing since": found(ACTIVE)
+    "gone, and failing since": observed(Found(ACTIVE))
     .with_outcome(Gone(), START, MAX_STALE)
     .with_outcome(Failed("timeout"), START, MAX_STALE),
     "deleted, and past its time": NEVER_POLLED.with_outcome(Found(DELETED), START, MAX_STALE).as_of(
@@ -354,7 +349,7 @@ def test_of_an_image_that_is_gone_only_its_existence_is_judged(
 UNTOLD = {
     "never polled": NEVER_POLLED,
     "never answered": NEVER_POLLED.with_outcome(Failed("timeout"), START, MAX_STALE),
-    "answered too long ago": found(ACTIVE)
+    "answered too long ago": observed(Found(ACTIVE))
     .with_outcome(Failed("timeout"), START, MAX_STALE)
     .as_of(later(MAX_STALE + 1)),
 }
@@ -370,7 +365,7 @@ def test_nothing_is_judged_of_what_is_not_known(seen: Observation) -> None:
 
 def test_verdicts_are_kept_through_failures() -> None:
     """As all values are, for as long as they are."""
-    before = found(through_v2({}))
+    before = observed(Found(through_v2({})))
     failing = before.with_outcome(Failed("timeout"), later(60), MAX_STALE)
     assert verifiable(EVERYTHING, failing.as_of(START), START) == verifiable(
         EVERYTHING, before, START
@@ -409,7 +404,7 @@ def test_the_verdict_holds_until_the_next_change_and_not_longer(name: str) -> No
     """At the moment given the image is still young enough; right after it is not."""
     expect = ((name, 160.0),)
     at = next_evaluation(expect, YOUNG, START) - START.monotonic
-    seen = found(YOUNG)
+    seen = observed(Found(YOUNG))
     assert [each.met for each in verifiable(expect, seen, later(at))] == [True]
     assert [each.met for each in verifiable(expect, seen, later(at + 0.001))] == [False]
 
@@ -417,7 +412,9 @@ def test_the_verdict_holds_until_the_next_change_and_not_longer(name: str) -> No
 def test_an_age_is_counted_by_the_calendar() -> None:
     """How long the machine has been up has nothing to do with an image's age."""
     for steady in (0.0, 1e9):
-        (verdict,) = verifiable((("max_age", 99.0),), found(YOUNG), Instant(steady, START.wall))
+        (verdict,) = verifiable(
+            (("max_age", 99.0),), observed(Found(YOUNG)), Instant(steady, START.wall)
+        )
         assert verdict == ("max_age", 99.0, 100.0, False)
 
 

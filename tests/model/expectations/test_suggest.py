@@ -7,9 +7,9 @@ import pytest
 from exporter.model.expectations.checks import Expectations
 from exporter.model.expectations.suggest import suggest_expectations
 from exporter.model.image import Image
-from exporter.model.observation import NEVER_POLLED, Observation
+from exporter.model.observation import Observation
 from exporter.model.outcome import Found, Gone
-from tests.model.samples import ACTIVE, MAX_STALE, START
+from tests.support.images import ACTIVE, MAX_STALE, START, observed
 
 THROUGH_V2 = replace(
     ACTIVE,
@@ -20,11 +20,6 @@ THROUGH_V2 = replace(
     properties=(("OS_Distro", "ubuntu"), ("os_distro", "debian")),
 )
 BARE = Image("v2", ACTIVE.id, "queued")
-
-
-def found(image: Image) -> Observation:
-    """What is known after one answer."""
-    return NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)
 
 
 def of(
@@ -45,7 +40,7 @@ def of(
 def test_everything_that_an_answer_says_is_expected() -> None:
     """As settings write it; of a glob, what is special is taken as it stands."""
     image = replace(THROUGH_V2, name="a [b]*?")
-    assert of(found(image), properties=("OS_Distro",)) == {
+    assert of(observed(Found(image)), properties=("OS_Distro",)) == {
         "exists": True,
         "status": "active",
         "protected": True,
@@ -66,17 +61,17 @@ def test_everything_that_an_answer_says_is_expected() -> None:
 
 def test_what_an_answer_does_not_say_is_not_expected() -> None:
     """Through v1, and of an image of which little is known."""
-    through_v1 = of(found(ACTIVE), properties=("OS_Distro", "nothing"))
+    through_v1 = of(observed(Found(ACTIVE)), properties=("OS_Distro", "nothing"))
     assert through_v1["public"] is False
     assert through_v1["properties"] == {"OS_Distro": "ubuntu"}
     assert {"visibility", "hidden", "hash"} & through_v1.keys() == set()
-    assert of(found(BARE)) == {"exists": True, "status": "queued"}
+    assert of(observed(Found(BARE))) == {"exists": True, "status": "queued"}
 
 
 def test_what_is_its_own_and_met_stays_as_it_is() -> None:
     """Somebody has thought about it; what is inherited gets exact on the image."""
     expect: Expectations = (("status", ("active", "queued")), ("name", "golden*"), ("max_age", 1e9))
-    changes = of(found(ACTIVE), expect, own=("name", "max_age"))
+    changes = of(observed(Found(ACTIVE)), expect, own=("name", "max_age"))
     assert {"name", "max_age"} & changes.keys() == set()
     assert changes["status"] == "active"
 
@@ -91,11 +86,11 @@ def test_what_is_not_met_and_cannot_be_said_is_lifted(own: tuple[str, ...]) -> N
         ("hidden", False),
         ("max_age", 1.0),
     )
-    changes = of(found(ACTIVE), expect, own, refused=("status",))
+    changes = of(observed(Found(ACTIVE)), expect, own, refused=("status",))
     lifted = {key for key, value in changes.items() if value is None}
     assert lifted == {"status", "visibility", "hidden", "max_age"}
     assert changes["public"] is False
-    changes = of(found(THROUGH_V2), expect, own)
+    changes = of(observed(Found(THROUGH_V2)), expect, own)
     assert {key for key, value in changes.items() if value is None} == {"public", "max_age"}
     assert changes["visibility"] == "private"
 
@@ -104,9 +99,9 @@ def test_a_property_that_cannot_be_expected_takes_no_other_with_it() -> None:
     """Tenants write them; what was expected of it is lifted, and it alone."""
     bad = replace(THROUGH_V2, properties=(("OS_Bad", "\x1b"), ("os_distro", "debian")))
     names = ("OS_Bad", "os_distro", "name")
-    assert of(found(bad), properties=names)["properties"] == {"os_distro": "debian"}
+    assert of(observed(Found(bad)), properties=names)["properties"] == {"os_distro": "debian"}
     expect: Expectations = (("properties", (("OS_Bad", "x"), ("other", "y"))),)
-    assert of(found(bad), expect, properties=("os_distro",))["properties"] == {
+    assert of(observed(Found(bad)), expect, properties=("os_distro",))["properties"] == {
         "OS_Bad": None,
         "os_distro": "debian",
         "other": None,
@@ -115,18 +110,18 @@ def test_a_property_that_cannot_be_expected_takes_no_other_with_it() -> None:
 
 def test_an_image_that_is_gone_is_expected_to_be() -> None:
     """Nothing else can be expected of it, so what is its own is lifted."""
-    gone = found(ACTIVE).with_outcome(Gone(), START, MAX_STALE)
+    gone = observed(Found(ACTIVE)).with_outcome(Gone(), START, MAX_STALE)
     assert of(gone, (("status", ("active",)), ("exists", True)), own=("status", "exists")) == {
         "exists": False,
         "status": None,
     }
     assert of(gone, (("exists", False),), own=("exists",)) == {}
-    deleted = found(replace(ACTIVE, status="deleted"))
+    deleted = observed(Found(replace(ACTIVE, status="deleted")))
     assert of(deleted) == {"exists": False}
 
 
 def test_an_image_that_should_be_gone_is_expected_again() -> None:
     """What is there is there."""
-    changes = of(found(ACTIVE), (("exists", False),), own=("exists",))
+    changes = of(observed(Found(ACTIVE)), (("exists", False),), own=("exists",))
     assert changes["exists"] is True
     assert changes["size"] == "2252MiB"

@@ -14,7 +14,7 @@ from exporter.demo.images import IMAGES
 from exporter.model.outcome import Found, Gone
 from exporter.model.target import Target
 from exporter.store import Store
-from tests.model.samples import ACTIVE
+from tests.support.images import ACTIVE
 from tests.web.browser.conftest import BROWSERS, create_example_app, url_of
 from tests.web.conftest import run_server
 from tests.web.example_images import (

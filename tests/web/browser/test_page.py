@@ -15,7 +15,7 @@ from exporter.model.target import Target
 from exporter.store import Store
 from exporter.text import escape
 from exporter.web.pages.page import COLUMNS
-from tests.model.samples import ACTIVE, MAX_STALE
+from tests.support.images import ACTIVE, MAX_STALE
 from tests.web.browser.conftest import PREFIX, OpenTab, Tab, create_example_app, url_of
 from tests.web.conftest import ServerThread, run_server
 from tests.web.example_images import (

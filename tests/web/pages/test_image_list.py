@@ -10,7 +10,7 @@ from exporter.model.target import Target
 from exporter.store import Store
 from exporter.web.pages.image_list import ImageList, display_name, query_images
 from exporter.web.pages.query import Query
-from tests.model.samples import MAX_STALE
+from tests.support.images import MAX_STALE
 from tests.web.example_images import (
     FIRST_CLOUD,
     HOSTILE_NAMES,

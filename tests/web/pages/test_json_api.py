@@ -19,7 +19,7 @@ from exporter.web.pages.json_api import (
     to_ascii_json,
 )
 from exporter.web.pages.query import Query, QueryError
-from tests.model.samples import ACTIVE, MAX_STALE
+from tests.support.images import ACTIVE, MAX_STALE
 from tests.web.example_images import (
     CONTROLS,
     FIRST_CLOUD,

@@ -18,7 +18,7 @@ from exporter.store import Store
 from exporter.web.pages.image_list import query_images
 from exporter.web.pages.page import SCRIPT, flags, format_value, label, render_page
 from exporter.web.pages.query import PageQuery, QueryError
-from tests.model.samples import ACTIVE, MAX_STALE
+from tests.support.images import ACTIVE, MAX_STALE
 from tests.web.example_images import FIRST_CLOUD, NOW, REQUEST_ID
 from tests.web.html_reader import Reader, normalize, render, text_of
 

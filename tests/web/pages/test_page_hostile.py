@@ -18,7 +18,7 @@ from exporter.store import Store
 from exporter.web.pages.image_list import query_images
 from exporter.web.pages.json_api import image_list_document, to_ascii_json
 from exporter.web.pages.query import Query
-from tests.model.samples import ACTIVE, MAX_STALE
+from tests.support.images import ACTIVE, MAX_STALE
 from tests.web.example_images import CONTROLS, FIRST_CLOUD, HOSTILE, LONG, NOW, REVERSED
 from tests.web.html_reader import TAGS, Reader, render
 
