@@ -2,7 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.model.cloud import CLOUD_PROBLEMS, CloudState, cloud_problems, unresolved
+from exporter.model.cloud import (
+    CLOUD_PROBLEMS,
+    ClientTotals,
+    CloudState,
+    CycleSummary,
+    cloud_problems,
+    unresolved,
+)
 from exporter.model.outcome import Failed
 
 NOW = 1_800_000_000.0
@@ -61,3 +68,81 @@ def test_aliases_are_unresolved_only_once_there_is_a_list() -> None:
     assert unresolved(waiting) == ("ubuntu",)
     assert cloud_problems(waiting, NOW) == ()
     assert unresolved(WELL) == ()
+
+
+CYCLE = CycleSummary(
+    polls=5,
+    failures={"timeout": 1, "tls": 1},
+    retries=2,
+    found=3,
+    requests=7,
+    accepted=True,
+    breaker_open=False,
+    mass_disappearance=False,
+    ended_at=NOW,
+    duration=1.5,
+    concurrency_needed=3.0,
+)
+CLIENT = ClientTotals(
+    rate_limit_wait=4.0,
+    authentications=2,
+    authentication_failures=1,
+    api_version="v2",
+    clock_skew=0.5,
+    token_expires_at=NOW + 3600,
+    sign_in_failure=None,
+)
+
+
+def test_counters_add_up_over_cycles() -> None:
+    new = CloudState("lab", 60.0)
+    first = new.after_cycle(CYCLE, CLIENT, new)
+    totals = replace(CLIENT, authentications=3, rate_limit_wait=9.0)
+    second = first.after_cycle(replace(CYCLE, failures={"timeout": 2}), totals, new)
+    assert (second.polls, second.retries) == (10, 4)
+    assert second.failures == {"timeout": 3, "tls": 1}
+    assert (second.authentications, second.authentication_failures) == (3, 1)
+    assert second.rate_limit_wait == 9.0
+    assert (second.last_cycle_at, second.last_cycle_duration) == (NOW, 1.5)
+
+
+def test_counters_of_a_new_client_are_added_to_those_before_a_reload() -> None:
+    inherited = replace(WELL, rate_limit_wait=10.0)
+    state = inherited.after_cycle(CYCLE, CLIENT, inherited)
+    state = state.after_cycle(CYCLE, CLIENT, inherited)
+    assert (state.authentications, state.authentication_failures) == (3 + 2, 2 + 1)
+    assert state.rate_limit_wait == 14.0
+
+
+@pytest.mark.parametrize("before", [None, True, False])
+@pytest.mark.parametrize(
+    ("accepted", "requests", "breaker_open", "expected"),
+    [
+        (True, 7, False, True),
+        (False, 7, False, False),
+        (True, 7, True, False),
+        (False, 0, True, False),
+        (False, 0, False, "as before"),
+    ],
+)
+def test_api_is_up_if_it_accepted_the_credentials(
+    before: bool | None,
+    accepted: bool,
+    requests: int,
+    breaker_open: bool,
+    expected: bool | str,
+) -> None:
+    """A cycle in which the service asked for no requests at all says nothing."""
+    cycle = replace(CYCLE, accepted=accepted, requests=requests, breaker_open=breaker_open)
+    state = replace(WELL, api_up=before)
+    after = state.after_cycle(cycle, CLIENT, state)
+    assert after.api_up is (before if expected == "as before" else expected)
+    assert after.breaker_open is breaker_open
+
+
+def test_a_mass_disappearance_lasts_until_an_image_is_found() -> None:
+    lost = WELL.after_cycle(replace(CYCLE, mass_disappearance=True, found=0), CLIENT, WELL)
+    assert lost.mass_disappearance
+    later = lost.after_cycle(replace(CYCLE, found=0), CLIENT, WELL)
+    assert later.mass_disappearance
+    assert not later.after_cycle(CYCLE, CLIENT, WELL).mass_disappearance

@@ -289,6 +289,20 @@ def test_a_failed_list_changes_nothing(fault: str, caplog: pytest.LogCaptureFixt
         ]
 
 
+def test_another_cause_of_a_failed_discovery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The reason is the same: the connection fails, first after and then before the request."""
+    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+        cloud.service.faults.set("reset", on="list")
+        for _ in range(2):
+            cloud.refresh()
+        cloud.service.stop()
+        for _ in range(2):
+            cloud.refresh()
+    logged = [each.fields for each in caplog.records if each.message == "discovery failed"]  # type: ignore[attr-defined]  # ours
+    assert [fields["reason"] for fields in logged] == ["connection"] * 2
+    assert logged[0]["detail"] != logged[1]["detail"]
+
+
 def test_a_list_that_is_cut_short_changes_nothing() -> None:
     """All pages or none: what stands on the missing one is not lost."""
     with lab(

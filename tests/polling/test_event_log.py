@@ -1,5 +1,6 @@
 import logging
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.polling.engine.types import CycleStats
 from exporter.polling.event_log import MAX_TRANSITIONS, CloudEventLog
+from exporter.polling.failure_tracker import MAX_CAUSE_CHANGES
 
 TARGET = Target("lab", "3c3d1d01", "golden")
 UP = CloudState("lab", 60.0, api_up=True)
@@ -21,7 +23,7 @@ NEW = CloudState("lab", 60.0)
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> "Lines":
-    """What is logged, debug lines left out."""
+    """Return what is logged at level INFO and above."""
     caplog.set_level(logging.INFO)
     return Lines(caplog)
 
@@ -33,7 +35,7 @@ class Lines:
         self._caplog = caplog
 
     def take(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Those since the last time."""
+        """Return the lines since the last call."""
         taken = [
             (record.levelname, record.getMessage(), getattr(record, "fields", {}))
             for record in self._caplog.records
@@ -41,18 +43,17 @@ class Lines:
         self._caplog.clear()
         return taken
 
-    def words(self) -> list[str]:
-        """Their messages."""
+    def messages(self) -> list[str]:
+        """Return the messages of the lines since the last call."""
         return [message for _, message, _ in self.take()]
 
 
 def after(before: Observation, outcome: Outcome) -> Observation:
-    """The next observation."""
+    """Return the observation after a poll."""
     return before.with_outcome(outcome, Instant(1.0, 1.0), 900.0)
 
 
-def test_an_unchanged_poll_says_nothing(lines: Lines) -> None:
-    """Neither the first answer nor the same one again makes a line."""
+def test_first_and_unchanged_polls_are_not_logged(lines: Lines) -> None:
     event_log = CloudEventLog("lab")
     first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
     second = after(first, Found(Image("v1", "3c3d1d01", "active")))
@@ -61,8 +62,7 @@ def test_an_unchanged_poll_says_nothing(lines: Lines) -> None:
     assert lines.take() == []
 
 
-def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
-    """It names the image, its alias, what changed, and the request that told."""
+def test_a_change_is_one_line_with_old_and_new_value(lines: Lines) -> None:
     first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "queued")))
     second = after(first, Found(Image("v1", "3c3d1d01", "active"), "req-1"))
     CloudEventLog("lab").image_polled(TARGET, second)
@@ -84,7 +84,6 @@ def test_a_change_is_one_line_with_old_and_new(lines: Lines) -> None:
 
 
 def test_a_disappearance_is_a_warning(lines: Lines) -> None:
-    """What machines may not boot after is said louder."""
     first = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
     CloudEventLog("lab").image_polled(TARGET, after(first, Gone()))
     level, message, fields = lines.take()[0]
@@ -96,8 +95,7 @@ def test_a_disappearance_is_a_warning(lines: Lines) -> None:
     )
 
 
-def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None:
-    """Not while it lasts."""
+def test_a_failed_poll_is_logged_when_it_starts_changes_and_ends(lines: Lines) -> None:
     event_log = CloudEventLog("lab")
     seen = after(NEVER_POLLED, Found(Image("v1", "3c3d1d01", "active")))
     for outcome, expected in (
@@ -109,11 +107,55 @@ def test_a_failure_is_said_when_it_begins_changes_and_ends(lines: Lines) -> None
         following = after(seen, outcome)
         event_log.image_polled(TARGET, following)
         seen = following
-        assert lines.words() == expected
+        assert lines.messages() == expected
 
 
-def test_not_to_be_asked_is_not_said_of_each_image(lines: Lines) -> None:
-    """While the breaker is open a probe fails and the rest is not asked: no line a cycle."""
+def test_a_change_of_the_cause_is_logged_though_the_reason_stays(lines: Lines) -> None:
+    """A token that is refused is mended otherwise than a token file that is not there."""
+    event_log = CloudEventLog("lab")
+    seen = NEVER_POLLED
+    no_file = "sign-in: token file /run/token cannot be read: No such file or directory"
+    for detail, expected in (
+        ("HTTP 401", ["HTTP 401"]),
+        ("HTTP 401", []),
+        (no_file, [no_file]),
+        (no_file, []),
+        ("HTTP 401", ["HTTP 401"]),
+    ):
+        seen = after(seen, Failed("unauthorized", detail))
+        event_log.image_polled(TARGET, seen)
+        assert [fields["detail"] for _, _, fields in lines.take()] == expected
+
+
+def test_a_detail_that_varies_is_logged_once(lines: Lines) -> None:
+    event_log = CloudEventLog("lab")
+    seen = NEVER_POLLED
+    for number in range(50):
+        event_log.cycle_started()
+        seen = after(seen, Failed("timeout", f"no response from 10.0.0.{number} in {number} s"))
+        event_log.image_polled(TARGET, seen)
+    assert lines.messages() == ["poll failed"]
+
+
+def test_causes_that_alternate_in_an_outage_do_not_flood_the_log(lines: Lines) -> None:
+    event_log = CloudEventLog("lab")
+    seen = dict.fromkeys((Target("lab", f"image-{n}", "alias") for n in range(40)), NEVER_POLLED)
+    per_cycle = []
+    for number in range(30):
+        event_log.cycle_started()
+        detail = "reset by peer" if number % 2 else "refused"
+        for target, before in seen.items():
+            seen[target] = after(before, Failed("connection", detail))
+            event_log.image_polled(target, seen[target])
+        event_log.cycle_finished(DOWN, DOWN, CycleStats())
+        per_cycle.append(len(lines.take()))
+    assert per_cycle == [MAX_TRANSITIONS + 1] * (1 + MAX_CAUSE_CHANGES) + [0] * (
+        29 - MAX_CAUSE_CHANGES
+    )
+
+
+def test_not_polled_is_not_logged_per_image(lines: Lines) -> None:
+    """While the breaker is open, a probe fails and the other images are not polled."""
     event_log = CloudEventLog("lab")
     seen = NEVER_POLLED
     for outcome, expected in (
@@ -127,11 +169,11 @@ def test_not_to_be_asked_is_not_said_of_each_image(lines: Lines) -> None:
     ):
         seen = after(seen, outcome)
         event_log.image_polled(TARGET, seen)
-        assert lines.words() == expected
+        assert lines.messages() == expected
 
 
 def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
-    """After twenty failures that begin in one cycle, the rest is one line."""
+    """After twenty failures that start in one cycle, the others are one line."""
     assert MAX_TRANSITIONS == 20
     event_log = CloudEventLog("lab")
     for reason in ("timeout", "connection"):
@@ -139,10 +181,10 @@ def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
         for number in range(MAX_TRANSITIONS + 5):
             target = Target("lab", f"image-{number}", "alias")
             event_log.image_polled(target, after(NEVER_POLLED, Failed(reason)))
-        event_log.cycle_finished(UP, UP, CycleStats(Counter()))
-        said = lines.take()
-        assert [message for _, message, _ in said].count("poll failed") == MAX_TRANSITIONS
-        assert said[-1] == (
+        event_log.cycle_finished(UP, UP, CycleStats())
+        logged = lines.take()
+        assert [message for _, message, _ in logged].count("poll failed") == MAX_TRANSITIONS
+        assert logged[-1] == (
             "WARNING",
             "further poll state changes suppressed",
             {"cloud": "lab", "suppressed": 5},
@@ -160,27 +202,46 @@ def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
         (DOWN, UP, ["API recovered"]),
     ],
 )
-def test_the_api_is_told_of_when_it_changes(
+def test_an_api_that_goes_down_or_recovers_is_logged_once(
     lines: Lines, before: CloudState, now: CloudState, expected: list[str]
 ) -> None:
-    """Once when it goes, once when it is back; a first cycle says that it is over."""
     CloudEventLog("lab").cycle_finished(before, now, CycleStats(Counter({"timeout": 2})))
-    assert lines.words() == expected
+    assert lines.messages() == expected
+
+
+def test_a_failed_sign_in_is_logged_when_it_starts_changes_its_cause_and_ends(
+    lines: Lines,
+) -> None:
+    event_log = CloudEventLog("lab")
+    for failure, expected in (
+        (None, []),
+        ("unauthorized: HTTP 401 (req-1)", [("WARNING", "sign-in failed")]),
+        ("unauthorized: HTTP 401 (req-2)", []),
+        ("unauthorized: token file /t cannot be read", [("WARNING", "sign-in failed")]),
+        ("unauthorized: token file /t cannot be read", []),
+        (None, [("INFO", "sign-in recovered")]),
+        (None, []),
+    ):
+        now = replace(DOWN, sign_in_failure=failure)
+        event_log.cycle_finished(DOWN, now, CycleStats())
+        logged = lines.take()
+        assert [(level, message) for level, message, _ in logged] == expected
+        if failure is not None:
+            assert all(f == {"cloud": "lab", "detail": failure} for _, _, f in logged)
 
 
 def test_a_mass_disappearance_is_an_error_once(lines: Lines) -> None:
-    """It is said when it is believed, not in every cycle after."""
     lost = CloudState("lab", 60.0, api_up=True, mass_disappearance=True)
     event_log = CloudEventLog("lab")
-    event_log.cycle_finished(UP, lost, CycleStats(Counter()))
-    event_log.cycle_finished(lost, lost, CycleStats(Counter()))
+    event_log.cycle_finished(UP, lost, CycleStats())
+    event_log.cycle_finished(lost, lost, CycleStats())
     assert [(level, message.startswith("all images")) for level, message, _ in lines.take()] == [
         ("ERROR", True)
     ]
 
 
-def test_a_wait_that_was_capped_is_said_once_a_cycle(lines: Lines) -> None:
-    """Every answer of an outage may carry the same Retry-After."""
+def test_an_unusable_retry_after_is_logged_once_a_cycle(lines: Lines) -> None:
+    """Every response of an outage may carry the same Retry-After."""
     event_log = CloudEventLog("lab")
     for _ in range(2):
         event_log.cycle_started()
@@ -195,8 +256,7 @@ def test_a_wait_that_was_capped_is_said_once_a_cycle(lines: Lines) -> None:
         ]
 
 
-def test_too_little_concurrency_is_said_with_what_would_do(lines: Lines) -> None:
-    """The operator learns the number to configure."""
+def test_a_cycle_that_is_too_short_is_logged_with_the_concurrency_needed(lines: Lines) -> None:
     event_log = CloudEventLog("lab")
     event_log.cycle_too_short(7, concurrency=16, concurrency_needed=40, rate_needed=12.345)
     assert lines.take()[0][2] == {
@@ -208,10 +268,9 @@ def test_too_little_concurrency_is_said_with_what_would_do(lines: Lines) -> None
     }
 
 
-def test_it_is_said_once_as_long_as_it_lasts(lines: Lines) -> None:
-    """A line in every cycle would tell nothing new; after a good cycle it is news again."""
+def test_too_short_cycles_are_logged_once_until_a_good_one(lines: Lines) -> None:
     event_log = CloudEventLog("lab")
-    said = []
+    logged = []
     for not_polled in (7, 7, 0, 7):
         if not_polled:
             event_log.cycle_too_short(
@@ -220,5 +279,5 @@ def test_it_is_said_once_as_long_as_it_lasts(lines: Lines) -> None:
         event_log.cycle_finished(
             UP, UP, CycleStats(Counter({"not_polled": not_polled} if not_polled else {}))
         )
-        said.append([message for _, message, _ in lines.take() if "too short" in message])
-    assert [len(each) for each in said] == [1, 0, 0, 1]
+        logged.append([message for _, message, _ in lines.take() if "too short" in message])
+    assert [len(each) for each in logged] == [1, 0, 0, 1]
