@@ -1,1 +1,1 @@
-"""When and how fast the clouds are asked."""
+"""Polling of the clouds: cycles, discovery, their schedule and their log."""

@@ -167,7 +167,7 @@ class CycleRun:
 
     @property
     def lacked_time(self) -> bool:
-        """Return True if some images were not polled although the API could have been asked."""
+        """Return True if there was no time for some images, although nothing blocked requests."""
         stats = self.cycle.stats
         is_paused = self.cycle.breaker_open or stats.retry_after_seconds > 0
         return stats.failures["not_polled"] > 0 and not is_paused

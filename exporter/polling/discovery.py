@@ -1,4 +1,4 @@
-"""Discovery of one cloud's images: lists them regularly, and decides which of them are polled."""
+"""Discovery of one cloud's images: list all images regularly, poll the matching ones."""
 
 import logging
 import threading
@@ -165,7 +165,7 @@ class Discovery:
             return self._targets()
 
     def set_configured(self, configured: Sequence[Target]) -> tuple[Target, ...]:
-        """Replace the configured targets; return those that were not watched before."""
+        """Replace the configured targets; return the targets that were not watched before."""
         with self._lock:
             before = self._configured_ids
             self._configured_ids, self._configured = self._split(configured)

@@ -1,4 +1,4 @@
-"""Decision whether a failure is news, so that the log tells causes apart without being flooded.
+"""Detection of failures that are news, so that the log shows each cause without being flooded.
 
 The reason of a failure is one of a few; its detail says more, but may hold a number, an address or
 a request ID that differs in every response. Two failures have the same cause if their reasons are
@@ -22,7 +22,7 @@ _VARYING_WORD = re.compile(r".*\d|\W*[a-fA-F]{8,}\W*$")
 
 
 class Cause(NamedTuple):
-    """What failures of the same cause have in common; without a reason if the detail names it."""
+    """Common part of the failures of one cause; without a reason if the detail names it."""
 
     reason: Reason | None
     detail: str

@@ -256,7 +256,7 @@ class Poller:
         )
 
     def _choose_version(self, history: CycleHistory, until: float) -> CycleHistory:
-        """Find out the API version if necessary; return the history with a wait asked for."""
+        """Find out the API version if necessary; return the history with any Retry-After."""
         if steady() < history.wait_until:
             return history
         facts = self.client.choose_version(Deadline(until, until))

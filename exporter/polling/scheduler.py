@@ -172,7 +172,7 @@ class CloudJobs:
                 )
 
     def stop(self, cloud: str) -> None:
-        """Poll a cloud no more, without waiting for its current cycle."""
+        """Stop polling a cloud, without waiting for its current cycle."""
         for jobs in (self._cycles, self._discoveries):
             job = jobs.pop(cloud, None)
             if job is not None:

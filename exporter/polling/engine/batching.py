@@ -41,30 +41,30 @@ class BatchFailure(Enum):
     """The server refused the list or sent one that cannot be read; a shorter one may work."""
 
     SERVER_ERROR = auto()
-    """A 5xx, while the API answered another request of this cycle: one image may cause it."""
+    """A 5xx, while another request of this cycle succeeded: one image may cause it."""
 
     UNCLEAR_SERVER_ERROR = auto()
-    """A 5xx, and no request of this cycle was answered: the whole API may be down."""
+    """A 5xx, and no request of this cycle succeeded: the whole API may be down."""
 
     OTHER = auto()
     """No response, no access, or an open circuit breaker: a shorter list would fail too."""
 
 
 class Fallback(Enum):
-    """What follows a list that failed and is not sent again."""
+    """Reaction to a list that failed and is not sent again."""
 
     SPLIT = auto()
     """Request the images by shorter lists, or one by one."""
 
     CHECK_API = auto()
-    """Request the list of all images; if the API answers, split, else fail."""
+    """Request the list of all images; split if that succeeds, else fail."""
 
     FAIL = auto()
     """Fail the polls of all images of the list."""
 
 
 class FailureStrategy(NamedTuple):
-    """How to go on after a failed list: send it again if possible, then fall back."""
+    """Reaction to a failed list: send it again if possible, then fall back."""
 
     retry: bool
     fallback: Fallback
@@ -82,7 +82,7 @@ STRATEGIES: Mapping[BatchFailure, FailureStrategy] = {
 def classify(
     failed: Failed, *, splittable: bool, api_responds: bool, breaker_open: bool
 ) -> BatchFailure:
-    """Return the kind of a failure; ``api_responds`` if the API answered in this cycle."""
+    """Return the kind of a failure; ``api_responds`` if a request of this cycle succeeded."""
     if splittable:
         return BatchFailure.REFUSED
     if failed.reason != "server_error" or breaker_open:
@@ -161,7 +161,7 @@ class BatchPlanner:
             )
             return [*requests, next_page]
         if request.hidden:
-            # No list has them. Only a request for each image tells whether it is gone.
+            # No list has them. Only a request for each image shows whether it is gone.
             return requests + one_by_one(remaining)
         # Wait for the other lists, to request what all of them lack together.
         self._unlisted += remaining

@@ -90,7 +90,7 @@ class Cycle:
         planned = schedule_groups(others, history.immediate, start, pacing.interval)
         self._queue = RequestQueue(planned, pacing.max_list_requests)
         if not targets:
-            # ``api_up`` needs a request even if there is no image to poll.
+            # Without images to poll, ``api_up`` still needs a request.
             self._queue.push(start, PollRequest(RequestKind.LIST))
         if probe is not None:
             self._queue.pause()
@@ -126,7 +126,7 @@ class Cycle:
         return self._results.take()
 
     def add(self, groups: Sequence[Group], now: float) -> bool:
-        """Add targets to poll at once; return False if there is no time left for them."""
+        """Add targets to poll at once; return False if the cycle ends too soon for them."""
         if self._done or max(now, self.wait_until) >= self._last_start:
             return False
         self._results.add(target for group in groups for target in group)
@@ -381,7 +381,7 @@ class Cycle:
         self._results.record(target, failed)
 
     def _finish(self, *, cycle_ended: bool) -> None:
-        """End the cycle; what is left without an outcome are 404s that nothing confirms."""
+        """End the cycle; the targets without an outcome are 404s that nothing confirmed."""
         for target in self._results.undecided():
             self._results.record(target, self._gone.unconfirmed(cycle_ended=cycle_ended))
         self._done = True

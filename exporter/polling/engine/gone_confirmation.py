@@ -19,10 +19,12 @@ A suspect that is not PROVEN when the cycle ends fails as ``unconfirmed``. The r
 
 - the second request failed, or there was no time for it (the suspect is still SEEN_404),
 - neither an image nor the list came back after the second 404 (RECHECKED),
-- all existing images may have turned 404 at once (RECHECKED, see ``_may_be_mass_404``).
+- all existing images may have turned 404 at once (RECHECKED, see ``_may_be_mass_404``),
+- the list that was requested for several images was 404 itself (see ``ImageClient.batch``; these
+  images never become suspects).
 
 If all existing images turn 404 in one cycle, as after a lost role or project, nothing is believed
-until the next cycle says the same. To tell that from a few deleted images early, some other
+until the next cycle says the same. To distinguish that from a few deleted images early, some other
 existing images, the *canaries*, are requested before their turn. An image that was gone already
 needs no new evidence.
 """
@@ -42,10 +44,10 @@ from exporter.polling.engine.request_queue import RequestQueue
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 
 MIN_MASS_404 = 2
-"""Number of existing images from which on it is suspicious that all of them are 404."""
+"""Smallest number of existing images of which it is suspicious that all are 404."""
 
 MAX_CANARIES = 3
-"""Canaries per cycle."""
+"""Canaries that are requested in one cycle, at most."""
 
 LIST_DELAY_FRACTION = 0.01
 MAX_LIST_DELAY = 0.5
@@ -64,7 +66,7 @@ class SuspectState(Enum):
 class Unproved(Enum):
     """The reason why a suspect is not proved to be gone at the end of a cycle."""
 
-    NO_PROOF = "nothing proves that the API answers for these credentials"
+    NO_PROOF = "nothing proves that the API responds to these credentials"
     CYCLE_ENDED = "the cycle ended before it could be proved"
     ALL_AT_ONCE = "all images of the cloud turned 404 at once: role, project, region or policy?"
 
@@ -125,7 +127,7 @@ class GoneConfirmation:
         self._existing_found = self._existing_found or image_id in self._history.existing
 
     def on_list(self, sent_at: float) -> None:
-        """Take note that a request sent at ``sent_at`` was answered with a list of images."""
+        """Take note that a request sent at ``sent_at`` returned a list of images."""
         self._api_proved_at = max(self._api_proved_at, sent_at)
 
     def on_poll_failed(self, image_id: str) -> None:

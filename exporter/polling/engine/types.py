@@ -27,10 +27,10 @@ class RequestKind(Enum):
     """Request an image that was 404 again, on a fresh connection."""
 
     CANARY = "canary"
-    """Request another existing image early, to tell one deleted image from a lost cloud."""
+    """Request another existing image early, to distinguish one deleted image from a lost cloud."""
 
     LIST = "list"
-    """Request the list of images, to learn whether the API answers these credentials."""
+    """Request the list of images, to learn whether the API responds to these credentials."""
 
 
 class PollRequest(NamedTuple):
