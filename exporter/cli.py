@@ -15,7 +15,7 @@ from exporter import logs
 from exporter.app import Application, build_application
 from exporter.auth.base import CloudConfigError
 from exporter.commands import Exit
-from exporter.commands.baseline import adopt, source_text
+from exporter.commands.baseline import read_source, write_baseline
 from exporter.commands.check import Format, check
 from exporter.commands.demo import demo
 from exporter.commands.list_images import list_images
@@ -121,13 +121,16 @@ def _check(invocation: Invocation) -> int:
     if "baseline" in invocation.options:
         file = Path(invocation.options["baseline"])
         in_variable = bool(os.environ.get(f"{ENVIRONMENT_PREFIX}CLOUDS"))
-        text = source_text(file, settings, clouds_elsewhere=in_variable)
+        text = read_source(file, settings, clouds_elsewhere=in_variable)
         # The file is for all shards.
         return _once(
-            partial(adopt, settings=settings, text=text, file=file), resolved_clouds(settings)
+            partial(write_baseline, settings=settings, source_text=text, file=file),
+            resolved_clouds(settings),
         )
     output: Format = "json" if invocation.options.get("format") == "json" else "table"
-    return _once(partial(check, output=output), resolved_clouds(settings), resolved_shard(settings))
+    return _once(
+        partial(check, output_format=output), resolved_clouds(settings), resolved_shard(settings)
+    )
 
 
 def _show(invocation: Invocation) -> int:

@@ -1,40 +1,53 @@
-"""``check --baseline FILE``: the settings, with what is now as what is expected."""
+"""``check --baseline FILE``: write settings that expect every image to be as it is now."""
 
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.text import Text
 
 from exporter.app import Application
-from exporter.clock import now
 from exporter.commands import Exit
-from exporter.commands.check import is_right, poll_all, print_tables, undiscovered
+from exporter.commands.check import poll_report
+from exporter.commands.output import Report, print_line, print_tables
 from exporter.config import Expect, Settings, SettingsError
-from exporter.config.editing import with_expectations
 from exporter.config.expect import merged
-from exporter.model.expectations.checks import as_expected, evaluate
+from exporter.model.expectations.checks import EXISTS, evaluate
 from exporter.model.expectations.suggest import suggest_expectations
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
-from exporter.model.target import Target, TargetKey
-from exporter.text import escape
+from exporter.model.status import ImageStatus
+from exporter.model.target import TargetKey
+
+if TYPE_CHECKING:
+    from exporter.commands.round_trip import Edited
 
 _TOKEN = re.compile(r"\btoken['\"]?\s*:", re.IGNORECASE)
-"""A token in the file, or one that a comment has kept."""
-
-Row = tuple[Target, Observation]
+"""A token in the settings file, also in a comment."""
 
 
-def source_text(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> str:
-    """The text of the settings file that a baseline in ``file`` would be like.
+class _BaselineImage(NamedTuple):
+    """An image of the settings file, and the changes to its ``expect``."""
 
-    ``clouds_elsewhere`` says that the clouds do not stand in that file. Raises ``SettingsError``
-    where no baseline can be written, before anything is asked.
+    position: tuple[int, int]
+    status: ImageStatus
+    changes: Mapping[str, object]
+
+
+def read_source(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> str:
+    """Return the text of the settings file from which a baseline is written to ``file``.
+
+    Args:
+        file: The new file.
+        settings: The settings in use.
+        clouds_elsewhere: The clouds are not in the settings file, but in the environment.
+
+    Raises:
+        SettingsError: A baseline cannot be written. No request has been sent.
     """
     source = settings.config.file
     if source is None or clouds_elsewhere:
@@ -42,9 +55,9 @@ def source_text(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> st
             "check --baseline: needs the clouds in a settings file, named by --config.file"
         )
     if os.path.lexists(file):
-        raise SettingsError(f"{file}: is there already, and is not overwritten")
+        raise SettingsError(f"{file}: exists already and is not overwritten")
     if not file.parent.is_dir():
-        raise SettingsError(f"{file}: cannot be written: {file.parent} is no directory")
+        raise SettingsError(f"{file}: cannot be written: {file.parent} is not a directory")
     is_beside = source.parent.resolve() == file.parent.resolve()
     for cloud in settings.clouds if not is_beside else ():
         if cloud.token_file is not None and not cloud.token_file.is_absolute():
@@ -55,121 +68,162 @@ def source_text(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> st
     try:
         return source.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{source}: cannot be read any more") from None
+        raise SettingsError(f"{source}: can no longer be read") from None
 
 
-def adopt(
-    parts: Application, out: Console, err: Console, *, settings: Settings, text: str, file: Path
+def write_baseline(
+    application: Application,
+    out: Console,
+    err: Console,
+    *,
+    settings: Settings,
+    source_text: str,
+    file: Path,
 ) -> int:
-    """Polls every image once and writes settings that expect what is now to ``file``.
+    """Poll every image once and write settings to ``file`` that expect the current state.
 
-    ``text`` is that of the settings, from before the poll: whoever edits it meanwhile is not
-    mixed up with what was polled. 0 when ``check`` finds all as expected with them; 1 when it
-    would not, or when nothing was written since not all is known. Raises ``SettingsError``.
+    Args:
+        application: The application whose pollers are run.
+        out: Console for remarks.
+        err: Console for progress and errors.
+        settings: The settings in use.
+        source_text: The settings file as read before the poll, so that a later edit of it is not
+            combined with older results.
+        file: The new file.
+
+    Returns:
+        0 if ``check`` with the new file finds everything as expected; 1 if it does not, or if
+        nothing was written because a poll or a discovery failed.
+
+    Raises:
+        SettingsError: The file cannot be written.
     """
-    poll_all(parts.pollers, err)
-    moment = now()
-    rows = list(parts.store.observations())
-    problems = [line for poller in parts.pollers for line in undiscovered(poller)]
-    found_all = all(each.discovery is None or not each.discovery.failure for each in parts.pollers)
-    if not found_all or not all(seen.poll_success for _, seen in rows):
-        print_tables(rows, problems, parts.shard, out, moment)
-        _say(err, f"{file}: not written, since not all could be asked about")
+    report = poll_report(application, err)
+    if not _is_complete(application, report):
+        print_tables(report, out)
+        print_line(err, f"{file}: not written, because a poll or a discovery failed")
         return Exit.NOT_AS_EXPECTED
-    known = {target.key: (target, seen) for target, seen in rows}
+    images = list(_baseline_images(settings, report))
+    edited = _edited(source_text, images)
     source = Path(str(settings.config.file))
-    listed = {
-        key: (place, _changes(known[key], own, moment)) for place, key, own in _listed(settings)
-    }
-    edited = with_expectations(text, {place: each for place, each in listed.values() if each})
-    has_token = any(cloud.token for cloud in settings.clouds) or bool(_TOKEN.search(text))
-    create(file, edited.text, source.stat(), is_secret=has_token)
-    for line in _remarks(known, {key: each for key, (_, each) in listed.items()}, moment):
-        _say(out, line)
-    if not edited.is_faithful:
-        _say(out, f"{file}: without the comments and aliases of {source}, which could not be kept")
-    changed = sum(bool(each) for _, each in listed.values())
-    _say(out, f"{file}: written; images: {len(listed)}, changed: {changed}")
-    found = [row for row in rows if row[0].key not in listed]
-    wrong = sum(not is_right(*row, moment) for row in found)
-    if found:
-        _say(out, f"discovered, and not in it: {len(found)}, not as expected: {wrong}")
-    for line in problems:
-        _say(out, line)
-    return Exit.NOT_AS_EXPECTED if wrong or problems else Exit.OK
+    has_token = any(cloud.token for cloud in settings.clouds) or bool(_TOKEN.search(source_text))
+    create_file(file, edited.text, source.stat(), is_secret=has_token)
+    for line in (*_remarks(images), *_losses(edited, file, source)):
+        print_line(out, line)
+    changed = sum(bool(image.changes) for image in images)
+    print_line(out, f"{file}: written; images: {len(images)}, changed: {changed}")
+    configured = {image.status.target.key for image in images}
+    discovered = [image for image in report.images if image.status.target.key not in configured]
+    wrong = sum(not image.is_as_expected for image in discovered)
+    if discovered:
+        counts = f"{len(discovered)}, not as expected: {wrong}"
+        print_line(out, f"discovered images, not in the file: {counts}")
+    for problem in report.problems:
+        print_line(out, problem)
+    return Exit.NOT_AS_EXPECTED if wrong or report.problems else Exit.OK
 
 
-def _listed(settings: Settings) -> Iterator[tuple[tuple[int, int], TargetKey, frozenset[str]]]:
-    """Each image on a list: its place in the file, its key, and the keys of its own expect."""
-    for cloud_place, cloud in enumerate(settings.clouds):
-        for place, image in enumerate(cloud.images):
+def _is_complete(application: Application, report: Report) -> bool:
+    """Return true if every poll and every discovery was successful."""
+    discoveries = [poller.discovery for poller in application.pollers]
+    return all(discovery is None or not discovery.failure for discovery in discoveries) and all(
+        image.status.observation.poll_success for image in report.images
+    )
+
+
+def _baseline_images(settings: Settings, report: Report) -> Iterator[_BaselineImage]:
+    """Yield every image that the settings file lists."""
+    statuses = {image.status.target.key: image.status for image in report.images}
+    for cloud_index, cloud in enumerate(settings.clouds):
+        for index, image in enumerate(cloud.images):
+            status = statuses[TargetKey(cloud.name, image.id)]
             own = frozenset(key for key, value in image.expect.given.items() if value is not None)
-            yield (cloud_place, place), TargetKey(cloud.name, image.id), own
+            changes = _changes(status, own, report.now)
+            yield _BaselineImage((cloud_index, index), status, changes)
 
 
-def _changes(row: Row, own: frozenset[str], moment: Instant) -> dict[str, object]:
-    target, seen = row
-    shown = (
-        {name for name, _ in target.select_properties(seen.image.properties)}
-        if seen.image
-        else set()
-    )
+def _changes(status: ImageStatus, own: frozenset[str], moment: Instant) -> dict[str, object]:
+    """Return the changes to the ``expect`` of an image, whose own keys are ``own``."""
+    target, observation = status.target, status.observation
+    properties = observation.image.properties if observation.image else ()
     return suggest_expectations(
-        target.expect, own, shown, observation=seen, now=moment, is_met=_holds(seen, moment)
+        target.expect,
+        own,
+        {name for name, _ in target.select_properties(properties)},
+        observation=observation,
+        now=moment,
+        is_met=_holds(observation, moment),
     )
 
 
-def _holds(seen: Observation, moment: Instant) -> Callable[[str, object], bool]:
+def _holds(observation: Observation, moment: Instant) -> Callable[[str, object], bool]:
+    """Return a function that checks if settings accept an expectation and the image meets it."""
+
     def holds(key: str, value: object) -> bool:
         try:
             expect = merged(Expect.model_validate({key: value}))
         except ValidationError:
             return False
-        return bool(expect) and all(each.met for each in evaluate(expect, seen, moment))
+        return bool(expect) and all(result.met for result in evaluate(expect, observation, moment))
 
     return holds
 
 
-def _remarks(
-    known: Mapping[TargetKey, Row],
-    listed: Mapping[TargetKey, Mapping[str, object]],
-    moment: Instant,
-) -> Iterator[str]:
-    """What somebody should know before taking what is for what should be."""
-    for key, changes in listed.items():
-        target, seen = known[key]
-        about = f"{target.cloud}: {target.alias}"
-        if not seen.exists and not as_expected(target.expect, seen, moment):
-            yield f"{about}: is gone, and expected to be from now on"
-        for each in evaluate(target.expect, seen, moment) if seen.exists else ():
-            if not each.met:
-                new = "nothing" if changes.get(each.expectation) is None else "what is now"
-                yield f"{about}: {each.expectation} is not met, so {new} is expected instead"
+def _remarks(images: Iterable[_BaselineImage]) -> Iterator[str]:
+    """Yield a line for every expectation that the baseline replaces because it is not met."""
+    for image in images:
+        target = image.status.target
+        name = f"{target.cloud}: {target.alias}"
+        if not image.status.observation.exists:
+            if dict(target.expect).get(EXISTS, True):
+                yield f"{name}: is gone, and is expected to be gone from now on"
+            continue
+        for result in image.status.check_results:
+            if not result.met:
+                is_lifted = image.changes.get(result.expectation) is None
+                new = "is no longer expected" if is_lifted else "the current value is expected"
+                yield f"{name}: {result.expectation} is not met; {new}"
 
 
-def create(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> None:
-    """Writes a file that nobody can read who could not read the one it is ``like``.
+def _edited(source_text: str, images: Iterable[_BaselineImage]) -> "Edited":
+    """Return the settings with the changed expectations."""
+    # Other commands must start quickly, and need no ruamel.yaml.
+    from exporter.commands.round_trip import with_expectations  # noqa: PLC0415
 
-    One with a secret is its owner's alone. Raises ``SettingsError``, also where it is there.
+    changes = {image.position: image.changes for image in images if image.changes}
+    return with_expectations(source_text, changes)
+
+
+def _losses(edited: "Edited", file: Path, source: Path) -> Iterator[str]:
+    """Yield a line for everything of the settings file that the new file does not keep."""
+    if edited.lost_comments:
+        yield f"{file}: lost comments of {source}: {edited.lost_comments}"
+    if edited.is_reformatted:
+        yield f"{file}: line breaks and spaces differ from {source}"
+
+
+def create_file(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> None:
+    """Write a new file that is readable for nobody who cannot read the one it is ``like``.
+
+    A file with a secret is readable for its owner alone.
+
+    Raises:
+        SettingsError: The file exists or cannot be written; no part of it is left behind.
     """
     mode = 0o600 if is_secret else stat.S_IMODE(like.st_mode) & 0o666
-    made = None
+    created = None
     try:
         with open(file, "x", encoding="utf-8", newline="", opener=_opener(mode)) as new:
-            made = os.fstat(new.fileno())
-            if made.st_gid != like.st_gid:
-                os.fchmod(new.fileno(), stat.S_IMODE(made.st_mode) & ~0o070)
+            created = os.fstat(new.fileno())
+            if created.st_gid != like.st_gid:
+                os.fchmod(new.fileno(), stat.S_IMODE(created.st_mode) & ~0o070)
             new.write(text)
     except OSError as error:
-        if made is not None:
-            # Half of it would be in the way of the next attempt.
+        if created is not None:
+            # Half a file would stop the next attempt.
             file.unlink(missing_ok=True)
         raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
 
 
 def _opener(mode: int) -> Callable[[str, int], int]:
     return lambda name, flags: os.open(name, flags, mode)
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(Text(escape(line)), soft_wrap=True)

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from exporter.app import build_application
-from exporter.commands.baseline import adopt, create, source_text
+from exporter.commands.baseline import create_file, read_source, write_baseline
 from exporter.commands.check import check
 from exporter.config import SettingsError, parse, resolved_clouds
 from exporter.simulator import SimulatedImageService
@@ -61,10 +61,12 @@ def consoles() -> tuple[io.StringIO, io.StringIO, Console, Console]:
 def adopted(source: Path, new: Path) -> tuple[int, str, str]:
     """The status of writing a baseline, and what is said on standard output and error."""
     settings = parse([f"--config.file={source}"], {}).settings
-    text = source_text(new, settings, clouds_elsewhere=False)
+    text = read_source(new, settings, clouds_elsewhere=False)
     out, err, to_out, to_err = consoles()
     with closing(build_application(resolved_clouds(settings), all_properties=True)) as parts:
-        status = adopt(parts, to_out, to_err, settings=settings, text=text, file=new)
+        status = write_baseline(
+            parts, to_out, to_err, settings=settings, source_text=text, file=new
+        )
     return status, out.getvalue(), err.getvalue()
 
 
@@ -89,16 +91,16 @@ def test_all_is_as_expected_right_after(tmp_path: Path, api: str) -> None:
         status, out, err = adopted(source, new)
         assert (status, err) == (0, "")
         said = out.splitlines()
-        assert "lab: golden: protected is not met, so what is now is expected instead" in said
-        assert "lab: golden: max_age is not met, so nothing is expected instead" in said
-        assert f"lab: {ABSENT}: is gone, and expected to be from now on" in said
+        assert "lab: golden: protected is not met; the current value is expected" in said
+        assert "lab: golden: max_age is not met; is no longer expected" in said
+        assert f"lab: {ABSENT}: is gone, and is expected to be gone from now on" in said
         assert said[-1] == f"{new}: written; images: 3, changed: 3"
 
         assert source.read_text("utf-8") == fitted
         text = new.read_text("utf-8")
         assert text.startswith(fitted[: fitted.index(UBUNTU)])
         assert "          size: ..1GiB      # met, and it stays\n" in text
-        assert "          protected: true  # not so\n" in text
+        assert "          protected: true   # not so\n" in text
         assert "none of it" not in text
         ubuntu, golden, absent = yaml.safe_load(text)["clouds"][0]["images"]
         assert golden["expect"]["properties"]["os_version"] == "24.04"
@@ -134,7 +136,7 @@ def test_what_cannot_be_asked_about_is_no_baseline(tmp_path: Path) -> None:
         file = settings_file(tmp_path, cloud)
         status, out, err = adopted(file, tmp_path / "new.yml")
     assert status == 1
-    assert err == f"{tmp_path / 'new.yml'}: not written, since not all could be asked about\n"
+    assert err == f"{tmp_path / 'new.yml'}: not written, because a poll or a discovery failed\n"
     assert "forbidden: HTTP 403" in out
     assert not (tmp_path / "new.yml").exists()
 
@@ -153,7 +155,7 @@ def test_discovered_images_are_not_in_it(
         status, out, _ = adopted(file, tmp_path / "new.yml")
         again, _ = checked(tmp_path / "new.yml")
     assert status == again == wrong
-    assert out.endswith(f"discovered, and not in it: 1, not as expected: {wrong}\n")
+    assert out.endswith(f"discovered images, not in the file: 1, not as expected: {wrong}\n")
     assert yaml.safe_load((tmp_path / "new.yml").read_text())["clouds"][0]["discover"] == discover
 
 
@@ -184,9 +186,9 @@ def test_what_is_there_is_never_overwritten(tmp_path: Path) -> None:
     file, link = settings_file(tmp_path, cloud), tmp_path / "link"
     link.symlink_to("nowhere")
     for new in (file, link):
-        assert refusal(file, new) == f"{new}: is there already, and is not overwritten"
+        assert refusal(file, new) == f"{new}: exists already and is not overwritten"
         with pytest.raises(SettingsError, match="File exists"):
-            create(new, "x", file.stat(), is_secret=False)
+            create_file(new, "x", file.stat(), is_secret=False)
 
 
 def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> Non
     file = settings_file(tmp_path, {**cloud, "token_file": "token"})
     nowhere, elsewhere = tmp_path / "no" / "new.yml", tmp_path / "elsewhere" / "new.yml"
     assert refusal(file, nowhere) == (
-        f"{nowhere}: cannot be written: {nowhere.parent} is no directory"
+        f"{nowhere}: cannot be written: {nowhere.parent} is not a directory"
     )
     assert refusal(file, elsewhere) == (
         f"{elsewhere}: token_file of cloud 'lab' is relative to the directory of {file}; "
@@ -205,10 +207,10 @@ def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> Non
     )
     settings_file(tmp_path, {**cloud, "token_file": str(tmp_path / "token")})
     settings = parse([f"--config.file={file}"], {}).settings
-    assert source_text(elsewhere, settings, clouds_elsewhere=False) == file.read_text()
+    assert read_source(elsewhere, settings, clouds_elsewhere=False) == file.read_text()
     file.unlink()
-    with pytest.raises(SettingsError, match="cannot be read any more"):
-        source_text(elsewhere, settings, clouds_elsewhere=False)
+    with pytest.raises(SettingsError, match="can no longer be read"):
+        read_source(elsewhere, settings, clouds_elsewhere=False)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,7 @@ def test_settings_without_a_file_are_no_baseline(tmp_path: Path) -> None:
     """There is nothing to write it like."""
     settings = parse(["demo"], {}).settings
     with pytest.raises(SettingsError, match="needs the clouds in a settings file"):
-        source_text(tmp_path / "new.yml", settings, clouds_elsewhere=False)
+        read_source(tmp_path / "new.yml", settings, clouds_elsewhere=False)
 
 
 def mode(file: Path) -> int:
@@ -257,13 +259,13 @@ def test_who_could_not_read_the_settings_cannot_read_the_baseline(
         source = tmp_path / "old"
         source.touch()
         source.chmod(old)
-        create(tmp_path / "new", "x", source.stat(), is_secret=False)
+        create_file(tmp_path / "new", "x", source.stat(), is_secret=False)
         assert mode(tmp_path / "new") == new
-        create(tmp_path / "secret", "x", source.stat(), is_secret=True)
+        create_file(tmp_path / "secret", "x", source.stat(), is_secret=True)
         assert mode(tmp_path / "secret") == 0o600
         others = list(source.stat())
         others[stat.ST_GID] += 1
-        create(tmp_path / "another group", "x", os.stat_result(others), is_secret=False)
+        create_file(tmp_path / "another group", "x", os.stat_result(others), is_secret=False)
         assert mode(tmp_path / "another group") == new & ~0o070
     finally:
         os.umask(before)
@@ -276,7 +278,7 @@ def test_of_a_file_that_cannot_be_written_whole_nothing_is_left(tmp_path: Path) 
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, least[1]))
     try:
         with pytest.raises(SettingsError, match="cannot be written: File too large"):
-            create(new, "x" * 100, tmp_path.stat(), is_secret=False)
+            create_file(new, "x" * 100, tmp_path.stat(), is_secret=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, least)
     assert not new.exists()
@@ -299,15 +301,18 @@ def test_a_file_with_a_token_is_its_owners_alone(tmp_path: Path, key: str) -> No
     assert mode(tmp_path / "new.yml") == 0o600
 
 
-def test_comments_that_could_not_be_kept_are_told_of(tmp_path: Path) -> None:
-    """Aliases share a place, so the file is written anew."""
+def test_what_the_new_file_does_not_keep_is_reported(tmp_path: Path) -> None:
     with images() as service:
-        source = tmp_path / "exporter.yml"
+        source, new = tmp_path / "exporter.yml", tmp_path / "new.yml"
         source.write_text(
             f"# x\nclouds:\n  - {{name: a, endpoint: {service.url}, images: &x [{GOLDEN}]}}\n"
             f"  - {{name: b, endpoint: {service.url}, images: *x}}\n"
+            f"  - name: c\n    endpoint: {service.url}\n    images:\n    - id: {GOLDEN}\n"
+            "      expect:\n        visibility:  # wide\n        - public  # wrong\n"
         )
-        status, out, _ = adopted(source, tmp_path / "new.yml")
+        status, out, _ = adopted(source, new)
         assert status == 0
-        assert f"without the comments and aliases of {source}, which could not be kept" in out
-        assert checked(tmp_path / "new.yml")[0] == 0
+        assert f"{new}: lost comments of {source}: 1\n" in out
+        assert f"{new}: line breaks and spaces differ from {source}\n" in out
+        assert new.read_text().startswith("# x\n")
+        assert checked(new)[0] == 0

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from exporter.app import build_application
-from exporter.commands.show import described, show
+from exporter.commands.show import image_rows, show
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
 from exporter.simulator import SimulatedImageService
@@ -54,7 +54,7 @@ def test_every_field_and_property(tmp_path: Path) -> None:
         "image_id": GOLDEN,
         "image": "golden",
         "state": "active",
-        "why": "expected otherwise: public",
+        "why": "does not match: public",
         "api": "v1",
         "status": "active",
         "name": "Golden\\x1b[2J\\u202e",
@@ -79,7 +79,7 @@ def test_every_field_and_property(tmp_path: Path) -> None:
 def test_lists_are_written_out() -> None:
     """Tags and stores, which API v2 gives, stand on one line each, and not at all when empty."""
     image = Image("v2", GOLDEN, "active", tags=("a", "b"))
-    rows = dict(described(image))
+    rows = dict(image_rows(image))
     assert rows["tags"] == "a, b"
     assert "stores" not in rows
 
