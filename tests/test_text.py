@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.parsers import utc_timestamp
+from exporter.model.responses.parsers import utc_timestamp
 from exporter.text import approximate_duration, escape, excerpt, format_utc, shorten, single_line
 
 

@@ -13,13 +13,13 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
 from exporter.config.messages import name, shown
+from exporter.model.responses.v2_fields import SCHEMA_KEYS
 from exporter.model.units import (
     DURATION_EXAMPLES,
     LONGEST_MILLISECONDS,
     format_duration,
     parse_duration,
 )
-from exporter.model.v2_fields import SCHEMA_KEYS
 
 HIDDEN = "hidden"
 """Type of an error whose value must not be shown."""

@@ -18,7 +18,7 @@ from exporter.glance.versions import (
     choose_version,
     parse_versions,
 )
-from exporter.model.outcome import Failed, Found, Reading
+from exporter.model.outcome import Failed, Found, ImageResult
 from exporter.model.replies import (
     BatchReply,
     Deadline,
@@ -186,7 +186,7 @@ class ImageClient:
         return request_facts(response), frozenset({PROBED.name} if is_list else ())
 
 
-def _is_accepted(response: Response, reading: Reading) -> bool:
+def _is_accepted(response: Response, reading: ImageResult) -> bool:
     """Return True if the Image service itself responded and accepted the credentials.
 
     A gateway in front of it also sends 400 and 429, but without a request ID. A portal's 200 is

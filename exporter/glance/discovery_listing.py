@@ -15,7 +15,7 @@ from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline, Page, PageReply
-from exporter.model.v2_fields import SCHEMA_KEYS, image_from_document
+from exporter.model.responses.v2_fields import SCHEMA_KEYS, image_from_document
 from exporter.transport.response import Response
 
 MAX_PAGES = 200

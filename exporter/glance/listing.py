@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from exporter.model.outcome import Failed
-from exporter.model.v2_fields import ObjectWithDuplicates, parse_json
+from exporter.model.responses.v2_fields import ObjectWithDuplicates, parse_json
 from exporter.transport.response import Response
 
 PAGE_LIMIT = 1000

@@ -2,9 +2,9 @@
 
 from http import HTTPStatus
 
-from exporter.model.outcome import Failed, Found, NotFound, Reading
-from exporter.model.parsers import Malformed
-from exporter.model.v1_headers import META_PREFIX, image_from_headers
+from exporter.model.outcome import Failed, Found, ImageResult, NotFound
+from exporter.model.responses.parsers import Malformed
+from exporter.model.responses.v1_headers import META_PREFIX, image_from_headers
 from exporter.transport.response import Response, ResponseHead
 
 LIST_PATH = "/v1/images?limit=1"
@@ -16,7 +16,9 @@ def image_path(image_id: str) -> str:
     return f"/v1/images/{image_id}"
 
 
-def parse_image(response: Response, image_id: str, properties: frozenset[str] | None) -> Reading:
+def parse_image(
+    response: Response, image_id: str, properties: frozenset[str] | None
+) -> ImageResult:
     """Parse the response to a HEAD request; redirects and other codes are ``Failed``."""
     head = response.head
     if head.code == HTTPStatus.NOT_FOUND:

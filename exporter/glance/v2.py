@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Iterator
 from http import HTTPStatus
 
 from exporter.glance.listing import MAX_REQUEST_LINE, PAGE_LIMIT, parse_list
-from exporter.model.outcome import Failed, Found, NotFound, Reading
-from exporter.model.parsers import Malformed
+from exporter.model.outcome import Failed, Found, ImageResult, NotFound
 from exporter.model.replies import Batch
-from exporter.model.v2_fields import image_from_document, parse_json
+from exporter.model.responses.parsers import Malformed
+from exporter.model.responses.v2_fields import image_from_document, parse_json
 from exporter.transport.response import Response
 
 LIST_PATH = "/v2/images?limit=1"
@@ -30,7 +30,9 @@ def image_path(image_id: str) -> str:
     return f"/v2/images/{image_id}"
 
 
-def parse_image(response: Response, image_id: str, properties: frozenset[str] | None) -> Reading:
+def parse_image(
+    response: Response, image_id: str, properties: frozenset[str] | None
+) -> ImageResult:
     """Parse the response to a GET request; redirects and other codes are ``Failed``."""
     head = response.head
     if head.code == HTTPStatus.NOT_FOUND:

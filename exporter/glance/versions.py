@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import Protocol
 
 from exporter.glance import v1, v2
-from exporter.model.outcome import Failed, Reading
+from exporter.model.outcome import Failed, ImageResult
 from exporter.model.replies import Batch
-from exporter.model.v2_fields import parse_json
+from exporter.model.responses.v2_fields import parse_json
 from exporter.transport.response import Response
 
 VERSIONS_PATHS = ("/", "/versions")
@@ -68,7 +68,7 @@ class ApiVersion:
     name: str
     method: str
     image_path: Callable[[str], str]
-    parse_image: Callable[[Response, str, frozenset[str] | None], Reading]
+    parse_image: Callable[[Response, str, frozenset[str] | None], ImageResult]
     list_path: str
     batches: BatchTraits | None
 

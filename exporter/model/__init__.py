@@ -1,1 +1,1 @@
-"""The core: what an answer means and what is shown of it. Pure: no I/O, no threads, no clock."""
+"""Pure core: images, outcomes, observations, expectations. No I/O, threads or clocks."""

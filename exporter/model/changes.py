@@ -107,6 +107,6 @@ def _format_existence(exists: bool) -> str:
 
 
 def _format_content(content: Content) -> str:
-    """Return the digests, or the size if there is no digest."""
+    """Return the digests, or the size without any."""
     digests = ",".join(f"{algorithm}:{digest}" for algorithm, digest in content.digests)
     return digests or f"{content.size_bytes} bytes"

@@ -88,7 +88,7 @@ class NotFound:
     request_id: str = ""
 
 
-Reading = Found | NotFound | Failed
+ImageResult = Found | NotFound | Failed
 """Result of a single response."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.model.image import Image
-from exporter.model.outcome import Failed, Found, Reading
+from exporter.model.outcome import Failed, Found, ImageResult
 
 
 class Deadline(NamedTuple):
@@ -53,7 +53,7 @@ class ImageReply:
     """The reply to a request for one image."""
 
     request: RequestFacts
-    reading: Reading
+    reading: ImageResult
 
     @property
     def failure(self) -> Failed | None:

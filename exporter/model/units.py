@@ -13,7 +13,7 @@ reads ``1GiB..2GiB`` as 1 GiB, ``9007199254740993B`` as one byte less (it multip
 import re
 from typing import NamedTuple
 
-from exporter.model.parsers import LARGEST_INTEGER
+from exporter.model.responses.parsers import LARGEST_INTEGER
 
 MILLISECONDS = {
     "y": 365 * 24 * 3600 * 1000,
@@ -99,7 +99,7 @@ class SizeRange(NamedTuple):
 
 
 def parse_size_range(text: str) -> SizeRange:
-    """Return the range that a size, or a range with at most one open end, stands for.
+    """Return the range of a size, or of a range with at most one open end.
 
     Raises:
         ValueError: ``text`` is neither. The message completes a sentence that begins with the

@@ -14,7 +14,7 @@ import socket
 from typing import NamedTuple
 
 from exporter.clock import steady
-from exporter.model.v1_headers import PROPERTY_PREFIX, RawHeader
+from exporter.model.responses.v1_headers import PROPERTY_PREFIX, RawHeader
 from exporter.transport.response import RequestFailed, ResponseHead
 
 MAX_HEAD_BYTES = 256 * 1024

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from exporter.model.outcome import Failed, Reason, reason_for_status
-from exporter.model.v1_headers import RawHeader
+from exporter.model.responses.v1_headers import RawHeader
 
 _REQUEST_ID = re.compile(rb"req-[0-9a-f-]{36}")
 

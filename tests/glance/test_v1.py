@@ -1,8 +1,8 @@
 import pytest
 
 from exporter.glance.v1 import image_path, may_describe, parse_image
-from exporter.model.outcome import Failed, Found, NotFound, Reading
-from exporter.model.v1_headers import RawHeader
+from exporter.model.outcome import Failed, Found, ImageResult, NotFound
+from exporter.model.responses.v1_headers import RawHeader
 from exporter.transport.response import Response, ResponseHead
 
 ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
@@ -15,7 +15,7 @@ def head(code: int, *fields: RawHeader) -> ResponseHead:
     return ResponseHead(code, [*fields, request_id], keeps_alive=True)
 
 
-def parse(code: int, *fields: RawHeader) -> Reading:
+def parse(code: int, *fields: RawHeader) -> ImageResult:
     return parse_image(Response(head(code, *fields), b"", 1.0, 2.0), ID, frozenset())
 
 

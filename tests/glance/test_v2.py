@@ -17,7 +17,7 @@ from exporter.glance.v2 import (
     parse_image,
 )
 from exporter.model.image import Image
-from exporter.model.outcome import Failed, Found, NotFound, Reading, Reason
+from exporter.model.outcome import Failed, Found, ImageResult, NotFound, Reason
 from exporter.model.replies import Batch
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
@@ -59,7 +59,7 @@ class Recording:
         return self.path.rstrip("/").rpartition("/")[2]
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> ImageResult:
         """The result of parsing the response as that to a request for an image."""
         return parse_image(self.response, self.image_id, frozenset())
 

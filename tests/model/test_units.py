@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.parsers import GIBI, LARGEST_INTEGER, MEBI
+from exporter.model.responses.parsers import GIBI, LARGEST_INTEGER, MEBI
 from exporter.model.units import (
     LONGEST_MILLISECONDS,
     SIZE_UNITS,

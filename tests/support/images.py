@@ -6,9 +6,9 @@ from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Outcome
-from exporter.model.parsers import Malformed
+from exporter.model.responses.parsers import Malformed
+from exporter.model.responses.v1_headers import image_from_headers
 from exporter.model.target import Target
-from exporter.model.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from exporter.model.image import Image
-from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome, Reading, Reason
+from exporter.model.outcome import Failed, Found, Gone, ImageResult, NotFound, Outcome, Reason
 from exporter.model.replies import (
     Batch,
     BatchReply,
@@ -66,7 +66,7 @@ class FakeReply:
     ``reading`` is None for a list that does not fail.
     """
 
-    reading: Reading | None
+    reading: ImageResult | None
     seconds: float = 0.01
     retry_after: float | None = None
     accepted: bool | None = None
@@ -96,7 +96,7 @@ class FakeReply:
 
 
 LIST_OK = FakeReply(None)
-Responder = Callable[[PollRequest, float], "FakeReply | Reading"]
+Responder = Callable[[PollRequest, float], "FakeReply | ImageResult"]
 """Replies to a request that is sent at that time."""
 
 
@@ -110,22 +110,22 @@ def batch_page(*readings: Found | Failed, next_path: str | None = None) -> FakeR
 
 
 def replies_by_image(
-    replies: "dict[str, FakeReply | Reading]", list_reply: "FakeReply | Reading" = LIST_OK
+    replies: "dict[str, FakeReply | ImageResult]", list_reply: "FakeReply | ImageResult" = LIST_OK
 ) -> Responder:
     """Return a responder that always replies the same about an image, and about the list."""
 
-    def respond(request: PollRequest, _: float) -> FakeReply | Reading:
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
         image_id = image_id_of(request)
         return replies[image_id] if image_id else list_reply
 
     return respond
 
 
-def replies_in_order(*replies: "FakeReply | Reading") -> Responder:
+def replies_in_order(*replies: "FakeReply | ImageResult") -> Responder:
     """Return a responder that gives one reply after the other, and the last one for ever."""
     remaining = list(replies)
 
-    def respond(_request: PollRequest, _: float) -> FakeReply | Reading:
+    def respond(_request: PollRequest, _: float) -> FakeReply | ImageResult:
         return remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
     return respond
@@ -139,7 +139,7 @@ class Roundtrip:
     reply: PollReply
 
     @property
-    def reading(self) -> Reading | None:
+    def reading(self) -> ImageResult | None:
         """The reading of an image, or the failure of a list; None for a list that did not fail."""
         return self.reply.reading if isinstance(self.reply, ImageReply) else self.reply.failure
 

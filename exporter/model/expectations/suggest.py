@@ -28,9 +28,9 @@ def suggest_expectations(
 ) -> dict[str, object]:
     """Return the changes to an image's own ``expect`` after which the image is as expected.
 
-    An own key that is met stays unchanged. Any other key gets the current value. A value of
-    ``None`` removes an expectation: the result for one that is not met and whose current value
-    is unknown, of a property too.
+    An own key that is met stays unchanged. Any other key gets the current value. If that is
+    unknown and the expectation is not met, the value is ``None``, which removes the expectation.
+    The same applies to each property.
 
     Args:
         expectations: All expectations of the image, inherited ones included.

@@ -23,9 +23,9 @@ from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone
-from exporter.model.parsers import GIBI, MEBI
+from exporter.model.responses.parsers import GIBI, MEBI
+from exporter.model.responses.v2_fields import image_from_document, parse_json
 from exporter.model.units import SizeRange
-from exporter.model.v2_fields import image_from_document, parse_json
 from tests.support.images import ACTIVE, ID, MAX_STALE, START, later, observed, parse_v1
 
 MD5 = "826ad52d67c55b1f07cabe148b8146ac"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model.outcome import Failed, Reading, Reason
+from exporter.model.outcome import Failed, ImageResult, Reason
 from exporter.polling.engine.batching import (
     MAX_PAGES,
     MIN_LIST_SIZE,
@@ -49,7 +49,7 @@ class Cloud:
     hidden: frozenset[str] = frozenset()
     unlisted: frozenset[str] = frozenset()
 
-    def __call__(self, request: PollRequest, _: float) -> FakeReply | Reading:
+    def __call__(self, request: PollRequest, _: float) -> FakeReply | ImageResult:
         """What it replies."""
         if request.kind is RequestKind.LIST:
             return LIST_OK
@@ -95,7 +95,7 @@ def unless(
 ) -> Responder:
     """The same, but a reply to lists of more than ``over`` images, to those about one, or all."""
 
-    def say(request: PollRequest, now: float) -> FakeReply | Reading:
+    def say(request: PollRequest, now: float) -> FakeReply | ImageResult:
         named = not about or about in {target.image_id for target in request.targets}
         kind = hidden in {None, request.hidden}
         hit = request.kind is RequestKind.BATCH and len(request.targets) > over and named and kind
@@ -165,7 +165,7 @@ def test_a_404_that_was_not_confirmed_is_not_gone() -> None:
     """An image that is there the second time is found."""
     cloud = Cloud(unlisted=frozenset(IDS[:2]))
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         return NOT_FOUND if request.kind is RequestKind.POLL else cloud(request, now)
 
     assert together(answers).outcome_names == dict.fromkeys(IDS, "found")
@@ -176,7 +176,7 @@ def test_one_proof_serves_all_that_are_confirmed_at_about_the_same_time() -> Non
     gone = IDS[:4]
     cloud = Cloud(there=frozenset(IDS[4:]))
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if request.kind is RequestKind.CONFIRM:
             return FakeReply(NOT_FOUND, 0.1 * (1 + gone.index(image_id_of(request))))
         return cloud(request, now)
@@ -190,7 +190,7 @@ def test_a_later_batch_is_a_proof_too() -> None:
     """It is a list of the same service, for the same credentials, whatever is on it."""
     cloud = Cloud(there=frozenset(IDS[1:8]))
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         return failed("forbidden") if request.kind is RequestKind.LIST else cloud(request, now)
 
     history = CycleHistory(existing=frozenset(IDS[:8]), gone=frozenset(IDS[8:]))
@@ -260,7 +260,7 @@ def test_pages_without_end_are_bounded() -> None:
     """After so many pages the images are looked for otherwise."""
     cloud = Cloud()
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if request.kind is not RequestKind.BATCH:
             return cloud(request, now)
         return batch_page(next_path=f"{request.page_number}")
@@ -275,7 +275,7 @@ def test_a_page_that_names_itself_as_the_next_is_the_last() -> None:
     """The same page again would say the same."""
     cloud = Cloud()
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         return (
             batch_page(next_path="again")
             if request.kind is RequestKind.BATCH
@@ -396,7 +396,7 @@ def test_a_batch_is_never_split_for_what_is_not_its_fault(reason: Reason) -> Non
 def test_a_5xx_splits_a_batch_while_other_requests_are_answered() -> None:
     """One image on which the server fails costs only itself."""
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if IDS[12] in {target.image_id for target in request.targets}:
             return BROKEN
         return Cloud()(request, now)
@@ -409,7 +409,7 @@ def test_a_5xx_splits_a_batch_while_other_requests_are_answered() -> None:
 def test_a_5xx_in_the_first_batch_waits_for_an_answer_of_another_request() -> None:
     """Where nothing else is under way the list that proves the API is asked, before splitting."""
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if IDS[1] in {target.image_id for target in request.targets}:
             return BROKEN
         return Cloud()(request, now)
@@ -434,7 +434,7 @@ def test_a_5xx_that_opens_the_breaker_splits_nothing_any_more() -> None:
     ids = tuple(f"image-{number}" for number in range(60))
     first = [True]
 
-    def answers(request: PollRequest, _: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
         if first:
             first.clear()
             return batch_page(*(found(target.image_id) for target in request.targets))

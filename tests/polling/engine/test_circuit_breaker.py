@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from exporter.model.outcome import Reading, Reason
+from exporter.model.outcome import ImageResult, Reason
 from exporter.polling.engine.circuit_breaker import BREAKING, NEUTRAL, CircuitBreaker
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.support.simulated_cycle import (
@@ -79,11 +79,11 @@ def test_one_probe_a_cycle_goes_round_the_images() -> None:
 
 
 @pytest.mark.parametrize("answer", [found(IDS[0]), NOT_FOUND, failed("forbidden")])
-def test_the_probe_that_is_answered_closes_it_and_all_resume_spread(answer: Reading) -> None:
+def test_the_probe_that_is_answered_closes_it_and_all_resume_spread(answer: ImageResult) -> None:
     """The rest of the images follow over the rest of the time, not all at once."""
     first = iter([answer])
 
-    def answers(request: PollRequest, _: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
         return next(first, None) or found(image_id_of(request))
 
     history = CycleHistory(existing=frozenset(IDS), breaker_open=True)
@@ -100,7 +100,7 @@ def test_an_answer_on_its_way_closes_it_within_the_cycle() -> None:
     """A request that was in flight when it opened can close it, and the rest is asked."""
     slow = FakeReply(found("slow"), seconds=3.0)
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if image_id_of(request) == "slow":
             return slow
         return failed("timeout") if now < START + 3.0 else found(image_id_of(request))
@@ -115,7 +115,7 @@ def test_an_answer_on_its_way_closes_it_within_the_cycle() -> None:
 def test_404s_that_wait_for_their_proof_are_unconfirmed_when_it_opens() -> None:
     """With the breaker open nothing more is asked, the list neither."""
 
-    def answers(request: PollRequest, _: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
         if image_id_of(request) == IDS[0]:
             return (
                 FakeReply(NOT_FOUND, seconds=0.001)

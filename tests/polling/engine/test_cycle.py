@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from exporter.model.outcome import Failed, Reading, Reason
+from exporter.model.outcome import Failed, ImageResult, Reason
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.types import (
@@ -31,7 +31,7 @@ from tests.support.simulated_cycle import (
 IDS = [f"image-{number}" for number in range(20)]
 
 
-def all_found(request: PollRequest, _: float) -> Reading:
+def all_found(request: PollRequest, _: float) -> ImageResult:
     """Every image is there."""
     return found(image_id_of(request))
 
@@ -121,7 +121,7 @@ def test_retry_after_holds_up_the_whole_cloud() -> None:
     pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
     first = [True]
 
-    def answers(request: PollRequest, now: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if first.pop() if first else False:
             return slow_down
         return all_found(request, now)
@@ -168,7 +168,7 @@ def test_a_wait_that_ends_within_the_next_cycle_delays_it() -> None:
 
 def test_a_wait_after_a_404_of_a_gone_image_ends_the_cycle() -> None:
     """The list is not asked for, again and again, where the service asks to be left alone."""
-    table: dict[str, FakeReply | Reading] = {
+    table: dict[str, FakeReply | ImageResult] = {
         "a": NOT_FOUND,
         "b": FakeReply(failed("server_error"), retry_after=300.0),
     }

@@ -5,7 +5,7 @@ from typing import Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model.outcome import REASONS, Failed, Found, Gone, NotFound, Reading, Reason
+from exporter.model.outcome import REASONS, Failed, Found, Gone, ImageResult, NotFound, Reason
 from exporter.polling.engine.gone_confirmation import MAX_CANARIES
 from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, PollResult, RequestKind
@@ -29,7 +29,7 @@ SECONDS = st.one_of(st.just(0.0), st.just(0.01), st.floats(0.0, 30.0), st.just(1
 WAITS = st.one_of(st.none(), st.none(), st.none(), st.floats(0.0, 300.0))
 
 
-def said(what: Literal["found", "missing"] | Reason, request: PollRequest) -> Reading | None:
+def said(what: Literal["found", "missing"] | Reason, request: PollRequest) -> ImageResult | None:
     """The reading that a outcome_name stands for, of the image or the list that is asked for."""
     if what == "missing":
         return NOT_FOUND

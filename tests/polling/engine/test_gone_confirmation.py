@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.model.outcome import Failed, Reading, Reason
+from exporter.model.outcome import Failed, ImageResult, Reason
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.support.simulated_cycle import (
     LIST_OK,
@@ -60,7 +60,7 @@ def test_a_found_image_that_was_asked_before_the_404_proves_nothing() -> None:
 
 def test_a_404_that_is_not_repeated_is_no_404() -> None:
     """When the fresh connection finds the image, it was there all the time."""
-    first: Iterator[Reading] = iter([NOT_FOUND, found("a")])
+    first: Iterator[ImageResult] = iter([NOT_FOUND, found("a")])
     run = run_cycle("a", lambda _ask, _now: next(first))
     assert run.outcome_names == {"a": "found"}
 
@@ -76,7 +76,7 @@ def test_a_404_that_is_not_repeated_is_no_404() -> None:
     ],
     ids=["404", "500", "garbage", "403", "timeout"],
 )
-def test_without_the_list_a_404_is_unconfirmed(list_reply: Reading) -> None:
+def test_without_the_list_a_404_is_unconfirmed(list_reply: ImageResult) -> None:
     """A list that is none proves nothing, and api_up gets nothing from 404s alone."""
     run = run_cycle("a", replies_by_image({"a": NOT_FOUND}, list_reply))
     assert run.outcome_names == {"a": "unconfirmed"}
@@ -86,7 +86,7 @@ def test_without_the_list_a_404_is_unconfirmed(list_reply: Reading) -> None:
 
 def test_a_list_that_fails_in_passing_is_asked_again_after_a_while() -> None:
     """A 500 of the list is retried with backoff, and the proof then serves."""
-    replies: Iterator[FakeReply | Reading] = iter(
+    replies: Iterator[FakeReply | ImageResult] = iter(
         [failed("server_error"), failed("timeout"), LIST_OK]
     )
     run = run_cycle(
@@ -123,9 +123,9 @@ def test_the_confirming_question_fails() -> None:
 
 def test_the_confirming_question_is_retried_after_a_passing_failure() -> None:
     """A timeout of the second question costs a retry, not the proof."""
-    confirms: Iterator[Reading] = iter([failed("timeout"), NOT_FOUND])
+    confirms: Iterator[ImageResult] = iter([failed("timeout"), NOT_FOUND])
 
-    def answers(request: PollRequest, _: float) -> FakeReply | Reading:
+    def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
         if request.kind is RequestKind.CONFIRM:
             return next(confirms)
         return NOT_FOUND if image_id_of(request) else LIST_OK
@@ -136,7 +136,7 @@ def test_the_confirming_question_is_retried_after_a_passing_failure() -> None:
 def test_a_witness_is_asked_out_of_turn() -> None:
     """When one of several living images is 404, another is asked at once, not at its own time."""
     history = CycleHistory(existing=frozenset("abc"))
-    table: dict[str, FakeReply | Reading] = {"a": NOT_FOUND, "b": found("b"), "c": found("c")}
+    table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": found("b"), "c": found("c")}
     run = run_cycle("abc", replies_by_image(table), history=history)
     assert run.outcome_names["a"] == "gone"
     assert len(run.ids_requested(RequestKind.CANARY)) == 1
@@ -207,7 +207,7 @@ def test_an_unproved_second_cycle_is_followed_by_a_third_that_decides() -> None:
 
 def test_one_that_failed_otherwise_makes_it_not_all_at_once() -> None:
     """Where a living image fails for another reason, the list is proof enough for the rest."""
-    table: dict[str, FakeReply | Reading] = {"a": NOT_FOUND, "b": failed("forbidden")}
+    table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": failed("forbidden")}
     run = run_cycle("ab", replies_by_image(table), history=CycleHistory(existing=AB))
     assert run.outcome_names == {"a": "gone", "b": "forbidden"}
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.parsers import (
+from exporter.model.responses.parsers import (
     GIBI,
     MEBI,
     scaled,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from exporter.model.image import Image
-from exporter.model.parsers import (
+from exporter.model.responses.parsers import (
     GIBI,
     MEBI,
     Column,

@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.model.image import Image
 from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found
-from exporter.model.parsers import Malformed
-from exporter.model.v1_headers import image_from_headers
+from exporter.model.responses.parsers import Malformed
+from exporter.model.responses.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
 from tests.support.images import ID, MAX_STALE, START, TARGET
 from tests.support.reference_collector import store_registry

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from exporter.model.image import Image
-from exporter.model.parsers import (
+from exporter.model.responses.parsers import (
     GIBI,
     MEBI,
     Column,

@@ -11,8 +11,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from exporter.model.image import STATUSES, Image
-from exporter.model.parsers import Column, Malformed
-from exporter.model.v2_fields import (
+from exporter.model.responses.parsers import Column, Malformed
+from exporter.model.responses.v2_fields import (
     MD5_OF_NOTHING,
     PUBLIC,
     SCHEMA_KEYS,
@@ -22,7 +22,7 @@ from exporter.model.v2_fields import (
     parse_json,
 )
 
-RECORDINGS = Path(__file__).parents[1] / "recordings" / "v2"
+RECORDINGS = Path(__file__).parents[2] / "recordings" / "v2"
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 NOT_WHOLE = "not a whole number of 0 or more"
 LINKS = ("self", "file", "schema", "direct_url", "locations")

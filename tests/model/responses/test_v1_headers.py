@@ -1,8 +1,8 @@
 import pytest
 
 from exporter.model.image import Image
-from exporter.model.parsers import Column, Malformed
-from exporter.model.v1_headers import V1_HEADERS
+from exporter.model.responses.parsers import Column, Malformed
+from exporter.model.responses.v1_headers import V1_HEADERS
 from tests.support.images import ID, parse_v1
 
 STATUS = b"X-Image-Meta-Status: active"

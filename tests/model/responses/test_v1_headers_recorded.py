@@ -11,8 +11,8 @@ import pytest
 from exporter.glance.v1 import parse_image
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, NotFound
-from exporter.model.parsers import Malformed
-from exporter.model.v1_headers import image_from_headers
+from exporter.model.responses.parsers import Malformed
+from exporter.model.responses.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response
 from tests.support.images import RECORDINGS

@@ -1,0 +1,1 @@
+"""Conversion of API responses to images, one module for each API version."""
