@@ -1,7 +1,7 @@
-"""Builds the image with buildah: no engine, no daemon, no kernel features beyond chroot.
+"""A build of the image with buildah, which needs no container engine or daemon, only chroot.
 
-Where no registry can be reached, the base image is one made from this machine's Debian packages
-under the same name, so that the Dockerfile is used as it is.
+If no registry can be reached, a substitute for the base image is made from Debian packages under
+the same name, so that the Dockerfile is used unchanged.
 """
 
 import json
@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.container.box import AS_ROOT, Image
+from tests.container.container import AS_ROOT, Image
 
 ROOT = Path(__file__).parents[2]
 BASE = "python:3.13-slim"
 TAG = "openstack-image-exporter"
-STAND_IN = "python3-venv,base-files,ca-certificates,coreutils,dash,findutils"
-"""The packages that a stand-in has of what the real one has: Python, and what RUN needs."""
+SUBSTITUTE_PACKAGES = "python3-venv,base-files,ca-certificates,coreutils,dash,findutils"
+"""The packages in the substitute for the base image: Python, and the programs that RUN needs."""
 
 PROGRAMS = {
     "buildah": "buildah",
@@ -27,27 +27,27 @@ PROGRAMS = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
 }
-"""What a build needs, and the Debian package that has it."""
+"""The programs that a build needs, and their Debian packages."""
 
 PIP_OPTION = re.compile(
     r"^(?:global|install|:env:)\.(?P<option>index-url|extra-index-url|proxy|trusted-host|cert)="
     r"'(?P<value>(?!file:|/).*)'$",
     re.MULTILINE,
 )
-"""What another machine needs to know of how pip reaches its index from here: no folders."""
+"""The options of pip that a build in a container needs to reach the index; no folders."""
 
 BOUND = 300.0
-"""Seconds that a step may take."""
+"""Seconds after which a step of the build fails."""
 
 CERTIFICATES = Path("/etc/ssl/certs")
 
 
 class BuildError(Exception):
-    """buildah did not do what it was told, and said this."""
+    """A failure of buildah, with its output."""
 
 
-def why_not() -> str | None:
-    """Why no image can be built on this machine; ``None`` if one can."""
+def missing_requirement() -> str | None:
+    """Return the reason why this machine cannot build an image; None if it can."""
     missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
     if missing:
         return f"building an image needs Debian's packages {', '.join(missing)}"
@@ -59,10 +59,10 @@ def why_not() -> str | None:
     return None
 
 
-def context(folder: Path) -> Path:
-    """A clean checkout, as it is now, with a secret in it that somebody has forgotten."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def create_context(folder: Path) -> Path:
+    """Copy the files that git does not ignore, and add a forgotten secret."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, names.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,18 +73,23 @@ def context(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Store:
-    """Where buildah keeps images, apart from the machine's own."""
+    """A storage of buildah apart from the machine's own."""
 
     folder: Path
 
-    def buildah(self, *words: str) -> str:
-        """What buildah prints for this command."""
-        place = [f"--root={self.folder / 'images'}", f"--runroot={self.folder / 'run'}"]
-        command = [*AS_ROOT, "buildah", *place, "--storage-driver=vfs", *words]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=BOUND, check=False)
-        if ran.returncode:
-            raise BuildError(f"buildah {words[0]}:\n{ran.stdout[-4000:]}\n{ran.stderr[-4000:]}")
-        return ran.stdout.strip()
+    def buildah(self, *arguments: str) -> str:
+        """Run buildah and return its output.
+
+        Raises:
+            BuildError: it failed.
+        """
+        storage = [f"--root={self.folder / 'images'}", f"--runroot={self.folder / 'run'}"]
+        command = [*AS_ROOT, "buildah", *storage, "--storage-driver=vfs", *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=BOUND, check=False)
+        if result.returncode:
+            output = f"{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
+            raise BuildError(f"buildah {arguments[0]}:\n{output}")
+        return result.stdout.strip()
 
     def build(self) -> Image:
         """Build the image from a clean checkout."""
@@ -92,22 +97,22 @@ class Store:
         (checkout := self.folder / "checkout").mkdir()
         options = ["--isolation=chroot", "--format=docker", "--pull-never", f"--tag={TAG}"]
         labels = ["--build-arg=VERSION=1.2.3", "--build-arg=REVISION=abc"]
-        self.buildah("build", *options, *labels, *self._volumes(), str(context(checkout)))
+        self.buildah("build", *options, *labels, *self._volumes(), str(create_context(checkout)))
         container = self.buildah("from", "--pull-never", TAG)
         inspected = json.loads(self.buildah("inspect", "--type=image", TAG))
         root = Path(self.buildah("mount", container))
-        # The tests look at its files, and need not be root's.
+        # The tests read its files, and may run without root.
         folders = [root / "root", root, *root.parents]
-        within = [str(each) for each in folders if each.is_relative_to(self.folder)]
-        subprocess.run([*AS_ROOT, "chmod", "a+rx", *within], check=True)
+        paths = [str(folder) for folder in folders if folder.is_relative_to(self.folder)]
+        subprocess.run([*AS_ROOT, "chmod", "a+rx", *paths], check=True)
         return Image(
             root=root,
             config=inspected["Docker"]["config"],
-            layers=tuple(each["size"] for each in json.loads(inspected["Manifest"])["layers"]),
+            layers=tuple(layer["size"] for layer in json.loads(inspected["Manifest"])["layers"]),
         )
 
     def remove(self) -> None:
-        """Leave nothing behind: the files are root's, and many."""
+        """Remove all files of the storage, many of which belong to root."""
         self.buildah("rm", "--all")
         subprocess.run([*AS_ROOT, "rm", "-rf", "--", str(self.folder)], check=True)
 
@@ -115,14 +120,15 @@ class Store:
         try:
             self.buildah("pull", "--quiet", BASE)
         except BuildError:
-            self._stand_in()
+            self._make_substitute()
 
-    def _stand_in(self) -> None:
+    def _make_substitute(self) -> None:
         files = self.folder / "debian"
         suite = _os_release()["VERSION_CODENAME"]
-        options = ["--quiet", "--variant=extract", f"--include={STAND_IN}", "--format=directory"]
-        made = [*AS_ROOT, "mmdebstrap", *options, suite, str(files), *map(str, _sources())]
-        subprocess.run(made, check=True, capture_output=True)
+        options = ["--quiet", "--variant=extract", f"--include={SUBSTITUTE_PACKAGES}"]
+        options += ["--format=directory"]
+        command = [*AS_ROOT, "mmdebstrap", *options, suite, str(files), *map(str, _sources())]
+        subprocess.run(command, check=True, capture_output=True)
         link = [*AS_ROOT, "ln", "-s", "python3", str(files / "usr/bin/python")]
         subprocess.run(link, check=True)
         container = self.buildah("from", "scratch")
@@ -130,22 +136,22 @@ class Store:
         self.buildah("commit", "--quiet", container, BASE)
 
     def _volumes(self) -> Sequence[str]:
-        """How pip reaches its index from here: mounted for the build, and in no image."""
+        """Return the options that mount pip's configuration for the build only."""
         pip = [sys.executable, "-m", "pip", "config", "list"]
-        listed = subprocess.run(pip, capture_output=True, text=True, check=True).stdout
-        options = [f"{each['option']} = {each['value']}" for each in PIP_OPTION.finditer(listed)]
+        text = subprocess.run(pip, capture_output=True, text=True, check=True).stdout
+        options = [f"{match['option']} = {match['value']}" for match in PIP_OPTION.finditer(text)]
         if CERTIFICATES.is_dir():
             options.append(f"cert = {CERTIFICATES}/ca-certificates.crt")
         settings = self.folder / "pip.conf"
         settings.write_text("\n".join(["[global]", *options, ""]))
         mounted = {settings: Path("/etc/pip.conf"), CERTIFICATES: CERTIFICATES}
-        return [f"--volume={here}:{there}:ro" for here, there in mounted.items() if here.exists()]
+        return [f"--volume={path}:{target}:ro" for path, target in mounted.items() if path.exists()]
 
 
 def _sources() -> list[Path]:
-    """The distribution's own sources of packages, not those that were added."""
-    places = ("sources.list", "sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
-    return [path for each in places if (path := Path("/etc/apt", each)).exists()]
+    """Return the distribution's own package sources, without any that were added."""
+    names = ("sources.list", "sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
+    return [path for name in names if (path := Path("/etc/apt", name)).exists()]
 
 
 def _os_release() -> dict[str, str]:

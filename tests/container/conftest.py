@@ -1,19 +1,17 @@
-"""The image, built once for all tests here, and programs that look at the Dockerfile."""
-
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.container.box import Image
-from tests.container.build import Store, why_not
+from tests.container.build import Store, missing_requirement
+from tests.container.container import Image
 from tests.k8s.programs import program
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """The image, built from a clean checkout."""
-    if reason := why_not():
+    """Build the image from a clean checkout, once for all tests."""
+    if reason := missing_requirement():
         pytest.skip(reason)
     store = Store(tmp_path_factory.mktemp("container"))
     try:
@@ -24,5 +22,4 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 
 @pytest.fixture(scope="session")
 def hadolint() -> Path:
-    """The linter of Dockerfiles."""
     return program("hadolint")

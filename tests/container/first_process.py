@@ -1,7 +1,7 @@
-"""Becomes a process of a container: run as root in namespaces of its own, by box.py.
+"""The program that becomes a process of a container; started as root by container.py.
 
-Stands in for a container engine where there is none, with what Kubernetes' level `restricted` asks
-for: a root that is read-only, a user who is not root, no capabilities, no new privileges.
+It replaces a container engine and applies Kubernetes' level `restricted`: a read-only root, a
+user other than root, no capabilities, no new privileges.
 """
 
 import ctypes
@@ -20,16 +20,16 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
 
 
-def mount(*words: str) -> None:
-    """Mount something, for the processes of this box only."""
-    subprocess.run(["mount", *words], check=True)
+def mount(*arguments: str) -> None:
+    """Run ``mount`` in the mount namespace of the container."""
+    subprocess.run(["mount", *arguments], check=True)
 
 
-def furnish(root: str, mounted: dict[str, str]) -> None:
-    """Make the box: its loopback, its root, its processes, devices, and files from outside."""
+def set_up(root: str, mounted: dict[str, str]) -> None:
+    """Set up loopback and the file systems: root, /proc, /dev, and files of the host."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        asked = struct.pack("16sH14x", b"lo", 0)
-        name, flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, asked))
+        request = struct.pack("16sH14x", b"lo", 0)
+        name, flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", name, flags | IFF_UP))
     mount("--bind", root, root)
     for folder in ("proc", "dev"):
@@ -37,15 +37,15 @@ def furnish(root: str, mounted: dict[str, str]) -> None:
     mount("-t", "proc", "proc", f"{root}/proc")
     mount("--bind", "/dev", f"{root}/dev")
     for inside, outside in mounted.items():
-        place = Path(f"{root}{inside}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.touch()
-        mount("--bind", "--options", "ro", outside, str(place))
+        target = Path(f"{root}{inside}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+        mount("--bind", "--options", "ro", outside, str(target))
     mount("--options", "remount,bind,ro", root)
 
 
-def become(argv: list[str], environ: dict[str, str], user: int, root: str) -> None:
-    """Enter the root, drop all rights, and run the program instead of this one."""
+def execute(argv: list[str], environ: dict[str, str], user: int, root: str) -> None:
+    """Enter the root, drop all privileges, and execute the program in this process."""
     libc = ctypes.CDLL(None, use_errno=True)
     capabilities = range(int(LAST_CAPABILITY.read_text()) + 1)
     os.chroot(root)
@@ -56,14 +56,14 @@ def become(argv: list[str], environ: dict[str, str], user: int, root: str) -> No
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    os.execvpe(argv[0], argv, environ)  # noqa: S606  # what the image says, without a shell
+    os.execvpe(argv[0], argv, environ)  # noqa: S606  # the image's program, without a shell
 
 
-def main(asked: dict[str, Any]) -> None:
-    """Furnish the box if it is new, and run what is asked for in it."""
-    if asked["new"]:
-        furnish(asked["root"], asked["mounted"])
-    become(asked["argv"], asked["environ"], asked["user"], asked["root"])
+def main(settings: dict[str, Any]) -> None:
+    """Set up the container if it is new, and execute a program in it."""
+    if settings["is_new"]:
+        set_up(settings["root"], settings["mounted"])
+    execute(settings["argv"], settings["environ"], settings["user"], settings["root"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Dockerfile and .dockerignore: what can be said of them without a build."""
+"""Checks of the Dockerfile and .dockerignore that need no build."""
 
 import json
 import re
@@ -12,47 +12,44 @@ IGNORED = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
 
 def instructions(name: str) -> list[str]:
-    """The arguments of each instruction of this name, in their order."""
+    """Return the arguments of the instructions with this name, in order."""
     return re.findall(rf"^{name} +(.*)$", TEXT, re.MULTILINE)
 
 
-def test_the_linter_is_silent(hadolint: Path) -> None:
-    """Hadolint finds nothing to say, and is told to overlook nothing."""
+def test_hadolint_reports_nothing_and_ignores_nothing(hadolint: Path) -> None:
     command = [str(hadolint), "--no-color", "--failure-threshold=style", str(ROOT / "Dockerfile")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert "hadolint" not in TEXT
     assert not [*ROOT.glob(".hadolint*")]
 
 
-def test_both_stages_have_one_base() -> None:
-    """What the first stage makes runs on the second one's Python."""
+def test_both_stages_have_the_same_base_image() -> None:
+    """The bytecode of the first stage is for the Python of the second."""
     assert instructions("FROM") == [f"{BASE} AS build", BASE]
 
 
-def test_packages_come_from_the_locks() -> None:
-    """What pip installs is of a lock, with its hashes, or was built here."""
+def test_pip_installs_only_locked_packages_with_hashes_or_local_ones() -> None:
     installs = [
         part.strip()
         for line in instructions("RUN")
         for part in line.split("&&")
         if "pip install" in part or "pip wheel" in part
     ]
-    for each in installs:
-        from_lock = "--require-hashes" in each and "--only-binary=:all:" in each
-        assert from_lock or "--no-index" in each or "--no-build-isolation" in each, each
+    for command in installs:
+        is_locked = "--require-hashes" in command and "--only-binary=:all:" in command
+        assert is_locked or "--no-index" in command or "--no-build-isolation" in command, command
     assert len(installs) == 4
 
 
-def test_nothing_of_this_network_is_written() -> None:
-    """No index, no proxy and no certificate stands in the Dockerfile."""
+def test_dockerfile_contains_no_index_proxy_or_certificate() -> None:
     assert not re.search(
         r"index-url|trusted-host|proxy|find-links|\.pem|\.crt", TEXT, re.IGNORECASE
     )
 
 
-def test_the_program_is_started_without_a_shell() -> None:
-    """Entry point, command and health check are lists, so signals reach the exporter itself."""
+def test_program_is_started_without_a_shell() -> None:
+    """Entry point, command and health check are lists, so that signals reach the exporter."""
     (entry,), (command,) = instructions("ENTRYPOINT"), instructions("CMD")
     (health,) = re.findall(r"HEALTHCHECK .* CMD (.*)", TEXT)
     assert json.loads(entry) == ["openstack-image-exporter"]
@@ -60,8 +57,7 @@ def test_the_program_is_started_without_a_shell() -> None:
     assert json.loads(health)[0] == "python"
 
 
-def test_only_what_is_copied_is_sent() -> None:
-    """The context is all that the Dockerfile copies, and nothing else that lies about."""
+def test_context_contains_only_the_files_that_are_copied() -> None:
     first, *others = [line for line in IGNORED if not line.startswith("#")]
     sent = {line.removeprefix("!") for line in others if line.startswith("!")}
     copied = {

@@ -1,7 +1,7 @@
 """The image: built from a clean checkout, and run as a container engine would.
 
-What is shown is what namespaces and chroot can show: the user, a root that is read-only, no
-capabilities, process 1, a network of its own. An engine's seccomp profile and limits are not here.
+Namespaces and chroot provide the user, a read-only root, no capabilities, process 1 and a network
+of its own. They do not provide an engine's seccomp profile and resource limits.
 """
 
 import re
@@ -11,16 +11,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.container.box import Box, Image
+from tests.container.container import Container, Image
+from tests.support.fakes import keystone
 from tests.support.program import BOUND, GOLDEN
 from tests.support.wait import wait_until
 
 PACKAGES = "lib/python3*/site-packages/*"
 CONFIG = "/etc/openstack-image-exporter/exporter.yml"
 
+KEYSTONE_FILE = Path(keystone.__file__)
+
 CLOUD = f"""
+import sys
+sys.path.append('/fakes')
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from tests.support.fakes.keystone import SimulatedKeystone
+from keystone import SimulatedKeystone
 import time
 with SimulatedKeystone(port=5000) as keystone, SimulatedImageService(
     [SimulatedImage('{GOLDEN}', name='golden')], port=9292
@@ -47,55 +52,55 @@ CLOUDS_YAML = {
 
 
 @pytest.fixture
-def box(image: Image, tmp_path: Path) -> Box:
-    """`docker run IMAGE demo`, not started yet."""
-    return Box(image, ["demo"], tmp_path / "log")
+def container(image: Image, tmp_path: Path) -> Container:
+    """Return the container of `docker run IMAGE demo`, not started yet."""
+    return Container(image, ["demo"], tmp_path / "log")
 
 
-def waits(box: Box) -> str:
-    """The metrics, once the exporter is ready."""
-    wait_until(lambda: box.get("/-/ready"), 2 * BOUND, details=box.log.read_text)
-    return box.get("/metrics") or ""
+def metrics_when_ready(container: Container) -> str:
+    """Wait until the exporter is ready, and return its metrics."""
+    wait_until(lambda: container.get("/-/ready"), 2 * BOUND, details=container.log.read_text)
+    return container.get("/metrics") or ""
 
 
-def test_the_image_is_small(image: Image, capfd: pytest.CaptureFixture[str]) -> None:
-    """The exporter and all it needs add at most 100 MB to the base image; the sizes are printed."""
+def test_exporter_adds_at_most_100_mb_to_the_base_image(
+    image: Image, capfd: pytest.CaptureFixture[str]
+) -> None:
     *base, added = (size / 1e6 for size in image.layers)
     with capfd.disabled():
         print(f"\nimage: {sum(base) + added:.0f} MB, of which the base {sum(base):.0f} MB")  # noqa: T201
     assert added <= 100
 
 
-def test_the_image_holds_what_is_needed(image: Image) -> None:
-    """No compiler, no pip of its own, no cache, and nothing of the checkout but the package."""
+def test_image_contains_only_what_is_needed(image: Image) -> None:
+    """No compiler, no pip of its own, no cache, and only the package from the checkout."""
     environment = image.root / "opt/exporter"
-    names = {path.name for place in ("*", "bin/*", PACKAGES) for path in environment.glob(place)}
+    patterns = ("*", "bin/*", PACKAGES)
+    names = {path.name for pattern in patterns for path in environment.glob(pattern)}
     assert {"openstack-image-exporter", "exporter", "openstack"} <= names
     assert not {"pip", "hatchling", "tests", "clouds.yaml", "requirements.txt"} & names
     assert not [*environment.glob(f"{PACKAGES}/tests")]
-    for place in ("src", "root/.cache", "opt/build", "opt/wheel"):
-        assert not (image.root / place).exists()
+    for folder in ("src", "root/.cache", "opt/build", "opt/wheel"):
+        assert not (image.root / folder).exists()
     programs = {path.name for path in image.root.glob("usr/bin/*")}
     assert not {"cc", "gcc", "ld", "make", "git", "curl"} & programs
 
 
-def test_all_code_is_compiled(image: Image) -> None:
-    """Every module comes with its bytecode, good whatever its time: none can be written later."""
+def test_every_module_has_bytecode_that_is_valid_for_any_mtime(image: Image) -> None:
+    """None can be written later, on a read-only root."""
     for source in (image.root / "opt/exporter").rglob("exporter/**/*.py"):
         (compiled,) = source.parent.glob(f"__pycache__/{source.stem}.*.pyc")
-        # PEP 552: a hash of the source, that is not checked.
+        # PEP 552: a hash of the source, which is not checked.
         assert compiled.read_bytes()[4:8] == b"\x01\0\0\0"
 
 
-def test_nothing_of_the_build_shows(image: Image) -> None:
-    """How pip reached its index is in no file and no variable of the image."""
+def test_image_does_not_reveal_the_package_index_of_the_build(image: Image) -> None:
     pip_conf = image.root / "etc/pip.conf"
     assert not pip_conf.exists() or not pip_conf.read_bytes()
     assert not [name for name in image.environ if "PIP" in name.upper() or "PROXY" in name.upper()]
 
 
-def test_labels_say_what_it_is(image: Image) -> None:
-    """OCI labels name the source, the version and the licence, by arguments of the build."""
+def test_oci_labels_have_version_revision_and_licence(image: Image) -> None:
     prefix = "org.opencontainers.image."
     labels = image.config["Labels"]
     assert labels[f"{prefix}version"] == "1.2.3"
@@ -106,98 +111,104 @@ def test_labels_say_what_it_is(image: Image) -> None:
     )
 
 
-def test_demo_answers(box: Box) -> None:
-    """`demo` serves its metrics on all addresses, to all who can reach the port that is exposed."""
-    assert box.image.config["ExposedPorts"] == {"10292/tcp": {}}
-    with box:
-        assert 'openstack_image_api_up{cloud="demo"} 1.0' in waits(box)
-        status, sockets = box.run("cat", "/proc/net/tcp", "/proc/net/tcp6")
+def test_demo_serves_metrics_on_all_addresses_at_the_exposed_port(container: Container) -> None:
+    assert container.image.config["ExposedPorts"] == {"10292/tcp": {}}
+    with container:
+        assert 'openstack_image_api_up{cloud="demo"} 1.0' in metrics_when_ready(container)
+        status, sockets = container.run("cat", "/proc/net/tcp", "/proc/net/tcp6")
     addresses = re.findall(r"^ *\d+: (0+):2834 0+:0000 0A", sockets, re.MULTILINE)
     assert status == 0
     assert addresses, sockets
 
 
-def test_it_has_no_rights(box: Box) -> None:
-    """Process 1 is user and group 10001, without groups, capabilities, or ways to get any."""
-    with box:
-        waits(box)
-        _, status = box.run("cat", "/proc/1/status")
-        _, first = box.run("cat", "/proc/1/cmdline")
-    said = dict(line.split(":", 1) for line in status.splitlines())
-    assert "openstack-image-exporter\0demo" in first
-    assert said["Uid"].split() == said["Gid"].split() == ["10001"] * 4
-    assert not said["Groups"].split()
-    assert int(said["CapEff"], 16) == int(said["CapBnd"], 16) == 0
-    assert int(said["NoNewPrivs"]) == 1
+def test_process_has_no_privileges(container: Container) -> None:
+    """It runs as user and group 10001, without groups or capabilities, and cannot gain any."""
+    with container:
+        metrics_when_ready(container)
+        _, text = container.run("cat", "/proc/1/status")
+        _, command_line = container.run("cat", "/proc/1/cmdline")
+    status = dict(line.split(":", 1) for line in text.splitlines())
+    assert "openstack-image-exporter\0demo" in command_line
+    assert status["Uid"].split() == status["Gid"].split() == ["10001"] * 4
+    assert not status["Groups"].split()
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+    assert int(status["NoNewPrivs"]) == 1
 
 
-def test_nothing_can_be_written(box: Box) -> None:
-    """It runs though its root is read-only, /tmp included: there is no place to write to."""
-    with box:
-        waits(box)
+def test_exporter_runs_with_a_read_only_root(container: Container) -> None:
+    """Not even /tmp can be written to."""
+    with container:
+        metrics_when_ready(container)
         for folder in ("/", "/tmp", "/opt/exporter"):  # noqa: S108  # not to be used
-            status, said = box.run("python", "-c", f"open('{folder}/x', 'w')")
+            status, output = container.run("python", "-c", f"open('{folder}/x', 'w')")
             assert status != 0
-            assert "Read-only file system" in said
+            assert "Read-only file system" in output
 
 
-def test_its_health_is_asked_without_curl(box: Box) -> None:
-    """The image's own health check says yes to an exporter that is well."""
-    kind, *argv = box.image.config["Healthcheck"]["Test"]
+def test_health_check_of_the_image_succeeds(container: Container) -> None:
+    kind, *argv = container.image.config["Healthcheck"]["Test"]
     assert kind == "CMD"
-    with box:
-        waits(box)
-        assert box.run(*argv) == (0, "200 Healthy\n")
+    with container:
+        metrics_when_ready(container)
+        assert container.run(*argv) == (0, "200 Healthy\n")
 
 
-def test_health_is_asked_where_it_listens(image: Image, tmp_path: Path) -> None:
-    """The health check asks at the address that the command line gives."""
+def test_health_check_uses_the_address_of_the_command_line(image: Image, tmp_path: Path) -> None:
     _, *argv = image.config["Healthcheck"]["Test"]
-    with Box(image, ["demo", "--web.listen-address=127.0.0.1:9999"], tmp_path / "log") as box:
-        wait_until(lambda: box.get("/-/ready", port=9999), 2 * BOUND, details=box.log.read_text)
-        assert box.run(*argv) == (0, "200 Healthy\n")
+    with Container(
+        image, ["demo", "--web.listen-address=127.0.0.1:9999"], tmp_path / "log"
+    ) as container:
+        wait_until(
+            lambda: container.get("/-/ready", port=9999), 2 * BOUND, details=container.log.read_text
+        )
+        assert container.run(*argv) == (0, "200 Healthy\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it(box: Box, number: signal.Signals) -> None:
-    """As process 1 it hears SIGTERM and Ctrl-C, and ends with 0 before an engine kills it."""
-    assert box.image.config["StopSignal"] == "SIGTERM"
-    with box:
-        waits(box)
-        assert box.end(number) == 0
+def test_process_1_exits_with_0_on_sigterm_and_sigint(
+    container: Container, number: signal.Signals
+) -> None:
+    assert container.image.config["StopSignal"] == "SIGTERM"
+    with container:
+        metrics_when_ready(container)
+        assert container.stop(number) == 0
 
 
-def test_sigterm_ends_it_while_it_starts(box: Box) -> None:
-    """It hears SIGTERM before it has imported what it needs, let alone listens."""
+def test_sigterm_is_handled_during_the_start(container: Container) -> None:
+    """The handler is installed before most modules are imported."""
 
-    def hears_sigterm() -> bool:
-        caught = re.search(r"^SigCgt:\s*(\w+)$", box.status(), re.MULTILINE)
+    def handles_sigterm() -> bool:
+        caught = re.search(r"^SigCgt:\s*(\w+)$", container.status(), re.MULTILINE)
         return caught is not None and bool(int(caught[1], 16) >> signal.SIGTERM - 1 & 1)
 
-    with box:
-        wait_until(hears_sigterm)
-        # It may have come further meanwhile.
-        assert box.end() in {128 + signal.SIGTERM, 0}
+    with container:
+        wait_until(handles_sigterm)
+        # The exporter may have started completely in the meantime.
+        assert container.stop() in {128 + signal.SIGTERM, 0}
 
 
 @pytest.mark.parametrize("user", [None, 12345])
-def test_it_watches_what_is_mounted(image: Image, tmp_path: Path, user: int | None) -> None:
-    """Settings and clouds.yaml come from read-only mounts, for its own user and for another."""
+def test_settings_and_clouds_yaml_are_read_from_mounts(
+    image: Image, tmp_path: Path, user: int | None
+) -> None:
+    """The mounts are read-only; the user is the image's or another one."""
     clouds = [{"name": "lab", "cloud": "lab", "images": [{"id": GOLDEN, "alias": "golden"}]}]
     files = {
         CONFIG: {"interval": "1s", "timeout": "1s", "clouds": clouds},
         "/etc/openstack/clouds.yaml": CLOUDS_YAML,
     }
-    mounted = {}
+    mounted = {"/fakes/keystone.py": KEYSTONE_FILE}
     for number, (inside, content) in enumerate(files.items()):
         mounted[inside] = tmp_path / str(number)
         mounted[inside].write_text(yaml.safe_dump(content))
     exists = f'openstack_image_exists{{cloud="lab",image="golden",image_id="{GOLDEN}"}} 1.0'
-    words = [f"--config.file={CONFIG}"]
-    with Box(image, words, tmp_path / "log", mounted, user=user) as box:
-        cloud = box.start("python", "-c", CLOUD)
+    arguments = [f"--config.file={CONFIG}"]
+    with Container(image, arguments, tmp_path / "log", mounted, user=user) as container:
+        cloud = container.start("python", "-c", CLOUD)
         wait_until(
-            lambda: exists in (box.get("/metrics") or ""), 2 * BOUND, details=box.log.read_text
+            lambda: exists in (container.get("/metrics") or ""),
+            2 * BOUND,
+            details=container.log.read_text,
         )
-        assert box.end() == 0
+        assert container.stop() == 0
         cloud.communicate(timeout=BOUND)

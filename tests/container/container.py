@@ -1,4 +1,4 @@
-"""An image's program, run as a container engine would: see first_process.py."""
+"""A container without a container engine: namespaces, chroot and dropped privileges."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from tests.support.wait import wait_until
 
 FIRST_PROCESS = Path(__file__).with_name("first_process.py")
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
-"""What commands that need root begin with."""
+"""The start of commands that need root."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that was built: its files, its configuration in Docker's words, its layers' bytes.
+    """A built image: its files, its configuration in Docker's format, its layers' sizes.
 
-    The last layer is the exporter's, those before it are the base image's.
+    The last layer is the exporter's, the others are the base image's.
     """
 
     root: Path
@@ -32,39 +32,44 @@ class Image:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment that its programs get."""
-        return dict(each.split("=", 1) for each in self.config["Env"])
+        """Return the environment variables of its programs."""
+        return dict(variable.split("=", 1) for variable in self.config["Env"])
 
     @property
     def user(self) -> int:
-        """The number of its user, who is in the group of the same number."""
+        """Return the ID of its user, which is also the ID of its group."""
         user, group = map(int, self.config["User"].split(":"))
         assert user == group
         return user
 
 
 @dataclass
-class Box:
-    """A container: namespaces of its own for processes, files and the network.
+class Container:
+    """A container with its own namespaces for processes, files and the network.
 
-    ``mounted`` are files from outside, by their place inside. ``log`` has what it said so far.
-    ``user`` is another user than the image's.
+    Attributes:
+        image: the image whose entry point it runs.
+        arguments: the arguments of the entry point; by default those of the image.
+        log: the file with the output of its first process.
+        mounted: files of the host, by their path in the container.
+        environ: additional environment variables.
+        user: the user to run as; by default that of the image.
     """
 
     image: Image
-    words: Sequence[str]
+    arguments: Sequence[str]
     log: Path
     mounted: Mapping[str, Path] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
 
     def __enter__(self) -> Self:
-        """Start the image's entry point with these words."""
-        argv = [*self.image.config["Entrypoint"], *(self.words or self.image.config["Cmd"])]
+        """Start the image's entry point."""
+        argv = [*self.image.config["Entrypoint"], *(self.arguments or self.image.config["Cmd"])]
         namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--"]
         with self.log.open("wb") as log:
             self._outer = subprocess.Popen(
-                [*AS_ROOT, *namespaces, *self._inner(argv, new=True)],
+                [*AS_ROOT, *namespaces, *self._command(argv, is_new=True)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -85,9 +90,9 @@ class Box:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End it, whatever it does."""
+        """Kill all its processes."""
         while self._outer.poll() is None:
-            # Its first process may not have started yet, or have ended just now.
+            # Its first process may not have started yet, or may have ended just now.
             with suppress(OSError, IndexError, ValueError, AssertionError):
                 subprocess.run([*AS_ROOT, "kill", "-KILL", str(self.pid)], check=False)
             with suppress(subprocess.TimeoutExpired):
@@ -95,22 +100,22 @@ class Box:
 
     @property
     def pid(self) -> int:
-        """Its first process, as this machine counts."""
-        # It is unshare's child, and unshare may be sudo's.
-        found = _descendants(self._outer.pid)
-        names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in found]
-        assert names[-1] != "unshare", f"it has ended: {self.log.read_text()}"
-        return found[names.index("unshare") + 1]
+        """Return the PID of its first process on the host."""
+        # It is a child of unshare, which may be a child of sudo.
+        pids = _descendants(self._outer.pid)
+        names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids]
+        assert names[-1] != "unshare", f"the container has exited: {self.log.read_text()}"
+        return pids[names.index("unshare") + 1]
 
     def status(self) -> str:
-        """What the kernel says of its first process."""
+        """Return ``/proc/PID/status`` of its first process."""
         return Path(f"/proc/{self.pid}/status").read_text()
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
-        """Start a program of the image in the box, as its own user; it ends with the box."""
-        entered = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--"]
+        """Start another program in the container, as its user; it ends with the container."""
+        nsenter = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--"]
         return subprocess.Popen(
-            [*AS_ROOT, *entered, *self._inner(argv, new=False)],
+            [*AS_ROOT, *nsenter, *self._command(argv, is_new=False)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -118,40 +123,40 @@ class Box:
         )
 
     def run(self, *argv: str) -> tuple[int, str]:
-        """What a program of the image ends with in the box, and what it said."""
+        """Run another program in the container; return its exit status and output."""
         with self.start(*argv) as process:
-            said, _ = process.communicate(timeout=60)
-        return process.returncode, said
+            output, _ = process.communicate(timeout=60)
+        return process.returncode, output
 
     def get(self, path: str, port: int = 10292) -> str | None:
-        """A page, as a program in the box gets it; ``None`` without an answer of 200."""
+        """Request a page from inside the container; return None if the status is not 200."""
         code = f"""
 from urllib.request import urlopen
 print(urlopen('http://127.0.0.1:{port}{path}', timeout=10).read().decode())"""
-        status, said = self.run("python", "-c", code)
-        return said if status == 0 else None
+        status, body = self.run("python", "-c", code)
+        return body if status == 0 else None
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send its first process a signal, and return its exit status.
 
-        It has ten seconds, after which engines kill who has not ended.
+        It must exit within ten seconds: container engines then kill it.
         """
         subprocess.run([*AS_ROOT, "kill", f"-{number.value}", str(self.pid)], check=True)
         return self._outer.wait(10)
 
-    def _inner(self, argv: Sequence[str], *, new: bool) -> list[str]:
-        asked = {
-            "new": new,
+    def _command(self, argv: Sequence[str], *, is_new: bool) -> list[str]:
+        settings = {
+            "is_new": is_new,
             "argv": list(argv),
             "environ": {**self.image.environ, **self.environ},
             "user": self.image.user if self.user is None else self.user,
             "root": str(self.image.root),
             "mounted": {inside: str(outside) for inside, outside in self.mounted.items()},
         }
-        return [sys.executable, str(FIRST_PROCESS), json.dumps(asked)]
+        return [sys.executable, str(FIRST_PROCESS), json.dumps(settings)]
 
 
 def _descendants(pid: int) -> list[int]:
-    """A process, its child, its grandchild and so on, in a family where each has one child."""
+    """Return a process, its child, its grandchild and so on; each must have at most one child."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(_descendants(int(children[0])) if children else ())]
