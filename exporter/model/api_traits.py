@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
-ApiVersion = Literal["v1", "v2"]
+ApiName = Literal["v1", "v2"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class ApiTraits:
         return None if trimmed in {"", "None"} else trimmed
 
 
-API_TRAITS: Mapping[ApiVersion, ApiTraits] = MappingProxyType(
+API_TRAITS: Mapping[ApiName, ApiTraits] = MappingProxyType(
     {
         "v1": ApiTraits(lowercases_property_names=True, trims_property_values=True),
         "v2": ApiTraits(),
     }
 )
 
-assert set(API_TRAITS) == set(get_args(ApiVersion))  # noqa: S101  # a version needs its traits
+assert set(API_TRAITS) == set(get_args(ApiName))  # noqa: S101  # a version needs its traits

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from exporter.model.api_traits import API_TRAITS, ApiTraits, ApiVersion
+from exporter.model.api_traits import API_TRAITS, ApiName, ApiTraits
 
 STATUSES = (
     "queued",
@@ -25,7 +25,7 @@ DELETED_STATUSES = frozenset({"deleted", "pending_delete"})
 class Content:
     """Digests and size that identify the bytes of an image, as one API version reports them."""
 
-    api: ApiVersion
+    api: ApiName
     digests: tuple[tuple[str, str], ...]
     size_bytes: int | None
 
@@ -64,7 +64,7 @@ class Image:
         stores: The names of the backends that hold the data.
     """
 
-    api: ApiVersion
+    api: ApiName
     id: str
     status: str
     name: str | None = None
