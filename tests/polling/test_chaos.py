@@ -43,8 +43,7 @@ FALSE_404S: list[list[tuple[str, dict[str, Any]]]] = [
 ]
 
 
-def test_whatever_fails_counts_add_up_and_nothing_is_falsely_gone() -> None:
-    """Cycles x images polls, failures among them, no false gone, bounded threads and sockets."""
+def test_counts_add_up_and_no_image_is_falsely_gone_under_chaos() -> None:
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(2**32)))
     print(f"CHAOS_SEED={seed}")  # noqa: T201 - shown when the test fails, to repeat it
     chance = random.Random(seed)

@@ -146,8 +146,7 @@ def api(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_the_first_cycle_asks_for_what_was_discovered_before_it(api: str) -> None:
-    """Images on the list come first, and everything has its answer after one cycle."""
+def test_first_cycle_polls_discovered_images(api: str) -> None:
     images = [SimulatedImage("a", tags=("ours",)), SimulatedImage("b"), golden("c", 1)]
     with lab(*images, entries=[TAGGED, GOLDEN], listed=["b"], api=api) as cloud:
         cloud.cycle()
@@ -167,10 +166,10 @@ def test_the_first_cycle_asks_for_what_was_discovered_before_it(api: str) -> Non
         assert abs(now().wall - at) < GENEROUS
 
 
-def test_an_alias_that_moves_leaves_nothing_behind(
+def test_superseded_image_of_an_alias_is_removed(
     api: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The superseded image is still there, so its series vanish; it was never gone."""
+    """It still exists, so it is removed without having been gone."""
     with lab(golden("old", 1), entries=[GOLDEN], api=api) as cloud:
         cloud.cycle()
         cloud.service.images.put(golden("new", 2))
@@ -192,8 +191,8 @@ def test_an_alias_that_moves_leaves_nothing_behind(
     ]
 
 
-def test_a_deleted_image_is_gone_and_then_forgotten(api: str) -> None:
-    """Exists is 0 for as long as the settings say; one on the list stays for ever."""
+def test_deleted_image_is_gone_and_later_removed(api: str) -> None:
+    """A configured image stays."""
     images = [golden("old", 1), golden("new", 2), SimulatedImage("listed")]
     with lab(*images, entries=[GOLDEN], listed=["listed"], api=api) as cloud:
         cloud.cycle()
@@ -216,8 +215,7 @@ def test_a_deleted_image_is_gone_and_then_forgotten(api: str) -> None:
         assert cloud.series(EXISTS) == shown
 
 
-def test_an_image_that_comes_back_goes_on_with_its_counters() -> None:
-    """Gone and back is two changes of existence."""
+def test_image_that_returns_keeps_its_counters() -> None:
     with lab(
         golden("a", 1), SimulatedImage("b", tags=("ours",)), entries=[GOLDEN, TAGGED]
     ) as cloud:
@@ -236,8 +234,7 @@ def test_an_image_that_comes_back_goes_on_with_its_counters() -> None:
         assert cloud.series(EXISTS)["a", "golden"] == 1
 
 
-def test_an_answer_older_than_the_list_drops_nothing() -> None:
-    """Only a question of a later cycle tells that an image that matches no more is still there."""
+def test_response_older_than_the_listing_removes_no_image() -> None:
     with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.cycle()
         cloud.service.faults.set("hang", on="a")
@@ -263,8 +260,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_failed_list_changes_nothing(fault: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said once, and so is that lists come again."""
+def test_failed_discovery_changes_nothing_and_is_logged_once(
+    fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
     name, options = FAULTS[fault]
     with lab(golden("a", 1), SimulatedImage("b"), entries=[GOLDEN], listed=["b"]) as cloud:
         cloud.cycle()
@@ -290,7 +288,7 @@ def test_a_failed_list_changes_nothing(fault: str, caplog: pytest.LogCaptureFixt
 
 
 def test_another_cause_of_a_failed_discovery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The reason is the same: the connection fails, first after and then before the request."""
+    """The reason stays: the connection fails after the request at first, and then before it."""
     with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("reset", on="list")
         for _ in range(2):
@@ -303,8 +301,7 @@ def test_another_cause_of_a_failed_discovery_is_logged(caplog: pytest.LogCapture
     assert logged[0]["detail"] != logged[1]["detail"]
 
 
-def test_a_list_that_is_cut_short_changes_nothing() -> None:
-    """All pages or none: what stands on the missing one is not lost."""
+def test_incomplete_listing_changes_nothing() -> None:
     with lab(
         *(golden(str(day), day) for day in range(1, 8)), entries=[DiscoveryRule(name="g*")]
     ) as cloud:
@@ -328,8 +325,7 @@ def test_a_list_that_is_cut_short_changes_nothing() -> None:
         assert len(cloud.watched) == 7
 
 
-def test_until_a_list_came_each_cycle_asks_for_one() -> None:
-    """A cloud that is down at the start is discovered when it is back, without a long wait."""
+def test_every_cycle_lists_images_until_a_listing_succeeded() -> None:
     with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("status", code=503)
         cloud.cycle()
@@ -346,16 +342,14 @@ def test_until_a_list_came_each_cycle_asks_for_one() -> None:
         assert cloud.service.log.count(path="limit=1000&member") == 0
 
 
-def test_nothing_found_is_no_dead_api() -> None:
-    """Without a single image the API is asked for its list, and up when that comes."""
+def test_api_is_up_without_a_single_image() -> None:
     with lab(SimulatedImage("a"), entries=[GOLDEN]) as cloud:
         cloud.cycle()
         assert cloud.series("openstack_image_api_up") == {(): 1}
         assert cloud.series("openstack_image_exporter_targets") == {(): 0}
 
 
-def test_no_list_is_asked_for_while_the_api_is_to_be_left_alone() -> None:
-    """Neither while the breaker is open nor before a wait that was asked for is over."""
+def test_no_listing_while_the_breaker_is_open_or_during_retry_after() -> None:
     with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.cycle()
         cloud.service.log.clear()
@@ -371,8 +365,7 @@ def test_no_list_is_asked_for_while_the_api_is_to_be_left_alone() -> None:
         assert cloud.store.observation(TargetKey(CLOUD, "a")).failure is not None
 
 
-def test_lists_are_not_asked_for_at_the_same_time() -> None:
-    """A second one while the first is under way is left out."""
+def test_listings_do_not_overlap() -> None:
     with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("hang")
         window = Deadline(steady() + GENEROUS, steady() + GENEROUS)
@@ -386,8 +379,7 @@ def test_lists_are_not_asked_for_at_the_same_time() -> None:
         assert cloud.discovery.succeeded
 
 
-def test_a_stop_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
-    """A list that was under way at the end says nothing any more."""
+def test_listing_interrupted_by_stop_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("hang")
         thread = threading.Thread(target=cloud.cycle)
@@ -400,8 +392,7 @@ def test_a_stop_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-def test_many_images_at_once_are_few_lines(caplog: pytest.LogCaptureFixture) -> None:
-    """So many lines, and one about all the others."""
+def test_many_discovered_images_are_few_log_lines(caplog: pytest.LogCaptureFixture) -> None:
     images = [golden(str(number), 1) for number in range(50)]
     with (
         lab(*images, entries=[DiscoveryRule(name="golden*")]) as cloud,
@@ -417,8 +408,7 @@ def test_many_images_at_once_are_few_lines(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.records[-1].fields == {"cloud": CLOUD, "suppressed": 30}  # type: ignore[attr-defined]  # ours
 
 
-def test_hidden_images_and_strangers_are_told_apart() -> None:
-    """A hidden image is not discovered; one that becomes hidden is dropped without being gone."""
+def test_hidden_images_and_those_of_other_owners_are_not_discovered() -> None:
     images = [
         golden("a", 1, owner="p1", visibility="public"),
         golden("b", 2, owner="p2", visibility="community"),

@@ -61,8 +61,7 @@ def decided(results: list[PollResult]) -> list[str]:
     return sorted(result.target.image_id for result in results)
 
 
-def test_every_image_is_asked_and_all_threads_end() -> None:
-    """A cycle that is answered ends at once, and leaves nobody behind."""
+def test_every_image_is_polled_and_all_threads_end() -> None:
     company = Company(answer)
     assert decided(company.run()) == sorted(IDS)
     assert steady() - company.start < GENEROUS / 2
@@ -70,8 +69,7 @@ def test_every_image_is_asked_and_all_threads_end() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-def test_as_many_as_allowed_are_in_flight_and_no_more(size: int) -> None:
-    """The ceiling is reached when there is enough to do, and never passed."""
+def test_as_many_requests_as_allowed_are_in_flight(size: int) -> None:
     lock, full = threading.Lock(), threading.Event()
     flying, most = 0, 0
 
@@ -92,8 +90,7 @@ def test_as_many_as_allowed_are_in_flight_and_no_more(size: int) -> None:
     assert most == size
 
 
-def test_spread_requests_are_asked_on_time_by_few_threads() -> None:
-    """When requests come one by one, a thread or two do it all."""
+def test_spread_requests_are_sent_on_time_by_few_threads() -> None:
     times: list[float] = []
     names: set[int] = set()
 
@@ -111,10 +108,9 @@ def test_spread_requests_are_asked_on_time_by_few_threads() -> None:
     assert len(names) <= 4
 
 
-def test_a_bug_in_one_poll_is_internal_and_the_others_go_on(
+def test_crash_of_one_poll_is_internal_and_others_continue(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The traceback is in the log, the other images have their answers."""
 
     def perform(request: PollRequest) -> PollReply:
         if image_id_of(request) == IDS[3]:
@@ -129,8 +125,7 @@ def test_a_bug_in_one_poll_is_internal_and_the_others_go_on(
     assert "ZeroDivisionError: as the test has it" in caplog.text
 
 
-def test_a_bug_in_the_cycle_itself_ends_it_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing hangs: every image has an outcome, and the log has the traceback."""
+def test_crash_of_the_cycle_ends_it_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     broken = [True]
 
     def publish() -> None:
@@ -145,8 +140,7 @@ def test_a_bug_in_the_cycle_itself_ends_it_and_says_so(caplog: pytest.LogCapture
     wait_until(lambda: not threads())
 
 
-def test_at_the_end_what_hangs_has_timed_out() -> None:
-    """The cycle does not wait for answers that did not come, and their threads end later."""
+def test_hanging_requests_time_out_at_the_end() -> None:
     go_on = threading.Event()
 
     def perform(request: PollRequest) -> PollReply:
@@ -164,8 +158,7 @@ def test_at_the_end_what_hangs_has_timed_out() -> None:
     assert len(company.results) == len(IDS)
 
 
-def test_stop_ends_it_at_once() -> None:
-    """A crew in the middle of hangs returns as soon as it is told."""
+def test_stop_ends_the_cycle_at_once() -> None:
     go_on, begun = threading.Event(), threading.Event()
 
     def perform(request: PollRequest) -> PollReply:
@@ -185,8 +178,7 @@ def test_stop_ends_it_at_once() -> None:
     wait_until(lambda: not threads())
 
 
-def test_a_retraction_is_published() -> None:
-    """An outcome taken back after the end reaches whoever listens."""
+def test_retraction_is_published() -> None:
     company = Company(answer)
     company.run()
     company.crew.retract(IDS[0])

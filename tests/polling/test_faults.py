@@ -112,8 +112,7 @@ def story() -> Story:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_has_its_reason_and_is_over_when_it_ends(story: Story, name: str) -> None:
-    """The poll fails for the right reason, the image stays, the next cycle succeeds."""
+def test_each_fault_has_its_reason_and_ends_with_it(story: Story, name: str) -> None:
     before, during, after = (
         list(cycle.values())[list(FAULTS).index(name)] for cycle in story.reasons
     )
@@ -121,29 +120,25 @@ def test_each_fault_has_its_reason_and_is_over_when_it_ends(story: Story, name: 
 
 
 def test_other_images_are_unaffected(story: Story) -> None:
-    """Images without a fault are found in every cycle."""
     for cycle in story.reasons:
         assert [cycle[image_id] for image_id in HEALTHY] == [""] * len(HEALTHY)
 
 
-def test_not_one_is_gone(story: Story) -> None:
-    """No fault makes an image vanish."""
+def test_no_fault_makes_an_image_gone(story: Story) -> None:
     assert {exists for cycle in story.exists for exists in cycle.values()} == {True}
     assert story.api_up == [True, True, True]
 
 
 def test_no_request_takes_longer_than_its_timeout(story: Story) -> None:
-    """Connect, send and receive together; a byte now and then buys no time."""
+    """The timeout covers connecting, sending and receiving together."""
     assert max(request.seconds for request in story.requests) < TIMEOUT + 0.5
 
 
 def test_every_cycle_ends_within_its_interval(story: Story) -> None:
-    """Whatever hangs."""
     assert max(story.seconds) < 1.5 + 0.5
 
 
-def test_nothing_is_leaked(story: Story) -> None:
-    """No thread runs after a cycle; connections are at most the concurrency, and end with stop."""
+def test_no_thread_or_connection_is_leaked(story: Story) -> None:
     assert story.threads_left == 0
     assert story.connections <= 24
     assert story.connections_left == 0

@@ -23,8 +23,7 @@ def busiest_second(times: Sequence[float]) -> int:
     return max(sum(begin <= time < begin + 1.0 for time in times) for begin in times)
 
 
-def test_the_rate_limit_holds_on_the_wire() -> None:
-    """No second brings more than the rate and one: polls, retries and proofs together."""
+def test_rate_limit_holds_on_the_wire() -> None:
     with serving(IDS[2:]) as service:
         service.faults.set("status", on=IDS[5], code=500, times=2)
         service.faults.set("reset", on=IDS[6], times=1)
@@ -41,8 +40,7 @@ def test_the_rate_limit_holds_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize("permitted", [True, False])
-def test_a_request_sent_once_more_needs_a_permit_too(permitted: bool) -> None:
-    """Where a kept connection was closed under a request, the second sending counts as another."""
+def test_request_sent_again_on_a_new_connection_counts_twice(permitted: bool) -> None:
     deadlines: list[float] = []
 
     class FixedAnswer(RateLimiter):
@@ -68,7 +66,6 @@ def test_a_request_sent_once_more_needs_a_permit_too(permitted: bool) -> None:
 
 
 def test_every_image_has_its_place_in_each_cycle() -> None:
-    """Later cycles ask for the images evenly over 80 % of the interval, always at the same time."""
     places: dict[str, list[float]] = {f"/v1/images/{each}": [] for each in IDS}
     with serving(IDS) as service, watching(service.url, IDS, interval=1.0) as watch:
         watch.cycle()
@@ -85,8 +82,7 @@ def test_every_image_has_its_place_in_each_cycle() -> None:
         assert median(times) == pytest.approx(number * gap, abs=0.1)
 
 
-def test_one_clouds_trouble_delays_no_other() -> None:
-    """While a cloud hangs and another waits for its permits, a third is polled as ever."""
+def test_trouble_of_one_cloud_delays_no_other() -> None:
     with (
         serving(IDS) as hanging,
         serving(IDS) as service,
@@ -110,8 +106,7 @@ def test_one_clouds_trouble_delays_no_other() -> None:
 
 
 @pytest.mark.parametrize("rate", [None, 1000.0])
-def test_a_hold_holds_those_too_who_wait_for_their_permit(rate: float | None) -> None:
-    """Whoever was on its way when the service asked to be left alone waits as well."""
+def test_block_applies_to_requests_that_wait_already(rate: float | None) -> None:
     limiter = RateLimiter(rate, steady, threading.Event())
     until = steady() + 0.2
     limiter.block_until(until)

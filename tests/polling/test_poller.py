@@ -46,8 +46,9 @@ def samples(watch: Watch, moment: Instant) -> dict[str, dict[str, float]]:
     }
 
 
-def test_one_404_is_gone_after_one_cycle(service: SimulatedImageService, watch: Watch) -> None:
-    """An image that is deleted is gone within a cycle, proof included; the others stay."""
+def test_deleted_image_is_gone_after_one_cycle(
+    service: SimulatedImageService, watch: Watch
+) -> None:
     service.images.delete("b")
     watch.cycle()
     assert watch.exists() == {"a": True, "b": False, "c": True, "d": True}
@@ -63,10 +64,9 @@ def test_one_404_is_gone_after_one_cycle(service: SimulatedImageService, watch: 
     assert watch.exists() == dict.fromkeys(IDS, True)
 
 
-def test_an_api_that_stops_changes_nothing_but_success(
+def test_outage_changes_only_poll_success_and_api_up(
     service: SimulatedImageService, watch: Watch
 ) -> None:
-    """While it is down every image exists as before, no poll succeeds, and the API is not up."""
     service.stop()
     for _ in range(3):
         watch.cycle()
@@ -76,10 +76,10 @@ def test_an_api_that_stops_changes_nothing_but_success(
         assert shown["openstack_image_api_up"] == {"": 0}
 
 
-def test_an_api_that_knows_nothing_takes_no_image_however_long(
+def test_no_image_is_gone_while_everything_is_404(
     service: SimulatedImageService,
 ) -> None:
-    """404 to everything, the list included, for many cycles: nothing is gone."""
+    """The list is 404 as well."""
     with watching(service.url, IDS, interval=0.05, timeout=0.5) as watch:
         # On a busy machine one cycle may be too short for all of them.
         while watch.exists() != dict.fromkeys(IDS, True):
@@ -94,8 +94,8 @@ def test_an_api_that_knows_nothing_takes_no_image_however_long(
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_an_api_that_hangs_for_as_long_as_a_cycle_is_down(api: str) -> None:
-    """Also where no request has timed out by itself when the cycle ends."""
+def test_api_that_hangs_for_a_whole_cycle_is_down(api: str) -> None:
+    """Even if no request has timed out by itself when the cycle ends."""
     with (
         serving(IDS) as service,
         watching(service.url, IDS, interval=0.5, timeout=0.5, api=api) as watch,
@@ -109,10 +109,9 @@ def test_an_api_that_hangs_for_as_long_as_a_cycle_is_down(api: str) -> None:
         assert watch.exists() == dict.fromkeys(IDS, True)
 
 
-def test_a_lost_role_is_believed_after_two_cycles(
+def test_lost_role_is_believed_after_two_cycles(
     service: SimulatedImageService, watch: Watch
 ) -> None:
-    """All images at once: unconfirmed first, gone second, and the cloud says which it may be."""
     for image_id in IDS:
         service.images.delete(image_id)
     watch.cycle()
@@ -129,8 +128,8 @@ def test_a_lost_role_is_believed_after_two_cycles(
     assert not watch.cloud.mass_disappearance
 
 
-def test_values_are_dropped_when_nothing_polls_any_more(watch: Watch) -> None:
-    """With the scheduler stopped, time alone takes the values away after max_stale."""
+def test_values_are_dropped_when_polling_has_stopped(watch: Watch) -> None:
+    """Time alone drops them after max_stale."""
     moment = now()
     fresh = samples(watch, Instant(moment.monotonic + 800, moment.wall + 800))
     stale = samples(watch, Instant(moment.monotonic + 1000, moment.wall + 1000))
@@ -141,8 +140,7 @@ def test_values_are_dropped_when_nothing_polls_any_more(watch: Watch) -> None:
     assert stale["openstack_image_poll_success"] == dict.fromkeys(IDS, 1)
 
 
-def test_connections_are_kept_and_as_few_as_needed(service: SimulatedImageService) -> None:
-    """One connection per request in flight, opened once, through many cycles."""
+def test_connections_are_reused_across_cycles(service: SimulatedImageService) -> None:
     ids = [f"image-{number}" for number in range(40)]
     for image_id in ids:
         service.images.put(SimulatedImage(image_id))
@@ -157,10 +155,9 @@ def test_connections_are_kept_and_as_few_as_needed(service: SimulatedImageServic
     assert service.log.count(method="HEAD") > 40
 
 
-def test_a_connection_closed_between_requests_costs_nothing(
+def test_connection_closed_between_requests_fails_no_poll(
     service: SimulatedImageService,
 ) -> None:
-    """A server that closes what it promised to keep is asked again, and no poll fails."""
     service.faults.set("close_after")
     with watching(service.url, IDS, interval=0.2, concurrency=1) as watch:
         for _ in range(3):
@@ -170,10 +167,10 @@ def test_a_connection_closed_between_requests_costs_nothing(
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang_in_head", "trickle"])
-def test_stop_in_the_middle_of_hangs_ends_within_a_second(
+def test_stop_during_hanging_requests_ends_within_a_second(
     service: SimulatedImageService, fault: str
 ) -> None:
-    """Polls in flight do not hold up the end, and are nobody's failure."""
+    """Polls in flight do not count as failed."""
     service.faults.set(fault)
     with watching(service.url, IDS, interval=60.0, timeout=30.0) as watch:
         running = threading.Thread(target=watch.cycle)
@@ -191,8 +188,7 @@ def test_stop_in_the_middle_of_hangs_ends_within_a_second(
     wait_until(lambda: service.log.connections_open == 0)
 
 
-def test_at_the_deadline_each_image_has_one_outcome(service: SimulatedImageService) -> None:
-    """A cloud that hangs ends its cycle in time, with as many outcomes as images."""
+def test_each_image_has_one_outcome_at_the_deadline(service: SimulatedImageService) -> None:
     service.faults.set("hang")
     verdicts: list[PollResult] = []
     with watching(service.url, IDS, interval=0.5, timeout=30.0, concurrency=2) as watch:
@@ -205,18 +201,16 @@ def test_at_the_deadline_each_image_has_one_outcome(service: SimulatedImageServi
         wait_until(lambda: not threads())
 
 
-def test_progress_is_told(service: SimulatedImageService) -> None:
-    """An observer hears of every verdict and how many are left."""
+def test_observer_gets_every_result_and_the_number_left(service: SimulatedImageService) -> None:
     left: list[int] = []
     with watching(service.url, IDS) as watch:
         watch.poller.run_cycle(lambda _, count: left.append(count))
     assert left == [3, 2, 1, 0]
 
 
-def test_an_observer_that_fails_costs_no_outcome(
+def test_failing_observer_loses_no_outcome(
     service: SimulatedImageService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A bug beside the polling is logged, and every image is observed."""
 
     def observer(_: PollResult, left: int) -> None:
         assert left != 2, "as the test has it"
@@ -228,10 +222,8 @@ def test_an_observer_that_fails_costs_no_outcome(
 
 
 @pytest.mark.parametrize("forged", ["404", "200"])
-def test_a_forged_answer_that_comes_late_takes_nothing(
-    service: SimulatedImageService, forged: str
-) -> None:
-    """Bytes left after one answer reach the next request: its image is neither gone nor changed."""
+def test_forged_late_response_changes_no_image(service: SimulatedImageService, forged: str) -> None:
+    """Bytes after one response reach the next request on the connection."""
     data = {
         "404": FORGED_404,
         "200": b"HTTP/1.1 200 OK\r\nX-Image-Meta-Id: b\r\nX-Image-Meta-Status: killed\r\n\r\n",
@@ -251,13 +243,10 @@ def test_a_forged_answer_that_comes_late_takes_nothing(
             assert watch.seen(image_id).exists is not False
 
 
-def test_a_leftover_found_at_the_end_takes_the_outcome_back(
+def test_stray_bytes_found_at_the_end_retract_the_outcome(
     service: SimulatedImageService, watch: Watch
 ) -> None:
-    """The image keeps its earlier values, the poll is malformed, and no counter falls.
-
-    Nor does it rise again, by the same answer or by a clean one that says the same.
-    """
+    """No counter falls, or rises a second time for the same change."""
     service.faults.set("leftover", on="a", data=FORGED_404, delay=0.02)
     service.images.change("a", status="deactivated")
     counts: list[int] = []
@@ -276,10 +265,9 @@ def test_a_leftover_found_at_the_end_takes_the_outcome_back(
     assert watch.reasons() == dict.fromkeys(IDS, "")
 
 
-def test_the_breaker_shows_at_once_and_is_said_once(
+def test_open_breaker_is_exported_at_once_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The API is not up as soon as the breaker opens; the log says so when the cycle ends."""
     caplog.set_level(logging.INFO)
     ids = [f"image-{number}" for number in range(20)]
     with (
@@ -302,10 +290,10 @@ def test_the_breaker_shows_at_once_and_is_said_once(
     assert caplog.text.count("API recovered") == 1
 
 
-def test_a_wait_asked_for_is_kept_and_counted(
+def test_retry_after_is_obeyed_and_counted(
     service: SimulatedImageService, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Retry-After stops the cloud; one that cannot be read is capped, and logged once."""
+    """One that cannot be read is capped, and logged once."""
     service.faults.set("status", code=429, headers={"Retry-After": "soon"})
     asked = service.log.requests
     watch.cycle()
@@ -320,8 +308,7 @@ def test_a_wait_asked_for_is_kept_and_counted(
     assert caplog.text.count("Retry-After is too long, negative or unreadable") == 1
 
 
-def test_the_rate_limit_covers_polls_and_proofs() -> None:
-    """No second has more requests than the limit, and one, proofs and retries included."""
+def test_rate_limit_covers_polls_and_confirmations() -> None:
     ids = [f"image-{number}" for number in range(30)]
     with serving(ids[:20]) as service:
         service.faults.set("status", on=ids[0], code=500, times=2)
@@ -334,17 +321,17 @@ def test_the_rate_limit_covers_polls_and_proofs() -> None:
         assert times[-1] - times[0] >= (len(times) - 1) / 100 - 0.05
 
 
-def test_images_that_the_rate_limit_leaves_out_were_not_polled(
+def test_images_beyond_the_rate_limit_are_not_polled(
     service: SimulatedImageService,
 ) -> None:
-    """What there is no permit for in time is not a timeout."""
     with watching(service.url, IDS, interval=0.5, rate=4, concurrency=4) as watch:
         watch.cycle()
         assert sorted(watch.reasons().values()) == ["", "", "not_polled", "not_polled"]
 
 
-def test_cycles_start_from_the_same_time(service: SimulatedImageService) -> None:
-    """A late cycle keeps to the plan, and those that never started are counted."""
+def test_late_cycle_keeps_the_plan_and_skipped_ones_are_counted(
+    service: SimulatedImageService,
+) -> None:
     with watching(service.url, ["a"], interval=0.2) as watch:
         watch.cycle()
         begun = steady() - (watch.cloud.last_cycle_duration or 0.0)
@@ -355,8 +342,7 @@ def test_cycles_start_from_the_same_time(service: SimulatedImageService) -> None
         assert 0.0 <= (watch.cloud.cycle_lag or 0.0) < 0.2
 
 
-def test_what_concurrency_would_be_needed_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    """Where images are left over for lack of time, the log and a metric say what it takes."""
+def test_concurrency_needed_is_logged_and_exported(caplog: pytest.LogCaptureFixture) -> None:
     ids = [f"image-{number}" for number in range(30)]
     with serving(ids) as service:
         service.faults.set("latency", seconds=0.05)
@@ -367,8 +353,7 @@ def test_what_concurrency_would_be_needed_is_said(caplog: pytest.LogCaptureFixtu
     assert "cycle too short to poll every image" in caplog.text
 
 
-def test_the_state_of_the_cloud_after_a_cycle(watch: Watch) -> None:
-    """Counts, times and versions are as they were."""
+def test_state_of_the_cloud_after_a_cycle(watch: Watch) -> None:
     cloud = watch.cloud
     assert (cloud.name, cloud.polls, cloud.failures, cloud.retries) == (CLOUD, 4, {}, 0)
     assert (cloud.api_up, cloud.breaker_open, cloud.api_version) == (True, False, "v1")
@@ -380,10 +365,9 @@ def test_the_state_of_the_cloud_after_a_cycle(watch: Watch) -> None:
     assert abs((cloud.next_cycle_at or 0) - started - cloud.interval) < 0.5
 
 
-def test_the_cloud_says_why_signing_in_fails(
+def test_sign_in_failure_is_kept_until_a_sign_in_succeeds(
     service: SimulatedImageService, tmp_path: Path
 ) -> None:
-    """The reason of the last sign-in is there until one succeeds."""
     path = tmp_path / "token"
     signin = TokenFileAuthenticator(service.url, path, ClientTls(), now)
     with watching(service.url, IDS, signin=signin) as watch:
@@ -398,7 +382,6 @@ def test_the_cloud_says_why_signing_in_fails(
 
 
 def test_polls_add_up_over_cycles(service: SimulatedImageService, watch: Watch) -> None:
-    """Every cycle adds one poll for each image, and its failures."""
     for cycle in itertools.count(2):
         service.faults.set("status", on="a", code=403)
         watch.cycle()

@@ -55,8 +55,7 @@ def secure(authority: trustme.CA, not_after: datetime | None = None) -> Simulate
     return SimulatedImageService([SimulatedImage(image_id) for image_id in IDS], tls=context)
 
 
-def test_a_proxy_is_asked_for_whole_urls(service: SimulatedImageService) -> None:
-    """Through a forward proxy everything works, the proof of a disappearance included."""
+def test_forward_proxy_gets_absolute_urls(service: SimulatedImageService) -> None:
     with Proxy() as proxy, watching(service.url, IDS, route=by(proxy)) as watch:
         watch.cycle()
         service.images.delete("a")
@@ -66,8 +65,7 @@ def test_a_proxy_is_asked_for_whole_urls(service: SimulatedImageService) -> None
         assert len(proxy.first_lines) == service.log.requests
 
 
-def test_a_proxys_password_is_sent_to_it(service: SimulatedImageService) -> None:
-    """User and password in the proxy's URL become its own header."""
+def test_proxy_password_is_sent_as_a_header(service: SimulatedImageService) -> None:
     with Proxy() as proxy:
         route = ProxySettings(proxy.url.replace("//", "//user:secret@"), verify=True, cert=None)
         with watching(service.url, ["a"], route=route) as watch:
@@ -85,10 +83,9 @@ def test_a_proxys_password_is_sent_to_it(service: SimulatedImageService) -> None
     ],
     ids=["404", "407", "502"],
 )
-def test_a_proxys_own_answer_takes_no_image(
+def test_response_of_the_proxy_itself_takes_no_image(
     service: SimulatedImageService, answer: bytes, reason: str
 ) -> None:
-    """Its 404 is unconfirmed, other answers are what they are; afterwards all is well."""
     with Proxy() as proxy, watching(service.url, IDS, route=by(proxy)) as watch:
         watch.cycle()
         proxy.answer = answer
@@ -102,8 +99,7 @@ def test_a_proxys_own_answer_takes_no_image(
         assert set(watch.reasons().values()) == {""}
 
 
-def test_a_proxy_that_is_down_is_no_connection(service: SimulatedImageService) -> None:
-    """Nothing is gone, and the images come back with the proxy."""
+def test_proxy_that_is_down_is_a_connection_failure(service: SimulatedImageService) -> None:
     with Proxy() as proxy:
         route = by(proxy)
     with watching(service.url, IDS, route=route) as watch:
@@ -113,7 +109,7 @@ def test_a_proxy_that_is_down_is_no_connection(service: SimulatedImageService) -
 
 
 def test_tls_through_a_tunnel(authority: trustme.CA, bundle: str) -> None:
-    """HTTPS goes through CONNECT, and the proxy sees no path."""
+    """The proxy sees no path."""
     with secure(authority) as service, Proxy() as proxy:
         with watching(service.url, IDS, route=ProxySettings(proxy.url, bundle, None)) as watch:
             watch.cycle()
@@ -122,7 +118,7 @@ def test_tls_through_a_tunnel(authority: trustme.CA, bundle: str) -> None:
 
 
 @pytest.mark.parametrize("code", [404, 407, 503])
-def test_a_tunnel_that_is_refused_is_no_connection(
+def test_refused_tunnel_is_a_connection_failure(
     authority: trustme.CA, bundle: str, code: int
 ) -> None:
     """A 404 to CONNECT is not the Image service's."""
@@ -135,8 +131,7 @@ def test_a_tunnel_that_is_refused_is_no_connection(
         assert service.log.requests == 0
 
 
-def test_a_proxy_that_says_nothing_is_a_timeout(authority: trustme.CA, bundle: str) -> None:
-    """CONNECT has the poll's total time, whatever the proxy does."""
+def test_silent_proxy_is_a_timeout(authority: trustme.CA, bundle: str) -> None:
     with (
         secure(authority) as service,
         Proxy(silent=True) as proxy,
@@ -150,8 +145,7 @@ def test_a_proxy_that_says_nothing_is_a_timeout(authority: trustme.CA, bundle: s
         assert steady() - began < 1.5
 
 
-def test_tls_keeps_its_connection(authority: trustme.CA, bundle: str) -> None:
-    """Polls over TLS reuse one connection, tickets of the session notwithstanding."""
+def test_tls_connection_is_reused(authority: trustme.CA, bundle: str) -> None:
     with secure(authority) as service:
         with watching(
             service.url, IDS, route=ProxySettings(None, bundle, None), concurrency=1
@@ -162,8 +156,9 @@ def test_tls_keeps_its_connection(authority: trustme.CA, bundle: str) -> None:
         assert service.log.connections_opened == 1
 
 
-def test_a_foreign_or_expired_certificate_is_tls(authority: trustme.CA, bundle: str) -> None:
-    """Neither is trusted, neither is retried, and nothing is sent."""
+def test_untrusted_or_expired_certificate_is_a_tls_failure(
+    authority: trustme.CA, bundle: str
+) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     for served in (secure(trustme.CA()), secure(authority, not_after=yesterday)):
         with served as service:
@@ -174,8 +169,7 @@ def test_a_foreign_or_expired_certificate_is_tls(authority: trustme.CA, bundle: 
             wait_until(lambda: service.log.connections_open == 0)
 
 
-def test_a_handshake_that_hangs_is_a_timeout(bundle: str) -> None:
-    """A port that accepts and says nothing costs the timeout."""
+def test_hanging_handshake_is_a_timeout(bundle: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         with watching(url, ["a"], route=ProxySettings(None, bundle, None), timeout=0.1) as watch:
@@ -185,8 +179,7 @@ def test_a_handshake_that_hangs_is_a_timeout(bundle: str) -> None:
             assert steady() - began < 1.5
 
 
-def test_a_port_that_refuses_and_comes_back(service: SimulatedImageService) -> None:
-    """A service that is down is no connection; it is polled again in the first cycle it is up."""
+def test_service_is_polled_again_once_its_port_is_open(service: SimulatedImageService) -> None:
     with watching(service.url, IDS) as watch:
         watch.cycle()
         service.stop()
@@ -200,8 +193,7 @@ def test_a_port_that_refuses_and_comes_back(service: SimulatedImageService) -> N
         assert watch.cloud.api_up is True
 
 
-def test_a_port_that_does_not_answer_is_a_timeout() -> None:
-    """A connection that is never accepted costs the timeout."""
+def test_connection_that_is_never_accepted_is_a_timeout() -> None:
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -240,10 +232,9 @@ class Names:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
 
-def test_a_name_that_does_not_exist_is_no_connection(
+def test_unknown_host_name_is_a_connection_failure(
     service: SimulatedImageService, names: Names
 ) -> None:
-    """The poll fails for it, and works as soon as the name does."""
     names.fails = True
     with watching(service.url.replace("127.0.0.1", "glance.test"), IDS) as watch:
         watch.cycle()
@@ -253,10 +244,9 @@ def test_a_name_that_does_not_exist_is_no_connection(
         assert watch.reasons() == dict.fromkeys(IDS, "")
 
 
-def test_a_name_that_hangs_keeps_one_thread_and_no_poll(
+def test_hanging_name_resolution_blocks_one_thread_and_no_poll(
     service: SimulatedImageService, names: Names
 ) -> None:
-    """Every poll times out in its own time, and one look-up is stuck however many asked."""
     names.go_on.clear()
     with watching(
         service.url.replace("127.0.0.1", "glance.test"), IDS, timeout=0.1, interval=1.0

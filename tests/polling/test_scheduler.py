@@ -46,8 +46,7 @@ class Recorder:
         return wait_until(lambda: len(self.times) >= times)
 
 
-def test_the_first_cycle_starts_at_once(scheduler: Scheduler) -> None:
-    """It does not wait for an interval to pass."""
+def test_first_cycle_starts_at_once(scheduler: Scheduler) -> None:
     run = Recorder()
     began = steady()
     scheduler.every(3600, run)
@@ -56,8 +55,7 @@ def test_the_first_cycle_starts_at_once(scheduler: Scheduler) -> None:
     assert run.times[0] - began < 2.0
 
 
-def test_a_delay_staggers_the_first_cycle(scheduler: Scheduler) -> None:
-    """The clouds after the first begin a little later."""
+def test_delay_staggers_the_first_cycle(scheduler: Scheduler) -> None:
     first, second = Recorder(), Recorder()
     began = steady()
     scheduler.every(3600, first)
@@ -80,10 +78,9 @@ def test_cycles_do_not_drift(scheduler: Scheduler) -> None:
     assert sorted(late)[5] < 0.1
 
 
-def test_a_cycle_that_takes_its_whole_interval_does_not_cost_the_next(
+def test_cycle_as_long_as_its_interval_does_not_cancel_the_next(
     scheduler: Scheduler,
 ) -> None:
-    """A run that ends a moment after the next is due delays it by that moment, and no more."""
     run = Recorder(lambda: threading.Event().wait(0.21))
     scheduler.every(0.2, run)
     scheduler.start()
@@ -92,8 +89,7 @@ def test_a_cycle_that_takes_its_whole_interval_does_not_cost_the_next(
     assert run.times[4] - run.times[0] < 1.5
 
 
-def test_runs_never_overlap_and_do_not_pile_up(scheduler: Scheduler) -> None:
-    """While one hangs nothing else starts; afterwards there is no burst."""
+def test_runs_neither_overlap_nor_pile_up(scheduler: Scheduler) -> None:
     go_on = threading.Event()
     run = Recorder(lambda: go_on.wait(GENEROUS))
     other = Recorder()
@@ -108,10 +104,9 @@ def test_runs_never_overlap_and_do_not_pile_up(scheduler: Scheduler) -> None:
     assert run.times[3] - run.times[2] > 0.02
 
 
-def test_a_bug_in_one_run_does_not_end_the_job(
+def test_crash_of_one_run_does_not_end_the_job(
     scheduler: Scheduler, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The next cycle starts at its time."""
 
     def work() -> None:
         raise ZeroDivisionError("as the test has it")
@@ -123,8 +118,7 @@ def test_a_bug_in_one_run_does_not_end_the_job(
     assert "as the test has it" in caplog.text
 
 
-def test_the_wall_clock_does_not_matter() -> None:
-    """Now, in the scheduler's zone, is the steady clock, and is the same from any wall time."""
+def test_schedule_ignores_the_wall_clock() -> None:
     zone = SteadyTime()
     began, now = steady(), datetime.now(zone)
     since = (now - datetime(2000, 1, 1, tzinfo=zone)).total_seconds()
@@ -135,10 +129,9 @@ def test_the_wall_clock_does_not_matter() -> None:
     assert zone.tzname(now) == "steady"
 
 
-def test_jobs_run_on_while_the_wall_clock_jumps(
+def test_jobs_continue_while_the_wall_clock_jumps(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock set back by a day neither starves the jobs nor bunches them."""
     run = Recorder()
     scheduler.every(0.05, run)
     scheduler.start()
@@ -149,8 +142,7 @@ def test_jobs_run_on_while_the_wall_clock_jumps(
     assert run.ran(count + 3)
 
 
-def test_every_keeps_to_its_first_time() -> None:
-    """The next time is an interval after the last planned one, not after now."""
+def test_next_run_is_planned_from_the_first_one() -> None:
     trigger = Every(timedelta(seconds=60))
     first = datetime(2000, 1, 1, tzinfo=SteadyTime())
     assert trigger.get_next_fire_time(None, first) == first
@@ -158,10 +150,9 @@ def test_every_keeps_to_its_first_time() -> None:
     assert trigger.get_next_fire_time(first, late) == first + timedelta(seconds=60)
 
 
-def test_the_heartbeat_is_young_while_it_runs(
+def test_heartbeat_is_young_while_the_scheduler_runs(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its age is that of the last sign of life, and grows once the scheduler has stopped."""
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
     scheduler.start()
     born = steady() - scheduler.beat_age()
@@ -170,8 +161,7 @@ def test_the_heartbeat_is_young_while_it_runs(
     wait_until(lambda: scheduler.beat_age() > 0.2)
 
 
-def test_stop_does_not_wait_for_what_runs() -> None:
-    """A hanging cycle does not hold up the end, and stopping twice is harmless."""
+def test_stop_does_not_wait_for_a_running_cycle() -> None:
     go_on = threading.Event()
     run = Recorder(lambda: go_on.wait(GENEROUS))
     made = Scheduler()
@@ -185,8 +175,7 @@ def test_stop_does_not_wait_for_what_runs() -> None:
     go_on.set()
 
 
-def test_a_call_can_be_hastened_and_stopped(scheduler: Scheduler) -> None:
-    """Hastened, it comes at once, in the middle of its interval; stopped, it comes no more."""
+def test_job_can_be_run_now_and_stopped(scheduler: Scheduler) -> None:
     run, other = Recorder(), Recorder()
     repeated = scheduler.every(3600, run)
     scheduler.start()

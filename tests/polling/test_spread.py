@@ -19,8 +19,7 @@ IDS = [f"image-{number}" for number in range(30)]
 
 
 @given(st.integers(1, 3000), st.floats(0.5, 100))
-def test_an_image_starts_at_its_place_or_within_a_tick_before(count: int, interval: float) -> None:
-    """Several start together where there are several in a tick; where there are not, none does."""
+def test_polls_within_a_tick_start_together(count: int, interval: float) -> None:
     watched = targets(*(str(number) for number in range(count)))
     gap = SPREAD_FRACTION * interval / count
     times = [time for time, _ in schedule(watched, frozenset(), START, interval)]
@@ -29,14 +28,13 @@ def test_an_image_starts_at_its_place_or_within_a_tick_before(count: int, interv
     assert len(set(times)) == count or 2 * gap <= TICK
 
 
-def test_images_without_time_to_be_spread_over_start_at_once() -> None:
-    """A breaker that closes at the end of a cycle leaves none."""
+def test_polls_start_at_once_if_there_is_no_time_to_spread_them() -> None:
+    """For example if the breaker closes at the end of a cycle."""
     times = [time for time, _ in schedule(targets("a", "b"), frozenset(), START, 0.0)]
     assert times == [START, START]
 
 
-def test_one_that_hangs_holds_up_no_other() -> None:
-    """While the thread that waits for the next question's time is asking, another steps in."""
+def test_hanging_request_of_the_leader_delays_no_other() -> None:
     others_asked = threading.Event()
     asked: list[str] = []
 

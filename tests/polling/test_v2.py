@@ -73,8 +73,7 @@ def asked(service: SimulatedImageService) -> int:
     return count
 
 
-def test_a_thousand_images_of_all_kinds_cost_thirty_requests() -> None:
-    """Whatever kind an image is, a list gives it; one that is gone costs two requests, then one."""
+def test_thousand_images_of_all_kinds_take_thirty_requests() -> None:
     images = {
         image_id: SimulatedImage(image_id, **KINDS[number % len(KINDS)])
         for number, image_id in enumerate(IDS)
@@ -99,10 +98,7 @@ def test_a_thousand_images_of_all_kinds_cost_thirty_requests() -> None:
         assert watch.cloud.polls == 4 * len(IDS)
 
 
-def test_a_killed_image_is_on_no_list_and_there_all_the_same(
-    service: SimulatedImageService, watch: Watch
-) -> None:
-    """What a list leaves out is asked for by itself before anything is said of it."""
+def test_killed_image_is_in_no_list_but_found(service: SimulatedImageService, watch: Watch) -> None:
     service.images.change(FEW[0], status="killed")
     watch.cycle()
     seen = watch.seen(FEW[0])
@@ -110,7 +106,6 @@ def test_a_killed_image_is_on_no_list_and_there_all_the_same(
 
 
 def test_short_pages_are_followed(service: SimulatedImageService, watch: Watch) -> None:
-    """A server that gives two images a page is asked for as many pages as it takes."""
     service.api.page_limit = 2
     asked(service)
     watch.cycle()
@@ -119,8 +114,7 @@ def test_short_pages_are_followed(service: SimulatedImageService, watch: Watch) 
     assert asked(service) == 3
 
 
-def test_an_image_that_goes_and_comes_back(service: SimulatedImageService, watch: Watch) -> None:
-    """Gone after one cycle, proof included, on a fresh connection; there again after the next."""
+def test_image_is_gone_and_returns(service: SimulatedImageService, watch: Watch) -> None:
     service.images.delete(FEW[1])
     watch.cycle()
     assert watch.exists() == {**dict.fromkeys(FEW, True), FEW[1]: False}
@@ -135,10 +129,9 @@ def test_an_image_that_goes_and_comes_back(service: SimulatedImageService, watch
     assert watch.seen(FEW[1]).change_counts.existence == 2
 
 
-def test_an_api_that_answers_404_to_everything_takes_nothing(
+def test_no_image_is_gone_while_the_api_responds_404_to_all_requests(
     service: SimulatedImageService,
 ) -> None:
-    """Its list included, however long; the polls are unconfirmed."""
     with watching(service.url, FEW, interval=0.1, timeout=0.5, api="v2") as watch:
         watch.cycle()
         service.faults.set("status", code=404)
@@ -149,10 +142,9 @@ def test_an_api_that_answers_404_to_everything_takes_nothing(
         assert watch.cloud.api_up is False
 
 
-def test_an_api_that_stops_changes_nothing_but_success(
+def test_outage_changes_only_poll_success_and_api_up(
     service: SimulatedImageService, watch: Watch
 ) -> None:
-    """Every image is as it was, every poll has failed, and all is well in the cycle after."""
     service.stop()
     watch.cycle()
     assert watch.exists() == dict.fromkeys(FEW, True)
@@ -167,7 +159,6 @@ def test_an_api_that_stops_changes_nothing_but_success(
 def test_batches_in_flight_at_the_deadline_time_out(
     service: SimulatedImageService, fault: str
 ) -> None:
-    """Each image has its one outcome when the time is over."""
     service.faults.set(fault, on="list")
     with watching(service.url, FEW, interval=0.5, timeout=30.0, api="v2") as watch:
         watch.cycle()
@@ -184,10 +175,9 @@ def test_batches_in_flight_at_the_deadline_time_out(
         ("other_body", {}, 3),
     ],
 )
-def test_a_server_that_gives_no_list_is_asked_for_each_image(
+def test_server_without_lists_is_polled_one_by_one(
     service: SimulatedImageService, fault: str, options: dict[str, Any], most: int
 ) -> None:
-    """An old server does not know the filters: every image is found all the same."""
     service.faults.set(fault, on="list", **options)
     with watching(service.url, FEW, interval=0.5, api="v2") as watch:
         watch.cycle()
@@ -198,10 +188,9 @@ def test_a_server_that_gives_no_list_is_asked_for_each_image(
 @pytest.mark.parametrize(
     ("code", "reason"), [(403, "forbidden"), (429, "rate_limited"), (401, "unauthorized")]
 )
-def test_lists_that_are_not_allowed_are_not_split(
+def test_forbidden_and_rate_limited_lists_are_not_split(
     service: SimulatedImageService, watch: Watch, code: int, reason: str
 ) -> None:
-    """No image is asked for by itself for want of a role or for asking too much."""
     service.faults.set("status", on="list", code=code)
     asked(service)
     watch.cycle()
@@ -210,10 +199,9 @@ def test_lists_that_are_not_allowed_are_not_split(
     assert asked(service) <= 3
 
 
-def test_bytes_left_after_a_list_make_it_malformed(
+def test_stray_bytes_after_a_list_make_it_malformed(
     service: SimulatedImageService, watch: Watch
 ) -> None:
-    """Nothing is taken from it, and the next cycle is as ever."""
     service.faults.set("leftover", on="list", data=b"HTTP/1.1 404 Not Found\r\n\r\n")
     watch.cycle()
     assert watch.exists() == dict.fromkeys(FEW, True)
@@ -222,8 +210,7 @@ def test_bytes_left_after_a_list_make_it_malformed(
     assert set(watch.reasons().values()) == {""}
 
 
-def test_a_token_refused_in_the_middle_of_a_cycle_is_nobodys_end() -> None:
-    """A 401 to a list is not a 404 of its images."""
+def test_401_to_a_list_takes_no_image() -> None:
     with serving(token="good") as service:
         with watching(service.url, FEW, interval=0.5, api="v2") as watch:
             watch.cycle()
@@ -246,8 +233,7 @@ def version_shown(watch: Watch) -> dict[str, float]:
 
 @pytest.mark.parametrize("prefix", ["", "/image"])
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_auto_speaks_what_the_document_offers_v1_first(prefix: str, version: str) -> None:
-    """It asks once, remembers, and says so in a metric; a path prefix makes no difference."""
+def test_auto_uses_the_offered_version_and_prefers_v1(prefix: str, version: str) -> None:
     with serving(path_prefix=prefix) as service:
         service.api.v1_enabled = version == "v1"
         with watching(service.url + prefix, FEW, interval=0.5, api="auto") as watch:
@@ -259,8 +245,7 @@ def test_auto_speaks_what_the_document_offers_v1_first(prefix: str, version: str
 
 
 @pytest.mark.parametrize("v1_enabled", [True, False])
-def test_auto_without_a_readable_document(v1_enabled: bool) -> None:
-    """A service that answers v2's list is asked by v2."""
+def test_auto_uses_v2_if_only_its_list_is_readable(v1_enabled: bool) -> None:
     with serving() as service:
         service.api.v1_enabled = v1_enabled
         service.faults.set("other_body", times=2)
@@ -271,8 +256,7 @@ def test_auto_without_a_readable_document(v1_enabled: bool) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_auto_with_the_endpoint_down_at_the_start(version: str) -> None:
-    """Nothing is said of a version until the service answers; then it is the right one."""
+def test_auto_chooses_a_version_once_the_service_responds(version: str) -> None:
     with serving() as service:
         service.api.v1_enabled = version == "v1"
         service.stop()
@@ -286,8 +270,7 @@ def test_auto_with_the_endpoint_down_at_the_start(version: str) -> None:
             assert version_shown(watch) == {version: 1.0}
 
 
-def test_v1_switched_off_while_the_exporter_runs() -> None:
-    """The cycle after next uses v2 at the latest; nothing is gone meanwhile, nothing counted."""
+def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
     images = {
         each: SimulatedImage(each, name=f"  padded {each} ", visibility="community") for each in FEW
     }
@@ -312,8 +295,7 @@ def test_v1_switched_off_while_the_exporter_runs() -> None:
         assert (counts.name, counts.visibility, counts.public, counts.content) == (1, 1, 1, 0)
 
 
-def test_an_image_made_public_while_the_version_changes_is_noticed() -> None:
-    """What both versions say alike is compared across them."""
+def test_change_during_a_change_of_version_is_counted() -> None:
     with serving() as service, watching(service.url, FEW, interval=0.5, api="auto") as watch:
         service.api.v1_enabled = True
         watch.cycle()
@@ -325,8 +307,7 @@ def test_an_image_made_public_while_the_version_changes_is_noticed() -> None:
         assert (counts.public, counts.protected, counts.name, counts.content) == (1, 1, 0, 0)
 
 
-def test_a_wait_asked_for_by_the_version_document_is_kept() -> None:
-    """Nothing else is asked until it is over, in the next cycle neither."""
+def test_retry_after_of_the_version_document_is_obeyed() -> None:
     with serving() as service, watching(service.url, FEW, interval=0.3, api="auto") as watch:
         service.faults.set("status", code=503, headers={"Retry-After": "100"})
         for _ in range(2):
@@ -340,8 +321,7 @@ def test_a_wait_asked_for_by_the_version_document_is_kept() -> None:
 
 
 @pytest.mark.parametrize("admin", [False, True])
-def test_the_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
-    """After each step of an image's life, what is shown is the same, but for the exceptions."""
+def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
     with ExitStack() as stack:
         service = stack.enter_context(serving())
         service.api.v1_enabled = True
@@ -371,8 +351,8 @@ def test_the_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> N
         assert (counts.status, counts.content, counts.existence) == (4, 1, 1)
 
 
-def test_a_large_image_of_open_telekom_cloud() -> None:
-    """The size is in a property, the MD5 is that of nothing: the first is shown, not the second."""
+def test_large_image_of_open_telekom_cloud() -> None:
+    """Its size is in a property, and its MD5 that of an empty file, so it is not exported."""
     image = SimulatedImage(
         FEW[0],
         size=0,
@@ -424,8 +404,7 @@ def cloud(number: int, endpoint: str) -> dict[str, object]:
     return {"name": f"cloud-{number}", "endpoint": endpoint, "api": api, "images": IDS[:20]}
 
 
-def test_fifty_clouds_have_each_their_own_troubles() -> None:
-    """All are polled, by v1 or v2, whatever happens to others, and one that hangs delays none."""
+def test_trouble_of_some_of_fifty_clouds_delays_no_other() -> None:
     with ExitStack() as stack:
         services = []
         for number in range(CLOUDS):

@@ -107,8 +107,7 @@ def unless(
 # What is listed
 
 
-def test_a_batch_of_images_that_are_there_is_one_request() -> None:
-    """Every target has its outcome from one list, and nothing else is asked."""
+def test_existing_images_of_a_batch_take_one_request() -> None:
     run = together(Cloud())
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert sizes(run) == [16]
@@ -117,8 +116,7 @@ def test_a_batch_of_images_that_are_there_is_one_request() -> None:
     assert (stats.polls, stats.found, stats.requests, stats.accepted) == (16, 16, 1, True)
 
 
-def test_only_what_is_not_listed_is_looked_for_among_the_hidden() -> None:
-    """The second list is for the images that the first has not."""
+def test_hidden_list_is_requested_for_missing_images_only() -> None:
     run = together(Cloud(hidden=frozenset(IDS[3:7])))
     assert set(run.outcome_names.values()) == {"found"}
     plain, hidden = asks_of(run, RequestKind.BATCH)
@@ -127,24 +125,22 @@ def test_only_what_is_not_listed_is_looked_for_among_the_hidden() -> None:
     assert len(run.sent) == 2
 
 
-def test_what_no_list_gives_is_asked_for_by_itself() -> None:
-    """An image that lists leave out is there all the same, at one request each."""
+def test_image_in_no_list_is_requested_by_itself() -> None:
     run = together(Cloud(unlisted=frozenset(IDS[:4])))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert sorted(run.ids_requested(RequestKind.POLL)) == sorted(IDS[:4])
     assert len(run.sent) == 2 + 4
 
 
-def test_one_image_left_over_needs_no_further_list() -> None:
-    """Asking for it tells more than a list would, with as many requests."""
+def test_single_remaining_image_needs_no_hidden_list() -> None:
     run = together(Cloud(hidden=frozenset(IDS[:1])))
     assert set(run.outcome_names.values()) == {"found"}
     assert sizes(run) == [16]
     assert run.ids_requested(RequestKind.POLL) == [IDS[0]]
 
 
-def test_gone_takes_two_requests_at_first_sight_and_the_proof_that_v1_asks_for() -> None:
-    """A batch without an image proves nothing about it: 404, 404 again, and then a proof."""
+def test_image_missing_in_a_batch_needs_the_same_proof_as_by_v1() -> None:
+    """A list without an image proves nothing about it."""
     gone = frozenset(IDS[:3])
     run = together(
         Cloud(there=frozenset(IDS) - gone), history=CycleHistory(existing=frozenset(IDS))
@@ -161,8 +157,7 @@ def test_gone_takes_two_requests_at_first_sight_and_the_proof_that_v1_asks_for()
     assert len(run.sent) == 2 + 2 * 3 + 1
 
 
-def test_a_404_that_was_not_confirmed_is_not_gone() -> None:
-    """An image that is there the second time is found."""
+def test_image_missing_in_lists_but_found_by_the_recheck_is_not_gone() -> None:
     cloud = Cloud(unlisted=frozenset(IDS[:2]))
 
     def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
@@ -171,8 +166,8 @@ def test_a_404_that_was_not_confirmed_is_not_gone() -> None:
     assert together(answers).outcome_names == dict.fromkeys(IDS, "found")
 
 
-def test_one_proof_serves_all_that_are_confirmed_at_about_the_same_time() -> None:
-    """Each 404 that comes in a moment later would else cost a list of its own."""
+def test_one_list_proves_all_404s_of_about_the_same_time() -> None:
+    """Without the delay each of them would cost a list."""
     gone = IDS[:4]
     cloud = Cloud(there=frozenset(IDS[4:]))
 
@@ -186,8 +181,7 @@ def test_one_proof_serves_all_that_are_confirmed_at_about_the_same_time() -> Non
     assert len(run.ids_requested(RequestKind.LIST)) == 1
 
 
-def test_a_later_batch_is_a_proof_too() -> None:
-    """It is a list of the same service, for the same credentials, whatever is on it."""
+def test_later_batch_is_a_proof() -> None:
     cloud = Cloud(there=frozenset(IDS[1:8]))
 
     def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
@@ -201,8 +195,7 @@ def test_a_later_batch_is_a_proof_too() -> None:
     assert run.outcome_names[IDS[0]] == "gone"
 
 
-def test_one_that_is_gone_already_takes_one_request() -> None:
-    """It is asked for by itself, as the poller plans it; the batch is for the others."""
+def test_gone_image_takes_one_request() -> None:
     gone = IDS[0]
     run = together(
         Cloud(there=frozenset(IDS[1:])),
@@ -213,8 +206,7 @@ def test_one_that_is_gone_already_takes_one_request() -> None:
     assert [request.kind for _, request in run.sent] == [RequestKind.BATCH, RequestKind.POLL]
 
 
-def test_everything_at_once_is_suspicious_in_batches_too() -> None:
-    """Lists that work and have none of the images: unconfirmed first, gone a cycle later."""
+def test_mass_404_in_batches_is_believed_in_the_second_cycle() -> None:
     nothing = Cloud(there=frozenset())
     history = CycleHistory(existing=frozenset(IDS))
     run = together(nothing, history=history)
@@ -224,8 +216,7 @@ def test_everything_at_once_is_suspicious_in_batches_too() -> None:
     assert again.cycle.mass_disappearance
 
 
-def test_a_malformed_entry_fails_its_own_image() -> None:
-    """The others of the list are found, and it is not asked for again."""
+def test_malformed_entry_fails_its_own_image_only() -> None:
     spoiled = Failed("malformed", IDS[4])
     others = [found(each) for each in IDS if each != IDS[4]]
     run = together(lambda *_: batch_page(spoiled, *others))
@@ -233,8 +224,7 @@ def test_a_malformed_entry_fails_its_own_image() -> None:
     assert len(run.sent) == 1
 
 
-def test_an_image_that_was_not_asked_for_changes_nothing() -> None:
-    """A list may hold what it likes."""
+def test_listed_image_that_was_not_requested_is_ignored() -> None:
     run = together(lambda *_: batch_page(found("stranger"), *map(found, IDS)))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
 
@@ -243,7 +233,6 @@ def test_an_image_that_was_not_asked_for_changes_nothing() -> None:
 
 
 def test_pages_are_followed() -> None:
-    """A server whose pages are shorter than a batch gives it on several."""
 
     def answers(request: PollRequest, _: float) -> FakeReply:
         start = int(request.page or "0")
@@ -256,8 +245,7 @@ def test_pages_are_followed() -> None:
     assert sizes(run) == [16, 12, 8, 4]
 
 
-def test_pages_without_end_are_bounded() -> None:
-    """After so many pages the images are looked for otherwise."""
+def test_number_of_pages_is_bounded() -> None:
     cloud = Cloud()
 
     def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
@@ -271,8 +259,7 @@ def test_pages_without_end_are_bounded() -> None:
     assert sorted(run.ids_requested(RequestKind.POLL)) == list(IDS)
 
 
-def test_a_page_that_names_itself_as_the_next_is_the_last() -> None:
-    """The same page again would say the same."""
+def test_page_that_links_to_itself_is_the_last() -> None:
     cloud = Cloud()
 
     def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
@@ -291,16 +278,16 @@ def test_a_page_that_names_itself_as_the_next_is_the_last() -> None:
 
 
 @pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE])
-def test_a_list_that_is_too_long_is_split(refusal: FakeReply) -> None:
-    """One image goes ahead; since that is listed, halves follow until they are short enough."""
+def test_list_that_is_too_long_is_split(refusal: FakeReply) -> None:
+    """A probe of one image goes first; once it works, halves follow until they are short enough."""
     run = together(unless(Cloud(), lists=refusal, over=4), pacing=ONE_AT_A_TIME)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert sizes(run) == [16, 1, 7, 8, 3, 4, 4, 4]
     assert run.ids_requested(RequestKind.POLL) == []
 
 
-def test_one_image_that_spoils_every_list_is_asked_for_by_itself() -> None:
-    """The others are found by lists, at a number of requests that grows with the logarithm."""
+def test_image_that_breaks_every_list_is_requested_by_itself() -> None:
+    """The number of requests grows with the logarithm of the length."""
     spoilt = IDS[9]
     run = together(unless(Cloud(), lists=UNREADABLE, about=spoilt))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
@@ -308,8 +295,7 @@ def test_one_image_that_spoils_every_list_is_asked_for_by_itself() -> None:
     assert len(run.sent) <= 12
 
 
-def test_the_scout_itself_may_be_what_spoils_the_list() -> None:
-    """A second one goes ahead before lists are given up."""
+def test_second_probe_is_sent_if_the_first_image_breaks_lists() -> None:
     run = together(unless(Cloud(), lists=UNREADABLE, about=IDS[0]), pacing=ONE_AT_A_TIME)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert run.ids_requested(RequestKind.POLL) == [IDS[0]]
@@ -319,10 +305,10 @@ def test_the_scout_itself_may_be_what_spoils_the_list() -> None:
 @pytest.mark.parametrize(
     ("refusal", "scouts"), [(REFUSED, 1), (UNREADABLE, PROBE_FAILURES_BEFORE_FALLBACK)]
 )
-def test_a_server_that_refuses_every_list_is_asked_for_each_image(
+def test_images_are_requested_one_by_one_if_every_list_is_refused(
     refusal: FakeReply, scouts: int
 ) -> None:
-    """One list, a scout or two, and then no list any more, for no batch of the cycle."""
+    """For all batches of the cycle."""
     run = together(
         unless(Cloud(), lists=refusal), pacing=ONE_AT_A_TIME, batches=[IDS[:6], IDS[6:11], IDS[11:]]
     )
@@ -332,8 +318,7 @@ def test_a_server_that_refuses_every_list_is_asked_for_each_image(
     assert len(run.sent) == 1 + scouts + 16
 
 
-def test_batches_asked_at_the_same_time_are_given_up_at_the_same_time() -> None:
-    """With many in flight each may be refused, and no more than a scout for each."""
+def test_refused_lists_in_flight_cost_one_probe_each_at_most() -> None:
     batches = [IDS[:5], IDS[5:10], IDS[10:]]
     run = together(unless(Cloud(), lists=REFUSED), batches=batches)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
@@ -341,8 +326,8 @@ def test_batches_asked_at_the_same_time_are_given_up_at_the_same_time() -> None:
     assert sorted(run.ids_requested(RequestKind.POLL)) == list(IDS)
 
 
-def test_what_several_lists_leave_out_is_asked_for_together() -> None:
-    """One list of hidden images serves all that are due at once, and fits a request line."""
+def test_images_missing_in_several_lists_share_a_hidden_list() -> None:
+    """It is no longer than the lists that were planned."""
     cloud = Cloud(hidden=frozenset((*IDS[:3], *IDS[8:11])))
     run = together(cloud, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names == dict.fromkeys(IDS, "found")
@@ -356,8 +341,7 @@ def test_what_several_lists_leave_out_is_asked_for_together() -> None:
     assert [len(request.targets) for request in asks_of(crowded, RequestKind.BATCH)] == [8, 8, 8, 8]
 
 
-def test_a_server_that_knows_no_hidden_images_still_gives_the_others() -> None:
-    """Only lists of hidden images are given up."""
+def test_refused_hidden_lists_do_not_disable_plain_lists() -> None:
     cloud = Cloud(hidden=frozenset(IDS[:4]))
     run = together(
         unless(cloud, lists=REFUSED, hidden=True),
@@ -380,8 +364,7 @@ def test_a_server_that_knows_no_hidden_images_still_gives_the_others() -> None:
     "reason",
     ["connection", "timeout", "tls", "unauthorized", "forbidden", "rate_limited", "api_version"],
 )
-def test_a_batch_is_never_split_for_what_is_not_its_fault(reason: Reason) -> None:
-    """However often it is asked again, it is asked for whole, and fails whole."""
+def test_batch_is_not_split_after_failures_of_the_whole_api(reason: Reason) -> None:
     for batches in ([IDS], [IDS[:8], IDS[8:]]):
         run = together(
             unless(Cloud(), lists=FakeReply(failed(reason)), about=IDS[0]),
@@ -393,8 +376,7 @@ def test_a_batch_is_never_split_for_what_is_not_its_fault(reason: Reason) -> Non
         assert run.ids_requested(RequestKind.POLL) == []
 
 
-def test_a_5xx_splits_a_batch_while_other_requests_are_answered() -> None:
-    """One image on which the server fails costs only itself."""
+def test_5xx_splits_a_batch_if_other_requests_succeed() -> None:
 
     def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if IDS[12] in {target.image_id for target in request.targets}:
@@ -406,8 +388,7 @@ def test_a_5xx_splits_a_batch_while_other_requests_are_answered() -> None:
     assert len(run.sent) <= 16
 
 
-def test_a_5xx_in_the_first_batch_waits_for_an_answer_of_another_request() -> None:
-    """Where nothing else is under way the list that proves the API is asked, before splitting."""
+def test_5xx_of_the_first_batch_is_split_after_a_list_succeeded() -> None:
 
     def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if IDS[1] in {target.image_id for target in request.targets}:
@@ -420,8 +401,7 @@ def test_a_5xx_in_the_first_batch_waits_for_an_answer_of_another_request() -> No
     assert len(run.ids_requested(RequestKind.LIST)) == 1
 
 
-def test_a_5xx_to_everything_splits_nothing() -> None:
-    """Three lists and the one that would prove the API, and every image fails."""
+def test_5xx_to_everything_splits_nothing() -> None:
     run = together(lambda *_: BROKEN)
     assert set(run.outcome_names.values()) == {"server_error"}
     assert sizes(run) == [16, 16, 16]
@@ -429,8 +409,7 @@ def test_a_5xx_to_everything_splits_nothing() -> None:
     assert run.cycle.stats.polls == run.cycle.stats.failures["server_error"] == 16
 
 
-def test_a_5xx_that_opens_the_breaker_splits_nothing_any_more() -> None:
-    """The tenth failure in a row is that of a list, and it is the last that is asked."""
+def test_5xx_that_opens_the_breaker_splits_nothing() -> None:
     ids = tuple(f"image-{number}" for number in range(60))
     first = [True]
 
@@ -458,8 +437,7 @@ def test_a_5xx_that_opens_the_breaker_splits_nothing_any_more() -> None:
     assert run.cycle.stats.polls == 60
 
 
-def test_a_404_to_the_list_proves_nothing_about_its_images() -> None:
-    """They are unconfirmed, at one request, and none speaks for another batch's being there."""
+def test_images_of_a_404_list_are_unconfirmed() -> None:
     run = together(
         lambda *_: FakeReply(failed("unconfirmed")), history=CycleHistory(existing=frozenset(IDS))
     )
@@ -471,8 +449,7 @@ def test_a_404_to_the_list_proves_nothing_about_its_images() -> None:
 
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "rate_limited"])
-def test_a_whole_batch_is_retried(reason: Reason) -> None:
-    """A passing failure is asked again for the same images, a bounded number of times."""
+def test_batch_is_retried_as_a_whole(reason: Reason) -> None:
     says = [FakeReply(failed(reason)), FakeReply(failed(reason)), batch_page(*map(found, IDS))]
     run = together(lambda *_: says.pop(0))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
@@ -483,8 +460,7 @@ def test_a_whole_batch_is_retried(reason: Reason) -> None:
     assert run.cycle.stats.failures == {reason: 16}
 
 
-def test_a_further_page_is_retried_as_that_page() -> None:
-    """The images of the pages before are found already."""
+def test_failed_page_is_retried_alone() -> None:
     says = [
         batch_page(*map(found, IDS[:8]), next_path="two"),
         FakeReply(failed("connection")),
@@ -496,8 +472,7 @@ def test_a_further_page_is_retried_as_that_page() -> None:
     assert sizes(run) == [16, 8, 8]
 
 
-def test_splits_end_with_the_cycle() -> None:
-    """What was refused and could not be asked again in time keeps the reason of its refusal."""
+def test_images_not_requested_after_a_split_keep_its_reason() -> None:
     slow = replace(REFUSED, seconds=20.0)
     run = together(unless(Cloud(), lists=slow), pacing=ONE_AT_A_TIME)
     assert sizes(run) == [16, 1]
@@ -508,8 +483,7 @@ def test_splits_end_with_the_cycle() -> None:
     assert set(run.outcome_names.values()) == {"rejected"}
 
 
-def test_a_wait_that_is_asked_for_holds_up_splits() -> None:
-    """The whole cloud is left alone, and goes on after."""
+def test_retry_after_delays_splits() -> None:
     run = together(unless(Cloud(), lists=replace(REFUSED, retry_after=20.0), over=8))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert run.sent[1][0] >= START + 20.0
@@ -518,8 +492,7 @@ def test_a_wait_that_is_asked_for_holds_up_splits() -> None:
     assert len(run.sent) == 1
 
 
-def test_at_the_deadline_each_target_of_a_batch_in_flight_has_one_outcome() -> None:
-    """Those asked for timed out, those of a batch that was not begun were not polled."""
+def test_batch_in_flight_at_the_deadline_times_out() -> None:
     hang = FakeReply(None, seconds=1000.0)
     run = together(lambda *_: hang, batches=[IDS[:8], IDS[8:]], pacing=ONE_AT_A_TIME)
     assert [run.outcome_names[each] for each in IDS] == ["timeout"] * 8 + ["not_polled"] * 8
@@ -527,8 +500,7 @@ def test_at_the_deadline_each_target_of_a_batch_in_flight_has_one_outcome() -> N
     assert len(run.results) == 16
 
 
-def test_the_rest_of_a_scout_in_flight_times_out_with_it() -> None:
-    """Images that wait for another list are not forgotten when the time is over."""
+def test_images_deferred_by_a_probe_time_out_with_it() -> None:
 
     def answers(request: PollRequest, _: float) -> FakeReply:
         return REFUSED if len(request.targets) > 1 else FakeReply(None, seconds=1000.0)
@@ -538,8 +510,7 @@ def test_the_rest_of_a_scout_in_flight_times_out_with_it() -> None:
     assert len(run.results) == 16
 
 
-def test_the_breakers_probe_is_one_image_and_not_asked_for_twice() -> None:
-    """Its batch follows without it once it was answered, and not at all while it is not."""
+def test_breaker_probe_is_one_image_and_leaves_its_batch() -> None:
     history = CycleHistory(existing=frozenset(IDS), breaker_open=True, probe_count=3)
     run = together(Cloud(), history=history, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names == dict.fromkeys(IDS, "found")
@@ -551,8 +522,7 @@ def test_the_breakers_probe_is_one_image_and_not_asked_for_twice() -> None:
     assert len(shut.sent) == 1
 
 
-def test_a_batch_with_a_new_image_is_asked_at_once() -> None:
-    """The others are spread over the interval, each at its place."""
+def test_batch_with_a_new_image_is_requested_at_once() -> None:
     new = frozenset({IDS[9]})
     run = together(
         Cloud(),
@@ -565,8 +535,8 @@ def test_a_batch_with_a_new_image_is_asked_at_once() -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, LIST_WEIGHT - 1, LIST_WEIGHT, 3 * LIST_WEIGHT])
-def test_a_list_weighs_as_much_as_several_requests(concurrency: int) -> None:
-    """Few lists are in flight at once, and images that are asked for alone do not wait for them."""
+def test_few_lists_are_in_flight_at_once(concurrency: int) -> None:
+    """Requests for single images do not wait for them."""
     lists = [IDS[start : start + 3] for start in range(0, 15, 3)]
     one_by_one = IDS[15:]
     pacing = replace(PACING, concurrency=concurrency)
@@ -582,8 +552,7 @@ def test_a_list_weighs_as_much_as_several_requests(concurrency: int) -> None:
         assert min(now for now, request in run.sent if request.kind is RequestKind.POLL) == START
 
 
-def test_an_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> None:
-    """What was taken back is not found, nor failed, a second time."""
+def test_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> None:
     group = tuple(targets(*IDS[:3]))
     cycle = Cycle(
         group, CycleHistory(immediate=frozenset(IDS)), PACING, START, lambda: 0.5, groups=[group]
@@ -600,8 +569,7 @@ def test_an_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> No
 # The memory of what lists do
 
 
-def test_a_list_that_works_is_of_use_whatever_fails_later() -> None:
-    """Refusals of lists of one image count only where no list was given."""
+def test_lists_stay_supported_once_one_has_worked() -> None:
     batches = BatchPlanner(())
     one, many = tuple(targets(IDS[0])), tuple(targets(*IDS))
     batches.after_page(PollRequest(RequestKind.BATCH, many), (), None)
@@ -611,8 +579,7 @@ def test_a_list_that_works_is_of_use_whatever_fails_later() -> None:
     assert not batches.unsupported(True)
 
 
-def test_few_images_are_asked_for_one_by_one() -> None:
-    """A list of two that fails is followed by no shorter list."""
+def test_two_images_are_requested_one_by_one_after_a_failure() -> None:
     few = tuple(targets(*IDS[:MIN_LIST_SIZE]))
     assert BatchPlanner(()).shorter_lists(few, False, failed("rejected")) == one_by_one(few)
 
@@ -658,10 +625,10 @@ def batch_replies(draw: st.DrawFn, request: PollRequest) -> FakeReply:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), GROUPED, st.booleans(), st.booleans())
-def test_whatever_lists_reply_the_rules_hold(
+def test_rules_hold_for_any_replies_to_lists(
     data: st.DataObject, lengths: list[int], breaker_open: bool, suspected: bool
 ) -> None:
-    """One outcome each, gone only by 404 twice and a proof after, a bound on requests, an end."""
+    """One outcome each, gone only with proof, a bound on requests, and an end."""
     ids = [f"image-{number}" for number in range(sum(lengths))]
     left = list(ids)
     groups = [tuple(left.pop(0) for _ in range(length)) for length in lengths]

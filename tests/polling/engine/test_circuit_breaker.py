@@ -23,8 +23,7 @@ LIVING = CycleHistory(existing=frozenset(IDS))
 
 
 @pytest.mark.parametrize(("concurrency", "failures"), [(1, 10), (5, 10), (6, 12), (16, 32)])
-def test_it_opens_after_so_many_failures_in_a_row(concurrency: int, failures: int) -> None:
-    """Twice the concurrency, ten at the least."""
+def test_breaker_opens_after_failures_in_a_row(concurrency: int, failures: int) -> None:
     breaker = CircuitBreaker(concurrency, is_open=False)
     for _ in range(failures - 1):
         breaker.record_failure("timeout")
@@ -34,8 +33,7 @@ def test_it_opens_after_so_many_failures_in_a_row(concurrency: int, failures: in
 
 
 @pytest.mark.parametrize("reason", ["forbidden", "unauthorized", "malformed", "rate_limited"])
-def test_any_answer_closes_it(reason: Reason) -> None:
-    """An answer that is not 5xx ends the streak, whatever it says."""
+def test_breaker_closes_at_any_response_but_a_5xx(reason: Reason) -> None:
     breaker = CircuitBreaker(1, is_open=True)
     breaker.record_failure(reason)
     assert not breaker.is_open
@@ -45,8 +43,7 @@ def test_any_answer_closes_it(reason: Reason) -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(NEUTRAL))
-def test_what_was_not_asked_says_nothing(reason: Reason) -> None:
-    """It neither opens the breaker nor closes it."""
+def test_neutral_failures_do_not_change_the_breaker(reason: Reason) -> None:
     shut, wide = CircuitBreaker(1, is_open=False), CircuitBreaker(1, is_open=True)
     for _ in range(100):
         shut.record_failure(reason)
@@ -55,16 +52,14 @@ def test_what_was_not_asked_says_nothing(reason: Reason) -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(BREAKING))
-def test_a_cycle_stops_asking_an_api_that_does_not_answer(reason: Reason) -> None:
-    """After ten failures the rest is not polled, and what failed keeps its reason."""
+def test_open_breaker_stops_the_cycle(reason: Reason) -> None:
     run = run_cycle(IDS, replies_by_image(dict.fromkeys(IDS, failed(reason)), failed(reason)))
     assert run.cycle.breaker_open
     assert set(run.outcome_names.values()) == {reason, "not_polled"}
     assert len(run.sent) <= 10 + PACING.concurrency
 
 
-def test_one_probe_a_cycle_goes_round_the_images() -> None:
-    """While it is open a different image is asked in each cycle, once."""
+def test_each_cycle_probes_another_image() -> None:
     history = CycleHistory(existing=frozenset("abc"), breaker_open=True, probe_count=1)
     probes = []
     for _ in range(6):
@@ -79,8 +74,7 @@ def test_one_probe_a_cycle_goes_round_the_images() -> None:
 
 
 @pytest.mark.parametrize("answer", [found(IDS[0]), NOT_FOUND, failed("forbidden")])
-def test_the_probe_that_is_answered_closes_it_and_all_resume_spread(answer: ImageResult) -> None:
-    """The rest of the images follow over the rest of the time, not all at once."""
+def test_polls_resume_spread_after_a_probe_succeeded(answer: ImageResult) -> None:
     first = iter([answer])
 
     def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
@@ -96,8 +90,7 @@ def test_the_probe_that_is_answered_closes_it_and_all_resume_spread(answer: Imag
     assert polls[-1] > START + 30.0
 
 
-def test_an_answer_on_its_way_closes_it_within_the_cycle() -> None:
-    """A request that was in flight when it opened can close it, and the rest is asked."""
+def test_response_in_flight_closes_the_breaker() -> None:
     slow = FakeReply(found("slow"), seconds=3.0)
 
     def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
@@ -112,8 +105,7 @@ def test_an_answer_on_its_way_closes_it_within_the_cycle() -> None:
     assert words.count("found") == len(words) - words.count("timeout")
 
 
-def test_404s_that_wait_for_their_proof_are_unconfirmed_when_it_opens() -> None:
-    """With the breaker open nothing more is asked, the list neither."""
+def test_404s_are_unconfirmed_when_the_breaker_opens() -> None:
 
     def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
         if image_id_of(request) == IDS[0]:
@@ -129,8 +121,7 @@ def test_404s_that_wait_for_their_proof_are_unconfirmed_when_it_opens() -> None:
     assert "gone" not in run.outcome_names.values()
 
 
-def test_a_probe_keeps_to_the_wait_it_was_told() -> None:
-    """Retry-After comes before the breaker's probe."""
+def test_probe_waits_for_retry_after() -> None:
     history = CycleHistory(existing=frozenset("ab"), breaker_open=True, wait_until=START + 7.0)
     run = run_cycle("ab", replies_in_order(failed("timeout")), history=history)
     assert [now for now, _ in run.sent] == [START + 7.0]

@@ -36,8 +36,7 @@ def all_found(request: PollRequest, _: float) -> ImageResult:
     return found(image_id_of(request))
 
 
-def test_every_image_is_asked_once_and_found() -> None:
-    """A quiet cycle is one request for each image, and the stats says so."""
+def test_quiet_cycle_is_one_request_per_image() -> None:
     run = run_cycle(IDS, all_found)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     stats = run.cycle.stats
@@ -48,8 +47,7 @@ def test_every_image_is_asked_once_and_found() -> None:
 
 
 @pytest.mark.parametrize("is_open", [False, True])
-def test_a_cycle_without_images_asks_for_the_list(is_open: bool) -> None:
-    """Discovery may find nothing, and whether the API answers is told all the same."""
+def test_cycle_without_images_requests_the_list_for_api_up(is_open: bool) -> None:
     run = run_cycle([], replies_by_image({}), history=CycleHistory(breaker_open=is_open))
     assert [request.kind for _, request in run.sent] == [RequestKind.LIST]
     assert run.cycle.stats.accepted
@@ -61,16 +59,14 @@ def test_a_cycle_without_images_asks_for_the_list(is_open: bool) -> None:
     assert down.cycle.breaker_open == is_open
 
 
-def test_no_more_than_the_concurrency_is_in_flight() -> None:
-    """New images are asked for as fast as the concurrency allows."""
+def test_requests_in_flight_are_limited_by_the_concurrency() -> None:
     run = run_cycle(IDS, lambda request, now: FakeReply(all_found(request, now), seconds=1.0))
     assert run.most_in_flight == PACING.concurrency
     assert run.now == START + 5.0
 
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "server_error", "rate_limited"])
-def test_a_passing_failure_is_retried_until_it_passes(reason: Reason) -> None:
-    """Two failures and an answer are one poll that succeeded, and two retries."""
+def test_transient_failure_is_retried(reason: Reason) -> None:
     run = run_cycle("a", replies_in_order(failed(reason), failed(reason), found("a")))
     assert run.outcome_names == {"a": "found"}
     assert run.cycle.stats.retries == 2
@@ -79,7 +75,6 @@ def test_a_passing_failure_is_retried_until_it_passes(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "server_error", "rate_limited"])
 def test_retries_are_bounded(reason: Reason) -> None:
-    """A failure that does not pass is the outcome after three requests."""
     run = run_cycle("a", replies_in_order(failed(reason)))
     assert run.outcome_names == {"a": reason}
     assert len(run.sent) == 3
@@ -90,15 +85,13 @@ def test_retries_are_bounded(reason: Reason) -> None:
     "reason",
     ["tls", "unauthorized", "forbidden", "api_version", "rejected", "malformed", "internal"],
 )
-def test_a_failure_that_will_not_pass_is_not_retried(reason: Reason) -> None:
-    """Asking again would only be a nuisance."""
+def test_permanent_failure_is_not_retried(reason: Reason) -> None:
     run = run_cycle("a", replies_in_order(failed(reason)))
     assert run.outcome_names == {"a": reason}
     assert len(run.sent) == 1
 
 
 def test_retries_back_off_exponentially_with_jitter() -> None:
-    """The waits double, times what chance says."""
     for random in (0.0, 0.5, 1.0):
         run = run_cycle("a", replies_in_order(failed("timeout")), random=random)
         times = [now for now, _ in run.sent]
@@ -106,8 +99,7 @@ def test_retries_back_off_exponentially_with_jitter() -> None:
         assert waits == pytest.approx([0.5 * random, 1.0 * random])
 
 
-def test_a_retry_that_would_come_too_late_is_not_made() -> None:
-    """Near the end of the cycle a failure stands as it is."""
+def test_no_retry_is_sent_near_the_end_of_the_cycle() -> None:
     run = run_cycle(
         "a", replies_in_order(FakeReply(failed("server_error"), seconds=53.9)), random=1.0
     )
@@ -115,8 +107,7 @@ def test_a_retry_that_would_come_too_late_is_not_made() -> None:
     assert len(run.sent) == 1
 
 
-def test_retry_after_holds_up_the_whole_cloud() -> None:
-    """Nothing is asked until the wait is over; then the rest is."""
+def test_retry_after_delays_all_requests_of_the_cloud() -> None:
     slow_down = FakeReply(failed("rate_limited"), retry_after=20.0)
     pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
     first = [True]
@@ -132,8 +123,7 @@ def test_retry_after_holds_up_the_whole_cloud() -> None:
     assert run.cycle.stats.retry_after_seconds == pytest.approx(20.0)
 
 
-def test_the_longer_of_two_waits_counts_once() -> None:
-    """Overlapping waits are not added up."""
+def test_overlapping_waits_are_not_added_up() -> None:
     first = iter(
         [
             FakeReply(failed("rate_limited"), retry_after=10.0),
@@ -145,8 +135,7 @@ def test_the_longer_of_two_waits_counts_once() -> None:
     assert run.cycle.wait_until == pytest.approx(START + 20.01)
 
 
-def test_a_wait_longer_than_the_cycle_ends_it() -> None:
-    """The image that heard it is rate limited, those not asked yet were not polled."""
+def test_retry_after_longer_than_the_cycle_ends_it() -> None:
     pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
     run = run_cycle(
         "abc", replies_in_order(FakeReply(failed("rate_limited"), retry_after=300.0)), pacing=pacing
@@ -159,15 +148,13 @@ def test_a_wait_longer_than_the_cycle_ends_it() -> None:
     assert not late.cycle.breaker_open
 
 
-def test_a_wait_that_ends_within_the_next_cycle_delays_it() -> None:
-    """A later cycle keeps to the wait that an earlier one was told."""
+def test_retry_after_of_an_earlier_cycle_delays_requests() -> None:
     history = CycleHistory(immediate=frozenset("a"), wait_until=START + 30.0)
     run = run_cycle("a", all_found, history=history)
     assert run.sent[0][0] == START + 30.0
 
 
-def test_a_wait_after_a_404_of_a_gone_image_ends_the_cycle() -> None:
-    """The list is not asked for, again and again, where the service asks to be left alone."""
+def test_retry_after_ends_a_cycle_that_would_request_the_list() -> None:
     table: dict[str, FakeReply | ImageResult] = {
         "a": NOT_FOUND,
         "b": FakeReply(failed("server_error"), retry_after=300.0),
@@ -181,8 +168,8 @@ def test_a_wait_after_a_404_of_a_gone_image_ends_the_cycle() -> None:
     assert run.ids_requested(RequestKind.LIST) == []
 
 
-def test_images_known_before_are_spread_over_the_interval() -> None:
-    """Requests start evenly over 80 % of the interval, each image always at its place."""
+def test_polls_are_spread_over_the_interval() -> None:
+    """Evenly over 80 % of it, with each image always at its place."""
     run = run_cycle(IDS, all_found, history=CycleHistory(existing=frozenset(IDS)))
     times = {image_id_of(request): now for now, request in run.sent if image_id_of(request)}
     assert [times[image_id] for image_id in IDS] == pytest.approx(
@@ -190,8 +177,7 @@ def test_images_known_before_are_spread_over_the_interval() -> None:
     )
 
 
-def test_new_images_go_first_and_leave_the_others_at_their_place() -> None:
-    """A new target is asked at once, an old one when it is its turn."""
+def test_new_images_are_polled_at_once_and_others_at_their_place() -> None:
     run = run_cycle(
         "ab", all_found, history=CycleHistory(existing=frozenset("a"), immediate=frozenset("b"))
     )
@@ -202,8 +188,7 @@ def test_new_images_go_first_and_leave_the_others_at_their_place() -> None:
     assert [now for now, _ in run.sent] == [START, START + 24.0]
 
 
-def test_at_the_end_every_image_has_one_outcome() -> None:
-    """What hangs timed out, what failed before keeps its reason, the rest was not polled."""
+def test_every_image_has_one_outcome_at_the_end() -> None:
     hang = FakeReply(found("x"), seconds=1000.0)
     pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=2)
     run = run_cycle("abcd", replies_in_order(hang, hang), pacing=pacing)
@@ -217,8 +202,7 @@ def test_at_the_end_every_image_has_one_outcome() -> None:
     assert run.cycle.next(run.now) == Done()
 
 
-def test_a_retry_that_is_still_to_come_at_the_end_keeps_the_failure() -> None:
-    """The cycle's end does not hide why a poll failed."""
+def test_pending_retry_at_the_end_keeps_the_failure() -> None:
     run = run_cycle(
         "ab",
         replies_by_image({"a": failed("connection"), "b": FakeReply(found("b"), seconds=80)}),
@@ -236,8 +220,7 @@ def test_a_retry_that_is_still_to_come_at_the_end_keeps_the_failure() -> None:
     assert [result.outcome for result in cycle.take_results()] == [failed("connection")]
 
 
-def test_nothing_counts_after_the_end() -> None:
-    """An answer that comes late changes nothing, nor does a second end."""
+def test_late_replies_are_ignored() -> None:
     cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACING, START, lambda: 0.5)
     request = cycle.next(START)
     assert isinstance(request, PollRequest)
@@ -249,8 +232,7 @@ def test_nothing_counts_after_the_end() -> None:
     ]
 
 
-def test_a_confirmation_that_hangs_leaves_the_404_unconfirmed() -> None:
-    """The end of the cycle proves nothing."""
+def test_recheck_that_hangs_leaves_the_404_unconfirmed() -> None:
     run = run_cycle(
         "a",
         lambda request, _now: (
@@ -262,8 +244,7 @@ def test_a_confirmation_that_hangs_leaves_the_404_unconfirmed() -> None:
     assert run.outcome_names == {"a": "unconfirmed"}
 
 
-def test_a_found_image_is_retracted_once() -> None:
-    """Bytes left after an answer make it malformed: a failure more, and no poll more."""
+def test_found_image_is_retracted_once() -> None:
     run = run_cycle("ab", all_found)
     run.retract("a")
     run.retract("a")
@@ -279,8 +260,7 @@ def test_a_found_image_is_retracted_once() -> None:
     assert run.cycle.stats.failures == {"malformed": 1}
 
 
-def test_an_image_that_is_gone_is_retracted_too() -> None:
-    """A 404 that bytes were left after was none; a failure is one already, an unknown one none."""
+def test_gone_image_is_retracted_and_failed_polls_are_not() -> None:
     run = run_cycle("ab", replies_by_image({"a": NOT_FOUND, "b": failed("forbidden")}))
     assert run.outcome_names == {"a": "gone", "b": "forbidden"}
     for image_id in ("a", "b", "c"):
@@ -289,8 +269,7 @@ def test_an_image_that_is_gone_is_retracted_too() -> None:
     assert len(run.results) == 3
 
 
-def test_a_404_is_retracted_before_it_is_decided() -> None:
-    """An answer that cannot be trusted decides the image at once, whatever is confirmed later."""
+def test_404_is_retracted_before_it_is_confirmed() -> None:
     cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACING, START, lambda: 0.5)
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)
@@ -323,8 +302,7 @@ def test_next_says_when_the_next_request_is_due() -> None:
     assert isinstance(waiting.next(START + 1), PollRequest)
 
 
-def test_a_late_cycle_asks_what_is_overdue_and_keeps_the_rest_in_place() -> None:
-    """A cycle that begins after its time catches up and is not put off."""
+def test_late_cycle_catches_up_and_keeps_the_other_places() -> None:
     cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), PACING, START, lambda: 0.5)
     run = SimulatedCycle(cycle, all_found, now=START + 12.0).run()
     assert set(run.outcome_names.values()) == {"found"}

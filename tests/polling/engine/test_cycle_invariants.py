@@ -125,8 +125,8 @@ PACING = CyclePacing(interval=60.0, timeout=10.0, concurrency=3)
 
 @settings(max_examples=400, deadline=None)
 @given(st.data(), pasts())
-def test_whatever_is_replied_the_rules_hold(data: st.DataObject, history: CycleHistory) -> None:
-    """Any replies in any order: one outcome each, and gone only by the whole proof."""
+def test_rules_hold_for_any_replies(data: st.DataObject, history: CycleHistory) -> None:
+    """One outcome for each image, and gone only with the whole proof."""
 
     def answers(request: PollRequest, _: float) -> FakeReply:
         reading = said(data.draw(READINGS), request)
@@ -137,8 +137,7 @@ def test_whatever_is_replied_the_rules_hold(data: st.DataObject, history: CycleH
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_an_api_that_works_takes_only_what_is_gone(data: st.DataObject) -> None:
-    """Over many cycles of a working API with passing faults, no image that is there is gone."""
+def test_no_existing_image_is_gone_with_transient_faults(data: st.DataObject) -> None:
     there = data.draw(st.sets(st.sampled_from(IDS)))
     faults: st.SearchStrategy[Reason | None] = st.sampled_from(
         [None, None, "timeout", "connection", "server_error", "rate_limited"]
@@ -164,8 +163,7 @@ def test_an_api_that_works_takes_only_what_is_gone(data: st.DataObject) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.data())
-def test_an_api_that_knows_nothing_takes_nothing(data: st.DataObject) -> None:
-    """404s to everything, the list's included, and failures in between: nothing is gone."""
+def test_nothing_is_gone_if_the_list_is_404_too(data: st.DataObject) -> None:
 
     def answers(_ask: PollRequest, _: float) -> FakeReply:
         failures: tuple[Reason, ...] = ("timeout", "rejected")

@@ -26,8 +26,7 @@ def detail(outcome: object) -> str:
     return outcome.detail
 
 
-def test_a_404_is_asked_again_on_a_fresh_connection_and_proved_by_the_list() -> None:
-    """A 404 of the only image is confirmed, then the list is asked, then the image is gone."""
+def test_single_404_is_rechecked_and_proved_by_the_list() -> None:
     run = run_cycle("a", replies_by_image({"a": NOT_FOUND}))
     assert [request.kind for _, request in run.sent] == [
         RequestKind.POLL,
@@ -38,8 +37,8 @@ def test_a_404_is_asked_again_on_a_fresh_connection_and_proved_by_the_list() -> 
     assert run.cycle.stats.accepted
 
 
-def test_an_image_found_after_the_confirmed_404_is_the_proof() -> None:
-    """No list is needed when another image is found by a question sent after the 404."""
+def test_image_found_after_the_recheck_is_the_proof() -> None:
+    """No list is needed if another image is found by a request sent after the second 404."""
     history = CycleHistory(existing=AB)
     run = run_cycle(
         "ab",
@@ -50,16 +49,15 @@ def test_an_image_found_after_the_confirmed_404_is_the_proof() -> None:
     assert run.ids_requested(RequestKind.LIST) == []
 
 
-def test_a_found_image_that_was_asked_before_the_404_proves_nothing() -> None:
-    """An answer on its way when the 404 came may be older than the trouble."""
+def test_response_to_a_request_before_the_404_proves_nothing() -> None:
+    """It may be older than the cause of the 404."""
     slow = FakeReply(found("b"), seconds=5.0)
     run = run_cycle("ab", replies_by_image({"a": NOT_FOUND, "b": slow}, failed("forbidden")))
     assert run.outcome_names == {"a": "unconfirmed", "b": "found"}
     assert run.ids_requested(RequestKind.LIST) == [""]
 
 
-def test_a_404_that_is_not_repeated_is_no_404() -> None:
-    """When the fresh connection finds the image, it was there all the time."""
+def test_image_found_by_the_recheck_is_not_gone() -> None:
     first: Iterator[ImageResult] = iter([NOT_FOUND, found("a")])
     run = run_cycle("a", lambda _ask, _now: next(first))
     assert run.outcome_names == {"a": "found"}
@@ -76,16 +74,15 @@ def test_a_404_that_is_not_repeated_is_no_404() -> None:
     ],
     ids=["404", "500", "garbage", "403", "timeout"],
 )
-def test_without_the_list_a_404_is_unconfirmed(list_reply: ImageResult) -> None:
-    """A list that is none proves nothing, and api_up gets nothing from 404s alone."""
+def test_404_is_unconfirmed_if_the_list_fails(list_reply: ImageResult) -> None:
+    """The API is not reported as up either."""
     run = run_cycle("a", replies_by_image({"a": NOT_FOUND}, list_reply))
     assert run.outcome_names == {"a": "unconfirmed"}
     assert "nothing proves" in detail(run.outcomes["a"])
     assert not run.cycle.stats.accepted
 
 
-def test_a_list_that_fails_in_passing_is_asked_again_after_a_while() -> None:
-    """A 500 of the list is retried with backoff, and the proof then serves."""
+def test_list_is_retried_with_backoff_after_a_transient_failure() -> None:
     replies: Iterator[FakeReply | ImageResult] = iter(
         [failed("server_error"), failed("timeout"), LIST_OK]
     )
@@ -102,8 +99,8 @@ def test_a_list_that_fails_in_passing_is_asked_again_after_a_while() -> None:
 @pytest.mark.parametrize(
     ("reason", "asks"), [("server_error", 3), ("forbidden", 1), ("malformed", 1)]
 )
-def test_a_list_that_fails_is_asked_a_bounded_number_of_times(reason: Reason, asks: int) -> None:
-    """However many 404s wait for the list, its failure is not asked for again and again."""
+def test_failing_list_is_requested_a_bounded_number_of_times(reason: Reason, asks: int) -> None:
+    """However many 404s wait for it."""
     run = run_cycle(
         "abcdefgh", replies_by_image(dict.fromkeys("abcdefgh", NOT_FOUND), failed(reason))
     )
@@ -111,8 +108,7 @@ def test_a_list_that_fails_is_asked_a_bounded_number_of_times(reason: Reason, as
     assert len(run.ids_requested(RequestKind.LIST)) == asks
 
 
-def test_the_confirming_question_fails() -> None:
-    """When the second question gets no answer, the text says what it got instead."""
+def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
     confirm = failed("forbidden")
     run = run_cycle(
         "a", lambda request, _now: confirm if request.kind is RequestKind.CONFIRM else NOT_FOUND
@@ -121,8 +117,7 @@ def test_the_confirming_question_fails() -> None:
     assert "second request failed: forbidden" in detail(run.outcomes["a"])
 
 
-def test_the_confirming_question_is_retried_after_a_passing_failure() -> None:
-    """A timeout of the second question costs a retry, not the proof."""
+def test_recheck_is_retried_after_a_transient_failure() -> None:
     confirms: Iterator[ImageResult] = iter([failed("timeout"), NOT_FOUND])
 
     def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
@@ -133,8 +128,8 @@ def test_the_confirming_question_is_retried_after_a_passing_failure() -> None:
     assert run_cycle("a", answers).outcome_names == {"a": "gone"}
 
 
-def test_a_witness_is_asked_out_of_turn() -> None:
-    """When one of several living images is 404, another is asked at once, not at its own time."""
+def test_canary_is_requested_at_once() -> None:
+    """Another existing image is requested early if one of several is 404."""
     history = CycleHistory(existing=frozenset("abc"))
     table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": found("b"), "c": found("c")}
     run = run_cycle("abc", replies_by_image(table), history=history)
@@ -144,8 +139,7 @@ def test_a_witness_is_asked_out_of_turn() -> None:
     assert gone_at == 3
 
 
-def test_witnesses_differ_and_are_few() -> None:
-    """Where the witness is 404 too, another one is asked; three at the most."""
+def test_canaries_differ_and_are_at_most_three() -> None:
     ids = "abcdefgh"
     run = run_cycle(
         ids,
@@ -156,8 +150,7 @@ def test_witnesses_differ_and_are_few() -> None:
     assert len(witnesses) == len(set(witnesses)) == 3
 
 
-def test_all_at_once_is_unconfirmed_for_one_cycle_and_gone_after_the_second() -> None:
-    """A cloud whose images all turn 404 is believed when it says so twice, with proof."""
+def test_mass_404_is_unconfirmed_at_first_and_gone_after_the_second_cycle() -> None:
     before = CycleHistory(existing=AB)
     answers = replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND})
     first = run_cycle("ab", answers, history=before)
@@ -169,8 +162,7 @@ def test_all_at_once_is_unconfirmed_for_one_cycle_and_gone_after_the_second() ->
     assert second.cycle.mass_disappearance
 
 
-def test_all_at_once_still_tells_whether_the_api_answers() -> None:
-    """In the cycle of suspicion the list is asked once, so that api_up does not lie."""
+def test_mass_404_requests_the_list_once_for_api_up() -> None:
     run = run_cycle(
         "ab", replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND}), history=CycleHistory(existing=AB)
     )
@@ -179,8 +171,7 @@ def test_all_at_once_still_tells_whether_the_api_answers() -> None:
     assert set(run.outcome_names.values()) == {"unconfirmed"}
 
 
-def test_a_cycle_in_between_makes_the_suspicion_begin_anew() -> None:
-    """An outage between two cycles of 404s leaves the second one a first one."""
+def test_outage_between_two_mass_404s_starts_the_suspicion_again() -> None:
     before = CycleHistory(existing=AB)
     missing = replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND})
     history = run_cycle("ab", missing, history=before).next_history(before)
@@ -190,8 +181,7 @@ def test_a_cycle_in_between_makes_the_suspicion_begin_anew() -> None:
     assert set(run_cycle("ab", missing, history=history).outcome_names.values()) == {"unconfirmed"}
 
 
-def test_an_unproved_second_cycle_is_followed_by_a_third_that_decides() -> None:
-    """The suspicion holds while only the proof is missing."""
+def test_suspected_mass_404_lasts_while_only_the_proof_is_missing() -> None:
     history = CycleHistory(existing=AB)
     for list_reply, expected in (
         (LIST_OK, "unconfirmed"),
@@ -205,15 +195,14 @@ def test_an_unproved_second_cycle_is_followed_by_a_third_that_decides() -> None:
         history = run.next_history(history)
 
 
-def test_one_that_failed_otherwise_makes_it_not_all_at_once() -> None:
-    """Where a living image fails for another reason, the list is proof enough for the rest."""
+def test_404_with_another_failure_is_not_a_mass_404() -> None:
+    """The list is proof enough then."""
     table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": failed("forbidden")}
     run = run_cycle("ab", replies_by_image(table), history=CycleHistory(existing=AB))
     assert run.outcome_names == {"a": "gone", "b": "forbidden"}
 
 
-def test_an_image_known_to_be_gone_needs_no_new_proof() -> None:
-    """One 404 keeps it gone, also when nothing proves that the API answers."""
+def test_gone_image_stays_gone_without_a_new_proof() -> None:
     run = run_cycle(
         "a",
         replies_by_image({"a": NOT_FOUND}, NOT_FOUND),
@@ -224,8 +213,7 @@ def test_an_image_known_to_be_gone_needs_no_new_proof() -> None:
     assert not run.cycle.stats.accepted
 
 
-def test_where_all_are_known_to_be_gone_the_list_tells_of_the_api() -> None:
-    """404s of images that were gone before leave open whether the API works: it is asked."""
+def test_list_shows_if_the_api_works_when_all_images_were_gone() -> None:
     run = run_cycle(
         "ab", replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND}), history=CycleHistory(gone=AB)
     )
@@ -233,8 +221,8 @@ def test_where_all_are_known_to_be_gone_the_list_tells_of_the_api() -> None:
     assert run.cycle.stats.accepted
 
 
-def test_an_image_found_deleted_proves_too() -> None:
-    """An administrator's view of a deleted image is an answer of a working API."""
+def test_image_found_deleted_is_a_proof() -> None:
+    """An administrator still sees deleted images."""
     deleted = found("b", status="deleted")
     run = run_cycle(
         "ab",
@@ -244,15 +232,13 @@ def test_an_image_found_deleted_proves_too() -> None:
     assert run.outcome_names == {"a": "gone", "b": "found"}
 
 
-def test_a_404_late_in_the_cycle_is_unconfirmed() -> None:
-    """What there is no time to prove is not proved."""
+def test_404_late_in_the_cycle_is_unconfirmed() -> None:
     run = run_cycle("a", replies_by_image({"a": FakeReply(NOT_FOUND, seconds=55.0)}))
     assert run.outcome_names == {"a": "unconfirmed"}
     assert run.ids_requested(RequestKind.CONFIRM) == []
 
 
-def test_an_api_that_answers_404_to_everything_takes_no_image_however_long() -> None:
-    """Cycle after cycle of 404s, the list's included: nothing is ever gone."""
+def test_no_image_is_gone_while_the_api_responds_404_to_everything() -> None:
     history = CycleHistory(existing=frozenset("abc"))
     for _ in range(50):
         run = run_cycle(
