@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from exporter import __version__
 from exporter.auth.base import Authenticator, CloudConfigError, identity_of
-from exporter.auth.sign_in import sign_in
+from exporter.auth.factory import build_authenticator
 from exporter.clock import now, steady
 from exporter.config import ResolvedCloud, Web, expected_properties
 from exporter.glance.client import ImageClient
@@ -301,7 +301,7 @@ def _discovery_interval(config: ResolvedCloud) -> float | None:
 
 
 def _build_authenticator(config: ResolvedCloud) -> Authenticator:
-    return sign_in(
+    return build_authenticator(
         config.name,
         cloud=config.cloud,
         region=config.region,

@@ -143,7 +143,7 @@ def test_a_ca_bundle_of_the_environment_that_is_missing(tmp_path: Path, command:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("other: {}", "no such cloud; known are 'other'"),
+        ("other: {}", "no such cloud; the file has 'other'"),
         (f"lab: {{auth: {AUTH}, cacert: /nowhere/ca.pem}}", "/nowhere/ca.pem"),
         (f"lab: {{auth: {AUTH}, cacert: ./clouds.yaml}}", "clouds.yaml"),
         ("lab: [", "not valid YAML"),

@@ -1,1 +1,1 @@
-"""Sign in to OpenStack: clouds.yaml, Keystone, tokens."""
+"""Authentication to OpenStack: clouds.yaml, Keystone, fixed tokens and token files."""

@@ -1,4 +1,4 @@
-"""What every way of signing in to a cloud has in common."""
+"""Interface of every way to authenticate to a cloud: Authenticator, its tokens and errors."""
 
 import hashlib
 import json
@@ -12,20 +12,17 @@ from exporter.transport.tls_files import ClientTls
 _KEY = os.urandom(32)
 
 
-def identity_of(*parts: object) -> bytes:
-    """The same bytes for the same parts in this process; what they hold cannot be read from it."""
-    text = json.dumps(parts, sort_keys=True, default=repr)
-    return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), key=_KEY).digest()
-
-
 class CloudConfigError(Exception):
-    """What is configured cannot work: one line that says what, where, and what is accepted."""
+    """A configuration that cannot work: one line that says what, where, and what is accepted."""
 
 
 class AuthError(Exception):
-    """No token for now; ``detail`` is safe to log.
+    """A failure to get a token.
 
-    ``retry_after`` is how many seconds Keystone asked to be left alone for, 0 where it did not.
+    Attributes:
+        reason: The failure reason, as in the label ``reason``.
+        detail: One line for the log, without secrets.
+        retry_after: Seconds for which Keystone asked to send no request, or 0.
     """
 
     def __init__(self, reason: Reason, detail: str, retry_after: float = 0.0) -> None:
@@ -34,31 +31,37 @@ class AuthError(Exception):
         self.detail = detail
         self.retry_after = retry_after
 
-    def again(self) -> "AuthError":
-        """The same failure for one more caller; a shared one would collect their tracebacks."""
+    def copy(self) -> "AuthError":
+        """Return the same failure for another thread. A shared one would collect tracebacks."""
         return AuthError(self.reason, self.detail, self.retry_after)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthToken:
-    """Where to ask, and with what.
+    """A token and the endpoint that accepts it.
 
-    ``endpoint`` is a base URL as ``endpoint.base_url`` gives it, ``expires_at`` is Unix seconds
-    by Keystone's clock, and ``generation`` counts the tokens from 1.
+    Attributes:
+        endpoint: Base URL of the Image service, as ``transport.url.base_url`` returns it.
+        value: The token, or ``None`` if the service needs none.
+        expires_at: Unix seconds by Keystone's clock, or ``None`` if that is unknown.
+        generation: Number of this token, counted from 1.
     """
 
     endpoint: str
-    token: str | None = field(repr=False)
+    value: str | None = field(repr=False)
     expires_at: float | None
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class AuthStats:
-    """``authentications`` counts the sign-ins that ended, ``failures`` those of them that failed.
+    """Counters of an authenticator, and the state of its last attempt.
 
-    ``expires_at`` is that of the token in use, in Unix seconds; None without such a token.
-    ``failure`` says why the last sign-in failed; None where it did not.
+    Attributes:
+        authentications: Number of completed attempts to get a token.
+        failures: Number of those that failed.
+        expires_at: Unix seconds at which the current token expires, or ``None``.
+        failure: Why the last attempt failed, or ``None`` if it did not.
     """
 
     authentications: int
@@ -68,30 +71,56 @@ class AuthStats:
 
 
 class Authenticator(Protocol):
-    """Gives credentials for one cloud to any number of threads."""
+    """Source of tokens for one cloud; thread-safe."""
 
     @property
     def identity(self) -> bytes:
-        """The same for two that sign in to the same service in the same way; tells no secret."""
+        """Bytes that are equal for equal configurations. They reveal no secret."""
         ...
 
     @property
     def tls(self) -> ClientTls:
-        """How connections to this cloud are secured."""
+        """The certificates for connections to this cloud."""
         ...
 
-    def credential(self) -> AuthToken:
-        """The credential to use now, renewed before it expires; raises ``AuthError``."""
+    def token(self) -> AuthToken:
+        """Return the current token, renewing it if it is about to expire.
+
+        Raises:
+            AuthError: There is no token.
+        """
         ...
 
-    def renew(self, stale: AuthToken) -> AuthToken:
-        """A newer credential than ``stale``, which met a 401; raises ``AuthError``."""
+    def renew(self, rejected: AuthToken) -> AuthToken:
+        """Return a newer token than one that the service rejected with 401.
+
+        Raises:
+            AuthError: There is no other token.
+        """
         ...
 
     def stats(self) -> AuthStats:
-        """Counts since the start."""
+        """Return the counters since the start."""
         ...
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel an attempt in progress, and start no other."""
         ...
+
+
+def identity_of(*parts: object) -> bytes:
+    """Return bytes that are equal for equal parts, within this process. They reveal no part."""
+    text = json.dumps(parts, sort_keys=True, default=repr)
+    return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), key=_KEY).digest()
+
+
+def check_token(value: str) -> None:
+    """Check that a token is valid in a request header.
+
+    Raises:
+        ValueError: It is not. The text does not repeat the token.
+    """
+    if not value:
+        raise ValueError("is empty")
+    if not all("!" <= character <= "~" for character in value):
+        raise ValueError("contains white space, control or non-ASCII characters")

@@ -1,4 +1,4 @@
-"""Why signing in with Keystone failed, as one of our reasons and one line that is safe to log."""
+"""Failed sign-ins with Keystone: the failure reason, and one line that is safe to log."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +14,7 @@ from exporter.text import redact, single_line
 from exporter.transport.retry_after import parse_retry_after
 
 MAX_DETAIL = 300
+"""Characters of a detail."""
 
 REASON_OF: tuple[tuple[tuple[type[BaseException], ...], Reason], ...] = (
     ((exceptions.Unauthorized, exceptions.MissingAuthMethods), "unauthorized"),
@@ -23,71 +24,72 @@ REASON_OF: tuple[tuple[tuple[type[BaseException], ...], Reason], ...] = (
     ((exceptions.HttpError, exceptions.InvalidResponse), "rejected"),
     ((exceptions.SSLError,), "tls"),
     ((exceptions.ConnectionError,), "connection"),
-    # What requests says of a CA bundle or certificate that cannot be read.
+    # requests raises OSError for a CA bundle or certificate that it cannot read.
     ((OSError,), "tls"),
 )
-"""Exceptions of keystoneauth to reasons; the first row that fits counts."""
+"""Failure reasons of keystoneauth's exceptions; the first matching row counts."""
 
 _TIMEOUTS = (exceptions.ConnectTimeout, requests.Timeout, ReadTimeoutError, TimeoutError)
-_UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+_PARSE_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 _SECRET_KEY = re.compile(r"pass|secret|token|code|otp|key|credential$", re.IGNORECASE)
 
 
-def failure(error: Exception, *, late: bool, secrets: Iterable[str]) -> AuthError:
-    """``error`` of a sign-in as ours; ``late`` says that its time was up.
+def auth_error(error: Exception, *, timed_out: bool, secrets: Iterable[str]) -> AuthError:
+    """Convert an exception of a sign-in.
 
-    A ``DiscoveryFailure`` says nothing by itself, so what led to it is looked at as well.
+    A ``DiscoveryFailure`` has no reason of its own, so its causes are examined as well.
     """
-    links = list(_links(error))
-    if late or any(isinstance(link, _TIMEOUTS) for link in links):
+    chain = list(_causes(error))
+    if timed_out or any(isinstance(cause, _TIMEOUTS) for cause in chain):
         return AuthError("timeout", "no complete answer in time")
-    for link in links:
-        for kinds, reason in REASON_OF:
-            if isinstance(link, kinds):
-                return AuthError(reason, one_line(_text(link), secrets), _retry_after(link))
+    for cause in chain:
+        for types, reason in REASON_OF:
+            if isinstance(cause, types):
+                return AuthError(reason, safe_line(_message(cause), secrets), _retry_after(cause))
     if isinstance(error, exceptions.ClientException):
-        return AuthError("rejected", one_line(str(error), secrets))
-    if isinstance(error, _UNREADABLE):
+        return AuthError("rejected", safe_line(str(error), secrets))
+    if isinstance(error, _PARSE_ERRORS):
         return AuthError("rejected", f"the answer cannot be read ({type(error).__name__})")
     return AuthError("internal", f"a bug: {type(error).__name__}")
 
 
-def one_line(text: str, secrets: Iterable[str]) -> str:
-    """``text`` without ``secrets``, users of URLs, control and bidi characters, and not long."""
+def safe_line(text: str, secrets: Iterable[str]) -> str:
+    """Return the text on one line of limited length, without secrets and control characters."""
     return single_line(redact(text, secrets), MAX_DETAIL)
 
 
-def secrets_of(config: object, *, secret: bool = False) -> set[str]:
-    """The values in ``config`` whose key says that they are secret, however deep they are."""
+def secrets_of(config: object, *, is_secret: bool = False) -> set[str]:
+    """Return the values at any depth of a configuration whose key denotes a secret."""
     if isinstance(config, Mapping):
-        found = (
-            secrets_of(value, secret=secret or bool(_SECRET_KEY.search(str(key))))
+        values = (
+            secrets_of(value, is_secret=is_secret or bool(_SECRET_KEY.search(str(key))))
             for key, value in config.items()
         )
-        return set().union(*found)
+        return set().union(*values)
     if isinstance(config, list | tuple):
-        return set().union(*(secrets_of(value, secret=secret) for value in config))
-    return {str(config)} if secret and config not in {None, "", True, False} else set()
+        return set().union(*(secrets_of(value, is_secret=is_secret) for value in config))
+    return {str(config)} if is_secret and config not in {None, "", True, False} else set()
 
 
-def _links(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the exception and those that led to it, the outermost first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _text(error: BaseException) -> str:
-    """What to say: of a broken connection the innermost cause, of an answer its own words."""
+def _message(error: BaseException) -> str:
+    """Return the text of an exception, or of its innermost cause if the connection failed."""
     if isinstance(error, exceptions.BadRequest):
-        # Keystone repeats what it could not read, the password included.
+        # Keystone repeats the part that it could not parse, which may be the password.
         return "Bad Request (HTTP 400)"
     if isinstance(error, exceptions.ConnectionError):
-        return str(list(_links(error))[-1])
+        return str(list(_causes(error))[-1])
     return str(error)
 
 
 def _retry_after(error: BaseException) -> float:
-    """Seconds that the answer asks to wait; 0 where it does not."""
+    """Return the seconds for which Keystone asked to send no request, or 0."""
     response = getattr(error, "response", None)
     if response is None or "Retry-After" not in response.headers:
         return 0.0

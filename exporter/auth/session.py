@@ -1,4 +1,4 @@
-"""A requests session that lives no longer than it may."""
+"""HTTP session of one sign-in, with a deadline for all its requests together."""
 
 import contextlib
 import socket
@@ -13,68 +13,72 @@ from requests.adapters import HTTPAdapter
 from exporter.transport.proxies import proxy_settings_for
 from exporter.transport.tls_files import ClientTls
 
-CUT_AGAIN = 1.0
-"""Seconds after which connections opened too late are cut as well."""
+ABORT_INTERVAL = 1.0
+"""Seconds after which connections that were opened after the deadline are aborted as well."""
 
 
 class DeadlineSession(requests.Session):
-    """All requests of one sign-in, ended together ``timeout`` seconds after the session is made.
+    """Session whose connections are aborted ``timeout`` seconds after it was created.
 
-    A timeout of requests starts anew with every byte, so a server that sends one now and then
-    could hold a sign-in for ever: here the connections are cut. ``~/.netrc`` is never read;
-    proxies and CA bundles of the environment are taken over.
+    The timeout of requests starts again with every byte, so a server that sends one now and then
+    could prolong a sign-in forever. ``~/.netrc`` is never read. Proxies and CA bundles of the
+    environment are used.
     """
 
     def __init__(self, timeout: float) -> None:
         super().__init__()
-        self.trust_env = False  # the one way to keep requests from ~/.netrc
+        self.trust_env = False  # the only way to keep requests from reading ~/.netrc
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
-        self._done = threading.Event()
-        self._adapter = _CuttableAdapter()
+        self._closed = threading.Event()
+        self._adapter = _AbortableAdapter()
         self.mount("http://", self._adapter)
         self.mount("https://", self._adapter)
-        threading.Thread(target=self._guard, name="sign-in-deadline", daemon=True).start()
+        threading.Thread(target=self._abort_late, name="sign-in-deadline", daemon=True).start()
 
     @property
-    def late(self) -> bool:
-        """Whether time is up."""
+    def timed_out(self) -> bool:
+        """True if the deadline has passed."""
         return time.monotonic() >= self._deadline
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> Any:
-        """As requests does it, within the time that is left; raises ``requests.Timeout``."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        """Send a request as ``requests.Session`` does, before the deadline.
+
+        Raises:
+            requests.Timeout: The deadline has passed.
+        """
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
             raise requests.Timeout("no time is left")
-        way = proxy_settings_for(
+        settings = proxy_settings_for(
             str(url), ClientTls(kwargs.get("verify", True), kwargs.get("cert"))
         )
-        kwargs.update(timeout=left, verify=way.verify, cert=way.cert)
-        kwargs["proxies"] = {"all": way.proxy} if way.proxy else {}
-        answer = super().request(method, url, *args, **kwargs)
-        if self.late:  # a head that was cut off looks complete to http.client
-            raise requests.Timeout("time was up before the end")
-        return answer
+        kwargs.update(timeout=remaining, verify=settings.verify, cert=settings.cert)
+        kwargs["proxies"] = {"all": settings.proxy} if settings.proxy else {}
+        response = super().request(method, url, *args, **kwargs)
+        if self.timed_out:  # to http.client, headers that were cut off look complete
+            raise requests.Timeout("the deadline passed before the end of the response")
+        return response
 
     def abort(self) -> None:
-        """End what is under way now, from any thread."""
+        """Abort the request in progress, from any thread."""
         self._deadline = time.monotonic()
-        self._adapter.cut()
+        self._adapter.abort_connections()
 
     def close(self) -> None:
-        """Let go of the connections."""
-        self._done.set()
+        """Close the connections."""
+        self._closed.set()
         super().close()
 
-    def _guard(self) -> None:
+    def _abort_late(self) -> None:
         wait = self._timeout
-        while not self._done.wait(wait):
-            self._adapter.cut()
-            wait = CUT_AGAIN
+        while not self._closed.wait(wait):
+            self._adapter.abort_connections()
+            wait = ABORT_INTERVAL
 
 
-class _CuttableAdapter(HTTPAdapter):
-    """Knows every connection that it opened."""
+class _AbortableAdapter(HTTPAdapter):
+    """Adapter that keeps track of the connections that it opened."""
 
     def __init__(self) -> None:
         self._connections: list[Any] = []
@@ -83,21 +87,21 @@ class _CuttableAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         if "ConnectionCls" not in vars(pool):
-            pool.ConnectionCls = self._remembered(pool.ConnectionCls)
+            pool.ConnectionCls = self._tracked(pool.ConnectionCls)
         return pool
 
-    def cut(self) -> None:
+    def abort_connections(self) -> None:
         for connection in list(self._connections):
             if connection.sock is not None:
                 with contextlib.suppress(OSError):
-                    # Not the SSLSocket's own method, which also takes the TLS state away under
-                    # the hands of the thread that reads.
+                    # SSLSocket.shutdown would also discard the TLS state, which the thread that
+                    # reads from it is still using.
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
-    def _remembered(self, make: Callable[..., Any]) -> Callable[..., Any]:
-        def connect(*args: Any, **kwargs: Any) -> Any:
-            connection = make(*args, **kwargs)
+    def _tracked(self, connection_class: Callable[..., Any]) -> Callable[..., Any]:
+        def create(*args: Any, **kwargs: Any) -> Any:
+            connection = connection_class(*args, **kwargs)
             self._connections.append(connection)
             return connection
 
-        return connect
+        return create

@@ -1,4 +1,4 @@
-"""Sign-in by tokens that expire: fetched once, shared, renewed in time and after a 401."""
+"""Token cache: tokens that expire are shared by all threads, and renewed early or after a 401."""
 
 import threading
 import time
@@ -11,36 +11,37 @@ from exporter.auth.keystone import IssuedToken, Keystone
 from exporter.model.instant import Instant
 from exporter.transport.tls_files import ClientTls
 
-RENEWAL_PAUSE = 10.0
-"""Seconds after a renewal for a 401 in which no other 401 causes one."""
+MIN_RENEWAL_INTERVAL = 10.0
+"""Seconds between two renewals because of a 401."""
 
 MAX_BACKOFF = 60.0
-"""Longest wait after a failed sign-in, seconds; the first is at most one second."""
+"""Longest wait after a failed sign-in in seconds. The first wait is at most one second."""
 
 
-def margin(life: float) -> float:
-    """How many seconds before its end a token of ``life`` seconds is renewed."""
-    return min(max(min(300.0, life / 5), 5.0), life / 2)
+def renewal_margin(lifetime: float) -> float:
+    """Return how many seconds before its expiry a token is renewed."""
+    return min(max(min(300.0, lifetime / 5), 5.0), lifetime / 2)
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A token in use, and how long it lasts from ``since`` on.
+class _CachedToken:
+    """A token in use, and its remaining lifetime.
 
-    Its age is the larger one that the two clocks give: the wall clock may be set back, and the
-    steady one may stand still while a virtual machine is paused.
+    Its age is the larger one of what the two clocks say: the wall clock may be set back, and the
+    monotonic clock may stop while a virtual machine is paused.
     """
 
-    credential: AuthToken
-    since: Instant
-    life: float
+    token: AuthToken
+    issued_at: Instant
+    lifetime: float
 
-    def left(self, now: Instant) -> float:
-        return self.life - max(now.monotonic - self.since.monotonic, now.wall - self.since.wall)
+    def remaining(self, now: Instant) -> float:
+        monotonic_age = now.monotonic - self.issued_at.monotonic
+        return self.lifetime - max(monotonic_age, now.wall - self.issued_at.wall)
 
 
-class _Attempt:
-    """A sign-in under way, for any number of threads to wait for."""
+class _SignIn:
+    """A sign-in in progress that any number of threads can wait for."""
 
     def __init__(self, timeout: float) -> None:
         self.future: Future[AuthToken] = Future()
@@ -48,21 +49,25 @@ class _Attempt:
         self._deadline = time.monotonic() + timeout
 
     def result(self) -> AuthToken:
-        """Its credential, waited for until its time is up; raises ``AuthError``."""
+        """Wait for the token until the deadline.
+
+        Raises:
+            AuthError: The sign-in failed, or the deadline has passed.
+        """
         try:
             return self.future.result(max(0.0, self._deadline - time.monotonic()))
         except TimeoutError:
             detail = f"no token within {self._timeout:g} s"
         except AuthError as error:
-            raise error.again() from None
+            raise error.copy() from None
         raise AuthError("timeout", detail)
 
 
 class CachedTokenAuthenticator:
-    """Credentials from Keystone.
+    """Source of tokens from Keystone.
 
-    Each sign-in runs in a thread of its own, at most one at a time. Who has no valid token waits
-    for it, no longer than its timeout; who has one goes on with it meanwhile.
+    Each sign-in runs in a thread of its own, one at a time. A thread without a valid token waits
+    for it, at most for the timeout; threads that have a valid token keep using it meanwhile.
     """
 
     def __init__(
@@ -80,114 +85,120 @@ class CachedTokenAuthenticator:
         self._clock = clock
         self._random = random
         self._lock = threading.Lock()
-        self._held: _Held | None = None
-        self._attempt: _Attempt | None = None
-        self._failure: AuthError | None = None
+        self._cached: _CachedToken | None = None
+        self._sign_in: _SignIn | None = None
+        self._last_failure: AuthError | None = None
         self._retry_at = self._renewed_at = float("-inf")
         self._failures_in_a_row = 0
         self._generation = self._authentications = self._failures = 0
         self._closed = False
 
-    def credential(self) -> AuthToken:
-        """The token in use, or a new one; raises ``AuthError``.
+    def token(self) -> AuthToken:
+        """Return the current token, or a new one if it has expired.
 
-        After a failure, the same one is raised without asking Keystone until a backoff is over.
+        After a failure, the same failure is raised without a request until a backoff has passed.
+
+        Raises:
+            AuthError: There is no token.
         """
         with self._lock:
             now = self._clock()
-            held = self._held
-            left = held.left(now) if held else 0.0
-            attempt = self._attempt
-            if attempt is None and (not held or left <= margin(held.life)):
-                attempt = self._begin(now)
-            if held and left > 0:
-                return held.credential
-            if attempt is None:
-                raise self._refusal()
-        return attempt.result()
+            cached = self._cached
+            remaining = cached.remaining(now) if cached else 0.0
+            sign_in = self._sign_in
+            if sign_in is None and (not cached or remaining <= renewal_margin(cached.lifetime)):
+                sign_in = self._start_sign_in(now)
+            if cached and remaining > 0:
+                return cached.token
+            if sign_in is None:
+                raise self._failure()
+        return sign_in.result()
 
-    def renew(self, stale: AuthToken) -> AuthToken:
-        """A newer credential than ``stale``; raises ``AuthError``.
+    def renew(self, rejected: AuthToken) -> AuthToken:
+        """Return a newer token than one that the service rejected with 401.
 
-        The first thread that comes with a credential has it renewed; the others, and those that
-        come with an older one, get what is current. Keystone is not asked again when the new
-        token is refused as well, until ``RENEWAL_PAUSE`` is over.
+        The first thread with the current token has it renewed. Other threads, and those with an
+        older token, get the current one. If the new token is rejected as well, Keystone is not
+        contacted again for ``MIN_RENEWAL_INTERVAL``.
+
+        Raises:
+            AuthError: There is no newer token.
         """
         with self._lock:
-            held = self._held
-            if held and held.credential.generation == stale.generation:
+            cached = self._cached
+            if cached and cached.token.generation == rejected.generation:
                 now = self._clock()
                 age = now.monotonic - self._renewed_at
-                if age < RENEWAL_PAUSE:
+                if age < MIN_RENEWAL_INTERVAL:
                     raise AuthError("unauthorized", f"the token renewed {age:.0f} s ago is refused")
                 self._renewed_at = now.monotonic
-                self._held = None
-        return self.credential()
+                self._cached = None
+        return self.token()
 
     def stats(self) -> AuthStats:
-        """Counts of sign-ins that ended, and when the token in use expires."""
+        """Return the counters of sign-ins, and when the current token expires."""
         with self._lock:
-            expires_at = self._held.credential.expires_at if self._held else None
-            failure = None if self._failure is None else str(self._failure)
+            expires_at = self._cached.token.expires_at if self._cached else None
+            failure = None if self._last_failure is None else str(self._last_failure)
             return AuthStats(self._authentications, self._failures, expires_at, failure)
 
     def close(self) -> None:
-        """Cut a sign-in that is under way, and begin none any more."""
+        """Abort a sign-in in progress, and start no other."""
         with self._lock:
             self._closed = True
         self._keystone.abort()
 
-    def _refusal(self) -> AuthError:
-        if self._failure is None:
-            return AuthError("connection", "signing in was ended")
-        return self._failure.again()
+    def _failure(self) -> AuthError:
+        if self._last_failure is None:
+            return AuthError("connection", "the exporter is stopping")
+        return self._last_failure.copy()
 
-    def _begin(self, now: Instant) -> _Attempt | None:
-        """The attempt begun now; None in a backoff and after ``close``."""
+    def _start_sign_in(self, now: Instant) -> _SignIn | None:
+        """Start a sign-in, unless a backoff has not passed yet or this is closed."""
         if self._closed or now.monotonic < self._retry_at:
             return None
-        attempt = _Attempt(self._keystone.timeout)
+        sign_in = _SignIn(self._keystone.timeout)
         thread = threading.Thread(
-            target=self._run, args=(attempt, now), name="sign-in", daemon=True
+            target=self._run_sign_in, args=(sign_in, now), name="sign-in", daemon=True
         )
         try:
             thread.start()
         except RuntimeError:
             raise AuthError("internal", "no thread can be started to sign in") from None
-        self._attempt = attempt
-        return attempt
+        self._sign_in = sign_in
+        return sign_in
 
-    def _run(self, attempt: _Attempt, began: Instant) -> None:
+    def _run_sign_in(self, sign_in: _SignIn, start: Instant) -> None:
         try:
-            credential = self._signed_in(self._keystone.authenticate(), began)
+            token = self._store_token(self._keystone.authenticate(), start)
         except AuthError as error:
-            self._failed(attempt, error)
-        except Exception as error:  # noqa: BLE001  # who waits must be let go, whatever happens
-            bug = AuthError("internal", f"signing in failed: {type(error).__name__}")
-            self._failed(attempt, bug)
+            self._store_failure(sign_in, error)
+        except Exception as error:  # noqa: BLE001  # waiting threads must be released in any case
+            bug = AuthError("internal", f"sign-in crashed: {type(error).__name__}")
+            self._store_failure(sign_in, bug)
         else:
-            attempt.future.set_result(credential)
+            sign_in.future.set_result(token)
 
-    def _signed_in(self, grant: IssuedToken, began: Instant) -> AuthToken:
+    def _store_token(self, issued: IssuedToken, start: Instant) -> AuthToken:
         with self._lock:
-            self._attempt = None
+            self._sign_in = None
             self._authentications += 1
             self._failures_in_a_row = 0
-            self._failure = None
+            self._last_failure = None
             self._generation += 1
-            credential = AuthToken(grant.endpoint, grant.token, grant.expires_at, self._generation)
-            self._held = _Held(credential, began, grant.life)
-            return credential
+            token = AuthToken(issued.endpoint, issued.value, issued.expires_at, self._generation)
+            self._cached = _CachedToken(token, start, issued.lifetime)
+            return token
 
-    def _failed(self, attempt: _Attempt, error: AuthError) -> None:
+    def _store_failure(self, sign_in: _SignIn, error: AuthError) -> None:
         with self._lock:
-            self._attempt = None
+            self._sign_in = None
             self._authentications += 1
             self._failures += 1
-            # Full jitter: many exporters must not come back to a Keystone at one time.
-            ceiling = min(MAX_BACKOFF, 2.0 ** min(self._failures_in_a_row, 10))
+            # Full jitter, so that many exporters do not return to a Keystone at the same time.
+            max_wait = min(MAX_BACKOFF, 2.0 ** min(self._failures_in_a_row, 10))
             self._failures_in_a_row += 1
-            wait = max(ceiling * self._random(), error.retry_after)
+            wait = max(max_wait * self._random(), error.retry_after)
             self._retry_at = self._clock().monotonic + wait
-            self._failure = error
-        attempt.future.set_exception(error)
+            self._last_failure = error
+        sign_in.future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Sign-in by a token that something else keeps fresh in a file."""
+"""Authentication by a token in a file that another program keeps up to date."""
 
 import os
 import stat
@@ -6,25 +6,23 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.auth.base import AuthError, AuthStats, AuthToken, identity_of
-from exporter.auth.static_token import check_token
+from exporter.auth.base import AuthError, AuthStats, AuthToken, check_token, identity_of
+from exporter.files import FileFingerprint, fingerprint
 from exporter.model.instant import Instant
 from exporter.transport.tls_files import ClientTls
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks at the file."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks whether the file has changed."""
 
 MAX_BYTES = 64 * 1024
-"""More is no token: servers take heads of at most 8 to 64 KiB."""
-
-_Print = tuple[int, int, int, int]
+"""Maximum size of a token: servers accept request heads of at most 8 to 64 KiB."""
 
 
 class TokenFileAuthenticator:
-    """A configured endpoint, and the token that ``path`` holds now.
+    """Source of the token that a file holds.
 
-    The file is read again when it is another one or was written to, as a mounted Kubernetes
-    secret is by a swapped symbolic link, and after a 401.
+    The file is read again when it was written to or replaced, for example by the symbolic link of
+    a mounted Kubernetes secret, and after a 401.
     """
 
     def __init__(
@@ -36,75 +34,84 @@ class TokenFileAuthenticator:
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
-        self._looked_at = float("-inf")
-        self._print: _Print | None = None
+        self._checked_at = float("-inf")
+        self._fingerprint: FileFingerprint | None = None
         self._state: AuthToken | AuthError = AuthError("internal", "no token was read yet")
-        self._token: str | None = None
+        self._last_value: str | None = None
         self._reads = self._failures = self._generation = 0
 
-    def credential(self) -> AuthToken:
-        """The token in the file, at most ``LOOK_EVERY`` old; raises ``AuthError``."""
+    def token(self) -> AuthToken:
+        """Return the token in the file, as of at most ``CHECK_INTERVAL`` ago.
+
+        Raises:
+            AuthError: The file holds no token.
+        """
         with self._lock:
-            steady = self._clock().monotonic
-            if steady - self._looked_at >= LOOK_EVERY:
-                self._looked_at = steady
-                self._look(again=False)
+            monotonic = self._clock().monotonic
+            if monotonic - self._checked_at >= CHECK_INTERVAL:
+                self._checked_at = monotonic
+                if self._has_changed():
+                    self._read()
             return self._current()
 
-    def renew(self, stale: AuthToken) -> AuthToken:
-        """The token in the file if it is another one; raises ``AuthError`` if it is not."""
+    def renew(self, rejected: AuthToken) -> AuthToken:
+        """Return the token in the file if it is another one.
+
+        Raises:
+            AuthError: It is the same, or there is none.
+        """
         with self._lock:
-            if stale.generation == self._generation:
-                self._look(again=True)
-            current = self._current()
-        if current.generation == stale.generation:
+            if rejected.generation == self._generation:
+                self._read()
+            token = self._current()
+        if token.generation == rejected.generation:
             raise AuthError("unauthorized", f"the token in {self._path} is refused")
-        return current
+        return token
 
     def stats(self) -> AuthStats:
-        """Each reading of a changed file counts as one sign-in."""
+        """Return the counters; each read of a changed file is one attempt."""
         with self._lock:
             state = self._state if self._reads else None
             failure = str(state) if isinstance(state, AuthError) else None
             return AuthStats(self._reads, self._failures, expires_at=None, failure=failure)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
     def _current(self) -> AuthToken:
         if isinstance(self._state, AuthError):
-            raise self._state.again()
+            raise self._state.copy()
         return self._state
 
-    def _look(self, *, again: bool) -> None:
+    def _has_changed(self) -> bool:
         try:
-            print_ = _print_of(self._path.stat())
-            if print_ == self._print and not again:
-                return
-            self._print, token = _read(self._path)
-        except OSError as error:
-            self._print = None
-            self._fail(f"cannot be read: {error.strerror}")
-        except ValueError as error:
-            self._fail(str(error))
-        else:
-            self._take(token)
+            return fingerprint(self._path.stat()) != self._fingerprint
+        except OSError:
+            return True
 
-    def _take(self, token: str) -> None:
+    def _read(self) -> None:
+        """Read the file, and remember the token or the failure."""
+        self._fingerprint = None
         try:
-            check_token(token)
+            self._fingerprint, value = _read_token(self._path)
+            check_token(value)
+        except OSError as error:
+            self._set_failure(f"cannot be read: {error.strerror}")
         except ValueError as error:
-            self._fail(str(error))
-            return
-        if token == self._token and isinstance(self._state, AuthToken):
+            self._set_failure(str(error))
+        else:
+            self._set_token(value)
+
+    def _set_token(self, value: str) -> None:
+        if value == self._last_value and isinstance(self._state, AuthToken):
             return
         self._reads += 1
-        # The same token after a bad moment of the file is no new one, so a 401 stays a 401.
-        self._generation += token != self._token
-        self._token = token
-        self._state = AuthToken(self._endpoint, token, expires_at=None, generation=self._generation)
+        # A token that returns after a failure is not a new one, so that a 401 remains a 401.
+        self._generation += value != self._last_value
+        self._last_value = value
+        self._state = AuthToken(self._endpoint, value, expires_at=None, generation=self._generation)
 
-    def _fail(self, fault: str) -> None:
+    def _set_failure(self, fault: str) -> None:
         detail = f"token file {self._path} {fault}"
         if not isinstance(self._state, AuthError) or self._state.detail != detail:
             self._reads += 1
@@ -112,18 +119,23 @@ class TokenFileAuthenticator:
             self._state = AuthError("unauthorized", detail)
 
 
-def _print_of(status: os.stat_result) -> _Print:
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("is not a regular file")
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+def _read_token(path: Path) -> tuple[FileFingerprint, str]:
+    """Return the token and the fingerprint of the file that it was read from.
 
-
-def _read(path: Path) -> tuple[_Print, str]:
-    """Token and what identifies the very file it came from, which a swap may have replaced."""
+    The path may already lead to another file.
+    """
+    # Opening a FIFO would block, so check the type first.
+    _check_type(path.stat())
     with path.open("rb") as file:
-        print_ = _print_of(os.fstat(file.fileno()))
+        status = os.fstat(file.fileno())
+        _check_type(status)
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"holds more than {MAX_BYTES // 1024} KiB")
-    # latin-1 takes any byte; check_token refuses what is not ASCII.
-    return print_, content.decode("latin-1").strip("\t\n\r ")
+    # latin-1 decodes any byte; check_token rejects characters that are not ASCII.
+    return fingerprint(status), content.decode("latin-1").strip("\t\n\r ")
+
+
+def _check_type(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("is not a regular file")

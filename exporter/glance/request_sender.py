@@ -126,7 +126,7 @@ class RequestSender:
         self, request: HttpRequest, latest_start: float, *, warms_token: bool
     ) -> Response:
         """Send a request with the token; after a 401, renew it and send the request once more."""
-        token = self.authenticator.credential()
+        token = self.authenticator.token()
         response = self._send_with(token, request, latest_start, warms_token=warms_token)
         if response.head.code == HTTPStatus.UNAUTHORIZED:
             token = self.authenticator.renew(token)
@@ -188,7 +188,7 @@ class RequestSender:
     def _header_of(self, token: AuthToken) -> bytes:
         cached = self._token_header
         if cached is None or cached[0] is not token:
-            header = "" if token.token is None else f"X-Auth-Token: {token.token}\r\n"
+            header = "" if token.value is None else f"X-Auth-Token: {token.value}\r\n"
             cached = self._token_header = (token, header.encode("latin-1"))
         return cached[1]
 

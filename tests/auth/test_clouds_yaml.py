@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from openstack.config import loader
 
 from exporter.auth import clouds_yaml
 from exporter.auth.base import CloudConfigError
-from exporter.auth.sign_in import sign_in
+from exporter.auth.factory import build_authenticator
 from tests.auth.clouds import clean, configure
 from tests.support.program import GOLDEN, environment, settings_file
 
@@ -26,7 +27,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def wrong(**configured: Any) -> str:
     """What is said of it."""
     with pytest.raises(CloudConfigError) as caught:
-        sign_in("n", timeout=1, **configured)
+        build_authenticator("n", timeout=1, **configured)
     message = str(caught.value)
     assert message.startswith("cloud 'n': ")
     assert message.isprintable()
@@ -38,15 +39,15 @@ def wrong(**configured: Any) -> str:
 def test_a_cloud_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file and the clouds that are in it are named."""
     path = configure(monkeypatch, tmp_path, {"a": {"auth": AUTH}, "b": {}})
-    assert wrong(cloud="c") == f"cloud 'c' in {path}: no such cloud; known are 'a', 'b'"
+    assert wrong(cloud="c") == f"cloud 'c' in {path}: no such cloud; the file has 'a', 'b'"
 
 
 def test_no_cloud_chosen_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several clouds none is taken by chance."""
     path = configure(monkeypatch, tmp_path, {"a": {"auth": AUTH}, "b": {}})
     assert wrong() == (
-        "the OS_* variables: neither `cloud` nor `endpoint` is given, and OS_AUTH_URL is not set; "
-        "no such cloud; known are 'a', 'b'"
+        "the OS_* variables: neither `cloud` nor `endpoint` is set, nor is OS_AUTH_URL; "
+        "no such cloud; the file has 'a', 'b'"
     )
     assert path.exists()
 
@@ -54,11 +55,10 @@ def test_no_cloud_chosen_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_nothing_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where clouds.yaml was looked for is said."""
     monkeypatch.setattr(loader, "CONFIG_SEARCH_PATH", ["/here", "/there", "/here"])
-    looked = "no clouds.yaml was found; looked at /here/clouds.yaml, /there/clouds.yaml"
+    looked = "no clouds.yaml was found in /here/clouds.yaml, /there/clouds.yaml"
     assert wrong(cloud="lab") == f"cloud 'lab': {looked}"
     assert wrong() == (
-        "cloud 'defaults': neither `cloud` nor `endpoint` is given, and OS_AUTH_URL is not set; "
-        + looked
+        "cloud 'defaults': neither `cloud` nor `endpoint` is set, nor is OS_AUTH_URL; " + looked
     )
 
 
@@ -71,9 +71,9 @@ def test_nothing_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("x.yaml", "password: !hunter2 x\n", "is not valid YAML, line 1, column 11"),
         ("x.yaml", "a: \x07\n", "is not text in UTF-8"),
         ("x.yaml", b"a: \xff\n", "is not text in UTF-8"),
-        ("x.yaml", "- a\n", "holds no mapping `clouds`"),
-        ("x.yaml", "", "holds no mapping `clouds`"),
-        ("x.yaml", "clouds: [a]\n", "holds no mapping `clouds`"),
+        ("x.yaml", "- a\n", "has no mapping `clouds`"),
+        ("x.yaml", "", "has no mapping `clouds`"),
+        ("x.yaml", "clouds: [a]\n", "has no mapping `clouds`"),
         ("x.json", '{"clouds": hunter2}', "is not valid JSON, line 1, column 12"),
     ],
 )
@@ -108,25 +108,23 @@ def test_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("cloud", "fault"),
     [
-        ({"auth": {}}, "auth lacks the password"),
-        ({"auth": {"auth_url": "http://x", "username": "demo"}}, "auth lacks the password"),
+        ({"auth": {}}, "auth has no password"),
+        ({"auth": {"auth_url": "http://x", "username": "demo"}}, "auth has no password"),
         (
             {"auth": {"username": "demo", "password": "hunter2"}},
             "Auth plugin requires parameters which were not given: auth_url",
         ),
         (
             {"auth_type": "v3token", "auth": {"auth_url": "http://x"}},
-            "cannot be understood: "
-            "Token.__init__() missing 1 required positional argument: 'token'",
+            "is invalid: Token.__init__() missing 1 required positional argument: 'token'",
         ),
         ({"auth_type": "magic", "auth": AUTH}, "The plugin magic could not be found"),
         (
             {"auth": {**AUTH, "usernane": "demo"}},
-            "cannot be understood: "
-            "Password.__init__() got an unexpected keyword argument 'usernane'",
+            "is invalid: Password.__init__() got an unexpected keyword argument 'usernane'",
         ),
-        ({"auth": "hunter2"}, "cannot be understood (ValueError)"),
-        ("hunter2", "cannot be understood (AttributeError)"),
+        ({"auth": "hunter2"}, "is invalid (ValueError)"),
+        ("hunter2", "is invalid (AttributeError)"),
         (
             {"profile": "nobody", "auth": AUTH},
             "Couldn't find the vendor profile nobody for the cloud lab",
@@ -136,7 +134,7 @@ def test_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
                 "auth_type": "v3websso",
                 "auth": {"auth_url": "http://x", "identity_provider": "i", "protocol": "p"},
             },
-            "auth_type v3websso asks a person, and nobody is here to answer",
+            "auth_type v3websso is interactive, which an exporter cannot use",
         ),
         (
             {"auth": {**AUTH, "auth_url": "ftp://demo:hunter2@x"}},
@@ -154,17 +152,17 @@ def test_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
             {"auth": AUTH, "cert": "/nowhere/cert.pem"},
             "the certificate file /nowhere/cert.pem does not exist",
         ),
-        ({"auth_type": "none"}, "auth lacks `endpoint`, which this auth_type needs"),
+        ({"auth_type": "none"}, "auth has no `endpoint`, which this auth_type needs"),
         (
             {"auth_type": "admin_token", "auth": {"endpoint": "http://x", "token": "hunter2 "}},
-            "token holds white space, control or non-ASCII characters",
+            "token contains white space, control or non-ASCII characters",
         ),
         (
             {
                 "auth_type": "http_basic",
                 "auth": {"endpoint": "http://x", "username": "demo", "password": "hunter2"},
             },
-            "auth_type http_basic gives no token",
+            "auth_type http_basic provides no token",
         ),
     ],
 )
@@ -182,14 +180,14 @@ def test_no_one_is_ever_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a password is missing, nothing waits for someone to type it."""
     monkeypatch.setenv("OS_AUTH_URL", "http://192.0.2.1/v3")
     monkeypatch.setenv("OS_USERNAME", "demo")
-    assert wrong() == "cloud 'envvars': auth lacks the password"
+    assert wrong() == "cloud 'envvars': auth has no password"
 
 
 def test_the_profile_of_a_known_vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Public clouds and their regions are known without being configured."""
     mine = {"username": "demo", "password": "hunter2"}
     configure(monkeypatch, tmp_path, {"otc": {"profile": "otc", "auth": mine}})
-    found = clouds_yaml.load("otc", "eu-nl", None)
+    found = clouds_yaml.load_cloud_region("otc", "eu-nl", None)
     assert found.config["auth"]["auth_url"] == "https://iam.eu-nl.otc.t-systems.com/v3"
     assert found.get_region_name("image") == "eu-nl"
 
@@ -202,52 +200,53 @@ def test_warnings_of_openstacksdk_stay_inside(
     configure(monkeypatch, tmp_path, {"lab": cloud})
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        assert clouds_yaml.load("lab", "b", None).get_region_name("image") == "b"
+        assert clouds_yaml.load_cloud_region("lab", "b", None).get_region_name("image") == "b"
     assert told == []
 
 
-NO_HOME = """
-import os, pwd, sys
+UNKNOWN_USER = """
+import pwd, sys
 def unknown(uid):
     raise KeyError(uid)
 pwd.getpwuid = unknown
-if sys.argv[1] == "gone":
-    os.mkdir("gone"); os.chdir("gone"); os.rmdir("../gone")
 from exporter.cli import main
-sys.exit(main(["check", f"--config.file={sys.argv[2]}"]))
+sys.exit(main(["check", f"--config.file={sys.argv[1]}"]))
 """
 
 
-@pytest.mark.parametrize(
-    ("what", "home", "fault"),
-    [
-        ("home", None, "this user has no home directory; set HOME to a folder, such as /"),
-        (
-            "home",
-            "not/absolute",
-            "this user has no home directory; set HOME to a folder, such as /",
-        ),
-        ("gone", "/", "the working directory is not there any more; start in one that is"),
-    ],
-)
-def test_openstacksdk_has_nowhere_to_look(
-    tmp_path: Path, what: str, home: str | None, fault: str
-) -> None:
-    """As in a container whose user stands in no passwd: one line and status 2, no traceback."""
-    file = settings_file(tmp_path, {"name": "n", "cloud": "lab", "images": [GOLDEN]})
-    environ = environment(tmp_path, **({} if home is None else {"HOME": home}))
-    kept = {
-        key: value
-        for key, value in environ.items()
-        if not key.startswith("XDG_") and (key, home) != ("HOME", None)
-    }
-    ran = subprocess.run(
-        [sys.executable, "-c", NO_HOME, what, str(file)],
-        cwd=tmp_path,
-        env=kept,
-        capture_output=True,
-        text=True,
-        check=False,
+def check_in(folder: Path, command: Sequence[str], home: str | None) -> str:
+    """Run ``check``, which must fail, and return what it printed about clouds.yaml."""
+    variables = environment(folder)
+    variables = {name: value for name, value in variables.items() if not name.startswith("XDG_")}
+    variables.pop("HOME", None)
+    if home is not None:
+        variables["HOME"] = home
+    check = subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=False
     )
-    assert ran.stderr == f"cloud 'n': clouds.yaml cannot be looked for: {fault}\n"
-    assert ran.returncode == 2
+    assert check.returncode == 2
+    prefix = "cloud 'n': cannot search for clouds.yaml: "
+    assert check.stderr.startswith(prefix)
+    return check.stderr.removeprefix(prefix)
+
+
+@pytest.mark.parametrize("home", [None, "not/absolute"])
+def test_user_without_home_directory_is_an_error_in_one_line(
+    tmp_path: Path, home: str | None
+) -> None:
+    """In a container, the user may have no entry in passwd."""
+    file = settings_file(tmp_path, {"name": "n", "cloud": "lab", "images": [GOLDEN]})
+    command = [sys.executable, "-c", UNKNOWN_USER, str(file)]
+    fault = "this user has no home directory; set HOME to a directory, for example /\n"
+    assert check_in(tmp_path, command, home) == fault
+
+
+def test_removed_working_directory_is_an_error_in_one_line(tmp_path: Path) -> None:
+    """Started as a module: Python 3.13.0 itself fails in such a directory with ``-c``."""
+    file = settings_file(tmp_path, {"name": "n", "cloud": "lab", "images": [GOLDEN]})
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    exporter = [sys.executable, "-m", "exporter", "check", f"--config.file={file}"]
+    command = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *exporter]
+    fault = "the working directory was removed; start in one that exists\n"
+    assert check_in(removed, command, home="/") == fault

@@ -11,8 +11,8 @@ from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.session import Session
 
 from exporter.auth.base import AuthError
-from exporter.auth.errors import MAX_DETAIL, failure, one_line, secrets_of
-from exporter.auth.keystone import ImageService, Keystone
+from exporter.auth.errors import MAX_DETAIL, auth_error, safe_line, secrets_of
+from exporter.auth.keystone import CatalogueEntry, Keystone
 from exporter.transport.tls_files import ClientTls
 
 
@@ -45,25 +45,25 @@ def caused(error: Exception, cause: Exception) -> Exception:
 )
 def test_reasons(error: Exception, reason: str) -> None:
     """Each exception has one reason, that of its cause where it says nothing by itself."""
-    assert failure(error, late=False, secrets=()).reason == reason
+    assert auth_error(error, timed_out=False, secrets=()).reason == reason
 
 
 def test_what_comes_too_late_is_a_timeout() -> None:
     """A connection that we cut ourselves is not Keystone's fault."""
-    assert failure(exceptions.ConnectFailure(), late=True, secrets=()).reason == "timeout"
+    assert auth_error(exceptions.ConnectFailure(), timed_out=True, secrets=()).reason == "timeout"
 
 
 @given(st.text(), st.sets(st.text(alphabet="abc/*@", min_size=1)))
 def test_details_are_one_safe_line(text: str, secrets: set[str]) -> None:
     """Whatever a server says gives one printable line without a secret, and not a long one."""
-    detail = one_line(text, secrets)
+    detail = safe_line(text, secrets)
     assert detail.isprintable()
     assert len(detail) <= MAX_DETAIL
 
 
 def test_secrets_and_users_of_urls_are_left_out() -> None:
     """The longest secret goes first, so that none is left in part."""
-    told = one_line("ab, abcd and http://me:pw@cloud/x", {"ab", "abcd"})
+    told = safe_line("ab, abcd and http://me:pw@cloud/x", {"ab", "abcd"})
     assert told == "***, *** and http://***@cloud/x"
 
 
@@ -96,7 +96,7 @@ def test_a_bug_is_logged_without_its_words(caplog: pytest.LogCaptureFixture) -> 
     """A bug ends one sign-in only, and where it is goes to the log, but not what it says."""
     keystone = Keystone(
         BrokenPlugin("http://me:hunter2@cloud:5000/v3"),
-        ImageService("r", "public"),
+        CatalogueEntry("r", "public"),
         tls=ClientTls(),
         timeout=5,
         secrets=set(),

@@ -24,7 +24,7 @@ def test_an_answer_in_time_is_given(server: SimulatedKeystone) -> None:
     with DeadlineSession(5) as session:
         assert session.get(f"{server.url}/v3").status_code == 200
         assert session.get(f"{server.url}/v3").status_code == 200
-        assert not session.late
+        assert not session.timed_out
 
 
 def test_a_byte_now_and_then_does_not_prolong_it(server: SimulatedKeystone) -> None:
@@ -35,7 +35,7 @@ def test_a_byte_now_and_then_does_not_prolong_it(server: SimulatedKeystone) -> N
         with pytest.raises(requests.Timeout):
             session.get(f"{server.url}/v3")
         assert 0.3 <= time.monotonic() - begun < 3
-        assert session.late
+        assert session.timed_out
         with pytest.raises(requests.Timeout):
             session.get(f"{server.url}/v3")
     assert len(server.requests()) == 1

@@ -17,7 +17,7 @@ import yaml
 from openstack.config import loader
 
 from exporter.auth.base import Authenticator, AuthError, CloudConfigError
-from exporter.auth.sign_in import sign_in
+from exporter.auth.factory import build_authenticator
 from exporter.transport.tls_files import ClientTls
 from tests.auth.clouds import PASSWORD, auth, clean, configure, without
 from tests.support.fakes.keystone import CatalogueEndpoint, KeystoneFault, SimulatedKeystone
@@ -51,13 +51,13 @@ def lab(
 
 def signed_in(**configured: Any) -> Authenticator:
     """The sign-in for what is configured."""
-    return sign_in("name", **{"timeout": 5.0, **configured})
+    return build_authenticator("name", **{"timeout": 5.0, **configured})
 
 
 def failed(**configured: Any) -> AuthError:
     """How that sign-in fails."""
     with pytest.raises(AuthError) as caught:
-        signed_in(**configured).credential()
+        signed_in(**configured).token()
     return caught.value
 
 
@@ -73,12 +73,12 @@ def test_password_from_clouds_yaml_and_secure_yaml(
     )
     signin = signed_in(cloud="lab")
     assert keystone.requests() == []
-    credential = signin.credential()
+    credential = signin.token()
     assert credential.endpoint == IMAGE
-    assert keystone.accepts(credential.token)
+    assert keystone.accepts(credential.value)
     assert credential.generation == 1
     assert credential.expires_at == pytest.approx(time.time() + 3600, abs=10)
-    assert signin.credential() is credential
+    assert signin.token() is credential
     assert [(seen.method, seen.path) for seen in keystone.requests()] == [
         ("GET", "/v3"),
         ("POST", "/v3/auth/tokens"),
@@ -105,7 +105,7 @@ def test_application_credential(
             }
         },
     )
-    assert keystone.accepts(signed_in(cloud="lab").credential().token)
+    assert keystone.accepts(signed_in(cloud="lab").token().value)
 
 
 def test_an_existing_token_is_exchanged(
@@ -113,11 +113,11 @@ def test_an_existing_token_is_exchanged(
 ) -> None:
     """With ``v3token`` the configured token buys a new one, with the catalogue."""
     configure(monkeypatch, tmp_path, {"lab": {"auth": auth(keystone)}})
-    token = signed_in(cloud="lab").credential().token
+    token = signed_in(cloud="lab").token().value
     scope = without(auth(keystone, token=token), "username", "password", "user_domain_name")
     configure(monkeypatch, tmp_path, {"lab": {"auth_type": "v3token", "auth": scope}})
-    credential = signed_in(cloud="lab").credential()
-    assert credential.token != token
+    credential = signed_in(cloud="lab").token()
+    assert credential.value != token
     assert credential.endpoint == IMAGE
 
 
@@ -127,7 +127,7 @@ def test_variables_of_the_environment(
     """Without ``cloud`` and ``endpoint``, what an openrc file sets is used."""
     for key, value in auth(keystone).items():
         monkeypatch.setenv(f"OS_{key.upper()}", value)
-    assert keystone.accepts(signed_in().credential().token)
+    assert keystone.accepts(signed_in().token().value)
 
 
 def test_a_cloud_chosen_by_os_cloud(
@@ -135,7 +135,7 @@ def test_a_cloud_chosen_by_os_cloud(
 ) -> None:
     """OS_CLOUD is one of the variables."""
     monkeypatch.setenv("OS_CLOUD", "lab")
-    assert lab.accepts(signed_in().credential().token)
+    assert lab.accepts(signed_in().token().value)
 
 
 def test_vendor_profile(
@@ -152,8 +152,8 @@ def test_vendor_profile(
     ]
     mine = without(auth(keystone), "auth_url")
     configure(monkeypatch, tmp_path, {"lab": {"profile": "acme", "auth": mine}})
-    assert signed_in(cloud="lab").credential().endpoint == "http://north"
-    assert signed_in(cloud="lab", region="South").credential().endpoint == "http://south"
+    assert signed_in(cloud="lab").token().endpoint == "http://north"
+    assert signed_in(cloud="lab", region="South").token().endpoint == "http://south"
     with pytest.raises(CloudConfigError, match=r"Region East is not.*North,South"):
         signed_in(cloud="lab", region="East")
 
@@ -166,9 +166,9 @@ def test_region_and_interface_choose_the_endpoint(lab: SimulatedKeystone) -> Non
         CatalogueEndpoint("http://b/image/v2", "B"),
         CatalogueEndpoint("http://b-inside:9292/v2.15/", "B", "internal"),
     ]
-    assert signed_in(cloud="lab").credential().endpoint == "http://a/image"
-    assert signed_in(cloud="lab", region="B").credential().endpoint == "http://b/image"
-    inside = signed_in(cloud="lab", region="B", interface="internal").credential()
+    assert signed_in(cloud="lab").token().endpoint == "http://a/image"
+    assert signed_in(cloud="lab", region="B").token().endpoint == "http://b/image"
+    inside = signed_in(cloud="lab", region="B", interface="internal").token()
     assert inside.endpoint == "http://b-inside:9292"
 
 
@@ -196,7 +196,7 @@ def test_an_endpoint_that_replaces_the_catalogue(
     """``image_endpoint_override`` counts more than the catalogue."""
     cloud = {"auth": auth(keystone), "image_endpoint_override": "http://mine/image/v2/"}
     configure(monkeypatch, tmp_path, {"lab": cloud})
-    assert signed_in(cloud="lab").credential().endpoint == "http://mine/image"
+    assert signed_in(cloud="lab").token().endpoint == "http://mine/image"
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_auth_types_without_keystone(
     """A cloud that needs no sign-in gets none."""
     configure(monkeypatch, tmp_path, {"lab": {"auth_type": auth_type, "auth": settings}})
     signin = signed_in(cloud="lab")
-    credential = signin.credential()
-    assert (credential.endpoint, credential.token) == ("http://mine", token)
+    credential = signin.token()
+    assert (credential.endpoint, credential.value) == ("http://mine", token)
     assert (signin.stats().authentications, credential.generation) == (0, 1)
 
 
@@ -333,10 +333,10 @@ def test_ca_bundles(
     )
     named, unchecked = signed_in(cloud="named"), signed_in(cloud="open")
     assert (named.tls, unchecked.tls) == (ClientTls(bundle, None), ClientTls(False, None))
-    assert secured.accepts(named.credential().token)
-    assert secured.accepts(unchecked.credential().token)
+    assert secured.accepts(named.token().value)
+    assert secured.accepts(unchecked.token().value)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
-    assert secured.accepts(signed_in(cloud="plain").credential().token)
+    assert secured.accepts(signed_in(cloud="plain").token().value)
 
 
 def test_client_certificate(
@@ -359,7 +359,7 @@ def test_client_certificate(
         configure(monkeypatch, tmp_path, clouds)
         signin = signed_in(cloud="with")
         assert signin.tls == ClientTls(bundle, (cert, key))
-        assert keystone.accepts(signin.credential().token)
+        assert keystone.accepts(signin.token().value)
         assert failed(cloud="without").reason in {"tls", "connection"}
 
 
@@ -376,7 +376,7 @@ def test_a_certificate_file_that_vanishes(
     signin = signed_in(cloud="lab")
     bundle.unlink()
     with pytest.raises(AuthError, match="tls"):
-        signin.credential()
+        signin.token()
 
 
 def test_netrc_is_never_read(
@@ -387,7 +387,7 @@ def test_netrc_is_never_read(
     netrc.write_text("machine 127.0.0.1 login other password other\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    signed_in(cloud="lab").credential()
+    signed_in(cloud="lab").token()
     assert lab.requests()
     assert not any("Authorization" in seen.headers for seen in lab.requests())
 
@@ -401,14 +401,14 @@ def test_proxy_of_the_environment(lab: SimulatedKeystone, monkeypatch: pytest.Mo
         [*_, last] = proxy.requests()
         assert last.path == f"{lab.auth_url}/auth/tokens"
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert lab.accepts(signed_in(cloud="lab").credential().token)
+        assert lab.accepts(signed_in(cloud="lab").token().value)
 
 
 def test_secrets_are_never_told(lab: SimulatedKeystone, caplog: pytest.LogCaptureFixture) -> None:
     """Neither password nor token are in logs, representations, errors or their causes."""
     caplog.set_level(logging.DEBUG)
     signin = signed_in(cloud="lab")
-    credential = signin.credential()
+    credential = signin.token()
     lab.fault = KeystoneFault(
         status=403, message=f"{PASSWORD} is wrong\r\n\u202e {PASSWORD}" + "x" * 999
     )
@@ -424,32 +424,32 @@ def test_secrets_are_never_told(lab: SimulatedKeystone, caplog: pytest.LogCaptur
             *map(repr, (signin, vars(signin), credential, error)),
         ]
     )
-    assert credential.token
-    assert credential.token not in told
+    assert credential.value
+    assert credential.value not in told
     assert PASSWORD not in told
 
 
 def test_fixed_endpoint() -> None:
     """An endpoint without Keystone works with a token and without one."""
     signin = signed_in(endpoint="http://127.0.0.1:9292/v1/", token="abc")
-    credential = signin.credential()
-    assert (credential.endpoint, credential.token) == ("http://127.0.0.1:9292", "abc")
+    credential = signin.token()
+    assert (credential.endpoint, credential.value) == ("http://127.0.0.1:9292", "abc")
     assert "abc" not in repr(credential)
     assert signin.tls == ClientTls()
     with pytest.raises(AuthError, match="unauthorized: the configured token is refused"):
         signin.renew(credential)
     signin.close()
     bare = signed_in(endpoint="http://127.0.0.1:9292")
-    assert bare.credential().token is None
-    with pytest.raises(AuthError, match="asks for a token, and none is configured"):
-        bare.renew(bare.credential())
+    assert bare.token().value is None
+    with pytest.raises(AuthError, match="requires a token, and none is configured"):
+        bare.renew(bare.token())
 
 
 def test_a_token_file(tmp_path: Path) -> None:
     """A token in a file is read at the start."""
     path = tmp_path / "token"
     path.write_text("abc\n")
-    assert signed_in(endpoint="http://cloud", token_file=path).credential().token == "abc"
+    assert signed_in(endpoint="http://cloud", token_file=path).token().value == "abc"
 
 
 @pytest.mark.parametrize(
@@ -461,7 +461,7 @@ def test_a_token_file(tmp_path: Path) -> None:
         ),
         (
             {"endpoint": "http://cloud", "token": "a b"},
-            "token: holds white space, control or non-ASCII characters",
+            "token: contains white space, control or non-ASCII characters",
         ),
         ({"endpoint": "http://cloud", "token": ""}, "token: is empty"),
         (
@@ -480,8 +480,8 @@ def test_what_cannot_be_signed_in_with(configured: dict[str, Any], message: str)
 def test_openstacksdk_is_only_loaded_when_needed() -> None:
     """A fixed endpoint does not pay for openstacksdk."""
     code = (
-        "import sys; from exporter.auth.sign_in import sign_in;"
-        "sign_in('n', endpoint='http://cloud', timeout=1);"
+        "import sys; from exporter.auth.factory import build_authenticator;"
+        "build_authenticator('n', endpoint='http://cloud', timeout=1);"
         "sys.exit('openstack' in sys.modules or 'keystoneauth1' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from keystoneauth1.identity import Password
 
 from exporter.auth.base import Authenticator, AuthError, AuthToken
-from exporter.auth.keystone import ImageService, Keystone
-from exporter.auth.sign_in import sign_in
-from exporter.auth.token_cache import RENEWAL_PAUSE, CachedTokenAuthenticator, margin
+from exporter.auth.factory import build_authenticator
+from exporter.auth.keystone import CatalogueEntry, Keystone
+from exporter.auth.token_cache import MIN_RENEWAL_INTERVAL, CachedTokenAuthenticator, renewal_margin
 from exporter.transport.tls_files import ClientTls
 from tests.auth.clouds import auth, clean, configure
 from tests.support.clock import START, FakeClock
@@ -46,7 +46,7 @@ def clock() -> FakeClock:
 def signin(keystone: SimulatedKeystone, clock: FakeClock) -> Iterator[Authenticator]:
     """A sign-in to ``keystone`` whose backoffs are as long as they may be."""
     assert keystone.requests() == []
-    signin = sign_in("lab", cloud="lab", timeout=5.0, clock=clock, random=lambda: 1.0)
+    signin = build_authenticator("lab", cloud="lab", timeout=5.0, clock=clock, random=lambda: 1.0)
     yield signin
     signin.close()
 
@@ -72,7 +72,7 @@ def refused(act: Callable[[], AuthToken]) -> AuthError:
 
 def test_many_threads_sign_in_once(keystone: SimulatedKeystone, signin: Authenticator) -> None:
     """The first token is fetched by one thread for all."""
-    credentials = all_at_once(signin.credential)
+    credentials = all_at_once(signin.token)
     assert len({id(credential) for credential in credentials}) == 1
     assert keystone.token_requests == 1
 
@@ -81,12 +81,12 @@ def test_many_threads_that_meet_one_401_renew_once(
     keystone: SimulatedKeystone, signin: Authenticator
 ) -> None:
     """All get the one new token, whose generation is higher by one."""
-    stale = signin.credential()
+    stale = signin.token()
     keystone.revoke()
     renewed = all_at_once(lambda: signin.renew(stale))
     assert {credential.generation for credential in renewed} == {2}
     assert keystone.token_requests == 2
-    assert keystone.accepts(renewed[0].token)
+    assert keystone.accepts(renewed[0].value)
     assert signin.renew(stale) is renewed[0]
     assert signin.stats().authentications == keystone.token_requests == 2
 
@@ -95,13 +95,13 @@ def test_a_renewed_token_that_is_refused_too(
     keystone: SimulatedKeystone, signin: Authenticator, clock: FakeClock
 ) -> None:
     """Keystone is asked again only after a pause, however often a 401 comes."""
-    renewed = signin.renew(signin.credential())
+    renewed = signin.renew(signin.token())
     clock.advance(3)
     error = refused(lambda: signin.renew(renewed))
     assert str(error) == "unauthorized: the token renewed 3 s ago is refused"
-    assert signin.credential() is renewed
+    assert signin.token() is renewed
     assert keystone.token_requests == 2
-    clock.advance(RENEWAL_PAUSE)
+    clock.advance(MIN_RENEWAL_INTERVAL)
     assert signin.renew(renewed).generation == 3
 
 
@@ -109,15 +109,15 @@ def test_a_token_is_renewed_before_it_expires(
     keystone: SimulatedKeystone, signin: Authenticator, clock: FakeClock
 ) -> None:
     """Within the margin the old token goes on while a new one is fetched, once."""
-    old = signin.credential()
-    clock.advance(3600 - margin(3600) - 1)
-    assert signin.credential() is old
+    old = signin.token()
+    clock.advance(3600 - renewal_margin(3600) - 1)
+    assert signin.token() is old
     keystone.gate = threading.Event()
     clock.advance(2)
-    assert {id(credential) for credential in all_at_once(signin.credential)} == {id(old)}
+    assert {id(credential) for credential in all_at_once(signin.token)} == {id(old)}
     keystone.gate.set()
-    wait_until(lambda: signin.credential() is not old)
-    assert signin.credential().generation == 2
+    wait_until(lambda: signin.token() is not old)
+    assert signin.token().generation == 2
     assert keystone.token_requests == 2
 
 
@@ -125,17 +125,17 @@ def test_a_failed_early_renewal_does_no_harm(
     keystone: SimulatedKeystone, signin: Authenticator, clock: FakeClock
 ) -> None:
     """With Keystone down the old token serves until its end, and not a moment longer."""
-    old = signin.credential()
+    old = signin.token()
     keystone.fault = KeystoneFault(status=503)
-    clock.advance(3600 - margin(3600) + 1)
-    assert signin.credential() is old
+    clock.advance(3600 - renewal_margin(3600) + 1)
+    assert signin.token() is old
     wait_until(lambda: signin.stats().failures == 1)
-    assert signin.credential() is old
-    clock.advance(margin(3600))
-    assert refused(signin.credential).reason == "server_error"
+    assert signin.token() is old
+    clock.advance(renewal_margin(3600))
+    assert refused(signin.token).reason == "server_error"
     keystone.fault = None
     clock.advance(60)
-    assert signin.credential().generation == 2
+    assert signin.token().generation == 2
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_a_token_that_expired_is_not_used(
     signin: Authenticator, clock: FakeClock, steady: float, wall: float
 ) -> None:
     """Whichever clock says that a token is over, a new one is fetched first."""
-    signin.credential()
+    signin.token()
     clock.advance(steady, wall=wall)
-    assert signin.credential().generation == 2
+    assert signin.token().generation == 2
 
 
 def test_a_wrong_clock_causes_no_storm(
@@ -160,11 +160,11 @@ def test_a_wrong_clock_causes_no_storm(
 ) -> None:
     """A token lives as long as Keystone says, however far the clocks are apart."""
     keystone.clock_skew = -86400
-    credential = signin.credential()
+    credential = signin.token()
     assert credential.expires_at is not None
     assert credential.expires_at < clock().wall
     clock.advance(1800)
-    assert signin.credential() is credential
+    assert signin.token() is credential
     assert keystone.token_requests == 1
 
 
@@ -172,15 +172,15 @@ def test_a_token_that_was_never_valid(keystone: SimulatedKeystone, signin: Authe
     """A life of nothing is a failure with its backoff, not a reason to ask on and on."""
     keystone.token_life = 0
     for _ in range(10):
-        assert refused(signin.credential).reason == "rejected"
+        assert refused(signin.token).reason == "rejected"
     assert keystone.token_requests == 1
 
 
 def test_an_endpoint_that_moves(keystone: SimulatedKeystone, signin: Authenticator) -> None:
     """The catalogue that comes with the next token counts."""
-    old = signin.credential()
+    old = signin.token()
     keystone.offer_image("http://moved/v2")
-    assert signin.credential().endpoint == "http://image"
+    assert signin.token().endpoint == "http://image"
     assert signin.renew(old).endpoint == "http://moved"
 
 
@@ -191,24 +191,24 @@ def test_failures_back_off(
     keystone.fault = KeystoneFault(status=500)
     for number, wait in enumerate([1, 2, 4, 8, 16, 32, 60, 60], start=1):
         for _ in range(100):
-            assert refused(signin.credential).reason == "server_error"
+            assert refused(signin.token).reason == "server_error"
         assert keystone.token_requests == number
         clock.advance(wait - 0.5)
-        refused(signin.credential)
+        refused(signin.token)
         assert keystone.token_requests == number
         clock.advance(0.5)
     stats = signin.stats()
     assert (stats.authentications, stats.failures, stats.expires_at) == (8, 8, None)
     assert str(stats.failure).startswith("server_error: ")
     keystone.fault = None
-    credential = signin.credential()
+    credential = signin.token()
     assert signin.stats().expires_at == credential.expires_at
     assert signin.stats().failure is None
     keystone.fault = KeystoneFault(status=500)
     clock.advance(3600)
-    refused(signin.credential)
+    refused(signin.token)
     clock.advance(1)
-    refused(signin.credential)
+    refused(signin.token)
     assert signin.stats().failures == 10
 
 
@@ -218,12 +218,12 @@ def test_keystone_asks_for_a_pause(
 ) -> None:
     """Retry-After is obeyed up to five minutes."""
     keystone.fault = KeystoneFault(status=429, headers={"Retry-After": asked})
-    assert refused(signin.credential).reason == "rate_limited"
+    assert refused(signin.token).reason == "rate_limited"
     clock.advance(waited - 0.5)
-    refused(signin.credential)
+    refused(signin.token)
     assert keystone.token_requests == 1
     clock.advance(0.5)
-    refused(signin.credential)
+    refused(signin.token)
     assert keystone.token_requests == 2
 
 
@@ -231,10 +231,10 @@ def test_a_refused_token_is_not_used_while_keystone_is_down(
     keystone: SimulatedKeystone, signin: Authenticator, clock: FakeClock
 ) -> None:
     """After a 401 the old token is given up, and the failure is Keystone's."""
-    stale = signin.credential()
+    stale = signin.token()
     keystone.fault = KeystoneFault(status=503)
     assert refused(lambda: signin.renew(stale)).reason == "server_error"
-    assert refused(signin.credential).reason == "server_error"
+    assert refused(signin.token).reason == "server_error"
     assert keystone.token_requests == 2
     keystone.fault = None
     clock.advance(1)
@@ -243,23 +243,23 @@ def test_a_refused_token_is_not_used_while_keystone_is_down(
 
 def test_those_who_wait_give_up_in_time(keystone: SimulatedKeystone, clock: FakeClock) -> None:
     """A sign-in that hangs fails for all who wait for it, is cut, and the next one works."""
-    signin = sign_in("lab", cloud="lab", timeout=0.5, clock=clock, random=lambda: 1.0)
+    signin = build_authenticator("lab", cloud="lab", timeout=0.5, clock=clock, random=lambda: 1.0)
     keystone.fault = KeystoneFault(hang=True)
     with ThreadPoolExecutor(THREADS) as pool:
-        waiting = [pool.submit(signin.credential) for _ in range(THREADS)]
+        waiting = [pool.submit(signin.token) for _ in range(THREADS)]
         assert {refused(lambda f=future: f.result(10)).reason for future in waiting} == {"timeout"}  # type: ignore[misc]  # mypy cannot infer such a lambda
     wait_until(lambda: signin.stats().failures == 1)
     assert keystone.token_requests == 1
     keystone.fault = None
     clock.advance(1)
-    assert signin.credential().generation == 1
+    assert signin.token().generation == 1
 
 
 def test_a_resolver_that_hangs(
     keystone: SimulatedKeystone, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be cut holds one thread and delays nobody longer than the timeout."""
-    signin = sign_in("lab", cloud="lab", timeout=0.3, clock=clock, random=lambda: 1.0)
+    signin = build_authenticator("lab", cloud="lab", timeout=0.3, clock=clock, random=lambda: 1.0)
     gate, look_up = threading.Event(), socket.getaddrinfo
 
     def hang(*args: Any, **kwargs: Any) -> Any:
@@ -269,32 +269,32 @@ def test_a_resolver_that_hangs(
     with monkeypatch.context() as patched:
         patched.setattr(socket, "getaddrinfo", hang)
         for _ in range(20):
-            assert str(refused(signin.credential)) == "timeout: no token within 0.3 s"
+            assert str(refused(signin.token)) == "timeout: no token within 0.3 s"
         assert [thread.name for thread in threading.enumerate()].count("sign-in") == 1
         gate.set()
         wait_until(lambda: signin.stats().failures == 1)
     assert keystone.token_requests == 0
     clock.advance(1)
-    assert signin.credential().generation == 1
+    assert signin.token().generation == 1
 
 
 def test_close_cuts_what_is_under_way(keystone: SimulatedKeystone, signin: Authenticator) -> None:
     """Those who wait are let go at once, and nothing more is begun."""
     keystone.fault = KeystoneFault(hang=True)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(signin.credential)
+        waiting = pool.submit(signin.token)
         wait_until(lambda: keystone.token_requests == 1)
         signin.close()
         error = refused(lambda: waiting.result(3))
     assert error.reason == "timeout"
-    assert refused(signin.credential).reason == "timeout"
+    assert refused(signin.token).reason == "timeout"
     assert keystone.token_requests == 1
 
 
 def test_nothing_is_begun_after_close(keystone: SimulatedKeystone, signin: Authenticator) -> None:
     """A sign-in that was closed before its first use asks nobody."""
     signin.close()
-    assert str(refused(signin.credential)) == "connection: signing in was ended"
+    assert str(refused(signin.token)) == "connection: the exporter is stopping"
     assert keystone.requests() == []
 
 
@@ -308,14 +308,14 @@ class BrokenKeystone(Keystone):
 
 def test_a_bug_leaves_nobody_waiting(clock: FakeClock) -> None:
     """Whatever goes wrong in the thread that signs in, those who wait hear of it."""
-    service = ImageService("r", "public")
+    service = CatalogueEntry("r", "public")
     keystone = BrokenKeystone(
         Password("http://cloud"), service, tls=ClientTls(), timeout=30, secrets=set()
     )
     signin = CachedTokenAuthenticator(keystone, tls=ClientTls(), clock=clock, random=lambda: 1.0)
-    assert str(refused(signin.credential)) == "internal: signing in failed: ZeroDivisionError"
+    assert str(refused(signin.token)) == "internal: sign-in crashed: ZeroDivisionError"
     clock.advance(1)
-    assert refused(signin.credential).reason == "internal"
+    assert refused(signin.token).reason == "internal"
     assert signin.stats().failures == 2
 
 
@@ -329,13 +329,13 @@ def test_no_thread_can_be_started(
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", fail)
-        assert refused(signin.credential).reason == "internal"
-    assert keystone.accepts(signin.credential().token)
+        assert refused(signin.token).reason == "internal"
+    assert keystone.accepts(signin.token().value)
 
 
 def test_no_thread_is_left(signin: Authenticator) -> None:
     """A sign-in's threads end with it."""
-    signin.renew(signin.credential())
+    signin.renew(signin.token())
     wait_until(
         lambda: not any(thread.name.startswith("sign-in") for thread in threading.enumerate())
     )
@@ -344,6 +344,6 @@ def test_no_thread_is_left(signin: Authenticator) -> None:
 @given(st.floats(min_value=0.001, max_value=1e9))
 def test_the_margin_leaves_time_for_both(life: float) -> None:
     """A token is renewed neither in its first half nor, if it lives long, in its last moments."""
-    assert 0 < margin(life) <= life / 2
-    assert margin(life) <= 300
-    assert margin(life) >= min(5, life / 2)
+    assert 0 < renewal_margin(life) <= life / 2
+    assert renewal_margin(life) <= 300
+    assert renewal_margin(life) >= min(5, life / 2)

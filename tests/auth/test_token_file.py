@@ -41,26 +41,26 @@ def refused(act: Callable[[], AuthToken]) -> str:
 
 def test_the_token_is_what_the_file_holds(signin: TokenFileAuthenticator) -> None:
     """White space around it is no part of it, and it is not shown."""
-    credential = signin.credential()
-    assert (credential.endpoint, credential.token) == ("http://cloud", "first")
+    credential = signin.token()
+    assert (credential.endpoint, credential.value) == ("http://cloud", "first")
     assert (credential.generation, credential.expires_at) == (1, None)
     assert "first" not in repr(credential) + repr(signin)
-    assert signin.credential() is credential
+    assert signin.token() is credential
 
 
 def test_a_file_that_is_written_anew(
     signin: TokenFileAuthenticator, path: Path, clock: FakeClock
 ) -> None:
     """The new token is seen after a second, not before, and has the next generation."""
-    first = signin.credential()
+    first = signin.token()
     path.write_text("second")
     clock.advance(0.9)
-    assert signin.credential() is first
+    assert signin.token() is first
     clock.advance(0.1)
-    assert (signin.credential().token, signin.credential().generation) == ("second", 2)
+    assert (signin.token().value, signin.token().generation) == ("second", 2)
     path.touch()
     clock.advance(1)
-    assert signin.credential().generation == 2
+    assert signin.token().generation == 2
     assert signin.stats().authentications == 2
 
 
@@ -73,20 +73,20 @@ def test_a_mounted_secret(tmp_path: Path, clock: FakeClock) -> None:
     data.symlink_to("..1")
     (tmp_path / "token").symlink_to("..data/token")
     signin = TokenFileAuthenticator("http://cloud", tmp_path / "token", ClientTls(), clock)
-    assert signin.credential().token == "token-1"
+    assert signin.token().value == "token-1"
     (tmp_path / "..new").symlink_to("..2")
     (tmp_path / "..new").rename(data)
     clock.advance(1)
-    assert signin.credential().token == "token-2"
+    assert signin.token().value == "token-2"
 
 
 def test_a_401_has_the_file_read_at_once(signin: TokenFileAuthenticator, path: Path) -> None:
     """A token that was written this very second is found; an unchanged one is refused."""
-    first = signin.credential()
+    first = signin.token()
     assert refused(lambda: signin.renew(first)) == f"the token in {path} is refused"
     path.write_text("second")
     second = signin.renew(first)
-    assert (second.token, second.generation) == ("second", 2)
+    assert (second.value, second.generation) == ("second", 2)
     assert signin.renew(first) is second
     assert refused(lambda: signin.renew(second)) == f"the token in {path} is refused"
 
@@ -96,9 +96,9 @@ def test_a_401_has_the_file_read_at_once(signin: TokenFileAuthenticator, path: P
     [
         (b"", "is empty"),
         (b" \r\n", "is empty"),
-        (b"a\r\nX-Forged: 1", "holds white space, control or non-ASCII characters"),
-        (b"t\xc3\xb6ken", "holds white space, control or non-ASCII characters"),
-        (b"a\x00b", "holds white space, control or non-ASCII characters"),
+        (b"a\r\nX-Forged: 1", "contains white space, control or non-ASCII characters"),
+        (b"t\xc3\xb6ken", "contains white space, control or non-ASCII characters"),
+        (b"a\x00b", "contains white space, control or non-ASCII characters"),
         (b"a" * (MAX_BYTES + 1), "holds more than 64 KiB"),
     ],
 )
@@ -108,13 +108,13 @@ def test_what_is_no_token(
     """It is refused without being shown, and the token that follows it is taken."""
     path.write_bytes(content)
     for _ in range(3):
-        assert refused(signin.credential) == f"token file {path} {fault}"
+        assert refused(signin.token) == f"token file {path} {fault}"
         clock.advance(1)
     assert (signin.stats().authentications, signin.stats().failures) == (1, 1)
     assert signin.stats().failure == f"unauthorized: token file {path} {fault}"
     path.write_text("good")
     clock.advance(1)
-    assert signin.credential().token == "good"
+    assert signin.token().value == "good"
     assert signin.stats().failure is None
 
 
@@ -122,19 +122,19 @@ def test_a_file_that_comes_back_as_it_was(
     signin: TokenFileAuthenticator, path: Path, clock: FakeClock
 ) -> None:
     """A token that is only away for a while is no new one."""
-    first = signin.credential()
+    first = signin.token()
     path.rename(path.with_name("away"))
     clock.advance(1)
     missing = f"token file {path} cannot be read: No such file or directory"
-    assert refused(signin.credential) == missing
+    assert refused(signin.token) == missing
     assert refused(lambda: signin.renew(first)) == missing
     path.with_name("away").rename(path)
     clock.advance(1)
-    assert signin.credential() == first
+    assert signin.token() == first
 
 
 def test_a_folder_is_no_file(tmp_path: Path, clock: FakeClock) -> None:
     """What could not be read, or would never end, is not opened."""
     signin = TokenFileAuthenticator("http://cloud", tmp_path, ClientTls(), clock)
-    assert refused(signin.credential) == f"token file {tmp_path} is not a regular file"
+    assert refused(signin.token) == f"token file {tmp_path} is not a regular file"
     signin.close()

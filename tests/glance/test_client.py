@@ -31,17 +31,17 @@ class FakeAuthenticator:
         self.closed = False
         self._lock = threading.Lock()
 
-    def credential(self) -> AuthToken:
+    def token(self) -> AuthToken:
         if self.failure is not None:
             raise self.failure
         return AuthToken(self.endpoint, f"token-{self.number}", None, self.number)
 
-    def renew(self, stale: AuthToken) -> AuthToken:
+    def renew(self, rejected: AuthToken) -> AuthToken:
         with self._lock:
-            if stale.generation == self.number:
+            if rejected.generation == self.number:
                 self.renewals += 1
                 self.number += 1
-        return self.credential()
+        return self.token()
 
     def stats(self) -> AuthStats:
         return AuthStats(self.number, 0, None)

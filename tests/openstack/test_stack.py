@@ -5,7 +5,7 @@ import pytest
 import requests
 
 from exporter.auth.base import Authenticator, AuthError
-from exporter.auth.sign_in import sign_in
+from exporter.auth.factory import build_authenticator
 from tests.openstack.account import ask
 from tests.openstack.stack import OpenStack
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("clouds_yaml")
 @pytest.fixture(params=["demo", "demo-appcred"])
 def signin(request: pytest.FixtureRequest) -> Iterator[Authenticator]:
     """Signs in by password, or by application credential."""
-    made = sign_in("test", cloud=request.param, timeout=30)
+    made = build_authenticator("test", cloud=request.param, timeout=30)
     yield made
     made.close()
 
@@ -27,18 +27,18 @@ def status_of(url: str, token: str | None) -> int:
 
 def test_the_catalogue_says_where_glance_is(openstack: OpenStack, signin: Authenticator) -> None:
     """Signing in by clouds.yaml gives the base URL of the Image service in the catalogue."""
-    assert signin.credential().endpoint == openstack.glance.url
+    assert signin.token().endpoint == openstack.glance.url
 
 
 def test_token_is_good_for_glance(openstack: OpenStack, signin: Authenticator) -> None:
     """Glance lists images for the token, and for no other."""
-    assert status_of(openstack.glance.url, signin.credential().token) == 200
+    assert status_of(openstack.glance.url, signin.token().value) == 200
     assert status_of(openstack.glance.url, "another") == 401
 
 
 def test_token_is_kept(signin: Authenticator) -> None:
     """Keystone is asked once for any number of credentials, and says how long the token lives."""
-    first, second = signin.credential(), signin.credential()
+    first, second = signin.token(), signin.token()
     assert first == second
     assert signin.stats().authentications == 1
     assert first.expires_at is not None
@@ -48,11 +48,11 @@ def test_token_is_kept(signin: Authenticator) -> None:
 def test_token_is_renewed_before_it_expires(openstack: OpenStack) -> None:
     """While tokens live six seconds, the one in hand is always one that Glance accepts."""
     with openstack.token_life(6):
-        signin = sign_in("test", cloud="demo", timeout=30)
+        signin = build_authenticator("test", cloud="demo", timeout=30)
         try:
             end = time.monotonic() + 60
-            while signin.credential().generation < 2:
-                assert status_of(openstack.glance.url, signin.credential().token) == 200
+            while signin.token().generation < 2:
+                assert status_of(openstack.glance.url, signin.token().value) == 200
                 assert time.monotonic() < end
         finally:
             signin.close()
@@ -60,13 +60,13 @@ def test_token_is_renewed_before_it_expires(openstack: OpenStack) -> None:
 
 def test_revoked_token_is_replaced(openstack: OpenStack, signin: Authenticator) -> None:
     """Glance refuses a revoked token as it does an unknown one, and accepts the renewed one."""
-    stale = signin.credential()
-    assert status_of(openstack.glance.url, stale.token) == 200
+    stale = signin.token()
+    assert status_of(openstack.glance.url, stale.value) == 200
     openstack.revoke_tokens(openstack.demo)
-    wait_for_status(openstack.glance.url, stale.token, 401)
+    wait_for_status(openstack.glance.url, stale.value, 401)
     fresh = signin.renew(stale)
     assert fresh.generation == stale.generation + 1
-    assert status_of(openstack.glance.url, fresh.token) == 200
+    assert status_of(openstack.glance.url, fresh.value) == 200
 
 
 def wait_for_status(url: str, token: str | None, status: int) -> None:
@@ -79,15 +79,15 @@ def wait_for_status(url: str, token: str | None, status: int) -> None:
 
 def test_keystone_stops_and_starts(openstack: OpenStack) -> None:
     """A stopped Keystone refuses connections; started again, it is where it was."""
-    signin = sign_in("test", cloud="demo", timeout=30)
+    signin = build_authenticator("test", cloud="demo", timeout=30)
     try:
         with openstack.keystone.stopped(), pytest.raises(AuthError) as raised:
-            signin.credential()
+            signin.token()
         assert raised.value.reason == "connection"
     finally:
         signin.close()
-    again = sign_in("test", cloud="demo", timeout=30)
-    assert status_of(openstack.glance.url, again.credential().token) == 200
+    again = build_authenticator("test", cloud="demo", timeout=30)
+    assert status_of(openstack.glance.url, again.token().value) == 200
     again.close()
 
 
