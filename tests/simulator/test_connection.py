@@ -9,7 +9,6 @@ TARGET = f"/v1/images/{ID}"
 
 
 def test_connection_is_kept_alive(service: SimulatedImageService) -> None:
-    """One connection serves many requests."""
     with wire(service) as client:
         for _ in range(5):
             assert b" 200 " in client.ask("HEAD", TARGET)
@@ -18,10 +17,9 @@ def test_connection_is_kept_alive(service: SimulatedImageService) -> None:
 
 
 @pytest.mark.parametrize("headers", [("Connection: close",), ("Content-Length: 3", "", "abc")])
-def test_connection_closes_when_asked_or_with_a_body(
+def test_connection_closes_if_requested_or_after_a_request_body(
     service: SimulatedImageService, headers: tuple[str, ...]
 ) -> None:
-    """The answer to a request that ends the connection says so and is the last."""
     with wire(service) as client:
         client.send("HEAD", TARGET, *headers)
         head = client.read_head()
@@ -30,16 +28,14 @@ def test_connection_closes_when_asked_or_with_a_body(
 
 
 def test_http_1_0_client_is_served(service: SimulatedImageService) -> None:
-    """A client of HTTP/1.0 gets its answer and the end of the connection."""
     with wire(service) as client:
         client.send("HEAD", TARGET, version="HTTP/1.0")
         assert client.read_all().count(b"\r\n\r\n") == 1
 
 
-def test_requests_sent_in_pieces_and_together_are_answered(
+def test_requests_may_be_split_or_pipelined(
     service: SimulatedImageService,
 ) -> None:
-    """A head may arrive byte by byte, and two at once are answered in order."""
     one = f"HEAD {TARGET} HTTP/1.1\r\n\r\n".encode()
     with wire(service) as client:
         for byte in one:
@@ -50,23 +46,20 @@ def test_requests_sent_in_pieces_and_together_are_answered(
         assert b" 404 " in client.read_head()
 
 
-def test_garbage_is_refused(service: SimulatedImageService) -> None:
-    """What is no request is answered with 400 and the end of the connection."""
+def test_invalid_request_gets_400_and_closes_the_connection(service: SimulatedImageService) -> None:
     with wire(service) as client:
         client.socket.sendall(b"\x16\x03\x01 hello there everyone\r\n\r\nHEAD / HTTP/1.1\r\n\r\n")
         assert client.read_all().startswith(b"HTTP/1.0 400 Bad Request\r\n")
 
 
-def test_endless_head_is_cut_off(service: SimulatedImageService) -> None:
-    """A client that never ends its head is disconnected."""
+def test_endless_head_aborts_the_connection(service: SimulatedImageService) -> None:
     with wire(service) as client:
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             client.socket.sendall(b"x" * 100_000_000)
         wait_until(lambda: service.log.connections_open == 0)
 
 
-def test_request_during_an_answer_waits_for_its_end(service: SimulatedImageService) -> None:
-    """A request that arrives while an answer is held back is answered after it."""
+def test_pipelined_request_waits_for_a_held_response(service: SimulatedImageService) -> None:
     held = service.faults.set("hang_in_head", on=ID, times=1)
     with wire(service) as client:
         client.send("HEAD", TARGET)

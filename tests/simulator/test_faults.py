@@ -18,7 +18,7 @@ from tests.support.wait import wait_until
 
 TARGET = f"/v1/images/{ID}"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Image-Meta-Id: abc\r\n\r\n"
-EXCHANGE = FaultContext(
+CONTEXT = FaultContext(
     ReceivedRequest("HEAD", "/v1/images/abc", "HTTP/1.1", {}),
     SimulatedResponse(200, HEAD),
     random.Random(1),
@@ -26,8 +26,8 @@ EXCHANGE = FaultContext(
 
 
 def script(name: str, **options: object) -> list[Step]:
-    """The steps of a fault for a HEAD that would be answered with HEAD."""
-    return list(FAULTS[name](EXCHANGE, **options))
+    """Return the steps of a fault for a request whose response is HEAD."""
+    return list(FAULTS[name](CONTEXT, **options))
 
 
 @pytest.mark.parametrize(
@@ -55,15 +55,11 @@ def script(name: str, **options: object) -> list[Step]:
         ("http_1_0", {}, [HEAD.replace(b"1.1", b"1.0"), Action.CLOSE]),
     ],
 )
-def test_script_is_what_its_name_says(
-    name: str, options: dict[str, object], steps: list[Step]
-) -> None:
-    """Each fault is a script of what is sent, what is waited for, and how it ends."""
+def test_script_of_every_fault(name: str, options: dict[str, object], steps: list[Step]) -> None:
     assert script(name, **options) == steps
 
 
 def test_jitter_adds_to_latency() -> None:
-    """Latency lies between its seconds and its seconds with jitter."""
     waits = [script("latency", seconds=1.0, jitter=0.5)[0] for _ in range(20)]
     assert len(set(waits)) == 20
     assert all(isinstance(wait, float) and 1.0 <= wait <= 1.5 for wait in waits)
@@ -72,8 +68,7 @@ def test_jitter_adds_to_latency() -> None:
 @pytest.mark.parametrize(
     ("size", "line_size"), [(100 * 1024, 8000), (100 * 1024, 200_000), (16000, 8000), (50, 8000)]
 )
-def test_huge_head_is_exactly_as_much_larger(size: int, line_size: int) -> None:
-    """A huge head has so many bytes more, in lines of a bounded length."""
+def test_huge_head_is_larger_by_exactly_its_size(size: int, line_size: int) -> None:
     (head,) = script("huge_head", size=size, line_size=line_size)
     assert isinstance(head, bytes)
     assert len(head) == len(HEAD) + size
@@ -82,8 +77,9 @@ def test_huge_head_is_exactly_as_much_larger(size: int, line_size: int) -> None:
 
 
 @pytest.mark.parametrize("code", [100, 204, 300, 401, 404, 410, 429, 500, 503, 599])
-def test_any_status_is_answered_without_a_body(service: SimulatedImageService, code: int) -> None:
-    """Any status can be answered to HEAD, with headers of its own, and the next is served."""
+def test_status_fault_sends_any_status_with_headers_and_without_a_body(
+    service: SimulatedImageService, code: int
+) -> None:
     service.faults.set("status", code=code, headers={"Retry-After": "7"}, times=1)
     with wire(service) as client:
         head = client.ask("HEAD", TARGET)
@@ -96,7 +92,6 @@ def test_any_status_is_answered_without_a_body(service: SimulatedImageService, c
 
 @pytest.mark.parametrize("code", [301, 302, 307])
 def test_redirect_has_a_location(service: SimulatedImageService, code: int) -> None:
-    """A redirect says where to."""
     service.faults.set("redirect", location="http://elsewhere/", code=code)
     with wire(service) as client:
         head = client.ask("HEAD", TARGET)
@@ -106,7 +101,6 @@ def test_redirect_has_a_location(service: SimulatedImageService, code: int) -> N
 
 @pytest.mark.parametrize(("name", "before"), [("hang", b""), ("hang_in_head", b"HTTP/1.1 200")])
 def test_hang_ends_when_cleared(service: SimulatedImageService, name: str, before: bytes) -> None:
-    """A hanging answer goes on at once when its fault is cleared."""
     options: dict[str, Any] = {"at": len(before)} if before else {}
     fault = service.faults.set(name, on=ID, **options)
     with wire(service) as client:
@@ -123,7 +117,6 @@ def test_hang_ends_when_cleared(service: SimulatedImageService, name: str, befor
 
 
 def test_hang_ends_when_replaced_or_exhausted_and_cleared(service: SimulatedImageService) -> None:
-    """What a fault holds goes on when another takes its place, also after its last time."""
     with wire(service) as first, wire(service) as second:
         hang = service.faults.set("hang", times=1)
         first.send("HEAD", TARGET)
@@ -134,7 +127,6 @@ def test_hang_ends_when_replaced_or_exhausted_and_cleared(service: SimulatedImag
 
 
 def test_trickle_sends_byte_by_byte(service: SimulatedImageService) -> None:
-    """A trickled answer takes a pause for each byte and is whole in the end."""
     with wire(service) as client:
         plain = client.ask("HEAD", "/v1/images/x")
         service.faults.set("trickle", pause=0.001, times=1)
@@ -145,50 +137,51 @@ def test_trickle_sends_byte_by_byte(service: SimulatedImageService) -> None:
 
 
 @pytest.mark.parametrize(("name", "before"), [("reset", b""), ("reset_in_head", b"HTTP/1.1")])
-def test_reset_is_a_reset(service: SimulatedImageService, name: str, before: bytes) -> None:
-    """RST reaches the client, before the answer or within it."""
+def test_reset_sends_rst_before_or_within_the_response(
+    service: SimulatedImageService, name: str, before: bytes
+) -> None:
     options: dict[str, Any] = {"at": len(before)} if before else {}
     service.faults.set(name, **options)
     with wire(service) as client:
         client.send("HEAD", TARGET)
-        found = b""
-        while len(found) < len(before):
-            found += client.socket.recv(100)
+        received = b""
+        while len(received) < len(before):
+            received += client.socket.recv(100)
         with pytest.raises(ConnectionResetError):
             client.socket.recv(100)
-    assert found == before
+    assert received == before
     wait_until(lambda: service.log.connections_open == 0)
     assert service.log.in_flight == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "expected"),
+    ("name", "options", "is_expected"),
     [
-        ("close", {}, lambda found, _: found == b""),
-        ("truncate", {"at": 40}, lambda found, head: found == head[:40]),
-        ("garbage", {"data": b"\xff?"}, lambda found, _: found == b"\xff?"),
-        ("close_after", {}, lambda found, head: len(found) == len(head)),
-        ("http_1_0", {}, lambda found, head: found[8:20] == head[8:20]),
+        ("close", {}, lambda received, _: received == b""),
+        ("truncate", {"at": 40}, lambda received, head: received == head[:40]),
+        ("garbage", {"data": b"\xff?"}, lambda received, _: received == b"\xff?"),
+        ("close_after", {}, lambda received, head: len(received) == len(head)),
+        ("http_1_0", {}, lambda received, head: received[8:20] == head[8:20]),
     ],
 )
-def test_connection_ends_with_fault(
+def test_fault_closes_the_connection_unannounced(
     service: SimulatedImageService,
     name: str,
     options: dict[str, Any],
-    expected: Callable[[bytes, bytes], bool],
+    is_expected: Callable[[bytes, bytes], bool],
 ) -> None:
-    """These faults send what they are named after and close without a word about it."""
     with wire(service) as client:
         head = client.ask("HEAD", TARGET)
         service.faults.set(name, **options)
         client.send("HEAD", TARGET)
-        found = client.read_all()
-    assert expected(found, head)
-    assert b"Connection: close" not in found
+        received = client.read_all()
+    assert is_expected(received, head)
+    assert b"Connection: close" not in received
 
 
-def test_added_headers_arrive(service: SimulatedImageService) -> None:
-    """Many headers and a huge head arrive whole, and the connection lives on."""
+def test_added_headers_are_sent_whole_and_the_connection_is_reused(
+    service: SimulatedImageService,
+) -> None:
     with wire(service) as client:
         names = header_names(client.ask("HEAD", TARGET))
         service.faults.set("many_headers", count=999)
@@ -199,8 +192,7 @@ def test_added_headers_arrive(service: SimulatedImageService) -> None:
         assert header_names(client.ask("HEAD", TARGET)) == names
 
 
-def test_leftover_follows_the_answer(service: SimulatedImageService) -> None:
-    """Bytes are left after the answer: at once, later, or when the fault is cleared."""
+def test_leftover_is_sent_at_once_later_or_when_cleared(service: SimulatedImageService) -> None:
     with wire(service) as client:
         for options in ({}, {"delay": 0.05}, {"held": True}):
             service.faults.set("leftover", data=b"HTTP/1.1 404 forged\r\n\r\n", **options)
@@ -209,8 +201,7 @@ def test_leftover_follows_the_answer(service: SimulatedImageService) -> None:
             assert client.read_head() == b"HTTP/1.1 404 forged\r\n\r\n"
 
 
-def test_wrong_id_is_another_images_answer(service: SimulatedImageService) -> None:
-    """The answer names another image and is the same otherwise."""
+def test_wrong_id_changes_only_the_id_in_the_head(service: SimulatedImageService) -> None:
     with wire(service) as client:
         names = header_names(client.ask("HEAD", TARGET))
         service.faults.set("wrong_id", image_id="other")
@@ -228,20 +219,18 @@ def test_wrong_id_is_another_images_answer(service: SimulatedImageService) -> No
         ("all", 500, 500, 500, 500),
     ],
 )
-def test_fault_strikes_what_it_is_set_on(
+def test_fault_applies_only_to_the_requests_it_is_set_on(
     service: SimulatedImageService, on: str, image: int, other: int, listing: int, root: int
 ) -> None:
-    """A fault is for one image, all images, the list or everything."""
     service.faults.set("status", on=on, code=500)
-    asked = {TARGET: image, "/v1/images/x": other, "/v1/images?limit=1": listing, "/": root}
-    for target, code in asked.items():
+    expected = {TARGET: image, "/v1/images/x": other, "/v1/images?limit=1": listing, "/": root}
+    for target, code in expected.items():
         with wire(service) as client:
             method = "HEAD" if target.startswith("/v1/images/") else "GET"
             assert client.ask(method, target).startswith(b"HTTP/1.1 %d " % code), target
 
 
-def test_an_images_own_fault_comes_first(service: SimulatedImageService) -> None:
-    """The closer fault strikes; what it lets through meets the wider one."""
+def test_fault_of_an_image_takes_precedence(service: SimulatedImageService) -> None:
     service.faults.set("status", code=500)
     service.faults.set("status", on="images", code=501)
     service.faults.set("status", on=ID, code=502, times=1)
@@ -255,8 +244,7 @@ def test_an_images_own_fault_comes_first(service: SimulatedImageService) -> None
     assert codes == [b"502", b"501", b"500", b"200"]
 
 
-def test_share_is_seeded_and_about_right(service: SimulatedImageService) -> None:
-    """A share of requests fails, the same ones in every run."""
+def test_share_is_the_same_in_every_run(service: SimulatedImageService) -> None:
 
     def failed() -> list[bool]:
         with SimulatedImageService() as fresh, wire(fresh) as client:
@@ -273,7 +261,6 @@ def test_share_is_seeded_and_about_right(service: SimulatedImageService) -> None
 
 
 def test_times_are_counted_across_threads(service: SimulatedImageService) -> None:
-    """Exactly so many requests fail, however many clients ask at once."""
     fault = service.faults.set("status", code=500, times=50)
 
     def ask() -> None:
@@ -290,8 +277,7 @@ def test_times_are_counted_across_threads(service: SimulatedImageService) -> Non
     assert (service.log.count(status=200), service.log.requests) == (50, 100)
 
 
-def test_mistakes_are_told_when_a_fault_is_set(service: SimulatedImageService) -> None:
-    """An unknown fault, an unknown option and a missing one raise in the caller."""
+def test_invalid_faults_and_options_are_rejected(service: SimulatedImageService) -> None:
     with pytest.raises(ValueError, match="unknown fault 'explode'; accepted: status, redirect"):
         service.faults.set("explode")
     with pytest.raises(TypeError, match="colour"):
@@ -300,8 +286,7 @@ def test_mistakes_are_told_when_a_fault_is_set(service: SimulatedImageService) -
         service.faults.set("status")
 
 
-def test_records_are_in_order_of_time(service: SimulatedImageService) -> None:
-    """The log tells when each request arrived, and which fault answered it."""
+def test_log_has_the_time_and_fault_of_every_request(service: SimulatedImageService) -> None:
     service.faults.set("latency", seconds=0.01)
     with wire(service) as client:
         for _ in range(3):
@@ -314,8 +299,7 @@ def test_records_are_in_order_of_time(service: SimulatedImageService) -> None:
     assert records[0].request.headers["x-auth-token"] == "t"
 
 
-def test_other_body_has_its_length(service: SimulatedImageService) -> None:
-    """The head announces the body that follows, and the connection goes on."""
+def test_other_body_has_its_content_length(service: SimulatedImageService) -> None:
     service.faults.set("other_body", on="list", body=b"abc", times=1)
     with wire(service) as client:
         head = client.ask("GET", "/v2/images")
@@ -324,8 +308,7 @@ def test_other_body_has_its_length(service: SimulatedImageService) -> None:
         assert client.read_head().startswith(b"abcHTTP/1.1 200 OK\r\n")
 
 
-def test_wrong_id_is_in_the_document(service: SimulatedImageService) -> None:
-    """By v2 the ID stands in the body; its links stay, and the length fits."""
+def test_wrong_id_changes_only_the_id_in_the_document(service: SimulatedImageService) -> None:
     service.images.change(ID, properties={"kernel_id": "k"})
     service.faults.set("wrong_id", on=ID, image_id="other")
     with wire(service) as client:
@@ -338,7 +321,7 @@ def test_wrong_id_is_in_the_document(service: SimulatedImageService) -> None:
 
 
 @pytest.mark.parametrize(
-    ("on", "struck"),
+    ("on", "fails_for"),
     [
         ("images", [True, False]),
         (ID, [True, False]),
@@ -346,11 +329,10 @@ def test_wrong_id_is_in_the_document(service: SimulatedImageService) -> None:
         ("all", [True, True]),
     ],
 )
-def test_faults_strike_v2_where_they_are_set(
-    service: SimulatedImageService, on: str, struck: list[bool]
+def test_faults_of_images_and_lists_are_separate_in_v2(
+    service: SimulatedImageService, on: str, fails_for: list[bool]
 ) -> None:
-    """One image and the list of many fail apart from each other."""
     service.faults.set("status", on=on, code=503)
-    for target, fails in zip((f"/v2/images/{ID}", "/v2/images?id=in:x"), struck, strict=True):
+    for target, fails in zip((f"/v2/images/{ID}", "/v2/images?id=in:x"), fails_for, strict=True):
         with wire(service) as client:
             assert client.ask("GET", target).startswith(b"HTTP/1.1 503 ") is fails

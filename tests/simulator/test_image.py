@@ -6,7 +6,7 @@ from exporter.simulator import SimulatedImage
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
 
-# What each recorded image was, so that its head can be written again.
+# The images in the recordings of v1, to build their heads again.
 RECORDED = {
     "active-private": SimulatedImage(
         "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5", updated_at="2026-11-23T11:02:42.072665"
@@ -92,18 +92,16 @@ RECORDED = {
 
 
 def recorded(name: str) -> bytes:
-    """A recording up to its request ID."""
+    """Return a recording up to its request ID."""
     return (RECORDINGS / f"{name}.http").read_bytes().partition(b"X-Openstack-Request-Id")[0]
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_v1_head_equals_recording(name: str) -> None:
-    """A v1 head is byte for byte what Glance 15 sent for such an image."""
     assert RECORDED[name].v1_head == recorded(name)
 
 
-def test_deleted_image_has_fields_of_recording() -> None:
-    """A deleted image has the header fields of a recorded one, with their values."""
+def test_deleted_image_has_the_headers_of_the_recording() -> None:
     image = SimulatedImage(
         "6a8434d1-973a-4039-9521-dd4b8f639ef2",
         name="deleted",
@@ -118,8 +116,7 @@ def test_deleted_image_has_fields_of_recording() -> None:
     assert sorted(image.v1_head.splitlines()) == sorted(recorded("deleted-as-admin").splitlines())
 
 
-def test_properties_have_fields_of_recording() -> None:
-    """Property names are capitalised as Glance does, and empty ones are left out."""
+def test_property_names_are_capitalized_and_empty_properties_omitted() -> None:
     image = SimulatedImage(
         "449abd09-431d-458d-ac97-b3d6bace95e6",
         name="with-properties",
@@ -142,14 +139,12 @@ def test_properties_have_fields_of_recording() -> None:
     assert sorted(image.v1_head.splitlines()) == sorted(recorded("properties").splitlines())
 
 
-def test_any_byte_can_be_sent() -> None:
-    """Lone surrogates in a name are sent as the bytes they stand for."""
+def test_v1_sends_lone_surrogates_as_bytes() -> None:
     image = SimulatedImage("a", name=b"\xff\xfe".decode(errors="surrogateescape"))
     assert b"X-Image-Meta-Name: \xff\xfe\r\n" in image.v1_head
 
 
-def test_only_public_visibility_is_public() -> None:
-    """Private, shared and community images are not public in v1."""
+def test_v1_reports_only_public_visibility_as_public() -> None:
     public = {v for v in ("public", "private", "shared", "community") if _is_public(v)}
     assert public == {"public"}
 
@@ -222,18 +217,16 @@ V2_RECORDED = {
         properties={"ключ": "значение"},
     ),
 }
-"""What images recorded by v2 were, so that their documents can be written again."""
+"""The images in the recordings of v2, to build their documents again."""
 
 
 @pytest.mark.parametrize("name", V2_RECORDED)
 def test_v2_document_equals_recording(name: str) -> None:
-    """A v2 document is byte for byte what Glance 33 sent for such an image."""
     raw = (RECORDINGS.parent / "v2" / f"{name}.http").read_bytes()
     assert V2_RECORDED[name].v2_body == raw.partition(b"\r\n\r\n")[2]
 
 
-def test_v2_digest_changes_with_the_checksum() -> None:
-    """Where no digest is given, other content has another one, and no content none."""
+def test_v2_default_digest_changes_with_the_checksum() -> None:
     digests = {
         SimulatedImage("a", checksum=checksum).v2_document()["os_hash_value"]
         for checksum in ("0f", "1e", None)
@@ -242,14 +235,12 @@ def test_v2_digest_changes_with_the_checksum() -> None:
     assert None in digests
 
 
-def test_v2_stores_are_a_list_with_commas() -> None:
-    """An image can be in several stores."""
+def test_v2_stores_are_separated_by_commas() -> None:
     document = SimulatedImage("a", stores=("fs", "ceph")).v2_document()
     assert document["stores"] == "fs,ceph"
     assert "stores" not in SimulatedImage("a", stores=()).v2_document()
 
 
-def test_v2_sends_any_byte() -> None:
-    """Lone surrogates in a name are sent as the bytes they stand for, also in JSON."""
+def test_v2_sends_lone_surrogates_as_bytes() -> None:
     image = SimulatedImage("a", name=b"\xff\xfe".decode(errors="surrogateescape"))
     assert image.v2_body.startswith(b'{"name": "\xff\xfe", ')

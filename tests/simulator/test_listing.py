@@ -16,12 +16,12 @@ ADMIN = Caller(OWNER, admin=True)
 
 
 def document(name: str) -> Any:
-    """The body of a recording."""
+    """Return the body of a recording."""
     return json.loads((RECORDINGS / f"{name}.http").read_bytes().partition(b"\r\n\r\n")[2])
 
 
 def recorded_images() -> list[SimulatedImage]:
-    """The images that the recorded service had, as far as recordings show them."""
+    """Return the images of the recorded service, as far as recordings show them."""
     alone = (path.stem for path in RECORDINGS.glob("*.http") if not path.stem.startswith("in-"))
     bodies = [document(name) for name in ("in-all-kinds", "in-all-kinds-visibility-all")]
     bodies += [
@@ -30,21 +30,21 @@ def recorded_images() -> list[SimulatedImage]:
         if b'"self": "/v2/images/' in (RECORDINGS / f"{name}.http").read_bytes()
         and not name.startswith("list-")
     ]
-    found = {each["id"]: each for body in bodies for each in body["images"]}
+    documents = {image["id"]: image for body in bodies for image in body["images"]}
     statuses = {"shared-accepted": "accepted", "shared-rejected": "rejected"}
     return [
         SimulatedImage(
-            each["id"],
-            name=each["name"],
-            status=each["status"],
-            visibility=each["visibility"],
-            hidden=each["os_hidden"],
-            owner=each["owner"],
-            created_at=each["created_at"],
-            tags=tuple(each["tags"]),
-            members={OWNER: statuses[each["name"]]} if each["name"] in statuses else {},
+            image["id"],
+            name=image["name"],
+            status=image["status"],
+            visibility=image["visibility"],
+            hidden=image["os_hidden"],
+            owner=image["owner"],
+            created_at=image["created_at"],
+            tags=tuple(image["tags"]),
+            members={OWNER: statuses[image["name"]]} if image["name"] in statuses else {},
         )
-        for each in found.values()
+        for image in documents.values()
     ]
 
 
@@ -52,9 +52,9 @@ RECORDED = recorded_images()
 
 
 def ids(query: str, *images: SimulatedImage, caller: Caller = CALLER, page_limit: int = 9) -> str:
-    """The IDs that a list with this query has, in their order."""
-    shown = page(images, parse_qs(query, keep_blank_values=True), caller, page_limit)
-    return " ".join(image.id for image in shown.images)
+    """Return the IDs in a list with this query, in order."""
+    result = page(images, parse_qs(query, keep_blank_values=True), caller, page_limit)
+    return " ".join(image.id for image in result.images)
 
 
 @pytest.mark.parametrize(
@@ -76,17 +76,16 @@ def ids(query: str, *images: SimulatedImage, caller: Caller = CALLER, page_limit
         "list-status-queued",
     ],
 )
-def test_a_list_has_the_images_of_the_recording(name: str) -> None:
-    """The same query about the same images gives the same ones as Glance 33."""
+def test_list_has_the_images_of_the_recording(name: str) -> None:
     expected = document(name)
     query = urlsplit(expected["first"]).query
-    shown = page(RECORDED, parse_qs(query), CALLER, 1000)
-    assert {image.id for image in shown.images} == {each["id"] for each in expected["images"]}
-    assert shown.marker == expected.get("next")
+    result = page(RECORDED, parse_qs(query), CALLER, 1000)
+    assert {image.id for image in result.images} == {image["id"] for image in expected["images"]}
+    assert result.marker == expected.get("next")
 
 
-def test_the_recorded_service_had_all_kinds() -> None:
-    """Images that no recorded list has are among those that lists are made of."""
+def test_recorded_service_had_images_of_all_kinds() -> None:
+    """Also images that no recorded list contains."""
     names = {image.name for image in RECORDED}
     assert {"other-private", "shared-rejected", "community-other", "hidden-public"} <= names
     assert len(RECORDED) >= 20
@@ -113,7 +112,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(
-    ("query", "listed"),
+    ("query", "expected"),
     [
         ("", "own public accepted"),
         ("visibility=all", "own public accepted community"),
@@ -126,13 +125,11 @@ KINDS = {
         ("status=killed", ""),
     ],
 )
-def test_a_list_has_fewer_images_than_are_seen(query: str, listed: str) -> None:
-    """Each parameter lets in what Glance 33 lets in."""
-    assert set(ids(query, *KINDS.values()).split()) == set(listed.split())
+def test_parameters_select_kinds_of_images(query: str, expected: str) -> None:
+    assert set(ids(query, *KINDS.values()).split()) == set(expected.split())
 
 
-def test_images_are_seen_by_their_id() -> None:
-    """All but deleted ones, and those of others that are neither public nor shared with us."""
+def test_deleted_images_and_private_ones_of_others_are_not_shown() -> None:
     seen = {name for name, image in KINDS.items() if CALLER.sees(image)}
     assert seen == KINDS.keys() - {"shared", "private", "deleted"}
     assert {name for name, image in KINDS.items() if ADMIN.sees(image)} == KINDS.keys() - {
@@ -140,8 +137,8 @@ def test_images_are_seen_by_their_id() -> None:
     }
 
 
-def test_an_administrator_lists_the_images_of_all_projects() -> None:
-    """Community images of others and hidden ones still have to be asked for."""
+def test_administrators_list_the_images_of_all_projects() -> None:
+    """Community images of others and hidden images are still not listed by default."""
     everything = KINDS.values()
     plain = set(ids("", *everything, caller=ADMIN).split())
     assert plain == KINDS.keys() - {"hidden", "community", "killed", "deleted"}
@@ -151,33 +148,33 @@ def test_an_administrator_lists_the_images_of_all_projects() -> None:
 AGES = [SimulatedImage(str(age), created_at=f"2026-01-01T00:00:0{age}") for age in (2, 4, 1, 3)]
 
 
-def test_the_newest_image_comes_first() -> None:
-    """Those of one moment come by their ID, the last first."""
+def test_newest_image_is_first() -> None:
+    """Images created at the same time are sorted by ID, in descending order."""
     assert ids("", *AGES) == "4 3 2 1"
     assert ids("", *(SimulatedImage(image_id) for image_id in "acb")) == "c b a"
 
 
-def test_pages_follow_by_their_markers_and_hold_every_image_once() -> None:
-    """A page that is full has a next one, which may turn out to be empty."""
-    found, marker = [], ""
+def test_pages_contain_every_image_once() -> None:
+    """Every full page has a next one, which may be empty."""
+    pages, marker = [], ""
     for _ in range(3):
         query = {"limit": ["2"]} | ({"marker": [marker]} if marker else {})
-        shown = page(AGES, query, CALLER, 1000)
-        found.append([image.id for image in shown.images])
-        marker = shown.marker or ""
-    assert found == [["4", "3"], ["2", "1"], []]
+        result = page(AGES, query, CALLER, 1000)
+        pages.append([image.id for image in result.images])
+        marker = result.marker or ""
+    assert pages == [["4", "3"], ["2", "1"], []]
     assert marker == ""
 
 
-def test_the_page_limit_cuts_a_larger_limit() -> None:
-    """What the server allows comes before what is asked for; 25 without a limit."""
+def test_page_limit_applies_to_larger_limits() -> None:
+    """The default limit is 25."""
     assert ids("limit=5", *AGES, page_limit=3) == "4 3 2"
     many = [SimulatedImage(f"i{number}") for number in range(40)]
     assert len(ids("", *many, page_limit=1000).split()) == 25
 
 
 @pytest.mark.parametrize(
-    ("query", "listed"),
+    ("query", "expected"),
     [
         ("name=b", "b"),
         ("name=in:a,b", "b a"),
@@ -194,11 +191,11 @@ def test_the_page_limit_cuts_a_larger_limit() -> None:
         ("colour=red", ""),
     ],
 )
-def test_every_field_and_property_is_a_filter(query: str, listed: str) -> None:
-    """All of them must fit; only some of the fields know operators."""
+def test_every_field_and_property_is_a_filter(query: str, expected: str) -> None:
+    """All filters must match; only some fields support operators."""
     a = SimulatedImage("a", name="a", disk_format="qcow2", tags=("x", "y"), protected=True)
     b = SimulatedImage("b", name="b", tags=("x",), properties={"os_distro": "debian"})
-    assert ids(query, a, b) == listed
+    assert ids(query, a, b) == expected
 
 
 @pytest.mark.parametrize(
@@ -216,10 +213,7 @@ def test_every_field_and_property_is_a_filter(query: str, listed: str) -> None:
         ),
     ],
 )
-def test_a_query_that_cannot_be_answered_is_refused_in_glances_words(
-    query: str, words: str
-) -> None:
-    """The text is what a 400 has in its body."""
+def test_invalid_query_gets_glances_message(query: str, words: str) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
         ids(query, *AGES)
     assert str(refused.value) == words

@@ -4,19 +4,17 @@ from exporter.simulator.request import ReceivedRequest
 
 
 def request(target: str = "/", *lines: str, version: str = "HTTP/1.1") -> ReceivedRequest:
-    """A parsed HEAD."""
+    """Parse a HEAD request."""
     return ReceivedRequest.parse("\r\n".join([f"HEAD {target} {version}", *lines]).encode())
 
 
-def test_headers_are_lower_case_and_joined() -> None:
-    """Names lose their case, values their surrounding space, repeated ones are joined."""
+def test_header_names_are_lower_case_and_repeated_values_joined() -> None:
     headers = request("/", "X-Auth-Token:  t ", "accept: a", "Accept: b").headers
     assert headers == {"x-auth-token": "t", "accept": "a, b"}
 
 
 @pytest.mark.parametrize("head", [b"", b"HEAD /", b"a b c d"])
-def test_what_is_no_request_is_refused(head: bytes) -> None:
-    """A first line that is not of three words raises ValueError."""
+def test_invalid_request_line_is_rejected(head: bytes) -> None:
     with pytest.raises(ValueError, match="unpack"):
         ReceivedRequest.parse(head)
 
@@ -36,10 +34,11 @@ def test_what_is_no_request_is_refused(head: bytes) -> None:
         ("/", None, False),
     ],
 )
-def test_target_tells_image_from_list(target: str, image_id: str | None, is_list: bool) -> None:
-    """A target is for one image, for the list, or for neither."""
-    asked = request(target)
-    assert (asked.image_id, asked.is_list) == (image_id, is_list)
+def test_target_is_an_image_a_list_or_neither(
+    target: str, image_id: str | None, is_list: bool
+) -> None:
+    parsed = request(target)
+    assert (parsed.image_id, parsed.is_list) == (image_id, is_list)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +53,11 @@ def test_target_tells_image_from_list(target: str, image_id: str | None, is_list
         ("Transfer-Encoding: chunked", "HTTP/1.1", True),
     ],
 )
-def test_connection_closes_when_it_must(line: str, version: str, closes: bool) -> None:
-    """The connection ends where the client asks for it, and before an unread body."""
+def test_connection_closes_if_requested_or_with_a_body(
+    line: str, version: str, closes: bool
+) -> None:
     assert request("/", line, version=version).closes is closes
 
 
-def test_line_is_as_it_arrived() -> None:
-    """The request line is whole, for its length counts."""
+def test_request_line_is_unchanged() -> None:
     assert request("/v2/images?id=in:a,b", "A: b").line == "HEAD /v2/images?id=in:a,b HTTP/1.1"

@@ -5,8 +5,7 @@ HEAD = ReceivedRequest("HEAD", "/v1/images/a", "HTTP/1.1", {})
 LIST = ReceivedRequest("GET", "/v1/images?limit=1", "HTTP/1.1", {})
 
 
-def test_log_is_bounded_and_counters_are_not() -> None:
-    """The oldest records go first, and all requests stay counted."""
+def test_records_are_bounded_but_counters_are_not() -> None:
     log = RequestLog(bound=2)
     for request in (HEAD, LIST, LIST):
         log.request_started(1, request, 200, None)
@@ -14,8 +13,7 @@ def test_log_is_bounded_and_counters_are_not() -> None:
     assert log.requests == 3
 
 
-def test_max_in_flight_is_remembered() -> None:
-    """The highest number in flight stays after the answers."""
+def test_max_in_flight_does_not_decrease() -> None:
     log = RequestLog()
     for _ in range(3):
         log.request_started(1, HEAD, 200, None)
@@ -24,8 +22,7 @@ def test_max_in_flight_is_remembered() -> None:
     assert (log.in_flight, log.max_in_flight) == (0, 3)
 
 
-def test_count_selects_by_every_criterion_given() -> None:
-    """Records are counted by method, by part of the path, by status, and by all of them."""
+def test_count_combines_all_criteria() -> None:
     log = RequestLog()
     log.request_started(1, HEAD, 200, None)
     log.request_started(1, HEAD, None, "hang")
@@ -34,8 +31,7 @@ def test_count_selects_by_every_criterion_given() -> None:
     assert (log.count(status=200), log.count(method="HEAD", status=200)) == (2, 1)
 
 
-def test_clear_keeps_what_is_open() -> None:
-    """Clearing forgets the past; connections and requests under way stay counted."""
+def test_clear_keeps_open_connections_and_requests_in_flight() -> None:
     log = RequestLog()
     assert (log.connection_opened(), log.connection_opened()) == (1, 2)
     log.connection_closed()

@@ -16,8 +16,8 @@ CHALLENGE = {"Www-Authenticate": "Keystone uri='http://127.0.0.1:15000'"}
 PLAIN = {"Content-Type": "text/plain; charset=UTF-8"}
 
 
-def timeless(raw: bytes) -> bytes:
-    """An answer without what belongs to one request alone."""
+def without_request_headers(raw: bytes) -> bytes:
+    """Remove the date and the request ID from a response."""
     raw = re.sub(rb"\r\nX-Openstack-Request-Id: req-[0-9a-f-]{36}\r\n", b"\r\nRequest\r\n", raw)
     return re.sub(rb"\r\nDate: [^\r]* GMT\r\n", b"\r\nDate\r\n", raw)
 
@@ -43,30 +43,28 @@ def timeless(raw: bytes) -> bytes:
         ("v2-head", 405, "HEAD", "", {"Allow": "GET, PATCH, DELETE"}),
     ],
 )
-def test_refusal_equals_recording(
+def test_error_equals_recording(
     name: str, status: int, method: str, detail: str, headers: dict[str, str]
 ) -> None:
-    """A refusal is what Glance 15 sent, but for its date and request ID."""
-    answer = error_response(status, method=method, detail=detail, headers=headers)
+    """Except for the date and the request ID."""
+    response = error_response(status, method=method, detail=detail, headers=headers)
     raw = (RECORDINGS / f"{name}.http").read_bytes()
-    assert timeless(answer.head + answer.body) == timeless(raw)
+    assert without_request_headers(response.head + response.body) == without_request_headers(raw)
 
 
 def test_request_ids_are_unique() -> None:
-    """No two answers share a request ID."""
     heads = [error_response(404, method="HEAD").head for _ in range(100)]
     ids = {re.findall(rb"req-[0-9a-f-]{36}", head)[0] for head in heads}
     assert len(ids) == 100
 
 
 def test_unknown_status_has_a_phrase() -> None:
-    """A status of nobody's can be answered."""
     assert reason_phrase(299) == "Unknown"
     assert error_response(299, method="HEAD").head.startswith(b"HTTP/1.1 299 Unknown\r\n")
 
 
 @pytest.mark.parametrize(
-    ("raw", "answer"),
+    ("raw", "expected"),
     [
         (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody", (200, b"body", False)),
         (b"HTTP/1.1 500 X\r\nConnection: close\r\n\r\n", (500, b"", True)),
@@ -74,16 +72,16 @@ def test_unknown_status_has_a_phrase() -> None:
         (b"nothing", (0, b"", False)),
     ],
 )
-def test_recorded_answer_is_kept_whole(raw: bytes, answer: tuple[int, bytes, bool]) -> None:
-    """A raw answer keeps every byte, and closes where it says so."""
-    found = raw_response(raw)
-    assert isinstance(found, SimulatedResponse)
-    assert (found.status, found.body, found.closes) == answer
-    assert found.head + found.body == raw
+def test_raw_response_keeps_every_byte(raw: bytes, expected: tuple[int, bytes, bool]) -> None:
+    response = raw_response(raw)
+    assert isinstance(response, SimulatedResponse)
+    assert (response.status, response.body, response.closes) == expected
+    assert response.head + response.body == raw
 
 
-def test_too_long_equals_recording() -> None:
-    """What is said to a request line of 4,295 bytes is byte for byte what gunicorn said."""
-    answer = line_too_long_response(4295)
-    assert answer.closes
-    assert answer.head + answer.body == (RECORDINGS.parent / "v2" / "in-115-ids.http").read_bytes()
+def test_response_to_a_long_request_line_equals_recording() -> None:
+    response = line_too_long_response(4295)
+    assert response.closes
+    assert (
+        response.head + response.body == (RECORDINGS.parent / "v2" / "in-115-ids.http").read_bytes()
+    )

@@ -17,14 +17,15 @@ TARGET = f"/v1/images/{ID}"
 
 
 def server_context(authority: trustme.CA) -> ssl.SSLContext:
-    """TLS for 127.0.0.1, signed by this authority."""
+    """Return TLS settings for 127.0.0.1 with a certificate of this authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
 
 
-def test_stop_refuses_and_start_takes_the_same_port(service: SimulatedImageService) -> None:
-    """After stop the port refuses; after start it serves again, with the same images."""
+def test_stopped_service_refuses_connections_and_starts_on_the_same_port(
+    service: SimulatedImageService,
+) -> None:
     url = service.url
     service.stop()
     with pytest.raises(ConnectionRefusedError), wire(service):
@@ -35,8 +36,7 @@ def test_stop_refuses_and_start_takes_the_same_port(service: SimulatedImageServi
         assert b" 200 " in client.ask("HEAD", TARGET)
 
 
-def test_stop_closes_every_connection(service: SimulatedImageService) -> None:
-    """Idle, hanging and trickling connections end at once when the service stops."""
+def test_stop_closes_idle_hanging_and_trickling_connections(service: SimulatedImageService) -> None:
     pause = 60
     service.faults.set("hang", on="hanging")
     service.faults.set("trickle", on="trickling", pause=pause)
@@ -52,15 +52,13 @@ def test_stop_closes_every_connection(service: SimulatedImageService) -> None:
     assert (service.log.in_flight, service.log.connections_open) == (0, 0)
 
 
-def test_start_and_stop_twice_are_harmless(service: SimulatedImageService) -> None:
-    """Starting what runs and stopping what is stopped change nothing."""
+def test_start_and_stop_may_be_called_twice(service: SimulatedImageService) -> None:
     assert service.start() is service
     service.stop()
     service.stop()
 
 
-def test_taken_port_is_an_error() -> None:
-    """Starting on a port in use raises in the caller's thread."""
+def test_port_in_use_raises_in_the_calling_thread() -> None:
     with SimulatedImageService() as first:
         second = SimulatedImageService(port=first.port)
         with pytest.raises(OSError, match="in use"):
@@ -68,8 +66,7 @@ def test_taken_port_is_an_error() -> None:
         second.stop()
 
 
-def test_clearing_faults_of_a_service_that_never_ran_is_harmless() -> None:
-    """Faults may be set and cleared before the service starts and after it stopped."""
+def test_faults_can_be_set_before_start_and_after_stop() -> None:
     service = SimulatedImageService()
     service.faults.set("hang")
     service.faults.clear()
@@ -78,8 +75,7 @@ def test_clearing_faults_of_a_service_that_never_ran_is_harmless() -> None:
     service.faults.clear()
 
 
-def test_https_is_served() -> None:
-    """With a server context the service speaks TLS, faults included."""
+def test_service_supports_tls_including_faults() -> None:
     authority = trustme.CA()
     client = ssl.create_default_context()
     authority.configure_trust(client)
@@ -100,7 +96,6 @@ def test_https_is_served() -> None:
 
 
 def test_client_without_tls_is_disconnected() -> None:
-    """A client that speaks plain HTTP to a TLS port gets no HTTP back."""
     with SimulatedImageService(tls=server_context(trustme.CA())) as service:
         with wire(service) as client:
             client.send("HEAD", TARGET)
@@ -109,8 +104,7 @@ def test_client_without_tls_is_disconnected() -> None:
         assert service.log.requests == 0
 
 
-def test_stop_ends_a_tls_handshake() -> None:
-    """A client that never says anything to a TLS port does not outlive the service."""
+def test_stop_closes_a_connection_during_its_tls_handshake() -> None:
     context = server_context(trustme.CA())
     with SimulatedImageService(tls=context) as service, wire(service) as client:
         wait_until(lambda: service.log.connections_open == 1)
@@ -118,8 +112,7 @@ def test_stop_ends_a_tls_handshake() -> None:
         assert client.read_all() == b""
 
 
-def test_ipv6_is_served() -> None:
-    """An IPv6 host stands in brackets in the URL."""
+def test_service_supports_ipv6() -> None:
     try:
         service = SimulatedImageService(host="::1").start()
     except OSError:
@@ -130,8 +123,7 @@ def test_ipv6_is_served() -> None:
             wait_until(lambda: service.log.connections_open == 1)
 
 
-def test_hundreds_of_connections_are_served_at_once() -> None:
-    """Connections are counted, and all are open at the same time."""
+def test_hundreds_of_connections_are_open_at_once() -> None:
     with SimulatedImageService([SimulatedImage(ID)]) as service:
         held = service.faults.set("hang")
         address = ("127.0.0.1", service.port)

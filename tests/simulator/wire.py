@@ -1,4 +1,4 @@
-"""A client that shows every byte, for tests of a server."""
+"""A client that shows every byte a server sends."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ END = b"\r\n\r\n"
 
 @dataclass
 class Wire:
-    """One connection; what a read finds beyond the answer stays in ``rest``."""
+    """One connection; bytes received after a head stay in ``rest``."""
 
     socket: socket.socket
     rest: bytes = b""
@@ -23,7 +23,7 @@ class Wire:
         self.socket.sendall("\r\n".join(lines).encode())
 
     def read_head(self) -> bytes:
-        """One head with its empty line; what there was if the server ends before."""
+        """Return one head with its empty line, or less if the server closes the connection."""
         while END not in self.rest:
             data = self.socket.recv(65536)
             if not data:
@@ -34,32 +34,32 @@ class Wire:
         return head + end
 
     def read_all(self) -> bytes:
-        """Everything up to the end of the connection."""
+        """Return everything up to the end of the connection."""
         data, self.rest = self.rest, b""
         while more := self.socket.recv(65536):
             data += more
         return data
 
     def ask(self, method: str, target: str, *headers: str) -> bytes:
-        """Send a request and return the head of its answer."""
+        """Send a request and return the head of the response."""
         self.send(method, target, *headers)
         return self.read_head()
 
 
 @contextlib.contextmanager
 def wire(service: SimulatedImageService, timeout: float = 10.0) -> Iterator[Wire]:
-    """A connection to a service."""
+    """Open a connection to a service."""
     with socket.create_connection(("127.0.0.1", service.port), timeout) as connection:
         yield Wire(connection)
 
 
 def header_names(head: bytes) -> list[bytes]:
-    """The names of a head's fields, in order."""
+    """Return the names of a head's fields, in order."""
     return [line.partition(b":")[0] for line in head.split(b"\r\n")[1:-2]]
 
 
 def field(head: bytes, name: bytes) -> bytes | None:
-    """The first value of a field."""
+    """Return the first value of a field."""
     for line in head.split(b"\r\n")[1:]:
         key, _, value = line.partition(b": ")
         if key.lower() == name.lower():
