@@ -13,7 +13,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.model.observation import Observation
 from exporter.model.target import TargetKey
 from exporter.reload import Reloader
-from tests.polling.watch import threads
+from tests.support.polled_cloud import threads
 from tests.support.program import Metrics, settings_file
 from tests.support.wait import wait_until
 

@@ -15,8 +15,8 @@ import yaml
 
 from exporter.redaction import Redactor
 from exporter.simulator import SimulatedImageService
-from tests.polling.proxy import Proxy
 from tests.support.fakes.keystone import SimulatedKeystone
+from tests.support.fakes.proxy import FakeProxy
 from tests.support.program import BOUND, GOLDEN, Program, run_program, simulated, start_program
 from tests.support.wait import wait_until
 from tests.support.web_config import WebConfigFolder, basic_auth_header
@@ -212,7 +212,7 @@ def test_no_secret_is_shown_by_a_run_that_goes_well(folder: WebConfigFolder, key
     with (
         SimulatedKeystone() as keystone,
         SimulatedImageService([simulated(GOLDEN)]) as service,
-        Proxy(b"HTTP/1.1 200 OK\r\nX-Image-Meta-Id: " + GOLDEN.encode() + b"\r\n\r\n") as proxy,
+        FakeProxy(b"HTTP/1.1 200 OK\r\nX-Image-Meta-Id: " + GOLDEN.encode() + b"\r\n\r\n") as proxy,
     ):
         keystone.users = {"demo": PASSWORD}
         keystone.application_credentials = {"an-id": CREDENTIAL}

@@ -12,7 +12,7 @@ from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.tls_files import ClientTls
 from tests.life import DATA, EXCEPTIONS, LIFE, NONE, Differs, shown
 from tests.openstack.stack import OpenStack
-from tests.polling.watch import Watch, watching
+from tests.support.polled_cloud import PolledCloud, polled_cloud
 
 IMAGE, *NEIGHBOURS = (str(uuid4()) for _ in range(4))
 """Enough images to be asked for by a list."""
@@ -79,20 +79,20 @@ def test_the_same_life_gives_the_same_series_at_a_real_glance(
         (service.url, {"api": "v1", "timeout": 0.9}, EXCEPTIONS),
     )
     with ExitStack() as stack:
-        watches: list[Watch] = [
-            stack.enter_context(watching(url, [IMAGE, *NEIGHBOURS], **more))
+        labs: list[PolledCloud] = [
+            stack.enter_context(polled_cloud(url, [IMAGE, *NEIGHBOURS], **more))
             for url, more, _ in ways
         ]
         before: list[Any] = [{} for _ in ways]
         for step in ACTS:
             live(openstack, service, step)
-            for watch, (_, _, exceptions), last in zip(watches, ways, before, strict=True):
-                watch.cycle()
-                assert set(watch.reasons().values()) == {""}, step
-                assert shown(watch.store, exceptions) != last or step == "hidden", step
-                assert shown(watch.store, exceptions) == shown(watches[0].store, exceptions), step
-            before = [shown(w.store, e) for w, (_, _, e) in zip(watches, ways, strict=True)]
-        counts = {watch.seen(IMAGE).change_counts for watch in watches[:2]}
+            for lab, (_, _, exceptions), last in zip(labs, ways, before, strict=True):
+                lab.cycle()
+                assert set(lab.reasons().values()) == {""}, step
+                assert shown(lab.store, exceptions) != last or step == "hidden", step
+                assert shown(lab.store, exceptions) == shown(labs[0].store, exceptions), step
+            before = [shown(w.store, e) for w, (_, _, e) in zip(labs, ways, strict=True)]
+        counts = {lab.observation(IMAGE).change_counts for lab in labs[:2]}
         (same,) = counts
         assert (same.status, same.content, same.existence, same.name) == (3, 0, 1, 1)
-        assert [watch.seen(IMAGE).exists for watch in watches] == [False] * 3
+        assert [lab.observation(IMAGE).exists for lab in labs] == [False] * 3

@@ -21,7 +21,7 @@ from prometheus_client import generate_latest
 from exporter.app import build_application
 from exporter.config import ResolvedCloud, ResolvedImage
 from exporter.polling.engine import pacing as pace
-from tests.polling.watch import threads
+from tests.support.polled_cloud import threads
 from tests.support.wait import wait_until
 
 CLOUD = "soak"

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from exporter.simulator import SimulatedImage
-from tests.polling.watch import serving, threads, watching
+from tests.support.polled_cloud import image_service, polled_cloud, threads
 from tests.support.wait import wait_until
 
 IDS = [f"image-{number}" for number in range(12)]
@@ -48,10 +48,10 @@ def test_counts_add_up_and_no_image_is_falsely_gone_under_chaos() -> None:
     print(f"CHAOS_SEED={seed}")  # noqa: T201 - shown when the test fails, to repeat it
     chance = random.Random(seed)
     with (
-        serving(IDS) as service,
-        watching(
+        image_service(IDS) as service,
+        polled_cloud(
             service.url, IDS, interval=0.25, timeout=0.06, concurrency=CONCURRENCY, random=0.05
-        ) as watch,
+        ) as lab,
     ):
         failures = 0
         for cycle in range(1, CYCLES + 1):
@@ -75,24 +75,24 @@ def test_counts_add_up_and_no_image_is_falsely_gone_under_chaos() -> None:
                     service.images.delete(image_id)
                 elif chance.random() < 0.3:
                     service.images.put(SimulatedImage(image_id))
-            before = watch.cloud
-            watch.cycle()
-            failed = sum(not seen.poll_success for _, seen in watch.store.observations())
-            after = watch.cloud
+            before = lab.state
+            lab.cycle()
+            failed = sum(not seen.poll_success for _, seen in lab.store.observations())
+            after = lab.state
             assert after.polls == cycle * len(IDS)
             assert sum(after.failures.values()) - sum(before.failures.values()) == failed
             failures += failed
-            assert all(watch.exists()[image_id] is not False for image_id in IDS[2:])
-            assert watch.poller.client.sender.connections <= 2 * CONCURRENCY
+            assert all(lab.exists()[image_id] is not False for image_id in IDS[2:])
+            assert lab.poller.client.sender.connections <= 2 * CONCURRENCY
             assert len(threads()) <= 2 * CONCURRENCY
         assert 0 < failures < CYCLES * len(IDS)
         service.faults.clear()
         for image_id in IDS:
             service.images.put(SimulatedImage(image_id))
-        watch.cycle()
-        watch.cycle()
-        assert watch.exists() == dict.fromkeys(IDS, True)
+        lab.cycle()
+        lab.cycle()
+        assert lab.exists() == dict.fromkeys(IDS, True)
         wait_until(lambda: not threads())
-        assert watch.poller.client.sender.connections <= CONCURRENCY
-        watch.poller.stop()
+        assert lab.poller.client.sender.connections <= CONCURRENCY
+        lab.poller.stop()
         wait_until(lambda: service.log.connections_open == 0)

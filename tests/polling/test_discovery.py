@@ -24,7 +24,7 @@ from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.store import Store
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls
-from tests.polling.watch import CLOUD, DIRECT, GENEROUS
+from tests.support.polled_cloud import CLOUD, DIRECT, GENEROUS
 from tests.support.reference_collector import StoreCollector
 from tests.support.wait import wait_until
 

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.clock import steady
 from exporter.simulator import SimulatedImageService
-from tests.polling.watch import Request, serving, threads, watching
+from tests.support.polled_cloud import MeasuredRequest, image_service, polled_cloud, threads
 from tests.support.wait import wait_until
 
 HEALTHY = [f"healthy-{number}" for number in range(8)]
@@ -62,7 +62,7 @@ class Story:
     seconds: list[float]
     reasons: list[dict[str, str]]
     exists: list[dict[str, bool | None]]
-    requests: list[Request]
+    requests: list[MeasuredRequest]
     threads_left: int
     connections: int
     connections_left: int
@@ -81,17 +81,17 @@ def story() -> Story:
     ids = [image_id.replace(" ", "-").replace(",", "").replace("/", "-") for image_id in ids]
     told = Story([], [], [], [], 0, 0, 0, [])
     with (
-        serving(ids) as service,
-        watching(service.url, ids, interval=1.5, timeout=TIMEOUT, concurrency=24) as watch,
+        image_service(ids) as service,
+        polled_cloud(service.url, ids, interval=1.5, timeout=TIMEOUT, concurrency=24) as lab,
     ):
 
         def cycle() -> None:
             began = steady()
-            watch.cycle()
+            lab.cycle()
             told.seconds.append(steady() - began)
-            told.reasons.append(watch.reasons())
-            told.exists.append(watch.exists())
-            told.api_up.append(watch.cloud.api_up)
+            told.reasons.append(lab.reasons())
+            told.exists.append(lab.exists())
+            told.api_up.append(lab.state.api_up)
 
         cycle()
         for name, image_id in zip(FAULTS, ids, strict=False):
@@ -102,12 +102,12 @@ def story() -> Story:
         settled(service)
         cycle()
         settled(service)
-        told.requests = watch.requests
+        told.requests = lab.requests
         told.threads_left = len(threads())
-        told.connections = watch.poller.client.sender.connections
-        watch.poller.stop()
+        told.connections = lab.poller.client.sender.connections
+        lab.poller.stop()
         wait_until(lambda: service.log.connections_open == 0)
-        told.connections_left = watch.poller.client.sender.connections
+        told.connections_left = lab.poller.client.sender.connections
     return told
 
 

@@ -11,7 +11,7 @@ from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.response import RequestFailed
-from tests.polling.watch import DIRECT, GENEROUS, serving, watching
+from tests.support.polled_cloud import DIRECT, GENEROUS, image_service, polled_cloud
 from tests.support.wait import wait_until
 
 IDS = [f"image-{number}" for number in range(20)]
@@ -24,15 +24,15 @@ def busiest_second(times: Sequence[float]) -> int:
 
 
 def test_rate_limit_holds_on_the_wire() -> None:
-    with serving(IDS[2:]) as service:
+    with image_service(IDS[2:]) as service:
         service.faults.set("status", on=IDS[5], code=500, times=2)
         service.faults.set("reset", on=IDS[6], times=1)
-        with watching(service.url, IDS, interval=3.0, rate=RATE, concurrency=16) as watch:
+        with polled_cloud(service.url, IDS, interval=3.0, rate=RATE, concurrency=16) as lab:
             for _ in range(2):
-                watch.cycle()
-            exists = watch.exists()
+                lab.cycle()
+            exists = lab.exists()
             assert [exists[each] for each in IDS] == [False] * 2 + [True] * 18
-            assert watch.cloud.retries >= 2
+            assert lab.state.retries >= 2
         times = [record.at for record in service.log.records]
     # Two cycles of twenty, what failed again, and two confirmations.
     assert len(times) >= 45
@@ -67,11 +67,11 @@ def test_request_sent_again_on_a_new_connection_counts_twice(permitted: bool) ->
 
 def test_every_image_has_its_place_in_each_cycle() -> None:
     places: dict[str, list[float]] = {f"/v1/images/{each}": [] for each in IDS}
-    with serving(IDS) as service, watching(service.url, IDS, interval=1.0) as watch:
-        watch.cycle()
+    with image_service(IDS) as service, polled_cloud(service.url, IDS, interval=1.0) as lab:
+        lab.cycle()
         for _ in range(3):
             service.log.clear()
-            watch.cycle()
+            lab.cycle()
             first = service.log.records[0].at
             for record in service.log.records:
                 places[record.path].append(record.at - first)
@@ -84,14 +84,14 @@ def test_every_image_has_its_place_in_each_cycle() -> None:
 
 def test_trouble_of_one_cloud_delays_no_other() -> None:
     with (
-        serving(IDS) as hanging,
-        serving(IDS) as service,
-        watching(hanging.url, IDS, interval=GENEROUS, timeout=GENEROUS) as stuck,
-        watching(service.url, IDS, interval=GENEROUS, rate=1.0) as slow,
-        watching(service.url, IDS, interval=0.3) as quick,
+        image_service(IDS) as hanging,
+        image_service(IDS) as service,
+        polled_cloud(hanging.url, IDS, interval=GENEROUS, timeout=GENEROUS) as stuck,
+        polled_cloud(service.url, IDS, interval=GENEROUS, rate=1.0) as slow,
+        polled_cloud(service.url, IDS, interval=0.3) as quick,
     ):
         hanging.faults.set("hang")
-        others = [threading.Thread(target=watch.cycle) for watch in (stuck, slow)]
+        others = [threading.Thread(target=lab.cycle) for lab in (stuck, slow)]
         for other in others:
             other.start()
         wait_until(lambda: hanging.log.in_flight > 0)
@@ -99,8 +99,8 @@ def test_trouble_of_one_cloud_delays_no_other() -> None:
             quick.cycle()
             assert set(quick.reasons().values()) == {""}
         assert all(other.is_alive() for other in others)
-        for watch in (stuck, slow):
-            watch.poller.stop()
+        for lab in (stuck, slow):
+            lab.poller.stop()
         for other in others:
             other.join(GENEROUS)
 

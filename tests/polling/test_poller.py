@@ -14,7 +14,14 @@ from exporter.model.instant import Instant
 from exporter.polling.engine.types import PollResult
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.tls_files import ClientTls
-from tests.polling.watch import CLOUD, GENEROUS, Watch, serving, threads, watching
+from tests.support.polled_cloud import (
+    CLOUD,
+    GENEROUS,
+    PolledCloud,
+    image_service,
+    polled_cloud,
+    threads,
+)
 from tests.support.reference_collector import StoreCollector
 from tests.support.wait import wait_until
 
@@ -25,52 +32,52 @@ FORGED_404 = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
     """A service with four images."""
-    with serving(IDS) as running:
+    with image_service(IDS) as running:
         yield running
 
 
 @pytest.fixture
-def watch(service: SimulatedImageService) -> Iterator[Watch]:
+def lab(service: SimulatedImageService) -> Iterator[PolledCloud]:
     """A poller that has polled once, all found."""
-    with watching(service.url, IDS, interval=0.5, timeout=0.2) as made:
+    with polled_cloud(service.url, IDS, interval=0.5, timeout=0.2) as made:
         made.cycle()
         assert made.exists() == dict.fromkeys(IDS, True)
         yield made
 
 
-def samples(watch: Watch, moment: Instant) -> dict[str, dict[str, float]]:
+def samples(lab: PolledCloud, moment: Instant) -> dict[str, dict[str, float]]:
     """The values on /metrics at a moment, by family and image."""
     return {
         family.name: {sample.labels.get("image", ""): sample.value for sample in family.samples}
-        for family in StoreCollector(watch.store, lambda: moment).collect()
+        for family in StoreCollector(lab.store, lambda: moment).collect()
     }
 
 
 def test_deleted_image_is_gone_after_one_cycle(
-    service: SimulatedImageService, watch: Watch
+    service: SimulatedImageService, lab: PolledCloud
 ) -> None:
     service.images.delete("b")
-    watch.cycle()
-    assert watch.exists() == {"a": True, "b": False, "c": True, "d": True}
-    assert watch.reasons() == dict.fromkeys(IDS, "")
-    shown = samples(watch, now())
+    lab.cycle()
+    assert lab.exists() == {"a": True, "b": False, "c": True, "d": True}
+    assert lab.reasons() == dict.fromkeys(IDS, "")
+    shown = samples(lab, now())
     assert shown["openstack_image_exists"] == {"a": 1, "b": 0, "c": 1, "d": 1}
     assert shown["openstack_image_api_up"] == {"": 1}
     polled, confirmed = [each for each in service.log.records if each.status == 404]
     assert polled.connection != confirmed.connection
     assert confirmed.request.headers["connection"] == "close"
     service.images.put(SimulatedImage("b"))
-    watch.cycle()
-    assert watch.exists() == dict.fromkeys(IDS, True)
+    lab.cycle()
+    assert lab.exists() == dict.fromkeys(IDS, True)
 
 
 def test_outage_changes_only_poll_success_and_api_up(
-    service: SimulatedImageService, watch: Watch
+    service: SimulatedImageService, lab: PolledCloud
 ) -> None:
     service.stop()
     for _ in range(3):
-        watch.cycle()
-        shown = samples(watch, now())
+        lab.cycle()
+        shown = samples(lab, now())
         assert shown["openstack_image_exists"] == dict.fromkeys(IDS, 1)
         assert shown["openstack_image_poll_success"] == dict.fromkeys(IDS, 0)
         assert shown["openstack_image_api_up"] == {"": 0}
@@ -80,59 +87,59 @@ def test_no_image_is_gone_while_everything_is_404(
     service: SimulatedImageService,
 ) -> None:
     """The list is 404 as well."""
-    with watching(service.url, IDS, interval=0.05, timeout=0.5) as watch:
+    with polled_cloud(service.url, IDS, interval=0.05, timeout=0.5) as lab:
         # On a busy machine one cycle may be too short for all of them.
-        while watch.exists() != dict.fromkeys(IDS, True):
-            watch.cycle()
+        while lab.exists() != dict.fromkeys(IDS, True):
+            lab.cycle()
         service.faults.set("status", code=404)
         for _ in range(30):
-            watch.cycle()
-            assert watch.exists() == dict.fromkeys(IDS, True)
-        assert watch.cloud.api_up is False
-        assert not watch.cloud.mass_disappearance
-        assert watch.cloud.failures["unconfirmed"] > 30
+            lab.cycle()
+            assert lab.exists() == dict.fromkeys(IDS, True)
+        assert lab.state.api_up is False
+        assert not lab.state.mass_disappearance
+        assert lab.state.failures["unconfirmed"] > 30
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
 def test_api_that_hangs_for_a_whole_cycle_is_down(api: str) -> None:
     """Even if no request has timed out by itself when the cycle ends."""
     with (
-        serving(IDS) as service,
-        watching(service.url, IDS, interval=0.5, timeout=0.5, api=api) as watch,
+        image_service(IDS) as service,
+        polled_cloud(service.url, IDS, interval=0.5, timeout=0.5, api=api) as lab,
     ):
-        watch.cycle()
-        assert set(watch.reasons().values()) == {""}
+        lab.cycle()
+        assert set(lab.reasons().values()) == {""}
         service.faults.set("hang")
-        watch.cycle()
-        assert "timeout" in watch.reasons().values()
-        assert watch.cloud.api_up is False
-        assert watch.exists() == dict.fromkeys(IDS, True)
+        lab.cycle()
+        assert "timeout" in lab.reasons().values()
+        assert lab.state.api_up is False
+        assert lab.exists() == dict.fromkeys(IDS, True)
 
 
 def test_lost_role_is_believed_after_two_cycles(
-    service: SimulatedImageService, watch: Watch
+    service: SimulatedImageService, lab: PolledCloud
 ) -> None:
     for image_id in IDS:
         service.images.delete(image_id)
-    watch.cycle()
-    assert watch.exists() == dict.fromkeys(IDS, True)
-    assert watch.reasons() == dict.fromkeys(IDS, "unconfirmed")
-    assert watch.cloud.api_up
-    watch.cycle()
-    assert watch.exists() == dict.fromkeys(IDS, False)
-    assert watch.cloud.mass_disappearance
-    watch.cycle()
-    assert watch.cloud.mass_disappearance
+    lab.cycle()
+    assert lab.exists() == dict.fromkeys(IDS, True)
+    assert lab.reasons() == dict.fromkeys(IDS, "unconfirmed")
+    assert lab.state.api_up
+    lab.cycle()
+    assert lab.exists() == dict.fromkeys(IDS, False)
+    assert lab.state.mass_disappearance
+    lab.cycle()
+    assert lab.state.mass_disappearance
     service.images.put(SimulatedImage("a"))
-    watch.cycle()
-    assert not watch.cloud.mass_disappearance
+    lab.cycle()
+    assert not lab.state.mass_disappearance
 
 
-def test_values_are_dropped_when_polling_has_stopped(watch: Watch) -> None:
+def test_values_are_dropped_when_polling_has_stopped(lab: PolledCloud) -> None:
     """Time alone drops them after max_stale."""
     moment = now()
-    fresh = samples(watch, Instant(moment.monotonic + 800, moment.wall + 800))
-    stale = samples(watch, Instant(moment.monotonic + 1000, moment.wall + 1000))
+    fresh = samples(lab, Instant(moment.monotonic + 800, moment.wall + 800))
+    stale = samples(lab, Instant(moment.monotonic + 1000, moment.wall + 1000))
     assert fresh["openstack_image_exists"] == dict.fromkeys(IDS, 1)
     assert len(fresh["openstack_image_size_bytes"]) == len(IDS)
     assert stale["openstack_image_exists"] == {}
@@ -145,10 +152,10 @@ def test_connections_are_reused_across_cycles(service: SimulatedImageService) ->
     for image_id in ids:
         service.images.put(SimulatedImage(image_id))
     service.faults.set("latency", seconds=0.01)
-    with watching(service.url, ids, interval=0.2, concurrency=5) as watch:
+    with polled_cloud(service.url, ids, interval=0.2, concurrency=5) as lab:
         for _ in range(3):
-            watch.cycle()
-        assert watch.poller.client.sender.connections <= 5
+            lab.cycle()
+        assert lab.poller.client.sender.connections <= 5
     assert service.log.connections_opened <= 5
     assert service.log.max_in_flight <= 5
     # Of 120; on a busy machine some come too late for their cycle.
@@ -159,11 +166,11 @@ def test_connection_closed_between_requests_fails_no_poll(
     service: SimulatedImageService,
 ) -> None:
     service.faults.set("close_after")
-    with watching(service.url, IDS, interval=0.2, concurrency=1) as watch:
+    with polled_cloud(service.url, IDS, interval=0.2, concurrency=1) as lab:
         for _ in range(3):
-            watch.cycle()
-            assert watch.reasons() == dict.fromkeys(IDS, "")
-        assert watch.cloud.retries == 0
+            lab.cycle()
+            assert lab.reasons() == dict.fromkeys(IDS, "")
+        assert lab.state.retries == 0
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang_in_head", "trickle"])
@@ -172,39 +179,39 @@ def test_stop_during_hanging_requests_ends_within_a_second(
 ) -> None:
     """Polls in flight do not count as failed."""
     service.faults.set(fault)
-    with watching(service.url, IDS, interval=60.0, timeout=30.0) as watch:
-        running = threading.Thread(target=watch.cycle)
+    with polled_cloud(service.url, IDS, interval=60.0, timeout=30.0) as lab:
+        running = threading.Thread(target=lab.cycle)
         running.start()
         wait_until(lambda: service.log.in_flight == 1)
         began = steady()
-        watch.poller.stop()
+        lab.poller.stop()
         running.join(GENEROUS)
         wait_until(lambda: not threads())
         assert steady() - began < 1.0
-        assert watch.reasons() == dict.fromkeys(IDS, "")
-        assert watch.cloud.polls == 0
-        watch.cycle()
-        assert watch.cloud.polls == 0
+        assert lab.reasons() == dict.fromkeys(IDS, "")
+        assert lab.state.polls == 0
+        lab.cycle()
+        assert lab.state.polls == 0
     wait_until(lambda: service.log.connections_open == 0)
 
 
 def test_each_image_has_one_outcome_at_the_deadline(service: SimulatedImageService) -> None:
     service.faults.set("hang")
     verdicts: list[PollResult] = []
-    with watching(service.url, IDS, interval=0.5, timeout=30.0, concurrency=2) as watch:
+    with polled_cloud(service.url, IDS, interval=0.5, timeout=30.0, concurrency=2) as lab:
         began = steady()
-        watch.poller.run_cycle(lambda verdict, left: verdicts.append(verdict))  # noqa: ARG005
+        lab.poller.run_cycle(lambda verdict, left: verdicts.append(verdict))  # noqa: ARG005
         assert steady() - began < 1.5
         assert sorted(verdict.target.image_id for verdict in verdicts) == IDS
-        assert set(watch.reasons().values()) == {"timeout", "not_polled"}
-        assert watch.cloud.polls == sum(watch.cloud.failures.values()) == 4
+        assert set(lab.reasons().values()) == {"timeout", "not_polled"}
+        assert lab.state.polls == sum(lab.state.failures.values()) == 4
         wait_until(lambda: not threads())
 
 
 def test_observer_gets_every_result_and_the_number_left(service: SimulatedImageService) -> None:
     left: list[int] = []
-    with watching(service.url, IDS) as watch:
-        watch.poller.run_cycle(lambda _, count: left.append(count))
+    with polled_cloud(service.url, IDS) as lab:
+        lab.poller.run_cycle(lambda _, count: left.append(count))
     assert left == [3, 2, 1, 0]
 
 
@@ -215,9 +222,9 @@ def test_failing_observer_loses_no_outcome(
     def observer(_: PollResult, left: int) -> None:
         assert left != 2, "as the test has it"
 
-    with watching(service.url, IDS) as watch:
-        watch.poller.run_cycle(observer)
-        assert watch.exists() == dict.fromkeys(IDS, True)
+    with polled_cloud(service.url, IDS) as lab:
+        lab.poller.run_cycle(observer)
+        assert lab.exists() == dict.fromkeys(IDS, True)
     assert "as the test has it" in caplog.text
 
 
@@ -229,40 +236,40 @@ def test_forged_late_response_changes_no_image(service: SimulatedImageService, f
         "200": b"HTTP/1.1 200 OK\r\nX-Image-Meta-Id: b\r\nX-Image-Meta-Status: killed\r\n\r\n",
     }[forged]
     service.faults.set("leftover", on="a", data=data, held=True)
-    with watching(service.url, ["a", "b", "c"], interval=5.0, timeout=2, concurrency=1) as watch:
-        running = threading.Thread(target=watch.cycle)
+    with polled_cloud(service.url, ["a", "b", "c"], interval=5.0, timeout=2, concurrency=1) as lab:
+        running = threading.Thread(target=lab.cycle)
         running.start()
         # The second request waits behind the first answer's leftover.
         wait_until(lambda: any(each._buffer for each in tuple(service.connections)))
         service.faults.clear()
         running.join(GENEROUS)
         for image_id in ("b", "c"):
-            assert watch.reason(image_id) in {"", "malformed"}
-            image = watch.seen(image_id).image
+            assert lab.reason(image_id) in {"", "malformed"}
+            image = lab.observation(image_id).image
             assert image is None or image.status == "active"
-            assert watch.seen(image_id).exists is not False
+            assert lab.observation(image_id).exists is not False
 
 
 def test_stray_bytes_found_at_the_end_retract_the_outcome(
-    service: SimulatedImageService, watch: Watch
+    service: SimulatedImageService, lab: PolledCloud
 ) -> None:
     """No counter falls, or rises a second time for the same change."""
     service.faults.set("leftover", on="a", data=FORGED_404, delay=0.02)
     service.images.change("a", status="deactivated")
     counts: list[int] = []
-    watch.poller.run_cycle(lambda *_: counts.append(watch.seen("a").change_counts.status))
+    lab.poller.run_cycle(lambda *_: counts.append(lab.observation("a").change_counts.status))
     assert counts == [1] * 5
-    seen = watch.seen("a")
-    assert watch.reason("a") == "malformed"
+    seen = lab.observation("a")
+    assert lab.reason("a") == "malformed"
     assert seen.image is not None
     assert seen.image.status == "active"
-    assert watch.cloud.failures == {"malformed": 1}
-    assert watch.cloud.polls == 8
-    watch.cycle()
+    assert lab.state.failures == {"malformed": 1}
+    assert lab.state.polls == 8
+    lab.cycle()
     service.faults.clear()
-    watch.cycle()
-    assert watch.seen("a").change_counts.status == 1
-    assert watch.reasons() == dict.fromkeys(IDS, "")
+    lab.cycle()
+    assert lab.observation("a").change_counts.status == 1
+    assert lab.reasons() == dict.fromkeys(IDS, "")
 
 
 def test_open_breaker_is_exported_at_once_and_logged_once(
@@ -271,51 +278,51 @@ def test_open_breaker_is_exported_at_once_and_logged_once(
     caplog.set_level(logging.INFO)
     ids = [f"image-{number}" for number in range(20)]
     with (
-        serving(ids) as service,
-        watching(service.url, ids, interval=0.5, timeout=0.4, concurrency=1) as watch,
+        image_service(ids) as service,
+        polled_cloud(service.url, ids, interval=0.5, timeout=0.4, concurrency=1) as lab,
     ):
-        watch.cycle()
+        lab.cycle()
         service.faults.set("status", code=500)
         service.faults.set("hang", on=ids[-1])
-        watch.cycle()
-        assert (watch.cloud.breaker_open, watch.cloud.api_up) == (True, False)
+        lab.cycle()
+        assert (lab.state.breaker_open, lab.state.api_up) == (True, False)
         asked = service.log.requests
-        watch.cycle()
+        lab.cycle()
         assert service.log.requests == asked + 1
         service.faults.clear()
-        watch.cycle()
-        assert (watch.cloud.breaker_open, watch.cloud.api_up) == (False, True)
-        assert watch.reasons() == dict.fromkeys(ids, "")
+        lab.cycle()
+        assert (lab.state.breaker_open, lab.state.api_up) == (False, True)
+        assert lab.reasons() == dict.fromkeys(ids, "")
     assert caplog.text.count("API is down") == 1
     assert caplog.text.count("API recovered") == 1
 
 
 def test_retry_after_is_obeyed_and_counted(
-    service: SimulatedImageService, watch: Watch, caplog: pytest.LogCaptureFixture
+    service: SimulatedImageService, lab: PolledCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One that cannot be read is capped, and logged once."""
     service.faults.set("status", code=429, headers={"Retry-After": "soon"})
     asked = service.log.requests
-    watch.cycle()
+    lab.cycle()
     assert 1 <= service.log.requests - asked <= 4
-    assert set(watch.reasons().values()) == {"rate_limited", "not_polled"}
-    assert watch.cloud.rate_limit_wait == pytest.approx(300, abs=1)
-    assert watch.cloud.api_up
+    assert set(lab.reasons().values()) == {"rate_limited", "not_polled"}
+    assert lab.state.rate_limit_wait == pytest.approx(300, abs=1)
+    assert lab.state.api_up
     service.faults.clear()
     asked = service.log.requests
-    watch.cycle()
+    lab.cycle()
     assert service.log.requests == asked
     assert caplog.text.count("Retry-After is too long, negative or unreadable") == 1
 
 
 def test_rate_limit_covers_polls_and_confirmations() -> None:
     ids = [f"image-{number}" for number in range(30)]
-    with serving(ids[:20]) as service:
+    with image_service(ids[:20]) as service:
         service.faults.set("status", on=ids[0], code=500, times=2)
-        with watching(service.url, ids, interval=3.0, rate=100, concurrency=16) as watch:
-            watch.cycle()
-            assert watch.cloud.rate_limit_wait > 0
-            assert sum(seen is False for seen in watch.exists().values()) == 10
+        with polled_cloud(service.url, ids, interval=3.0, rate=100, concurrency=16) as lab:
+            lab.cycle()
+            assert lab.state.rate_limit_wait > 0
+            assert sum(seen is False for seen in lab.exists().values()) == 10
         times = sorted(record.at for record in service.log.records)
         assert len(times) > 40
         assert times[-1] - times[0] >= (len(times) - 1) / 100 - 0.05
@@ -324,37 +331,37 @@ def test_rate_limit_covers_polls_and_confirmations() -> None:
 def test_images_beyond_the_rate_limit_are_not_polled(
     service: SimulatedImageService,
 ) -> None:
-    with watching(service.url, IDS, interval=0.5, rate=4, concurrency=4) as watch:
-        watch.cycle()
-        assert sorted(watch.reasons().values()) == ["", "", "not_polled", "not_polled"]
+    with polled_cloud(service.url, IDS, interval=0.5, rate=4, concurrency=4) as lab:
+        lab.cycle()
+        assert sorted(lab.reasons().values()) == ["", "", "not_polled", "not_polled"]
 
 
 def test_late_cycle_keeps_the_plan_and_skipped_ones_are_counted(
     service: SimulatedImageService,
 ) -> None:
-    with watching(service.url, ["a"], interval=0.2) as watch:
-        watch.cycle()
-        begun = steady() - (watch.cloud.last_cycle_duration or 0.0)
+    with polled_cloud(service.url, ["a"], interval=0.2) as lab:
+        lab.cycle()
+        begun = steady() - (lab.state.last_cycle_duration or 0.0)
         while steady() < begun + 0.7:
             threading.Event().wait(0.005)
-        watch.cycle()
-        assert watch.cloud.cycles_skipped == 2
-        assert 0.0 <= (watch.cloud.cycle_lag or 0.0) < 0.2
+        lab.cycle()
+        assert lab.state.cycles_skipped == 2
+        assert 0.0 <= (lab.state.cycle_lag or 0.0) < 0.2
 
 
 def test_concurrency_needed_is_logged_and_exported(caplog: pytest.LogCaptureFixture) -> None:
     ids = [f"image-{number}" for number in range(30)]
-    with serving(ids) as service:
+    with image_service(ids) as service:
         service.faults.set("latency", seconds=0.05)
-        with watching(service.url, ids, interval=0.4, concurrency=1) as watch:
-            watch.cycle()
-            assert "not_polled" in watch.reasons().values()
-            assert (watch.cloud.concurrency_needed or 0) >= 4
+        with polled_cloud(service.url, ids, interval=0.4, concurrency=1) as lab:
+            lab.cycle()
+            assert "not_polled" in lab.reasons().values()
+            assert (lab.state.concurrency_needed or 0) >= 4
     assert "cycle too short to poll every image" in caplog.text
 
 
-def test_state_of_the_cloud_after_a_cycle(watch: Watch) -> None:
-    cloud = watch.cloud
+def test_state_of_the_cloud_after_a_cycle(lab: PolledCloud) -> None:
+    cloud = lab.state
     assert (cloud.name, cloud.polls, cloud.failures, cloud.retries) == (CLOUD, 4, {}, 0)
     assert (cloud.api_up, cloud.breaker_open, cloud.api_version) == (True, False, "v1")
     assert abs((cloud.last_cycle_at or 0) - time.time()) < 5
@@ -370,22 +377,22 @@ def test_sign_in_failure_is_kept_until_a_sign_in_succeeds(
 ) -> None:
     path = tmp_path / "token"
     signin = TokenFileAuthenticator(service.url, path, ClientTls(), now)
-    with watching(service.url, IDS, signin=signin) as watch:
-        watch.cycle()
-        assert watch.cloud.sign_in_failure == (
+    with polled_cloud(service.url, IDS, signin=signin) as lab:
+        lab.cycle()
+        assert lab.state.sign_in_failure == (
             f"unauthorized: token file {path} cannot be read: No such file or directory"
         )
         path.write_text("a-token")
         signin.renew(AuthToken(service.url, None, None, generation=0))
-        watch.cycle()
-        assert watch.cloud.sign_in_failure is None
+        lab.cycle()
+        assert lab.state.sign_in_failure is None
 
 
-def test_polls_add_up_over_cycles(service: SimulatedImageService, watch: Watch) -> None:
+def test_polls_add_up_over_cycles(service: SimulatedImageService, lab: PolledCloud) -> None:
     for cycle in itertools.count(2):
         service.faults.set("status", on="a", code=403)
-        watch.cycle()
-        assert watch.cloud.polls == cycle * len(IDS)
-        assert watch.cloud.failures == {"forbidden": cycle - 1}
+        lab.cycle()
+        assert lab.state.polls == cycle * len(IDS)
+        assert lab.state.failures == {"forbidden": cycle - 1}
         if cycle == 3:
             break

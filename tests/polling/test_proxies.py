@@ -15,14 +15,14 @@ from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport import connection
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.resolver import Address, Resolver
-from tests.polling.proxy import Proxy
-from tests.polling.watch import serving, threads, watching
+from tests.support.fakes.proxy import FakeProxy
+from tests.support.polled_cloud import image_service, polled_cloud, threads
 from tests.support.wait import wait_until
 
 IDS = ["a", "b", "c"]
 
 
-def by(proxy: Proxy) -> ProxySettings:
+def by(proxy: FakeProxy) -> ProxySettings:
     """The way through a proxy."""
     return ProxySettings(proxy=proxy.url, verify=True, cert=None)
 
@@ -30,7 +30,7 @@ def by(proxy: Proxy) -> ProxySettings:
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
     """A service with three images."""
-    with serving(IDS) as running:
+    with image_service(IDS) as running:
         yield running
 
 
@@ -56,21 +56,21 @@ def secure(authority: trustme.CA, not_after: datetime | None = None) -> Simulate
 
 
 def test_forward_proxy_gets_absolute_urls(service: SimulatedImageService) -> None:
-    with Proxy() as proxy, watching(service.url, IDS, route=by(proxy)) as watch:
-        watch.cycle()
+    with FakeProxy() as proxy, polled_cloud(service.url, IDS, route=by(proxy)) as lab:
+        lab.cycle()
         service.images.delete("a")
-        watch.cycle()
-        assert watch.exists() == {"a": False, "b": True, "c": True}
+        lab.cycle()
+        assert lab.exists() == {"a": False, "b": True, "c": True}
         assert f"HEAD {service.url}/v1/images/b HTTP/1.1" in proxy.first_lines
         assert len(proxy.first_lines) == service.log.requests
 
 
 def test_proxy_password_is_sent_as_a_header(service: SimulatedImageService) -> None:
-    with Proxy() as proxy:
+    with FakeProxy() as proxy:
         route = ProxySettings(proxy.url.replace("//", "//user:secret@"), verify=True, cert=None)
-        with watching(service.url, ["a"], route=route) as watch:
-            watch.cycle()
-            assert watch.reasons() == {"a": ""}
+        with polled_cloud(service.url, ["a"], route=route) as lab:
+            lab.cycle()
+            assert lab.reasons() == {"a": ""}
         assert "proxy-authorization: basic " in proxy.heads[0].lower()
 
 
@@ -86,34 +86,34 @@ def test_proxy_password_is_sent_as_a_header(service: SimulatedImageService) -> N
 def test_response_of_the_proxy_itself_takes_no_image(
     service: SimulatedImageService, answer: bytes, reason: str
 ) -> None:
-    with Proxy() as proxy, watching(service.url, IDS, route=by(proxy)) as watch:
-        watch.cycle()
+    with FakeProxy() as proxy, polled_cloud(service.url, IDS, route=by(proxy)) as lab:
+        lab.cycle()
         proxy.answer = answer
         for _ in range(2):
-            watch.cycle()
-            assert set(watch.reasons().values()) == {reason}
-            assert set(watch.exists().values()) == {True}
-            assert watch.cloud.api_up is False
+            lab.cycle()
+            assert set(lab.reasons().values()) == {reason}
+            assert set(lab.exists().values()) == {True}
+            assert lab.state.api_up is False
         proxy.answer = b""
-        watch.cycle()
-        assert set(watch.reasons().values()) == {""}
+        lab.cycle()
+        assert set(lab.reasons().values()) == {""}
 
 
 def test_proxy_that_is_down_is_a_connection_failure(service: SimulatedImageService) -> None:
-    with Proxy() as proxy:
+    with FakeProxy() as proxy:
         route = by(proxy)
-    with watching(service.url, IDS, route=route) as watch:
-        watch.cycle()
-        assert watch.reasons() == dict.fromkeys(IDS, "connection")
-        assert set(watch.exists().values()) == {None}
+    with polled_cloud(service.url, IDS, route=route) as lab:
+        lab.cycle()
+        assert lab.reasons() == dict.fromkeys(IDS, "connection")
+        assert set(lab.exists().values()) == {None}
 
 
 def test_tls_through_a_tunnel(authority: trustme.CA, bundle: str) -> None:
     """The proxy sees no path."""
-    with secure(authority) as service, Proxy() as proxy:
-        with watching(service.url, IDS, route=ProxySettings(proxy.url, bundle, None)) as watch:
-            watch.cycle()
-            assert watch.reasons() == dict.fromkeys(IDS, "")
+    with secure(authority) as service, FakeProxy() as proxy:
+        with polled_cloud(service.url, IDS, route=ProxySettings(proxy.url, bundle, None)) as lab:
+            lab.cycle()
+            assert lab.reasons() == dict.fromkeys(IDS, "")
         assert {line.split(" ")[0] for line in proxy.first_lines} == {"CONNECT"}
 
 
@@ -123,36 +123,36 @@ def test_refused_tunnel_is_a_connection_failure(
 ) -> None:
     """A 404 to CONNECT is not the Image service's."""
     answer = f"HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n".encode()
-    with secure(authority) as service, Proxy(answer) as proxy:
-        with watching(service.url, ["a"], route=ProxySettings(proxy.url, bundle, None)) as watch:
-            watch.cycle()
-            assert watch.reason("a") == "connection"
-            assert f"CONNECT with HTTP {code}" in (watch.seen("a").failure or proxy).detail  # type: ignore[union-attr]  # asserted above
+    with secure(authority) as service, FakeProxy(answer) as proxy:
+        with polled_cloud(service.url, ["a"], route=ProxySettings(proxy.url, bundle, None)) as lab:
+            lab.cycle()
+            assert lab.reason("a") == "connection"
+            assert f"CONNECT with HTTP {code}" in (lab.observation("a").failure or proxy).detail  # type: ignore[union-attr]  # asserted above
         assert service.log.requests == 0
 
 
 def test_silent_proxy_is_a_timeout(authority: trustme.CA, bundle: str) -> None:
     with (
         secure(authority) as service,
-        Proxy(silent=True) as proxy,
-        watching(
+        FakeProxy(silent=True) as proxy,
+        polled_cloud(
             service.url, ["a"], route=ProxySettings(proxy.url, bundle, None), timeout=0.1
-        ) as watch,
+        ) as lab,
     ):
         began = steady()
-        watch.cycle()
-        assert watch.reason("a") == "timeout"
+        lab.cycle()
+        assert lab.reason("a") == "timeout"
         assert steady() - began < 1.5
 
 
 def test_tls_connection_is_reused(authority: trustme.CA, bundle: str) -> None:
     with secure(authority) as service:
-        with watching(
+        with polled_cloud(
             service.url, IDS, route=ProxySettings(None, bundle, None), concurrency=1
-        ) as watch:
-            watch.cycle()
-            watch.cycle()
-            assert watch.reasons() == dict.fromkeys(IDS, "")
+        ) as lab:
+            lab.cycle()
+            lab.cycle()
+            assert lab.reasons() == dict.fromkeys(IDS, "")
         assert service.log.connections_opened == 1
 
 
@@ -162,9 +162,9 @@ def test_untrusted_or_expired_certificate_is_a_tls_failure(
     yesterday = datetime.now(UTC) - timedelta(days=1)
     for served in (secure(trustme.CA()), secure(authority, not_after=yesterday)):
         with served as service:
-            with watching(service.url, IDS, route=ProxySettings(None, bundle, None)) as watch:
-                watch.cycle()
-                assert watch.reasons() == dict.fromkeys(IDS, "tls")
+            with polled_cloud(service.url, IDS, route=ProxySettings(None, bundle, None)) as lab:
+                lab.cycle()
+                assert lab.reasons() == dict.fromkeys(IDS, "tls")
             assert service.log.requests == 0
             wait_until(lambda: service.log.connections_open == 0)
 
@@ -172,25 +172,25 @@ def test_untrusted_or_expired_certificate_is_a_tls_failure(
 def test_hanging_handshake_is_a_timeout(bundle: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        with watching(url, ["a"], route=ProxySettings(None, bundle, None), timeout=0.1) as watch:
+        with polled_cloud(url, ["a"], route=ProxySettings(None, bundle, None), timeout=0.1) as lab:
             began = steady()
-            watch.cycle()
-            assert watch.reason("a") == "timeout"
+            lab.cycle()
+            assert lab.reason("a") == "timeout"
             assert steady() - began < 1.5
 
 
 def test_service_is_polled_again_once_its_port_is_open(service: SimulatedImageService) -> None:
-    with watching(service.url, IDS) as watch:
-        watch.cycle()
+    with polled_cloud(service.url, IDS) as lab:
+        lab.cycle()
         service.stop()
-        watch.cycle()
-        assert watch.reasons() == dict.fromkeys(IDS, "connection")
-        assert set(watch.exists().values()) == {True}
-        assert watch.cloud.api_up is False
+        lab.cycle()
+        assert lab.reasons() == dict.fromkeys(IDS, "connection")
+        assert set(lab.exists().values()) == {True}
+        assert lab.state.api_up is False
         service.start()
-        watch.cycle()
-        assert watch.reasons() == dict.fromkeys(IDS, "")
-        assert watch.cloud.api_up is True
+        lab.cycle()
+        assert lab.reasons() == dict.fromkeys(IDS, "")
+        assert lab.state.api_up is True
 
 
 def test_connection_that_is_never_accepted_is_a_timeout() -> None:
@@ -201,9 +201,9 @@ def test_connection_that_is_never_accepted_is_a_timeout() -> None:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with watching(url, ["a"], timeout=0.1) as watch:
-            watch.cycle()
-            assert watch.reason("a") == "timeout"
+        with polled_cloud(url, ["a"], timeout=0.1) as lab:
+            lab.cycle()
+            assert lab.reason("a") == "timeout"
 
 
 @pytest.fixture
@@ -236,28 +236,28 @@ def test_unknown_host_name_is_a_connection_failure(
     service: SimulatedImageService, names: Names
 ) -> None:
     names.fails = True
-    with watching(service.url.replace("127.0.0.1", "glance.test"), IDS) as watch:
-        watch.cycle()
-        assert watch.reasons() == dict.fromkeys(IDS, "connection")
+    with polled_cloud(service.url.replace("127.0.0.1", "glance.test"), IDS) as lab:
+        lab.cycle()
+        assert lab.reasons() == dict.fromkeys(IDS, "connection")
         names.fails = False
-        watch.cycle()
-        assert watch.reasons() == dict.fromkeys(IDS, "")
+        lab.cycle()
+        assert lab.reasons() == dict.fromkeys(IDS, "")
 
 
 def test_hanging_name_resolution_blocks_one_thread_and_no_poll(
     service: SimulatedImageService, names: Names
 ) -> None:
     names.go_on.clear()
-    with watching(
+    with polled_cloud(
         service.url.replace("127.0.0.1", "glance.test"), IDS, timeout=0.1, interval=1.0
-    ) as watch:
+    ) as lab:
         began = steady()
-        watch.cycle()
+        lab.cycle()
         assert steady() - began < 2.0
-        assert watch.reasons() == dict.fromkeys(IDS, "timeout")
+        assert lab.reasons() == dict.fromkeys(IDS, "timeout")
         assert names.calls == 1
         wait_until(lambda: threads() == ["resolve-glance.test"])
         names.go_on.set()
         wait_until(lambda: not threads())
-        watch.cycle()
-        assert watch.reasons() == dict.fromkeys(IDS, "")
+        lab.cycle()
+        assert lab.reasons() == dict.fromkeys(IDS, "")

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from tests.polling.soak import CONCURRENCY, Held, Soaked, soaking
-from tests.polling.watch import serving
+from tests.support.polled_cloud import image_service
 
 IDS = [f"image-{number}" for number in range(12)]
 PHASE = 25
@@ -68,7 +68,7 @@ def one_round(service: SimulatedImageService, process: Soaked) -> Held:
 @pytest.mark.skipif("sys.platform != 'linux'", reason="sizes are read from /proc")
 def test_nothing_grows_in_two_thousand_cycles() -> None:
     """Memory, threads and sockets are after 2,000 cycles what they were after 200."""
-    with serving(IDS) as service, soaking(service.url, IDS) as process:
+    with image_service(IDS) as service, soaking(service.url, IDS) as process:
         rounds = [one_round(service, process) for _ in range(CYCLES // ROUND)]
     warm, last = rounds[WARM // ROUND - 1], rounds[-1]
     print(f"{warm}\n{last}")  # noqa: T201  # shown when the test fails

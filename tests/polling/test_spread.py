@@ -11,7 +11,7 @@ from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import SPREAD_FRACTION, TICK, CyclePacing, schedule
 from exporter.polling.engine.types import CycleHistory, PollRequest
 from exporter.polling.executor import CycleExecutor
-from tests.polling.watch import GENEROUS, threads
+from tests.support.polled_cloud import GENEROUS, threads
 from tests.support.simulated_cycle import START, FakeReply, found, image_id_of, targets
 from tests.support.wait import wait_until
 

@@ -17,7 +17,7 @@ from exporter.polling.scheduler import Scheduler
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from tests.life import EXCEPTIONS, LIFE, TO_AN_ADMINISTRATOR, shown
-from tests.polling.watch import Watch, watching
+from tests.support.polled_cloud import PolledCloud, polled_cloud
 from tests.support.reference_collector import StoreCollector
 from tests.support.wait import wait_until
 
@@ -58,9 +58,9 @@ def service() -> Iterator[SimulatedImageService]:
 
 
 @pytest.fixture
-def watch(service: SimulatedImageService) -> Iterator[Watch]:
+def lab(service: SimulatedImageService) -> Iterator[PolledCloud]:
     """A poller that has polled them once by v2, all found."""
-    with watching(service.url, FEW, interval=0.5, timeout=0.3, api="v2") as made:
+    with polled_cloud(service.url, FEW, interval=0.5, timeout=0.3, api="v2") as made:
         made.cycle()
         assert made.exists() == dict.fromkeys(FEW, True)
         yield made
@@ -80,79 +80,83 @@ def test_thousand_images_of_all_kinds_take_thirty_requests() -> None:
     }
     with (
         serving(images) as service,
-        watching(service.url, IDS, interval=3.0, timeout=2.0, concurrency=16, api="auto") as watch,
+        polled_cloud(
+            service.url, IDS, interval=3.0, timeout=2.0, concurrency=16, api="auto"
+        ) as lab,
     ):
         for _ in range(2):
-            watch.cycle()
-            assert watch.exists() == dict.fromkeys(IDS, True)
+            lab.cycle()
+            assert lab.exists() == dict.fromkeys(IDS, True)
             assert asked(service) <= 30
         gone = IDS[::40]
         for image_id in gone:
             service.images.delete(image_id)
-        watch.cycle()
-        assert {each for each, exists in watch.exists().items() if not exists} == set(gone)
+        lab.cycle()
+        assert {each for each, exists in lab.exists().items() if not exists} == set(gone)
         assert asked(service) <= 30 + 2 * len(gone)
-        watch.cycle()
+        lab.cycle()
         assert asked(service) <= 30 + len(gone)
-        assert set(watch.reasons().values()) == {""}
-        assert watch.cloud.polls == 4 * len(IDS)
+        assert set(lab.reasons().values()) == {""}
+        assert lab.state.polls == 4 * len(IDS)
 
 
-def test_killed_image_is_in_no_list_but_found(service: SimulatedImageService, watch: Watch) -> None:
+def test_killed_image_is_in_no_list_but_found(
+    service: SimulatedImageService, lab: PolledCloud
+) -> None:
     service.images.change(FEW[0], status="killed")
-    watch.cycle()
-    seen = watch.seen(FEW[0])
+    lab.cycle()
+    seen = lab.observation(FEW[0])
     assert (seen.exists, seen.image and seen.image.status) == (True, "killed")
 
 
-def test_short_pages_are_followed(service: SimulatedImageService, watch: Watch) -> None:
+def test_short_pages_are_followed(service: SimulatedImageService, lab: PolledCloud) -> None:
     service.api.page_limit = 2
     asked(service)
-    watch.cycle()
-    assert watch.exists() == dict.fromkeys(FEW, True)
+    lab.cycle()
+    assert lab.exists() == dict.fromkeys(FEW, True)
     assert service.log.count(path="marker=") == 2
     assert asked(service) == 3
 
 
-def test_image_is_gone_and_returns(service: SimulatedImageService, watch: Watch) -> None:
+def test_image_is_gone_and_returns(service: SimulatedImageService, lab: PolledCloud) -> None:
     service.images.delete(FEW[1])
-    watch.cycle()
-    assert watch.exists() == {**dict.fromkeys(FEW, True), FEW[1]: False}
+    lab.cycle()
+    assert lab.exists() == {**dict.fromkeys(FEW, True), FEW[1]: False}
     first, second = [each for each in service.log.records if each.status == 404]
     assert first.connection != second.connection
     asked(service)
-    watch.cycle()
+    lab.cycle()
     assert asked(service) == 2
     service.images.put(SimulatedImage(FEW[1]))
-    watch.cycle()
-    assert watch.exists() == dict.fromkeys(FEW, True)
-    assert watch.seen(FEW[1]).change_counts.existence == 2
+    lab.cycle()
+    assert lab.exists() == dict.fromkeys(FEW, True)
+    assert lab.observation(FEW[1]).change_counts.existence == 2
 
 
 def test_no_image_is_gone_while_the_api_responds_404_to_all_requests(
     service: SimulatedImageService,
 ) -> None:
-    with watching(service.url, FEW, interval=0.1, timeout=0.5, api="v2") as watch:
-        watch.cycle()
+    with polled_cloud(service.url, FEW, interval=0.1, timeout=0.5, api="v2") as lab:
+        lab.cycle()
         service.faults.set("status", code=404)
         for _ in range(10):
-            watch.cycle()
-            assert watch.exists() == dict.fromkeys(FEW, True)
-            assert set(watch.reasons().values()) == {"unconfirmed"}
-        assert watch.cloud.api_up is False
+            lab.cycle()
+            assert lab.exists() == dict.fromkeys(FEW, True)
+            assert set(lab.reasons().values()) == {"unconfirmed"}
+        assert lab.state.api_up is False
 
 
 def test_outage_changes_only_poll_success_and_api_up(
-    service: SimulatedImageService, watch: Watch
+    service: SimulatedImageService, lab: PolledCloud
 ) -> None:
     service.stop()
-    watch.cycle()
-    assert watch.exists() == dict.fromkeys(FEW, True)
-    assert set(watch.reasons().values()) == {"connection"}
-    assert watch.cloud.api_up is False
+    lab.cycle()
+    assert lab.exists() == dict.fromkeys(FEW, True)
+    assert set(lab.reasons().values()) == {"connection"}
+    assert lab.state.api_up is False
     service.start()
-    watch.cycle()
-    assert set(watch.reasons().values()) == {""}
+    lab.cycle()
+    assert set(lab.reasons().values()) == {""}
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang_in_head", "trickle"])
@@ -160,10 +164,10 @@ def test_batches_in_flight_at_the_deadline_time_out(
     service: SimulatedImageService, fault: str
 ) -> None:
     service.faults.set(fault, on="list")
-    with watching(service.url, FEW, interval=0.5, timeout=30.0, api="v2") as watch:
-        watch.cycle()
-        assert watch.reasons() == dict.fromkeys(FEW, "timeout")
-        assert watch.cloud.polls == len(FEW)
+    with polled_cloud(service.url, FEW, interval=0.5, timeout=30.0, api="v2") as lab:
+        lab.cycle()
+        assert lab.reasons() == dict.fromkeys(FEW, "timeout")
+        assert lab.state.polls == len(FEW)
 
 
 @pytest.mark.parametrize(
@@ -179,9 +183,9 @@ def test_server_without_lists_is_polled_one_by_one(
     service: SimulatedImageService, fault: str, options: dict[str, Any], most: int
 ) -> None:
     service.faults.set(fault, on="list", **options)
-    with watching(service.url, FEW, interval=0.5, api="v2") as watch:
-        watch.cycle()
-        assert set(watch.reasons().values()) == {""}
+    with polled_cloud(service.url, FEW, interval=0.5, api="v2") as lab:
+        lab.cycle()
+        assert set(lab.reasons().values()) == {""}
         assert asked(service) == most + len(FEW)
 
 
@@ -189,43 +193,43 @@ def test_server_without_lists_is_polled_one_by_one(
     ("code", "reason"), [(403, "forbidden"), (429, "rate_limited"), (401, "unauthorized")]
 )
 def test_forbidden_and_rate_limited_lists_are_not_split(
-    service: SimulatedImageService, watch: Watch, code: int, reason: str
+    service: SimulatedImageService, lab: PolledCloud, code: int, reason: str
 ) -> None:
     service.faults.set("status", on="list", code=code)
     asked(service)
-    watch.cycle()
-    assert set(watch.reasons().values()) == {reason}
+    lab.cycle()
+    assert set(lab.reasons().values()) == {reason}
     assert service.log.count(path="/v2/images/") == 0
     assert asked(service) <= 3
 
 
 def test_stray_bytes_after_a_list_make_it_malformed(
-    service: SimulatedImageService, watch: Watch
+    service: SimulatedImageService, lab: PolledCloud
 ) -> None:
     service.faults.set("leftover", on="list", data=b"HTTP/1.1 404 Not Found\r\n\r\n")
-    watch.cycle()
-    assert watch.exists() == dict.fromkeys(FEW, True)
+    lab.cycle()
+    assert lab.exists() == dict.fromkeys(FEW, True)
     service.faults.clear()
-    watch.cycle()
-    assert set(watch.reasons().values()) == {""}
+    lab.cycle()
+    assert set(lab.reasons().values()) == {""}
 
 
 def test_401_to_a_list_takes_no_image() -> None:
     with serving(token="good") as service:
-        with watching(service.url, FEW, interval=0.5, api="v2") as watch:
-            watch.cycle()
-            assert set(watch.reasons().values()) == {"unauthorized"}
-        assert set(watch.exists().values()) == {None}
+        with polled_cloud(service.url, FEW, interval=0.5, api="v2") as lab:
+            lab.cycle()
+            assert set(lab.reasons().values()) == {"unauthorized"}
+        assert set(lab.exists().values()) == {None}
 
 
 # Which version is spoken
 
 
-def version_shown(watch: Watch) -> dict[str, float]:
+def version_shown(lab: PolledCloud) -> dict[str, float]:
     """The versions on /metrics."""
     return {
         sample.labels["version"]: sample.value
-        for family in StoreCollector(watch.store, now).collect()
+        for family in StoreCollector(lab.store, now).collect()
         for sample in family.samples
         if sample.name == "openstack_image_exporter_api_version_info"
     }
@@ -236,11 +240,11 @@ def version_shown(watch: Watch) -> dict[str, float]:
 def test_auto_uses_the_offered_version_and_prefers_v1(prefix: str, version: str) -> None:
     with serving(path_prefix=prefix) as service:
         service.api.v1_enabled = version == "v1"
-        with watching(service.url + prefix, FEW, interval=0.5, api="auto") as watch:
+        with polled_cloud(service.url + prefix, FEW, interval=0.5, api="auto") as lab:
             for _ in range(3):
-                watch.cycle()
-                assert set(watch.reasons().values()) == {""}
-                assert version_shown(watch) == {version: 1.0}
+                lab.cycle()
+                assert set(lab.reasons().values()) == {""}
+                assert version_shown(lab) == {version: 1.0}
         assert sum("/images" not in record.path for record in service.log.records) == 1
 
 
@@ -249,10 +253,10 @@ def test_auto_uses_v2_if_only_its_list_is_readable(v1_enabled: bool) -> None:
     with serving() as service:
         service.api.v1_enabled = v1_enabled
         service.faults.set("other_body", times=2)
-        with watching(service.url, FEW, interval=0.5, api="auto") as watch:
-            watch.cycle()
-            assert set(watch.reasons().values()) == {""}
-            assert version_shown(watch) == {"v2": 1.0}
+        with polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab:
+            lab.cycle()
+            assert set(lab.reasons().values()) == {""}
+            assert version_shown(lab) == {"v2": 1.0}
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -260,14 +264,14 @@ def test_auto_chooses_a_version_once_the_service_responds(version: str) -> None:
     with serving() as service:
         service.api.v1_enabled = version == "v1"
         service.stop()
-        with watching(service.url, FEW, interval=0.5, api="auto") as watch:
-            watch.cycle()
-            assert "connection" in watch.reasons().values()
-            assert version_shown(watch) == {}
+        with polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab:
+            lab.cycle()
+            assert "connection" in lab.reasons().values()
+            assert version_shown(lab) == {}
             service.start()
-            watch.cycle()
-            assert set(watch.reasons().values()) == {""}
-            assert version_shown(watch) == {version: 1.0}
+            lab.cycle()
+            assert set(lab.reasons().values()) == {""}
+            assert version_shown(lab) == {version: 1.0}
 
 
 def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
@@ -276,45 +280,45 @@ def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
     }
     with (
         serving(images) as service,
-        watching(service.url, FEW, interval=0.5, api="auto") as watch,
+        polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab,
     ):
         service.api.v1_enabled = True
-        watch.cycle()
-        before = {each: watch.seen(each).change_counts for each in FEW}
+        lab.cycle()
+        before = {each: lab.observation(each).change_counts for each in FEW}
         service.api.v1_enabled = False
-        watch.cycle()
-        assert set(watch.reasons().values()) == {"api_version"}
-        assert watch.exists() == dict.fromkeys(FEW, True)
-        watch.cycle()
-        assert set(watch.reasons().values()) == {""}
-        assert version_shown(watch) == {"v2": 1.0}
-        assert {each: watch.seen(each).change_counts for each in FEW} == before
+        lab.cycle()
+        assert set(lab.reasons().values()) == {"api_version"}
+        assert lab.exists() == dict.fromkeys(FEW, True)
+        lab.cycle()
+        assert set(lab.reasons().values()) == {""}
+        assert version_shown(lab) == {"v2": 1.0}
+        assert {each: lab.observation(each).change_counts for each in FEW} == before
         service.images.change(FEW[0], name="another", visibility="public")
-        watch.cycle()
-        counts = watch.seen(FEW[0]).change_counts
+        lab.cycle()
+        counts = lab.observation(FEW[0]).change_counts
         assert (counts.name, counts.visibility, counts.public, counts.content) == (1, 1, 1, 0)
 
 
 def test_change_during_a_change_of_version_is_counted() -> None:
-    with serving() as service, watching(service.url, FEW, interval=0.5, api="auto") as watch:
+    with serving() as service, polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab:
         service.api.v1_enabled = True
-        watch.cycle()
+        lab.cycle()
         service.api.v1_enabled = False
         service.images.change(FEW[0], visibility="public", protected=True)
-        watch.cycle()
-        watch.cycle()
-        counts = watch.seen(FEW[0]).change_counts
+        lab.cycle()
+        lab.cycle()
+        counts = lab.observation(FEW[0]).change_counts
         assert (counts.public, counts.protected, counts.name, counts.content) == (1, 1, 0, 0)
 
 
 def test_retry_after_of_the_version_document_is_obeyed() -> None:
-    with serving() as service, watching(service.url, FEW, interval=0.3, api="auto") as watch:
+    with serving() as service, polled_cloud(service.url, FEW, interval=0.3, api="auto") as lab:
         service.faults.set("status", code=503, headers={"Retry-After": "100"})
         for _ in range(2):
-            watch.cycle()
-            assert set(watch.reasons().values()) == {"not_polled"}
+            lab.cycle()
+            assert set(lab.reasons().values()) == {"not_polled"}
         assert service.log.requests == 1
-        assert watch.cloud.rate_limit_wait == pytest.approx(100, abs=1)
+        assert lab.state.rate_limit_wait == pytest.approx(100, abs=1)
 
 
 # The same life through both versions
@@ -326,8 +330,8 @@ def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
         service = stack.enter_context(serving())
         service.api.v1_enabled = True
         service.api.admin = admin
-        watches = [
-            stack.enter_context(watching(service.url, FEW, interval=0.5, api=api))
+        labs = [
+            stack.enter_context(polled_cloud(service.url, FEW, interval=0.5, api=api))
             for api in ("v1", "v2")
         ]
         seen = []
@@ -336,9 +340,9 @@ def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
             exceptions = dict(EXCEPTIONS)
             if admin and step == "deleted":
                 exceptions |= TO_AN_ADMINISTRATOR
-            for watch in watches:
-                watch.cycle()
-            by_v1, by_v2 = (shown(watch.store, exceptions) for watch in watches)
+            for lab in labs:
+                lab.cycle()
+            by_v1, by_v2 = (shown(lab.store, exceptions) for lab in labs)
             assert by_v1 == by_v2, step
             seen.append(by_v1)
         unseen = [
@@ -347,7 +351,7 @@ def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
             if before == after
         ]
         assert unseen == ["hidden"], "what both can know of a step is shown"
-        counts = watches[1].seen(FEW[2]).change_counts
+        counts = labs[1].observation(FEW[2]).change_counts
         assert (counts.status, counts.content, counts.existence) == (4, 1, 1)
 
 
@@ -360,9 +364,9 @@ def test_large_image_of_open_telekom_cloud() -> None:
         properties={"__image_size": "5368709120"},
     )
     images = {FEW[0]: image, FEW[1]: SimulatedImage(FEW[1])}
-    with serving(images) as service, watching(service.url, list(images), api="v2") as watch:
-        watch.cycle()
-        series = shown(watch.store)
+    with serving(images) as service, polled_cloud(service.url, list(images), api="v2") as lab:
+        lab.cycle()
+        series = shown(lab.store)
         mine = {
             (name, labels): value
             for (name, labels), value in series.items()

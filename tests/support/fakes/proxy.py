@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 END = b"\r\n\r\n"
 
 
-class Proxy:
+class FakeProxy:
     """A context manager; what it was asked is in ``first_lines`` and ``heads``.
 
     With ``answer`` set it sends these bytes in place of going anywhere. With ``silent`` set it

@@ -1,4 +1,4 @@
-"""A poller on real sockets, as the program builds it, with what a test wants to look at."""
+"""A cloud that is polled through real sockets, as the program does it."""
 
 import contextlib
 import threading
@@ -24,11 +24,11 @@ from exporter.transport.tls_files import ClientTls
 DIRECT = ProxySettings(proxy=None, verify=True, cert=None)
 CLOUD = "lab"
 GENEROUS = 10.0
-"""Seconds after which a test gives up waiting for what should take none."""
+"""Seconds after which a test fails that waits for something immediate."""
 
 
 @dataclass(frozen=True)
-class Request:
+class MeasuredRequest:
     """One measured request."""
 
     method: str
@@ -38,42 +38,42 @@ class Request:
 
 
 @dataclass
-class Watch:
-    """A poller, its store, and every request it made."""
+class PolledCloud:
+    """A poller on real sockets with its store, and every request it sent."""
 
     poller: Poller
     store: Store
-    requests: list[Request] = field(default_factory=list)
+    requests: list[MeasuredRequest] = field(default_factory=list)
 
     def cycle(self) -> None:
-        """Runs one cycle."""
+        """Run one cycle."""
         self.poller.run_cycle()
 
-    def seen(self, image_id: str) -> Observation:
-        """What is known of an image."""
+    def observation(self, image_id: str) -> Observation:
+        """Return the observation of an image."""
         return self.store.observation(TargetKey(CLOUD, image_id))
 
     def reason(self, image_id: str) -> str:
-        """Why the last poll of it failed; empty where it did not."""
-        failure = self.seen(image_id).failure
+        """Return why the last poll of an image failed, or an empty string."""
+        failure = self.observation(image_id).failure
         return failure.reason if failure else ""
 
     def reasons(self) -> dict[str, str]:
-        """The same for every image."""
+        """Return why the last poll of each image failed."""
         return {target.image_id: self.reason(target.image_id) for target in self.poller.targets}
 
     def exists(self) -> dict[str, bool | None]:
-        """Whether each image exists."""
+        """Return for each image if it exists."""
         return {target.image_id: seen.exists for target, seen in self.store.observations()}
 
     @property
-    def cloud(self) -> CloudState:
-        """What is known of the cloud."""
+    def state(self) -> CloudState:
+        """The state of the cloud."""
         return self.store.cloud(CLOUD)
 
 
 def threads() -> list[str]:
-    """The names of the polling threads alive."""
+    """Return the names of the polling threads that are alive."""
     return [
         thread.name
         for thread in threading.enumerate()
@@ -82,7 +82,7 @@ def threads() -> list[str]:
 
 
 @contextlib.contextmanager
-def watching(
+def polled_cloud(
     url: str,
     image_ids: Sequence[str],
     *,
@@ -94,12 +94,12 @@ def watching(
     signin: Authenticator | None = None,
     random: float = 0.0,
     api: str = "v1",
-) -> Iterator[Watch]:
-    """Watches these images at this endpoint; backoff takes no time unless ``random`` says so."""
+) -> Iterator[PolledCloud]:
+    """Poll these images at this endpoint; backoff takes no time unless ``random`` is set."""
     store = Store()
     targets = [Target(CLOUD, image_id, image_id) for image_id in image_ids]
     store.add_cloud(CloudState(CLOUD, interval), targets)
-    requests: list[Request] = []
+    requests: list[MeasuredRequest] = []
     stop = threading.Event()
     sender = RequestSender(
         authenticator=signin or StaticTokenAuthenticator(url, None, ClientTls()),
@@ -107,20 +107,20 @@ def watching(
         user_agent="test",
         timeout=timeout,
         limiter=RateLimiter(rate, steady, stop),
-        observe_request=lambda *request: requests.append(Request(*request)),
+        observe_request=lambda *request: requests.append(MeasuredRequest(*request)),
     )
     client = ImageClient(sender, properties=frozenset(), requested_version=api)
-    pace = CyclePacing(interval, timeout, concurrency)
-    poller = Poller(CLOUD, client, targets, pace, 900.0, store, lambda: random)
+    pacing = CyclePacing(interval, timeout, concurrency)
+    poller = Poller(CLOUD, client, targets, pacing, 900.0, store, lambda: random)
     try:
-        yield Watch(poller, store, requests)
+        yield PolledCloud(poller, store, requests)
     finally:
         stop.set()
         poller.stop()
 
 
 @contextlib.contextmanager
-def serving(image_ids: Sequence[str]) -> Iterator[SimulatedImageService]:
-    """A simulated service that has these images."""
+def image_service(image_ids: Sequence[str]) -> Iterator[SimulatedImageService]:
+    """Run a simulated service that has these images."""
     with SimulatedImageService([SimulatedImage(image_id) for image_id in image_ids]) as service:
         yield service
