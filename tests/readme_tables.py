@@ -20,7 +20,7 @@ from exporter.model.status import PROBLEMS
 from exporter.polling.engine.circuit_breaker import BREAKING
 from exporter.polling.engine.cycle import TRANSIENT
 from exporter.web.pages.query import Query
-from tests.life_table import lived, steps
+from tests.lifecycle_table import lifecycle_rows, steps
 
 README = Path(__file__).parent.parent / "README.md"
 PREFIX = "openstack_image_"
@@ -122,7 +122,7 @@ def life_of_an_image() -> str:
     happened = steps()
     listed = "\n".join(f"{number}. {what}" for number, what in enumerate(happened, start=1))
     numbers = map(str, range(1, len(happened) + 1))
-    rows = ((_code(name), *cells) for name, *cells in lived())
+    rows = ((_code(name), *cells) for name, *cells in lifecycle_rows())
     return f"{listed}\n\n{table(('Metric', *numbers), rows)}"
 
 

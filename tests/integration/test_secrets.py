@@ -1,4 +1,4 @@
-"""Whatever the program writes or shows, and wherever, holds none of the secrets it was given."""
+"""No output of the program contains any of the secrets in its configuration."""
 
 import base64
 import contextlib
@@ -33,39 +33,39 @@ PATHS = ("/", "/metrics", "/api/images", "/-/healthy", "/-/ready", "/none")
 CLOUDS = ("password", "credential", "token", "file", "proxy")
 
 
-class Everything:
-    """All that was seen of a run."""
+class CollectedOutput:
+    """All output of a run."""
 
     def __init__(self, key: str) -> None:
         self.texts: dict[str, str] = {}
-        # The lines of a key in PEM are random, each for itself.
+        # Every line of a key in PEM is a secret of its own.
         self.secrets = [*SECRETS, *(line for line in key.splitlines() if "-----" not in line)]
 
-    def add(self, where: str, text: str) -> None:
-        """It was seen there."""
-        self.texts[f"{len(self.texts)}: {where}"] = text
+    def add(self, source: str, text: str) -> None:
+        """Add a text."""
+        self.texts[f"{len(self.texts)}: {source}"] = text
 
     def leaks(self) -> list[tuple[str, str]]:
-        """Each secret that is in a text, as it is or encoded, and where."""
-        found = []
+        """Return the secrets that appear in a text, unchanged or encoded, with its source."""
+        leaks = []
         for secret in {*self.secrets}:
-            # What the log redacts: percent-encoded, quoted, in base64 at any position.
+            # The redactor also finds secrets that are percent-encoded, quoted, or in base64 at
+            # any position.
             redactor = Redactor([secret])
-            for where, text in self.texts.items():
+            for source, text in self.texts.items():
                 if secret in text or redactor.redact(text) != text:
-                    found.append((secret, where))
-        return found
+                    leaks.append((secret, source))
+        return leaks
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> WebConfigFolder:
-    """A folder with certificates."""
     return WebConfigFolder(tmp_path)
 
 
 @pytest.fixture
 def key(folder: WebConfigFolder) -> str:
-    """The key of the pages, which is in the web configuration file itself."""
+    """Move the key of the certificate into the web configuration file, and return it."""
     text = (folder.path / "key.pem").read_text()
     folder.write(web_file(folder))
     (folder.path / "key.pem").unlink()
@@ -73,7 +73,7 @@ def key(folder: WebConfigFolder) -> str:
 
 
 def web_file(folder: WebConfigFolder) -> str:
-    """A web configuration file with a key and a hash in it."""
+    """Return a web configuration that contains a key and a password hash."""
     return (
         f"tls_server_config:\n  cert_file: cert.pem\n  key: {folder.inline('key.pem')}\n"
         f"basic_auth_users: {{dave: '{PASSWORD_HASH}'}}\n"
@@ -81,7 +81,7 @@ def web_file(folder: WebConfigFolder) -> str:
 
 
 def clouds_yaml(folder: Path, auth_url: str, password: str) -> None:
-    """Two entries, one for each way to sign in with Keystone."""
+    """Write clouds.yaml with one entry for each authentication method of Keystone."""
     domain = {"user_domain_name": "Default", "project_domain_name": "Default"}
     entries = {
         "password": {
@@ -106,7 +106,7 @@ def clouds_yaml(folder: Path, auth_url: str, password: str) -> None:
 
 
 def settings(folder: Path, url: str, **general: Any) -> str:
-    """A settings file with a cloud for each kind of secret, and the argument that names it."""
+    """Write a configuration with a cloud for each kind of secret; return its argument."""
     (folder / "token").write_text(f"{FILE_TOKEN}\n")
     entries: list[Mapping[str, Any]] = [
         {"name": "password", "cloud": "password"},
@@ -125,7 +125,7 @@ def settings(folder: Path, url: str, **general: Any) -> str:
 def running(
     folder: WebConfigFolder, argument: str, proxy: str
 ) -> Iterator[tuple[Program, dict[str, str]]]:
-    """The daemon at debug level, and its environment's part that holds secrets."""
+    """Start the daemon with debug logs; also yield the environment variables with secrets."""
     variables = {
         "http_proxy": proxy.replace("http://", f"http://someone:{PROXY_PASSWORD}@"),
         "no_proxy": "127.0.0.1",
@@ -141,8 +141,8 @@ def running(
         yield program, variables
 
 
-def pages(folder: WebConfigFolder, program: Program, everything: Everything) -> None:
-    """See every page, with and without the password, and in each format."""
+def pages(folder: WebConfigFolder, program: Program, output: CollectedOutput) -> None:
+    """Collect every page, with and without the password, in every format."""
     for headers in (
         basic_auth_header("dave", WEB_PASSWORD),
         {**basic_auth_header("dave", WEB_PASSWORD), "Accept": "application/openmetrics-text"},
@@ -150,51 +150,51 @@ def pages(folder: WebConfigFolder, program: Program, everything: Everything) -> 
         {},
     ):
         for path in PATHS:
-            status, head, body = asked(folder, program, path, headers)
-            everything.add(f"{path}: {status}", f"{head}\n{body}")
+            status, head, body = request(folder, program, path, headers)
+            output.add(f"{path}: {status}", f"{head}\n{body}")
 
 
-def asked(
+def request(
     folder: WebConfigFolder,
     program: Program,
     path: str,
     headers: dict[str, str],
     method: str = "GET",
 ) -> tuple[int, str, str]:
-    """Status, headers and body of a page."""
+    """Return the status, headers and body of a page."""
     context = ssl.create_default_context(cafile=str(folder.path / "ca.pem"))
     connection = http.client.HTTPSConnection(
         "localhost", program.port, context=context, timeout=BOUND
     )
     with contextlib.closing(connection):
         connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, str(answer.headers), answer.read().decode()
+        response = connection.getresponse()
+        return response.status, str(response.headers), response.read().decode()
 
 
 def reload(folder: WebConfigFolder, program: Program) -> tuple[int, str]:
-    """Status and body of a reload by request."""
-    status, _, body = asked(
+    """Request a reload; return the status and the body of the response."""
+    status, _, body = request(
         folder, program, "/-/reload", basic_auth_header("dave", WEB_PASSWORD), "POST"
     )
     return status, body
 
 
-def ends(program: Program, everything: Everything) -> None:
-    """See how it was started and what it wrote, and end it."""
+def stop(program: Program, output: CollectedOutput) -> None:
+    """Stop the program, and collect its command line and its output."""
     process = Path(f"/proc/{program.process.pid}")
-    everything.add("cmdline", (process / "cmdline").read_text())
-    everything.add("comm", (process / "comm").read_text())
+    output.add("cmdline", (process / "cmdline").read_text())
+    output.add("comm", (process / "comm").read_text())
     program.stop()
-    everything.add("log", "\n".join(program.log_lines))
-    everything.add("stdout", program.stdout)
+    output.add("log", "\n".join(program.log_lines))
+    output.add("stdout", program.stdout)
 
 
-def until_polled(folder: WebConfigFolder, program: Program, failing: int) -> None:
-    """Wait until each cloud has been polled and so many of their polls fail."""
+def wait_until_polled(folder: WebConfigFolder, program: Program, failing: int) -> None:
+    """Wait until all clouds have been polled and this number of polls fail."""
 
     def is_polled() -> bool:
-        _, _, text = asked(folder, program, "/metrics", basic_auth_header("dave", WEB_PASSWORD))
+        _, _, text = request(folder, program, "/metrics", basic_auth_header("dave", WEB_PASSWORD))
         cycles = text.count("\nopenstack_image_exporter_last_cycle_timestamp_seconds{")
         failed = sum(
             line.endswith(" 0.0")
@@ -206,9 +206,9 @@ def until_polled(folder: WebConfigFolder, program: Program, failing: int) -> Non
     wait_until(is_polled)
 
 
-def test_no_secret_is_shown_by_a_run_that_goes_well(folder: WebConfigFolder, key: str) -> None:
-    """Every way to sign in, a proxy, and a reload with each kind of secret in a wrong place."""
-    everything = Everything(key)
+def test_successful_run_shows_no_secret(folder: WebConfigFolder, key: str) -> None:
+    """With all authentication methods, a proxy, and reloads of secrets in wrong places."""
+    output = CollectedOutput(key)
     with (
         SimulatedKeystone() as keystone,
         SimulatedImageService([simulated(GOLDEN)]) as service,
@@ -220,25 +220,25 @@ def test_no_secret_is_shown_by_a_run_that_goes_well(folder: WebConfigFolder, key
         clouds_yaml(folder.path, keystone.auth_url, PASSWORD)
         argument = settings(folder.path, service.url)
         with running(folder, argument, proxy.url) as (program, _):
-            until_polled(folder, program, failing=1)
+            wait_until_polled(folder, program, failing=1)
             assert any("Proxy-Authorization" in head for head in proxy.heads)
-            pages(folder, program, everything)
+            pages(folder, program, output)
 
             assert reload(folder, program) == (200, "")
             for wrong in wrong_settings(folder, service.url):
                 status, body = reload(folder, program)
                 assert (status, body != "") == (400, True), wrong
-                everything.add(f"reload: {wrong}", body)
-            pages(folder, program, everything)
-            ends(program, everything)
-        sent = {each.request.headers.get("x-auth-token") for each in service.log.records}
-        everything.secrets += filter(None, sent)
+                output.add(f"reload: {wrong}", body)
+            pages(folder, program, output)
+            stop(program, output)
+        sent = {record.request.headers.get("x-auth-token") for record in service.log.records}
+        output.secrets += filter(None, sent)
         assert len(sent) == 4
-    assert everything.leaks() == []
+    assert output.leaks() == []
 
 
 def wrong_settings(folder: WebConfigFolder, url: str) -> Iterator[str]:
-    """Write one file after the other that holds a secret and is refused."""
+    """Write invalid configurations that contain a secret, one after the other."""
     good = yaml.safe_load((folder.path / "exporter.yml").read_text())
     web = folder.file.read_text()
     for key, value in (
@@ -273,9 +273,9 @@ def wrong_settings(folder: WebConfigFolder, url: str) -> Iterator[str]:
     folder.write(web)
 
 
-def test_no_secret_is_shown_by_a_run_that_fails(folder: WebConfigFolder, key: str) -> None:
-    """A Keystone and an Image service that refuse or break, and a proxy that is not there."""
-    everything = Everything(key)
+def test_failing_run_shows_no_secret(folder: WebConfigFolder, key: str) -> None:
+    """Keystone and the Image service refuse requests or fail, and the proxy does not exist."""
+    output = CollectedOutput(key)
     with (
         SimulatedKeystone() as keystone,
         SimulatedImageService([simulated(GOLDEN)], token="another") as service,
@@ -285,30 +285,29 @@ def test_no_secret_is_shown_by_a_run_that_fails(folder: WebConfigFolder, key: st
         clouds_yaml(folder.path, keystone.auth_url, PASSWORD)
         argument = settings(folder.path, service.url)
         with running(folder, argument, "http://127.0.0.1:1") as (program, variables):
-            until_polled(folder, program, failing=5)
-            pages(folder, program, everything)
+            wait_until_polled(folder, program, failing=5)
+            pages(folder, program, output)
             service.faults.set("status", code=500)
             wait_until(lambda: program.lines("reason=server_error"))
-            pages(folder, program, everything)
+            pages(folder, program, output)
             (folder.path / "token").unlink()
             wait_until(lambda: program.lines("token file", "cannot be read"))
-            everything.add("reload", reload(folder, program)[1])
-            ends(program, everything)
+            output.add("reload", reload(folder, program)[1])
+            stop(program, output)
         settings(folder.path, service.url)
         for command in (["show", GOLDEN], ["list"], ["check", "--log.level=debug"]):
-            ran = run_program(folder.path, *command, argument, environ=variables)
-            assert ran.returncode == 1
-            everything.add(" ".join(command), ran.stdout + ran.stderr)
-    assert everything.leaks() == []
+            result = run_program(folder.path, *command, argument, environ=variables)
+            assert result.returncode == 1
+            output.add(" ".join(command), result.stdout + result.stderr)
+    assert output.leaks() == []
 
 
-def test_a_leak_would_be_found(key: str) -> None:
-    """As it is, or encoded."""
-    everything = Everything(key)
+def test_leaks_are_detected_unchanged_and_encoded(key: str) -> None:
+    output = CollectedOutput(key)
     basic = base64.b64encode(f"dave:{WEB_PASSWORD}".encode()).decode()
     for text in (PASSWORD, quote(PASSWORD_HASH), f"Basic {basic}", key.splitlines()[1]):
-        everything.add("here", f"a {text} b")
-    assert {secret for secret, _ in everything.leaks()} == {
+        output.add("here", f"a {text} b")
+    assert {secret for secret, _ in output.leaks()} == {
         PASSWORD,
         PASSWORD_HASH,
         WEB_PASSWORD,

@@ -16,7 +16,12 @@ from exporter.model.target import TargetKey
 from exporter.polling.scheduler import Scheduler
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
-from tests.life import EXCEPTIONS, LIFE, TO_AN_ADMINISTRATOR, shown
+from tests.support.lifecycle import (
+    ADMIN_DIFFERENCES,
+    API_DIFFERENCES,
+    LIFECYCLE,
+    comparable_samples,
+)
 from tests.support.polled_cloud import PolledCloud, polled_cloud
 from tests.support.reference_collector import StoreCollector
 from tests.support.wait import wait_until
@@ -225,7 +230,7 @@ def test_401_to_a_list_takes_no_image() -> None:
 # Which version is spoken
 
 
-def version_shown(lab: PolledCloud) -> dict[str, float]:
+def version_comparable_samples(lab: PolledCloud) -> dict[str, float]:
     """The versions on /metrics."""
     return {
         sample.labels["version"]: sample.value
@@ -244,7 +249,7 @@ def test_auto_uses_the_offered_version_and_prefers_v1(prefix: str, version: str)
             for _ in range(3):
                 lab.cycle()
                 assert set(lab.reasons().values()) == {""}
-                assert version_shown(lab) == {version: 1.0}
+                assert version_comparable_samples(lab) == {version: 1.0}
         assert sum("/images" not in record.path for record in service.log.records) == 1
 
 
@@ -256,7 +261,7 @@ def test_auto_uses_v2_if_only_its_list_is_readable(v1_enabled: bool) -> None:
         with polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab:
             lab.cycle()
             assert set(lab.reasons().values()) == {""}
-            assert version_shown(lab) == {"v2": 1.0}
+            assert version_comparable_samples(lab) == {"v2": 1.0}
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -267,11 +272,11 @@ def test_auto_chooses_a_version_once_the_service_responds(version: str) -> None:
         with polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab:
             lab.cycle()
             assert "connection" in lab.reasons().values()
-            assert version_shown(lab) == {}
+            assert version_comparable_samples(lab) == {}
             service.start()
             lab.cycle()
             assert set(lab.reasons().values()) == {""}
-            assert version_shown(lab) == {version: 1.0}
+            assert version_comparable_samples(lab) == {version: 1.0}
 
 
 def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
@@ -291,7 +296,7 @@ def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
         assert lab.exists() == dict.fromkeys(FEW, True)
         lab.cycle()
         assert set(lab.reasons().values()) == {""}
-        assert version_shown(lab) == {"v2": 1.0}
+        assert version_comparable_samples(lab) == {"v2": 1.0}
         assert {each: lab.observation(each).change_counts for each in FEW} == before
         service.images.change(FEW[0], name="another", visibility="public")
         lab.cycle()
@@ -335,19 +340,21 @@ def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
             for api in ("v1", "v2")
         ]
         seen = []
-        for step, fields in LIFE.items():
+        for step, fields in LIFECYCLE.items():
             service.images.change(FEW[2], **fields)
-            exceptions = dict(EXCEPTIONS)
+            exceptions = dict(API_DIFFERENCES)
             if admin and step == "deleted":
-                exceptions |= TO_AN_ADMINISTRATOR
+                exceptions |= ADMIN_DIFFERENCES
             for lab in labs:
                 lab.cycle()
-            by_v1, by_v2 = (shown(lab.store, exceptions) for lab in labs)
+            by_v1, by_v2 = (comparable_samples(lab.store, exceptions) for lab in labs)
             assert by_v1 == by_v2, step
             seen.append(by_v1)
         unseen = [
             step
-            for step, (before, after) in zip([*LIFE][1:], itertools.pairwise(seen), strict=True)
+            for step, (before, after) in zip(
+                [*LIFECYCLE][1:], itertools.pairwise(seen), strict=True
+            )
             if before == after
         ]
         assert unseen == ["hidden"], "what both can know of a step is shown"
@@ -366,7 +373,7 @@ def test_large_image_of_open_telekom_cloud() -> None:
     images = {FEW[0]: image, FEW[1]: SimulatedImage(FEW[1])}
     with serving(images) as service, polled_cloud(service.url, list(images), api="v2") as lab:
         lab.cycle()
-        series = shown(lab.store)
+        series = comparable_samples(lab.store)
         mine = {
             (name, labels): value
             for (name, labels), value in series.items()

@@ -1,7 +1,6 @@
-"""The life of one image, from upload to deletion: what each metric says at each step.
+"""The table of README.md with the values of all metrics during the lifecycle of an image.
 
-It is lived: a simulated service answers through API v2, the exporter's own parts poll it once at
-each step, and the cells are what the families then have for the image.
+The values are real: the exporter polls a simulated service by API v2 once after every step.
 """
 
 import json
@@ -22,7 +21,7 @@ OLD = "826ad52d67c55b1f07cabe148b8146ac"
 NEW = "0123456789abcdef0123456789abcdef"
 
 EXPECT = {"exists": True, "status": "active", "protected": True, "checksum": OLD}
-"""What is expected of it all the time."""
+"""The expectations of the image during all steps."""
 
 PROPERTIES = {
     "image_build_date": "2026-11-20",
@@ -30,7 +29,7 @@ PROPERTIES = {
     "provided_until": "2027-11-30",
     "uuid_validity": "2028-11-30",
 }
-"""What its publisher says of it."""
+"""The properties that its publisher sets."""
 
 CREATED = SimulatedImage(
     IMAGE_ID,
@@ -47,8 +46,8 @@ CREATED = SimulatedImage(
 )
 
 
-def _nothing(_: SimulatedImageService) -> None:
-    """Before the first poll."""
+def _do_nothing(_: SimulatedImageService) -> None:
+    """Change nothing, before the first poll."""
 
 
 def _create(service: SimulatedImageService) -> None:
@@ -72,64 +71,64 @@ def _delete(service: SimulatedImageService) -> None:
 
 
 STEPS: dict[str, Callable[[SimulatedImageService], None]] = {
-    "It is on the list, and was not polled yet.": _nothing,
+    "The image is configured but not polled yet.": _do_nothing,
     "It is created: queued, without data.": _create,
     "Its data is being uploaded.": _change("10:01", status="saving"),
-    "It is there: active, with a size and digests.": _change(
+    "The upload is finished: active, with a size and digests.": _change(
         "10:05", status="active", size=2 * 2**30, virtual_size=20 * 2**30, checksum=OLD
     ),
-    "It is protected and published, with properties that say how long it is good for.": _change(
+    "It is protected and published, with properties about its planned lifetime.": _change(
         "10:06", protected=True, visibility="public", properties=PROPERTIES
     ),
-    "Its data is swapped under the same ID.": _change("11:00", size=3 * 2**30, checksum=NEW),
+    "Its data is replaced under the same ID.": _change("11:00", size=3 * 2**30, checksum=NEW),
     "It is deactivated.": _change("12:00", status="deactivated"),
-    "The service refuses every question (403): what is known stays.": _refuse,
-    "It is deleted; 404, and it is proved.": _delete,
+    "The service refuses every request (403): the last values stay.": _refuse,
+    "It is deleted: a confirmed 404.": _delete,
 }
-"""What happens, and how."""
+"""The steps: their descriptions and what they change."""
 
 
-TO_AN_ADMINISTRATOR = (
-    "The same, as an exporter sees it that has just started, with an administrator's credentials "
-    "and through API v1, which shows them deleted images."
+ADMINISTRATOR_STEP = (
+    "The deleted image as polled by an exporter that has just started, with an administrator's "
+    "credentials and by API v1, which shows deleted images to administrators."
 )
-"""What v2 does not show to anybody."""
+"""The last column; API v2 never shows deleted images."""
 
 
 @cache
-def lived() -> tuple[tuple[str, ...], ...]:
-    """A row for each metric of an image: its name, and what it says after each step."""
-    # What the exporter logs is not of interest to whoever makes the table.
+def lifecycle_rows() -> tuple[tuple[str, ...], ...]:
+    """Return a row for each metric of images: its name, and its values after each step."""
+    # The log lines of the exporter would mix with the output of `make readme`.
     logging.disable()
     try:
         with SimulatedImageService() as service:
-            columns = [*_columns(service), _to_an_administrator(service)]
+            columns = [*_columns(service), _administrator_column(service)]
     finally:
         logging.disable(logging.NOTSET)
     return tuple(
-        (family.name, *(_said(family, view) for view in columns)) for family in IMAGE_FAMILIES
+        (family.name, *(_cell(family, view) for view in columns)) for family in IMAGE_FAMILIES
     )
 
 
 def steps() -> tuple[str, ...]:
-    """What happens, in the order of the columns."""
-    return (*STEPS, TO_AN_ADMINISTRATOR)
+    """Return the descriptions of the steps, in the order of the columns."""
+    return (*STEPS, ADMINISTRATOR_STEP)
 
 
 def _columns(service: SimulatedImageService) -> Iterator[ImageView]:
-    with closing(_parts(service, "v2")) as parts:
-        for place, happen in enumerate(STEPS.values()):
-            happen(service)
-            yield _view(parts, polls=place > 0)
+    with closing(_application(service, "v2")) as application:
+        for number, change in enumerate(STEPS.values()):
+            change(service)
+            yield _view(application, polls=number > 0)
 
 
-def _to_an_administrator(service: SimulatedImageService) -> ImageView:
+def _administrator_column(service: SimulatedImageService) -> ImageView:
     service.api.admin = True
-    with closing(_parts(service, "v1")) as parts:
-        return _view(parts, polls=True)
+    with closing(_application(service, "v1")) as application:
+        return _view(application, polls=True)
 
 
-def _parts(service: SimulatedImageService, api: str) -> Application:
+def _application(service: SimulatedImageService, api: str) -> Application:
     cloud = {
         "name": "lab",
         "api": api,
@@ -141,16 +140,16 @@ def _parts(service: SimulatedImageService, api: str) -> Application:
     return build_application(resolved_clouds(parse(["check"], environ).settings))
 
 
-def _view(parts: Application, *, polls: bool) -> ImageView:
-    (poller,) = parts.pollers
+def _view(application: Application, *, polls: bool) -> ImageView:
+    (poller,) = application.pollers
     if polls:
         poller.run_cycle()
-    ((target, observation),) = parts.store.observations()
+    ((target, observation),) = application.store.observations()
     return view_of(target, observation, now())
 
 
-def _said(family: Family[ImageView], view: ImageView) -> str:
-    """The samples in a few words: labels and values, of the values 0 and 1 as little as will do."""
+def _cell(family: Family[ImageView], view: ImageView) -> str:
+    """Return the samples in short form: a value, or the labels of the samples that are not 0."""
     points = list(family.points(view))
     if not family.labels:
         return "".join(f"{value:.0f}" for _, value in points)
@@ -168,5 +167,5 @@ def _zero(points: Iterable[Point]) -> str:
 
 
 def _labels(labels: tuple[str, ...]) -> str:
-    """The labels that are not empty; of a digest, the beginning."""
+    """Return the labels that are not empty; digests are shortened."""
     return " ".join(text if len(text) <= 32 else f"{text[:8]}…" for text in labels if text)
