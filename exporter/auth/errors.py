@@ -41,7 +41,7 @@ def auth_error(error: Exception, *, timed_out: bool, secrets: Iterable[str]) -> 
     """
     chain = list(_causes(error))
     if timed_out or any(isinstance(cause, _TIMEOUTS) for cause in chain):
-        return AuthError("timeout", "no complete answer in time")
+        return AuthError("timeout", "no complete response in time")
     for cause in chain:
         for types, reason in REASON_OF:
             if isinstance(cause, types):
@@ -49,7 +49,7 @@ def auth_error(error: Exception, *, timed_out: bool, secrets: Iterable[str]) -> 
     if isinstance(error, exceptions.ClientException):
         return AuthError("rejected", safe_line(str(error), secrets))
     if isinstance(error, _PARSE_ERRORS):
-        return AuthError("rejected", f"the answer cannot be read ({type(error).__name__})")
+        return AuthError("rejected", f"the response cannot be parsed ({type(error).__name__})")
     return AuthError("internal", f"a bug: {type(error).__name__}")
 
 

@@ -58,7 +58,7 @@ class TokenFileAuthenticator:
         """Return the token in the file if it is another one.
 
         Raises:
-            AuthError: It is the same, or there is none.
+            AuthError: The file holds the same token, or no token.
         """
         with self._lock:
             if rejected.generation == self._generation:

@@ -15,9 +15,11 @@ from exporter.glance.versions import (
     PROBED,
     VERSIONS_PATHS,
     ApiVersion,
+    RequestedVersion,
     choose_version,
     parse_versions,
 )
+from exporter.model.api_traits import ApiName
 from exporter.model.outcome import Failed, Found, ImageResult
 from exporter.model.replies import (
     BatchReply,
@@ -47,8 +49,8 @@ class ImageClient:
 
     sender: RequestSender
     properties: frozenset[str] | None
-    requested_version: str = "auto"
-    version: str | None = None
+    requested_version: RequestedVersion = "auto"
+    version: ApiName | None = None
     _is_version_refused: bool = field(init=False, default=False)
 
     def image(
@@ -67,14 +69,14 @@ class ImageClient:
         response = self.sender.send(request, deadline.latest_start)
         if isinstance(response, NoResponse):
             return ImageReply(response.request, response.failed)
-        reading = api.parse_image(response, image_id, self.properties)
-        if isinstance(reading, Failed) and reading.reason == "api_version":
+        result = api.parse_image(response, image_id, self.properties)
+        if isinstance(result, Failed) and result.reason == "api_version":
             self._is_version_refused = True
-        elif isinstance(reading, Found) and self.version is None:
+        elif isinstance(result, Found) and self.version is None:
             # No version document offers this version, but the service responds to it.
             self.version = api.name
-        facts = request_facts(response, accepted=_is_accepted(response, reading))
-        return ImageReply(facts, reading)
+        facts = request_facts(response, accepted=_is_accepted(response, result))
+        return ImageReply(facts, result)
 
     def batch(
         self, image_ids: tuple[str, ...], deadline: Deadline, *, hidden: bool, page: str | None
@@ -136,7 +138,7 @@ class ImageClient:
         """
         if self.version is not None and not self._is_version_refused:
             return None
-        facts, version = None, choose_version(frozenset(), self.requested_version)
+        facts, version = None, choose_version((), self.requested_version)
         if version is None:
             facts, offered = self._request_versions(deadline)
             version = choose_version(offered, self.requested_version)
@@ -163,9 +165,9 @@ class ImageClient:
 
     @property
     def _api(self) -> ApiVersion:
-        return API_VERSIONS.get(self.version or "", INITIAL)
+        return API_VERSIONS[self.version] if self.version else INITIAL
 
-    def _request_versions(self, deadline: Deadline) -> tuple[RequestFacts, frozenset[str]]:
+    def _request_versions(self, deadline: Deadline) -> tuple[RequestFacts, frozenset[ApiName]]:
         """Return the facts of the last request, and the versions that the endpoint offers.
 
         If the endpoint has no version document, that is the probed version if its list responds.
@@ -182,11 +184,12 @@ class ImageClient:
         response = self.sender.get(PROBED.list_path, deadline)
         if isinstance(response, NoResponse):
             return response.request, frozenset()
-        is_list = not isinstance(parse_list(response), Failed)
-        return request_facts(response), frozenset({PROBED.name} if is_list else ())
+        if isinstance(parse_list(response), Failed):
+            return request_facts(response), frozenset()
+        return request_facts(response), frozenset({PROBED.name})
 
 
-def _is_accepted(response: Response, reading: ImageResult) -> bool:
+def _is_accepted(response: Response, result: ImageResult) -> bool:
     """Return True if the Image service itself responded and accepted the credentials.
 
     A gateway in front of it also sends 400 and 429, but without a request ID. A portal's 200 is
@@ -195,6 +198,4 @@ def _is_accepted(response: Response, reading: ImageResult) -> bool:
     code = response.head.code
     if code in SERVICE_CODES:
         return bool(response.head.request_id)
-    return isinstance(reading, Found) or (
-        code == HTTPStatus.OK and has_image_headers(response.head)
-    )
+    return isinstance(result, Found) or (code == HTTPStatus.OK and has_image_headers(response.head))

@@ -85,13 +85,15 @@ def parse_page(response: Response, properties: frozenset[str]) -> Page | Failed:
     """
     head = response.head
     if head.code in NO_V2_CODES:
-        detail = f"HTTP {head.code}: discovery needs Image API v2, which does not answer here"
+        detail = f"HTTP {head.code}: discovery needs Image API v2, which this endpoint lacks"
         return Failed("api_version", detail, head.request_id)
     page = parse_list(response, skip_invalid_entries=True)
     if isinstance(page, Failed):
         return page
     if page.is_cut_off:
-        return Failed("malformed", "the list's next page cannot be requested", head.request_id)
+        return Failed(
+            "malformed", "the link to the next page of the list cannot be followed", head.request_id
+        )
     return Page(tuple(_images(page.documents, properties)), page.next_path)
 
 
@@ -105,7 +107,7 @@ def fetch_images(
         requested: set[str] = set()
         while path is not None:
             if path in requested or len(requested) == MAX_PAGES:
-                detail = f"the list of images has no end in {len(requested)} pages"
+                detail = f"the list of images did not end within {len(requested)} pages"
                 return ListedImages(Failed("malformed", detail))
             requested.add(path)
             reply = client.page(path, deadline, properties)

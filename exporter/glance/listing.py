@@ -72,5 +72,5 @@ def _next_path(link: object) -> str | None:
 
 
 def _malformed(response: Response) -> Failed:
-    detail = "the list of images does not parse as one"
+    detail = "the response is not a list of images"
     return Failed("malformed", detail, response.head.request_id)

@@ -142,7 +142,7 @@ class RequestSender:
         turn = self._warmup.first_alone(token.generation, timeout) if warms_token else nullcontext()
         with turn:
             if not self.limiter.acquire(latest_start):
-                raise RequestFailed("not_polled", "there was no time left for it in this cycle")
+                raise RequestFailed("not_polled", "no time was left in this cycle")
             return self._send_observed(pool, token, request)
 
     def _send_observed(

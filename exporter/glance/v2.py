@@ -42,7 +42,7 @@ def parse_image(
     try:
         document = parse_json(response.body)
     except ValueError:
-        return Failed("malformed", "the answer is no JSON", head.request_id)
+        return Failed("malformed", "the response is not JSON", head.request_id)
     return _parse_document(document, image_id, properties, head.request_id)
 
 
@@ -107,17 +107,17 @@ def parse_batch(
         return page
     requested = frozenset(image_ids)
     request_id = response.head.request_id
-    readings: dict[str, Found | Failed] = {}
+    results: dict[str, Found | Failed] = {}
     for document in page.documents:
         image_id = document.get("id")
         if not isinstance(image_id, str) or image_id not in requested:
             continue
-        reading = _parse_document(document, image_id, properties, request_id)
-        if readings.setdefault(image_id, reading) != reading:
+        result = _parse_document(document, image_id, properties, request_id)
+        if results.setdefault(image_id, result) != result:
             detail = "the image is listed twice with different contents"
-            readings[image_id] = Failed("malformed", detail, request_id)
-    is_complete = not page.documents or len(readings) == len(requested)
-    return Batch(readings, None if is_complete else page.next_path)
+            results[image_id] = Failed("malformed", detail, request_id)
+    is_complete = not page.documents or len(results) == len(requested)
+    return Batch(results, None if is_complete else page.next_path)
 
 
 def is_splittable(response: Response) -> bool:

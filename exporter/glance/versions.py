@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from exporter.glance import v1, v2
+from exporter.model.api_traits import ApiName
 from exporter.model.outcome import Failed, ImageResult
 from exporter.model.replies import Batch
 from exporter.model.responses.v2_fields import parse_json
@@ -20,6 +21,9 @@ OFFERED_STATUSES = frozenset({"CURRENT", "SUPPORTED", "DEPRECATED"})
 
 DOCUMENT_CODES = frozenset({HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES})
 """300 is also the response to a version that is switched off, with the document as its body."""
+
+RequestedVersion = Literal["auto"] | ApiName
+"""An API version, or ``auto`` for the preferred one of those that the service offers."""
 
 _VERSION_ID = re.compile(r"(v[0-9]+)(?:\.[0-9]+)*", re.ASCII)
 
@@ -65,7 +69,7 @@ class ApiVersion:
         batches: Requests for many images at once, or ``None`` if there are none.
     """
 
-    name: str
+    name: ApiName
     method: str
     image_path: Callable[[str], str]
     parse_image: Callable[[Response, str, frozenset[str] | None], ImageResult]
@@ -100,8 +104,10 @@ V2 = ApiVersion(
     ),
 )
 
-API_VERSIONS = {version.name: version for version in (V1, V2)}
+API_VERSIONS: dict[ApiName, ApiVersion] = {version.name: version for version in (V1, V2)}
 """All versions by name, in order of preference: v1 first, because it responds to HEAD."""
+
+assert set(API_VERSIONS) == set(get_args(ApiName))  # noqa: S101  # a version needs its row
 
 INITIAL = V1
 """The version to use until one has been chosen."""
@@ -110,7 +116,7 @@ PROBED = V2
 """The version whose list is requested if the endpoint has no version document."""
 
 
-def parse_versions(response: Response) -> frozenset[str]:
+def parse_versions(response: Response) -> frozenset[ApiName]:
     """Return the known versions that a version document offers; none if it is not one."""
     if response.head.code not in DOCUMENT_CODES:
         return frozenset()
@@ -119,11 +125,11 @@ def parse_versions(response: Response) -> frozenset[str]:
     except ValueError:
         return frozenset()
     entries = document.get("versions") if isinstance(document, dict) else None
-    offered = {_offered_version(entry) for entry in entries} if isinstance(entries, list) else set()
-    return frozenset(API_VERSIONS) & offered
+    names = {_offered_version(entry) for entry in entries} if isinstance(entries, list) else set()
+    return frozenset(name for name in API_VERSIONS if name in names)
 
 
-def choose_version(offered: frozenset[str], requested: str) -> str | None:
+def choose_version(offered: Collection[ApiName], requested: RequestedVersion) -> ApiName | None:
     """Return the requested version, or for ``auto`` the preferred one of those offered."""
     if requested != "auto":
         return requested

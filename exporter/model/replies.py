@@ -53,23 +53,23 @@ class ImageReply:
     """The reply to a request for one image."""
 
     request: RequestFacts
-    reading: ImageResult
+    result: ImageResult
 
     @property
     def failure(self) -> Failed | None:
         """The reason why the request failed, if it did."""
-        return self.reading if isinstance(self.reading, Failed) else None
+        return self.result if isinstance(self.result, Failed) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One page of a list of requested images.
 
-    ``readings`` has the images on this page by ID. ``next_path`` is the path of the next page, or
+    ``results`` has the images on this page by ID. ``next_path`` is the path of the next page, or
     ``None`` on the last one.
     """
 
-    readings: Mapping[str, Found | Failed]
+    results: Mapping[str, Found | Failed]
     next_path: str | None = None
 
 

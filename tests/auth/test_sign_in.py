@@ -241,7 +241,7 @@ def test_auth_types_without_keystone(
         (
             KeystoneFault(body=CREATED + b'13\r\n\r\n{"token": {}}'),
             "rejected",
-            "the answer cannot be read (KeyError)",
+            "the response cannot be parsed (KeyError)",
         ),
     ],
 )

@@ -8,6 +8,7 @@ from exporter.auth.base import Authenticator
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
+from exporter.glance.versions import RequestedVersion
 from exporter.model.replies import Deadline
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
@@ -23,7 +24,7 @@ def soon() -> Deadline:
 @contextmanager
 def image_client(
     authenticator: Authenticator,
-    api: str = "auto",
+    api: RequestedVersion = "auto",
     observe_request: Callable[[str, str, float, str], None] = lambda *_: None,
 ) -> Iterator[ImageClient]:
     """Yield a client without proxy and rate limit."""

@@ -100,18 +100,18 @@ def test_image_is_found_with_the_token(
     service: SimulatedImageService, client: ImageClient, observed: list[ObservedRequest]
 ) -> None:
     reply = request_image(client)
-    assert isinstance(reply.reading, Found)
+    assert isinstance(reply.result, Found)
     assert reply.request.accepted
     assert service.log.records[0].request.headers["x-auth-token"] == "token-1"
     [(method, code, seconds, request_id)] = observed
-    assert (method, code, request_id) == ("HEAD", "200", reply.reading.request_id)
+    assert (method, code, request_id) == ("HEAD", "200", reply.result.request_id)
     assert 0 < seconds < TIMEOUT
 
 
 def test_404_does_not_prove_that_the_credentials_were_accepted(client: ImageClient) -> None:
     """Any server may send one."""
     reply = request_image(client, "unknown")
-    assert isinstance(reply.reading, NotFound)
+    assert isinstance(reply.result, NotFound)
     assert not reply.request.accepted
 
 
@@ -151,7 +151,7 @@ def test_revoked_token_is_renewed_once_for_all_threads_and_no_poll_is_lost(
         thread.start()
     for thread in threads:
         thread.join()
-    assert [type(reply.reading) for reply in replies] == [Found] * 8
+    assert [type(reply.result) for reply in replies] == [Found] * 8
     assert authenticator.renewals == 1
 
 
@@ -184,7 +184,7 @@ def test_failed_sign_in_is_the_reason_of_the_poll(
     authenticator.failure = AuthError("connection", "Keystone is down")
     reply = request_image(client)
     assert reason(reply) == "connection"
-    assert "sign-in: Keystone is down" in str(reply.reading)
+    assert "sign-in: Keystone is down" in str(reply.result)
     assert reply.request.failed_at_sign_in
     assert service.log.requests == 0
 
@@ -199,7 +199,7 @@ def test_new_endpoint_of_the_catalogue_is_followed(
     request_image(client)
     with SimulatedImageService([SimulatedImage(ID)]) as other:
         authenticator.endpoint = other.url
-        assert isinstance(request_image(client).reading, Found)
+        assert isinstance(request_image(client).result, Found)
         assert other.log.requests == 1
         assert client.sender.connections == 1
 

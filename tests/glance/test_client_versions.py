@@ -7,6 +7,7 @@ import pytest
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import UNKNOWN_PREFIX_LENGTH
+from exporter.glance.versions import RequestedVersion
 from exporter.model.outcome import Failed, Found, NotFound
 from exporter.model.replies import Batch, BatchReply
 from exporter.simulator import SimulatedImage, SimulatedImageService
@@ -25,7 +26,7 @@ def service() -> Iterator[SimulatedImageService]:
 
 
 @contextmanager
-def client_of(url: str, api: str = "auto") -> Iterator[ImageClient]:
+def client_of(url: str, api: RequestedVersion = "auto") -> Iterator[ImageClient]:
     """Yield a client that needs no token, after its first choice of a version."""
     with image_client(StaticTokenAuthenticator(url, None, ClientTls()), api) as client:
         client.choose_version(soon())
@@ -44,7 +45,7 @@ def request_batch(
 
 def listed_ids(reply: BatchReply) -> set[str]:
     assert isinstance(reply.batch, Batch)
-    return set(reply.batch.readings)
+    return set(reply.batch.results)
 
 
 def paths(service: SimulatedImageService) -> list[str]:
@@ -56,7 +57,9 @@ def paths(service: SimulatedImageService) -> list[str]:
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_configured_version_needs_no_request(service: SimulatedImageService, api: str) -> None:
+def test_configured_version_needs_no_request(
+    service: SimulatedImageService, api: RequestedVersion
+) -> None:
     with client_of(service.url, api) as client:
         assert client.choose_version(soon()) is None
         assert client.version == api
@@ -111,9 +114,9 @@ def test_version_that_describes_an_image_is_chosen_without_a_document(
     """v1 is tried first. A 404 does not show that it is the right one."""
     service.faults.set("status", code=404, times=3)
     with client_of(service.url) as client:
-        assert isinstance(client.image("unknown", soon()).reading, NotFound)
+        assert isinstance(client.image("unknown", soon()).result, NotFound)
         versions = [client.version]
-        assert isinstance(client.image(IDS[0], soon()).reading, Found)
+        assert isinstance(client.image(IDS[0], soon()).result, Found)
         versions.append(client.version)
         assert versions == [None, "v1"]
         assert client.choose_version(soon()) is None
@@ -127,14 +130,15 @@ def test_refused_version_is_chosen_again_once(service: SimulatedImageService, co
         client.image(IDS[0], soon())
         service.api.v1_enabled = False
         client.choose_version(soon())
-        assert client.version == "v2"
+        versions = [client.version]
         service.faults.set("status", code=code, times=1)
         request_batch(client)
         service.api.v1_enabled = True
         client.choose_version(soon())
-        assert client.version == "v1"
+        versions.append(client.version)
         service.log.clear()
         client.choose_version(soon())
+    assert versions == ["v2", "v1"]
     assert paths(service) == []
 
 

@@ -26,8 +26,8 @@ from exporter.transport.response import Response
 ALL_IMAGES = "/v2/images?limit=1000&member_status=all&visibility=all"
 GOLDEN = SimulatedImage("a", properties={"os_distro": "debian", "other": "x"}).v2_document()
 PROPERTIES = frozenset({"os_distro"})
-CUT_OFF = "malformed: the list's next page cannot be requested"
-NOT_A_LIST = "malformed: the list of images does not parse as one"
+CUT_OFF = "malformed: the link to the next page of the list cannot be followed"
+NOT_A_LIST = "malformed: the response is not a list of images"
 
 
 def parse(body: object, code: int = 200) -> Page | Failed:
@@ -141,7 +141,7 @@ def test_invalid_entry_is_skipped(entry: Any) -> None:
         (
             b"",
             300,
-            "api_version: HTTP 300: discovery needs Image API v2, which does not answer here",
+            "api_version: HTTP 300: discovery needs Image API v2, which this endpoint lacks",
         ),
         (b"", 404, "rejected: HTTP 404"),
         (b"", 401, "unauthorized: HTTP 401"),

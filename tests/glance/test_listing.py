@@ -9,7 +9,7 @@ from exporter.model.outcome import Failed
 from exporter.transport.response import Response, ResponseHead
 
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"
-MALFORMED = Failed("malformed", "the list of images does not parse as one", REQUEST_ID)
+MALFORMED = Failed("malformed", "the response is not a list of images", REQUEST_ID)
 
 
 def response(body: object, code: int = 200) -> Response:

@@ -24,10 +24,10 @@ def test_image_path_is_that_of_the_api_reference() -> None:
 
 
 def test_200_with_image_headers_is_an_image() -> None:
-    reading = parse(200, (b"x-image-meta-id", ID.encode()), ACTIVE)
-    assert isinstance(reading, Found)
-    assert (reading.image.id, reading.image.status) == (ID, "active")
-    assert reading.request_id == REQUEST_ID
+    result = parse(200, (b"x-image-meta-id", ID.encode()), ACTIVE)
+    assert isinstance(result, Found)
+    assert (result.image.id, result.image.status) == (ID, "active")
+    assert result.request_id == REQUEST_ID
 
 
 def test_404_is_not_found_and_nothing_more() -> None:
@@ -61,9 +61,9 @@ def test_404_is_not_found_and_nothing_more() -> None:
 def test_other_response_fails_for_its_reason(
     code: int, fields: list[RawHeader], reason: str
 ) -> None:
-    reading = parse(code, *fields)
-    assert isinstance(reading, Failed)
-    assert (reading.reason, reading.request_id) == (reason, REQUEST_ID)
+    result = parse(code, *fields)
+    assert isinstance(result, Failed)
+    assert (result.reason, result.request_id) == (reason, REQUEST_ID)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ INDEX_ROW = re.compile(
 )
 REQUEST_ID = "req-b5cb1d8e-0e2d-4e3d-9f2c-0d6f2a1c9f10"
 ID, OTHER, THIRD = (f"87ee5d5b-599c-4ce0-a5cf-08557f78c2c{number}" for number in range(3))
-NOT_A_LIST = Failed("malformed", "the list of images does not parse as one", REQUEST_ID)
+NOT_A_LIST = Failed("malformed", "the response is not a list of images", REQUEST_ID)
 
 REASONS: dict[int, Reason] = {
     300: "api_version",
@@ -59,7 +59,7 @@ class Recording:
         return self.path.rstrip("/").rpartition("/")[2]
 
     @property
-    def reading(self) -> ImageResult:
+    def result(self) -> ImageResult:
         """The result of parsing the response as that to a request for an image."""
         return parse_image(self.response, self.image_id, frozenset())
 
@@ -97,7 +97,7 @@ def document(image_id: str, **fields: object) -> dict[str, object]:
 
 
 def found(image_id: str) -> Found:
-    """Return the reading of ``document``."""
+    """Return the result of ``document``."""
     return Found(Image("v2", image_id, "active"), REQUEST_ID)
 
 
@@ -117,22 +117,22 @@ def test_paths_are_those_of_the_api_reference() -> None:
 
 @pytest.mark.parametrize("recording", IMAGES, ids=file_name)
 def test_recorded_image_is_found(recording: Recording) -> None:
-    reading = recording.reading
-    assert isinstance(reading, Found)
-    assert reading.image.exists
-    assert (reading.image.api, reading.image.id) == ("v2", recording.image_id)
-    assert reading.image.status == json.loads(recording.response.body)["status"]
-    assert reading.request_id == recording.response.head.request_id != ""
+    result = recording.result
+    assert isinstance(result, Found)
+    assert result.image.exists
+    assert (result.image.api, result.image.id) == ("v2", recording.image_id)
+    assert result.image.status == json.loads(recording.response.body)["status"]
+    assert result.request_id == recording.response.head.request_id != ""
 
 
 @pytest.mark.parametrize("recording", NOT_200, ids=file_name)
 def test_other_recorded_status_has_the_outcome_of_the_table(recording: Recording) -> None:
     request_id = recording.response.head.request_id
     if recording.code == 404:
-        assert recording.reading == NotFound(request_id)
+        assert recording.result == NotFound(request_id)
     else:
         expected = Failed(REASONS[recording.code], f"HTTP {recording.code}", request_id)
-        assert recording.reading == expected
+        assert recording.result == expected
         assert parse_batch(recording.response, [ID], None) == expected
         assert parse_list(recording.response) == expected
 
@@ -140,10 +140,10 @@ def test_other_recorded_status_has_the_outcome_of_the_table(recording: Recording
 @pytest.mark.parametrize("recording", OTHER_200 + LISTS, ids=file_name)
 def test_recorded_200_without_an_image_is_malformed(recording: Recording) -> None:
     """Members, versions and lists do not describe an image."""
-    reading = recording.reading
-    assert isinstance(reading, Failed)
-    assert reading.reason == "malformed"
-    assert reading.detail == "id is missing; status is missing"
+    result = recording.result
+    assert isinstance(result, Failed)
+    assert result.reason == "malformed"
+    assert result.detail == "id is missing; status is missing"
 
 
 def test_every_recording_is_tested() -> None:
@@ -159,9 +159,9 @@ def test_every_recording_is_tested() -> None:
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (b"", "the answer is no JSON"),
-        (b"<html>", "the answer is no JSON"),
-        (b'{"id": "\xff"}', "the answer is no JSON"),
+        (b"", "the response is not JSON"),
+        (b"<html>", "the response is not JSON"),
+        (b'{"id": "\xff"}', "the response is not JSON"),
         (b"null", "the response is not a JSON object"),
         (f'["{ID}"]', "the response is not a JSON object"),
         (document(OTHER), f"id belongs to another image: '{OTHER}'"),
@@ -223,9 +223,9 @@ def test_every_image_of_a_recorded_list_is_found(recording: Recording) -> None:
     assert isinstance(batch, Batch)
     for image_id, entry in zip(ids, documents, strict=True):
         alone = Response(recording.response.head, json.dumps(entry).encode(), 0.0, 1.0)
-        assert batch.readings[image_id] == parse_image(alone, image_id, None)
-        assert isinstance(batch.readings[image_id], Found)
-    assert len(batch.readings) == len(ids)
+        assert batch.results[image_id] == parse_image(alone, image_id, None)
+        assert isinstance(batch.results[image_id], Found)
+    assert len(batch.results) == len(ids)
     assert isinstance(parse_list(recording.response), ImageList)
     assert not is_splittable(recording.response)
 
@@ -392,7 +392,7 @@ def test_lists_have_every_kind_of_image_but_killed_ones_which_are_found_by_id() 
             while path:
                 batch = parse_batch(get(service, path), ids, None)
                 assert isinstance(batch, Batch)
-                listed |= batch.readings
+                listed |= batch.results
                 path = batch.next_path
         by_id = {
             name: parse_image(get(service, image_path(image.id)), image.id, None)
@@ -400,7 +400,7 @@ def test_lists_have_every_kind_of_image_but_killed_ones_which_are_found_by_id() 
         }
     in_lists = {name for name, image in images.items() if isinstance(listed.get(image.id), Found)}
     assert in_lists == {"own", "hidden", "community", "rejected"}
-    found_by_id = {name for name, reading in by_id.items() if isinstance(reading, Found)}
+    found_by_id = {name for name, result in by_id.items() if isinstance(result, Found)}
     assert found_by_id == in_lists | {"killed"}
 
 
@@ -432,6 +432,6 @@ def test_any_body_is_parsed_without_an_exception_and_only_for_requested_images(
     assert not isinstance(alone, NotFound)
     assert not isinstance(alone, Found) or alone.image.id == ID
     if isinstance(batch, Batch):
-        assert batch.readings.keys() <= {ID, OTHER}
-        for image_id, reading in batch.readings.items():
-            assert not isinstance(reading, Found) or reading.image.id == image_id
+        assert batch.results.keys() <= {ID, OTHER}
+        for image_id, result in batch.results.items():
+            assert not isinstance(result, Found) or result.image.id == image_id

@@ -10,16 +10,18 @@ from exporter.config.resolved import ResolvedCloud
 from exporter.glance.versions import (
     API_VERSIONS,
     VERSIONS_PATHS,
+    RequestedVersion,
     choose_version,
     parse_versions,
 )
+from exporter.model.api_traits import ApiName
 from exporter.simulator import SimulatedImageService
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response, ResponseHead
 from tests.simulator.wire import wire
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
-BOTH, NONE = frozenset({"v1", "v2"}), frozenset[str]()
+BOTH, NONE = frozenset(API_VERSIONS), frozenset[ApiName]()
 
 
 def response(body: bytes | object, code: int = 300) -> Response:
@@ -50,7 +52,9 @@ def version_document(*entries: tuple[object, object]) -> dict[str, object]:
         ("v1/unversioned-root", {"v1", "v2"}),
     ],
 )
-def test_recorded_document_offers_the_versions_of_its_server(name: str, expected: set[str]) -> None:
+def test_recorded_document_offers_the_versions_of_its_server(
+    name: str, expected: set[ApiName]
+) -> None:
     """Glance 15 has v1 and v2, Glance 33 only v2. A HEAD and other responses offer nothing."""
     assert parse_versions(recording(name)) == expected
 
@@ -83,7 +87,7 @@ def test_simulated_service_offers_its_versions(path: str, v1_enabled: bool) -> N
     ],
 )
 def test_version_is_offered_by_its_number_and_status(
-    entries: list[tuple[object, object]], expected: frozenset[str]
+    entries: list[tuple[object, object]], expected: frozenset[ApiName]
 ) -> None:
     assert parse_versions(response(version_document(*entries))) == expected
 
@@ -133,7 +137,7 @@ def test_any_document_is_parsed_without_an_exception(entries: object) -> None:
     ],
 )
 def test_v1_is_preferred_unless_another_version_is_configured(
-    offered: set[str], requested: str, chosen: str | None
+    offered: set[ApiName], requested: RequestedVersion, chosen: ApiName | None
 ) -> None:
     """A configured version is used even if the service does not offer it."""
     assert choose_version(frozenset(offered), requested) == chosen

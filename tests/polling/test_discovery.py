@@ -12,6 +12,7 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
+from exporter.glance.versions import RequestedVersion
 from exporter.model.cloud import CloudState
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.instant import Instant
@@ -51,7 +52,7 @@ class Lab:
         service: SimulatedImageService,
         entries: list[DiscoveryRule],
         listed: list[str],
-        api: str,
+        api: RequestedVersion,
     ) -> None:
         self.service = service
         self.store = Store()
@@ -128,7 +129,7 @@ def lab(
     *images: SimulatedImage,
     entries: list[DiscoveryRule],
     listed: list[str] | None = None,
-    api: str = "v2",
+    api: RequestedVersion = "v2",
 ) -> Iterator[Lab]:
     """A cloud with these images, in which these are discovered, and those on a list watched too."""
     with SimulatedImageService(images) as service:
@@ -146,7 +147,7 @@ def api(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_first_cycle_polls_discovered_images(api: str) -> None:
+def test_first_cycle_polls_discovered_images(api: RequestedVersion) -> None:
     images = [SimulatedImage("a", tags=("ours",)), SimulatedImage("b"), golden("c", 1)]
     with lab(*images, entries=[TAGGED, GOLDEN], listed=["b"], api=api) as cloud:
         cloud.cycle()
@@ -167,7 +168,7 @@ def test_first_cycle_polls_discovered_images(api: str) -> None:
 
 
 def test_superseded_image_of_an_alias_is_removed(
-    api: str, caplog: pytest.LogCaptureFixture
+    api: RequestedVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It still exists, so it is removed without having been gone."""
     with lab(golden("old", 1), entries=[GOLDEN], api=api) as cloud:
@@ -191,7 +192,7 @@ def test_superseded_image_of_an_alias_is_removed(
     ]
 
 
-def test_deleted_image_is_gone_and_later_removed(api: str) -> None:
+def test_deleted_image_is_gone_and_later_removed(api: RequestedVersion) -> None:
     """A configured image stays."""
     images = [golden("old", 1), golden("new", 2), SimulatedImage("listed")]
     with lab(*images, entries=[GOLDEN], listed=["listed"], api=api) as cloud:

@@ -10,6 +10,7 @@ import pytest
 from exporter.auth.base import AuthToken
 from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now, steady
+from exporter.glance.versions import RequestedVersion
 from exporter.model.instant import Instant
 from exporter.polling.engine.types import PollResult
 from exporter.simulator import SimulatedImage, SimulatedImageService
@@ -101,7 +102,7 @@ def test_no_image_is_gone_while_everything_is_404(
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_api_that_hangs_for_a_whole_cycle_is_down(api: str) -> None:
+def test_api_that_hangs_for_a_whole_cycle_is_down(api: RequestedVersion) -> None:
     """Even if no request has timed out by itself when the cycle ends."""
     with (
         image_service(IDS) as service,

@@ -10,6 +10,7 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
+from exporter.glance.versions import RequestedVersion
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
 from exporter.model.target import Target, TargetKey
@@ -93,7 +94,7 @@ def polled_cloud(
     route: ProxySettings = DIRECT,
     signin: Authenticator | None = None,
     random: float = 0.0,
-    api: str = "v1",
+    api: RequestedVersion = "v1",
 ) -> Iterator[PolledCloud]:
     """Poll these images at this endpoint; backoff takes no time unless ``random`` is set."""
     store = Store()

@@ -63,10 +63,10 @@ def outcome_name(outcome: Outcome) -> str:
 class FakeReply:
     """The reply of a simulated cloud to one request, ``seconds`` after it.
 
-    ``reading`` is None for a list that does not fail.
+    ``result`` is None for a list that does not fail.
     """
 
-    reading: ImageResult | None
+    result: ImageResult | None
     seconds: float = 0.01
     retry_after: float | None = None
     accepted: bool | None = None
@@ -75,7 +75,7 @@ class FakeReply:
 
     def reply(self, kind: RequestKind, sent_at: float) -> PollReply:
         """Return the reply to a request of this kind that was sent at that time."""
-        succeeded = isinstance(self.reading, Found) or self.reading is None
+        succeeded = isinstance(self.result, Found) or self.result is None
         facts = RequestFacts(
             sent_at,
             sent_at + self.seconds,
@@ -83,12 +83,12 @@ class FakeReply:
             retry_after=self.retry_after,
         )
         if kind not in {RequestKind.BATCH, RequestKind.LIST}:
-            assert self.reading is not None
-            return ImageReply(facts, self.reading)
-        assert not isinstance(self.reading, Found)
-        failure = self.reading
+            assert self.result is not None
+            return ImageReply(facts, self.result)
+        assert not isinstance(self.result, Found)
+        failure = self.result
         if isinstance(failure, NotFound):
-            # The client has no reading of a list: a 404 is one of its failures.
+            # The client has no result of a list: a 404 is one of its failures.
             failure = Failed("rejected", "HTTP 404", failure.request_id)
         if kind is RequestKind.LIST:
             return ListReply(facts, failure)
@@ -100,11 +100,11 @@ Responder = Callable[[PollRequest, float], "FakeReply | ImageResult"]
 """Replies to a request that is sent at that time."""
 
 
-def batch_page(*readings: Found | Failed, next_path: str | None = None) -> FakeReply:
+def batch_page(*results: Found | Failed, next_path: str | None = None) -> FakeReply:
     """Return a page with these images; the detail of a failure is the ID of its image."""
     by_id = {
-        reading.image.id if isinstance(reading, Found) else reading.detail: reading
-        for reading in readings
+        result.image.id if isinstance(result, Found) else result.detail: result
+        for result in results
     }
     return FakeReply(None, batch=Batch(by_id, next_path))
 
@@ -139,9 +139,9 @@ class Roundtrip:
     reply: PollReply
 
     @property
-    def reading(self) -> ImageResult | None:
-        """The reading of an image, or the failure of a list; None for a list that did not fail."""
-        return self.reply.reading if isinstance(self.reply, ImageReply) else self.reply.failure
+    def result(self) -> ImageResult | None:
+        """The result of an image, or the failure of a list; None for a list that did not fail."""
+        return self.reply.result if isinstance(self.reply, ImageReply) else self.reply.failure
 
     @property
     def is_list(self) -> bool:
@@ -152,7 +152,7 @@ class Roundtrip:
     def listed_ids(self) -> frozenset[str]:
         """The IDs of the images that are on a page of a batch."""
         if isinstance(self.reply, BatchReply) and isinstance(self.reply.batch, Batch):
-            return frozenset(self.reply.batch.readings)
+            return frozenset(self.reply.batch.results)
         return frozenset()
 
     @property

@@ -250,7 +250,7 @@ class Cycle:
 
     def _on_poll_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
         (target,) = request.targets
-        match reply.reading:
+        match reply.result:
             case Found() as found:
                 self._record_found(target, found, reply.request.sent_at)
             case NotFound(request_id):
@@ -280,7 +280,7 @@ class Cycle:
             self._on_batch_failure(request, reply.batch, now, splittable=reply.splittable)
             return
         for target in request.targets:
-            match reply.batch.readings.get(target.image_id):
+            match reply.batch.results.get(target.image_id):
                 case Found() as found:
                     self._record_found(target, found, reply.request.sent_at)
                 case Failed() as failed:

@@ -145,13 +145,13 @@ class GoneConfirmation:
     def on_image_reply(self, request: PollRequest, reply: ImageReply, *, retried: bool) -> None:
         """Take the reply to a second request or to a canary's; ``retried`` if it is sent again."""
         (target,) = request.targets
-        if isinstance(reply.reading, Found):
+        if isinstance(reply.result, Found):
             self.on_found(target.image_id, reply.request.sent_at)
         suspect = self._suspects.get(target.image_id)
         is_recheck = request.kind is RequestKind.CONFIRM
         if suspect is None or suspect.state is not SuspectState.SEEN_404 or not is_recheck:
             return
-        match reply.reading:
+        match reply.result:
             case Found() as found:
                 self._conclude(suspect, SuspectState.DISMISSED, found)
             case NotFound(request_id):

@@ -667,18 +667,18 @@ def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHis
     """The rules of a disappearance, checked from what was heard before it was decided."""
     heard = run.roundtrips[:count]
     of_it = [h for h in heard if image_id_of(h.request) == image_id]
-    polls = [h for h in of_it if h.request.kind is RequestKind.POLL and h.reading == NOT_FOUND]
+    polls = [h for h in of_it if h.request.kind is RequestKind.POLL and h.result == NOT_FOUND]
     again = [
         h.received_at
         for h in of_it
         if h.request.kind is RequestKind.CONFIRM
-        and h.reading == NOT_FOUND
+        and h.result == NOT_FOUND
         and any(poll.received_at <= h.sent_at for poll in polls)
     ]
     lives = {image_id for h in heard for image_id in h.listed_ids} | {
         image_id_of(h.request)
         for h in heard
-        if h.request.kind is not RequestKind.BATCH and h.reading != NOT_FOUND
+        if h.request.kind is not RequestKind.BATCH and h.result != NOT_FOUND
     }
     proofs = [h.sent_at for h in heard if h.is_list or h.reply.request.accepted]
     assert any(proof >= confirmed for proof in proofs for confirmed in again)
@@ -686,7 +686,7 @@ def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHis
         failures = {
             target.image_id
             for h in heard
-            if isinstance(h.reading, Failed)
+            if isinstance(h.result, Failed)
             for target in h.request.targets_to_fail
         }
         assert history.existing & (lives | failures), "all at once, for the first time"

@@ -34,7 +34,7 @@ def said(what: Literal["found", "missing"] | Reason, request: PollRequest) -> Im
     if what == "missing":
         return NOT_FOUND
     if what == "found":
-        return found(image_id_of(request)) if image_id_of(request) else LIST_OK.reading
+        return found(image_id_of(request)) if image_id_of(request) else LIST_OK.result
     return failed(what)
 
 
@@ -76,12 +76,12 @@ def is_proved(result: PollResult, heard: list[Roundtrip], history: CycleHistory)
     proofs = [
         h.sent_at
         for h in heard
-        if h.is_list or (isinstance(h.reading, Found) and h.request.targets != (result.target,))
+        if h.is_list or (isinstance(h.result, Found) and h.request.targets != (result.target,))
     ]
     proved = any(proof >= confirm for confirm in confirms for proof in proofs)
     if len(history.existing) > 1 and not history.suspect_mass_404:
         proved = proved and any(
-            image_id_of(h.request) in history.existing and not isinstance(h.reading, NotFound)
+            image_id_of(h.request) in history.existing and not isinstance(h.result, NotFound)
             for h in heard
         )
     return proved
@@ -90,7 +90,7 @@ def is_proved(result: PollResult, heard: list[Roundtrip], history: CycleHistory)
 def is_404_of(heard: Roundtrip, image_id: str) -> bool:
     """Whether it is a 404 of this image."""
     of_it = image_id_of(heard.request) == image_id
-    return of_it and isinstance(heard.reading, NotFound)
+    return of_it and isinstance(heard.result, NotFound)
 
 
 def check(run: SimulatedCycle, history: CycleHistory) -> None:
@@ -107,7 +107,7 @@ def check(run: SimulatedCycle, history: CycleHistory) -> None:
             assert is_proved(result, run.roundtrips[:count], history), result
         if isinstance(result.outcome, Found):
             assert any(
-                h.request.targets == (result.target,) and h.reading == result.outcome
+                h.request.targets == (result.target,) and h.result == result.outcome
                 for h in run.roundtrips[:count]
             )
     for image_id in IDS:
