@@ -143,10 +143,10 @@ def world(folder: Path) -> Iterator[Prometheus]:
         server = stack.enter_context(prometheus(folder / "prometheus", jobs, RULES))
         # The second sample of a counter at 0 is what a later one is an increase on.
         seen = "count_over_time(openstack_image_status_changes_total[1m]) > 2"
-        wait_until(lambda: len(server.ask(seen)) == 1 + len(mine) + len(IMAGES))
+        wait_until(lambda: len(server.query(seen)) == 1 + len(mine) + len(IMAGES))
         misfortunes(service)
         for effect in EFFECTS:
-            wait_until(partial(server.ask, effect))
+            wait_until(partial(server.query, effect))
         yield server
 
 

@@ -22,10 +22,10 @@ import yaml
 from dashboards.generate.__main__ import FILES, HOME
 from exporter.demo.images import IMAGES
 from exporter.demo.story import LOOP_SECONDS
-from tests.dashboards.alarms import scaled
 from tests.dashboards.alert_table import RULES
 from tests.dashboards.live import JOB
 from tests.dashboards.servers import Prometheus, prometheus
+from tests.e2e_alerts import scaled
 from tests.support.program import start_program
 from tests.support.wait import wait_until
 
@@ -65,9 +65,9 @@ def lived(server: Prometheus, state: str) -> None:
     if state == "data":
         until_seconds(LONG)
         gone = f'openstack_image_exists{{image="{GONE}"}} == 0'
-        wait_until(lambda: server.ask(gone), LONG)
+        wait_until(lambda: server.query(gone), LONG)
     elif state == "down":
-        wait_until(lambda: server.ask("openstack_image_api_up == 0"), LONG)
+        wait_until(lambda: server.query("openstack_image_api_up == 0"), LONG)
 
 
 def built() -> None:

@@ -92,7 +92,7 @@ class Prometheus(Server):
         assert answer["status"] == "success", answer
         return answer["data"]
 
-    def ask(self, query: str) -> list[Any]:
+    def query(self, query: str) -> list[Any]:
         """The series that a query gives now."""
         series: list[Any] = self.get("query", query=query)["result"]
         return series
@@ -100,7 +100,7 @@ class Prometheus(Server):
     def values_of(self, variable: str) -> list[Any]:
         """What a variable offers, as Grafana's Prometheus data source gets it."""
         if asked := re.fullmatch(r"query_result\((.+)\)", variable):
-            return self.ask(asked[1])
+            return self.query(asked[1])
         asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable)
         assert asked, variable
         found: list[Any] = self.get(f"label/{asked[2]}/values", **{"match[]": asked[1]})

@@ -34,14 +34,14 @@ def test_queries_return_data_in_the_state_they_are_meant_for(
 ) -> None:
     """Each query of a panel or an annotation has an answer, for one of the images at least."""
     images = (GOLDEN, REPLACED, DELETED) if "$image" in query.text else (GOLDEN,)
-    wait_until(lambda: any(live.ask(query.filled(image=image.id)) for image in images))
+    wait_until(lambda: any(live.query(query.filled(image=image.id)) for image in images))
 
 
 @pytest.mark.parametrize("query", [*queries()], ids=str)
 def test_no_panel_speaks_of_other_programs(live: Prometheus, query: Query) -> None:
     """Where every job is chosen, those that Prometheus scrapes beside exporters are left out."""
-    wait_until(lambda: live.ask(f'up{{job="{OTHER}"}}'))
-    jobs = {sample["metric"].get("job") for sample in live.ask(query.filled(image=GOLDEN.id))}
+    wait_until(lambda: live.query(f'up{{job="{OTHER}"}}'))
+    jobs = {sample["metric"].get("job") for sample in live.query(query.filled(image=GOLDEN.id))}
     assert jobs <= {None, JOB}
 
 
@@ -78,7 +78,7 @@ def test_numbers_are_right(
     (query,) = (q for q in queries() if (q.board, q.asker) == (board, f"{title} A"))
 
     def shown() -> float:
-        (sample,) = live.ask(query.filled(cloud=cloud))
+        (sample,) = live.query(query.filled(cloud=cloud))
         return float(sample["value"][1])
 
     wait_until(lambda: shown() == value)
@@ -87,8 +87,8 @@ def test_numbers_are_right(
 def test_no_number_says_that_all_is_well_where_nothing_is_known(live: Prometheus) -> None:
     """A cloud that never answered has no 0 for how many of its images are gone."""
     (query,) = (q for q in queries() if (q.board, q.asker) == ("overview.json", "Gone A"))
-    assert live.ask(query.filled(cloud="dead")) == []
-    assert live.ask(query.filled(cloud="none such")) == []
+    assert live.query(query.filled(cloud="dead")) == []
+    assert live.query(query.filled(cloud="none such")) == []
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_states_are_right(live: Prometheus, image: Any, state: int) -> None:
         lambda: (
             [
                 float(sample["value"][1])
-                for sample in live.ask(query.filled(image=image.id, cloud=cloud))
+                for sample in live.query(query.filled(image=image.id, cloud=cloud))
             ]
             == [state]
         )

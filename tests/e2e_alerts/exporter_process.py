@@ -1,4 +1,4 @@
-"""The exporters of the end-to-end test: processes that are stopped, killed, moved and reloaded."""
+"""Processes of the exporters, which are stopped, killed, moved and reloaded."""
 
 import json
 import os
@@ -10,45 +10,47 @@ from typing import Any
 
 import yaml
 
-from tests.dashboards.alarms.cloud import Cloud, wait_long
-from tests.dashboards.alarms.ports import reserved_port
-from tests.dashboards.alarms.scaled import FACTOR
+from tests.e2e_alerts.ports import reserved_port
+from tests.e2e_alerts.scaled import FACTOR
+from tests.e2e_alerts.scenario_cloud import ScenarioCloud, wait_patiently
 from tests.support.program import BOUND, ROOT, Metrics, Program, settings_file, start_program
 
 JOB = "openstack-images"
-BACKOFF = f"""
+SHORTER_BACKOFF = f"""
 import exporter.auth.token_cache as token_cache
 token_cache.MAX_BACKOFF /= {FACTOR}
 """
-"""Shortens the one time of the exporter that the rules count on and that is no setting."""
+"""Shortens the only duration on which the rules depend that is not a setting."""
 
 
-class Watcher:
-    """The daemon that watches some clouds, and its entry among Prometheus' targets.
+class ExporterProcess:
+    """An exporter of some clouds, and its target in Prometheus.
 
-    Its port stays its own while it is not there, unless it moves.
+    Its port remains reserved while the process does not run, until it moves.
     """
 
-    def __init__(self, name: str, folder: Path, clouds: Sequence[Cloud], stack: ExitStack) -> None:
+    def __init__(
+        self, name: str, folder: Path, clouds: Sequence[ScenarioCloud], stack: ExitStack
+    ) -> None:
         self.job = f"{JOB}-{name}"
         self.clouds = clouds
         self.targets = folder / "targets.json"
         self.name = name
         self._folder = folder
         self._stack = stack
-        self._lives = 0
+        self._starts = 0
         self._address = ""
         self.program: Program
         self.move()
 
     def start(self) -> None:
-        """Run it, and tell Prometheus where."""
-        self._lives += 1
-        folder = self._folder / f"life-{self._lives}"
+        """Start the process, and add it to the targets of Prometheus."""
+        self._starts += 1
+        folder = self._folder / f"start-{self._starts}"
         folder.mkdir(parents=True)
-        entries = {cloud.name: cloud.sign_in() for cloud in self.clouds if cloud.keystone}
+        entries = {cloud.name: cloud.clouds_yaml_entry() for cloud in self.clouds if cloud.keystone}
         (folder / "clouds.yaml").write_text(yaml.safe_dump({"clouds": entries}), "utf-8")
-        (folder / "sitecustomize.py").write_text(BACKOFF, "utf-8")
+        (folder / "sitecustomize.py").write_text(SHORTER_BACKOFF, "utf-8")
         file = settings_file(folder, *(cloud.settings() for cloud in self.clouds))
         self.program = self._stack.enter_context(
             start_program(
@@ -60,45 +62,45 @@ class Watcher:
                 PYTHONPATH=os.pathsep.join((str(folder), str(ROOT))),
             )
         )
-        wait_long(self._listens)
-        self._announce()
+        wait_patiently(self._is_listening)
+        self._write_targets()
 
     def stop(self) -> None:
-        """End it well."""
+        """Stop the process cleanly."""
         self.program.stop()
 
     def kill(self) -> None:
-        """End it so that it cannot do anything about it."""
+        """Kill the process."""
         self.program.process.kill()
         self.program.process.wait(BOUND)
 
     def move(self) -> None:
-        """Have it start as another instance the next time."""
+        """Use another port, and so another instance, from the next start."""
         self._address = f"127.0.0.1:{self._stack.enter_context(reserved_port())}"
 
     def reload(self, settings: Mapping[str, Any]) -> None:
-        """Give it other settings."""
-        file = self._folder / f"life-{self._lives}" / "exporter.yml"
+        """Replace the settings and reload them."""
+        file = self._folder / f"start-{self._starts}" / "exporter.yml"
         _replace(file, yaml.safe_dump(settings))
         self.program.process.send_signal(signal.SIGHUP)
 
     def metrics(self) -> Metrics:
-        """What it serves now."""
+        """Scrape the metrics."""
         return self.program.metrics()
 
-    def _listens(self) -> bool:
+    def _is_listening(self) -> bool:
         assert self.program.process.poll() is None, self.program.log_lines
         return bool(self.program.lines("addresses="))
 
-    def _announce(self) -> None:
-        """Tell Prometheus where it is, and in which pod."""
-        labels = {"pod": f"{self.name}-{self._lives}"}
+    def _write_targets(self) -> None:
+        """Write the target with its address and pod."""
+        labels = {"pod": f"{self.name}-{self._starts}"}
         entry = {"targets": [self._address], "labels": labels}
         _replace(self.targets, json.dumps([entry]))
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write a file so that nobody reads half of it."""
-    fresh = file.with_suffix(".new")
-    fresh.write_text(text, "utf-8")
-    fresh.rename(file)
+    """Replace a file atomically."""
+    new_file = file.with_suffix(".new")
+    new_file.write_text(text, "utf-8")
+    new_file.rename(file)

@@ -1,0 +1,269 @@
+"""The environment of the end-to-end test: clouds, exporters, Prometheus and Alertmanager."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.dashboards.alert_table import RULES, alerts
+from tests.dashboards.servers import Prometheus, alertmanager, prometheus
+from tests.e2e_alerts import (  # noqa: F401 - importing them registers their scenarios
+    interruption_scenarios,
+    scaled,
+    scenarios,
+)
+from tests.e2e_alerts.alert_recorder import PREFIX, record_alerts
+from tests.e2e_alerts.exporter_process import JOB, ExporterProcess
+from tests.e2e_alerts.lifecycles import LIFECYCLES, MonitoredExporter, run_all
+from tests.e2e_alerts.results import AlertDelay, E2EResults, ScenarioResult
+from tests.e2e_alerts.scaled import seconds
+from tests.e2e_alerts.scenario import EVALUATION, INTERVAL, SCENARIOS, SCRAPE, TIMEOUT
+from tests.e2e_alerts.scenario_cloud import PATIENT_TIMEOUT, ScenarioCloud, wait_patiently
+
+ALERTMANAGER = RULES.parent / "alertmanager.yml"
+OWN_PROMETHEUS = frozenset({"unseen", "apart"})
+"""Exporters with a Prometheus of their own, because their lifecycle pauses or restarts it."""
+MIN_SAMPLES = round(seconds("5m") / SCRAPE)
+"""Samples of each series in Prometheus before anything happens."""
+QUIET_PERIOD = seconds("16m")
+"""Seconds at the end in which no other alert may fire.
+
+That is longer than the ``for`` of any alert but one, whose ``for`` is shorter than the whole run.
+"""
+
+FLAGS = (
+    f"--query.lookback-delta={scaled.shortened('5m')}",
+    f"--rules.alert.for-grace-period={scaled.shortened('10m')}",
+    f"--rules.alert.for-outage-tolerance={scaled.shortened('1h')}",
+    f"--rules.alert.resend-delay={scaled.shortened('1m')}",
+)
+"""Durations that Prometheus has as flags, shortened like those of the rules."""
+
+
+class E2EEnvironment:
+    """All clouds with their exporters, monitored by Prometheus and Alertmanager.
+
+    Attributes:
+        record: The alerts that Prometheus sent and of which Alertmanager notified people.
+        clouds: The cloud of each scenario.
+        exporters: The exporters, each with its clouds and its Prometheus.
+        server: The Prometheus of all exporters that do not have their own.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        alertmanager_urls: list[str] = []
+        self.record, self._port = stack.enter_context(record_alerts(lambda: alertmanager_urls[0]))
+        manager = stack.enter_context(alertmanager(folder / "alertmanager", _routes(self._port)))
+        alertmanager_urls.append(manager.url)
+        self.clouds = [
+            ScenarioCloud(scenario, self.record, stack) for scenario in SCENARIOS.values()
+        ]
+        processes = [self._exporter_process(name) for name in LIFECYCLES]
+        for cloud in self.clouds:
+            cloud.scenario.prepare(cloud)
+        for process in processes:
+            process.start()
+        # Start Prometheus after the exporters, so that none of them appears to be down at first.
+        self.server = self._prometheus(
+            "prometheus", *(process for process in processes if process.name not in OWN_PROMETHEUS)
+        )
+        self.own_servers = {
+            process.name: self._prometheus(f"of-{process.name}", process)
+            for process in processes
+            if process.name in OWN_PROMETHEUS
+        }
+        self.failures: dict[str, str] = {}
+        self.exporters = [
+            MonitoredExporter(
+                process,
+                self.own_servers.get(process.name, self.server),
+                self.record,
+                self.failures,
+            )
+            for process in processes
+        ]
+        for exporter in self.exporters:
+            for cloud in exporter.process.clouds:
+                cloud.metrics = exporter.process.metrics
+                cloud.prometheus = exporter.prometheus
+
+    def run(self) -> E2EResults:
+        """Run all scenarios at the same time, and return the results."""
+        for exporter in self.exporters:
+            wait_patiently(partial(_has_samples, exporter))
+        run_all(self.exporters)
+        self._wait_for_alerts()
+        _wait_for_quiet_period()
+        late = _lateness(self.server)
+        results = [
+            *(self._cloud_result(cloud, late) for cloud in self.clouds),
+            *(self._exporter_result(exporter, late) for exporter in self.exporters),
+        ]
+        servers = (self.server, *self.own_servers.values())
+        broken_rules = [line for server in servers for line in server.broken_rules()]
+        return E2EResults(
+            {result.name: result for result in results}, self.record, broken_rules, late
+        )
+
+    def _exporter_process(self, name: str) -> ExporterProcess:
+        folder = self._folder / name
+        folder.mkdir()
+        clouds = [cloud for cloud in self.clouds if cloud.scenario.exporter == name]
+        return ExporterProcess(name, folder, clouds, self._stack)
+
+    def _prometheus(self, name: str, *processes: ExporterProcess) -> Prometheus:
+        jobs = [
+            {
+                "job_name": process.job,
+                "file_sd_configs": [{"files": [str(process.targets)], "refresh_interval": "1s"}],
+            }
+            for process in processes
+        ]
+        settings = {
+            "global": {
+                "scrape_interval": f"{SCRAPE:g}s",
+                "scrape_timeout": f"{SCRAPE:g}s",
+                "evaluation_interval": f"{EVALUATION:g}s",
+            },
+            "alerting": {
+                "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{self._port}"]}]}],
+            },
+            "scrape_configs": jobs,
+        }
+        server = prometheus(self._folder / name, settings, _rules(), FLAGS)
+        return self._stack.enter_context(server)
+
+    def _wait_for_alerts(self) -> None:
+        """Wait until all expected alerts have reached Alertmanager, or for the timeout."""
+        expected = {
+            cloud.name: cloud.scenario.notified | cloud.scenario.inhibited for cloud in self.clouds
+        }
+        for exporter in self.exporters:
+            expected[exporter.process.job] = LIFECYCLES[exporter.process.name].notified
+        deadline = time.monotonic() + PATIENT_TIMEOUT
+
+        def all_reached() -> bool:
+            return time.monotonic() > deadline or all(
+                names <= {alert.name for alert in self.record.reached(subject)}
+                for subject, names in expected.items()
+            )
+
+        wait_patiently(all_reached, timeout=2 * PATIENT_TIMEOUT)
+
+    def _cloud_result(self, cloud: ScenarioCloud, late: float) -> ScenarioResult:
+        scenario = cloud.scenario
+        return ScenarioResult(
+            name=cloud.name,
+            description=scenario.description,
+            notified=scenario.notified,
+            inhibited=scenario.inhibited,
+            permitted=frozenset(cloud.permitted),
+            delays=tuple(_delays(cloud)) if scenario.exporter == "steady" else (),
+            late=late,
+            failure=self.failures.get(cloud.name, ""),
+            **self._alerts(cloud.name),
+        )
+
+    def _exporter_result(self, exporter: MonitoredExporter, late: float) -> ScenarioResult:
+        lifecycle, job = LIFECYCLES[exporter.process.name], exporter.process.job
+        return ScenarioResult(
+            name=job,
+            description=lifecycle.description,
+            notified=lifecycle.notified,
+            inhibited=frozenset(),
+            permitted=frozenset(exporter.permitted),
+            late=late,
+            failure=self.failures.get(job, ""),
+            **self._alerts(job),
+        )
+
+    def _alerts(self, subject: str) -> dict[str, Any]:
+        reached = frozenset(alert.name for alert in self.record.reached(subject))
+        return {
+            "reached": reached,
+            "notifications": frozenset(alert.name for alert in self.record.notified(subject)),
+            "repeated": frozenset(
+                name for name in reached if len(self.record.starts(subject, name)) > 1
+            ),
+        }
+
+
+def run_scenarios(folder: Path) -> E2EResults:
+    """Run all scenarios with their files in this folder."""
+    with ExitStack() as stack:
+        return E2EEnvironment(folder, stack).run()
+
+
+def _routes(port: int) -> Any:
+    """Return the example configuration of Alertmanager with the receivers of the test."""
+    settings = scaled.routes(yaml.safe_load(ALERTMANAGER.read_text("utf-8")))
+    for receiver in settings["receivers"]:
+        for webhook in receiver["webhook_configs"]:
+            webhook["url"] = f"http://127.0.0.1:{port}/notifications/{receiver['name']}"
+    return settings
+
+
+def _rules() -> Any:
+    """Return the rules with a selector for all jobs of the test."""
+    text = RULES.read_text("utf-8")
+    assert text.count(f'(up{{job="{JOB}"}})') == 2
+    return scaled.rules(yaml.safe_load(text.replace(f'job="{JOB}"', f'job=~"{JOB}-.+"')))
+
+
+def _has_samples(exporter: MonitoredExporter) -> bool:
+    """Return True if Prometheus has enough samples of every image and cloud to detect a change.
+
+    They span more than twice the 2m after which it records the previous state.
+    """
+    job = f'job="{exporter.process.job}"'
+    images = sum(len(cloud.settings()["images"]) for cloud in exporter.process.clouds)
+    status = f"count_over_time(openstack_image_status_changes_total{{{job}}}[1h]) > {MIN_SAMPLES}"
+    cycle = "openstack_image_exporter_last_cycle_timestamp_seconds"
+    cycles = f"count_over_time({cycle}{{{job}}}[1h]) > {MIN_SAMPLES}"
+    query = exporter.prometheus.query
+    return len(query(status)) == images and len(query(cycles)) == len(exporter.process.clouds)
+
+
+def _wait_for_quiet_period() -> None:
+    end = time.monotonic() + QUIET_PERIOD
+    wait_patiently(lambda: time.monotonic() > end, timeout=2 * QUIET_PERIOD)
+
+
+def _lateness(server: Prometheus) -> float:
+    job = f'job="{JOB}-steady"'
+    lag = f"max(max_over_time(openstack_image_exporter_cycle_lag_seconds{{{job}}}[1h]))"
+    scrape_gap = _longest_gap(server, f"up{{{job}}}[1h]")
+    evaluation_gap = _longest_gap(
+        server, 'image:openstack_image_poll_success:max{cloud="quiet"}[1h]'
+    )
+    cycle_lag = float(server.query(lag)[0]["value"][1])
+    return cycle_lag + max(0.0, scrape_gap - SCRAPE) + max(0.0, evaluation_gap - EVALUATION)
+
+
+def _longest_gap(server: Prometheus, query: str) -> float:
+    """Return the most seconds between two samples of any series of a range."""
+    series_times = [
+        [float(timestamp) for timestamp, _ in series["values"]] for series in server.query(query)
+    ]
+    return max(later - earlier for times in series_times for earlier, later in pairwise(times))
+
+
+def _delays(cloud: ScenarioCloud) -> Iterator[AlertDelay]:
+    """Yield the delays of alerts about images, from the last change before each."""
+    scenario = cloud.scenario
+    for alert in sorted(scenario.notified | scenario.inhibited):
+        name, _, image = alert.partition(" ")
+        starts = cloud.record.starts(cloud.name, alert)
+        changes = [change for change in cloud.changes if starts and change <= starts[0]]
+        if image and name != "PollFailures" and changes:
+            pending = seconds(alerts()[f"{PREFIX}{name}"].get("for", "0s"))
+            polling = scenario.cycles * INTERVAL + 2 * TIMEOUT
+            limit = polling + SCRAPE + EVALUATION + pending
+            yield AlertDelay(alert, starts[0] - changes[-1], limit)

@@ -1,0 +1,134 @@
+"""The cloud of a scenario: its simulated services, and the alerts about it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+from exporter.simulator import SimulatedImageService
+from tests.dashboards.servers import Prometheus
+from tests.e2e_alerts.alert_recorder import AlertRecord
+from tests.e2e_alerts.ports import reserved_port
+from tests.e2e_alerts.scenario import INTERVAL, TIMEOUT, AlertScenario
+from tests.support.fakes.keystone import SimulatedKeystone
+from tests.support.program import Metrics
+from tests.support.wait import wait_until
+
+PATIENT_TIMEOUT = 150.0
+"""Seconds for a condition of a scenario to become true, however busy the machine is."""
+wait_patiently = partial(wait_until, timeout=PATIENT_TIMEOUT, pause=0.1)
+"""Wait with a long pause, because many threads wait in the process of the simulated services."""
+
+
+class ScenarioCloud:
+    """A cloud on which the actions of a scenario act.
+
+    Attributes:
+        service: The simulated Image service.
+        keystone: The simulated Keystone, if the exporter signs in.
+        changes: Wall times at which something changed.
+        permitted: Alerts that are correct because the machine was slow.
+        metrics: Reads the metrics of the exporter of this cloud.
+        prometheus: The Prometheus that scrapes that exporter.
+    """
+
+    def __init__(self, scenario: AlertScenario, record: AlertRecord, stack: ExitStack) -> None:
+        self.name = scenario.name
+        self.scenario = scenario
+        self.record = record
+        port = stack.enter_context(reserved_port())
+        self.service = stack.enter_context(
+            SimulatedImageService(scenario.images.values(), port=port)
+        )
+        self.keystone = stack.enter_context(SimulatedKeystone()) if scenario.uses_keystone else None
+        self.changes: list[float] = []
+        self.permitted: set[str] = set()
+        self.metrics: Callable[[], Metrics]
+        self.prometheus: Prometheus
+        if self.keystone is not None:
+            self.keystone.offer_image(f"{self.service.url}/")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of this cloud for the exporter."""
+        images = [{"id": image.id, "alias": alias} for alias, image in self.scenario.images.items()]
+        access = {"cloud": self.name} if self.keystone else {"endpoint": self.service.url}
+        settings = {"name": self.name, "images": images, **access, **self.scenario.settings}
+        if "endpoint" in self.scenario.settings:
+            settings["endpoint"] = self.scenario.settings["endpoint"].format(self.service.url)
+        return {"interval": f"{INTERVAL:g}s", "timeout": f"{TIMEOUT:g}s", **settings}
+
+    def clouds_yaml_entry(self) -> Mapping[str, Any]:
+        """Return the entry of this cloud in clouds.yaml."""
+        assert self.keystone is not None
+        auth = {
+            "auth_url": self.keystone.auth_url,
+            "username": "demo",
+            "password": "secret",
+            "user_domain_name": "Default",
+            "project_name": "demo",
+            "project_domain_name": "Default",
+        }
+        return {"auth": auth}
+
+    def id(self, alias: str) -> str:
+        """Return the ID of the image with this alias."""
+        return self.scenario.images[alias].id
+
+    def change(self, alias: str, **fields: Any) -> None:
+        """Change an image in the Image service."""
+        self.service.images.change(self.id(alias), **fields)
+
+    def remove(self, *aliases: str) -> None:
+        """Remove images from the Image service."""
+        for alias in aliases:
+            self.service.images.remove(self.id(alias))
+
+    def fail(self, code: int, *, on: str = "all", **headers: str) -> None:
+        """Let the Image service respond with this status."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.service.faults.set("status", on=on, code=code, headers=named)
+
+    def note_change(self) -> None:
+        """Note the current time as that of a change, from which delays of alerts are measured."""
+        self.changes.append(time.time())
+
+    def permit(self, *alerts: str) -> None:
+        """Permit alerts that are correct because the machine was too slow to prevent them."""
+        self.permitted |= set(alerts)
+
+    def wait_for_alerts(self, *alerts: str) -> None:
+        """Wait until all of these alerts are firing in Alertmanager."""
+        for alert in alerts:
+            wait_patiently(lambda alert=alert: alert in self.firing)  # type: ignore[misc]
+
+    def wait_until_resolved(self) -> None:
+        """Wait until no alert about this cloud is firing."""
+        wait_patiently(lambda: not self.firing)
+
+    @property
+    def firing(self) -> set[str]:
+        """Short names of the firing alerts about this cloud."""
+        return self.record.firing(self.name)
+
+    def wait_for_metric(self, metric: str, value: float, **labels: str) -> None:
+        """Wait until all series of the exporter with these labels have this value."""
+        selected = {"cloud": self.name, **labels}
+        wait_patiently(lambda: set(self.metrics().values(metric, **selected)) == {value})
+
+    @contextmanager
+    def one_more_counted(self, metric: str, **labels: str) -> Iterator[None]:
+        """Wait at the end of the block until the sum of these counters has increased by one."""
+
+        def total() -> float:
+            return sum(self.metrics().values(metric, cloud=self.name, **labels))
+
+        before = total()
+        yield
+        wait_patiently(lambda: total() == before + 1)
+
+    def wait_for_scrape(self, metric: str, **labels: str) -> None:
+        """Wait until Prometheus has a series with these labels."""
+        selected = {"cloud": self.name, **labels}
+        selector = ", ".join(f'{name}="{value}"' for name, value in selected.items())
+        wait_patiently(lambda: self.prometheus.query(f"{metric}{{{selector}}}"))
