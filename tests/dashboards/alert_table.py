@@ -1,6 +1,6 @@
 """The alerts of dashboards/alerts/rules.yml, and the table of them in dashboards/README.md.
 
-``python -m tests.dashboards.alert_table`` writes the table; a test fails when it is stale.
+``python -m tests.dashboards.alert_table`` writes the table; a test fails if it is stale.
 """
 
 import re
@@ -22,19 +22,19 @@ BEGIN, END = "<!-- alerts -->", "<!-- end of alerts -->"
 
 @cache
 def rules() -> list[dict[str, Any]]:
-    """Every rule of the file, recording and alerting, in its order."""
+    """Return every rule of the file, recording and alerting, in order."""
     loaded = yaml.safe_load(RULES.read_text("utf-8"))
     return [rule for group in loaded["groups"] for rule in group["rules"]]
 
 
 @cache
 def alerts() -> Mapping[str, dict[str, Any]]:
-    """Every alerting rule by its name."""
+    """Return every alerting rule by its name."""
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 def alert_table() -> str:
-    """A row for each alert, linked to its runbook."""
+    """Return a table with a row for each alert, linked to its runbook."""
     return table(
         ("Alert", "Severity", "After", "Summary"),
         (
@@ -50,7 +50,7 @@ def alert_table() -> str:
 
 
 def rendered(text: str) -> str:
-    """The text with the table made anew; raises ``ValueError`` without one pair of markers."""
+    """Return the text with an updated table; raise ``ValueError`` without one pair of markers."""
     before, table_and_rest = text.split(BEGIN)
     _, after = table_and_rest.split(END)
     return f"{before}{BEGIN}\n\n{alert_table()}\n\n{END}{after}"

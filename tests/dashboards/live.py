@@ -1,6 +1,6 @@
-"""A real Prometheus that scrapes the real program, and has seen something of everything.
+"""A Prometheus that scrapes the program, after every kind of problem that dashboards show.
 
-``python -m tests.dashboards.live`` keeps it up until Ctrl-C, for drawing the dashboards.
+``python -m tests.dashboards.live`` keeps it running until Ctrl-C, for drawing the dashboards.
 """
 
 import contextlib
@@ -36,11 +36,11 @@ GOLDEN, REMOVED, OFF, REFUSED, DELETED, REPLACED, RETIRED, SUSPENDED = (
 SETTINGS = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}}
 FIRING = {"alert": "OpenStackImageLive", "expr": "vector(1)", "labels": {"severity": "none"}}
 RULES = {"groups": [{"name": "live", "rules": [FIRING]}]}
-"""One alert that fires, for the annotations."""
+"""A firing alert, for the annotations."""
 
 
 def scraping(**jobs: tuple[int, ...]) -> dict[str, Any]:
-    """Settings of a Prometheus that scrapes the ports of each job every second."""
+    """Return settings of a Prometheus that scrapes the ports of each job every second."""
     configs = [
         {
             "job_name": name,
@@ -52,9 +52,9 @@ def scraping(**jobs: tuple[int, ...]) -> dict[str, Any]:
 
 
 def clouds(service: SimulatedImageService, dead: int) -> list[dict[str, Any]]:
-    """One that signs in, one without Keystone as an administrator sees it, one that is down."""
-    wanted = {"status": "active", "protected": False}
-    entries = [{"id": GOLDEN.id, "alias": "golden", "expect": wanted}]
+    """Return a cloud with Keystone, one as an administrator sees it, and one that is down."""
+    expected = {"status": "active", "protected": False}
+    entries = [{"id": GOLDEN.id, "alias": "golden", "expect": expected}]
     entries += [{"id": image.id} for image in (REMOVED, OFF, REPLACED)]
     return [
         {"name": "prod", "api": "v2", "region": "North", "images": entries},
@@ -78,8 +78,8 @@ def clouds(service: SimulatedImageService, dead: int) -> list[dict[str, Any]]:
     ]
 
 
-def misfortunes(service: SimulatedImageService) -> None:
-    """Something of each kind that the dashboards are there to show."""
+def cause_problems(service: SimulatedImageService) -> None:
+    """Cause every kind of problem that the dashboards show."""
     service.images.remove(REMOVED.id)
     service.images.change(OFF.id, status="deactivated")
     service.images.delete(DELETED.id)
@@ -97,20 +97,20 @@ EFFECTS = (
     'openstack_image_content_changes_total{cloud="prod"} == 1',
     'openstack_image_attribute_changes_total{cloud="prod", attribute="public"} == 1',
 )
-"""What Prometheus sees of each misfortune."""
+"""Queries that return series once Prometheus has scraped each problem."""
 
 
 @contextmanager
-def world(folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus that has seen images well, and has seen what became of them."""
+def environment(folder: Path) -> Iterator[Prometheus]:
+    """Run a Prometheus that has scraped images before and after their problems."""
     with ExitStack() as stack:
-        mine = (GOLDEN, REMOVED, OFF, REFUSED, DELETED, REPLACED, RETIRED, SUSPENDED)
-        service = stack.enter_context(SimulatedImageService(mine))
+        images = (GOLDEN, REMOVED, OFF, REFUSED, DELETED, REPLACED, RETIRED, SUSPENDED)
+        service = stack.enter_context(SimulatedImageService(images))
         service.api.admin = True
         keystone = stack.enter_context(SimulatedKeystone())
         keystone.endpoints = [CatalogueEndpoint(service.url, "North")]
         dead = stack.enter_context(contextlib.closing(socket.socket()))
-        dead.bind(("127.0.0.1", 0))  # and does not listen
+        dead.bind(("127.0.0.1", 0))  # without listening
         for name in ("run", "demo"):
             (folder / name).mkdir()
         file = settings_file(
@@ -120,13 +120,13 @@ def world(folder: Path) -> Iterator[Prometheus]:
             timeout="1s",
             properties=["os_distro"],
         )
-        anywhere = "--web.listen-address=127.0.0.1:0"
+        any_port = "--web.listen-address=127.0.0.1:0"
         run = stack.enter_context(
             start_program(
                 folder / "run",
                 "run",
                 f"--config.file={file}",
-                anywhere,
+                any_port,
                 OS_AUTH_URL=keystone.auth_url,
                 OS_USERNAME="demo",
                 OS_PASSWORD="secret",
@@ -136,23 +136,23 @@ def world(folder: Path) -> Iterator[Prometheus]:
             )
         )
         demo = stack.enter_context(
-            start_program(folder / "demo", "demo", "--interval=2s", anywhere)
+            start_program(folder / "demo", "demo", "--interval=2s", any_port)
         )
-        # The dashboards are about exporters, and this Prometheus watches something else, too.
+        # This Prometheus also scrapes another program, which the dashboards must not show.
         jobs = scraping(**{JOB: (run.port, demo.port), OTHER: (dead.getsockname()[1],)})
         server = stack.enter_context(prometheus(folder / "prometheus", jobs, RULES))
-        # The second sample of a counter at 0 is what a later one is an increase on.
-        seen = "count_over_time(openstack_image_status_changes_total[1m]) > 2"
-        wait_until(lambda: len(server.query(seen)) == 1 + len(mine) + len(IMAGES))
-        misfortunes(service)
+        # An increase needs a previous sample of the counter.
+        sampled = "count_over_time(openstack_image_status_changes_total[1m]) > 2"
+        wait_until(lambda: len(server.query(sampled)) == 1 + len(images) + len(IMAGES))
+        cause_problems(service)
         for effect in EFFECTS:
             wait_until(partial(server.query, effect))
         yield server
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as up:
-        print(f"Prometheus: {up.url}", flush=True)  # noqa: T201 - for who draws the dashboards
+    with tempfile.TemporaryDirectory() as folder, environment(Path(folder)) as server:
+        print(f"Prometheus: {server.url}", flush=True)  # noqa: T201 - the output of this command
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(60)

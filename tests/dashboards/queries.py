@@ -1,4 +1,4 @@
-"""All that the dashboards ask, as their files have it."""
+"""Queries of the dashboards, as their JSON files contain them."""
 
 import json
 import re
@@ -13,23 +13,23 @@ BUILT_IN = {
     "$__range": "300s",
     "$datasource": "prometheus",
 }
-"""What Grafana puts for its own variables in a time range of five minutes."""
+"""Values of Grafana's own variables in a time range of five minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query of one dashboard, and what asks it."""
+    """A query of a dashboard, and the panel, annotation or variable that it belongs to."""
 
     board: str
-    asker: str
+    element: str
     text: str
 
     def __str__(self) -> str:
-        return f"{self.board}: {self.asker}"
+        return f"{self.board}: {self.element}"
 
-    def filled(self, **chosen: str) -> str:
-        """The query as Grafana sends it, with these variables and all of the rest."""
-        values = {f"${name}": value for name, value in chosen.items()} | BUILT_IN
+    def filled(self, **variables: str) -> str:
+        """Return the query as Grafana sends it, with all values of variables not given."""
+        values = {f"${name}": value for name, value in variables.items()} | BUILT_IN
         text = self.text
         for name, value in values.items():
             text = text.replace(name, value)
@@ -37,17 +37,17 @@ class Query:
 
 
 def boards() -> dict[str, Any]:
-    """Each dashboard as its file has it, by the file's name."""
+    """Return each dashboard by the name of its file."""
     return {name: json.loads((HOME / name).read_text("utf-8")) for name in FILES}
 
 
 def panels(board: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """All panels that show something."""
+    """Return all panels that show data."""
     return (panel for panel in board["panels"] if panel["type"] != "row")
 
 
 def queries() -> Iterator[Query]:
-    """What the panels and the annotations of all dashboards ask."""
+    """Yield the queries of all panels and annotations."""
     for name, board in boards().items():
         for panel in panels(board):
             for target in panel["targets"]:
@@ -57,7 +57,7 @@ def queries() -> Iterator[Query]:
 
 
 def variables() -> Iterator[Query]:
-    """What the variables of all dashboards ask."""
+    """Yield the queries of all variables."""
     for name, board in boards().items():
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":

@@ -1,4 +1,4 @@
-"""Pictures of the dashboards, drawn in Chromium with Grafana's own components.
+"""Screenshots of the dashboards, drawn in Chromium with Grafana's own components.
 
 ``python -m tests.dashboards.screenshots FOLDER`` runs the demo, and a Prometheus with the project's
 rules, for two loops of the demo's story and a minute, and draws each dashboard in both themes.
@@ -32,17 +32,17 @@ from tests.support.wait import wait_until
 PREVIEW = HOME / "preview"
 THEMES = ("dark", "light")
 SCRAPE = "2s"
-LONG = 2 * LOOP_SECONDS + 60
-"""Seconds of the demo's life that the pictures show."""
+DURATION = 2 * LOOP_SECONDS + 60
+"""Seconds of the demo that the screenshots show."""
 GONE, SHOWN = "k8s-node", "debian-12"
-"""An image that is gone when the pictures are drawn, and the one of the dashboard of one image."""
+"""An image that is gone in the screenshots, and the image of the dashboard for one image."""
 HEIGHTS = {"exporter.json": 1000}
-"""How much of a dashboard is drawn, in pixels, where it is not all of it."""
+"""Height in pixels of dashboards that are not drawn completely."""
 
 
 @contextmanager
-def world(folder: Path, *, empty: bool) -> Iterator[Prometheus]:
-    """The demo and a Prometheus that scrapes it, or one that scrapes nothing."""
+def environment(folder: Path, *, empty: bool) -> Iterator[Prometheus]:
+    """Run the demo and a Prometheus that scrapes it, or nothing if ``empty``."""
     with start_program(folder, "demo", "--interval=5s", "--web.listen-address=127.0.0.1:0") as demo:
         address = [] if empty else [f"127.0.0.1:{demo.port}"]
         settings: dict[str, Any] = {
@@ -54,24 +54,24 @@ def world(folder: Path, *, empty: bool) -> Iterator[Prometheus]:
             yield server
 
 
-def until_seconds(seconds: float) -> None:
-    """Return after so many seconds."""
-    over = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() > over, 2 * seconds)
+def sleep(seconds: float) -> None:
+    """Wait in the same way as for conditions."""
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end, 2 * seconds)
 
 
-def lived(server: Prometheus, state: str) -> None:
-    """Return when there is to be seen what is to be drawn."""
+def wait_for_state(server: Prometheus, state: str) -> None:
+    """Wait until Prometheus has scraped the state to draw."""
     if state == "data":
-        until_seconds(LONG)
+        sleep(DURATION)
         gone = f'openstack_image_exists{{image="{GONE}"}} == 0'
-        wait_until(lambda: server.query(gone), LONG)
+        wait_until(lambda: server.query(gone), DURATION)
     elif state == "down":
-        wait_until(lambda: server.query("openstack_image_api_up == 0"), LONG)
+        wait_until(lambda: server.query("openstack_image_api_up == 0"), DURATION)
 
 
-def built() -> None:
-    """Have the page that draws dashboards made, by npm and esbuild, from what the lock says."""
+def build_preview() -> None:
+    """Build the page that draws dashboards with npm and esbuild from the locked packages."""
     environment = {**os.environ, "SCRAPE_INTERVAL": SCRAPE}
     npm = ["npm", "ci", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"]
     if not (PREVIEW / "node_modules").exists():
@@ -80,40 +80,40 @@ def built() -> None:
 
 
 def draw(folder: Path, server: Prometheus) -> int:
-    """Draw every dashboard in both themes; 1 where one has an error, else 0."""
+    """Draw every dashboard in both themes; return 1 if one has an error, else 0."""
     failed = 0
     for name in FILES:
         for theme in THEMES:
             picture = folder / f"{Path(name).stem}-{theme}.png"
             keys = [
                 f"theme={theme}",
-                f"from=now-{round(LONG / 60)}m",
+                f"from=now-{round(DURATION / 60)}m",
                 f"var-image={IMAGES[SHOWN].id}",
             ]
             keys += [f"height={HEIGHTS[name]}"] if name in HEIGHTS else []
-            print(picture, flush=True)  # noqa: T201 - it is what this command says
-            drawn = ["node", "draw.mjs", str(HOME / name), str(picture), server.url, *keys]
-            failed |= subprocess.run(drawn, cwd=PREVIEW, check=False).returncode
+            print(picture, flush=True)  # noqa: T201 - the output of this command
+            command = ["node", "draw.mjs", str(HOME / name), str(picture), server.url, *keys]
+            failed |= subprocess.run(command, cwd=PREVIEW, check=False).returncode
     return failed
 
 
 def main() -> int:
-    """The command; its exit status."""
+    """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--state", choices=("data", "down", "none"), default="data")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     for program in ("node", "npm", "prometheus"):
         if shutil.which(program) is None:
             sys.exit(f"{program} is not installed")
-    built()
-    given.folder.mkdir(parents=True, exist_ok=True)
+    build_preview()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory() as made,
-        world(Path(made), empty=given.state == "none") as server,
+        tempfile.TemporaryDirectory() as temporary,
+        environment(Path(temporary), empty=arguments.state == "none") as server,
     ):
-        lived(server, given.state)
-        return draw(given.folder.resolve(), server)
+        wait_for_state(server, arguments.state)
+        return draw(arguments.folder.resolve(), server)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager, each in a process of its own for as long as a block lasts."""
+"""Processes of Prometheus and Alertmanager that run until a block ends."""
 
 import re
 import shutil
@@ -16,102 +16,103 @@ import yaml
 
 from tests.support.wait import wait_until
 
-SLOW = 60.0
-"""Seconds within which a server has to be up, however busy the machine is."""
+SERVER_TIMEOUT = 60.0
+"""Seconds for a server to start, however busy the machine is."""
 
 Command = Callable[[int], Sequence[str]]
-"""The command line of a server that is to listen on this port."""
+"""Returns the command line of a server for a port."""
 
 
 def installed(*names: str, package: str) -> str:
-    """The program of one of these names; skips the test where there is none."""
+    """Return the path of the program with one of these names; skip the test if there is none."""
     for name in names:
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     pytest.skip(f"{names[0]} is not installed; on Debian it is in the package {package}")
 
 
 class Server:
-    """A server on a port of its own, and its process while it runs."""
+    """A server that can be started, paused and stopped repeatedly."""
 
     def __init__(self, command: Command, log: Path) -> None:
         self._command = command
-        self._log = log
+        self._log_file = log
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
     def start(self) -> None:
-        """Run it, and return once it is ready."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        with self._log.open("ab") as log:
+        """Start the server and wait until it is ready."""
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = unused.getsockname()[1]
+        with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(port), stdout=log, stderr=subprocess.STDOUT
             )
         self.url = f"http://127.0.0.1:{port}"
-        wait_until(self._is_ready, SLOW)
+        wait_until(self._is_ready, SERVER_TIMEOUT)
 
     def stop(self) -> None:
-        """End it well; nothing happens where it does not run."""
+        """Stop the server cleanly, if it runs."""
         if self._process is not None:
             self.resume()
             self._process.terminate()
             try:
-                self._process.wait(SLOW)
+                self._process.wait(SERVER_TIMEOUT)
             finally:
                 self._process.kill()
                 self._process = None
 
     def pause(self) -> None:
-        """Have it do nothing at all, as of now."""
+        """Suspend the process."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Have it go on."""
+        """Resume the process."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     @property
-    def logged(self) -> str:
-        """What it has said."""
-        return self._log.read_text("utf-8", "replace")
+    def log(self) -> str:
+        """Content of the log."""
+        return self._log_file.read_text("utf-8", "replace")
 
     def _is_ready(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, self.logged
-        return answers(f"{self.url}/-/ready")
+        assert self._process.poll() is None, self.log
+        return responds(f"{self.url}/-/ready")
 
 
 class Prometheus(Server):
-    """A running Prometheus."""
+    """A Prometheus server."""
 
     def get(self, path: str, **parameters: str) -> Any:
-        """The data of an answer of its API; AssertionError where it refuses."""
-        answer = requests.get(f"{self.url}/api/v1/{path}", parameters, timeout=SLOW).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]
+        """Return the data of an API response; raise ``AssertionError`` if it is an error."""
+        url = f"{self.url}/api/v1/{path}"
+        response = requests.get(url, parameters, timeout=SERVER_TIMEOUT).json()
+        assert response["status"] == "success", response
+        return response["data"]
 
     def query(self, query: str) -> list[Any]:
-        """The series that a query gives now."""
+        """Return the current result of a query."""
         series: list[Any] = self.get("query", query=query)["result"]
         return series
 
     def values_of(self, variable: str) -> list[Any]:
-        """What a variable offers, as Grafana's Prometheus data source gets it."""
-        if asked := re.fullmatch(r"query_result\((.+)\)", variable):
-            return self.query(asked[1])
-        asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable)
-        assert asked, variable
-        found: list[Any] = self.get(f"label/{asked[2]}/values", **{"match[]": asked[1]})
-        return found
+        """Return the values of a variable, as Grafana's Prometheus data source computes them."""
+        if match := re.fullmatch(r"query_result\((.+)\)", variable):
+            return self.query(match[1])
+        match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable)
+        assert match, variable
+        values: list[Any] = self.get(f"label/{match[2]}/values", **{"match[]": match[1]})
+        return values
 
     def broken_rules(self) -> list[str]:
-        """What became of the rules that could not be evaluated, the last time or ever."""
+        """Return the errors of all evaluations of rules."""
         groups = self.get("rules")["groups"]
         errors = [rule.get("lastError") for group in groups for rule in group["rules"]]
-        said = [line for line in self.logged.splitlines() if "valuating rule failed" in line]
-        return [*filter(None, errors), *said]
+        logged = [line for line in self.log.splitlines() if "valuating rule failed" in line]
+        return [*filter(None, errors), *logged]
 
 
 @contextmanager
@@ -121,7 +122,7 @@ def prometheus(
     rules: Mapping[str, Any],
     flags: Iterable[str] = (),
 ) -> Iterator[Prometheus]:
-    """A Prometheus with these settings and rules, all of whose files are in this folder."""
+    """Run a Prometheus with these settings and rules, and its files in this folder."""
     program = installed("prometheus", package="prometheus")
     folder.mkdir(exist_ok=True)
     file = folder / "prometheus.yml"
@@ -142,7 +143,7 @@ def prometheus(
 
 @contextmanager
 def alertmanager(folder: Path, settings: Mapping[str, Any]) -> Iterator[Server]:
-    """An Alertmanager by itself with these settings, all of whose files are in this folder."""
+    """Run a single Alertmanager with these settings, and its files in this folder."""
     program = installed(
         "prometheus-alertmanager", "alertmanager", package="prometheus-alertmanager"
     )
@@ -162,8 +163,8 @@ def alertmanager(folder: Path, settings: Mapping[str, Any]) -> Iterator[Server]:
     yield from _running(Server(command, folder / "alertmanager.log"))
 
 
-def answers(url: str) -> bool:
-    """Whether there is an answer, and it is good."""
+def responds(url: str) -> bool:
+    """Return True if a request succeeds."""
     try:
         return requests.get(url, timeout=5).ok
     except (requests.ConnectionError, requests.Timeout):

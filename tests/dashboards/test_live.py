@@ -1,4 +1,4 @@
-"""Every query of the dashboards, put to a real Prometheus that scrapes the real program."""
+"""Every query of the dashboards against a real Prometheus that scrapes the real program."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from tests.dashboards.live import (
     REFUSED,
     REMOVED,
     REPLACED,
-    world,
+    environment,
 )
 from tests.dashboards.queries import Query, queries, variables
 from tests.dashboards.servers import Prometheus
@@ -23,31 +23,27 @@ from tests.support.wait import wait_until
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """The world in which all is asked."""
-    with world(tmp_path_factory.mktemp("live")) as server:
+    """Run the environment that the queries need."""
+    with environment(tmp_path_factory.mktemp("live")) as server:
         yield server
 
 
 @pytest.mark.parametrize("query", [*queries()], ids=str)
-def test_queries_return_data_in_the_state_they_are_meant_for(
-    live: Prometheus, query: Query
-) -> None:
-    """Each query of a panel or an annotation has an answer, for one of the images at least."""
+def test_queries_return_data(live: Prometheus, query: Query) -> None:
+    """Queries of a single image return data for at least one image."""
     images = (GOLDEN, REPLACED, DELETED) if "$image" in query.text else (GOLDEN,)
     wait_until(lambda: any(live.query(query.filled(image=image.id)) for image in images))
 
 
 @pytest.mark.parametrize("query", [*queries()], ids=str)
-def test_no_panel_speaks_of_other_programs(live: Prometheus, query: Query) -> None:
-    """Where every job is chosen, those that Prometheus scrapes beside exporters are left out."""
+def test_no_panel_shows_other_programs(live: Prometheus, query: Query) -> None:
     wait_until(lambda: live.query(f'up{{job="{OTHER}"}}'))
     jobs = {sample["metric"].get("job") for sample in live.query(query.filled(image=GOLDEN.id))}
     assert jobs <= {None, JOB}
 
 
 @pytest.mark.parametrize("query", [*variables()], ids=str)
-def test_variables_offer_something(live: Prometheus, query: Query) -> None:
-    """Each variable has values to choose from."""
+def test_variables_have_values(live: Prometheus, query: Query) -> None:
     assert live.values_of(query.filled())
 
 
@@ -71,22 +67,20 @@ def test_variables_offer_something(live: Prometheus, query: Query) -> None:
         ("exporter.json", "Reload failed", "prod", 0),
     ],
 )
-def test_numbers_are_right(
+def test_numbers_of_the_summaries_are_correct(
     live: Prometheus, board: str, title: str, cloud: str, value: int
 ) -> None:
-    """Each number of the summaries is that of the images that it is about."""
-    (query,) = (q for q in queries() if (q.board, q.asker) == (board, f"{title} A"))
+    (query,) = (q for q in queries() if (q.board, q.element) == (board, f"{title} A"))
 
-    def shown() -> float:
+    def value_now() -> float:
         (sample,) = live.query(query.filled(cloud=cloud))
         return float(sample["value"][1])
 
-    wait_until(lambda: shown() == value)
+    wait_until(lambda: value_now() == value)
 
 
-def test_no_number_says_that_all_is_well_where_nothing_is_known(live: Prometheus) -> None:
-    """A cloud that never answered has no 0 for how many of its images are gone."""
-    (query,) = (q for q in queries() if (q.board, q.asker) == ("overview.json", "Gone A"))
+def test_cloud_that_never_responded_has_no_number_of_gone_images(live: Prometheus) -> None:
+    (query,) = (q for q in queries() if (q.board, q.element) == ("overview.json", "Gone A"))
     assert live.query(query.filled(cloud="dead")) == []
     assert live.query(query.filled(cloud="none such")) == []
 
@@ -94,9 +88,8 @@ def test_no_number_says_that_all_is_well_where_nothing_is_known(live: Prometheus
 @pytest.mark.parametrize(
     ("image", "state"), [(GOLDEN, 1), (REMOVED, 10), (DELETED, 10), (OFF, 8), (REFUSED, 6)]
 )
-def test_states_are_right(live: Prometheus, image: Any, state: int) -> None:
-    """The number that stands for an image's state is that of its state."""
-    (query,) = (q for q in queries() if (q.board, q.asker) == ("image.json", "State A"))
+def test_states_of_images_are_correct(live: Prometheus, image: Any, state: int) -> None:
+    (query,) = (q for q in queries() if (q.board, q.element) == ("image.json", "State A"))
     cloud = "prod|lab"
     wait_until(
         lambda: (

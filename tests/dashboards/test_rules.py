@@ -1,4 +1,4 @@
-"""The rules fire for what they say and for nothing else, and everything about them is in place."""
+"""The alerting rules: their unit tests, labels, annotations, runbooks and inhibitions."""
 
 import re
 import shutil
@@ -47,14 +47,14 @@ SECTIONS = (
     "What to do",
     "What it is not",
 )
-SIDES = {
+CHANGE_ALERTS = {
     "OpenStackImageStatusChanged": ("status_changes", "status"),
     "OpenStackImageBackToQueued": ("status_changes", "status"),
     "OpenStackImageContentChanged": ("content_changes", "content"),
     "OpenStackImageBecamePublic": ("attribute_changes", "public"),
     "OpenStackImageProtectionLost": ("attribute_changes", "protected"),
 }
-"""The alerts about changes: the counter that sees each, and the state that Prometheus remembers."""
+"""Alerts about changes, with the counter of the exporter and the state that Prometheus records."""
 
 COLUMNS = {
     "checksum",
@@ -77,7 +77,7 @@ COLUMNS = {
     "virtual_size",
     "visibility",
 }
-"""What `openstack image show` has as columns of their own, by python-openstackclient 10.5."""
+"""Columns of `openstack image show` in python-openstackclient 10.5."""
 
 IMAGE = {"cloud", "image_id", "image"}
 LABELS = (
@@ -88,138 +88,147 @@ LABELS = (
     {"job"},
     {"job", "namespace"},
 )
-"""The labels that an alert may have, beside its name and severity."""
+"""Labels that an alert may have besides its name and severity."""
 
 
 @cache
-def stories() -> list[dict[str, Any]]:
-    """The unit tests of all files."""
-    return [story for path in TESTS for story in yaml.safe_load(path.read_text("utf-8"))["tests"]]
+def unit_tests() -> list[dict[str, Any]]:
+    """Return the unit tests of all files."""
+    return [
+        unit_test
+        for path in TESTS
+        for unit_test in yaml.safe_load(path.read_text("utf-8"))["tests"]
+    ]
 
 
-def expected(check: dict[str, Any]) -> list[dict[str, str]]:
-    """The labels of the alerts that are to fire."""
-    return [dict(re.findall(r'(\w+)="([^"]*)"', each["labels"])) for each in check["exp_samples"]]
+def expected_labels(check: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the labels of the alerts that must fire."""
+    return [
+        dict(re.findall(r'(\w+)="([^"]*)"', sample["labels"])) for sample in check["exp_samples"]
+    ]
 
 
-def names(check: dict[str, Any]) -> set[str]:
-    """The alerts that are to fire."""
-    return {labels["alertname"] for labels in expected(check)}
+def expected_names(check: dict[str, Any]) -> set[str]:
+    """Return the expected_names of the alerts that must fire."""
+    return {labels["alertname"] for labels in expected_labels(check)}
 
 
-def stories_of(alert: str, what: str) -> list[dict[str, Any]]:
-    """The unit tests whose name says that they are about this."""
-    return [story for story in stories() if story["name"].startswith(f"{alert} {what} ")]
+def unit_tests_of(alert: str, what: str) -> list[dict[str, Any]]:
+    """Return the unit tests whose names say that the alert "fires" or "is silent"."""
+    return [
+        unit_test for unit_test in unit_tests() if unit_test["name"].startswith(f"{alert} {what} ")
+    ]
 
 
 @cache
-def served() -> set[str]:
-    """The name of every metric in the code's tables."""
+def served_metrics() -> set[str]:
+    """Return the names of all metrics in the generated tables."""
     tables = metrics_of_images() + metrics_of_clouds() + metrics_of_the_exporter()
     return set(re.findall(r"^\| `(\w+)`", tables, re.MULTILINE))
 
 
 def inhibitions() -> dict[str, tuple[set[str], list[str]]]:
-    """For each pattern of alerts, those that it holds back, and by which equal labels."""
-    found = {}
+    """Return the alerts that each pattern of alerts inhibits, and the labels that must be equal."""
+    inhibited_by = {}
     for rule in yaml.safe_load(ALERTMANAGER.read_text("utf-8"))["inhibit_rules"]:
         (source,), (target,) = rule["source_matchers"], rule["target_matchers"]
-        held = {name for name in alerts() if re.fullmatch(pattern(target), name)}
-        found[pattern(source)] = (held, rule["equal"])
-    return found
+        inhibited = {name for name in alerts() if re.fullmatch(pattern(target), name)}
+        inhibited_by[pattern(source)] = (inhibited, rule["equal"])
+    return inhibited_by
 
 
 def pattern(matcher: str) -> str:
-    """The regular expression for names of alerts in a matcher."""
-    found = re.fullmatch(r'alertname =~? "(.*)"', matcher)
-    assert found
-    return found[1]
+    """Return the regular expression for names of alerts in a matcher."""
+    match = re.fullmatch(r'alertname =~? "(.*)"', matcher)
+    assert match
+    return match[1]
 
 
-def test_promtool_finds_nothing_to_say(promtool: Path) -> None:
-    """The rule file is accepted, with every lint there is."""
-    ran = subprocess.run(
+def test_promtool_accepts_the_rules_with_every_lint(promtool: Path) -> None:
+    process = subprocess.run(
         [promtool, "check", "rules", "--lint=all", "--lint-fatal", RULES],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert f"SUCCESS: {len(rules())} rules found" in ran.stdout
+    assert (process.returncode, process.stderr) == (0, "")
+    assert f"SUCCESS: {len(rules())} rules found" in process.stdout
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
-def test_rules_do_what_their_unit_tests_say(promtool: Path, path: Path) -> None:
-    """By promtool, exactly the expected alerts fire at each moment of each story."""
-    ran = subprocess.run(
+def test_unit_tests_of_the_rules_pass(promtool: Path, path: Path) -> None:
+    process = subprocess.run(
         [promtool, "test", "rules", path], capture_output=True, text=True, check=False
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_every_alert_has_stories_in_which_it_fires_and_in_which_it_does_not(alert: str) -> None:
-    """A story that says "fires" expects the alert, one that says "is silent" ends without it."""
-    fires, silent = stories_of(alert, "fires"), stories_of(alert, "is silent")
+def test_every_alert_has_unit_tests_in_which_it_fires_and_is_silent(alert: str) -> None:
+    fires, silent = unit_tests_of(alert, "fires"), unit_tests_of(alert, "is silent")
     assert fires
     assert silent
-    for story in fires:
-        assert any(alert in names(check) for check in story["promql_expr_test"])
-    for story in silent:
-        assert alert not in names(story["promql_expr_test"][-1])
+    for unit_test in fires:
+        assert any(alert in expected_names(check) for check in unit_test["promql_expr_test"])
+    for unit_test in silent:
+        assert alert not in expected_names(unit_test["promql_expr_test"][-1])
 
 
-def test_stories_count_all_that_fires() -> None:
-    """Each check looks at all alerts, expects each once, with labels of the operator's choosing."""
-    checks = [check for story in stories() for check in story.get("promql_expr_test", ())]
+def test_unit_tests_check_all_firing_alerts() -> None:
+    """Each check expects each alert once, with the labels that operators route by."""
+    checks = [
+        check for unit_test in unit_tests() for check in unit_test.get("promql_expr_test", ())
+    ]
     assert len(checks) > 2 * len(alerts())
     for check in checks:
         assert check["expr"] == (
             'count without (alertstate, severity) (ALERTS{alertstate="firing"})'
         )
-        for sample, labels in zip(check["exp_samples"], expected(check), strict=True):
+        for sample, labels in zip(check["exp_samples"], expected_labels(check), strict=True):
             assert sample["value"] == 1
             assert labels.keys() - {"alertname"} in LABELS
 
 
-def test_stories_are_told_by_exporters_with_an_instance() -> None:
-    """Every series has the label that the rules are to aggregate away."""
-    for story in stories():
-        for given in story["input_series"]:
-            assert 'instance="' in given["series"]
+def test_series_of_unit_tests_have_an_instance() -> None:
+    """The rules must aggregate it away."""
+    for unit_test in unit_tests():
+        for series in unit_test["input_series"]:
+            assert 'instance="' in series["series"]
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_every_alert_says_who_and_what_and_where_to_read_on(alert: str) -> None:
-    """Severity, summary, description with what to do first, and the address of the runbook."""
+def test_every_alert_has_severity_summary_description_and_runbook(alert: str) -> None:
     rule = alerts()[alert]
     assert alert.startswith("OpenStackImage")
     assert rule["labels"].keys() == {"severity"}
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-    said = rule["annotations"]
-    assert said.keys() == {"summary", "description", "runbook_url"}
-    assert "First:" in said["description"]
-    assert said["runbook_url"] == f"{RUNBOOK_URL}{alert}.md"
+    annotations = rule["annotations"]
+    assert annotations.keys() == {"summary", "description", "runbook_url"}
+    assert "First:" in annotations["description"]
+    assert annotations["runbook_url"] == f"{RUNBOOK_URL}{alert}.md"
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_alerts_about_an_image_name_it(alert: str) -> None:
-    """Alias, ID, cloud and the last known name are in the description, none for a cloud's alert."""
+def test_description_of_an_alert_about_an_image_names_it(alert: str) -> None:
+    """It has alias, ID, cloud and last known name. Alerts about a cloud have none of these."""
     description = alerts()[alert]["annotations"]["description"]
-    fires = [check for story in stories_of(alert, "fires") for check in story["promql_expr_test"]]
-    (about,) = {
+    fires = [
+        check
+        for unit_test in unit_tests_of(alert, "fires")
+        for check in unit_test["promql_expr_test"]
+    ]
+    (label_names,) = {
         frozenset(labels)
         for check in fires
-        for labels in expected(check)
+        for labels in expected_labels(check)
         if labels["alertname"] == alert
     }
-    named = f"Image {{{{ $labels.image }}}} (ID {{{{ $labels.image_id }}}}{NAME_QUERY}) in cloud"
-    assert description.startswith(named) is (about >= IMAGE)
+    start = f"Image {{{{ $labels.image }}}} (ID {{{{ $labels.image_id }}}}{NAME_QUERY}) in cloud"
+    assert description.startswith(start) is (label_names >= IMAGE)
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_every_alert_has_a_runbook(alert: str) -> None:
-    """It has all sections, in order and not empty, and says how to confirm by commands."""
+def test_every_alert_has_a_runbook_with_all_sections(alert: str) -> None:
     text = (RUNBOOKS / f"{alert}.md").read_text("utf-8")
     title, *sections = re.split(r"^#+ (?=[A-Z])", text, flags=re.MULTILINE)[1:]
     assert title.strip() == alert
@@ -229,52 +238,49 @@ def test_every_alert_has_a_runbook(alert: str) -> None:
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_runbooks_ask_the_client_for_columns_that_it_has(alert: str) -> None:
-    """It leaves out one that it does not know, in silence; hashes and stores are properties."""
+def test_runbooks_use_existing_columns_of_the_openstack_client(alert: str) -> None:
+    """The client ignores unknown columns silently. Hashes and stores are properties."""
     text = (RUNBOOKS / f"{alert}.md").read_text("utf-8")
     commands = re.findall(r"^openstack image show .*", text, re.MULTILINE)
-    assert {each for one in commands for each in re.findall(r"-c (\S+)", one)} <= COLUMNS
+    assert {
+        column for command in commands for column in re.findall(r"-c (\S+)", command)
+    } <= COLUMNS
 
 
-def test_the_runbook_of_expectations_explains_each() -> None:
-    """Whatever the label of the alert says, there is a row about it."""
+def test_runbook_of_expectations_explains_each() -> None:
     text = (RUNBOOKS / "OpenStackImageNotAsExpected.md").read_text("utf-8")
     rows = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
     explained = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(explained) == sorted(["expectation", *EXPECTATIONS])
 
 
-def test_no_runbook_is_left_over() -> None:
-    """Every file in the folder is the runbook of an alert."""
+def test_every_runbook_has_an_alert() -> None:
     assert {path.stem for path in RUNBOOKS.iterdir()} == alerts().keys()
 
 
-def test_documents_name_alerts_that_exist() -> None:
-    """No document and no route speaks of an alert that is not in the rule file."""
+def test_documents_name_existing_alerts() -> None:
     for path in (README, ALERTMANAGER, RULES, *RUNBOOKS.iterdir()):
         assert set(ALERT.findall(path.read_text("utf-8"))) <= alerts().keys()
 
 
-def test_the_table_of_alerts_is_that_of_the_rules() -> None:
-    """The table in dashboards/README.md is not stale."""
+def test_table_of_alerts_is_up_to_date() -> None:
     text = README.read_text("utf-8")
     assert rendered(text) == text, "stale: python -m tests.dashboards.alert_table"
     assert rendered(text.replace("<!-- alerts -->", "<!-- alerts -->\n\nstale")) == text
 
 
-def test_rules_use_metrics_that_are_served() -> None:
-    """Every metric in an expression is in the code's tables, every recorded one is recorded."""
+def test_rules_use_existing_metrics_and_recorded_series() -> None:
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     used: set[str] = set()
     for rule in rules():
-        assert set(METRIC.findall(rule["expr"])) <= served()
+        assert set(METRIC.findall(rule["expr"])) <= served_metrics()
         used |= set(RECORDED.findall(rule["expr"]))
         used |= set(RECORDED.findall(rule.get("annotations", {}).get("description", "")))
     assert used == recorded
 
 
-def test_counters_in_rules_begin_at_0() -> None:
-    """Only counters that stand at 0 from the start are asked for an increase."""
+def test_counters_in_rules_start_at_0() -> None:
+    """Otherwise their first increase would be missed."""
     counters = {family.name for family in IMAGE_FAMILIES if family.kind == "counter"}
     counters |= {family.name for family in CLOUD_FAMILIES if family.kind == "counter"}
     used = {name for rule in rules() for name in re.findall(r"\bopenstack_\w+_total", rule["expr"])}
@@ -282,8 +288,7 @@ def test_counters_in_rules_begin_at_0() -> None:
     assert used <= counters
 
 
-def test_selectors_name_values_that_exist() -> None:
-    """Every status, reason and attribute in a rule is one of the exporter's."""
+def test_selectors_of_rules_use_existing_label_values() -> None:
     text = RULES.read_text("utf-8")
     assert set(re.findall(r'reason!?="(\w+)"', text)) <= REASONS.keys()
     assert set(re.findall(r'attribute="(\w+)"', text)) <= set(COUNTED_ATTRIBUTES)
@@ -295,18 +300,18 @@ def test_selectors_name_values_that_exist() -> None:
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_alerts_do_not_depend_on_what_is_missing_or_where_the_exporter_runs(alert: str) -> None:
-    """No ``_info`` metric, no ``absent`` of an image's series, no ``instance`` and no ``pod``."""
+def test_alerts_depend_on_no_vanishing_series_and_no_instance(alert: str) -> None:
+    """They use no ``_info`` metric and no ``absent`` of a series of an image."""
     expression = alerts()[alert]["expr"]
     assert "_info" not in expression
     assert not re.search(r"absent\w*\((?!up\b)", expression)
     assert not re.search(r"\b(instance|pod)\b", expression)
 
 
-@pytest.mark.parametrize("alert", SIDES)
-def test_changes_are_seen_from_two_sides(alert: str) -> None:
-    """By the exporter's counter, and by the state that Prometheus remembers."""
-    counter, state = SIDES[alert]
+@pytest.mark.parametrize("alert", CHANGE_ALERTS)
+def test_changes_are_detected_by_counter_and_by_state(alert: str) -> None:
+    """The counter is the exporter's, the previous state is recorded by Prometheus."""
+    counter, state = CHANGE_ALERTS[alert]
     expression = alerts()[alert]["expr"]
     recorded = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
     expression += "".join(recorded[name] for name in RECORDED.findall(expression))
@@ -314,28 +319,26 @@ def test_changes_are_seen_from_two_sides(alert: str) -> None:
     assert f"openstack_image_{state}:before" in expression
 
 
-def test_the_state_before_is_that_before_the_time_a_change_is_told_of() -> None:
-    """One duration is the window of every change and the offset of every state before."""
+def test_previous_state_is_older_than_the_window_of_every_change() -> None:
     befores = [rule["expr"] for rule in rules() if rule.get("record", "").endswith(":before")]
-    offsets = {each for expr in befores for each in re.findall(r"offset (\w+)", expr)}
-    expressions = [alerts()[alert]["expr"] for alert in SIDES]
+    offsets = {offset for expr in befores for offset in re.findall(r"offset (\w+)", expr)}
+    expressions = [alerts()[alert]["expr"] for alert in CHANGE_ALERTS]
     expressions += [rule["expr"] for rule in rules() if ":increase" in rule.get("record", "")]
-    windows = {each for expr in expressions for each in re.findall(r"\[(\w+)\]", expr)}
+    windows = {window for expr in expressions for window in re.findall(r"\[(\w+)\]", expr)}
     assert offsets == windows == {"1h"}
 
 
-def test_gone_alerts_outlast_a_restart() -> None:
-    """An image that is gone does not seem to be back while its exporter restarts."""
+def test_gone_alerts_outlast_a_restart_of_the_exporter() -> None:
     for alert in ("OpenStackImageGone", "OpenStackImageMassDisappearance"):
         assert alerts()[alert]["keep_firing_for"] == "10m"
 
 
-def test_an_outage_holds_back_only_what_could_not_be_asked() -> None:
-    """A dead API silences no alert that comes from answers; a mass disappearance, single ones."""
-    unasked = {"OpenStackImageDataStale", "OpenStackImageNeverPolled"}
+def test_outage_inhibits_only_alerts_about_missing_data() -> None:
+    """A mass disappearance inhibits the alerts about single images."""
+    missing_data = {"OpenStackImageDataStale", "OpenStackImageNeverPolled"}
     assert inhibitions() == {
-        "OpenStackImageApiDown": (unasked | {"OpenStackImagePollFailures"}, ["cloud"]),
-        "OpenStackImagePollingStopped": (unasked, ["cloud"]),
+        "OpenStackImageApiDown": (missing_data | {"OpenStackImagePollFailures"}, ["cloud"]),
+        "OpenStackImagePollingStopped": (missing_data, ["cloud"]),
         "OpenStackImageMassDisappearance": ({"OpenStackImageGone"}, ["cloud"]),
         "OpenStackImage(Deactivated|Killed|BackToQueued|Stuck)": (
             {"OpenStackImageNotActive"},
@@ -349,18 +352,16 @@ def test_an_outage_holds_back_only_what_could_not_be_asked() -> None:
     }
 
 
-def test_amtool_accepts_the_example() -> None:
-    """Alertmanager's own checker reads the example configuration."""
+def test_amtool_accepts_the_example_configuration() -> None:
     amtool = shutil.which("amtool")
     if amtool is None:
         pytest.skip("amtool is not installed; on Debian it is in prometheus-alertmanager")
-    ran = subprocess.run(
+    process = subprocess.run(
         [amtool, "check-config", ALERTMANAGER], capture_output=True, text=True, check=False
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    """Every relative link in dashboards/README.md is a file."""
+def test_links_of_the_readme_resolve() -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text("utf-8")):
         assert (FOLDER / link).exists(), link
