@@ -20,8 +20,8 @@ NO_DIGEST = replace(ACTIVE, digests=(), size_bytes=5)
 DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=1.0, protected=False)
 
 
-def remembering(image: Image) -> ChangeBaseline:
-    """The memory after the first answer."""
+def baseline_of(image: Image) -> ChangeBaseline:
+    """Return the baseline after a first response."""
     return NO_BASELINE.updated(image.exists, image)
 
 
@@ -44,24 +44,22 @@ ONE_CHANGE = {
 
 
 @pytest.mark.parametrize("what", ONE_CHANGE)
-def test_one_change_is_seen_and_counted(what: str) -> None:
-    """Each attribute that is watched tells what it was and what it is, and counts one."""
+def test_each_kind_of_change_is_found_and_counted(what: str) -> None:
     old, new, (was, now) = ONE_CHANGE[what]
-    news = find_changes(remembering(old), True, new)
-    assert news == (Change(what, was, now),)
-    assert ChangeCounts(**{what: 1}) == NO_CHANGE_COUNTS.with_changes(news)
+    changes = find_changes(baseline_of(old), True, new)
+    assert changes == (Change(what, was, now),)
+    assert ChangeCounts(**{what: 1}) == NO_CHANGE_COUNTS.with_changes(changes)
 
 
 def test_every_counted_attribute_is_tested() -> None:
-    """A new attribute needs a change here."""
+    """A new counted attribute needs a row in ``ONE_CHANGE``."""
     assert {"status", "content", *COUNTED_ATTRIBUTES} == ONE_CHANGE.keys()
 
 
-def test_several_changes_are_told_one_by_one() -> None:
-    """One answer may change a number of things."""
+def test_one_response_can_show_several_changes() -> None:
     new = replace(PUBLIC, status="queued", name="silver", protected=False)
-    told = find_changes(remembering(replace(ACTIVE, visibility="private")), True, new)
-    assert [change.what for change in told] == [
+    changes = find_changes(baseline_of(replace(ACTIVE, visibility="private")), True, new)
+    assert [change.what for change in changes] == [
         "status",
         "protected",
         "public",
@@ -70,11 +68,10 @@ def test_several_changes_are_told_one_by_one() -> None:
     ]
     assert ChangeCounts(
         status=1, protected=1, public=1, visibility=1, name=1
-    ) == NO_CHANGE_COUNTS.with_changes(told)
+    ) == NO_CHANGE_COUNTS.with_changes(changes)
 
 
-def test_counts_add_up() -> None:
-    """Each change is added to what was counted before."""
+def test_change_counts_add_up() -> None:
     counts = ChangeCounts(existence=2, name=7).with_changes(
         (Change("name", "a", "b"), Change("status", 1, 2))
     )
@@ -82,18 +79,16 @@ def test_counts_add_up() -> None:
 
 
 @pytest.mark.parametrize(("exists", "image"), [(True, ACTIVE), (False, None), (False, DELETED)])
-def test_a_first_answer_changes_nothing(exists: bool, image: Image | None) -> None:
-    """There is nothing that it could be compared with."""
+def test_first_response_shows_no_change(exists: bool, image: Image | None) -> None:
     assert find_changes(NO_BASELINE, exists, image) == ()
 
 
 @pytest.mark.parametrize("attribute", COUNTED_ATTRIBUTES)
-def test_what_an_answer_does_not_say_has_not_changed(attribute: str) -> None:
-    """An attribute that comes or goes has no other value."""
+def test_attribute_that_appears_or_disappears_is_not_a_change(attribute: str) -> None:
     known = replace(ACTIVE, visibility="private")
     unknown = replace(known, **{attribute: None})  # type: ignore[arg-type]  # all may be None
-    assert find_changes(remembering(known), True, unknown) == ()
-    assert find_changes(remembering(unknown), True, known) == ()
+    assert find_changes(baseline_of(known), True, unknown) == ()
+    assert find_changes(baseline_of(unknown), True, known) == ()
 
 
 @pytest.mark.parametrize(
@@ -105,95 +100,88 @@ def test_what_an_answer_does_not_say_has_not_changed(attribute: str) -> None:
         replace(ACTIVE, size_bytes=1),
     ],
 )
-def test_what_is_not_watched_is_no_change(new: Image) -> None:
-    """Properties and times may move, and a size where the digest says that it is the same."""
-    assert find_changes(remembering(ACTIVE), True, new) == ()
+def test_uncounted_attributes_and_size_with_equal_digest_are_not_changes(new: Image) -> None:
+    assert find_changes(baseline_of(ACTIVE), True, new) == ()
 
 
-def test_an_image_that_goes_and_comes_back_changes_twice() -> None:
-    """Gone and back are one change of existence each."""
-    gone = find_changes(remembering(ACTIVE), False, None)
+def test_gone_and_back_are_two_changes_of_existence() -> None:
+    gone = find_changes(baseline_of(ACTIVE), False, None)
     assert gone == (Change("existence", "there", "gone"),)
-    back = find_changes(remembering(ACTIVE).updated(False, None), True, ACTIVE)
+    back = find_changes(baseline_of(ACTIVE).updated(False, None), True, ACTIVE)
     assert back == (Change("existence", "gone", "there"),)
 
 
-def test_an_image_that_comes_back_another_is_compared_with_what_it_was() -> None:
-    """The memory outlives Gone."""
-    memory = remembering(ACTIVE).updated(False, None)
-    back = find_changes(memory, True, replace(ACTIVE, status="queued", name="silver"))
+def test_returning_image_is_compared_with_the_one_before_it_was_gone() -> None:
+    baseline = baseline_of(ACTIVE).updated(False, None)
+    back = find_changes(baseline, True, replace(ACTIVE, status="queued", name="silver"))
     assert [change.what for change in back] == ["existence", "status", "name"]
 
 
-def test_of_a_deleted_image_only_existence_and_status_change() -> None:
-    """What deletion does to the other attributes is nobody's change."""
-    assert find_changes(remembering(ACTIVE), False, DELETED) == (
+def test_deletion_changes_only_existence_and_status() -> None:
+    """An API clears other attributes on deletion, which is not a change."""
+    assert find_changes(baseline_of(ACTIVE), False, DELETED) == (
         Change("existence", "there", "gone"),
         Change("status", "active", "deleted"),
     )
 
 
 @pytest.mark.parametrize("between", [None, DELETED, replace(ACTIVE, status="deactivated")])
-def test_content_is_compared_with_the_last_active_one(between: Image | None) -> None:
-    """Going, deletion and deactivation lie between two active answers as if they were not."""
+def test_content_is_compared_with_the_last_active_content(between: Image | None) -> None:
+    """Deletion, disappearance and deactivation in between make no difference."""
     exists = between is not None and between.exists
-    memory = remembering(ACTIVE).updated(exists, between)
+    baseline = baseline_of(ACTIVE).updated(exists, between)
     new = replace(ACTIVE, digests=OTHER_DIGEST)
-    assert "content" in {change.what for change in find_changes(memory, True, new)}
-    assert "content" not in {change.what for change in find_changes(memory, True, ACTIVE)}
+    assert "content" in {change.what for change in find_changes(baseline, True, new)}
+    assert "content" not in {change.what for change in find_changes(baseline, True, ACTIVE)}
 
 
 @pytest.mark.parametrize("status", ["queued", "saving", "deactivated", "killed", "deleted"])
 def test_only_active_content_is_compared(status: str) -> None:
     """Digest and size may be declared before there is data."""
     declared = replace(ACTIVE, status=status, digests=OTHER_DIGEST)
-    seen = find_changes(remembering(ACTIVE), declared.exists, declared)
+    seen = find_changes(baseline_of(ACTIVE), declared.exists, declared)
     assert "content" not in {change.what for change in seen}
-    assert remembering(declared).active is None
+    assert baseline_of(declared).active is None
 
 
-def test_another_api_describes_the_same_content() -> None:
-    """Answers of v1 and v2 are not compared, each begins anew."""
+def test_switch_of_api_version_is_not_a_change_of_content() -> None:
     other = replace(ACTIVE, api="v2", digests=OTHER_DIGEST, size_bytes=1)
-    assert find_changes(remembering(ACTIVE), True, other) == ()
-    memory = remembering(ACTIVE).updated(True, other)
-    assert memory.active == other.content
+    assert find_changes(baseline_of(ACTIVE), True, other) == ()
+    baseline = baseline_of(ACTIVE).updated(True, other)
+    assert baseline.active == other.content
 
 
-def test_content_without_digest_is_told_by_its_size() -> None:
-    """Where there is no digest, sizes above 0 tell."""
+def test_content_without_digest_is_compared_by_size() -> None:
     new = replace(NO_DIGEST, size_bytes=6)
-    assert find_changes(remembering(NO_DIGEST), True, new) == (
+    assert find_changes(baseline_of(NO_DIGEST), True, new) == (
         Change("content", "5 bytes", "6 bytes"),
     )
 
 
-def test_a_memory_of_the_same_content_is_the_same_object() -> None:
-    """Thousands of images polled for months keep one copy each."""
-    memory = remembering(ACTIVE)
-    again = memory.updated(True, replace(ACTIVE, updated_at=1.0))
-    assert again.active is memory.active
+def test_baseline_keeps_the_same_content_object() -> None:
+    """Otherwise thousands of images polled for months would keep many copies."""
+    baseline = baseline_of(ACTIVE)
+    again = baseline.updated(True, replace(ACTIVE, updated_at=1.0))
+    assert again.active is baseline.active
 
 
 BY_V2 = replace(ACTIVE, api="v2", name=" golden ", visibility="private", hidden=False)
 
 
 @pytest.mark.parametrize(("old", "new"), [(ACTIVE, BY_V2), (BY_V2, ACTIVE)])
-def test_another_api_changes_no_name(old: Image, new: Image) -> None:
-    """v1 loses white space around a name that v2 gives, and knows one visibility only."""
-    assert find_changes(remembering(old), True, new) == ()
+def test_switch_of_api_version_is_not_a_change_of_name(old: Image, new: Image) -> None:
+    """v1 trims white space around a name that v2 reports, and knows only one visibility."""
+    assert find_changes(baseline_of(old), True, new) == ()
 
 
-def test_another_api_hides_no_change_of_what_both_say_alike() -> None:
-    """An image made public, unprotected or deactivated just then is noticed all the same."""
+def test_switch_of_api_version_does_not_hide_other_changes() -> None:
     new = replace(BY_V2, public=True, visibility="public", protected=False, status="deactivated")
-    told = find_changes(remembering(ACTIVE), True, new)
-    assert [change.what for change in told] == ["status", "protected", "public"]
+    changes = find_changes(baseline_of(ACTIVE), True, new)
+    assert [change.what for change in changes] == ["status", "protected", "public"]
 
 
-def test_names_are_compared_again_after_the_api_has_changed() -> None:
-    """What the new one said first is what it is compared with."""
-    memory = remembering(ACTIVE).updated(True, BY_V2)
-    assert find_changes(memory, True, replace(BY_V2, name="silver")) == (
+def test_names_are_compared_again_after_a_switch_of_api_version() -> None:
+    baseline = baseline_of(ACTIVE).updated(True, BY_V2)
+    assert find_changes(baseline, True, replace(BY_V2, name="silver")) == (
         Change("name", " golden ", "silver"),
     )

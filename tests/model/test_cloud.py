@@ -29,8 +29,7 @@ WELL = CloudState(
 
 
 @pytest.mark.parametrize("cloud", [CloudState("lab", 60.0), WELL])
-def test_a_cloud_may_be_in_no_trouble(cloud: CloudState) -> None:
-    """A cloud that was never asked is in none, nor is one of which all is well."""
+def test_new_or_healthy_cloud_has_no_problem(cloud: CloudState) -> None:
     assert cloud_problems(cloud, NOW) == ()
 
 
@@ -46,24 +45,20 @@ FIELDS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize(("trouble", "fields"), FIELDS.items())
-def test_each_trouble_is_seen(trouble: str, fields: dict[str, object]) -> None:
-    """A cloud that differs from a good one in one thing has one trouble."""
+def test_each_problem_is_detected(trouble: str, fields: dict[str, object]) -> None:
     assert cloud_problems(replace(WELL, **fields), NOW) == (trouble,)  # type: ignore[arg-type]  # of the fields' types
 
 
-def test_several_troubles_are_in_the_order_of_the_table() -> None:
-    """The worst comes first."""
+def test_problems_are_ordered_worst_first() -> None:
     everything = {name: value for fields in FIELDS.values() for name, value in fields.items()}
     assert cloud_problems(replace(WELL, **everything), NOW) == tuple(CLOUD_PROBLEMS)  # type: ignore[arg-type]  # as above
 
 
-def test_a_cycle_may_be_a_little_late() -> None:
-    """Up to an interval is no trouble: a cycle may take all of it."""
+def test_cycle_late_by_less_than_an_interval_is_not_a_problem() -> None:
     assert cloud_problems(replace(WELL, next_cycle_at=NOW - 59.5), NOW) == ()
 
 
-def test_aliases_are_unresolved_only_once_there_is_a_list() -> None:
-    """Before the first list an alias without an image is no trouble."""
+def test_unresolved_alias_before_the_first_list_is_not_a_problem() -> None:
     waiting = replace(WELL, resolved={}, discovered_at=None)
     assert unresolved(waiting) == ("ubuntu",)
     assert cloud_problems(waiting, NOW) == ()

@@ -1,5 +1,3 @@
-"""Which images are watched for what they are, and what becomes of them."""
-
 from dataclasses import replace
 
 import pytest
@@ -98,33 +96,29 @@ MEMBERS = st.dictionaries(
 
 
 @pytest.mark.parametrize("entry", MATCHING.values(), ids=MATCHING)
-def test_an_image_that_meets_every_criterion_matches(entry: DiscoveryRule) -> None:
-    """Each criterion by itself, and all of them together."""
+def test_image_that_meets_every_criterion_matches(entry: DiscoveryRule) -> None:
     assert entry.matches(IMAGE)
 
 
 @pytest.mark.parametrize("entry", DIFFERENT.values(), ids=DIFFERENT)
-def test_one_criterion_that_is_not_met_is_enough(entry: DiscoveryRule) -> None:
-    """An image has to be all that is asked for."""
+def test_image_that_misses_one_criterion_does_not_match(entry: DiscoveryRule) -> None:
     assert not entry.matches(IMAGE)
 
 
 def test_hidden_and_deleted_images_never_match() -> None:
-    """They are not among what anybody boots from."""
     assert not DiscoveryRule().matches(replace(IMAGE, hidden=True))
     assert not DiscoveryRule().matches(replace(IMAGE, status="deleted"))
     assert DiscoveryRule().matches(replace(IMAGE, hidden=None))
 
 
-def test_an_image_without_a_name_matches_no_name() -> None:
-    """It is asked for by a glob that nothing at all fits, or by what else it is."""
+def test_image_without_a_name_matches_only_the_glob_for_any_name() -> None:
     nameless = replace(IMAGE, name=None)
     assert not DiscoveryRule(name="?*").matches(nameless)
     assert DiscoveryRule(name="*", owner="images").matches(nameless)
 
 
-def test_the_most_recent_has_the_alias() -> None:
-    """The image created last, by its ID where several were created at once, and no other."""
+def test_alias_resolves_to_the_most_recent_image() -> None:
+    """If several were created at once, the one whose ID sorts last."""
     old, b, a = (
         replace(IMAGE, id=each, created_at=at) for each, at in (("z", 1), ("b", 2), ("a", 2))
     )
@@ -140,23 +134,21 @@ def test_the_most_recent_has_the_alias() -> None:
 
 
 @pytest.mark.parametrize("turn", [1, -1])
-def test_an_image_found_twice_is_one_with_an_alias(turn: int) -> None:
-    """The alias wins over the ID, and the first alias over the second."""
+def test_image_with_several_labels_gets_the_first_alias(turn: int) -> None:
     entries = [DiscoveryRule(alias="x"), DiscoveryRule(tags=("golden",))][::turn]
     assert apply_rules(entries, [IMAGE], ()).labels == {"a": "x"}
     both = apply_rules([DiscoveryRule(alias="x"), DiscoveryRule(alias="y")], [IMAGE], ())
     assert both == DiscoveryResult({"a": "x"}, {"x": "a", "y": "a"}, {"a": ()})
 
 
-def test_a_configured_image_is_not_discovered_again() -> None:
-    """It has its series already; an alias stands for it all the same."""
+def test_configured_image_is_not_discovered_again() -> None:
+    """An alias still resolves to it."""
     assert apply_rules([DiscoveryRule(alias="x")], [IMAGE], {"a"}) == DiscoveryResult(
         {}, {"x": "a"}
     )
 
 
-def test_what_is_expected_of_an_image_is_said_by_the_first_entry_that_finds_it() -> None:
-    """With an alias that is the most recent one, and no other."""
+def test_expectations_of_the_first_matching_rule_apply() -> None:
     golden, plain = (("protected", True),), (("protected", False),)
     old = replace(IMAGE, id="old", created_at=1.0)
     new = replace(IMAGE, id="new", created_at=2.0)
@@ -170,10 +162,9 @@ def test_what_is_expected_of_an_image_is_said_by_the_first_entry_that_finds_it()
 
 
 @given(ENTRIES, IMAGES, IDS)
-def test_a_resolution_has_what_matches_and_nothing_else(
+def test_result_has_exactly_the_matching_images_in_any_order_of_the_list(
     entries: list[DiscoveryRule], images: list[Image], configured: frozenset[str]
 ) -> None:
-    """In whatever order a list comes; each alias labels one image at most."""
     found = apply_rules(entries, images, configured)
     assert found == apply_rules(entries, images[::-1], configured)
     by_id = {image.id: image for image in images}
@@ -195,10 +186,9 @@ def test_a_resolution_has_what_matches_and_nothing_else(
 
 
 @given(MEMBERS, LABELS)
-def test_a_list_makes_members_stay_come_or_leave(
+def test_listing_adds_images_and_drops_none(
     members: dict[str, DiscoveredImage], labels: dict[str, str]
 ) -> None:
-    """Nothing is dropped by a list, no label of a leaving one changes, and no memory is lost."""
     expects = {image_id: (("name", image_id),) for image_id in labels}
     found = DiscoveryResult(labels, {}, expects)
     after = merge_discovered(members, found)
@@ -213,14 +203,13 @@ def test_a_list_makes_members_stay_come_or_leave(
     assert list(after)[: len(members)] == list(members)
 
 
-def test_what_leaves_and_is_there_is_dropped_at_once() -> None:
-    """Superseded is not gone."""
+def test_superseded_image_is_dropped_at_once() -> None:
     assert DiscoveredImage("x", matches=False).after_poll(True, 5.0) is None
     assert DiscoveredImage("x", matches=False, gone_since=1.0).after_poll(True, 5.0) is None
 
 
-def test_what_is_gone_is_kept_until_it_was_gone_for_long_enough() -> None:
-    """From the first answer that it is gone on, if no list has it any more."""
+def test_gone_image_expires_after_forget_after() -> None:
+    """Only if it no longer matches."""
     gone = DiscoveredImage("x", matches=False).after_poll(False, 5.0)
     assert gone is not None
     assert (
@@ -232,8 +221,7 @@ def test_what_is_gone_is_kept_until_it_was_gone_for_long_enough() -> None:
     assert not DiscoveredImage("x", matches=False).is_expired(0.0, 99.0)
 
 
-def test_what_matches_stays_whatever_is_answered() -> None:
-    """Gone before the next list, and back: its time of being gone starts anew."""
+def test_matching_image_stays_and_its_return_resets_gone_since() -> None:
     gone = DiscoveredImage("x").after_poll(False, 5.0)
     assert gone == DiscoveredImage("x", gone_since=5.0)
     assert gone.after_poll(True, 6.0) == DiscoveredImage("x")

@@ -15,8 +15,7 @@ SHA = ("sha512", "a" * 128)
     [(status, None, status not in {"deleted", "pending_delete"}) for status in STATUSES]
     + [("active", False, True), ("active", True, False), ("unheard-of", None, True)],
 )
-def test_a_deleted_image_does_not_exist(status: str, deleted: bool | None, exists: bool) -> None:
-    """Deleted True or one of the two statuses of deletion means that it is there no more."""
+def test_deleted_image_does_not_exist(status: str, deleted: bool | None, exists: bool) -> None:
     assert replace(ACTIVE, status=status, deleted=deleted).exists is exists
 
 
@@ -24,19 +23,16 @@ def test_a_deleted_image_does_not_exist(status: str, deleted: bool | None, exist
     ("status", "deleted", "active"),
     [("active", False, True), ("active", True, False), ("deactivated", False, False)],
 )
-def test_an_image_is_active_while_it_exists(status: str, deleted: bool, active: bool) -> None:
-    """The status active counts for an image that is not deleted."""
+def test_deleted_image_is_not_active(status: str, deleted: bool, active: bool) -> None:
     assert replace(ACTIVE, status=status, deleted=deleted).is_active is active
 
 
-def test_of_a_deleted_image_only_status_and_time_remain() -> None:
-    """All other attributes are dropped, so that none of their series is left."""
+def test_tombstone_keeps_only_status_and_deletion_time() -> None:
     deleted = replace(ACTIVE, status="pending_delete", deleted=None, deleted_at=5.0)
     assert deleted.tombstone() == Image("v1", ID, "pending_delete", deleted=True, deleted_at=5.0)
 
 
-def test_the_content_is_what_tells_bytes_apart() -> None:
-    """Digests and size of the image, and the API that says so."""
+def test_content_has_digests_size_and_api_version() -> None:
     assert ACTIVE.content == Content("v1", ACTIVE.digests, ACTIVE.size_bytes)
 
 
@@ -56,9 +52,8 @@ def test_the_content_is_what_tells_bytes_apart() -> None:
         pytest.param(Content("v1", (A,), 1), Content("v1", (), 0), False, id="nothing-said"),
     ],
 )
-def test_contents_differ_only_when_both_are_known_to(
+def test_contents_differ_only_if_both_are_known(
     one: Content, other: Content, differs: bool
 ) -> None:
-    """Common digests decide, else sizes above 0, and only between answers of one API."""
     assert one.differs(other) is differs
     assert other.differs(one) is differs

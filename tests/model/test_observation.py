@@ -27,8 +27,7 @@ FOUND = each_minute(Found(ACTIVE, "req-1"))
 GONE = each_minute(Found(ACTIVE), Gone("req-2"))
 
 
-def test_nothing_is_known_of_a_target_that_was_never_polled() -> None:
-    """Existence and values are absent, and no poll has succeeded."""
+def test_never_polled_target_has_no_values() -> None:
     assert (NEVER_POLLED.exists, NEVER_POLLED.image, NEVER_POLLED.poll_success) == (
         None,
         None,
@@ -38,34 +37,29 @@ def test_nothing_is_known_of_a_target_that_was_never_polled() -> None:
     assert NEVER_POLLED.valid_until == inf
 
 
-def test_a_living_image_is_shown_whole() -> None:
-    """Found of a living image: it exists, its values are fresh, the poll succeeded."""
+def test_existing_image_keeps_all_values() -> None:
     assert (FOUND.exists, FOUND.image, FOUND.poll_success) == (True, ACTIVE, True)
     assert (FOUND.polled_at, FOUND.last_success_at, FOUND.changed_at) == (START, START, None)
     assert (FOUND.request_id, FOUND.failure) == ("req-1", None)
 
 
 @pytest.mark.parametrize("image", [DELETED, PENDING, replace(DELETED, status="active")])
-def test_of_a_deleted_image_status_and_time_are_shown(image: Image) -> None:
-    """An administrator's 200 of a deleted image: it does not exist, the rest is dropped."""
-    shown = each_minute(Found(ACTIVE), Found(image))
+def test_deleted_image_keeps_status_and_deletion_time(image: Image) -> None:
+    """An administrator gets a 200 for a deleted image."""
+    values = each_minute(Found(ACTIVE), Found(image))
     remains = Image("v1", ID, image.status, deleted=True, deleted_at=5.0)
-    assert (shown.exists, shown.image, shown.poll_success) == (False, remains, True)
-    assert shown.change_counts.existence == 1
+    assert (values.exists, values.image, values.poll_success) == (False, remains, True)
+    assert values.change_counts.existence == 1
 
 
-def test_of_an_image_that_is_gone_nothing_is_shown() -> None:
-    """Gone is an answer: it does not exist, its values are dropped, the poll succeeded."""
+def test_gone_image_has_no_values_and_the_poll_succeeded() -> None:
     assert (GONE.exists, GONE.image, GONE.poll_success) == (False, None, True)
     assert (GONE.request_id, GONE.last_success_at) == ("req-2", later(60))
 
 
 @pytest.mark.parametrize("before", [NEVER_POLLED, FOUND, GONE, each_minute(Found(DELETED))])
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_failure_changes_only_the_success_of_the_poll(
-    reason: Reason, before: Observation
-) -> None:
-    """Existence, values and counts stay as they were, whatever the reason."""
+def test_failure_changes_only_poll_success(reason: Reason, before: Observation) -> None:
     failed = Failed(reason, "why", "req-3")
     observation = before.with_outcome(failed, later(120), MAX_STALE)
     assert observation == replace(
@@ -79,8 +73,7 @@ def test_a_failure_changes_only_the_success_of_the_poll(
     )
 
 
-def test_the_state_is_dated_from_when_it_was_first_seen() -> None:
-    """Of existence and status; other changes, the same answer again and failures leave it."""
+def test_state_since_is_when_existence_and_status_were_first_seen() -> None:
     renamed, queued = replace(ACTIVE, name="other"), replace(ACTIVE, status="queued")
     steps: list[tuple[Outcome, float]] = [
         (Failed("timeout"), 0),
@@ -102,15 +95,14 @@ def test_the_state_is_dated_from_when_it_was_first_seen() -> None:
         assert observation.state_since == later(since)
 
 
-def test_what_is_not_known_any_more_is_so_since_its_time_was_over() -> None:
-    """Values that are dropped date the state; a proved absence is dated as before."""
+def test_expired_state_dates_from_its_expiry() -> None:
+    """A proved absence keeps its date."""
     assert FOUND.as_of(later(MAX_STALE + 500)).state_since == later(MAX_STALE)
     deleted = each_minute(Found(ACTIVE), Found(DELETED))
     assert deleted.as_of(later(MAX_STALE + 500)).state_since == later(60)
 
 
-def test_the_last_change_stays_until_the_next() -> None:
-    """What changed, and when, is still known after polls that change nothing, or fail."""
+def test_last_change_stays_until_the_next() -> None:
     renamed = replace(ACTIVE, name="other")
     kept = each_minute(Found(ACTIVE), Found(renamed), Found(renamed), Failed("timeout"))
     assert (kept.last_changes, kept.changed_at) == ((Change("name", "golden", "other"),), later(60))
@@ -119,8 +111,7 @@ def test_the_last_change_stays_until_the_next() -> None:
 
 
 @pytest.mark.parametrize("answer", [Found(ACTIVE), Gone()])
-def test_an_answer_ends_a_failure(answer: Outcome) -> None:
-    """The poll succeeds again and no failure is left to be shown."""
+def test_success_ends_a_failure(answer: Outcome) -> None:
     observation = each_minute(Failed("timeout", "why", "req-3"), answer)
     assert observation.poll_success
     assert observation.failure is None
@@ -128,8 +119,7 @@ def test_an_answer_ends_a_failure(answer: Outcome) -> None:
 
 
 @pytest.mark.parametrize("failures", [0, 5])
-def test_values_are_dropped_once_they_are_too_old(failures: int) -> None:
-    """Time alone does it, from the last answer on, however many polls failed or were not made."""
+def test_values_expire_after_max_stale_despite_failures(failures: int) -> None:
     observation = each_minute(Found(ACTIVE), *[Failed("timeout")] * failures)
     assert observation.valid_until == START.monotonic + MAX_STALE
     assert observation.as_of(later(MAX_STALE)) is observation
@@ -139,30 +129,27 @@ def test_values_are_dropped_once_they_are_too_old(failures: int) -> None:
     assert stale.valid_until == inf
 
 
-def test_an_answer_keeps_values_for_another_while() -> None:
-    """Every answer counts anew, also one that says the same."""
+def test_equal_response_extends_the_validity() -> None:
     observation = each_minute(Found(ACTIVE), Found(ACTIVE))
     assert observation.as_of(later(60 + MAX_STALE)).image == ACTIVE
     assert observation.as_of(later(60 + MAX_STALE + 1)).image is None
 
 
 @pytest.mark.parametrize("last", [Gone(), Found(DELETED)])
-def test_a_proved_disappearance_stays(last: Outcome) -> None:
-    """Gone stays gone through failures and for any time; what a deleted image said does not."""
+def test_proved_disappearance_never_expires(last: Outcome) -> None:
+    """The values of a deleted image do."""
     observation = each_minute(Found(ACTIVE), last, Failed("connection")).as_of(later(1e9))
     assert (observation.exists, observation.image) == (False, None)
     assert (observation.poll_success, observation.change_counts.existence) == (False, 1)
 
 
-def test_an_answer_after_values_were_dropped_is_compared_with_them() -> None:
-    """What was seen is remembered longer than it is shown."""
+def test_response_is_compared_with_expired_values() -> None:
     back = FOUND.with_outcome(Found(replace(ACTIVE, public=True)), later(1e6), MAX_STALE)
     assert back.change_counts == ChangeCounts(public=1)
     assert back.as_of(later(1e6)).exists is True
 
 
-def test_a_change_is_dated_and_told_once() -> None:
-    """The time of the last change stays while nothing changes, its news do not."""
+def test_change_is_new_once_and_keeps_its_date() -> None:
     changed = each_minute(Found(ACTIVE), Found(replace(ACTIVE, name="silver")))
     assert changed.changed_at == later(60)
     assert [change.what for change in changed.new_changes] == ["name"]
@@ -171,8 +158,7 @@ def test_a_change_is_dated_and_told_once() -> None:
     assert changed.with_outcome(Failed("timeout"), later(120), MAX_STALE).changed_at == later(60)
 
 
-def test_counts_go_on_across_failures_gone_and_deactivation() -> None:
-    """Each change counts once, however often the answers in between repeat."""
+def test_change_counts_survive_failures_absence_and_deactivation() -> None:
     other = replace(ACTIVE, digests=(("md5", "0" * 32),))
     deactivated = replace(ACTIVE, status="deactivated")
     history: list[Outcome] = [Found(ACTIVE), Failed("timeout"), Gone(), Gone(), Failed("timeout")]
@@ -180,8 +166,8 @@ def test_counts_go_on_across_failures_gone_and_deactivation() -> None:
     assert each_minute(*history).change_counts == ChangeCounts(existence=2, status=2, content=1)
 
 
-def test_an_equal_image_is_kept_only_once() -> None:
-    """Thousands of images polled for months keep one copy each."""
+def test_equal_image_is_kept_only_once() -> None:
+    """Otherwise thousands of images polled for months would keep many copies."""
     again = FOUND.with_outcome(Found(replace(ACTIVE)), later(60), MAX_STALE)
     assert again.image is FOUND.image
     assert again.change_baseline.image is FOUND.change_baseline.image
@@ -206,7 +192,7 @@ OUTCOMES = st.one_of(IMAGES.map(Found), st.just(Gone()), st.sampled_from(list(RE
 
 
 class Step(NamedTuple):
-    """A poll's outcome, and the seconds since the one before."""
+    """Outcome of a poll, and the seconds since the previous one."""
 
     outcome: Outcome
     wait: float
@@ -217,21 +203,23 @@ STEPS = st.lists(
 )
 
 
-def flips(values: Iterable[object]) -> int:
-    """How often a value is followed by another."""
+def count_transitions(values: Iterable[object]) -> int:
+    """Return how often a value is followed by a different one."""
     return sum(one != other for one, other in pairwise(values))
 
 
-def counted(outcomes: list[Outcome]) -> ChangeCounts:
-    """The changes in a whole history, as one who sees it all at once counts them."""
+def count_changes(outcomes: list[Outcome]) -> ChangeCounts:
+    """Return the changes in a whole history, count_changes from all outcomes at once."""
     answers = [each for each in outcomes if not isinstance(each, Failed)]
     images = [each.image for each in answers if isinstance(each, Found)]
     pairs = list(pairwise(images))
     active = [image for image in images if image.status == "active" and not image.deleted]
     return ChangeCounts(
-        existence=flips(isinstance(each, Found) and each.image.exists for each in answers),
-        status=flips(image.status for image in images),
-        content=sum(new_content(one, other) for one, other in pairwise(active)),
+        existence=count_transitions(
+            isinstance(each, Found) and each.image.exists for each in answers
+        ),
+        status=count_transitions(image.status for image in images),
+        content=sum(has_new_content(one, other) for one, other in pairwise(active)),
         **{
             attribute: sum(
                 new.exists
@@ -245,8 +233,8 @@ def counted(outcomes: list[Outcome]) -> ChangeCounts:
     )
 
 
-def new_content(old: Image, new: Image) -> bool:
-    """Whether two active images of one API are known to hold other bytes."""
+def has_new_content(old: Image, new: Image) -> bool:
+    """Return True if two active images of one API version are known to have different bytes."""
     if old.api != new.api:
         return False
     if old.digests and new.digests and old.digests[0][0] == new.digests[0][0]:
@@ -254,16 +242,16 @@ def new_content(old: Image, new: Image) -> bool:
     return bool(old.size_bytes and new.size_bytes and old.size_bytes != new.size_bytes)
 
 
-def shown(name: str, observation: Observation, seconds: float) -> list[float]:
-    """The values of one family's series at that time."""
+def values(name: str, observation: Observation, seconds: float) -> list[float]:
+    """Return the values of one family at a time."""
     family = next(each for each in IMAGE_FAMILIES if each.name == name)
     return [value for _, value in family.points(view_of(TARGET, observation, later(seconds)))]
 
 
 @given(STEPS, st.sampled_from([0.0, 60.0, MAX_STALE, MAX_STALE + 1]))
 @settings(deadline=None)
-def test_any_history_keeps_the_rules(steps: list[Step], wait: float) -> None:
-    """Counts are those of the history, and what is shown depends on the last answer and time."""
+def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
+    """Counts match the history, and values depend on the last success and the time."""
     observation, clock, answered_at, last = NEVER_POLLED, 0.0, -inf, None
     counts = NO_CHANGE_COUNTS
     for number, step in enumerate(steps, 1):
@@ -272,7 +260,7 @@ def test_any_history_keeps_the_rules(steps: list[Step], wait: float) -> None:
         if not isinstance(step.outcome, Failed):
             answered_at, last = clock, step.outcome
         past = [each.outcome for each in steps[:number]]
-        assert observation.change_counts == counted(past)
+        assert observation.change_counts == count_changes(past)
         for field in ChangeCounts.__slots__:
             assert getattr(observation.change_counts, field) >= getattr(counts, field)
         counts = observation.change_counts
@@ -284,15 +272,14 @@ def test_any_history_keeps_the_rules(steps: list[Step], wait: float) -> None:
     assert at.exists is (None if last is None or (there and not fresh) else there)
     assert (at.image is not None) is (fresh and isinstance(last, Found))
     assert (at.change_counts, at.poll_success) == (counts, observation.poll_success)
-    statuses = shown("openstack_image_status", observation, clock)
+    statuses = values("openstack_image_status", observation, clock)
     assert sorted(statuses) == ([0.0] * len(STATUSES) + [1.0] if at.image else [])
-    assert shown("openstack_image_poll_success", observation, clock) == [at.poll_success]
+    assert values("openstack_image_poll_success", observation, clock) == [at.poll_success]
 
 
 @given(STEPS)
 @settings(deadline=None)
-def test_nothing_changes_before_valid_until(steps: list[Step]) -> None:
-    """Until that moment every series stays as it is; after it, if it ever comes, one does not."""
+def test_series_change_only_at_valid_until(steps: list[Step]) -> None:
     observation = NEVER_POLLED
     for step in steps:
         observation = observation.with_outcome(step.outcome, START, MAX_STALE)

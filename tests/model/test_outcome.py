@@ -13,7 +13,6 @@ OWN_REASONS = {
 
 @pytest.mark.parametrize("code", [code for code in range(100, 600) if code not in {200, 404}])
 def test_every_status_code_has_its_reason(code: int) -> None:
-    """Some codes have a reason of their own, other 5xx are the server's, the rest is rejected."""
     rest = "server_error" if code >= 500 else "rejected"
     assert reason_for_status(code) == OWN_REASONS.get(code, rest)
     assert reason_for_status(code) in REASONS
@@ -30,12 +29,11 @@ def test_every_status_code_has_its_reason(code: int) -> None:
     ],
 )
 def test_retry_after_makes_only_413_a_rate_limit(code: int, retry_after: bool, reason: str) -> None:
-    """What is too large becomes too many requests when the answer says when to come again."""
     assert reason_for_status(code, retry_after) == reason
 
 
-def test_the_reasons_are_those_of_the_table() -> None:
-    """Dashboards and alerts name these label values."""
+def test_reasons_do_not_change() -> None:
+    """Dashboards and alerts use these label values."""
     assert set(REASONS) == {
         "unconfirmed",
         "unauthorized",

@@ -1,5 +1,3 @@
-"""Lifetimes by the properties of SCS-0102."""
-
 from datetime import UTC, date, datetime
 
 import pytest
@@ -19,7 +17,7 @@ from exporter.model.scs0102 import (
 
 
 def at(*parts: int) -> float:
-    """Seconds since the epoch of a time in UTC."""
+    """Return seconds since the epoch of a UTC time."""
     return datetime(*parts, tzinfo=UTC).timestamp()  # type: ignore[misc,arg-type]  # year, month, day and perhaps more
 
 
@@ -55,8 +53,7 @@ NO_DATES = [
         *((text, None) for text in NO_DATES),
     ],
 )
-def test_when_an_image_was_built(text: str | None, built: float | None) -> None:
-    """A date is the beginning of that day in UTC; what is no date is no time."""
+def test_build_date_is_the_start_of_the_day(text: str | None, built: float | None) -> None:
     assert built_at({} if text is None else {BUILD_DATE: text}) == built
 
 
@@ -70,8 +67,9 @@ def test_when_an_image_was_built(text: str | None, built: float | None) -> None:
         *((text, None) for text in NO_DATES),
     ],
 )
-def test_until_when_an_image_is_good(text: str | None, until: float | None) -> None:
-    """A date is the end of that day: 2022-12-31 is good for all of 2022."""
+def test_provided_until_and_uuid_validity_are_the_end_of_the_day(
+    text: str | None, until: float | None
+) -> None:
     for name, value in ((PROVIDED_UNTIL, provided_until), (UUID_VALIDITY, uuid_valid_until)):
         assert value({} if text is None else {name: text}) == until
 
@@ -98,17 +96,15 @@ def test_until_when_an_image_is_good(text: str | None, until: float | None) -> N
         (None, "daily", None),
     ],
 )
-def test_when_the_next_build_is_due(
+def test_next_build_is_due_one_calendar_period_after_the_build(
     built: str | None, frequency: str | None, due: float | None
 ) -> None:
-    """By the calendar, where the image says both; a promise for bugs only is no time."""
     said = {BUILD_DATE: built, REPLACE_FREQUENCY: frequency}
     assert replacement_due({name: text for name, text in said.items() if text}) == due
 
 
 @given(st.text(), st.text() | st.sampled_from(["yearly", "quarterly", "monthly", "daily"]))
-def test_whatever_stands_there_does_no_harm(text: str, frequency: str) -> None:
-    """Anybody may write anything."""
+def test_any_text_is_a_finite_time_or_none(text: str, frequency: str) -> None:
     names = (BUILD_DATE, PROVIDED_UNTIL, UUID_VALIDITY)
     said = {**dict.fromkeys(names, text), REPLACE_FREQUENCY: frequency}
     for value in (built_at, provided_until, uuid_valid_until, replacement_due):
@@ -116,8 +112,7 @@ def test_whatever_stands_there_does_no_harm(text: str, frequency: str) -> None:
 
 
 @given(st.dates(), st.sampled_from(["yearly", "quarterly", "monthly", "weekly", "daily"]))
-def test_a_replacement_is_due_after_the_build(day: date, frequency: str) -> None:
-    """Within a year and a day at the latest."""
+def test_replacement_is_due_within_a_year_after_the_build(day: date, frequency: str) -> None:
     said = {BUILD_DATE: day.isoformat(), REPLACE_FREQUENCY: frequency}
     due, built = replacement_due(said), built_at(said)
     assert built is not None

@@ -1,5 +1,3 @@
-"""Which shard an image belongs to: exactly one, about equally many to each, and it seldom moves."""
-
 import random
 import uuid
 from collections import Counter
@@ -41,7 +39,7 @@ IMAGES = st.lists(
 
 
 def random_ids(seed: int) -> list[str]:
-    """Image IDs as Glance makes them."""
+    """Return image IDs as Glance makes them."""
     dice = random.Random(seed)
     return [str(uuid.UUID(int=dice.getrandbits(128), version=4)) for _ in range(MANY)]
 
@@ -55,8 +53,8 @@ SETS: dict[str, Callable[[], list[str]]] = {
 
 
 @pytest.mark.parametrize("ids", SETS.values(), ids=SETS)
-def test_10000_images_in_3_shards_and_then_in_4(ids: Callable[[], list[str]]) -> None:
-    """Every image is in one shard, each is within 5 % of a third, and few move, to the new one."""
+def test_shards_are_balanced_and_a_fourth_moves_few_images(ids: Callable[[], list[str]]) -> None:
+    """Each of three shards has a third of 10,000 images within 5 %."""
     images = ids()
     before = {
         image_id: [index for index in range(3) if Shard(index, 3).owns_image(CLOUD, image_id)]
@@ -73,16 +71,15 @@ def test_10000_images_in_3_shards_and_then_in_4(ids: Callable[[], list[str]]) ->
 
 
 @given(TEXT, TEXT, TOTALS)
-def test_one_shard_more_takes_and_gives_nothing_back(cloud: str, name: str, total: int) -> None:
-    """What moves when shards are added moves to the last; images and aliases alike have one."""
+def test_added_shard_is_the_only_one_that_gets_images(cloud: str, name: str, total: int) -> None:
     for has in (Shard.owns_image, Shard.owns_alias):
         (before,) = [each for each in range(total) if has(Shard(each, total), cloud, name)]
         (after,) = [each for each in range(total + 1) if has(Shard(each, total + 1), cloud, name)]
         assert after in {before, total}
 
 
-def test_where_an_image_belongs_never_changes() -> None:
-    """Shards of two versions of the exporter agree, or an update would lose images."""
+def test_owning_shard_is_stable_across_versions() -> None:
+    """During an update, shards of two versions run together and must agree."""
     names = ["3c3d1d01-b48a-4639-8a88-08be3b9b5d78", "golden", "", "日本語"]
     assert [owning_shard(name, 1) for name in names] == [0, 0, 0, 0]
     assert [owning_shard(name, 3) for name in names] == [2, 0, 0, 2]
@@ -92,10 +89,9 @@ def test_where_an_image_belongs_never_changes() -> None:
 
 
 @given(IMAGES, ENTRIES, st.sets(st.sampled_from("abcdefgh")), TOTALS)
-def test_discovered_images_and_aliases_are_shared_out(
+def test_shards_together_own_the_whole_discovery_result(
     images: list[Image], entries: list[DiscoveryRule], configured: set[str], total: int
 ) -> None:
-    """All shards together have just what one would, and an alias goes with its image."""
     whole = apply_rules(entries, images, configured)
     assert UNSHARDED.own_part(CLOUD, whole) == whole
     shards = [Shard(index, total) for index in range(total)]
@@ -113,8 +109,7 @@ def test_discovered_images_and_aliases_are_shared_out(
 
 
 @pytest.mark.parametrize("image_id", ["a", "b", "c", "golden"])
-def test_the_image_of_an_alias_is_watched_where_the_alias_is(image_id: str) -> None:
-    """Whichever image an alias stands for, its shard is the same; others go by their ID."""
+def test_alias_and_its_image_belong_to_the_same_shard(image_id: str) -> None:
     whole = DiscoveryResult({image_id: "golden", "other": "other"}, {"golden": image_id})
     for shard in (Shard(index, 5) for index in range(5)):
         watched = shard.own_part(CLOUD, whole).labels.keys()

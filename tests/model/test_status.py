@@ -13,8 +13,8 @@ DELETED = replace(ACTIVE, status="deleted", deleted=True)
 FAILED = Failed("timeout")
 
 
-def stands(observation: Observation, **expect: object) -> ImageStatus:
-    """How an image stands of which this is expected."""
+def status_of(observation: Observation, **expect: object) -> ImageStatus:
+    """Return the status of an image with these expectations."""
     return image_status(Target("lab", ID, "a", expect=tuple(expect.items())), observation, START)
 
 
@@ -32,12 +32,11 @@ def stands(observation: Observation, **expect: object) -> ImageStatus:
         (observed(Found(replace(ACTIVE, status="odd"))), "other", ("not_active",)),
     ],
 )
-def test_a_target_stands_as_it_was_last_seen(
+def test_state_and_problems_follow_the_last_poll(
     observation: Observation, state: str, problems: tuple[str, ...]
 ) -> None:
-    """Its state is a word of the table, its problems are in the order of theirs."""
-    stood = stands(observation)
-    assert (stood.state, stood.problems) == (state, problems)
+    status = status_of(observation)
+    assert (status.state, status.problems) == (state, problems)
 
 
 def test_gone_and_unknown_outlast_the_last_successful_poll() -> None:
@@ -53,65 +52,62 @@ def test_only_active_is_good_news(state: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["gone", "unknown", "pending", "other", ""])
-def test_a_status_cannot_pass_for_a_state(status: str) -> None:
-    """A status that the API makes up is another one, whatever word it is."""
-    assert stands(observed(Found(replace(ACTIVE, status=status)))).state == "other"
+def test_undocumented_status_is_the_state_other(status: str) -> None:
+    """A tenant or service must not be able to fake a state such as ``gone``."""
+    assert status_of(observed(Found(replace(ACTIVE, status=status)))).state == "other"
 
 
-def test_values_past_their_time_are_not_known() -> None:
-    """Once values are dropped, also without a poll that fails, nothing is known."""
+def test_expired_image_is_unknown() -> None:
     observation = observed(Found(ACTIVE))
-    stood = image_status(TARGET, observation, later(MAX_STALE + 1))
-    assert (stood.state, stood.problems, stood.observation.image) == ("unknown", ("unknown",), None)
+    status = image_status(TARGET, observation, later(MAX_STALE + 1))
+    assert (status.state, status.problems, status.observation.image) == (
+        "unknown",
+        ("unknown",),
+        None,
+    )
 
 
-def test_what_is_expected_is_no_problem() -> None:
-    """A status that will do is as good as active, and an absence that is expected is none."""
+def test_expected_status_or_absence_is_not_a_problem() -> None:
     deactivated = observed(Found(replace(ACTIVE, status="deactivated")))
-    assert stands(deactivated, status=("active", "deactivated")).problems == ()
-    assert stands(deactivated, protected=True).problems == ("not_active",)
-    assert stands(observed(Gone()), exists=False).problems == ()
-    assert stands(observed(Found(DELETED)), exists=False, protected=True).problems == ()
+    assert status_of(deactivated, status=("active", "deactivated")).problems == ()
+    assert status_of(deactivated, protected=True).problems == ("not_active",)
+    assert status_of(observed(Gone()), exists=False).problems == ()
+    assert status_of(observed(Found(DELETED)), exists=False, protected=True).problems == ()
 
 
-def test_existence_may_be_unexpected() -> None:
-    """An image that should not be there is as wrong as one that should and is not."""
-    assert stands(observed(Found(ACTIVE)), exists=False).problems == ("unexpected",)
-    assert stands(observed(Gone()), exists=True).problems == ("gone", "unexpected")
+def test_unexpected_existence_is_a_problem() -> None:
+    assert status_of(observed(Found(ACTIVE)), exists=False).problems == ("unexpected",)
+    assert status_of(observed(Gone()), exists=True).problems == ("gone", "unexpected")
 
 
-def test_what_is_not_as_expected_is_a_problem() -> None:
-    """Expectations that are not met are named; one that cannot be judged is named apart."""
+def test_failed_check_is_a_problem_and_unverifiable_one_is_not() -> None:
     observation = observed(Found(replace(ACTIVE, public=None)))
-    stood = stands(observation, status=("queued",), protected=False, public=True, max_age=1e12)
-    assert stood.problems == ("unexpected",)
-    met = {each.expectation: each.met for each in stood.check_results}
+    status = status_of(observation, status=("queued",), protected=False, public=True, max_age=1e12)
+    assert status.problems == ("unexpected",)
+    met = {each.expectation: each.met for each in status.check_results}
     assert met == {"status": False, "protected": False, "public": None, "max_age": True}
-    assert [each.expectation for each in stood.failed_checks] == ["status", "protected"]
-    assert stood.unverifiable == ("public",)
+    assert [each.expectation for each in status.failed_checks] == ["status", "protected"]
+    assert status.unverifiable == ("public",)
 
 
 @pytest.mark.parametrize("observation", [NEVER_POLLED, observed(Gone()), observed(Found(DELETED))])
-def test_nothing_is_untold_of_what_is_not_there(observation: Observation) -> None:
-    """Of an image that does not exist, nothing is said of expectations."""
-    stood = stands(observation, public=True)
-    assert (stood.failed_checks, stood.unverifiable) == ((), ())
+def test_gone_image_has_no_failed_or_unverifiable_expectations(observation: Observation) -> None:
+    status = status_of(observation, public=True)
+    assert (status.failed_checks, status.unverifiable) == ((), ())
 
 
-def test_worst_comes_first() -> None:
-    """Ranks are in the order of the table, then what is not polled yet, then what is well."""
+def test_ranks_are_worst_first_then_pending_then_healthy() -> None:
     ranks = [
-        stands(observed(Found(ACTIVE), Gone())).rank,
-        stands(observed(Found(replace(ACTIVE, status="killed")))).rank,
-        stands(observed(Found(ACTIVE)), protected=False).rank,
-        stands(observed(FAILED)).rank,
-        stands(observed(Found(ACTIVE), FAILED)).rank,
-        stands(NEVER_POLLED).rank,
-        stands(observed(Found(ACTIVE))).rank,
+        status_of(observed(Found(ACTIVE), Gone())).rank,
+        status_of(observed(Found(replace(ACTIVE, status="killed")))).rank,
+        status_of(observed(Found(ACTIVE)), protected=False).rank,
+        status_of(observed(FAILED)).rank,
+        status_of(observed(Found(ACTIVE), FAILED)).rank,
+        status_of(NEVER_POLLED).rank,
+        status_of(observed(Found(ACTIVE))).rank,
     ]
     assert ranks == list(range(len(PROBLEMS) + 2))
 
 
-def test_every_status_is_a_state() -> None:
-    """The table of states has Glance's statuses, and the four that an image can be in without."""
+def test_every_documented_status_is_a_state() -> None:
     assert set(STATES) == {*STATUSES, "gone", "unknown", "pending", "other"}

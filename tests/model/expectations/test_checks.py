@@ -1,4 +1,4 @@
-"""Every expectation: met, not met, and not to be judged, as answers through v1 and v2 say it."""
+"""Every expectation met, not met and unverifiable, for responses of v1 and v2."""
 
 import json
 from collections.abc import Mapping
@@ -79,7 +79,7 @@ AS_ABOVE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Case(NamedTuple):
-    """An expectation, the verdict on it, and in what the answer is not as above."""
+    """An expectation, its result, and the differences of the response from the defaults."""
 
     name: str
     wanted: object
@@ -193,7 +193,7 @@ NEVER_OF_A_FOUND_IMAGE = {
 
 
 def through_v1(changed: Mapping[str, str | None]) -> Image:
-    """What an answer to HEAD says, the expected properties among what is kept."""
+    """Return the image of a v1 response that keeps the expected properties."""
     fields = {**V1, **changed}
     lines = (f"X-Image-Meta-{name}: {text}" for name, text in fields.items() if text is not None)
     image = parse_v1(*(line.encode() for line in lines))
@@ -202,7 +202,7 @@ def through_v1(changed: Mapping[str, str | None]) -> Image:
 
 
 def through_v2(changed: Mapping[str, Any]) -> Image:
-    """What an answer to GET says."""
+    """Return the image of a v2 response."""
     document = parse_json(json.dumps({"id": ID, **V2, **changed}).encode())
     image = image_from_document(document, ID)
     assert isinstance(image, Image)
@@ -212,22 +212,21 @@ def through_v2(changed: Mapping[str, Any]) -> Image:
 @pytest.mark.parametrize(
     "case", CASES, ids=[f"{case.name} {case.met} {place}" for place, case in enumerate(CASES)]
 )
-def test_an_expectation_is_met_or_not_or_cannot_be_judged(case: Case) -> None:
-    """What the API does not say is no verdict, so its series is absent."""
+def test_expectation_is_met_or_not_or_unverifiable(case: Case) -> None:
     images = {"v1": through_v1(case.v1), "v2": through_v2(case.v2)}
     for api in case.api.split():
         seen = observed(Found(images[api]))
-        (verdict,) = evaluate(((case.name, case.wanted),), seen, START)
-        assert (verdict.expectation, verdict.expected) == (case.name, case.wanted)
-        assert verdict.met is case.met, api
+        (result,) = evaluate(((case.name, case.wanted),), seen, START)
+        assert (result.expectation, result.expected) == (case.name, case.wanted)
+        assert result.met is case.met, api
         assert verifiable(((case.name, case.wanted),), seen, START) == (
-            () if case.met is None else (verdict,)
+            () if case.met is None else (result,)
         )
         assert as_expected(((case.name, case.wanted),), seen, START) is (case.met is True)
 
 
-def test_every_expectation_is_tested_with_every_verdict_through_every_api() -> None:
-    """A new expectation needs a case of each kind, or a reason why there is none."""
+def test_every_expectation_is_tested_with_every_result_and_api_version() -> None:
+    """A new expectation needs a case of each kind, or an exception with a reason."""
     tested = {(case.name, api, case.met) for case in CASES for api in case.api.split()}
     possible = {
         (name, api, met) for name in EXPECTATIONS for api in ("v1", "v2") for met in (True, False)
@@ -246,29 +245,29 @@ def test_every_expectation_is_tested_with_every_verdict_through_every_api() -> N
         ("a", None, False),
     ],
 )
-def test_what_v1_makes_of_a_value_is_not_guessed_from(
+def test_value_that_v1_alters_is_unverifiable(
     wanted: str, given: str | None, met: bool | None
 ) -> None:
-    """It takes spaces from the ends, and shows neither ``None`` nor nothing."""
+    """v1 trims spaces, and reports ``None`` and an empty value as absent."""
     held = () if given is None else (("x", given),)
     seen = observed(Found(replace(through_v1({}), properties=held, requested_properties=None)))
-    (verdict,) = evaluate((("properties", (("x", wanted),)),), seen, START)
-    assert verdict.met is met
+    (result,) = evaluate((("properties", (("x", wanted),)),), seen, START)
+    assert result.met is met
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_a_property_that_was_not_looked_for_is_not_known(api: str) -> None:
-    """As in an answer that is older than the expectation: that it is not there proves nothing."""
+def test_property_that_was_not_requested_is_unverifiable(api: str) -> None:
+    """The response may be older than the expectation."""
     wanted = (("os_distro", "ubuntu"), ("OS_Other", "x"))
     image = replace(through_v1({}) if api == "v1" else through_v2({}), properties=())
-    for looked_for, met in (
+    for requested, met in (
         (frozenset[str](), None),
         (frozenset({"OS_Other", "os_other"}), False),
         (None, False),
     ):
-        seen = observed(Found(replace(image, requested_properties=looked_for)))
-        (verdict,) = evaluate((("properties", wanted),), seen, START)
-        assert verdict.met is met
+        seen = observed(Found(replace(image, requested_properties=requested)))
+        (result,) = evaluate((("properties", wanted),), seen, START)
+        assert result.met is met
 
 
 ACTUAL = [
@@ -288,16 +287,14 @@ ACTUAL = [
 
 
 @pytest.mark.parametrize(("name", "wanted", "actual"), ACTUAL)
-def test_a_verdict_says_what_is(name: str, wanted: object, actual: object) -> None:
-    """In units of the core: bytes, seconds, the words of the API."""
-    (verdict,) = evaluate(((name, wanted),), observed(Found(through_v2({}))), START)
-    assert verdict.actual == actual
+def test_result_has_the_actual_value(name: str, wanted: object, actual: object) -> None:
+    (result,) = evaluate(((name, wanted),), observed(Found(through_v2({}))), START)
+    assert result.actual == actual
 
 
-def test_of_what_is_not_public_v1_does_not_say_which_it_is() -> None:
-    """All that it may be is said instead."""
-    (verdict,) = evaluate((("visibility", ("private",)),), observed(Found(through_v1({}))), START)
-    assert verdict.actual == ("private", "shared", "community")
+def test_visibility_through_v1_is_any_but_public() -> None:
+    (result,) = evaluate((("visibility", ("private",)),), observed(Found(through_v1({}))), START)
+    assert result.actual == ("private", "shared", "community")
 
 
 EVERYTHING: Expectations = tuple(
@@ -305,11 +302,10 @@ EVERYTHING: Expectations = tuple(
 )
 
 
-def test_verdicts_come_in_the_order_of_the_expectations() -> None:
-    """Several expectations of one image are judged one by one."""
+def test_results_are_in_the_order_of_the_expectations() -> None:
     expect: Expectations = (("public", True), ("status", ("active",)), ("max_age", 1.0))
-    found_ = verifiable(expect, observed(Found(ACTIVE)), START)
-    assert [(each.expectation, each.met) for each in found_] == [
+    results = verifiable(expect, observed(Found(ACTIVE)), START)
+    assert [(each.expectation, each.met) for each in results] == [
         ("public", False),
         ("status", True),
         ("max_age", False),
@@ -333,13 +329,10 @@ GONE = {
 
 @pytest.mark.parametrize("seen", GONE.values(), ids=GONE)
 @pytest.mark.parametrize("wanted", [True, False])
-def test_of_an_image_that_is_gone_only_its_existence_is_judged(
-    seen: Observation, wanted: bool
-) -> None:
-    """It is not there: that is met where it was not to be."""
+def test_only_exists_is_evaluated_for_a_gone_image(seen: Observation, wanted: bool) -> None:
     expect = (("exists", wanted), *(each for each in EVERYTHING if each[0] != "exists"))
-    (verdict,) = verifiable(expect, seen, START)
-    assert verdict == ("exists", wanted, False, not wanted)
+    (result,) = verifiable(expect, seen, START)
+    assert result == ("exists", wanted, False, not wanted)
     assert len(evaluate(expect, seen, START)) == len(EXPECTATIONS)
     assert as_expected(expect, seen, START) is not wanted
     assert not as_expected(EVERYTHING[1:], seen, START)
@@ -356,15 +349,13 @@ UNTOLD = {
 
 
 @pytest.mark.parametrize("seen", UNTOLD.values(), ids=UNTOLD)
-def test_nothing_is_judged_of_what_is_not_known(seen: Observation) -> None:
-    """Neither that it is there nor that it is not."""
+def test_nothing_is_evaluated_for_an_unknown_image(seen: Observation) -> None:
     assert verifiable(EVERYTHING, seen, START) == ()
     assert not as_expected(EVERYTHING, seen, START)
     assert not as_expected((("exists", False),), seen, START)
 
 
-def test_verdicts_are_kept_through_failures() -> None:
-    """As all values are, for as long as they are."""
+def test_results_survive_failures_until_values_expire() -> None:
     before = observed(Found(through_v2({})))
     failing = before.with_outcome(Failed("timeout"), later(60), MAX_STALE)
     assert verifiable(EVERYTHING, failing.as_of(START), START) == verifiable(
@@ -392,16 +383,14 @@ YOUNG = replace(ACTIVE, created_at=START.wall - 100, updated_at=START.wall - 50)
         (replace(YOUNG, updated_at=None), (("max_unchanged", 160.0),), inf),
     ],
 )
-def test_the_next_change_is_when_a_time_runs_out(
+def test_next_evaluation_is_when_an_age_runs_out(
     image: Image, expect: Expectations, at: float
 ) -> None:
-    """Only ages change by time alone, each once, and only where it is known since when."""
     assert next_evaluation(expect, image, START) == at
 
 
 @pytest.mark.parametrize("name", TIME_BASED)
-def test_the_verdict_holds_until_the_next_change_and_not_longer(name: str) -> None:
-    """At the moment given the image is still young enough; right after it is not."""
+def test_result_changes_right_after_the_next_evaluation(name: str) -> None:
     expect = ((name, 160.0),)
     at = next_evaluation(expect, YOUNG, START) - START.monotonic
     seen = observed(Found(YOUNG))
@@ -409,17 +398,15 @@ def test_the_verdict_holds_until_the_next_change_and_not_longer(name: str) -> No
     assert [each.met for each in verifiable(expect, seen, later(at + 0.001))] == [False]
 
 
-def test_an_age_is_counted_by_the_calendar() -> None:
-    """How long the machine has been up has nothing to do with an image's age."""
+def test_age_is_measured_on_the_wall_clock() -> None:
     for steady in (0.0, 1e9):
-        (verdict,) = verifiable(
+        (result,) = verifiable(
             (("max_age", 99.0),), observed(Found(YOUNG)), Instant(steady, START.wall)
         )
-        assert verdict == ("max_age", 99.0, 100.0, False)
+        assert result == ("max_age", 99.0, 100.0, False)
 
 
 def test_only_ages_depend_on_the_clock() -> None:
-    """So that setting it renders nothing else anew."""
     assert {
         name for name, wanted in EVERYTHING if is_time_based(((name, wanted),))
     } == TIME_BASED.keys()

@@ -1,5 +1,3 @@
-"""Verdicts in words, and in the types of JSON."""
-
 import json
 
 import pytest
@@ -35,16 +33,14 @@ WORDS: list[tuple[str, object, object, str, str]] = [
 
 
 @pytest.mark.parametrize(("name", "wanted", "actual", "expected", "is_now"), WORDS)
-def test_what_was_wanted_and_what_is_in_words(
+def test_expected_and_actual_values_are_formatted_as_in_settings(
     name: str, wanted: object, actual: object, expected: str, is_now: str
 ) -> None:
-    """As settings write it; nothing is said of what is not known."""
-    verdict = CheckResult(name, wanted, actual, None)
-    assert (format_expected(verdict), format_actual(verdict)) == (expected, is_now)
+    result = CheckResult(name, wanted, actual, None)
+    assert (format_expected(result), format_actual(result)) == (expected, is_now)
 
 
-def test_every_expectation_has_words() -> None:
-    """A new one is told as the others are."""
+def test_every_expectation_is_tested() -> None:
     assert [name for name, *_ in WORDS] == list(EXPECTATIONS)
 
 
@@ -61,7 +57,6 @@ def test_every_expectation_has_words() -> None:
         (SizeRange(1, None), {"min": 1, "max": None}),
     ],
 )
-def test_values_as_json_has_them(value: object, json_value: object) -> None:
-    """Numbers stay numbers: bytes and seconds."""
+def test_values_in_json_are_bytes_and_seconds(value: object, json_value: object) -> None:
     assert to_json(value) == json_value
     assert json.loads(json.dumps(to_json(value))) == json_value
