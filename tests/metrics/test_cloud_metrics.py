@@ -42,7 +42,7 @@ ONE_FIELD = {
 
 
 def series(cloud: CloudState) -> dict[tuple[str, ...], float]:
-    """Every sample of the cloud, by name and label values."""
+    """Return every sample of the cloud by name and label values."""
     return {
         (family.name, *labels): value
         for family in CLOUD_FAMILIES
@@ -51,15 +51,14 @@ def series(cloud: CloudState) -> dict[tuple[str, ...], float]:
 
 
 @pytest.mark.parametrize(("field", "row"), ONE_FIELD.items())
-def test_a_field_is_shown_by_its_series_alone(field: str, row: tuple[object, str, float]) -> None:
-    """What changes in the state changes one series."""
+def test_field_changes_only_its_own_series(field: str, row: tuple[object, str, float]) -> None:
     value, name, shown = row
     changed = series(replace(NEW, **{field: value}))  # type: ignore[arg-type]  # of the field's type
     assert changed == series(NEW) | {(name,): shown}
 
 
-def test_every_number_of_the_state_is_tested() -> None:
-    """What has no series of its own is for the page, or has labels."""
+def test_every_field_of_the_state_is_tested() -> None:
+    """Fields without a series are for the page or have labels."""
     others = {
         "name",
         "failures",
@@ -74,8 +73,7 @@ def test_every_number_of_the_state_is_tested() -> None:
     assert {field.name for field in fields(CloudState)} == ONE_FIELD.keys() | others
 
 
-def test_what_is_not_known_yet_is_absent() -> None:
-    """Before the first cycle there is no answer, no end of a cycle and no token."""
+def test_unknown_values_are_absent_before_the_first_cycle() -> None:
     assert {name for name, *_ in series(NEW)}.isdisjoint(
         {
             "openstack_image_api_up",
@@ -92,13 +90,12 @@ def test_what_is_not_known_yet_is_absent() -> None:
     )
 
 
-def test_an_api_that_is_down_is_0_and_not_absent() -> None:
-    """Down and not known yet are two things."""
+def test_api_that_is_down_is_0_and_not_absent() -> None:
     assert series(replace(NEW, api_up=False))["openstack_image_api_up",] == 0.0
 
 
-def test_counters_begin_at_0() -> None:
-    """Every counter exists from the configuration on, so that its first increase is seen."""
+def test_counters_start_at_0() -> None:
+    """Otherwise Prometheus would not see their first increase."""
     counters = {family.name for family in CLOUD_FAMILIES if family.kind == "counter"}
     discovering = replace(NEW, resolved_changes={"golden": 0})
     shown = {key: value for key, value in series(discovering).items() if key[0] in counters}
@@ -106,22 +103,20 @@ def test_counters_begin_at_0() -> None:
     assert set(shown.values()) == {0.0}
 
 
-def test_every_reason_of_failures_is_shown() -> None:
-    """Reasons without a failure are 0."""
+def test_every_failure_reason_has_a_series() -> None:
     shown = series(replace(NEW, failures={"timeout": 3, "tls": 1}))
     name = "openstack_image_exporter_poll_failures_total"
     expected = dict.fromkeys(REASONS, 0.0) | {"timeout": 3.0, "tls": 1.0}
     assert {key[1]: value for key, value in shown.items() if key[0] == name} == expected
 
 
-def test_the_version_of_the_api_is_a_label() -> None:
-    """Text is told by an info metric of value 1."""
+def test_api_version_is_a_label() -> None:
     shown = series(replace(NEW, api_version="v1"))
     assert shown["openstack_image_exporter_api_version_info", "v1"] == 1.0
 
 
-def test_an_alias_tells_its_image_and_how_often_that_changed() -> None:
-    """One that stands for no image has its counter only."""
+def test_alias_has_its_image_and_a_counter_of_changes() -> None:
+    """An alias without an image has only the counter."""
     shown = series(
         replace(NEW, resolved={"golden": "b"}, resolved_changes={"golden": 1, "silver": 0})
     )
@@ -133,8 +128,7 @@ def test_an_alias_tells_its_image_and_how_often_that_changed() -> None:
 
 
 @pytest.mark.parametrize("family", CLOUD_FAMILIES, ids=lambda family: family.name)
-def test_a_family_of_a_cloud_is_named_by_the_rules(family: Family[CloudState]) -> None:
-    """Counters end in _total and nothing else does; help is a sentence on one line."""
+def test_names_and_help_follow_the_conventions(family: Family[CloudState]) -> None:
     name, kind, text = family.name, family.kind, family.help
     assert re.fullmatch(r"openstack_image_(api_up|(exporter|resolved)_[a-z_]+)", name)
     assert name.endswith("_total") == (kind == "counter")

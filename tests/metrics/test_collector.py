@@ -51,8 +51,8 @@ OBSERVATIONS = {
 }
 
 
-def store_of(observations: dict[str, Observation]) -> Store:
-    """Two clouds that each watch an image per observation, by its name."""
+def store_with(observations: dict[str, Observation]) -> Store:
+    """Return a store with two clouds that each watch one image per observation."""
     store = Store()
     for cloud in ("lab", "prod"):
         expect = (("status", ("active",)), ("max_age", 1.0))
@@ -68,7 +68,7 @@ def store_of(observations: dict[str, Observation]) -> Store:
 
 
 def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """The value of every series, by name and labels; a series that stands twice is an error."""
+    """Return the value of every series by name and labels, each of which must be unique."""
     found = {}
     for family in registry.collect():
         for sample in family.samples:
@@ -79,14 +79,13 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str
 
 
 def registry_of(store: Store, clock: FakeClock | None = None) -> CollectorRegistry:
-    """A registry with nothing in it but the store."""
+    """Return a registry with only the metrics of the store."""
     registry = CollectorRegistry(auto_describe=True)
     registry.register(StoreCollector(store, clock or FakeClock(START)))
     return registry
 
 
-def test_an_empty_store_has_every_family_and_no_series() -> None:
-    """A person who looks at the exposition sees what there could be."""
+def test_empty_store_has_every_family_without_series() -> None:
     families = list(StoreCollector(Store(), FakeClock(START)).collect())
     assert [family.samples for family in families] == [[]] * len(LABELS)
     assert {f"{each.name}_total" if each.type == "counter" else each.name for each in families} == (
@@ -94,9 +93,9 @@ def test_an_empty_store_has_every_family_and_no_series() -> None:
     )
 
 
-def test_what_is_described_is_what_is_collected() -> None:
-    """The registry refuses a second collector of the same names by what is described."""
-    collector = StoreCollector(store_of(OBSERVATIONS), FakeClock(START))
+def test_described_metrics_are_the_collected_ones() -> None:
+    """The registry rejects a second collector of the same names."""
+    collector = StoreCollector(store_with(OBSERVATIONS), FakeClock(START))
     described = [(each.name, each.type, each.documentation) for each in collector.describe()]
     collected = [(each.name, each.type, each.documentation) for each in collector.collect()]
     assert described == collected
@@ -105,8 +104,7 @@ def test_what_is_described_is_what_is_collected() -> None:
         registry.register(StoreCollector(Store(), FakeClock(START)))
 
 
-def test_families_are_of_their_kind() -> None:
-    """A counter is one for prometheus_client too."""
+def test_families_have_their_kind() -> None:
     kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
     expected = [kinds[row.kind] for row in IMAGE_FAMILIES] + [
         kinds[row.kind] for row in CLOUD_FAMILIES
@@ -117,8 +115,7 @@ def test_families_are_of_their_kind() -> None:
 
 
 def test_every_series_has_exactly_the_labels_of_its_family() -> None:
-    """No label is missing or None, in whatever state a target is."""
-    found = samples(registry_of(store_of(OBSERVATIONS)))
+    found = samples(registry_of(store_with(OBSERVATIONS)))
     for name, labels in found:
         assert {label for label, _ in labels} == LABELS[name]
         assert all(type(value) is str for _, value in labels)
@@ -136,9 +133,8 @@ def test_every_series_has_exactly_the_labels_of_its_family() -> None:
     }
 
 
-def test_targets_of_two_clouds_are_told_apart() -> None:
-    """One ID and alias in two clouds are two series."""
-    store = store_of({"living": OBSERVATIONS["living"]})
+def test_same_image_in_two_clouds_is_two_series() -> None:
+    store = store_with({"living": OBSERVATIONS["living"]})
     store.observe(Target("prod", "living", "").key, OBSERVATIONS["gone"])
     found = samples(registry_of(store))
     for cloud, exists in (("lab", 1.0), ("prod", 0.0)):
@@ -146,10 +142,9 @@ def test_targets_of_two_clouds_are_told_apart() -> None:
         assert found["openstack_image_exists", labels] == exists
 
 
-def test_values_are_dropped_by_time_alone() -> None:
-    """Nobody polls and nothing is told: the scrape looks at the clock."""
+def test_values_expire_without_a_poll() -> None:
     clock = FakeClock()
-    registry = registry_of(store_of({"living": OBSERVATIONS["living"]}), clock)
+    registry = registry_of(store_with({"living": OBSERVATIONS["living"]}), clock)
     clock.now = later(MAX_STALE)
     assert registry.get_sample_value(
         "openstack_image_size_bytes",
@@ -167,9 +162,8 @@ def test_values_are_dropped_by_time_alone() -> None:
     }
 
 
-def test_both_formats_hold_the_same_series_and_no_timestamps() -> None:
-    """What one format says, the other says too; created series are in neither."""
-    registry = registry_of(store_of(OBSERVATIONS))
+def test_both_formats_have_the_same_series_without_timestamps() -> None:
+    registry = registry_of(store_with(OBSERVATIONS))
     plain = generate_latest(registry).decode()
     # Neither has annotations.
     written = openmetrics.generate_latest(registry).decode()  # type: ignore[no-untyped-call]
@@ -216,9 +210,8 @@ FLAGS = st.none() | st.booleans()
     )
 )
 @settings(deadline=None)
-def test_no_image_can_make_a_collection_fail(image: Image) -> None:
-    """Labels are text and values numbers, whatever an image says and leaves unsaid."""
-    store = store_of({"any": NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)})
+def test_any_image_can_be_collected(image: Image) -> None:
+    store = store_with({"any": NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)})
     for (name, labels), value in samples(registry_of(store)).items():
         assert {label for label, _ in labels} == LABELS[name]
         assert all(type(text) is str for _, text in labels)
@@ -226,9 +219,8 @@ def test_no_image_can_make_a_collection_fail(image: Image) -> None:
 
 
 @pytest.mark.parametrize("reload", [True, False])
-def test_promtool_finds_nothing_to_say(promtool: Path, reload: bool) -> None:
-    """The whole exposition, with requests, failures and a reload, and without."""
-    store = store_of(OBSERVATIONS)
+def test_promtool_accepts_the_exposition(promtool: Path, reload: bool) -> None:
+    store = store_with(OBSERVATIONS)
     instruments = ExporterMetrics("1.2.3")
     for cloud in ("lab", "prod"):
         instruments.add_cloud(cloud)

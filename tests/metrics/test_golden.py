@@ -1,6 +1,6 @@
-"""What is known of an image in, what Prometheus reads out: files that a person can check.
+"""Golden files of the exposition for typical observations.
 
-``UPDATE_GOLDEN=1 pytest tests/metrics/test_golden.py`` writes them anew; read the difference.
+``UPDATE_GOLDEN=1 pytest tests/metrics/test_golden.py`` writes them; review the difference.
 """
 
 import os
@@ -116,37 +116,34 @@ CLOUDS = {
 
 
 def compare(name: str, text: str) -> None:
-    """Hold ``text`` against the golden file, or write it when asked to."""
+    """Compare ``text`` with the golden file, or write the file if requested."""
     path = GOLDEN / f"{name}.txt"
     if UPDATE:
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
 
 
-def lines(registry: CollectorRegistry, wanted: str) -> str:
-    """The lines of the exposition in which the pattern is found."""
+def matching_lines(registry: CollectorRegistry, wanted: str) -> str:
+    """Return the lines of the exposition that match a pattern."""
     exposition = generate_latest(registry).decode()
     return "".join(f"{line}\n" for line in exposition.split("\n") if re.search(wanted, line))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_known_of_an_image_gives_these_series(name: str) -> None:
-    """Every series of the image, with all its labels."""
+def test_series_of_an_image(name: str) -> None:
     target, observation, now = CASES[name]
-    compare(name, lines(store_registry((target, observation), now=now), "{.*image_id="))
+    compare(name, matching_lines(store_registry((target, observation), now=now), "{.*image_id="))
 
 
 @pytest.mark.parametrize("name", CLOUDS)
-def test_what_is_known_of_a_cloud_gives_these_series(name: str) -> None:
-    """Every series of the cloud, with all its labels."""
-    compare(name, lines(store_registry(cloud=CLOUDS[name]), "^openstack_image_"))
+def test_series_of_a_cloud(name: str) -> None:
+    compare(name, matching_lines(store_registry(cloud=CLOUDS[name]), "^openstack_image_"))
 
 
-def test_every_family_has_its_help_and_type() -> None:
-    """Families stand in the exposition also when they have no series."""
-    compare("families", lines(store_registry(), "^# (HELP|TYPE) openstack_image_"))
+def test_every_family_has_help_and_type() -> None:
+    """Also without series."""
+    compare("families", matching_lines(store_registry(), "^# (HELP|TYPE) openstack_image_"))
 
 
-def test_no_golden_file_is_left_over() -> None:
-    """A file that no case reads says nothing."""
+def test_every_golden_file_has_a_case() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == {*CASES, *CLOUDS, "families"}

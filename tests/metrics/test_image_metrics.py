@@ -32,7 +32,7 @@ Series = dict[tuple[str, ...], float]
 
 
 def series(observation: Observation, seconds: float = 0.0) -> Series:
-    """Every sample of a target that expects something, by name and its family's own labels."""
+    """Return every sample of a target with expectations, by name and the family's own labels."""
     view = view_of(EXPECTING, observation, later(seconds))
     return {
         (family.name, *labels): value
@@ -50,8 +50,7 @@ SAID = (
 
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
-def test_a_family_is_named_by_the_rules(family: Family[ImageView]) -> None:
-    """Base units only, _total on counters and nowhere else, and an info is a gauge."""
+def test_names_follow_the_conventions(family: Family[ImageView]) -> None:
     assert re.fullmatch(r"openstack_image_[a-z]+(_[a-z]+)*", family.name)
     assert family.name.endswith("_total") == (family.kind == "counter")
     assert not re.search(r"_(gib|mib|kilobytes|megabytes|gb|mb|minutes|ms|count)\b", family.name)
@@ -60,8 +59,7 @@ def test_a_family_is_named_by_the_rules(family: Family[ImageView]) -> None:
 
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
-def test_the_help_says_what_the_values_are_as_of(family: Family[ImageView]) -> None:
-    """Gauges are as last polled, counters since the start; a target is just watched."""
+def test_help_says_when_values_were_measured(family: Family[ImageView]) -> None:
     assert re.fullmatch(r"[A-Z][^\n]+\.", family.help)
     when = {
         "counter": "since the exporter started",
@@ -70,8 +68,7 @@ def test_the_help_says_what_the_values_are_as_of(family: Family[ImageView]) -> N
     assert when[family.kind] in family.help
 
 
-def test_names_are_unique_and_no_name_hides_another() -> None:
-    """A histogram's or counter's suffix would make two families of one name."""
+def test_names_are_unique_without_the_suffix_of_counters() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert not {name.removesuffix("_total") for name in NAMES if name.endswith("_total")} & set(
         NAMES
@@ -80,7 +77,6 @@ def test_names_are_unique_and_no_name_hides_another() -> None:
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
 def test_every_point_has_a_value_for_each_label(family: Family[ImageView]) -> None:
-    """As many labels as the family names, all of them text, whatever the image says."""
     for image in (ACTIVE, POISONED, Image("v1", ID, "active")):
         view = view_of(EXPECTING, NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE), START)
         for labels, value in family.points(view):
@@ -90,8 +86,8 @@ def test_every_point_has_a_value_for_each_label(family: Family[ImageView]) -> No
 
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
-def test_every_family_shows_a_known_image(family: Family[ImageView]) -> None:
-    """Only the time of deletion is of other images, and v1 does not say what is hidden."""
+def test_every_family_has_samples_for_a_fully_known_image(family: Family[ImageView]) -> None:
+    """Except the deletion time. Optional attributes are absent if unknown."""
     told = replace(ACTIVE, hidden=True, properties=SAID)
     hidden = NEVER_POLLED.with_outcome(Found(told), START, MAX_STALE)
     shown = list(family.points(view_of(EXPECTING, hidden, START)))
@@ -108,8 +104,7 @@ def test_every_family_shows_a_known_image(family: Family[ImageView]) -> None:
         assert not list(family.points(view_of(EXPECTING, empty, START)))
 
 
-def test_no_text_of_the_api_is_a_label_outside_of_infos() -> None:
-    """A hostile image changes only the labels of info metrics, and its status is unknown."""
+def test_text_of_the_api_is_a_label_only_of_info_metrics() -> None:
     found = NEVER_POLLED.with_outcome(Found(POISONED), START, MAX_STALE)
     for name, *labels in series(found):
         if HOSTILE in labels:
@@ -120,7 +115,6 @@ def test_no_text_of_the_api_is_a_label_outside_of_infos() -> None:
 
 @pytest.mark.parametrize("status", [*STATUSES, "unknown", "ACTIVE", "", HOSTILE])
 def test_exactly_one_status_is_1(status: str) -> None:
-    """One series for each known status, and unknown for all others."""
     living = replace(ACTIVE, status=status)
     shown = series(NEVER_POLLED.with_outcome(Found(living), START, MAX_STALE))
     statuses = {key[1]: value for key, value in shown.items() if key[0] == "openstack_image_status"}
@@ -143,17 +137,14 @@ NUMBERS = {
 
 @pytest.mark.parametrize(("name", "attribute"), NUMBERS.items())
 @pytest.mark.parametrize("value", [None, 0, 1, 2**62])
-def test_a_number_is_shown_as_it_is_and_absent_where_unknown(
-    name: str, attribute: str, value: int | None
-) -> None:
-    """Absent is never 0, and 0 is never absent."""
+def test_unknown_number_is_absent_and_not_0(name: str, attribute: str, value: int | None) -> None:
     image = replace(ACTIVE, **{attribute: value})  # type: ignore[arg-type]  # a number or None
     shown = series(NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE))
     assert shown.get((name,)) == value
 
 
-def test_the_time_of_deletion_is_a_deleted_images_only() -> None:
-    """A name may forge the header on a living image, where it is not believed."""
+def test_only_a_deleted_image_has_a_deletion_time() -> None:
+    """A tenant can forge the header of an existing image."""
     living = replace(ACTIVE, deleted_at=5.0)
     name = "openstack_image_deleted_timestamp_seconds"
     assert (name,) not in series(NEVER_POLLED.with_outcome(Found(living), START, MAX_STALE))
@@ -162,8 +153,8 @@ def test_the_time_of_deletion_is_a_deleted_images_only() -> None:
     assert not [key for key in series(deleted) if key[0] == "openstack_image_info"]
 
 
-def test_polling_an_image_that_does_not_change_changes_no_series() -> None:
-    """So a scrape can write what was rendered before."""
+def test_poll_without_a_change_changes_no_series() -> None:
+    """So a scrape can send what was rendered before."""
     again = FOUND.with_outcome(Found(replace(ACTIVE), "req-another"), later(60), MAX_STALE)
     assert series(again, 60) == series(FOUND, 60)
     failed = FOUND.with_outcome(Failed("timeout"), later(60), MAX_STALE)
@@ -178,13 +169,13 @@ OTHERWISE: dict[str, object] = dict.fromkeys(field.name for field in fields(Imag
     "status": "queued",
     "visibility": "public",
 }
-UNSHOWN = {"api", "id", "deleted", "deleted_at", "tags", "stores", "requested_properties"}
-"""What is shown by what exists, of deleted images, or not at all."""
+NOT_EXPORTED = {"api", "id", "deleted", "deleted_at", "tags", "stores", "requested_properties"}
+"""Attributes that only decide about existence, belong to deleted images, or have no metric."""
 
 
-@pytest.mark.parametrize("attribute", sorted(OTHERWISE.keys() - UNSHOWN))
-def test_every_attribute_of_an_image_is_shown(attribute: str) -> None:
-    """What is read and never shown would not be needed."""
+@pytest.mark.parametrize("attribute", sorted(OTHERWISE.keys() - NOT_EXPORTED))
+def test_every_attribute_of_an_image_is_exported(attribute: str) -> None:
+    """An attribute without a metric needs an entry in ``NOT_EXPORTED``."""
     other = replace(ACTIVE, **{attribute: OTHERWISE[attribute]})  # type: ignore[arg-type]  # fitting
     assert series(NEVER_POLLED.with_outcome(Found(other), START, MAX_STALE)) != series(FOUND)
 
@@ -199,8 +190,8 @@ def test_every_attribute_of_an_image_is_shown(attribute: str) -> None:
         (set(), set()),
     ],
 )
-def test_lifetimes_are_shown_where_their_properties_are(listed: set[str], shown: set[str]) -> None:
-    """One that is known only because it is expected is not."""
+def test_lifetimes_are_exported_with_their_properties(listed: set[str], shown: set[str]) -> None:
+    """A property that is only expected is not exported."""
     target = replace(TARGET, property_names=frozenset(listed))
     observation = NEVER_POLLED.with_outcome(
         Found(replace(ACTIVE, properties=SAID)), START, MAX_STALE

@@ -46,10 +46,14 @@ def test_existing_image_keeps_all_values() -> None:
 @pytest.mark.parametrize("image", [DELETED, PENDING, replace(DELETED, status="active")])
 def test_deleted_image_keeps_status_and_deletion_time(image: Image) -> None:
     """An administrator gets a 200 for a deleted image."""
-    values = each_minute(Found(ACTIVE), Found(image))
+    observation = each_minute(Found(ACTIVE), Found(image))
     remains = Image("v1", ID, image.status, deleted=True, deleted_at=5.0)
-    assert (values.exists, values.image, values.poll_success) == (False, remains, True)
-    assert values.change_counts.existence == 1
+    assert (observation.exists, observation.image, observation.poll_success) == (
+        False,
+        remains,
+        True,
+    )
+    assert observation.change_counts.existence == 1
 
 
 def test_gone_image_has_no_values_and_the_poll_succeeded() -> None:
@@ -209,7 +213,7 @@ def count_transitions(values: Iterable[object]) -> int:
 
 
 def count_changes(outcomes: list[Outcome]) -> ChangeCounts:
-    """Return the changes in a whole history, count_changes from all outcomes at once."""
+    """Return the changes in a whole history, counted from all outcomes at once."""
     answers = [each for each in outcomes if not isinstance(each, Failed)]
     images = [each.image for each in answers if isinstance(each, Found)]
     pairs = list(pairwise(images))

@@ -36,7 +36,7 @@ def suggest(
 
 
 def test_every_reported_value_is_suggested() -> None:
-    """Special characters suggest a glob are escaped in the name."""
+    """Special characters of a glob are escaped in the name."""
     image = replace(THROUGH_V2, name="a [b]*?")
     assert suggest(observed(Found(image)), properties=("OS_Distro",)) == {
         "exists": True,
@@ -66,7 +66,7 @@ def test_unreported_value_is_not_suggested() -> None:
 
 
 def test_own_expectation_that_is_met_stays_unchanged() -> None:
-    """Inherited ones become exact values suggest the image."""
+    """Inherited ones become exact values of the image."""
     expect: Expectations = (("status", ("active", "queued")), ("name", "golden*"), ("max_age", 1e9))
     changes = suggest(observed(Found(ACTIVE)), expect, own=("name", "max_age"))
     assert {"name", "max_age"} & changes.keys() == set()

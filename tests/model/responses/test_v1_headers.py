@@ -14,7 +14,7 @@ OPTIONAL = [header for header in V1_HEADERS if header.attribute not in {"id", "s
 
 
 def image(**attributes: object) -> Image:
-    """An image of which the status and these attributes are known."""
+    """Return an image with its status and these attributes only."""
     return Image(api="v1", id=ID, status="active", **attributes)  # type: ignore[arg-type]  # tests name real ones
 
 
@@ -68,17 +68,13 @@ ONE_FIELD = {
 
 
 @pytest.mark.parametrize(("line", "attributes"), ONE_FIELD.values(), ids=ONE_FIELD)
-def test_one_header_gives_its_attribute_and_nothing_else(
-    line: bytes, attributes: dict[str, object]
-) -> None:
-    """A header is read by its type; what it does not say stays unknown."""
+def test_one_header_sets_only_its_attribute(line: bytes, attributes: dict[str, object]) -> None:
     assert parse_v1(STATUS, line) == image(**attributes)
 
 
 @pytest.mark.parametrize("null", [b"", b" ", b"None"])
 @pytest.mark.parametrize("header", OPTIONAL, ids=lambda header: header.attribute)
-def test_a_null_field_is_absent(header: Column[bytes, str], null: bytes) -> None:
-    """A field that is empty or says None is as if it were not there; absent is never 0."""
+def test_null_header_is_absent_and_not_0(header: Column[bytes, str], null: bytes) -> None:
     assert parse_v1(STATUS, header.key + b": " + null) == image()
 
 
@@ -104,10 +100,9 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("lines", BREAKS.values(), ids=BREAKS)
-def test_a_tenants_text_with_a_line_break_is_absent_and_the_rest_is_read(
+def test_tenant_text_with_a_line_break_is_dropped_and_the_rest_is_kept(
     lines: list[bytes],
 ) -> None:
-    """Fields before and after the broken text keep their values."""
     before = b"X-Image-Meta-Min_disk: 1"
     after = b"X-Image-Meta-Virtual_size: 7"
     expected = image(min_disk_bytes=2**30, virtual_size_bytes=7)
@@ -239,10 +234,9 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize(("lines", "problems"), MALFORMED.values(), ids=MALFORMED)
-def test_what_cannot_be_trusted_is_malformed_and_names_every_bad_field(
+def test_untrustworthy_response_is_malformed_and_names_every_bad_header(
     lines: list[bytes], problems: list[str]
 ) -> None:
-    """Each bad field is named once, with its value and what is wrong with it."""
     malformed = parse_v1(*lines)
     assert malformed == Malformed(tuple(problems))
     assert str(malformed) == "; ".join(problems)
@@ -255,25 +249,23 @@ def test_what_cannot_be_trusted_is_malformed_and_names_every_bad_field(
         pytest.param([SIZE + b"5", b"x-image-meta-size:5 "], id="spaces"),
     ],
 )
-def test_a_field_that_stands_twice_with_one_value_is_read(lines: list[bytes]) -> None:
-    """A proxy may double a header; as long as both say the same there is no doubt."""
+def test_header_repeated_with_the_same_value_is_accepted(lines: list[bytes]) -> None:
+    """A proxy may double a header."""
     assert parse_v1(STATUS, *lines) == image(size_bytes=5)
 
 
 @pytest.mark.parametrize("lines", [[b"stray"], [b"Content-Length: 0", b"stray"]])
-def test_a_stray_line_before_any_tenants_text_is_nobodys(lines: list[bytes]) -> None:
-    """It cannot be part of a value that only comes later."""
+def test_stray_line_before_any_tenant_text_is_ignored(lines: list[bytes]) -> None:
     assert parse_v1(*lines, STATUS, NAME + b"golden") == image(name="golden")
 
 
-def test_a_stray_line_after_another_header_belongs_to_the_last_tenants_text() -> None:
-    """Only a tenant's text can have forged the header before it; the others are whole."""
+def test_stray_line_after_another_header_belongs_to_the_last_tenant_text() -> None:
+    """Only a tenant's text can have forged the header before the line."""
     lines = (NAME + b"golden", PROPERTY + b"a: 1", b"ETag: x", b"stray", PROPERTY + b"b: 2")
     assert parse_v1(STATUS, *lines) == image(name="golden", properties=(("b", "2"),))
 
 
-def test_only_the_properties_asked_for_are_kept() -> None:
-    """Names are in lower case; without a list all are kept, with an empty one none are."""
+def test_only_requested_properties_are_kept() -> None:
     lines = (STATUS, PROPERTY + b"B: 2", PROPERTY + b"A: 1", PROPERTY + b"C: 3")
     assert parse_v1(*lines) == image(properties=(("a", "1"), ("b", "2"), ("c", "3")))
     wanted = frozenset({"c", "a", "absent"})
@@ -282,8 +274,7 @@ def test_only_the_properties_asked_for_are_kept() -> None:
     assert parse_v1(*lines, properties=frozenset()) == image(requested_properties=frozenset())
 
 
-def test_the_order_of_the_properties_is_not_the_servers() -> None:
-    """Two answers that hold the same properties describe the same image."""
+def test_properties_are_sorted() -> None:
     one, other = PROPERTY + b"a: 1", PROPERTY + b"b: 2"
     assert parse_v1(STATUS, one, other) == parse_v1(STATUS, other, one)
 
@@ -297,8 +288,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("line", HOSTILE)
-def test_problems_are_short_and_cannot_forge_or_break_a_line(line: bytes) -> None:
-    """Names and values are cut, and shown in printable ASCII only."""
+def test_problems_are_short_printable_ascii(line: bytes) -> None:
     malformed = parse_v1(STATUS, line, line + b"2")
     assert isinstance(malformed, Malformed)
     text = str(malformed)

@@ -1,4 +1,4 @@
-"""Any bytes at all in the head of an answer: no exception, no wrong value, a valid exposition."""
+"""Arbitrary bytes in a response head: no exception, no wrong value, a valid exposition."""
 
 import re
 from collections import defaultdict
@@ -56,7 +56,7 @@ STATUS = PREFIX + b"status: active"
 
 
 def lines_with(values: dict[bytes, st.SearchStrategy[bytes]]) -> st.SearchStrategy[bytes]:
-    """Lines of any of these headers with a value of its own."""
+    """Return lines of any of these headers, each with a value from its strategy."""
     return st.sampled_from(sorted(values)).flatmap(
         lambda name: values[name].map(lambda value: name.title() + b": " + value)
     )
@@ -77,7 +77,7 @@ ODD = st.one_of(
 
 @st.composite
 def heads(draw: st.DrawFn) -> bytes:
-    """The head of an answer, most of which is in order; an empty line ends it."""
+    """Return response heads that are mostly valid, each ended by an empty line."""
     names = st.sampled_from(sorted(FITTING))
     values = {name: FITTING[name] for name in sorted(draw(st.sets(names)))}
     values |= {name: MISFITS[name] for name in draw(st.sets(names, max_size=1))}
@@ -128,8 +128,8 @@ BY_HAND: dict[str, tuple[str, Callable[[str], object]]] = {
 DERIVED = {"api", "id", "hidden", "visibility", "properties"}
 
 
-def sent(head: bytes) -> dict[bytes, set[bytes]]:
-    """The values that each header was sent with; one that a stray line follows counts as two."""
+def sent_values(head: bytes) -> dict[bytes, set[bytes]]:
+    """Return the sent values by header. A header before a stray line counts as two."""
     values: defaultdict[bytes, set[bytes]] = defaultdict(set)
     last = b""
     for line in head.split(b"\r\n")[1:]:
@@ -142,23 +142,23 @@ def sent(head: bytes) -> dict[bytes, set[bytes]]:
     return values
 
 
-def one(values: set[bytes]) -> str:
-    """The only value there is, on one line and in UTF-8."""
+def only_value(values: set[bytes]) -> str:
+    """Return the value if there is exactly one, on one line and in UTF-8."""
     (value,) = values
     assert not re.search(rb"[\r\n]", value)
     return value.decode()
 
 
 def check(image: Image, head: bytes) -> None:
-    """Every attribute that is known is what exactly one header says."""
-    values = sent(head)
+    """Assert that every known attribute is the value of exactly one header."""
+    values = sent_values(head)
     for attribute in set(Image.__slots__) - DERIVED:
         read = getattr(image, attribute)
         if read not in (None, ()):
             name, convert = BY_HAND[attribute]
-            assert read == convert(one(values[PREFIX + name.encode()]))
+            assert read == convert(only_value(values[PREFIX + name.encode()]))
     for key, value in image.properties:
-        assert value == one(values[PROPERTY + key.encode()])
+        assert value == only_value(values[PROPERTY + key.encode()])
     assert image.visibility == ("public" if image.public else None)
     assert image.hidden is None
     assert values.get(PREFIX + b"id", set()) <= {ID.encode(), b"None", b""}
@@ -172,8 +172,7 @@ def check(image: Image, head: bytes) -> None:
 
 @given(heads())
 @settings(deadline=None, max_examples=1000)
-def test_any_head_gives_right_values_or_none(head: bytes) -> None:
-    """What is read is what the bytes say; the rest is absent, or the answer malformed."""
+def test_any_head_gives_correct_values_or_none(head: bytes) -> None:
     image = image_from_headers(parse_head(head).fields, ID)
     event(type(image).__name__)
     if isinstance(image, Malformed):
@@ -186,8 +185,7 @@ def test_any_head_gives_right_values_or_none(head: bytes) -> None:
 
 @given(st.lists(st.tuples(st.binary(), st.binary())))
 @settings(deadline=None)
-def test_any_fields_can_be_read(fields: list[tuple[bytes, bytes]]) -> None:
-    """Whatever the reader of the head makes of the bytes, no exception comes of it."""
+def test_any_parsed_head_raises_nothing(fields: list[tuple[bytes, bytes]]) -> None:
     assert isinstance(image_from_headers(fields, ID), Image | Malformed)
 
 
@@ -206,7 +204,7 @@ INSTANTS = st.none() | st.datetimes(timezones=st.just(UTC)).map(lambda moment: m
 
 @st.composite
 def images(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> Image:
-    """Any image that the API can describe, with these texts."""
+    """Return images that the API can describe, with these texts."""
     public = draw(FLAGS)
     keys = st.text("abc _-ключ", min_size=1).map(lambda key: key.strip()).filter(bool)
     checksum = draw(st.none() | st.text("0123456789abcdef", min_size=32, max_size=32))
@@ -250,7 +248,7 @@ WRITTEN: dict[str, Callable[[object], str]] = {
 
 
 def lines_of(image: Image) -> Iterable[bytes]:
-    """The header lines by which Glance describes the image."""
+    """Return the header lines by which Glance describes the image."""
     for attribute, (name, _) in BY_HAND.items():
         value = getattr(image, attribute)
         if value not in (None, ()):
@@ -261,8 +259,8 @@ def lines_of(image: Image) -> Iterable[bytes]:
 
 @given(images(CLEAN))
 @settings(deadline=None)
-def test_every_image_is_read_back(image: Image) -> None:
-    """All that can be said in one line per field arrives as it was sent."""
+def test_every_image_survives_the_round_trip(image: Image) -> None:
+    """As far as a field fits on one line."""
     head = parse_head(b"\r\n".join([b"HTTP/1.1 200 OK", *lines_of(image)]))
     read = image_from_headers(head.fields, ID)
     assert isinstance(read, Image)
@@ -275,7 +273,7 @@ def test_every_image_is_read_back(image: Image) -> None:
 
 
 def samples(families: Iterable[Metric]) -> dict[str, set[tuple[tuple[str, str], ...]]]:
-    """The label sets of each series, by its name."""
+    """Return the label sets of each series by name."""
     found: defaultdict[str, set[tuple[tuple[str, str], ...]]] = defaultdict(set)
     for family in families:
         for sample in family.samples:
@@ -286,7 +284,7 @@ def samples(families: Iterable[Metric]) -> dict[str, set[tuple[tuple[str, str], 
 
 
 def check_exposition(image: Image | Malformed) -> None:
-    """Both formats are parsed back, and say what the image says."""
+    """Parse both formats and compare them with the image."""
     outcome = Failed("malformed", str(image)) if isinstance(image, Malformed) else Found(image)
     registry = store_registry((TARGET, NEVER_POLLED.with_outcome(outcome, START, MAX_STALE)))
     plain = samples(parse_text(generate_latest(registry).decode()))
@@ -312,12 +310,10 @@ def check_exposition(image: Image | Malformed) -> None:
 @given(heads())
 @settings(deadline=None, max_examples=200)
 def test_any_head_gives_a_valid_exposition(head: bytes) -> None:
-    """Whatever the API sends, both formats parse and hold its texts unharmed."""
     check_exposition(image_from_headers(parse_head(head).fields, ID))
 
 
 @given(images(ANY))
 @settings(deadline=None)
 def test_any_image_gives_a_valid_exposition(image: Image) -> None:
-    """Whatever texts an image holds, both formats parse and hold them unharmed."""
     check_exposition(image)

@@ -1,4 +1,4 @@
-"""Real answers of Glance, byte for byte, against a reading of the same bytes by hand."""
+"""Recorded responses of Glance, compared with a separate simple parser."""
 
 import re
 from collections.abc import Callable
@@ -33,7 +33,7 @@ OUTCOMES = {
 
 
 class Recording:
-    """One recorded answer and what was asked."""
+    """One recorded response and its request."""
 
     def __init__(self, row: re.Match[str]) -> None:
         self.file = row["file"]
@@ -45,11 +45,11 @@ class Recording:
 
     @property
     def image_id(self) -> str:
-        """The ID that was asked for."""
+        """ID of the requested image."""
         return self.path.partition("?")[0].rstrip("/").rpartition("/")[2]
 
     def outcome(self) -> Found | NotFound | Failed:
-        """What the exporter makes of it."""
+        """Outcome according to the index."""
         answer = Response(parse_head(self.head), self.body, sent_at=0.0, received_at=1.0)
         return parse_image(answer, self.image_id, frozenset())
 
@@ -88,8 +88,8 @@ BY_HAND: dict[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
-def by_hand(head: bytes) -> dict[str, object]:
-    """The attributes as a person reads them from the head; raises ``KeyError`` for a new header."""
+def parse_by_hand(head: bytes) -> dict[str, object]:
+    """Parse the attributes in a simple way; raise ``KeyError`` for an unknown header."""
     read: dict[str, object] = {}
     properties = []
     for name, value in re.findall(rb"\r\nX-Image-Meta-([^:]+): ?([^\r]*)(?=\r\n|\Z)", head):
@@ -102,16 +102,15 @@ def by_hand(head: bytes) -> dict[str, object]:
     return read | {"properties": tuple(sorted(properties))}
 
 
-def named(recording: Recording) -> str:
-    """The test's name."""
+def recording_id(recording: Recording) -> str:
+    """Return the ID of a parametrized test."""
     return recording.file
 
 
-@pytest.mark.parametrize("recording", IMAGES, ids=named)
-def test_every_header_of_a_recording_has_its_value(recording: Recording) -> None:
-    """Each header gives its attribute, and what no header says is not known."""
+@pytest.mark.parametrize("recording", IMAGES, ids=recording_id)
+def test_every_recorded_header_becomes_its_attribute(recording: Recording) -> None:
     image = image_from_headers(parse_head(recording.head).fields, recording.image_id)
-    expected = by_hand(recording.head)
+    expected = parse_by_hand(recording.head)
     if recording.file == "v2-name-newline.http":
         assert expected.pop("name") == "line\nbreak"
     expected["visibility"] = "public" if expected["public"] else None
@@ -120,26 +119,23 @@ def test_every_header_of_a_recording_has_its_value(recording: Recording) -> None
     assert asdict(image) == unsaid | expected
 
 
-@pytest.mark.parametrize("recording", IMAGES, ids=named)
-def test_a_recorded_image_is_found(recording: Recording) -> None:
-    """The outcome is Found, and a deleted image does not exist."""
+@pytest.mark.parametrize("recording", IMAGES, ids=recording_id)
+def test_recorded_image_is_found_and_a_deleted_one_does_not_exist(recording: Recording) -> None:
     outcome = recording.outcome()
     assert isinstance(outcome, Found)
     assert outcome.image.exists is (recording.file != "deleted-as-admin.http")
     assert f"X-Openstack-Request-Id: {outcome.request_id}\r\n".encode() in recording.head + b"\r\n"
 
 
-@pytest.mark.parametrize("recording", NO_IMAGES, ids=named)
-def test_a_recorded_200_without_an_image_is_malformed(recording: Recording) -> None:
-    """Answers of another version of the API say nothing about the image."""
+@pytest.mark.parametrize("recording", NO_IMAGES, ids=recording_id)
+def test_recorded_200_without_an_image_is_malformed(recording: Recording) -> None:
     assert recording.outcome() == Failed(
         "malformed", "x-image-meta-status is missing", parse_head(recording.head).request_id
     )
 
 
-@pytest.mark.parametrize("recording", REST, ids=named)
-def test_every_other_recording_has_the_outcome_of_the_table(recording: Recording) -> None:
-    """A 404 waits for evidence, any other code is a failure of its reason."""
+@pytest.mark.parametrize("recording", REST, ids=recording_id)
+def test_other_recording_is_not_found_or_failed_as_listed(recording: Recording) -> None:
     outcome = recording.outcome()
     if recording.code == 404:
         assert isinstance(outcome, NotFound)
@@ -149,8 +145,7 @@ def test_every_other_recording_has_the_outcome_of_the_table(recording: Recording
         assert outcome.detail == f"HTTP {recording.code}"
 
 
-def test_another_images_recording_is_malformed() -> None:
-    """An answer about one image is never taken for another's."""
+def test_response_about_another_image_is_malformed() -> None:
     head = (RECORDINGS / "active-private.http").read_bytes().partition(b"\r\n\r\n")[0]
     assert image_from_headers(parse_head(head).fields, "another") == Malformed(
         ("x-image-meta-id belongs to another image: '87ee5d5b-599c-4ce0-a5cf-08557f78c2c5'",)
@@ -158,7 +153,7 @@ def test_another_images_recording_is_malformed() -> None:
 
 
 def test_every_recording_is_tested() -> None:
-    """Each file is listed in the index and falls under one of the tests; GET with data is none."""
+    """Each file is in the index, except a GET with data."""
     tested = {each.file for each in IMAGES + NO_IMAGES + REST} | {"get-active.http"}
     assert tested == {path.name for path in Path(RECORDINGS).glob("*.http")}
     assert len(IMAGES) >= 30

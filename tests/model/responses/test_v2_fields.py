@@ -1,4 +1,4 @@
-"""JSON documents of the Image API v2: real ones, hostile ones, and any JSON at all."""
+"""JSON documents of the Image API v2: recorded, hostile and arbitrary ones."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -30,23 +30,23 @@ OPTIONAL = [field for field in V2_FIELDS if not field.required]
 
 
 def image(**attributes: Any) -> Image:
-    """An image of which the status and these attributes are known."""
+    """Return an image with its status and these attributes only."""
     return Image(**{"api": "v2", "id": ID, "status": "active"} | attributes)
 
 
-def read(
+def parse(
     fields: Mapping[str, object], properties: frozenset[str] | None = None
 ) -> Image | Malformed:
-    """What a document with this ID, an active status and these fields says."""
-    return read_text(json.dumps({"id": ID, "status": "active", **fields}), properties)
+    """Parse a document with the ID ``ID``, an active status and these fields."""
+    return parse_text(json.dumps({"id": ID, "status": "active", **fields}), properties)
 
 
-def read_text(text: str, properties: frozenset[str] | None = None) -> Image | Malformed:
-    """What a document says of the image ``ID``."""
+def parse_text(text: str, properties: frozenset[str] | None = None) -> Image | Malformed:
+    """Parse JSON text as the image ``ID``."""
     return image_from_document(parse_json(text.encode()), ID, properties)
 
 
-# Real documents, read by hand
+# Recorded documents
 
 
 def _time(written: str) -> float:
@@ -70,27 +70,31 @@ BY_HAND: dict[str, tuple[str, type, Callable[[Any], object]]] = {
     "min_disk": ("min_disk_bytes", int, lambda number: number * 1024**3),
     "min_ram": ("min_ram_bytes", int, lambda number: number * 1024**2),
     "owner": ("project_id", str, str),
-    "tags": ("tags", list, lambda found: tuple(sorted(tag for tag in found if whole(tag)))),
+    "tags": (
+        "tags",
+        list,
+        lambda found: tuple(sorted(tag for tag in found if is_valid_unicode(tag))),
+    ),
     "stores": ("stores", str, lambda found: tuple(name for name in found.split(",") if name)),
 }
 
 
-def whole(text: str) -> bool:
-    """Whether no half of a surrogate pair is in the text."""
+def is_valid_unicode(text: str) -> bool:
+    """Return True if the text has no half of a surrogate pair."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def by_hand(document: dict[str, Any]) -> Image:
-    """The image as a person reads it; raises where a field is not of its type."""
-    read: dict[str, Any] = {}
+def parse_by_hand(document: dict[str, Any]) -> Image:
+    """Parse a document in a simple way; raise if a field has the wrong type."""
+    attributes: dict[str, Any] = {}
     for key, (attribute, kind, convert) in BY_HAND.items():
         value = document.get(key)
-        if value is None or value == "" or (key == "name" and not whole(value)):
+        if value is None or value == "" or (key == "name" and not is_valid_unicode(value)):
             continue
         assert kind in (type(value),)
         assert kind is not int or 0 <= value < 2**63
-        assert kind is not str or whole(value)
-        read[attribute] = convert(value)
+        assert kind is not str or is_valid_unicode(value)
+        attributes[attribute] = convert(value)
     digests = {}
     if document.get("checksum"):
         digests["md5"] = document["checksum"]
@@ -101,26 +105,30 @@ def by_hand(document: dict[str, Any]) -> Image:
     if isinstance(true_size, str) and true_size.isascii() and true_size.isdigit():
         true_size = int(true_size)
     if not document.get("size") and type(true_size) is int and 0 < true_size < 2**63:
-        read["size_bytes"] = true_size
+        attributes["size_bytes"] = true_size
         if digests.get("md5") == "d41d8cd98f00b204e9800998ecf8427e":
             del digests["md5"]
-    if read.get("visibility") in ("public", "private", "shared", "community"):
-        read["public"] = read["visibility"] == "public"
+    if attributes.get("visibility") in ("public", "private", "shared", "community"):
+        attributes["public"] = attributes["visibility"] == "public"
     fixed = {*BY_HAND, "checksum", "os_hash_algo", "os_hash_value", *LINKS}
     custom = {
         key: value
         for key, value in document.items()
-        if key and key not in fixed and isinstance(value, str) and whole(key) and whole(value)
+        if key
+        and key not in fixed
+        and isinstance(value, str)
+        and is_valid_unicode(key)
+        and is_valid_unicode(value)
     }
     return Image(
-        **{"api": "v2"} | read,
+        **{"api": "v2"} | attributes,
         digests=tuple(digests.items()),
         properties=tuple(sorted(custom.items())),
     )
 
 
 def recorded() -> list[Any]:
-    """Every document of an image in the recordings, alone or in a list."""
+    """Return every document of an image in the recordings, alone or in a list."""
     found = []
     for path in sorted(RECORDINGS.glob("*.http")):
         head, _, body = path.read_bytes().partition(b"\r\n\r\n")
@@ -136,17 +144,16 @@ RECORDED = recorded()
 
 
 @pytest.mark.parametrize("document", RECORDED)
-def test_every_field_of_a_recording_has_its_value(document: dict[str, Any]) -> None:
-    """Each field gives its attribute, custom properties are kept, and the rest is not known."""
+def test_every_recorded_field_becomes_its_attribute(document: dict[str, Any]) -> None:
     assert document.keys() - SCHEMA_KEYS <= {
         *("os_type", "hw_disk_bus", "empty", "Mixed Case Key", "with:colon", "dash-key"),
         *("multi", "unicode", "name2", "ключ"),
     }
-    assert image_from_document(document, document["id"]) == by_hand(document)
+    assert image_from_document(document, document["id"]) == parse_by_hand(document)
 
 
-def test_the_recordings_hold_all_kinds_of_images() -> None:
-    """The comparison above is of many documents, of every visibility, hidden ones among them."""
+def test_recordings_have_every_visibility_and_hidden_images() -> None:
+    """Otherwise the test above would compare too little."""
     documents: list[Any] = [each.values[0] for each in RECORDED]
     assert len(documents) >= 100
     assert {each["visibility"] for each in documents} == PUBLIC.keys()
@@ -218,38 +225,33 @@ ONE_FIELD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
 
 
 @pytest.mark.parametrize(("fields", "attributes"), ONE_FIELD.values(), ids=ONE_FIELD)
-def test_one_field_gives_its_attribute_and_nothing_else(
+def test_one_field_sets_only_its_attribute(
     fields: dict[str, object], attributes: dict[str, object]
 ) -> None:
-    """A field is read by its type; what it does not say stays unknown."""
-    assert read(fields) == image(**attributes)
+    assert parse(fields) == image(**attributes)
 
 
 @pytest.mark.parametrize("field", OPTIONAL, ids=lambda field: field.key)
-def test_a_null_field_is_absent(field: Column[str, object]) -> None:
-    """Null is never 0, false or empty text."""
-    assert read({field.key: None}) == image()
+def test_null_field_is_absent_and_not_0(field: Column[str, object]) -> None:
+    assert parse({field.key: None}) == image()
 
 
 @pytest.mark.parametrize("status", [*STATUSES, "brand-new"])
-def test_every_status_is_kept(status: str) -> None:
-    """What a status means is decided elsewhere, an unknown one included."""
-    assert read({"status": status}) == image(status=status)
+def test_every_status_is_kept_even_an_undocumented_one(status: str) -> None:
+    assert parse({"status": status}) == image(status=status)
 
 
-def test_only_the_properties_asked_for_are_kept() -> None:
-    """Case counts in v2; without a list all are kept, with an empty one none are."""
+def test_only_requested_properties_are_kept() -> None:
     fields = {"B": "2", "a": "1", "A": "3"}
-    assert read(fields) == image(properties=(("A", "3"), ("B", "2"), ("a", "1")))
+    assert parse(fields) == image(properties=(("A", "3"), ("B", "2"), ("a", "1")))
     wanted = frozenset({"A", "b", "name"})
-    assert read(fields, wanted) == image(properties=(("A", "3"),), requested_properties=wanted)
-    assert read(fields, frozenset()) == image(requested_properties=frozenset())
+    assert parse(fields, wanted) == image(properties=(("A", "3"),), requested_properties=wanted)
+    assert parse(fields, frozenset()) == image(requested_properties=frozenset())
 
 
-def test_the_order_of_tags_and_properties_is_not_the_servers() -> None:
-    """Two documents that hold the same describe the same image."""
-    one = read({"tags": ["a", "b"], "x": "1", "y": "2"})
-    assert one == read({"y": "2", "x": "1", "tags": ["b", "a"]})
+def test_tags_and_properties_are_sorted() -> None:
+    one = parse({"tags": ["a", "b"], "x": "1", "y": "2"})
+    assert one == parse({"y": "2", "x": "1", "tags": ["b", "a"]})
     assert isinstance(one, Image)
 
 
@@ -306,27 +308,25 @@ MALFORMED: dict[str, tuple[dict[str, object], list[str]]] = {
         ],
     ),
 }
-"""Fields that cannot be trusted, and what is said of them."""
+"""Fields that cannot be trusted, and the reported problems."""
 
 
 @pytest.mark.parametrize(("fields", "problems"), MALFORMED.values(), ids=MALFORMED)
-def test_what_cannot_be_trusted_is_malformed_and_names_every_bad_field(
+def test_untrustworthy_document_is_malformed_and_names_every_bad_field(
     fields: dict[str, object], problems: list[str]
 ) -> None:
-    """Each bad field is named, with its value and what is wrong with it."""
-    assert read(fields) == Malformed(tuple(problems))
+    assert parse(fields) == Malformed(tuple(problems))
 
 
 @pytest.mark.parametrize("document", [None, True, 5, "active", [], [{"id": ID}]])
-def test_what_is_no_object_is_malformed(document: object) -> None:
-    """Only a JSON object describes an image."""
+def test_document_other_than_an_object_is_malformed(document: object) -> None:
     assert image_from_document(document, ID) == Malformed(("the response is not a JSON object",))
 
 
-def test_an_empty_object_is_malformed() -> None:
-    """Some JSON from something in between is not an image, not even with a status."""
-    assert read_text("{}") == Malformed(("id is missing", "status is missing"))
-    assert read_text('{"status": "ok"}') == Malformed(("id is missing",))
+def test_empty_object_is_malformed() -> None:
+    """Some proxy may have sent it."""
+    assert parse_text("{}") == Malformed(("id is missing", "status is missing"))
+    assert parse_text('{"status": "ok"}') == Malformed(("id is missing",))
 
 
 TWICE = {
@@ -342,24 +342,21 @@ TWICE = {
 
 
 @pytest.mark.parametrize("members", TWICE.values(), ids=TWICE)
-def test_a_key_that_stands_twice_with_different_values_is_malformed(members: str) -> None:
-    """No reader of JSON may choose for us which of them is true."""
-    malformed = read_text(f'{{"id": "{ID}", "status": "active", {members}}}')
+def test_key_repeated_with_different_values_is_malformed(members: str) -> None:
+    malformed = parse_text(f'{{"id": "{ID}", "status": "active", {members}}}')
     assert isinstance(malformed, Malformed)
     key = members.partition('"')[2].partition('"')[0]
     shown = key if key in SCHEMA_KEYS else repr(key)
     assert malformed.problems == (f"{shown} is repeated with different values",)
 
 
-def test_a_key_that_stands_twice_with_one_value_is_read() -> None:
-    """As long as both say the same there is no doubt."""
+def test_key_repeated_with_the_same_value_is_accepted() -> None:
     text = f'{{"id": "{ID}", "size": 5, "status": "active", "size": 5, "status": "active"}}'
-    assert read_text(text) == image(size_bytes=5)
+    assert parse_text(text) == image(size_bytes=5)
 
 
-def test_what_is_nested_in_unknown_fields_is_not_looked_at() -> None:
-    """A key that stands twice in an object nobody reads spoils nothing."""
-    assert read_text(f'{{"id": "{ID}", "status": "active", "x": {{"a": 1, "a": 2}}}}') == image()
+def test_repeated_key_inside_an_unknown_field_is_ignored() -> None:
+    assert parse_text(f'{{"id": "{ID}", "status": "active", "x": {{"a": 1, "a": 2}}}}') == image()
 
 
 TRUE_SIZES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
@@ -388,11 +385,10 @@ TRUE_SIZES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
 
 
 @pytest.mark.parametrize(("fields", "attributes"), TRUE_SIZES.values(), ids=TRUE_SIZES)
-def test_the_true_size_counts_where_the_size_says_nothing(
+def test_true_size_replaces_a_missing_size_and_drops_the_md5_of_nothing(
     fields: dict[str, object], attributes: dict[str, object]
 ) -> None:
-    """A size of 0 is replaced by the true one, and the MD5 of nothing goes with it."""
-    assert read(fields, frozenset()) == image(requested_properties=frozenset(), **attributes)
+    assert parse(fields, frozenset()) == image(requested_properties=frozenset(), **attributes)
 
 
 @pytest.mark.parametrize(
@@ -412,8 +408,8 @@ def test_the_true_size_counts_where_the_size_says_nothing(
     ],
     ids=lambda body: repr(body[:16]),
 )
-def test_what_is_no_json_raises_value_error(body: bytes) -> None:
-    """Neither bytes that are no UTF-8, nor depth, nor long numbers raise anything else."""
+def test_invalid_json_raises_value_error(body: bytes) -> None:
+    """Also for invalid UTF-8, deep nesting and long numbers."""
     with pytest.raises(ValueError, match=r"."):
         parse_json(body)
 
@@ -428,19 +424,18 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("fields", HOSTILE.values(), ids=HOSTILE)
-def test_problems_are_short_and_cannot_forge_or_break_a_line(fields: dict[str, object]) -> None:
-    """Values are cut, and shown in printable ASCII only."""
-    assert_safe(read(fields))
+def test_problems_are_short_printable_ascii(fields: dict[str, object]) -> None:
+    assert_safe(parse(fields))
 
 
-def test_a_hostile_key_that_stands_twice_is_shown_safely() -> None:
-    """Keys are chosen by tenants as well."""
+def test_repeated_hostile_key_is_escaped() -> None:
+    """Tenants choose the keys of properties."""
     key = json.dumps("\u202e\x1b\n" * 1000)
-    assert_safe(read_text(f'{{"id": "{ID}", "status": "active", {key}: 1, {key}: 2}}'))
+    assert_safe(parse_text(f'{{"id": "{ID}", "status": "active", {key}: 1, {key}: 2}}'))
 
 
 def assert_safe(malformed: Image | Malformed) -> None:
-    """It is malformed, for one reason, in a short line of printable ASCII."""
+    """Assert that the document is malformed with one short problem in printable ASCII."""
     assert isinstance(malformed, Malformed)
     (problem,) = malformed.problems
     assert problem.isascii()
@@ -492,9 +487,8 @@ OBJECTS = st.lists(MEMBERS, max_size=12).map(
 def test_any_object_gives_no_exception_and_no_wrong_value(
     members: list[tuple[str, object]],
 ) -> None:
-    """An image says exactly what the document does, each key of which has one value."""
     text = "{" + ", ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in members) + "}"
-    found = read_text(text)
+    found = parse_text(text)
     if isinstance(found, Malformed):
         event("malformed")
         assert all(problem.isascii() and problem.isprintable() for problem in found.problems)
@@ -505,20 +499,18 @@ def test_any_object_gives_no_exception_and_no_wrong_value(
         said.setdefault(key, set()).add(repr(value))
     assert all(len(values) == 1 for values in said.values())
     assert found.id == ID
-    assert found == by_hand(json.loads(text))
+    assert found == parse_by_hand(json.loads(text))
 
 
 @given(ANY_JSON)
-def test_any_json_is_malformed_unless_it_is_this_image(value: object) -> None:
-    """No JSON without this ID is an image, whatever else it is."""
+def test_any_json_without_the_id_is_malformed(value: object) -> None:
     found = image_from_document(parse_json(json.dumps(value).encode()), ID)
     assert isinstance(found, Malformed)
     assert found.problems
 
 
 @given(st.binary())
-def test_any_bytes_give_json_or_value_error(body: bytes) -> None:
-    """Nothing else is raised, and what is read is what Python's reader reads."""
+def test_any_bytes_are_parsed_as_python_does_or_raise_value_error(body: bytes) -> None:
     try:
         found = parse_json(body)
     except ValueError:
