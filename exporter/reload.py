@@ -298,7 +298,7 @@ class ReloadTriggers:
 
 
 def error_lines(error: Exception) -> tuple[str, ...]:
-    """Return the lines that tell an operator what to correct, one for each mistake."""
+    """Return the mistakes for the operator to correct, a line for each."""
     return error.lines if isinstance(error, SettingsError) else (str(error),)
 
 
