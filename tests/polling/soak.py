@@ -1,7 +1,7 @@
-"""A process that polls for a long time, as fast as answers come, and tells what it holds.
+"""A process that polls for a long time without pauses, and reports what it holds.
 
 ``python -m tests.polling.soak URL IMAGE_ID...`` reads numbers of cycles from standard input. After
-each it prints what it then holds, as JSON; it ends with its input.
+each it prints what it holds then, as JSON. It ends with its input.
 """
 
 import ctypes
@@ -30,8 +30,8 @@ TIMEOUT = 0.1
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Held(NamedTuple):
-    """What the process holds between two cycles, and what it has polled.
+class HeldResources(NamedTuple):
+    """Resources that the process holds between two cycles, and what it has polled.
 
     ``resident`` is in bytes; ``strays`` are sockets that are no connection it keeps.
     """
@@ -45,22 +45,22 @@ class Held(NamedTuple):
     existing: int
 
 
-class Soaked:
-    """The parent's side: lets cycles run."""
+class PollingProcess:
+    """The parent's side of the process."""
 
     def __init__(self, control: IO[str], output: IO[str]) -> None:
         self._control, self._output = control, output
 
-    def run(self, cycles: int) -> Held:
-        """What the process holds after so many more cycles."""
+    def run(self, cycles: int) -> HeldResources:
+        """Run so many cycles; return what the process holds then."""
         self._control.write(f"{cycles}\n")
         self._control.flush()
-        return Held(*json.loads(self._output.readline()))
+        return HeldResources(*json.loads(self._output.readline()))
 
 
 @contextmanager
-def soaking(url: str, image_ids: Sequence[str]) -> Iterator[Soaked]:
-    """Such a process."""
+def polling_process(url: str, image_ids: Sequence[str]) -> Iterator[PollingProcess]:
+    """Start a process that polls, and stop it at the end."""
     command = [sys.executable, "-m", "tests.polling.soak", url, *image_ids]
     # What coverage notes of the process grows with every thread that it has had.
     environ = {key: value for key, value in os.environ.items() if "COVERAGE" not in key}
@@ -69,7 +69,7 @@ def soaking(url: str, image_ids: Sequence[str]) -> Iterator[Soaked]:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield Soaked(process.stdin, process.stdout)
+        yield PollingProcess(process.stdin, process.stdout)
         process.stdin.close()
 
 
@@ -97,7 +97,7 @@ def _plan(url: str, image_ids: Sequence[str]) -> ResolvedCloud:
 
 
 def _resident() -> int:
-    """Resident size in bytes, without what is free already.
+    """Return the resident size in bytes, without memory that is free already.
 
     Python's collector has its own time, and glibc keeps pages that were freed: what either holds
     at one moment says nothing of a leak.
@@ -119,7 +119,7 @@ def _sockets() -> int:
 
 
 def main(url: str, image_ids: Sequence[str]) -> None:
-    """Polls as it is told until standard input ends."""
+    """Poll as often as standard input says, until it ends."""
     logging.getLogger().addHandler(logging.NullHandler())
     # Cycles end when all is answered: nothing is spread over the interval, nor waited for after.
     pace.SPREAD_FRACTION = 1e-9
@@ -134,7 +134,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
         wait_until(lambda: not threads())
         state = parts.store.cloud(CLOUD)
         connections = poller.client.sender.connections
-        held = Held(
+        held = HeldResources(
             resident=_resident(),
             threads=threading.active_count(),
             connections=connections,

@@ -1,4 +1,4 @@
-"""Many short cycles with faults at random: what holds of all of them."""
+"""Rules that hold for many short cycles with random faults."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Discovered images, polled on real sockets: found, superseded, deleted, forgotten."""
+"""Discovered images, polled through real sockets: found, superseded, deleted, removed."""
 
 import logging
 import threading
@@ -39,13 +39,13 @@ Series = dict[tuple[str, ...], float]
 
 
 def golden(image_id: str, day: int, **fields: object) -> SimulatedImage:
-    """A golden image, created on that day."""
+    """Return a golden image that was created on that day."""
     at = f"2026-11-{day:02}T00:00:00.000000"
     return SimulatedImage(image_id, name=f"golden-{day}", created_at=at, **fields)  # type: ignore[arg-type]  # fields of it
 
 
-class Lab:
-    """A cloud that is discovered, with time that a test can let pass."""
+class DiscoveredCloud:
+    """A cloud with discovery, and a clock that a test can advance."""
 
     def __init__(
         self,
@@ -92,20 +92,20 @@ class Lab:
         )
 
     def time(self) -> Instant:
-        """Now, or later where the test says so."""
+        """Return the current time, as far as the test has not advanced it."""
         moment = now()
         return Instant(moment.monotonic + self.ahead, moment.wall + self.ahead)
 
     def cycle(self) -> None:
-        """Polls every image once."""
+        """Poll every image once."""
         self.poller.run_cycle()
 
     def refresh(self) -> None:
-        """Lists the images."""
+        """List the images."""
         self.poller.discover(GENEROUS)
 
     def series(self, name: str) -> Series:
-        """The values of a metric, by the labels beside the cloud."""
+        """Return the values of a metric by its labels without the cloud."""
         return {
             tuple(value for key, value in sample.labels.items() if key != "cloud"): sample.value
             for family in StoreCollector(self.store, now).collect()
@@ -114,26 +114,26 @@ class Lab:
         }
 
     @property
-    def why_not_listed(self) -> str:
-        """Why the last list failed; empty where it did not."""
+    def listing_failure(self) -> str:
+        """The reason why the last listing failed, or an empty string."""
         return self.discovery.failure.reason if self.discovery.failure else ""
 
     @property
     def watched(self) -> dict[str, str]:
-        """The label of each image that is watched."""
+        """The alias of each image that is watched, by ID."""
         return {target.image_id: target.alias for target in self.store.targets().values()}
 
 
 @contextmanager
-def lab(
+def discovered_cloud(
     *images: SimulatedImage,
     entries: list[DiscoveryRule],
     listed: list[str] | None = None,
     api: RequestedVersion = "v2",
-) -> Iterator[Lab]:
-    """A cloud with these images, in which these are discovered, and those on a list watched too."""
+) -> Iterator[DiscoveredCloud]:
+    """Run a cloud with these images, discovery rules and configured images."""
     with SimulatedImageService(images) as service:
-        made = Lab(service, entries, listed or [], api)
+        made = DiscoveredCloud(service, entries, listed or [], api)
         try:
             yield made
         finally:
@@ -143,13 +143,13 @@ def lab(
 
 @pytest.fixture(params=["v1", "v2"])
 def api(request: pytest.FixtureRequest) -> str:
-    """Discovery is the same whichever way images are polled."""
+    """Run a test with either API: discovery is the same."""
     return str(request.param)
 
 
 def test_first_cycle_polls_discovered_images(api: RequestedVersion) -> None:
     images = [SimulatedImage("a", tags=("ours",)), SimulatedImage("b"), golden("c", 1)]
-    with lab(*images, entries=[TAGGED, GOLDEN], listed=["b"], api=api) as cloud:
+    with discovered_cloud(*images, entries=[TAGGED, GOLDEN], listed=["b"], api=api) as cloud:
         cloud.cycle()
         assert cloud.watched == {"b": "b", "a": "a", "c": "golden"}
         assert cloud.series(EXISTS) == {("b", "b"): 1, ("a", "a"): 1, ("c", "golden"): 1}
@@ -171,7 +171,7 @@ def test_superseded_image_of_an_alias_is_removed(
     api: RequestedVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It still exists, so it is removed without having been gone."""
-    with lab(golden("old", 1), entries=[GOLDEN], api=api) as cloud:
+    with discovered_cloud(golden("old", 1), entries=[GOLDEN], api=api) as cloud:
         cloud.cycle()
         cloud.service.images.put(golden("new", 2))
         with caplog.at_level(logging.INFO, "exporter"):
@@ -195,7 +195,7 @@ def test_superseded_image_of_an_alias_is_removed(
 def test_deleted_image_is_gone_and_later_removed(api: RequestedVersion) -> None:
     """A configured image stays."""
     images = [golden("old", 1), golden("new", 2), SimulatedImage("listed")]
-    with lab(*images, entries=[GOLDEN], listed=["listed"], api=api) as cloud:
+    with discovered_cloud(*images, entries=[GOLDEN], listed=["listed"], api=api) as cloud:
         cloud.cycle()
         cloud.service.images.delete("new")
         cloud.service.images.delete("listed")
@@ -217,7 +217,7 @@ def test_deleted_image_is_gone_and_later_removed(api: RequestedVersion) -> None:
 
 
 def test_image_that_returns_keeps_its_counters() -> None:
-    with lab(
+    with discovered_cloud(
         golden("a", 1), SimulatedImage("b", tags=("ours",)), entries=[GOLDEN, TAGGED]
     ) as cloud:
         cloud.cycle()
@@ -236,7 +236,7 @@ def test_image_that_returns_keeps_its_counters() -> None:
 
 
 def test_response_older_than_the_listing_removes_no_image() -> None:
-    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+    with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.cycle()
         cloud.service.faults.set("hang", on="a")
         cloud.service.log.clear()
@@ -265,7 +265,9 @@ def test_failed_discovery_changes_nothing_and_is_logged_once(
     fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     name, options = FAULTS[fault]
-    with lab(golden("a", 1), SimulatedImage("b"), entries=[GOLDEN], listed=["b"]) as cloud:
+    with discovered_cloud(
+        golden("a", 1), SimulatedImage("b"), entries=[GOLDEN], listed=["b"]
+    ) as cloud:
         cloud.cycle()
         before = cloud.store.cloud(CLOUD)
         cloud.service.images.change("a", name="x")
@@ -274,12 +276,12 @@ def test_failed_discovery_changes_nothing_and_is_logged_once(
             cloud.refresh()
             cloud.refresh()
             assert cloud.watched == {"b": "b", "a": "golden"}
-            assert cloud.why_not_listed
+            assert cloud.listing_failure
             failed = cloud.discovery.failure
             assert cloud.store.cloud(CLOUD) == replace(before, discovery_failure=failed)
             cloud.service.faults.clear()
             cloud.refresh()
-        assert not cloud.why_not_listed
+        assert not cloud.listing_failure
         assert cloud.store.cloud(CLOUD).discovery_failure is None
         assert [each.message for each in caplog.records] == [
             "discovery failed",
@@ -290,7 +292,7 @@ def test_failed_discovery_changes_nothing_and_is_logged_once(
 
 def test_another_cause_of_a_failed_discovery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The reason stays: the connection fails after the request at first, and then before it."""
-    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+    with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("reset", on="list")
         for _ in range(2):
             cloud.refresh()
@@ -303,7 +305,7 @@ def test_another_cause_of_a_failed_discovery_is_logged(caplog: pytest.LogCapture
 
 
 def test_incomplete_listing_changes_nothing() -> None:
-    with lab(
+    with discovered_cloud(
         *(golden(str(day), day) for day in range(1, 8)), entries=[DiscoveryRule(name="g*")]
     ) as cloud:
         cloud.service.api.page_limit = 3
@@ -320,14 +322,14 @@ def test_incomplete_listing_changes_nothing() -> None:
             "status",
         ]
         assert len(cloud.watched) == 7
-        assert cloud.why_not_listed == "server_error"
+        assert cloud.listing_failure == "server_error"
         cloud.service.faults.clear()
         cloud.cycle()
         assert len(cloud.watched) == 7
 
 
 def test_every_cycle_lists_images_until_a_listing_succeeded() -> None:
-    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+    with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("status", code=503)
         cloud.cycle()
         assert cloud.series("openstack_image_api_up") == {(): 0}
@@ -344,14 +346,14 @@ def test_every_cycle_lists_images_until_a_listing_succeeded() -> None:
 
 
 def test_api_is_up_without_a_single_image() -> None:
-    with lab(SimulatedImage("a"), entries=[GOLDEN]) as cloud:
+    with discovered_cloud(SimulatedImage("a"), entries=[GOLDEN]) as cloud:
         cloud.cycle()
         assert cloud.series("openstack_image_api_up") == {(): 1}
         assert cloud.series("openstack_image_exporter_targets") == {(): 0}
 
 
 def test_no_listing_while_the_breaker_is_open_or_during_retry_after() -> None:
-    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+    with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.cycle()
         cloud.service.log.clear()
         cloud.store.update_cloud(CLOUD, lambda state: replace(state, breaker_open=True))
@@ -367,7 +369,7 @@ def test_no_listing_while_the_breaker_is_open_or_during_retry_after() -> None:
 
 
 def test_listings_do_not_overlap() -> None:
-    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+    with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("hang")
         window = Deadline(steady() + GENEROUS, steady() + GENEROUS)
         thread = threading.Thread(target=cloud.discovery.refresh, args=(window,))
@@ -381,7 +383,7 @@ def test_listings_do_not_overlap() -> None:
 
 
 def test_listing_interrupted_by_stop_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with lab(golden("a", 1), entries=[GOLDEN]) as cloud:
+    with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("hang")
         thread = threading.Thread(target=cloud.cycle)
         thread.start()
@@ -396,7 +398,7 @@ def test_listing_interrupted_by_stop_is_not_logged(caplog: pytest.LogCaptureFixt
 def test_many_discovered_images_are_few_log_lines(caplog: pytest.LogCaptureFixture) -> None:
     images = [golden(str(number), 1) for number in range(50)]
     with (
-        lab(*images, entries=[DiscoveryRule(name="golden*")]) as cloud,
+        discovered_cloud(*images, entries=[DiscoveryRule(name="golden*")]) as cloud,
         caplog.at_level(logging.INFO, "exporter"),
     ):
         cloud.refresh()
@@ -415,7 +417,7 @@ def test_hidden_images_and_those_of_other_owners_are_not_discovered() -> None:
         golden("b", 2, owner="p2", visibility="community"),
         golden("c", 3, owner="p1", visibility="public", hidden=True),
     ]
-    with lab(
+    with discovered_cloud(
         *images, entries=[DiscoveryRule(name="golden-*", owner="p1", alias="golden")]
     ) as cloud:
         cloud.cycle()

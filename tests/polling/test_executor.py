@@ -17,8 +17,8 @@ from tests.support.wait import wait_until
 IDS = [f"image-{number}" for number in range(30)]
 
 
-class Company:
-    """A crew over a cycle, with what it published."""
+class ExecutorRun:
+    """An executor of a cycle, and the results it published."""
 
     def __init__(
         self,
@@ -43,28 +43,28 @@ class Company:
             self.results += self.cycle.take_results()
             self.cycle.take_results().clear()
 
-        self.crew = CycleExecutor(self.cycle, perform, collect, steady, size)
+        self.executor = CycleExecutor(self.cycle, perform, collect, steady, size)
 
     def run(self) -> list[PollResult]:
-        """Runs the cycle to its end."""
-        self.crew.run(self.start + self.interval)
+        """Run the cycle to its end."""
+        self.executor.run(self.start + self.interval)
         return self.results
 
 
-def answer(request: PollRequest) -> PollReply:
-    """The image that was asked for."""
+def reply_found(request: PollRequest) -> PollReply:
+    """Reply that the image exists."""
     return FakeReply(found(image_id_of(request)), seconds=0.0).reply(request.kind, steady())
 
 
-def decided(results: list[PollResult]) -> list[str]:
-    """The IDs that have an outcome, sorted."""
+def ids_with_outcome(results: list[PollResult]) -> list[str]:
+    """Return the IDs that have an outcome, sorted."""
     return sorted(result.target.image_id for result in results)
 
 
 def test_every_image_is_polled_and_all_threads_end() -> None:
-    company = Company(answer)
-    assert decided(company.run()) == sorted(IDS)
-    assert steady() - company.start < GENEROUS / 2
+    run = ExecutorRun(reply_found)
+    assert ids_with_outcome(run.run()) == sorted(IDS)
+    assert steady() - run.start < GENEROUS / 2
     wait_until(lambda: not threads())
 
 
@@ -83,10 +83,10 @@ def test_as_many_requests_as_allowed_are_in_flight(size: int) -> None:
         full.wait(GENEROUS)
         with lock:
             flying -= 1
-        return answer(request)
+        return reply_found(request)
 
-    company = Company(perform, size=size)
-    assert decided(company.run()) == sorted(IDS)
+    run = ExecutorRun(perform, size=size)
+    assert ids_with_outcome(run.run()) == sorted(IDS)
     assert most == size
 
 
@@ -97,14 +97,12 @@ def test_spread_requests_are_sent_on_time_by_few_threads() -> None:
     def perform(request: PollRequest) -> PollReply:
         times.append(steady())
         names.add(threading.get_ident())
-        return answer(request)
+        return reply_found(request)
 
-    company = Company(perform, interval=0.6, new=False)
-    assert decided(company.run()) == sorted(IDS)
+    run = ExecutorRun(perform, interval=0.6, new=False)
+    assert ids_with_outcome(run.run()) == sorted(IDS)
     gap = 0.8 * 0.6 / len(IDS)
-    assert all(
-        time >= company.start + place * gap - 0.001 for place, time in enumerate(sorted(times))
-    )
+    assert all(time >= run.start + place * gap - 0.001 for place, time in enumerate(sorted(times)))
     assert len(names) <= 4
 
 
@@ -115,9 +113,9 @@ def test_crash_of_one_poll_is_internal_and_others_continue(
     def perform(request: PollRequest) -> PollReply:
         if image_id_of(request) == IDS[3]:
             raise ZeroDivisionError("as the test has it")
-        return answer(request)
+        return reply_found(request)
 
-    outcomes = {each.target.image_id: each.outcome for each in Company(perform).run()}
+    outcomes = {each.target.image_id: each.outcome for each in ExecutorRun(perform).run()}
     assert outcomes[IDS[3]] == Failed(
         "internal", "a bug of the exporter: its log has the traceback"
     )
@@ -129,13 +127,13 @@ def test_crash_of_the_cycle_ends_it_and_is_logged(caplog: pytest.LogCaptureFixtu
     broken = [True]
 
     def publish() -> None:
-        if broken and company.cycle.stats.polls > 3:
+        if broken and run.cycle.stats.polls > 3:
             broken.clear()
             raise ZeroDivisionError("as the test has it")
 
-    company = Company(answer, publish=publish)
-    assert decided(company.run()) == sorted(IDS)
-    assert steady() - company.start < GENEROUS / 2
+    run = ExecutorRun(reply_found, publish=publish)
+    assert ids_with_outcome(run.run()) == sorted(IDS)
+    assert steady() - run.start < GENEROUS / 2
     assert "polling thread crashed" in caplog.text
     wait_until(lambda: not threads())
 
@@ -145,17 +143,17 @@ def test_hanging_requests_time_out_at_the_end() -> None:
 
     def perform(request: PollRequest) -> PollReply:
         go_on.wait(GENEROUS)
-        return answer(request)
+        return reply_found(request)
 
-    company = Company(perform, interval=0.2)
-    results = company.run()
-    assert steady() - company.start < 2.0
-    assert decided(results) == sorted(IDS)
+    run = ExecutorRun(perform, interval=0.2)
+    results = run.run()
+    assert steady() - run.start < 2.0
+    assert ids_with_outcome(results) == sorted(IDS)
     reasons = [each.outcome.reason for each in results if isinstance(each.outcome, Failed)]
     assert (reasons.count("timeout"), reasons.count("not_polled")) == (4, 26)
     go_on.set()
     wait_until(lambda: not threads())
-    assert len(company.results) == len(IDS)
+    assert len(run.results) == len(IDS)
 
 
 def test_stop_ends_the_cycle_at_once() -> None:
@@ -164,23 +162,23 @@ def test_stop_ends_the_cycle_at_once() -> None:
     def perform(request: PollRequest) -> PollReply:
         begun.set()
         go_on.wait(GENEROUS)
-        return answer(request)
+        return reply_found(request)
 
-    company = Company(perform)
-    running = threading.Thread(target=company.run)
+    run = ExecutorRun(perform)
+    running = threading.Thread(target=run.run)
     running.start()
     assert begun.wait(GENEROUS)
-    company.crew.stop()
+    run.executor.stop()
     running.join(1.0)
     assert not running.is_alive()
-    assert decided(company.results) == sorted(IDS)
+    assert ids_with_outcome(run.results) == sorted(IDS)
     go_on.set()
     wait_until(lambda: not threads())
 
 
 def test_retraction_is_published() -> None:
-    company = Company(answer)
-    company.run()
-    company.crew.retract(IDS[0])
-    assert company.results[-1].replaces_earlier
-    assert company.results[-1].target.image_id == IDS[0]
+    run = ExecutorRun(reply_found)
+    run.run()
+    run.executor.retract(IDS[0])
+    assert run.results[-1].replaces_earlier
+    assert run.results[-1].target.image_id == IDS[0]

@@ -1,4 +1,4 @@
-"""Every way a network fails, each on an image of its own, all in one cycle on real sockets."""
+"""Every kind of network fault, each on an image of its own, in one cycle through real sockets."""
 
 from dataclasses import dataclass
 
@@ -56,8 +56,8 @@ FAULTS: dict[str, tuple[str, dict[str, object], str]] = {
 
 
 @dataclass
-class Story:
-    """Three cycles: all is well, every fault at once, all is well again."""
+class CycleResults:
+    """The results of three cycles: without faults, with all faults at once, without faults."""
 
     seconds: list[float]
     reasons: list[dict[str, str]]
@@ -69,17 +69,17 @@ class Story:
     api_up: list[bool | None]
 
 
-def settled(service: SimulatedImageService) -> None:
-    """Waits until nothing is in flight and no polling thread runs."""
+def wait_until_idle(service: SimulatedImageService) -> None:
+    """Wait until nothing is in flight and no polling thread runs."""
     wait_until(lambda: service.log.in_flight == 0 and not threads())
 
 
 @pytest.fixture(scope="module")
-def story() -> Story:
-    """What came of it."""
+def results() -> CycleResults:
+    """Run the three cycles."""
     ids = [*FAULTS, *HEALTHY]
     ids = [image_id.replace(" ", "-").replace(",", "").replace("/", "-") for image_id in ids]
-    told = Story([], [], [], [], 0, 0, 0, [])
+    results = CycleResults([], [], [], [], 0, 0, 0, [])
     with (
         image_service(ids) as service,
         polled_cloud(service.url, ids, interval=1.5, timeout=TIMEOUT, concurrency=24) as lab,
@@ -88,10 +88,10 @@ def story() -> Story:
         def cycle() -> None:
             began = steady()
             lab.cycle()
-            told.seconds.append(steady() - began)
-            told.reasons.append(lab.reasons())
-            told.exists.append(lab.exists())
-            told.api_up.append(lab.state.api_up)
+            results.seconds.append(steady() - began)
+            results.reasons.append(lab.reasons())
+            results.exists.append(lab.exists())
+            results.api_up.append(lab.state.api_up)
 
         cycle()
         for name, image_id in zip(FAULTS, ids, strict=False):
@@ -99,46 +99,46 @@ def story() -> Story:
             service.faults.set(fault, on=image_id, **options)  # type: ignore[arg-type]  # each its own
         cycle()
         service.faults.clear()
-        settled(service)
+        wait_until_idle(service)
         cycle()
-        settled(service)
-        told.requests = lab.requests
-        told.threads_left = len(threads())
-        told.connections = lab.poller.client.sender.connections
+        wait_until_idle(service)
+        results.requests = lab.requests
+        results.threads_left = len(threads())
+        results.connections = lab.poller.client.sender.connections
         lab.poller.stop()
         wait_until(lambda: service.log.connections_open == 0)
-        told.connections_left = lab.poller.client.sender.connections
-    return told
+        results.connections_left = lab.poller.client.sender.connections
+    return results
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_has_its_reason_and_ends_with_it(story: Story, name: str) -> None:
+def test_each_fault_has_its_reason_and_ends_with_it(results: CycleResults, name: str) -> None:
     before, during, after = (
-        list(cycle.values())[list(FAULTS).index(name)] for cycle in story.reasons
+        list(cycle.values())[list(FAULTS).index(name)] for cycle in results.reasons
     )
     assert (before, during, after) == ("", FAULTS[name][2], "")
 
 
-def test_other_images_are_unaffected(story: Story) -> None:
-    for cycle in story.reasons:
+def test_other_images_are_unaffected(results: CycleResults) -> None:
+    for cycle in results.reasons:
         assert [cycle[image_id] for image_id in HEALTHY] == [""] * len(HEALTHY)
 
 
-def test_no_fault_makes_an_image_gone(story: Story) -> None:
-    assert {exists for cycle in story.exists for exists in cycle.values()} == {True}
-    assert story.api_up == [True, True, True]
+def test_no_fault_makes_an_image_gone(results: CycleResults) -> None:
+    assert {exists for cycle in results.exists for exists in cycle.values()} == {True}
+    assert results.api_up == [True, True, True]
 
 
-def test_no_request_takes_longer_than_its_timeout(story: Story) -> None:
+def test_no_request_takes_longer_than_its_timeout(results: CycleResults) -> None:
     """The timeout covers connecting, sending and receiving together."""
-    assert max(request.seconds for request in story.requests) < TIMEOUT + 0.5
+    assert max(request.seconds for request in results.requests) < TIMEOUT + 0.5
 
 
-def test_every_cycle_ends_within_its_interval(story: Story) -> None:
-    assert max(story.seconds) < 1.5 + 0.5
+def test_every_cycle_ends_within_its_interval(results: CycleResults) -> None:
+    assert max(results.seconds) < 1.5 + 0.5
 
 
-def test_no_thread_or_connection_is_leaked(story: Story) -> None:
-    assert story.threads_left == 0
-    assert story.connections <= 24
-    assert story.connections_left == 0
+def test_no_thread_or_connection_is_leaked(results: CycleResults) -> None:
+    assert results.threads_left == 0
+    assert results.connections <= 24
+    assert results.connections_left == 0

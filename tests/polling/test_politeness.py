@@ -1,4 +1,4 @@
-"""What a cloud sees of the exporter: how many requests, and when."""
+"""The load on a cloud: how many requests it gets, and when."""
 
 import threading
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ RATE = 20.0
 
 
 def busiest_second(times: Sequence[float]) -> int:
-    """The most requests in any window of one second."""
+    """Return the most requests in any window of one second."""
     return max(sum(begin <= time < begin + 1.0 for time in times) for begin in times)
 
 
@@ -112,17 +112,17 @@ def test_block_applies_to_requests_that_wait_already(rate: float | None) -> None
     limiter.block_until(until)
     limiter.block_until(until - 0.1)
     assert not limiter.acquire(until - 0.05)
-    given: list[float] = []
+    acquired: list[float] = []
 
     def work() -> None:
         if limiter.acquire(until + GENEROUS):
-            given.append(steady())
+            acquired.append(steady())
 
-    askers = [threading.Thread(target=work) for _ in range(4)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join(GENEROUS)
-    assert len(given) == 4
-    assert min(given) >= until
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(GENEROUS)
+    assert len(acquired) == 4
+    assert min(acquired) >= until
     assert limiter.waited < 0.1

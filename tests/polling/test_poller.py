@@ -32,22 +32,22 @@ FORGED_404 = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
-    """A service with four images."""
+    """Run a service with four images."""
     with image_service(IDS) as running:
         yield running
 
 
 @pytest.fixture
 def lab(service: SimulatedImageService) -> Iterator[PolledCloud]:
-    """A poller that has polled once, all found."""
-    with polled_cloud(service.url, IDS, interval=0.5, timeout=0.2) as made:
-        made.cycle()
-        assert made.exists() == dict.fromkeys(IDS, True)
-        yield made
+    """Run a poller that has found all images in its first cycle."""
+    with polled_cloud(service.url, IDS, interval=0.5, timeout=0.2) as lab:
+        lab.cycle()
+        assert lab.exists() == dict.fromkeys(IDS, True)
+        yield lab
 
 
 def samples(lab: PolledCloud, moment: Instant) -> dict[str, dict[str, float]]:
-    """The values on /metrics at a moment, by family and image."""
+    """Return the values on /metrics at an instant, by family and image."""
     return {
         family.name: {sample.labels.get("image", ""): sample.value for sample in family.samples}
         for family in StoreCollector(lab.store, lambda: moment).collect()
@@ -198,12 +198,12 @@ def test_stop_during_hanging_requests_ends_within_a_second(
 
 def test_each_image_has_one_outcome_at_the_deadline(service: SimulatedImageService) -> None:
     service.faults.set("hang")
-    verdicts: list[PollResult] = []
+    results: list[PollResult] = []
     with polled_cloud(service.url, IDS, interval=0.5, timeout=30.0, concurrency=2) as lab:
         began = steady()
-        lab.poller.run_cycle(lambda verdict, left: verdicts.append(verdict))  # noqa: ARG005
+        lab.poller.run_cycle(lambda result, left: results.append(result))  # noqa: ARG005
         assert steady() - began < 1.5
-        assert sorted(verdict.target.image_id for verdict in verdicts) == IDS
+        assert sorted(result.target.image_id for result in results) == IDS
         assert set(lab.reasons().values()) == {"timeout", "not_polled"}
         assert lab.state.polls == sum(lab.state.failures.values()) == 4
         wait_until(lambda: not threads())

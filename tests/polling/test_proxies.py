@@ -1,4 +1,4 @@
-"""Proxies, TLS and names: what stands between the exporter and the Image service."""
+"""Proxies, TLS and name resolution between the exporter and the Image service."""
 
 import socket
 import ssl
@@ -22,41 +22,41 @@ from tests.support.wait import wait_until
 IDS = ["a", "b", "c"]
 
 
-def by(proxy: FakeProxy) -> ProxySettings:
-    """The way through a proxy."""
+def through(proxy: FakeProxy) -> ProxySettings:
+    """Return the settings of a proxy."""
     return ProxySettings(proxy=proxy.url, verify=True, cert=None)
 
 
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
-    """A service with three images."""
+    """Run a service with three images."""
     with image_service(IDS) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """One that the exporter trusts."""
+    """Return a certificate authority that the exporter trusts."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="module")
 def bundle(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Its certificate in a file."""
+    """Return a file with the certificate of the authority."""
     path: Path = tmp_path_factory.mktemp("tls") / "ca.pem"
     authority.cert_pem.write_to_path(path)
     return str(path)
 
 
 def secure(authority: trustme.CA, not_after: datetime | None = None) -> SimulatedImageService:
-    """A service that speaks TLS with a certificate by this authority."""
+    """Run a service with TLS and a certificate of this authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", not_after=not_after).configure_cert(context)
     return SimulatedImageService([SimulatedImage(image_id) for image_id in IDS], tls=context)
 
 
 def test_forward_proxy_gets_absolute_urls(service: SimulatedImageService) -> None:
-    with FakeProxy() as proxy, polled_cloud(service.url, IDS, route=by(proxy)) as lab:
+    with FakeProxy() as proxy, polled_cloud(service.url, IDS, route=through(proxy)) as lab:
         lab.cycle()
         service.images.delete("a")
         lab.cycle()
@@ -86,22 +86,22 @@ def test_proxy_password_is_sent_as_a_header(service: SimulatedImageService) -> N
 def test_response_of_the_proxy_itself_takes_no_image(
     service: SimulatedImageService, answer: bytes, reason: str
 ) -> None:
-    with FakeProxy() as proxy, polled_cloud(service.url, IDS, route=by(proxy)) as lab:
+    with FakeProxy() as proxy, polled_cloud(service.url, IDS, route=through(proxy)) as lab:
         lab.cycle()
-        proxy.answer = answer
+        proxy.response = answer
         for _ in range(2):
             lab.cycle()
             assert set(lab.reasons().values()) == {reason}
             assert set(lab.exists().values()) == {True}
             assert lab.state.api_up is False
-        proxy.answer = b""
+        proxy.response = b""
         lab.cycle()
         assert set(lab.reasons().values()) == {""}
 
 
 def test_proxy_that_is_down_is_a_connection_failure(service: SimulatedImageService) -> None:
     with FakeProxy() as proxy:
-        route = by(proxy)
+        route = through(proxy)
     with polled_cloud(service.url, IDS, route=route) as lab:
         lab.cycle()
         assert lab.reasons() == dict.fromkeys(IDS, "connection")
@@ -207,15 +207,15 @@ def test_connection_that_is_never_accepted_is_a_timeout() -> None:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> "Names":
-    """A resolver that a test has in its hand."""
-    made = Names()
+def names(monkeypatch: pytest.MonkeyPatch) -> "FakeResolver":
+    """Replace name resolution by one that the test controls."""
+    made = FakeResolver()
     monkeypatch.setattr(connection, "RESOLVER", Resolver(made.lookup))
     return made
 
 
-class Names:
-    """Look-ups that fail, hang, or answer."""
+class FakeResolver:
+    """Name resolution that fails, hangs or succeeds."""
 
     def __init__(self) -> None:
         self.fails = False
@@ -224,7 +224,7 @@ class Names:
         self.calls = 0
 
     def lookup(self, _host: str, port: int, **_: object) -> list[Address]:
-        """127.0.0.1, whatever the name."""
+        """Return 127.0.0.1 for any name."""
         self.calls += 1
         self.go_on.wait(60)
         if self.fails:
@@ -233,7 +233,7 @@ class Names:
 
 
 def test_unknown_host_name_is_a_connection_failure(
-    service: SimulatedImageService, names: Names
+    service: SimulatedImageService, names: FakeResolver
 ) -> None:
     names.fails = True
     with polled_cloud(service.url.replace("127.0.0.1", "glance.test"), IDS) as lab:
@@ -245,7 +245,7 @@ def test_unknown_host_name_is_a_connection_failure(
 
 
 def test_hanging_name_resolution_blocks_one_thread_and_no_poll(
-    service: SimulatedImageService, names: Names
+    service: SimulatedImageService, names: FakeResolver
 ) -> None:
     names.go_on.clear()
     with polled_cloud(

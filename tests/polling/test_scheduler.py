@@ -15,14 +15,14 @@ GENEROUS = 10.0
 
 @pytest.fixture
 def scheduler() -> Iterator[Scheduler]:
-    """One that is stopped in the end."""
-    made = Scheduler()
-    yield made
-    made.stop()
+    """Return a scheduler that is stopped at the end."""
+    scheduler = Scheduler()
+    yield scheduler
+    scheduler.stop()
 
 
 class Recorder:
-    """A cycle that notes when it runs, and how many do at once."""
+    """A call that records when it runs, and how often at the same time."""
 
     def __init__(self, work: Callable[[], object] = lambda: None) -> None:
         self.times: list[float] = []
@@ -32,7 +32,7 @@ class Recorder:
         self._lock = threading.Lock()
 
     def __call__(self) -> None:
-        """Runs once."""
+        """Run once."""
         with self._lock:
             self.times.append(steady())
             self._running += 1
@@ -42,7 +42,7 @@ class Recorder:
             self._running -= 1
 
     def ran(self, times: int) -> bool:
-        """Waits until it has run so often."""
+        """Wait until it has run so often."""
         return wait_until(lambda: len(self.times) >= times)
 
 
@@ -164,25 +164,25 @@ def test_heartbeat_is_young_while_the_scheduler_runs(
 def test_stop_does_not_wait_for_a_running_cycle() -> None:
     go_on = threading.Event()
     run = Recorder(lambda: go_on.wait(GENEROUS))
-    made = Scheduler()
-    made.every(60, run)
-    made.start()
+    scheduler = Scheduler()
+    scheduler.every(60, run)
+    scheduler.start()
     assert run.ran(1)
     began = steady()
-    made.stop()
-    made.stop()
+    scheduler.stop()
+    scheduler.stop()
     assert steady() - began < 1.0
     go_on.set()
 
 
 def test_job_can_be_run_now_and_stopped(scheduler: Scheduler) -> None:
     run, other = Recorder(), Recorder()
-    repeated = scheduler.every(3600, run)
+    job = scheduler.every(3600, run)
     scheduler.start()
     assert run.ran(1)
-    repeated.run_now()
+    job.run_now()
     assert run.ran(2)
-    repeated.stop()
+    job.stop()
     scheduler.every(3600, other)
     assert other.ran(1)
     assert len(run.times) == 2

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from tests.polling.soak import CONCURRENCY, Held, Soaked, soaking
+from tests.polling.soak import CONCURRENCY, HeldResources, PollingProcess, polling_process
 from tests.support.polled_cloud import image_service
 
 IDS = [f"image-{number}" for number in range(12)]
@@ -31,33 +31,33 @@ SINGLE: list[tuple[str, dict[str, Any]]] = [
 
 
 def quiet(service: SimulatedImageService) -> None:
-    """All is well."""
+    """Cause no faults."""
     service.faults.clear()
     for image_id in IDS:
         service.images.put(SimulatedImage(image_id))
 
 
 def mixed(service: SimulatedImageService) -> None:
-    """Each image but one fails in its own way, at times."""
+    """Let each image but one fail in its own way, at times."""
     for image_id, (name, options) in zip(IDS, SINGLE, strict=False):
         service.faults.set(name, on=image_id, **({"share": 0.3} | options))
 
 
 def vanished(service: SimulatedImageService) -> None:
-    """Some images are gone, others are there."""
+    """Delete some images and restore others."""
     quiet(service)
     for image_id in IDS[:4]:
         service.images.delete(image_id)
 
 
 def down(service: SimulatedImageService) -> None:
-    """The API fails as a whole, so that the breaker opens."""
+    """Let the whole API fail, so that the breaker opens."""
     quiet(service)
     service.faults.set("status", code=500)
 
 
-def one_round(service: SimulatedImageService, process: Soaked) -> Held:
-    """What is held after cycles of every kind, the last of them quiet."""
+def one_round(service: SimulatedImageService, process: PollingProcess) -> HeldResources:
+    """Return what is held after cycles of every kind, the last of them without faults."""
     for begin in (mixed, vanished, down, quiet):
         begin(service)
         held = process.run(PHASE)
@@ -68,7 +68,7 @@ def one_round(service: SimulatedImageService, process: Soaked) -> Held:
 @pytest.mark.skipif("sys.platform != 'linux'", reason="sizes are read from /proc")
 def test_nothing_grows_in_two_thousand_cycles() -> None:
     """Memory, threads and sockets are after 2,000 cycles what they were after 200."""
-    with image_service(IDS) as service, soaking(service.url, IDS) as process:
+    with image_service(IDS) as service, polling_process(service.url, IDS) as process:
         rounds = [one_round(service, process) for _ in range(CYCLES // ROUND)]
     warm, last = rounds[WARM // ROUND - 1], rounds[-1]
     print(f"{warm}\n{last}")  # noqa: T201  # shown when the test fails

@@ -1,4 +1,4 @@
-"""How the requests of a cycle are spread over its time, and by how many threads."""
+"""The start times of a cycle's requests, and the threads that send them."""
 
 import threading
 
@@ -51,8 +51,8 @@ def test_hanging_request_of_the_leader_delays_no_other() -> None:
     start = steady()
     pacing = CyclePacing(2.0, GENEROUS, 2)
     cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), pacing, start, lambda: 0.0)
-    crew = CycleExecutor(cycle, perform, lambda: None, steady, pacing.concurrency)
-    crew.run(start + GENEROUS)
+    executor = CycleExecutor(cycle, perform, lambda: None, steady, pacing.concurrency)
+    executor.run(start + GENEROUS)
     assert asked == IDS[1:]
     assert cycle.stats.found == len(IDS)
     wait_until(lambda: not threads())

@@ -48,7 +48,7 @@ KINDS: tuple[dict[str, Any], ...] = (
 def serving(
     images: Mapping[str, SimulatedImage] | None = None, **options: Any
 ) -> Iterator[SimulatedImageService]:
-    """A service without v1 that has these images, else a few."""
+    """Run a service without v1 that has these images, or a few."""
     some = images or {each: SimulatedImage(each) for each in FEW}
     with SimulatedImageService(some.values(), **options) as service:
         service.api.v1_enabled = False
@@ -57,22 +57,22 @@ def serving(
 
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
-    """A service without v1 that has a few images."""
+    """Run a service without v1 that has a few images."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture
 def lab(service: SimulatedImageService) -> Iterator[PolledCloud]:
-    """A poller that has polled them once by v2, all found."""
+    """Run a poller that has found all images by v2 in its first cycle."""
     with polled_cloud(service.url, FEW, interval=0.5, timeout=0.3, api="v2") as made:
         made.cycle()
         assert made.exists() == dict.fromkeys(FEW, True)
         yield made
 
 
-def asked(service: SimulatedImageService) -> int:
-    """How many requests came since the last time."""
+def request_count(service: SimulatedImageService) -> int:
+    """Return the number of requests since the last call."""
     count = service.log.requests
     service.log.clear()
     return count
@@ -92,15 +92,15 @@ def test_thousand_images_of_all_kinds_take_thirty_requests() -> None:
         for _ in range(2):
             lab.cycle()
             assert lab.exists() == dict.fromkeys(IDS, True)
-            assert asked(service) <= 30
+            assert request_count(service) <= 30
         gone = IDS[::40]
         for image_id in gone:
             service.images.delete(image_id)
         lab.cycle()
         assert {each for each, exists in lab.exists().items() if not exists} == set(gone)
-        assert asked(service) <= 30 + 2 * len(gone)
+        assert request_count(service) <= 30 + 2 * len(gone)
         lab.cycle()
-        assert asked(service) <= 30 + len(gone)
+        assert request_count(service) <= 30 + len(gone)
         assert set(lab.reasons().values()) == {""}
         assert lab.state.polls == 4 * len(IDS)
 
@@ -116,11 +116,11 @@ def test_killed_image_is_in_no_list_but_found(
 
 def test_short_pages_are_followed(service: SimulatedImageService, lab: PolledCloud) -> None:
     service.api.page_limit = 2
-    asked(service)
+    request_count(service)
     lab.cycle()
     assert lab.exists() == dict.fromkeys(FEW, True)
     assert service.log.count(path="marker=") == 2
-    assert asked(service) == 3
+    assert request_count(service) == 3
 
 
 def test_image_is_gone_and_returns(service: SimulatedImageService, lab: PolledCloud) -> None:
@@ -129,9 +129,9 @@ def test_image_is_gone_and_returns(service: SimulatedImageService, lab: PolledCl
     assert lab.exists() == {**dict.fromkeys(FEW, True), FEW[1]: False}
     first, second = [each for each in service.log.records if each.status == 404]
     assert first.connection != second.connection
-    asked(service)
+    request_count(service)
     lab.cycle()
-    assert asked(service) == 2
+    assert request_count(service) == 2
     service.images.put(SimulatedImage(FEW[1]))
     lab.cycle()
     assert lab.exists() == dict.fromkeys(FEW, True)
@@ -191,7 +191,7 @@ def test_server_without_lists_is_polled_one_by_one(
     with polled_cloud(service.url, FEW, interval=0.5, api="v2") as lab:
         lab.cycle()
         assert set(lab.reasons().values()) == {""}
-        assert asked(service) == most + len(FEW)
+        assert request_count(service) == most + len(FEW)
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ def test_forbidden_and_rate_limited_lists_are_not_split(
     service: SimulatedImageService, lab: PolledCloud, code: int, reason: str
 ) -> None:
     service.faults.set("status", on="list", code=code)
-    asked(service)
+    request_count(service)
     lab.cycle()
     assert set(lab.reasons().values()) == {reason}
     assert service.log.count(path="/v2/images/") == 0
-    assert asked(service) <= 3
+    assert request_count(service) <= 3
 
 
 def test_stray_bytes_after_a_list_make_it_malformed(
@@ -231,7 +231,7 @@ def test_401_to_a_list_takes_no_image() -> None:
 
 
 def version_comparable_samples(lab: PolledCloud) -> dict[str, float]:
-    """The versions on /metrics."""
+    """Return the versions on /metrics."""
     return {
         sample.labels["version"]: sample.value
         for family in StoreCollector(lab.store, now).collect()
@@ -390,7 +390,7 @@ def test_large_image_of_open_telekom_cloud() -> None:
 
 @dataclass
 class Trouble:
-    """What is wrong with one cloud: a fault, and what its polls then end as, all or that of one."""
+    """A fault of one cloud, and the reason why all of its polls, or that of one image, fail."""
 
     fault: str = ""
     on: str = "all"
@@ -410,7 +410,7 @@ HANGING = 7
 
 
 def cloud(number: int, endpoint: str) -> dict[str, object]:
-    """The settings of a cloud of twenty images: a third names its version, the others find out."""
+    """Return the settings of a cloud with twenty images; a third of them name the version."""
     api = "auto" if number % 3 else ("v1", "v2")[number % 2]
     return {"name": f"cloud-{number}", "endpoint": endpoint, "api": api, "images": IDS[:20]}
 

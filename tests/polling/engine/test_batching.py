@@ -42,15 +42,15 @@ ONE_AT_A_TIME = replace(PACING, concurrency=1)
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """Which images a cloud has, and which of them its lists leave out."""
+class FakeCloud:
+    """A simulated cloud: its images, and which of them its lists lack."""
 
     there: frozenset[str] = frozenset(IDS)
     hidden: frozenset[str] = frozenset()
     unlisted: frozenset[str] = frozenset()
 
     def __call__(self, request: PollRequest, _: float) -> FakeReply | ImageResult:
-        """What it replies."""
+        """Return the reply to a request."""
         if request.kind is RequestKind.LIST:
             return LIST_OK
         if request.kind is not RequestKind.BATCH:
@@ -61,89 +61,93 @@ class Cloud:
         return batch_page(*map(found, ids))
 
 
-def asks_of(run: SimulatedCycle, kind: RequestKind) -> list[PollRequest]:
-    """The questions of this kind, in order."""
+def requests_of(run: SimulatedCycle, kind: RequestKind) -> list[PollRequest]:
+    """Return the requests of this kind, in order."""
     return [request for _, request in run.sent if request.kind is kind]
 
 
-def sizes(run: SimulatedCycle) -> list[int]:
-    """How many images each list was asked for."""
-    return [len(request.targets) for request in asks_of(run, RequestKind.BATCH)]
+def list_sizes(run: SimulatedCycle) -> list[int]:
+    """Return how many images each list was requested for."""
+    return [len(request.targets) for request in requests_of(run, RequestKind.BATCH)]
 
 
-def together(
-    answers: Responder,
+def run_batches(
+    respond: Responder,
     *,
     history: CycleHistory | None = None,
     pacing: CyclePacing = PACING,
     batches: Iterable[tuple[str, ...]] = (IDS,),
     random: float = 0.5,
 ) -> SimulatedCycle:
-    """A cycle over the images, asked for in these batches."""
+    """Run a cycle over the images, requested in these batches."""
     groups = [tuple(targets(*batch)) for batch in batches]
     ids = [target.image_id for group in groups for target in group]
-    return run_cycle(ids, answers, history=history, pacing=pacing, groups=groups, random=random)
+    return run_cycle(ids, respond, history=history, pacing=pacing, groups=groups, random=random)
 
 
-def unless(
-    answers: Responder,
+def with_list_reply(
+    respond: Responder,
     *,
     lists: FakeReply,
     over: int = 0,
     about: str = "",
     hidden: bool | None = None,
 ) -> Responder:
-    """The same, but a reply to lists of more than ``over`` images, to those about one, or all."""
+    """Replace the reply to all lists, to those of more than ``over`` images, or to those of one."""
 
-    def say(request: PollRequest, now: float) -> FakeReply | ImageResult:
-        named = not about or about in {target.image_id for target in request.targets}
-        kind = hidden in {None, request.hidden}
-        hit = request.kind is RequestKind.BATCH and len(request.targets) > over and named and kind
-        return lists if hit else answers(request, now)
+    def respond_to_lists(request: PollRequest, now: float) -> FakeReply | ImageResult:
+        ids = {target.image_id for target in request.targets}
+        is_replaced = (
+            request.kind is RequestKind.BATCH
+            and len(ids) > over
+            and (not about or about in ids)
+            and hidden in {None, request.hidden}
+        )
+        return lists if is_replaced else respond(request, now)
 
-    return say
+    return respond_to_lists
 
 
-# What is listed
+# Images on lists
 
 
 def test_existing_images_of_a_batch_take_one_request() -> None:
-    run = together(Cloud())
+    run = run_batches(FakeCloud())
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert sizes(run) == [16]
+    assert list_sizes(run) == [16]
     assert len(run.sent) == 1
     stats = run.cycle.stats
     assert (stats.polls, stats.found, stats.requests, stats.accepted) == (16, 16, 1, True)
 
 
 def test_hidden_list_is_requested_for_missing_images_only() -> None:
-    run = together(Cloud(hidden=frozenset(IDS[3:7])))
+    run = run_batches(FakeCloud(hidden=frozenset(IDS[3:7])))
     assert set(run.outcome_names.values()) == {"found"}
-    plain, hidden = asks_of(run, RequestKind.BATCH)
+    plain, hidden = requests_of(run, RequestKind.BATCH)
     assert (plain.hidden, hidden.hidden) == (False, True)
     assert {target.image_id for target in hidden.targets} == set(IDS[3:7])
     assert len(run.sent) == 2
 
 
 def test_image_in_no_list_is_requested_by_itself() -> None:
-    run = together(Cloud(unlisted=frozenset(IDS[:4])))
+    run = run_batches(FakeCloud(unlisted=frozenset(IDS[:4])))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert sorted(run.ids_requested(RequestKind.POLL)) == sorted(IDS[:4])
     assert len(run.sent) == 2 + 4
 
 
 def test_single_remaining_image_needs_no_hidden_list() -> None:
-    run = together(Cloud(hidden=frozenset(IDS[:1])))
+    run = run_batches(FakeCloud(hidden=frozenset(IDS[:1])))
     assert set(run.outcome_names.values()) == {"found"}
-    assert sizes(run) == [16]
+    assert list_sizes(run) == [16]
     assert run.ids_requested(RequestKind.POLL) == [IDS[0]]
 
 
 def test_image_missing_in_a_batch_needs_the_same_proof_as_by_v1() -> None:
     """A list without an image proves nothing about it."""
     gone = frozenset(IDS[:3])
-    run = together(
-        Cloud(there=frozenset(IDS) - gone), history=CycleHistory(existing=frozenset(IDS))
+    run = run_batches(
+        FakeCloud(there=frozenset(IDS) - gone), history=CycleHistory(existing=frozenset(IDS))
     )
     assert {
         each for each, outcome_name in run.outcome_names.items() if outcome_name == "gone"
@@ -158,47 +162,48 @@ def test_image_missing_in_a_batch_needs_the_same_proof_as_by_v1() -> None:
 
 
 def test_image_missing_in_lists_but_found_by_the_recheck_is_not_gone() -> None:
-    cloud = Cloud(unlisted=frozenset(IDS[:2]))
+    cloud = FakeCloud(unlisted=frozenset(IDS[:2]))
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         return NOT_FOUND if request.kind is RequestKind.POLL else cloud(request, now)
 
-    assert together(answers).outcome_names == dict.fromkeys(IDS, "found")
+    assert run_batches(respond).outcome_names == dict.fromkeys(IDS, "found")
 
 
 def test_one_list_proves_all_404s_of_about_the_same_time() -> None:
     """Without the delay each of them would cost a list."""
     gone = IDS[:4]
-    cloud = Cloud(there=frozenset(IDS[4:]))
+    cloud = FakeCloud(there=frozenset(IDS[4:]))
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if request.kind is RequestKind.CONFIRM:
             return FakeReply(NOT_FOUND, 0.1 * (1 + gone.index(image_id_of(request))))
         return cloud(request, now)
 
-    run = together(answers, history=CycleHistory(existing=frozenset(IDS)))
+    run = run_batches(respond, history=CycleHistory(existing=frozenset(IDS)))
     assert [run.outcome_names[each] for each in gone] == ["gone"] * 4
     assert len(run.ids_requested(RequestKind.LIST)) == 1
 
 
 def test_later_batch_is_a_proof() -> None:
-    cloud = Cloud(there=frozenset(IDS[1:8]))
+    cloud = FakeCloud(there=frozenset(IDS[1:8]))
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         return failed("forbidden") if request.kind is RequestKind.LIST else cloud(request, now)
 
     history = CycleHistory(existing=frozenset(IDS[:8]), gone=frozenset(IDS[8:]))
     assert (
-        together(answers, history=history, batches=[IDS[:8]]).outcome_names[IDS[0]] == "unconfirmed"
+        run_batches(respond, history=history, batches=[IDS[:8]]).outcome_names[IDS[0]]
+        == "unconfirmed"
     )
-    run = together(answers, history=history, batches=[IDS[:8], IDS[8:]])
+    run = run_batches(respond, history=history, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names[IDS[0]] == "gone"
 
 
 def test_gone_image_takes_one_request() -> None:
     gone = IDS[0]
-    run = together(
-        Cloud(there=frozenset(IDS[1:])),
+    run = run_batches(
+        FakeCloud(there=frozenset(IDS[1:])),
         history=CycleHistory(existing=frozenset(IDS[1:]), gone=frozenset({gone})),
         batches=[IDS[1:], (gone,)],
     )
@@ -207,25 +212,25 @@ def test_gone_image_takes_one_request() -> None:
 
 
 def test_mass_404_in_batches_is_believed_in_the_second_cycle() -> None:
-    nothing = Cloud(there=frozenset())
+    nothing = FakeCloud(there=frozenset())
     history = CycleHistory(existing=frozenset(IDS))
-    run = together(nothing, history=history)
+    run = run_batches(nothing, history=history)
     assert set(run.outcome_names.values()) == {"unconfirmed"}
-    again = together(nothing, history=run.next_history(history))
-    assert set(again.outcome_names.values()) == {"gone"}
-    assert again.cycle.mass_disappearance
+    rechecks = run_batches(nothing, history=run.next_history(history))
+    assert set(rechecks.outcome_names.values()) == {"gone"}
+    assert rechecks.cycle.mass_disappearance
 
 
 def test_malformed_entry_fails_its_own_image_only() -> None:
     spoiled = Failed("malformed", IDS[4])
     others = [found(each) for each in IDS if each != IDS[4]]
-    run = together(lambda *_: batch_page(spoiled, *others))
+    run = run_batches(lambda *_: batch_page(spoiled, *others))
     assert run.outcome_names == {**dict.fromkeys(IDS, "found"), IDS[4]: "malformed"}
     assert len(run.sent) == 1
 
 
 def test_listed_image_that_was_not_requested_is_ignored() -> None:
-    run = together(lambda *_: batch_page(found("stranger"), *map(found, IDS)))
+    run = run_batches(lambda *_: batch_page(found("stranger"), *map(found, IDS)))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
 
 
@@ -234,44 +239,44 @@ def test_listed_image_that_was_not_requested_is_ignored() -> None:
 
 def test_pages_are_followed() -> None:
 
-    def answers(request: PollRequest, _: float) -> FakeReply:
+    def respond(request: PollRequest, _: float) -> FakeReply:
         start = int(request.page or "0")
         further = str(start + 4) if start + 4 < len(IDS) else None
         return batch_page(*map(found, IDS[start : start + 4]), next_path=further)
 
-    run = together(answers)
+    run = run_batches(respond)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert [request.page for _, request in run.sent] == [None, "4", "8", "12"]
-    assert sizes(run) == [16, 12, 8, 4]
+    assert list_sizes(run) == [16, 12, 8, 4]
 
 
 def test_number_of_pages_is_bounded() -> None:
-    cloud = Cloud()
+    cloud = FakeCloud()
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if request.kind is not RequestKind.BATCH:
             return cloud(request, now)
         return batch_page(next_path=f"{request.page_number}")
 
-    run = together(answers)
+    run = run_batches(respond)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert len(sizes(run)) == 2 * (MAX_PAGES + 1)
+    assert len(list_sizes(run)) == 2 * (MAX_PAGES + 1)
     assert sorted(run.ids_requested(RequestKind.POLL)) == list(IDS)
 
 
 def test_page_that_links_to_itself_is_the_last() -> None:
-    cloud = Cloud()
+    cloud = FakeCloud()
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         return (
             batch_page(next_path="again")
             if request.kind is RequestKind.BATCH
             else cloud(request, now)
         )
 
-    run = together(answers)
+    run = run_batches(respond)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert len(sizes(run)) == 4
+    assert len(list_sizes(run)) == 4
 
 
 # Lists that fail
@@ -280,26 +285,28 @@ def test_page_that_links_to_itself_is_the_last() -> None:
 @pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE])
 def test_list_that_is_too_long_is_split(refusal: FakeReply) -> None:
     """A probe of one image goes first; once it works, halves follow until they are short enough."""
-    run = together(unless(Cloud(), lists=refusal, over=4), pacing=ONE_AT_A_TIME)
+    run = run_batches(with_list_reply(FakeCloud(), lists=refusal, over=4), pacing=ONE_AT_A_TIME)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert sizes(run) == [16, 1, 7, 8, 3, 4, 4, 4]
+    assert list_sizes(run) == [16, 1, 7, 8, 3, 4, 4, 4]
     assert run.ids_requested(RequestKind.POLL) == []
 
 
 def test_image_that_breaks_every_list_is_requested_by_itself() -> None:
     """The number of requests grows with the logarithm of the length."""
     spoilt = IDS[9]
-    run = together(unless(Cloud(), lists=UNREADABLE, about=spoilt))
+    run = run_batches(with_list_reply(FakeCloud(), lists=UNREADABLE, about=spoilt))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert spoilt in run.ids_requested(RequestKind.POLL)
     assert len(run.sent) <= 12
 
 
 def test_second_probe_is_sent_if_the_first_image_breaks_lists() -> None:
-    run = together(unless(Cloud(), lists=UNREADABLE, about=IDS[0]), pacing=ONE_AT_A_TIME)
+    run = run_batches(
+        with_list_reply(FakeCloud(), lists=UNREADABLE, about=IDS[0]), pacing=ONE_AT_A_TIME
+    )
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert run.ids_requested(RequestKind.POLL) == [IDS[0]]
-    assert sizes(run) == [16, 1, 1, 7, 7]
+    assert list_sizes(run) == [16, 1, 1, 7, 7]
 
 
 @pytest.mark.parametrize(
@@ -309,55 +316,62 @@ def test_images_are_requested_one_by_one_if_every_list_is_refused(
     refusal: FakeReply, scouts: int
 ) -> None:
     """For all batches of the cycle."""
-    run = together(
-        unless(Cloud(), lists=refusal), pacing=ONE_AT_A_TIME, batches=[IDS[:6], IDS[6:11], IDS[11:]]
+    run = run_batches(
+        with_list_reply(FakeCloud(), lists=refusal),
+        pacing=ONE_AT_A_TIME,
+        batches=[IDS[:6], IDS[6:11], IDS[11:]],
     )
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert sorted(run.ids_requested(RequestKind.POLL)) == list(IDS)
-    assert sizes(run) == [6] + [1] * scouts
+    assert list_sizes(run) == [6] + [1] * scouts
     assert len(run.sent) == 1 + scouts + 16
 
 
 def test_refused_lists_in_flight_cost_one_probe_each_at_most() -> None:
     batches = [IDS[:5], IDS[5:10], IDS[10:]]
-    run = together(unless(Cloud(), lists=REFUSED), batches=batches)
+    run = run_batches(with_list_reply(FakeCloud(), lists=REFUSED), batches=batches)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert len(sizes(run)) <= 2 * len(batches)
+    assert len(list_sizes(run)) <= 2 * len(batches)
     assert sorted(run.ids_requested(RequestKind.POLL)) == list(IDS)
 
 
 def test_images_missing_in_several_lists_share_a_hidden_list() -> None:
     """It is no longer than the lists that were planned."""
-    cloud = Cloud(hidden=frozenset((*IDS[:3], *IDS[8:11])))
-    run = together(cloud, batches=[IDS[:8], IDS[8:]])
+    cloud = FakeCloud(hidden=frozenset((*IDS[:3], *IDS[8:11])))
+    run = run_batches(cloud, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    lists = asks_of(run, RequestKind.BATCH)
+    lists = requests_of(run, RequestKind.BATCH)
     assert [(request.hidden, len(request.targets)) for request in lists] == [
         (False, 8),
         (False, 8),
         (True, 6),
     ]
-    crowded = together(Cloud(hidden=frozenset(IDS)), batches=[IDS[:8], IDS[8:]])
-    assert [len(request.targets) for request in asks_of(crowded, RequestKind.BATCH)] == [8, 8, 8, 8]
+    crowded = run_batches(FakeCloud(hidden=frozenset(IDS)), batches=[IDS[:8], IDS[8:]])
+    assert [len(request.targets) for request in requests_of(crowded, RequestKind.BATCH)] == [
+        8,
+        8,
+        8,
+        8,
+    ]
 
 
 def test_refused_hidden_lists_do_not_disable_plain_lists() -> None:
-    cloud = Cloud(hidden=frozenset(IDS[:4]))
-    run = together(
-        unless(cloud, lists=REFUSED, hidden=True),
+    cloud = FakeCloud(hidden=frozenset(IDS[:4]))
+    run = run_batches(
+        with_list_reply(cloud, lists=REFUSED, hidden=True),
         pacing=ONE_AT_A_TIME,
         batches=[(*IDS[:2], *IDS[4:10]), (*IDS[2:4], *IDS[10:])],
     )
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert [request.hidden for request in asks_of(run, RequestKind.BATCH)] == [
+    assert [request.hidden for request in requests_of(run, RequestKind.BATCH)] == [
         False,
         False,
         True,
         True,
     ]
-    run = together(unless(Cloud(hidden=frozenset(IDS)), lists=REFUSED, hidden=True))
+    run = run_batches(with_list_reply(FakeCloud(hidden=frozenset(IDS)), lists=REFUSED, hidden=True))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert sizes(run) == [16, 16, 1]
+    assert list_sizes(run) == [16, 16, 1]
 
 
 @pytest.mark.parametrize(
@@ -366,45 +380,45 @@ def test_refused_hidden_lists_do_not_disable_plain_lists() -> None:
 )
 def test_batch_is_not_split_after_failures_of_the_whole_api(reason: Reason) -> None:
     for batches in ([IDS], [IDS[:8], IDS[8:]]):
-        run = together(
-            unless(Cloud(), lists=FakeReply(failed(reason)), about=IDS[0]),
+        run = run_batches(
+            with_list_reply(FakeCloud(), lists=FakeReply(failed(reason)), about=IDS[0]),
             batches=batches,
             pacing=ONE_AT_A_TIME,
         )
         assert {run.outcome_names[each] for each in batches[0]} == {reason}
-        assert set(sizes(run)) == {len(batches[0])}
+        assert set(list_sizes(run)) == {len(batches[0])}
         assert run.ids_requested(RequestKind.POLL) == []
 
 
 def test_5xx_splits_a_batch_if_other_requests_succeed() -> None:
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if IDS[12] in {target.image_id for target in request.targets}:
             return BROKEN
-        return Cloud()(request, now)
+        return FakeCloud()(request, now)
 
-    run = together(answers, batches=[IDS[:8], IDS[8:]])
+    run = run_batches(respond, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names == {**dict.fromkeys(IDS, "found"), IDS[12]: "server_error"}
     assert len(run.sent) <= 16
 
 
 def test_5xx_of_the_first_batch_is_split_after_a_list_succeeded() -> None:
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if IDS[1] in {target.image_id for target in request.targets}:
             return BROKEN
-        return Cloud()(request, now)
+        return FakeCloud()(request, now)
 
-    run = together(answers, history=CycleHistory(existing=frozenset(IDS)))
+    run = run_batches(respond, history=CycleHistory(existing=frozenset(IDS)))
     assert run.outcome_names == {**dict.fromkeys(IDS, "found"), IDS[1]: "server_error"}
-    assert sizes(run)[:3] == [16, 16, 16]
+    assert list_sizes(run)[:3] == [16, 16, 16]
     assert len(run.ids_requested(RequestKind.LIST)) == 1
 
 
 def test_5xx_to_everything_splits_nothing() -> None:
-    run = together(lambda *_: BROKEN)
+    run = run_batches(lambda *_: BROKEN)
     assert set(run.outcome_names.values()) == {"server_error"}
-    assert sizes(run) == [16, 16, 16]
+    assert list_sizes(run) == [16, 16, 16]
     assert [request.kind for _, request in run.sent[3:]] == [RequestKind.LIST]
     assert run.cycle.stats.polls == run.cycle.stats.failures["server_error"] == 16
 
@@ -413,13 +427,13 @@ def test_5xx_that_opens_the_breaker_splits_nothing() -> None:
     ids = tuple(f"image-{number}" for number in range(60))
     first = [True]
 
-    def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
         if first:
             first.clear()
             return batch_page(*(found(target.image_id) for target in request.targets))
         return BROKEN
 
-    run = together(answers, batches=[ids[:20], ids[20:40], ids[40:]], pacing=ONE_AT_A_TIME)
+    run = run_batches(respond, batches=[ids[:20], ids[20:40], ids[40:]], pacing=ONE_AT_A_TIME)
     assert run.cycle.breaker_open
     assert [len(request.targets) for _, request in run.sent] == [
         20,
@@ -438,7 +452,7 @@ def test_5xx_that_opens_the_breaker_splits_nothing() -> None:
 
 
 def test_images_of_a_404_list_are_unconfirmed() -> None:
-    run = together(
+    run = run_batches(
         lambda *_: FakeReply(failed("unconfirmed")), history=CycleHistory(existing=frozenset(IDS))
     )
     assert set(run.outcome_names.values()) == {"unconfirmed"}
@@ -451,12 +465,12 @@ def test_images_of_a_404_list_are_unconfirmed() -> None:
 @pytest.mark.parametrize("reason", ["connection", "timeout", "rate_limited"])
 def test_batch_is_retried_as_a_whole(reason: Reason) -> None:
     says = [FakeReply(failed(reason)), FakeReply(failed(reason)), batch_page(*map(found, IDS))]
-    run = together(lambda *_: says.pop(0))
+    run = run_batches(lambda *_: says.pop(0))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert sizes(run) == [16, 16, 16]
+    assert list_sizes(run) == [16, 16, 16]
     assert run.cycle.stats.retries == 2
-    run = together(lambda *_: FakeReply(failed(reason)))
-    assert sizes(run) == [16] * (1 + MAX_RETRIES)
+    run = run_batches(lambda *_: FakeReply(failed(reason)))
+    assert list_sizes(run) == [16] * (1 + MAX_RETRIES)
     assert run.cycle.stats.failures == {reason: 16}
 
 
@@ -466,35 +480,39 @@ def test_failed_page_is_retried_alone() -> None:
         FakeReply(failed("connection")),
         batch_page(*map(found, IDS[8:])),
     ]
-    run = together(lambda *_: says.pop(0))
+    run = run_batches(lambda *_: says.pop(0))
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert [request.page for _, request in run.sent] == [None, "two", "two"]
-    assert sizes(run) == [16, 8, 8]
+    assert list_sizes(run) == [16, 8, 8]
 
 
 def test_images_not_requested_after_a_split_keep_its_reason() -> None:
     slow = replace(REFUSED, seconds=20.0)
-    run = together(unless(Cloud(), lists=slow), pacing=ONE_AT_A_TIME)
-    assert sizes(run) == [16, 1]
+    run = run_batches(with_list_reply(FakeCloud(), lists=slow), pacing=ONE_AT_A_TIME)
+    assert list_sizes(run) == [16, 1]
     assert run.now <= START + PACING.interval
     assert run.cycle.stats.polls == 16
     slow = replace(REFUSED, seconds=54.5)
-    run = together(unless(Cloud(), lists=slow), pacing=ONE_AT_A_TIME)
+    run = run_batches(with_list_reply(FakeCloud(), lists=slow), pacing=ONE_AT_A_TIME)
     assert set(run.outcome_names.values()) == {"rejected"}
 
 
 def test_retry_after_delays_splits() -> None:
-    run = together(unless(Cloud(), lists=replace(REFUSED, retry_after=20.0), over=8))
+    run = run_batches(
+        with_list_reply(FakeCloud(), lists=replace(REFUSED, retry_after=20.0), over=8)
+    )
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert run.sent[1][0] >= START + 20.0
-    run = together(unless(Cloud(), lists=replace(REFUSED, retry_after=300.0), over=8))
+    run = run_batches(
+        with_list_reply(FakeCloud(), lists=replace(REFUSED, retry_after=300.0), over=8)
+    )
     assert set(run.outcome_names.values()) == {"rejected"}
     assert len(run.sent) == 1
 
 
 def test_batch_in_flight_at_the_deadline_times_out() -> None:
     hang = FakeReply(None, seconds=1000.0)
-    run = together(lambda *_: hang, batches=[IDS[:8], IDS[8:]], pacing=ONE_AT_A_TIME)
+    run = run_batches(lambda *_: hang, batches=[IDS[:8], IDS[8:]], pacing=ONE_AT_A_TIME)
     assert [run.outcome_names[each] for each in IDS] == ["timeout"] * 8 + ["not_polled"] * 8
     assert run.cycle.stats.polls == 16
     assert len(run.results) == 16
@@ -502,30 +520,30 @@ def test_batch_in_flight_at_the_deadline_times_out() -> None:
 
 def test_images_deferred_by_a_probe_time_out_with_it() -> None:
 
-    def answers(request: PollRequest, _: float) -> FakeReply:
+    def respond(request: PollRequest, _: float) -> FakeReply:
         return REFUSED if len(request.targets) > 1 else FakeReply(None, seconds=1000.0)
 
-    run = together(answers)
+    run = run_batches(respond)
     assert set(run.outcome_names.values()) == {"timeout"}
     assert len(run.results) == 16
 
 
 def test_breaker_probe_is_one_image_and_leaves_its_batch() -> None:
     history = CycleHistory(existing=frozenset(IDS), breaker_open=True, probe_count=3)
-    run = together(Cloud(), history=history, batches=[IDS[:8], IDS[8:]])
+    run = run_batches(FakeCloud(), history=history, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     first, *others = [request for _, request in run.sent]
     assert (first.kind, first.targets) == (RequestKind.POLL, (targets(*IDS)[3],))
     assert [len(request.targets) for request in others] == [7, 8]
-    shut = together(lambda *_: FakeReply(failed("timeout")), history=history)
+    shut = run_batches(lambda *_: FakeReply(failed("timeout")), history=history)
     assert shut.outcome_names == {**dict.fromkeys(IDS, "not_polled"), IDS[3]: "timeout"}
     assert len(shut.sent) == 1
 
 
 def test_batch_with_a_new_image_is_requested_at_once() -> None:
     new = frozenset({IDS[9]})
-    run = together(
-        Cloud(),
+    run = run_batches(
+        FakeCloud(),
         history=CycleHistory(existing=frozenset(IDS) - new, immediate=new),
         batches=[IDS[:4], IDS[4:8], IDS[8:]],
         pacing=replace(PACING, concurrency=2 * LIST_WEIGHT),
@@ -540,7 +558,9 @@ def test_few_lists_are_in_flight_at_once(concurrency: int) -> None:
     lists = [IDS[start : start + 3] for start in range(0, 15, 3)]
     one_by_one = IDS[15:]
     pacing = replace(PACING, concurrency=concurrency)
-    run = together(Cloud(), batches=[*lists, *((each,) for each in one_by_one)], pacing=pacing)
+    run = run_batches(
+        FakeCloud(), batches=[*lists, *((each,) for each in one_by_one)], pacing=pacing
+    )
     assert set(run.outcome_names.values()) == {"found"}
     starts = [now for now, request in run.sent if request.kind is RequestKind.BATCH]
     most = max(1, concurrency // LIST_WEIGHT)
@@ -566,7 +586,7 @@ def test_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> None:
     assert cycle.stats.polls == 3
 
 
-# The memory of what lists do
+# Support of lists
 
 
 def test_lists_stay_supported_once_one_has_worked() -> None:
@@ -584,7 +604,7 @@ def test_two_images_are_requested_one_by_one_after_a_failure() -> None:
     assert BatchPlanner(()).shorter_lists(few, False, failed("rejected")) == one_by_one(few)
 
 
-# Whatever is replied
+# Any replies
 
 READINGS = st.sampled_from(["found", "found", "malformed", "absent", "absent"])
 FAILURES: st.SearchStrategy[Reason] = st.sampled_from(
@@ -599,12 +619,12 @@ FAILURES: st.SearchStrategy[Reason] = st.sampled_from(
     ]
 )
 SECONDS = st.one_of(st.just(0.01), st.floats(0.0, 30.0), st.just(1000.0))
-GROUPED = st.lists(st.integers(1, 6), min_size=1, max_size=4)
+GROUP_SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=4)
 
 
 @st.composite
 def batch_replies(draw: st.DrawFn, request: PollRequest) -> FakeReply:
-    """Any reply to a list."""
+    """Draw any reply to a list."""
     seconds = draw(SECONDS)
     match draw(st.sampled_from(["listed", "listed", "listed", "failed", "splits"])):
         case "failed":
@@ -624,7 +644,7 @@ def batch_replies(draw: st.DrawFn, request: PollRequest) -> FakeReply:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.data(), GROUPED, st.booleans(), st.booleans())
+@given(st.data(), GROUP_SIZES, st.booleans(), st.booleans())
 def test_rules_hold_for_any_replies_to_lists(
     data: st.DataObject, lengths: list[int], breaker_open: bool, suspected: bool
 ) -> None:
@@ -635,7 +655,7 @@ def test_rules_hold_for_any_replies_to_lists(
     living = frozenset(data.draw(st.sets(st.sampled_from(ids))))
     history = CycleHistory(existing=living, breaker_open=breaker_open, suspect_mass_404=suspected)
 
-    def answers(request: PollRequest, _: float) -> FakeReply:
+    def respond(request: PollRequest, _: float) -> FakeReply:
         if request.kind is RequestKind.BATCH:
             return data.draw(batch_replies(request))
         what = data.draw(st.sampled_from(["found", "missing", "missing", "failed"]))
@@ -646,8 +666,8 @@ def test_rules_hold_for_any_replies_to_lists(
             return FakeReply(None if what == "found" else failed("server_error"), seconds)
         return FakeReply(found(image_id_of(request)) if what == "found" else NOT_FOUND, seconds)
 
-    run = together(
-        answers, history=history, batches=groups, pacing=CyclePacing(60.0, 10.0, 3), random=0.3
+    run = run_batches(
+        respond, history=history, batches=groups, pacing=CyclePacing(60.0, 10.0, 3), random=0.3
     )
     assert sorted(result.target.image_id for result, _ in run.results) == sorted(ids)
     assert run.cycle.stats.polls == len(ids)
@@ -660,33 +680,35 @@ def test_rules_hold_for_any_replies_to_lists(
         assert run.ids_requested(RequestKind.POLL).count(image_id) <= 1 + MAX_RETRIES
         assert run.ids_requested(RequestKind.CONFIRM).count(image_id) <= 1 + MAX_RETRIES
     most = 2 * len(ids) + len(groups)
-    assert len(asks_of(run, RequestKind.BATCH)) <= (1 + MAX_RETRIES) * (most + 2 * most * MAX_PAGES)
+    assert len(requests_of(run, RequestKind.BATCH)) <= (1 + MAX_RETRIES) * (
+        most + 2 * most * MAX_PAGES
+    )
 
 
 def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHistory) -> None:
-    """The rules of a disappearance, checked from what was heard before it was decided."""
-    heard = run.roundtrips[:count]
-    of_it = [h for h in heard if image_id_of(h.request) == image_id]
+    """Check from the replies before it that an image was proved to be gone."""
+    roundtrips = run.roundtrips[:count]
+    of_it = [h for h in roundtrips if image_id_of(h.request) == image_id]
     polls = [h for h in of_it if h.request.kind is RequestKind.POLL and h.result == NOT_FOUND]
-    again = [
+    rechecks = [
         h.received_at
         for h in of_it
         if h.request.kind is RequestKind.CONFIRM
         and h.result == NOT_FOUND
         and any(poll.received_at <= h.sent_at for poll in polls)
     ]
-    lives = {image_id for h in heard for image_id in h.listed_ids} | {
+    existing = {image_id for h in roundtrips for image_id in h.listed_ids} | {
         image_id_of(h.request)
-        for h in heard
+        for h in roundtrips
         if h.request.kind is not RequestKind.BATCH and h.result != NOT_FOUND
     }
-    proofs = [h.sent_at for h in heard if h.is_list or h.reply.request.accepted]
-    assert any(proof >= confirmed for proof in proofs for confirmed in again)
+    proofs = [h.sent_at for h in roundtrips if h.is_list or h.reply.request.accepted]
+    assert any(proof >= confirmed for proof in proofs for confirmed in rechecks)
     if len(history.existing) > 1 and not history.suspect_mass_404:
         failures = {
             target.image_id
-            for h in heard
+            for h in roundtrips
             if isinstance(h.result, Failed)
             for target in h.request.targets_to_fail
         }
-        assert history.existing & (lives | failures), "all at once, for the first time"
+        assert history.existing & (existing | failures), "all at once, for the first time"

@@ -77,11 +77,11 @@ def test_each_cycle_probes_another_image() -> None:
 def test_polls_resume_spread_after_a_probe_succeeded(answer: ImageResult) -> None:
     first = iter([answer])
 
-    def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
         return next(first, None) or found(image_id_of(request))
 
     history = CycleHistory(existing=frozenset(IDS), breaker_open=True)
-    run = run_cycle(IDS, answers, history=history)
+    run = run_cycle(IDS, respond, history=history)
     assert not run.cycle.breaker_open
     assert [each for each, said in run.outcome_names.items() if said != "found"] in ([], [IDS[0]])
     polls = sorted(now for now, request in run.sent if request.kind is RequestKind.POLL)[1:]
@@ -93,12 +93,12 @@ def test_polls_resume_spread_after_a_probe_succeeded(answer: ImageResult) -> Non
 def test_response_in_flight_closes_the_breaker() -> None:
     slow = FakeReply(found("slow"), seconds=3.0)
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if image_id_of(request) == "slow":
             return slow
         return failed("timeout") if now < START + 3.0 else found(image_id_of(request))
 
-    run = run_cycle(["slow", *IDS], answers, random=0.1)
+    run = run_cycle(["slow", *IDS], respond, random=0.1)
     assert not run.cycle.breaker_open
     words = list(run.outcome_names.values())
     assert words.count("timeout") <= 10 + PACING.concurrency
@@ -107,7 +107,7 @@ def test_response_in_flight_closes_the_breaker() -> None:
 
 def test_404s_are_unconfirmed_when_the_breaker_opens() -> None:
 
-    def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
         if image_id_of(request) == IDS[0]:
             return (
                 FakeReply(NOT_FOUND, seconds=0.001)
@@ -116,7 +116,7 @@ def test_404s_are_unconfirmed_when_the_breaker_opens() -> None:
             )
         return failed("connection")
 
-    run = run_cycle(IDS, answers)
+    run = run_cycle(IDS, respond)
     assert run.outcome_names[IDS[0]] == "unconfirmed"
     assert "gone" not in run.outcome_names.values()
 

@@ -32,7 +32,7 @@ IDS = [f"image-{number}" for number in range(20)]
 
 
 def all_found(request: PollRequest, _: float) -> ImageResult:
-    """Every image is there."""
+    """Reply that the image exists."""
     return found(image_id_of(request))
 
 
@@ -112,12 +112,12 @@ def test_retry_after_delays_all_requests_of_the_cloud() -> None:
     pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
     first = [True]
 
-    def answers(request: PollRequest, now: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         if first.pop() if first else False:
             return slow_down
         return all_found(request, now)
 
-    run = run_cycle(IDS, answers, pacing=pacing)
+    run = run_cycle(IDS, respond, pacing=pacing)
     assert set(run.outcome_names.values()) == {"found"}
     assert run.sent[1][0] == pytest.approx(START + 20.01)
     assert run.cycle.stats.retry_after_seconds == pytest.approx(20.0)

@@ -1,4 +1,4 @@
-"""Whatever a cloud replies, whenever: what holds of every cycle."""
+"""Rules that hold for every cycle, whatever a cloud replies and when."""
 
 from typing import Literal
 
@@ -29,8 +29,10 @@ SECONDS = st.one_of(st.just(0.0), st.just(0.01), st.floats(0.0, 30.0), st.just(1
 WAITS = st.one_of(st.none(), st.none(), st.none(), st.floats(0.0, 300.0))
 
 
-def said(what: Literal["found", "missing"] | Reason, request: PollRequest) -> ImageResult | None:
-    """The reading that a outcome_name stands for, of the image or the list that is asked for."""
+def result_named(
+    what: Literal["found", "missing"] | Reason, request: PollRequest
+) -> ImageResult | None:
+    """Return the result with this name, of the requested image or list."""
     if what == "missing":
         return NOT_FOUND
     if what == "found":
@@ -39,8 +41,8 @@ def said(what: Literal["found", "missing"] | Reason, request: PollRequest) -> Im
 
 
 @st.composite
-def pasts(draw: st.DrawFn) -> CycleHistory:
-    """What cycles before may have left: an image is living, gone, neither, and new or not."""
+def histories(draw: st.DrawFn) -> CycleHistory:
+    """Draw a history: each image existed, was gone, neither, or is new."""
     kinds = [
         draw(st.sampled_from(["existing", "existing", "gone", "immediate", "unknown"])) for _ in IDS
     ]
@@ -57,44 +59,44 @@ def pasts(draw: st.DrawFn) -> CycleHistory:
     )
 
 
-def is_proved(result: PollResult, heard: list[Roundtrip], history: CycleHistory) -> bool:
-    """Whether what was heard before the result proves, by the rules, that the image is gone.
+def is_proved(result: PollResult, roundtrips: list[Roundtrip], history: CycleHistory) -> bool:
+    """Return True if the replies before the result prove that the image is gone.
 
     Written from the rules alone, to check the cycle's own bookkeeping.
     """
     image_id = result.target.image_id
-    polls = [h for h in heard if h.request.kind is RequestKind.POLL and is_404_of(h, image_id)]
+    polls = [h for h in roundtrips if h.request.kind is RequestKind.POLL and is_404_of(h, image_id)]
     if image_id in history.gone:
         return bool(polls)
     confirms = [
         h.received_at
-        for h in heard
+        for h in roundtrips
         if h.request.kind is RequestKind.CONFIRM
         and is_404_of(h, image_id)
         and any(poll.received_at <= h.sent_at for poll in polls)
     ]
     proofs = [
         h.sent_at
-        for h in heard
+        for h in roundtrips
         if h.is_list or (isinstance(h.result, Found) and h.request.targets != (result.target,))
     ]
     proved = any(proof >= confirm for confirm in confirms for proof in proofs)
     if len(history.existing) > 1 and not history.suspect_mass_404:
         proved = proved and any(
             image_id_of(h.request) in history.existing and not isinstance(h.result, NotFound)
-            for h in heard
+            for h in roundtrips
         )
     return proved
 
 
-def is_404_of(heard: Roundtrip, image_id: str) -> bool:
-    """Whether it is a 404 of this image."""
-    of_it = image_id_of(heard.request) == image_id
-    return of_it and isinstance(heard.result, NotFound)
+def is_404_of(roundtrips: Roundtrip, image_id: str) -> bool:
+    """Return True for a 404 of this image."""
+    of_it = image_id_of(roundtrips.request) == image_id
+    return of_it and isinstance(roundtrips.result, NotFound)
 
 
 def check(run: SimulatedCycle, history: CycleHistory) -> None:
-    """What holds of every cycle that ended."""
+    """Check the rules that hold for every cycle."""
     decided = [result.target.image_id for result, _ in run.results]
     assert sorted(decided) == sorted(IDS), "every image has exactly one outcome"
     stats = run.cycle.stats
@@ -124,15 +126,15 @@ PACING = CyclePacing(interval=60.0, timeout=10.0, concurrency=3)
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.data(), pasts())
+@given(st.data(), histories())
 def test_rules_hold_for_any_replies(data: st.DataObject, history: CycleHistory) -> None:
     """One outcome for each image, and gone only with the whole proof."""
 
-    def answers(request: PollRequest, _: float) -> FakeReply:
-        reading = said(data.draw(READINGS), request)
+    def respond(request: PollRequest, _: float) -> FakeReply:
+        reading = result_named(data.draw(READINGS), request)
         return FakeReply(reading, data.draw(SECONDS), retry_after=data.draw(WAITS))
 
-    check(run_cycle(IDS, answers, history=history, pacing=PACING, random=0.3), history)
+    check(run_cycle(IDS, respond, history=history, pacing=PACING, random=0.3), history)
 
 
 @settings(max_examples=100, deadline=None)
@@ -143,16 +145,16 @@ def test_no_existing_image_is_gone_with_transient_faults(data: st.DataObject) ->
         [None, None, "timeout", "connection", "server_error", "rate_limited"]
     )
 
-    def answers(request: PollRequest, _: float) -> FakeReply:
+    def respond(request: PollRequest, _: float) -> FakeReply:
         fault = data.draw(faults)
         if fault is not None:
             return FakeReply(failed(fault), data.draw(SECONDS))
         here = not image_id_of(request) or image_id_of(request) in there
-        return FakeReply(said("found" if here else "missing", request), data.draw(SECONDS))
+        return FakeReply(result_named("found" if here else "missing", request), data.draw(SECONDS))
 
     history = CycleHistory(immediate=frozenset(IDS))
     for _ in range(4):
-        run = run_cycle(IDS, answers, history=history, pacing=PACING, random=0.3)
+        run = run_cycle(IDS, respond, history=history, pacing=PACING, random=0.3)
         check(run, history)
         assert (
             not {each for each, outcome_name in run.outcome_names.items() if outcome_name == "gone"}
@@ -165,7 +167,7 @@ def test_no_existing_image_is_gone_with_transient_faults(data: st.DataObject) ->
 @given(st.data())
 def test_nothing_is_gone_if_the_list_is_404_too(data: st.DataObject) -> None:
 
-    def answers(_ask: PollRequest, _: float) -> FakeReply:
+    def respond(_ask: PollRequest, _: float) -> FakeReply:
         failures: tuple[Reason, ...] = ("timeout", "rejected")
         missing = (NOT_FOUND, NOT_FOUND, NOT_FOUND)
         readings: list[NotFound | Failed] = [*missing, *map(failed, failures)]
@@ -174,7 +176,7 @@ def test_nothing_is_gone_if_the_list_is_404_too(data: st.DataObject) -> None:
 
     history = CycleHistory(existing=frozenset(IDS))
     for _ in range(5):
-        run = run_cycle(IDS, answers, history=history, pacing=PACING, random=0.3)
+        run = run_cycle(IDS, respond, history=history, pacing=PACING, random=0.3)
         check(run, history)
         assert "gone" not in run.outcome_names.values()
         history = run.next_history(history)

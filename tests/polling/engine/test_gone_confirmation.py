@@ -1,4 +1,4 @@
-"""When a 404 becomes gone: every rule, by whole cycles without threads."""
+"""Every rule that decides if a 404 means gone, by whole cycles without threads."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ AB = frozenset("ab")
 
 
 def detail(outcome: object) -> str:
-    """The words of a failure."""
+    """Return the detail of a failure."""
     assert isinstance(outcome, Failed)
     return outcome.detail
 
@@ -59,7 +59,7 @@ def test_response_to_a_request_before_the_404_proves_nothing() -> None:
 
 def test_image_found_by_the_recheck_is_not_gone() -> None:
     first: Iterator[ImageResult] = iter([NOT_FOUND, found("a")])
-    run = run_cycle("a", lambda _ask, _now: next(first))
+    run = run_cycle("a", lambda _request, _now: next(first))
     assert run.outcome_names == {"a": "found"}
 
 
@@ -120,12 +120,12 @@ def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
 def test_recheck_is_retried_after_a_transient_failure() -> None:
     confirms: Iterator[ImageResult] = iter([failed("timeout"), NOT_FOUND])
 
-    def answers(request: PollRequest, _: float) -> FakeReply | ImageResult:
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
         if request.kind is RequestKind.CONFIRM:
             return next(confirms)
         return NOT_FOUND if image_id_of(request) else LIST_OK
 
-    assert run_cycle("a", answers).outcome_names == {"a": "gone"}
+    assert run_cycle("a", respond).outcome_names == {"a": "gone"}
 
 
 def test_canary_is_requested_at_once() -> None:
@@ -152,12 +152,12 @@ def test_canaries_differ_and_are_at_most_three() -> None:
 
 def test_mass_404_is_unconfirmed_at_first_and_gone_after_the_second_cycle() -> None:
     before = CycleHistory(existing=AB)
-    answers = replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND})
-    first = run_cycle("ab", answers, history=before)
+    respond = replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND})
+    first = run_cycle("ab", respond, history=before)
     assert first.outcome_names == {"a": "unconfirmed", "b": "unconfirmed"}
     assert "all images of the cloud" in detail(first.outcomes["a"])
     assert (first.cycle.history().suspect_mass_404, first.cycle.mass_disappearance) == (True, False)
-    second = run_cycle("ab", answers, history=first.next_history(before))
+    second = run_cycle("ab", respond, history=first.next_history(before))
     assert second.outcome_names == {"a": "gone", "b": "gone"}
     assert second.cycle.mass_disappearance
 

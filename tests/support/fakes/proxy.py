@@ -1,4 +1,4 @@
-"""A forward proxy on loopback: absolute URLs and CONNECT, or an answer of its own."""
+"""A forward proxy on loopback that forwards absolute URLs and CONNECT, or replies itself."""
 
 import contextlib
 import socket
@@ -12,14 +12,14 @@ END = b"\r\n\r\n"
 
 
 class FakeProxy:
-    """A context manager; what it was asked is in ``first_lines`` and ``heads``.
+    """A context manager that records requests in ``first_lines`` and ``heads``.
 
-    With ``answer`` set it sends these bytes in place of going anywhere. With ``silent`` set it
-    reads a request and says nothing until it is stopped.
+    With ``response``, it sends these bytes and forwards nothing. With ``silent``, it reads a
+    request and sends nothing until it is stopped.
     """
 
-    def __init__(self, answer: bytes = b"", *, silent: bool = False) -> None:
-        self.answer = answer
+    def __init__(self, response: bytes = b"", *, silent: bool = False) -> None:
+        self.response = response
         self.silent = silent
         self.stopped = threading.Event()
         self.first_lines: list[str] = []
@@ -37,7 +37,7 @@ class FakeProxy:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL on which the proxy listens."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class FakeProxy:
         self._server.server_close()
 
     def serve(self, client: socket.socket) -> None:
-        """One connection of a client, to its end."""
+        """Serve one connection of a client."""
         upstream: socket.socket | None = None
         while head := _read_head(client):
             first, _, lines = head.decode("latin-1").partition("\r\n")
@@ -66,8 +66,8 @@ class FakeProxy:
             if self.silent:
                 self.stopped.wait(60)
                 return
-            if self.answer:
-                client.sendall(self.answer)
+            if self.response:
+                client.sendall(self.response)
                 continue
             if method == "CONNECT":
                 host, _, port = target.rpartition(":")
