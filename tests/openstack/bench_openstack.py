@@ -1,4 +1,4 @@
-"""What a cycle takes at a real Glance: by lists of many images, and one image at a time."""
+"""The duration of a cycle with a real Glance: by list requests, and one request per image."""
 
 import time
 from collections import defaultdict
@@ -20,19 +20,19 @@ from tests.benchmarks.polling import built
 from tests.benchmarks.report import table
 from tests.openstack.stack import OpenStack
 
-OF_EACH_KIND = 250
+IMAGES_PER_KIND = 250
 ROUNDS = 3
-MOST_REQUESTS = 30
+MAX_LIST_REQUESTS = 30
 
 INTERVAL = 600.0
-"""Seconds: no cycle is cut short, however slow the machine."""
+"""Seconds. Long enough that no cycle is cut short on a slow machine."""
 
-USUAL_TOKEN_CACHE = 300
-"""Seconds, Glance's own default: a shorter one would cost the way with more requests more."""
+DEFAULT_TOKEN_CACHE = 300
+"""Seconds, Glance's own default. A shorter one would slow down cycles with many requests."""
 
 
 class Cycle(NamedTuple):
-    """What one cycle took: seconds, and requests to Glance."""
+    """The duration of a cycle in seconds, and its number of requests."""
 
     seconds: float
     requests: int
@@ -40,79 +40,80 @@ class Cycle(NamedTuple):
 
 @pytest.fixture(scope="module")
 def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
-    """Keystone and Glance, running; Glance believes tokens for as long as it usually does."""
+    """Run Keystone and Glance with Glance's default token cache."""
     folder = tmp_path_factory.mktemp("openstack")
-    with OpenStack(folder, token_cache=USUAL_TOKEN_CACHE) as running:
+    with OpenStack(folder, token_cache=DEFAULT_TOKEN_CACHE) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def images(openstack: OpenStack) -> tuple[ResolvedImage, ...]:
-    """Images of all kinds that ``demo`` can see, in turn: those that plain lists leave out too."""
-    made = []
-    for _ in range(OF_EACH_KIND):
-        private, hidden, community, offered = (str(uuid4()) for _ in range(4))
+    """Create images of all kinds that ``demo`` can see, including those that plain lists omit."""
+    image_ids = []
+    for _ in range(IMAGES_PER_KIND):
+        private, hidden, community, shared = (str(uuid4()) for _ in range(4))
         openstack.demo.create(private, "private")
         openstack.demo.create(hidden, "hidden", os_hidden=True)
         openstack.other.create(community, "community", visibility="community")
-        openstack.other.create(offered, "offered", visibility="shared")
-        openstack.other.share(offered, openstack.demo.project_id)
-        made += [private, hidden, community, offered]
-    return tuple(ResolvedImage(each, each) for each in made)
+        openstack.other.create(shared, "shared", visibility="shared")
+        openstack.other.share(shared, openstack.demo.project_id)
+        image_ids += [private, hidden, community, shared]
+    return tuple(ResolvedImage(image_id, image_id) for image_id in image_ids)
 
 
 @pytest.mark.usefixtures("clouds_yaml")
 def test_cycle(images: tuple[ResolvedImage, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prints requests and time of a cycle by lists, and of one that asks for each image.
+    """Print requests and duration of a cycle by list requests, and of one per image.
 
-    All else is the same: the daemon's own parts at its default concurrency. Signing in is timed
-    apart, since it is done once in a token's life, and costs both ways the same.
+    Both use the daemon's own parts at its default concurrency. Cycles with authentication are
+    measured separately, because it happens once in the lifetime of a token.
     """
     cycles: dict[tuple[bool, bool], list[Cycle]] = defaultdict(list)
     for _ in range(ROUNDS):
-        for in_lists, signed_in in product((False, True), repeat=2):
-            batches = V2.batches if in_lists else None
+        for by_list, has_token in product((False, True), repeat=2):
+            batches = V2.batches if by_list else None
             monkeypatch.setitem(API_VERSIONS, V2.name, replace(V2, batches=batches))
-            cycles[in_lists, signed_in].append(_cycle(images, signed_in))
+            cycles[by_list, has_token].append(_run_cycle(images, has_token))
     rows = []
-    for in_lists in (False, True):
-        requests = max(each.requests for each in cycles[in_lists, False])
-        assert (requests <= MOST_REQUESTS) == in_lists
+    for by_list in (False, True):
+        requests = max(cycle.requests for cycle in cycles[by_list, False])
+        assert (requests <= MAX_LIST_REQUESTS) == by_list
         cells = [f"{requests:,}"]
-        for signed_in in (False, True):
-            seconds, base = (_median(cycles[each, signed_in]) for each in (in_lists, False))
+        for has_token in (False, True):
+            seconds = _median(cycles[by_list, has_token])
+            base = _median(cycles[False, has_token])
             cells += [f"{seconds:.2f} s", f"{base / seconds:.1f}"]
-        rows.append(("lists" if in_lists else "one by one", *cells))
+        rows.append(("lists" if by_list else "one by one", *cells))
     table(
         f"A cycle over {len(images):,} images at Glance 33 on loopback, {ROUNDS} rounds",
-        ("asked for", "requests", "with sign-in", "times as fast", "signed in", "times as fast"),
+        ("polled by", "requests", "with authentication", "speedup", "with a token", "speedup"),
         rows,
     )
 
 
-def _cycle(images: tuple[ResolvedImage, ...], signed_in: bool) -> Cycle:
-    """A cycle of an exporter that has just been started; every image has to be found."""
-    where = {"cloud": "demo", "endpoint": None, "api": "auto"}
-    with built("", 0, images=images, interval=INTERVAL, **where) as parts:
+def _run_cycle(images: tuple[ResolvedImage, ...], has_token: bool) -> Cycle:
+    """Run the first cycle of an exporter; all images must exist."""
+    cloud = {"cloud": "demo", "endpoint": None, "api": "auto"}
+    with built("", 0, images=images, interval=INTERVAL, **cloud) as parts:
         (poller,) = parts.pollers
-        if signed_in:
-            # Glance knows the token from then on, too.
-            window = Deadline(steady() + INTERVAL, steady() + INTERVAL)
-            poller.client.choose_version(window)
-            assert poller.client.list(window).failure is None
+        if has_token:
+            # Glance also caches the validation of the token.
+            deadline = Deadline(steady() + INTERVAL, steady() + INTERVAL)
+            poller.client.choose_version(deadline)
+            assert poller.client.list(deadline).failure is None
         before, begun = _requests(parts.exporter_metrics), time.perf_counter()
         poller.run_cycle()
         seconds = time.perf_counter() - begun
-        seen = [observation.change_baseline.exists for _, observation in parts.store.observations()]
-        assert seen == [True] * len(images)
+        exists = [observation.exists for _, observation in parts.store.observations()]
+        assert exists == [True] * len(images)
         return Cycle(seconds, _requests(parts.exporter_metrics) - before)
 
 
 def _requests(instruments: ExporterMetrics) -> int:
-    """How many requests the Image service was sent, whatever came of them."""
+    """Return the number of requests sent to the Image service, successful or not."""
     families = instruments.requests.collect()
     return sum(int(sample.value) for family in families for sample in family.samples)
 
 
 def _median(cycles: list[Cycle]) -> float:
-    return median(each.seconds for each in cycles)
+    return median(cycle.seconds for cycle in cycles)

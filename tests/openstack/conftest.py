@@ -1,4 +1,4 @@
-"""A real OpenStack for the tests in this folder, which run only when asked: it takes a while."""
+"""A real OpenStack for the tests in this folder, which run only with OPENSTACK_TESTS=1."""
 
 import os
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ import pytest
 from tests.auth.clouds import clean
 from tests.openstack.stack import OpenStack
 
-# Not collected rather than skipped, so that `make test` has nothing to explain.
+# Not collected instead of skipped, so that `make test` reports no skipped tests.
 collect_ignore_glob = [] if os.environ.get("OPENSTACK_TESTS") == "1" else ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
 def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
-    """Keystone and Glance, running."""
+    """Run Keystone and Glance."""
     with OpenStack(tmp_path_factory.mktemp("openstack")) as running:
         yield running
 
 
 @pytest.fixture
 def clouds_yaml(openstack: OpenStack, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have openstacksdk find the cloud's clouds.yaml and secure.yaml, and nothing else."""
+    """Make openstacksdk read the cloud's clouds.yaml and secure.yaml, and no other files."""
     clean(monkeypatch)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(openstack.clouds_yaml))
     monkeypatch.setenv("OS_CLIENT_SECURE_FILE", str(openstack.secure_yaml))

@@ -1,4 +1,4 @@
-"""The exporter itself, as a child process that polls every two seconds."""
+"""The exporter in a process of its own, which polls every two seconds."""
 
 import os
 import re
@@ -13,22 +13,24 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.wait import wait_until
+
 INTERVAL = 2.0
-"""Seconds, also for one request: a Glance that has to ask Keystone about a token is slow."""
+"""Seconds, also the timeout of a request: Glance is slow when it validates a token."""
 
 TIMEOUT = 30.0
 
 UPDATED = "openstack_image_updated_timestamp_seconds"
-"""Counts whole seconds, so that a change may or may not move it: not compared."""
+"""Not compared: it has whole seconds, so that a change may or may not change it."""
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 Samples = dict[Series, float]
 Change = tuple[float | None, float | None]
-"""The value of a series before and after; None where there is no series."""
+"""The value of a series before and after; None if the series does not exist."""
 
 
 class Exporter:
-    """A running exporter, seen only through ``/metrics``; its log explains what fails."""
+    """A running exporter, observed by ``/metrics``; failures show its log."""
 
     def __init__(self, url: str, clouds: tuple[str, ...], log: Path) -> None:
         self.url = url
@@ -38,29 +40,32 @@ class Exporter:
         self._session.trust_env = False
 
     def close(self) -> None:
-        """Close the connection to it."""
+        """Close the connection to the exporter."""
         self._session.close()
 
     def scrape(self) -> Samples:
-        """Every series there is now."""
-        answer = self._session.get(f"{self.url}/metrics", timeout=TIMEOUT)
-        answer.raise_for_status()
+        """Return all series."""
+        response = self._session.get(f"{self.url}/metrics", timeout=TIMEOUT)
+        response.raise_for_status()
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(answer.text)
+            for family in text_string_to_metric_families(response.text)
             for sample in family.samples
         }
 
-    def wait_until(self, condition: Callable[[Samples], bool], what: str) -> Samples:
-        """The first scrape for which ``condition`` holds."""
-        end = time.monotonic() + TIMEOUT
-        while not condition(samples := self.scrape()):
-            assert time.monotonic() < end, f"not within {TIMEOUT:g} s: {what}\n{self._said()}"
-            time.sleep(0.05)
-        return samples
+    def wait_until(self, condition: Callable[[Samples], bool], description: str) -> Samples:
+        """Scrape until ``condition`` is true of the samples, and return them."""
+
+        def matching_samples() -> Samples | None:
+            samples = self.scrape()
+            return samples if condition(samples) else None
+
+        return wait_until(
+            matching_samples, pause=0.05, details=lambda: f"{description}\n{self._log_end()}"
+        )
 
     def next_cycle(self) -> Samples:
-        """A scrape after the end of a cycle, of every cloud, that begins only after this call."""
+        """Return a scrape after a cycle of every cloud that started after this call."""
         called_at = time.time()
 
         def is_over(samples: Samples) -> bool:
@@ -75,43 +80,44 @@ class Exporter:
         return self.wait_until(is_over, "a whole cycle")
 
     def changes_by(self, act: Callable[[], object]) -> dict[str, Change]:
-        """What one act changes on ``/metrics`` by the end of the cycle that begins after it.
+        """Return the changes on ``/metrics`` after an action and the next whole cycle.
 
-        Keys are written ``image: metric{labels}``; that it is the same for every cloud, all of
-        which watch the same images, is asserted.
+        Keys have the form ``image: metric{labels}``. All clouds have the same images, and their
+        changes must be the same.
         """
         before = self.next_cycle()
         act()
         return self.changes(before, self.next_cycle())
 
     def changes(self, before: Samples, after: Samples) -> dict[str, Change]:
-        """The series of images that are not the same in both."""
+        """Return the series of images that differ."""
         per_cloud = [
             dict(_differences(_of_images(before, cloud), _of_images(after, cloud)))
             for cloud in self.clouds
         ]
-        assert all(each == per_cloud[0] for each in per_cloud), f"{per_cloud}\n{self._said()}"
+        are_equal = all(changes == per_cloud[0] for changes in per_cloud)
+        assert are_equal, f"{per_cloud}\n{self._log_end()}"
         return per_cloud[0]
 
-    def _said(self) -> str:
+    def _log_end(self) -> str:
         return self._log.read_text("utf-8")[-4000:]
 
 
 def series(name: str, **labels: str) -> Series:
-    """A key of ``Samples``."""
+    """Return a key of ``Samples``."""
     return name, frozenset(labels.items())
 
 
 def _of_images(samples: Samples, cloud: str) -> dict[str, float]:
-    found = {}
+    values = {}
     for (name, pairs), value in samples.items():
         labels = dict(pairs)
         if "image_id" in labels and labels.pop("cloud") == cloud and name != UPDATED:
             del labels["image_id"]
             alias = labels.pop("image")
             rest = ",".join(f'{key}="{text}"' for key, text in sorted(labels.items()))
-            found[f"{alias}: {name}{{{rest}}}" if rest else f"{alias}: {name}"] = value
-    return found
+            values[f"{alias}: {name}{{{rest}}}" if rest else f"{alias}: {name}"] = value
+    return values
 
 
 def _differences(
@@ -127,7 +133,7 @@ def _differences(
 def exporter(
     folder: Path, images: Mapping[str, str], clouds: tuple[str, ...], environ: Mapping[str, str]
 ) -> Iterator[Exporter]:
-    """Run it against entries of clouds.yaml; ``images`` gives the ID of each alias."""
+    """Run the exporter with entries of clouds.yaml; ``images`` maps aliases to IDs."""
     config = {
         "interval": f"{INTERVAL:g}s",
         "timeout": f"{INTERVAL:g}s",
@@ -177,9 +183,10 @@ def exporter(
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    end = time.monotonic() + TIMEOUT
-    while not (found := re.search(r"addresses=\"?(127\.0\.0\.1:\d+)", log.read_text("utf-8"))):
-        running = process.poll() is None and time.monotonic() < end
-        assert running, f"the exporter does not listen:\n{log.read_text('utf-8')}"
-        time.sleep(0.05)
-    return found[1]
+
+    def listening() -> re.Match[str] | None:
+        text = log.read_text("utf-8")
+        assert process.poll() is None, f"the exporter has exited:\n{text}"
+        return re.search(r"addresses=\"?(127\.0\.0\.1:\d+)", text)
+
+    return wait_until(listening, pause=0.05, details=lambda: log.read_text("utf-8"))[1]

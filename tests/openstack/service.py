@@ -1,4 +1,4 @@
-"""One service of OpenStack: a WSGI application under gunicorn on a loopback port of its own."""
+"""A service of OpenStack: a WSGI application under gunicorn on a loopback port of its own."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from tests.openstack.account import ask
+from tests.openstack.account import send
 
 ROOT = Path(__file__).parent.parent.parent
 VENV = ROOT / ".venv-openstack"
@@ -28,25 +28,25 @@ control_socket_disable = True
 
 
 def program(name: str) -> str:
-    """Path of a program that `make openstack-env` installs."""
+    """Return the path of a program that `make openstack-env` installs."""
     path = VENV / "bin" / name
     if not path.exists():
-        raise FileNotFoundError(f"{path}: made by `make openstack-env`")
+        raise FileNotFoundError(f"{path} does not exist; run `make openstack-env`")
     return str(path)
 
 
 class Service:
-    """Started and stopped at will, on the same port, with the same files.
+    """A service that can be stopped and started again, on the same port and with the same files.
 
-    ``folder`` holds its configuration, ``output`` collects what it prints. Nothing outlives the
-    tests: the kernel ends a service whose parent is killed.
+    ``folder`` has its configuration, ``output`` collects its output. Services do not outlive the
+    tests: the kernel terminates them when their parent is killed.
     """
 
     def __init__(
         self, application: str, folder: Path, output: Path, environ: Mapping[str, str]
     ) -> None:
-        # Bound but not listening: it keeps the port from all others while the service is down.
-        # Linux lets the service bind it too, because both allow the address to be used again.
+        # Bound but not listening: it reserves the port while the service is down. Linux lets
+        # the service bind it too, because both set SO_REUSEADDR.
         self._claim = socket.socket()
         self._claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._claim.bind(("127.0.0.1", 0))
@@ -56,12 +56,16 @@ class Service:
         self._output = output
         self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
-        # Not as arguments: Keystone would take gunicorn's arguments for its own.
+        # Not as arguments: Keystone would parse gunicorn's arguments as its own.
         config = CONFIG.format(port=self.port, application=application)
         (folder / "gunicorn.conf.py").write_text(config, "utf-8")
 
     def start(self) -> None:
-        """Start it and wait until it answers; raises ``RuntimeError`` with what it printed."""
+        """Start the service and wait until it responds.
+
+        Raises:
+            RuntimeError: it does not; the message contains its output.
+        """
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", program("gunicorn")],
@@ -73,14 +77,14 @@ class Service:
                 start_new_session=True,
             )
         end = time.monotonic() + START_TIMEOUT
-        while not self._answers():
+        while not self._responds():
             if self._process.poll() is not None or time.monotonic() > end:
                 self.stop()
-                raise RuntimeError(f"{self.url} does not start:\n{self.log()}")
+                raise RuntimeError(f"{self.url} does not respond:\n{self.log()}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it with all its workers, if it runs; from then on connections are refused."""
+        """Stop the service and its workers, if it runs; connections are then refused."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -92,13 +96,13 @@ class Service:
         process.wait()
 
     def close(self) -> None:
-        """End it for good and give the port back."""
+        """Stop the service and release its port."""
         self.stop()
         self._claim.close()
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Stop it, and start it again in the end."""
+        """Stop the service for the duration of the block."""
         self.stop()
         try:
             yield
@@ -106,12 +110,12 @@ class Service:
             self.start()
 
     def log(self) -> str:
-        """The end of what it has printed."""
+        """Return the end of its output."""
         return self._output.read_text("utf-8", errors="replace")[-4000:]
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
-            ask("GET", self.url)
+            send("GET", self.url)
         except requests.RequestException:
             return False
         return True

@@ -1,11 +1,10 @@
-"""Keystone and Glance as they come from the package index, on loopback, in one folder."""
+"""Keystone and Glance from the package index, on loopback, in one folder."""
 
 import getpass
 import grp
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,11 +17,12 @@ import yaml
 
 from tests.openstack.account import Account
 from tests.openstack.service import VENV, Service, program
+from tests.support.wait import wait_until
 
 PASSWORD = "s3cret-and-long"
 REGION = "RegionOne"
 TOKEN_CACHE = 1
-"""Seconds; Glance's own default, 300, a test of a revoked token would have to wait for."""
+"""Seconds. Glance's own default is 300, too long for a test of a revoked token."""
 
 KEYSTONE = """
 [database]
@@ -37,7 +37,7 @@ key_repository = {folder}/keys/receipts
 key_repository = {folder}/keys/credentials
 [identity]
 domain_config_dir = {folder}/domains
-# The least that it takes: these passwords need no protection, and the tests should be quick.
+# The minimum: these passwords need no protection, and the tests should be fast.
 password_hash_rounds = 4
 """
 
@@ -73,13 +73,13 @@ token_cache_time = {token_cache}
 
 
 class OpenStack:
-    """A cloud with nobody else in it; a context manager that starts and ends it.
+    """A cloud of its own; a context manager that starts and stops it.
 
-    There are two projects, ``demo`` with the users ``demo`` (role member) and ``reader`` (role
-    reader), and ``other`` with the user ``other`` (role member), beside the administrator's.
-    ``clouds_yaml`` has the entries ``demo`` (by password) and ``demo-appcred`` (by application
-    credential); their secrets are in ``secure_yaml``. ``token_cache`` is for how many seconds
-    Glance believes a token without asking Keystone.
+    There are two projects in addition to the administrator's: ``demo`` with the users ``demo``
+    (role member) and ``reader`` (role reader), and ``other`` with the user ``other`` (role
+    member). ``clouds_yaml`` has the entries ``demo`` (by password) and ``demo-appcred`` (by
+    application credential); their secrets are in ``secure_yaml``. ``token_cache`` is the time in
+    seconds for which Glance caches the validation of a token.
     """
 
     def __init__(self, folder: Path, token_cache: int = TOKEN_CACHE) -> None:
@@ -114,9 +114,10 @@ class OpenStack:
         try:
             self._configure()
             with ThreadPoolExecutor() as pool:
-                for made in [pool.submit(self._make_keystone), pool.submit(self._make_glance)]:
-                    made.result()
-            # Not in the pool: the kernel ends a service with the thread that started it.
+                futures = [pool.submit(self._make_keystone), pool.submit(self._make_glance)]
+                for future in futures:
+                    future.result()
+            # Not in the pool: the kernel terminates a service with the thread that started it.
             self.keystone.start()
             self._populate()
             self.glance.start()
@@ -135,37 +136,37 @@ class OpenStack:
         self.close()
 
     def close(self) -> None:
-        """End both services and close every connection."""
-        for each in (self.admin, self.demo, self.reader, self.other, self.glance, self.keystone):
-            each.close()
+        """Stop both services and close all connections."""
+        for account in (self.admin, self.demo, self.reader, self.other):
+            account.close()
+        self.glance.close()
+        self.keystone.close()
 
     def revoke_tokens(self, account: Account) -> None:
-        """Revoke every token of a user, and wait until new ones are good; the password stays."""
-        # Keystone does so whenever an administrator sets a password, whichever it is. Switching
-        # the user off and on would do too, but leave a moment in which nobody can sign in.
+        """Revoke all tokens of a user, and wait until new ones are valid."""
+        # Keystone revokes them whenever an administrator sets the password, even to the same
+        # one. Disabling the user would revoke them too, but also prevent authentication.
         body = {"user": {"password": account.password}}
         self.admin.identity("PATCH", f"/users/{account.user_id}", body)
         # Keystone counts in whole seconds: a token of the same second is revoked as well.
-        end = time.monotonic() + 30
-        while not self._is_good(account.sign_in()):
-            if time.monotonic() > end:
-                raise RuntimeError(f"Keystone still refuses new tokens of {account.user}")
-            time.sleep(0.05)
+        wait_until(lambda: self._is_valid(account.sign_in()), pause=0.05)
 
     @contextmanager
     def token_life(self, seconds: int) -> Iterator[None]:
-        """Let tokens that are issued meanwhile live this long; restarts Keystone twice."""
-        usual = self._keystone_conf.read_text("utf-8")
-        short = re.sub(r"^expiration = .*$", f"expiration = {seconds}", usual, flags=re.MULTILINE)
+        """Set the lifetime of tokens during the block; restarts Keystone twice."""
+        original = self._keystone_conf.read_text("utf-8")
+        changed = re.sub(
+            r"^expiration = .*$", f"expiration = {seconds}", original, flags=re.MULTILINE
+        )
         try:
             with self.keystone.stopped():
-                self._keystone_conf.write_text(short, "utf-8")
+                self._keystone_conf.write_text(changed, "utf-8")
             yield
         finally:
             with self.keystone.stopped():
-                self._keystone_conf.write_text(usual, "utf-8")
+                self._keystone_conf.write_text(original, "utf-8")
 
-    def _is_good(self, token: str) -> bool:
+    def _is_valid(self, token: str) -> bool:
         url = f"{self.keystone.url}/v3/auth/tokens"
         return self.admin.request("GET", url, headers={"X-Subject-Token": token}).ok
 
@@ -182,10 +183,10 @@ class OpenStack:
 
     def _make_keystone(self) -> None:
         manage = partial(_manage, "keystone-manage", self._keystone_conf)
-        # It insists on being told who will read the keys, even where nothing has to change.
-        who = ("--keystone-user", getpass.getuser())
+        # It requires the owner of the keys, even if it is the current user.
+        user = ("--keystone-user", getpass.getuser())
         group = ("--keystone-group", grp.getgrgid(os.getgid()).gr_name)
-        manage("fernet_setup", *who, *group)
+        manage("fernet_setup", *user, *group)
         manage("db_sync")
         endpoint = ("--bootstrap-public-url", f"{self.keystone.url}/v3")
         region = ("--bootstrap-region-id", REGION)
@@ -195,16 +196,16 @@ class OpenStack:
         _manage("glance-manage", self._glance_conf, "db_sync")
 
     def _populate(self) -> None:
-        ask = self.admin.identity
+        identity = self.admin.identity
         service = {"service": {"name": "glance", "type": "image"}}
         endpoint = {
-            "service_id": ask("POST", "/services", service)["service"]["id"],
+            "service_id": identity("POST", "/services", service)["service"]["id"],
             "interface": "public",
             "region_id": REGION,
             "url": self.glance.url,
         }
-        ask("POST", "/endpoints", {"endpoint": endpoint})
-        roles = {role["name"]: role["id"] for role in ask("GET", "/roles")["roles"]}
+        identity("POST", "/endpoints", {"endpoint": endpoint})
+        roles = {role["name"]: role["id"] for role in identity("GET", "/roles")["roles"]}
         projects: dict[str, str] = {}
         for account, role in (
             (self.demo, "member"),
@@ -212,12 +213,12 @@ class OpenStack:
             (self.other, "member"),
         ):
             if account.project not in projects:
-                wanted = {"project": {"name": account.project, "domain_id": "default"}}
-                projects[account.project] = ask("POST", "/projects", wanted)["project"]["id"]
-            person = {"name": account.user, "password": PASSWORD, "domain_id": "default"}
-            user = ask("POST", "/users", {"user": person})["user"]["id"]
+                body = {"project": {"name": account.project, "domain_id": "default"}}
+                projects[account.project] = identity("POST", "/projects", body)["project"]["id"]
+            body = {"user": {"name": account.user, "password": PASSWORD, "domain_id": "default"}}
+            user = identity("POST", "/users", body)["user"]["id"]
             project = projects[account.project]
-            ask("PUT", f"/projects/{project}/users/{user}/roles/{roles[role]}")
+            identity("PUT", f"/projects/{project}/users/{user}/roles/{roles[role]}")
             account.sign_in()
 
     def _write_clouds(self) -> None:
@@ -248,7 +249,7 @@ class OpenStack:
 
 
 def _manage(name: str, config: Path, *command: str) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [program(name), "--config-file", str(config), *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -257,5 +258,5 @@ def _manage(name: str, config: Path, *command: str) -> None:
         timeout=120,
         text=True,
     )
-    if done.returncode:
-        raise RuntimeError(f"{name} {command[0]} failed:\n{done.stdout[-4000:]}")
+    if result.returncode:
+        raise RuntimeError(f"{name} {command[0]} failed:\n{result.stdout[-4000:]}")

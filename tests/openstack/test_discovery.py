@@ -1,4 +1,4 @@
-"""Discovery against a real Glance: what its own filters leave, and images that come and go."""
+"""Discovery with a real Glance: its filters, and images that come and go."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ PROPERTY = {"os_distro": "a/b c+d=é"}
 
 
 def environ(openstack: OpenStack) -> dict[str, str]:
-    """Where the program finds its clouds."""
+    """Return the environment variables with the paths of the cloud's configuration."""
     return {
         "OS_CLIENT_CONFIG_FILE": str(openstack.clouds_yaml),
         "OS_CLIENT_SECURE_FILE": str(openstack.secure_yaml),
@@ -26,7 +26,7 @@ def environ(openstack: OpenStack) -> dict[str, str]:
 
 @pytest.fixture
 def watching(openstack: OpenStack, tmp_path: Path) -> Iterator[Program]:
-    """An exporter with an alias, a tag, and a property that only another project's image has."""
+    """Run an exporter with rules for an alias, a tag, and a property."""
     project = openstack.demo.project_id
     discover = [
         {"name": f"{NAME}*", "owner": project, "most_recent": True, "alias": "golden"},
@@ -45,22 +45,22 @@ def watching(openstack: OpenStack, tmp_path: Path) -> Iterator[Program]:
 def test_images_are_discovered_superseded_and_deleted(
     openstack: OpenStack, watching: Program
 ) -> None:
-    """The series of what is superseded vanish; what is deleted is gone, and then forgotten."""
-    old, new, tagged, offered, untagged, foreign = (str(uuid4()) for _ in range(6))
+    """Series of superseded images are dropped; deleted images are gone, and then dropped."""
+    old, new, tagged, shared, untagged, foreign = (str(uuid4()) for _ in range(6))
     openstack.demo.create(untagged, "untagged", tags=[TAG])
     openstack.other.create(foreign, f"{NAME} of a stranger", visibility="community")
     openstack.demo.create(old, NAME)
     openstack.demo.create(tagged, "tagged", tags=["second", "third", TAG])
-    openstack.other.create(offered, "offered", visibility="shared", **PROPERTY)
-    openstack.other.share(offered, openstack.demo.project_id)
-    for image_id, label in ((old, "golden"), (tagged, tagged), (offered, offered)):
+    openstack.other.create(shared, "offered", visibility="shared", **PROPERTY)
+    openstack.other.share(shared, openstack.demo.project_id)
+    for image_id, label in ((old, "golden"), (tagged, tagged), (shared, shared)):
         watching.wait_for_metric(EXISTS, 1, image_id=image_id, image=label)
-    watched = {
+    targets = {
         sample.labels["image_id"]
         for sample in watching.metrics().samples
         if sample.name == "openstack_image_target_info"
     }
-    assert watched == {old, tagged, offered}
+    assert targets == {old, tagged, shared}
 
     openstack.demo.create(new, f"{NAME} 2")
     watching.wait_for_metric(EXISTS, 1, image_id=new, image="golden")
@@ -74,15 +74,15 @@ def test_images_are_discovered_superseded_and_deleted(
     assert watching.metrics().values(EXISTS) == [1, 1]
 
 
-def test_list_prints_what_is_visible(openstack: OpenStack, tmp_path: Path) -> None:
-    """Every ID that Glance lists to the project, community images of others included."""
+def test_list_prints_all_visible_images(openstack: OpenStack, tmp_path: Path) -> None:
+    """Including community images of other projects."""
     mine, foreign = str(uuid4()), str(uuid4())
     openstack.demo.create(mine, "mine\nof two lines")
     openstack.other.create(foreign, "theirs", visibility="community")
     file = settings_file(tmp_path, {"name": "demo", "cloud": "demo"})
-    ran = run_program(tmp_path, "list", f"--config.file={file}", environ=environ(openstack))
-    assert (ran.returncode, ran.stderr) == (0, "")
-    lines = ran.stdout.splitlines()
+    result = run_program(tmp_path, "list", f"--config.file={file}", environ=environ(openstack))
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
     assert lines[0] == "# demo"
     assert rf"- id: {mine}  # mine\nof two lines" in lines
     assert f"- id: {foreign}  # theirs" in lines

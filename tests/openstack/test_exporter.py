@@ -1,6 +1,6 @@
-"""The exporter against a real Glance: each change shows by the next cycle, and nothing else.
+"""The exporter with a real Glance: the next cycle shows every change, and nothing else.
 
-Every test has an image of its own among those watched; all others must stay as they are.
+Every test changes an image of its own; the series of all other images must not change.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from tests.openstack.stack import OpenStack
 
 DATA = b"sixteen bytes..."
 CLOUDS = ("demo", "demo-appcred")
-"""By password and by application credential; both watch the same images."""
+"""Entries of clouds.yaml: by password and by application credential, with the same images."""
 
 ACTIVE = (
     "protected",
@@ -26,14 +26,14 @@ ACTIVE = (
     "renamed",
     "steady",
 )
-"""Images of demo with data; each is named as its test's change."""
+"""Images of demo with data, named after the changes of the tests."""
 
 IMAGES = {name: str(uuid4()) for name in (*ACTIVE, "created", "uploaded", "foreign")}
 
 
 @pytest.fixture(scope="module")
 def watching(openstack: OpenStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    """An exporter that has polled everything once."""
+    """Yield an exporter whose first cycle covers all images."""
     for name in ACTIVE:
         openstack.demo.create(IMAGES[name], name)
         openstack.demo.upload(IMAGES[name], DATA)
@@ -49,7 +49,7 @@ def watching(openstack: OpenStack, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def info(openstack: OpenStack, image: str, visibility: str, name: str = "") -> str:
-    """The key of an image's info series."""
+    """Return the key of an image's info series."""
     return (
         f'{image}: openstack_image_info{{container_format="bare",disk_format="raw",'
         f'name="{name or image}",project_id="{openstack.demo.project_id}",'
@@ -58,7 +58,7 @@ def info(openstack: OpenStack, image: str, visibility: str, name: str = "") -> s
 
 
 def status_change(image: str, old: str, new: str, count: int = 1) -> dict[str, Change]:
-    """What a change of status alone does."""
+    """Return the changes caused by a change of status alone."""
     return {
         f'{image}: openstack_image_status{{status="{old}"}}': (1, 0),
         f'{image}: openstack_image_status{{status="{new}"}}': (0, 1),
@@ -67,13 +67,13 @@ def status_change(image: str, old: str, new: str, count: int = 1) -> dict[str, C
 
 
 def attribute_change(image: str, attribute: str) -> dict[str, Change]:
-    """What the first change of an attribute does to its counter."""
+    """Return the change of the counter at the first change of an attribute."""
     key = f'{image}: openstack_image_attribute_changes_total{{attribute="{attribute}"}}'
     return {key: (0, 1)}
 
 
 def value(samples: Samples, metric: str, image: str, **labels: str) -> float | None:
-    """The value of a series of an image, the same for both clouds."""
+    """Return the value of an image's series, which must be the same in both clouds."""
     values = {
         samples.get(series(metric, cloud=cloud, image=image, image_id=IMAGES[image], **labels))
         for cloud in CLOUDS
@@ -82,12 +82,11 @@ def value(samples: Samples, metric: str, image: str, **labels: str) -> float | N
     return values.pop()
 
 
-def test_first_cycle_tells_what_is_there(watching: Exporter) -> None:
-    """After one cycle every image that these credentials see exists, and no other."""
+def test_first_cycle_reports_exactly_the_visible_images(watching: Exporter) -> None:
     samples = watching.next_cycle()
     for image in IMAGES:
-        seen = image not in {"created", "foreign"}
-        assert value(samples, "openstack_image_exists", image) == seen, image
+        is_visible = image not in {"created", "foreign"}
+        assert value(samples, "openstack_image_exists", image) == is_visible, image
         assert value(samples, "openstack_image_poll_success", image) == 1
     digest = hashlib.sha512(DATA).hexdigest()
     labels = {"algorithm": "sha512", "digest": digest}
@@ -95,13 +94,11 @@ def test_first_cycle_tells_what_is_there(watching: Exporter) -> None:
     assert value(samples, "openstack_image_size_bytes", "steady") == len(DATA)
 
 
-def test_nothing_happens(watching: Exporter) -> None:
-    """Without a change no series of an image changes."""
+def test_no_series_changes_without_a_change_of_an_image(watching: Exporter) -> None:
     assert watching.changes_by(watching.next_cycle) == {}
 
 
-def test_create(openstack: OpenStack, watching: Exporter) -> None:
-    """An image that was missing comes into existence, queued."""
+def test_created_image_exists_as_queued(openstack: OpenStack, watching: Exporter) -> None:
     changes = watching.changes_by(
         lambda: openstack.demo.create(IMAGES["created"], "created", min_disk=2, min_ram=512)
     )
@@ -122,8 +119,10 @@ def test_create(openstack: OpenStack, watching: Exporter) -> None:
     assert "created: openstack_image_size_bytes" not in changes
 
 
-def test_upload(openstack: OpenStack, watching: Exporter) -> None:
-    """A queued image becomes active with a size and digests; that is no change of content."""
+def test_uploaded_image_becomes_active_with_size_and_digests(
+    openstack: OpenStack, watching: Exporter
+) -> None:
+    """The first digests are not a change of content."""
     changes = watching.changes_by(lambda: openstack.demo.upload(IMAGES["uploaded"], DATA))
     content = "uploaded: openstack_image_content_info"
     assert changes == {
@@ -140,8 +139,7 @@ def test_upload(openstack: OpenStack, watching: Exporter) -> None:
     }
 
 
-def test_protect(openstack: OpenStack, watching: Exporter) -> None:
-    """An image becomes protected."""
+def test_protected_image(openstack: OpenStack, watching: Exporter) -> None:
     changes = watching.changes_by(
         lambda: openstack.demo.change(IMAGES["protected"], protected=True)
     )
@@ -151,8 +149,7 @@ def test_protect(openstack: OpenStack, watching: Exporter) -> None:
     }
 
 
-def test_publish(openstack: OpenStack, watching: Exporter) -> None:
-    """An administrator makes an image public."""
+def test_published_image(openstack: OpenStack, watching: Exporter) -> None:
     changes = watching.changes_by(
         lambda: openstack.admin.change(IMAGES["published"], visibility="public")
     )
@@ -165,8 +162,9 @@ def test_publish(openstack: OpenStack, watching: Exporter) -> None:
     }
 
 
-def test_rename(openstack: OpenStack, watching: Exporter) -> None:
-    """An image gets a name that would break an exposition, were it not escaped."""
+def test_renamed_image_with_a_name_that_must_be_escaped(
+    openstack: OpenStack, watching: Exporter
+) -> None:
     hostile = 'a"b\\c\nd{}'
     changes = watching.changes_by(lambda: openstack.demo.change(IMAGES["renamed"], name=hostile))
     assert changes == {
@@ -176,14 +174,15 @@ def test_rename(openstack: OpenStack, watching: Exporter) -> None:
     }
 
 
-def test_hide(openstack: OpenStack, watching: Exporter) -> None:
-    """A hidden image, which plain lists leave out, is still there."""
+def test_hidden_image_still_exists(openstack: OpenStack, watching: Exporter) -> None:
+    """Plain lists omit hidden images."""
     changes = watching.changes_by(lambda: openstack.demo.change(IMAGES["hidden"], os_hidden=True))
     assert changes == {"hidden: openstack_image_hidden": (0, 1)}
 
 
-def test_deactivate_and_reactivate(openstack: OpenStack, watching: Exporter) -> None:
-    """A deactivated image changes its status, and so it does when it is active again."""
+def test_deactivated_and_reactivated_image_changes_its_status(
+    openstack: OpenStack, watching: Exporter
+) -> None:
     image_id = IMAGES["deactivated"]
     off = watching.changes_by(lambda: openstack.demo.act(image_id, "deactivate"))
     assert off == status_change("deactivated", "active", "deactivated")
@@ -191,35 +190,40 @@ def test_deactivate_and_reactivate(openstack: OpenStack, watching: Exporter) -> 
     assert on == status_change("deactivated", "deactivated", "active", count=2)
 
 
-def test_delete(openstack: OpenStack, watching: Exporter) -> None:
-    """A deleted image is gone in one cycle, proof included, and all its values with it."""
+def test_deleted_image_is_gone_after_one_cycle_with_all_its_values(
+    openstack: OpenStack, watching: Exporter
+) -> None:
+    """The confirmation of the 404 is part of the same cycle."""
     image_id = IMAGES["deleted"]
     before = watching.scrape()
     changes = watching.changes_by(lambda: openstack.demo.delete(image_id))
-    kept = {
+    existence = {
         "deleted: openstack_image_exists": (1, 0),
         "deleted: openstack_image_existence_changes_total": (0, 1),
     }
-    assert kept.items() <= changes.items()
+    assert existence.items() <= changes.items()
     assert {key.partition(":")[0] for key in changes} == {"deleted"}
-    assert all(new is None for key, (_, new) in changes.items() if key not in kept)
+    assert all(new is None for key, (_, new) in changes.items() if key not in existence)
     assert value(before, "openstack_image_size_bytes", "deleted") == len(DATA)
     assert changes["deleted: openstack_image_size_bytes"] == (len(DATA), None)
 
 
-def test_delete_and_create_again(openstack: OpenStack, watching: Exporter) -> None:
-    """Glance never gives the ID of a deleted image to another: it stays gone."""
+def test_id_of_a_deleted_image_cannot_be_used_again(
+    openstack: OpenStack, watching: Exporter
+) -> None:
     image_id = IMAGES["replaced"]
     openstack.demo.delete(image_id)
     body = {"id": image_id, "name": "replaced", "disk_format": "raw", "container_format": "bare"}
-    again = openstack.demo.image_api("POST", "/v2/images", json=body)
-    assert again.status_code == 409
+    response = openstack.demo.image_api("POST", "/v2/images", json=body)
+    assert response.status_code == 409
     samples = watching.next_cycle()
     assert value(samples, "openstack_image_exists", "replaced") == 0
 
 
-def test_another_projects_image(openstack: OpenStack, watching: Exporter) -> None:
-    """Another project's image exists as soon as it may be seen, however lists treat it."""
+def test_image_of_another_project_exists_while_it_is_visible(
+    openstack: OpenStack, watching: Exporter
+) -> None:
+    """It does not depend on the image being listed."""
     image_id = IMAGES["foreign"]
     other = openstack.other
 
@@ -235,29 +239,32 @@ def test_another_projects_image(openstack: OpenStack, watching: Exporter) -> Non
     assert not exists_after_a_cycle()
     other.share(image_id, openstack.demo.project_id)
     assert exists_after_a_cycle()
-    for answer in ("accepted", "rejected"):
-        openstack.demo.answer_offer(image_id, answer)
+    for status in ("accepted", "rejected"):
+        openstack.demo.set_member_status(image_id, status)
         assert exists_after_a_cycle()
     other.change(image_id, visibility="private")
     assert not exists_after_a_cycle()
 
 
-def test_revoked_token(openstack: OpenStack, watching: Exporter) -> None:
-    """The exporter signs in again when its token is revoked, and no image changes for it."""
+def test_revoked_token_is_renewed_and_no_image_changes(
+    openstack: OpenStack, watching: Exporter
+) -> None:
     before = watching.next_cycle()
     metric = "openstack_image_exporter_authentications_total"
     openstack.revoke_tokens(openstack.demo)
 
-    def signed_in_again(samples: Samples) -> bool:
+    def uses_new_token(samples: Samples) -> bool:
         keys = [series(metric, cloud=cloud) for cloud in CLOUDS]
-        return all(samples[key] > before[key] for key in keys) and _all_answered(samples)
+        return all(samples[key] > before[key] for key in keys) and _all_successful(samples)
 
-    watching.wait_until(signed_in_again, "a new token in use")
+    watching.wait_until(uses_new_token, "a new token in use")
     assert watching.changes(before, watching.next_cycle()) == {}
 
 
-def test_glance_stops_and_starts(openstack: OpenStack, watching: Exporter) -> None:
-    """While Glance is down no image is said to change, but that it could not be asked."""
+def test_images_keep_their_values_while_glance_is_down(
+    openstack: OpenStack, watching: Exporter
+) -> None:
+    """Only ``poll_success`` and ``api_up`` change."""
     before = watching.next_cycle()
     up = [series("openstack_image_api_up", cloud=cloud) for cloud in CLOUDS]
     with openstack.glance.stopped():
@@ -265,14 +272,14 @@ def test_glance_stops_and_starts(openstack: OpenStack, watching: Exporter) -> No
         failed = {f"{image}: openstack_image_poll_success": (1, 0) for image in IMAGES}
         assert watching.changes(before, down) == failed
         assert [down[key] for key in up] == [0, 0]
-    # The first requests to a Glance that has just started may take longer than they are given.
-    watching.wait_until(_all_answered, "answers for every image")
+    # The first requests to a Glance that has just started may time out.
+    watching.wait_until(_all_successful, "successful polls of every image")
     after = watching.next_cycle()
     assert watching.changes(before, after) == {}
     assert [after[key] for key in up] == [1, 1]
 
 
-def _all_answered(samples: Samples) -> bool:
+def _all_successful(samples: Samples) -> bool:
     metric = "openstack_image_poll_success"
     return all(
         samples[series(metric, cloud=cloud, image=image, image_id=image_id)] == 1

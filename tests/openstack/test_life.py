@@ -1,4 +1,4 @@
-"""The same life through v1, v2 and a real Glance, polled by the exporter's own parts."""
+"""The lifecycle of an image in simulated v1 and v2 and in a real Glance, as polled."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -22,11 +22,11 @@ from tests.support.lifecycle import (
 from tests.support.polled_cloud import PolledCloud, polled_cloud
 
 IMAGE, *NEIGHBOURS = (str(uuid4()) for _ in range(4))
-"""Enough images to be asked for by a list."""
+"""Enough images to be polled by list requests."""
 
 CREATED: Mapping[str, Any] = {"name": "newborn", "min_disk": 2, "min_ram": 512}
 
-ACTS: Mapping[str, Callable[[OpenStack], object]] = {
+ACTIONS: Mapping[str, Callable[[OpenStack], object]] = {
     "queued": lambda cloud: cloud.demo.create(IMAGE, **CREATED),
     "active": lambda cloud: cloud.demo.upload(IMAGE, DATA),
     "protected": lambda cloud: cloud.demo.change(IMAGE, protected=True),
@@ -38,24 +38,24 @@ ACTS: Mapping[str, Callable[[OpenStack], object]] = {
     "hidden": lambda cloud: cloud.demo.change(IMAGE, os_hidden=True),
     "deleted": lambda cloud: cloud.demo.delete(IMAGE),
 }
-"""What makes each step at a real Glance."""
+"""The actions that apply each step in a real Glance."""
 
 
 def times(openstack: OpenStack, image_id: str) -> dict[str, Any]:
-    """When a real image was created and updated, which only the real service can choose."""
+    """Return the timestamps of a real image, which only the real service can choose."""
     document = openstack.demo.image_api("GET", f"/v2/images/{image_id}").json()
     return {name: document[name].rstrip("Z") for name in ("created_at", "updated_at")}
 
 
 @pytest.fixture
 def service(openstack: OpenStack) -> Iterator[SimulatedImageService]:
-    """A simulated service with the neighbours that the real one has too."""
-    nothing: dict[str, Any] = {"status": "queued", "size": None, "checksum": None}
+    """Run a simulated service with the same additional images as the real one."""
+    no_data: dict[str, Any] = {"status": "queued", "size": None, "checksum": None}
     simulated = []
     for image_id in NEIGHBOURS:
         openstack.demo.create(image_id, "neighbour")
-        known = {**nothing, **times(openstack, image_id), "owner": openstack.demo.project_id}
-        simulated.append(SimulatedImage(image_id, name="neighbour", **known))
+        fields = {**no_data, **times(openstack, image_id), "owner": openstack.demo.project_id}
+        simulated.append(SimulatedImage(image_id, name="neighbour", **fields))
     with SimulatedImageService(simulated) as running:
         running.api.project = openstack.demo.project_id
         yield running
@@ -63,9 +63,9 @@ def service(openstack: OpenStack) -> Iterator[SimulatedImageService]:
         openstack.demo.delete(image_id)
 
 
-def live(openstack: OpenStack, service: SimulatedImageService, step: str) -> None:
-    """Takes one step at both services."""
-    ACTS[step](openstack)
+def apply_step(openstack: OpenStack, service: SimulatedImageService, step: str) -> None:
+    """Apply one step in both services."""
+    ACTIONS[step](openstack)
     fields: dict[str, Any] = dict(LIFECYCLE[step])
     if step == "queued":
         service.images.put(SimulatedImage(IMAGE, owner=openstack.demo.project_id, **CREATED))
@@ -74,13 +74,13 @@ def live(openstack: OpenStack, service: SimulatedImageService, step: str) -> Non
     service.images.change(IMAGE, **fields)
 
 
-def test_the_same_life_gives_the_same_series_at_a_real_glance(
+def test_lifecycle_gives_the_same_series_with_a_real_glance(
     openstack: OpenStack, service: SimulatedImageService
 ) -> None:
-    """After each step simulated v2 shows what real v2 does, and v1 as much of it as it can know."""
+    """Series of v2 are equal; series of v1 are equal as far as v1 has the data."""
     real = openstack.glance.url
     signed_in = StaticTokenAuthenticator(real, openstack.demo.sign_in(), ClientTls())
-    ways: tuple[tuple[str, dict[str, Any], Mapping[str, Comparable]], ...] = (
+    variants: tuple[tuple[str, dict[str, Any], Mapping[str, Comparable]], ...] = (
         (
             real,
             {"api": "v2", "signin": signed_in, "interval": 60.0, "timeout": 30.0},
@@ -92,20 +92,20 @@ def test_the_same_life_gives_the_same_series_at_a_real_glance(
     with ExitStack() as stack:
         labs: list[PolledCloud] = [
             stack.enter_context(polled_cloud(url, [IMAGE, *NEIGHBOURS], **more))
-            for url, more, _ in ways
+            for url, more, _ in variants
         ]
-        before: list[Any] = [{} for _ in ways]
-        for step in ACTS:
-            live(openstack, service, step)
-            for lab, (_, _, exceptions), last in zip(labs, ways, before, strict=True):
+        before: list[Any] = [{} for _ in variants]
+        for step in ACTIONS:
+            apply_step(openstack, service, step)
+            for lab, (_, _, differences), last in zip(labs, variants, before, strict=True):
                 lab.cycle()
                 assert set(lab.reasons().values()) == {""}, step
-                assert comparable_samples(lab.store, exceptions) != last or step == "hidden", step
-                assert comparable_samples(lab.store, exceptions) == comparable_samples(
-                    labs[0].store, exceptions
+                assert comparable_samples(lab.store, differences) != last or step == "hidden", step
+                assert comparable_samples(lab.store, differences) == comparable_samples(
+                    labs[0].store, differences
                 ), step
             before = [
-                comparable_samples(w.store, e) for w, (_, _, e) in zip(labs, ways, strict=True)
+                comparable_samples(w.store, e) for w, (_, _, e) in zip(labs, variants, strict=True)
             ]
         counts = {lab.observation(IMAGE).change_counts for lab in labs[:2]}
         (same,) = counts

@@ -6,38 +6,38 @@ import requests
 
 from exporter.auth.base import Authenticator, AuthError
 from exporter.auth.factory import build_authenticator
-from tests.openstack.account import ask
+from tests.openstack.account import send
 from tests.openstack.stack import OpenStack
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.usefixtures("clouds_yaml")
 
 
 @pytest.fixture(params=["demo", "demo-appcred"])
 def signin(request: pytest.FixtureRequest) -> Iterator[Authenticator]:
-    """Signs in by password, or by application credential."""
-    made = build_authenticator("test", cloud=request.param, timeout=30)
-    yield made
-    made.close()
+    """Yield the authenticator of a password, or of an application credential."""
+    authenticator = build_authenticator("test", cloud=request.param, timeout=30)
+    yield authenticator
+    authenticator.close()
 
 
 def status_of(url: str, token: str | None) -> int:
-    """The status that Glance gives a list asked for with ``token``."""
-    return ask("GET", f"{url}/v2/images", token).status_code
+    """Return the status of a request for the list of images with ``token``."""
+    return send("GET", f"{url}/v2/images", token).status_code
 
 
-def test_the_catalogue_says_where_glance_is(openstack: OpenStack, signin: Authenticator) -> None:
-    """Signing in by clouds.yaml gives the base URL of the Image service in the catalogue."""
+def test_endpoint_of_glance_is_that_of_the_catalogue(
+    openstack: OpenStack, signin: Authenticator
+) -> None:
     assert signin.token().endpoint == openstack.glance.url
 
 
-def test_token_is_good_for_glance(openstack: OpenStack, signin: Authenticator) -> None:
-    """Glance lists images for the token, and for no other."""
+def test_glance_accepts_the_token_and_no_other(openstack: OpenStack, signin: Authenticator) -> None:
     assert status_of(openstack.glance.url, signin.token().value) == 200
     assert status_of(openstack.glance.url, "another") == 401
 
 
-def test_token_is_kept(signin: Authenticator) -> None:
-    """Keystone is asked once for any number of credentials, and says how long the token lives."""
+def test_token_is_cached_with_its_expiry(signin: Authenticator) -> None:
     first, second = signin.token(), signin.token()
     assert first == second
     assert signin.stats().authentications == 1
@@ -46,7 +46,7 @@ def test_token_is_kept(signin: Authenticator) -> None:
 
 
 def test_token_is_renewed_before_it_expires(openstack: OpenStack) -> None:
-    """While tokens live six seconds, the one in hand is always one that Glance accepts."""
+    """Tokens live six seconds, and Glance accepts the current one at any time."""
     with openstack.token_life(6):
         signin = build_authenticator("test", cloud="demo", timeout=30)
         try:
@@ -58,8 +58,9 @@ def test_token_is_renewed_before_it_expires(openstack: OpenStack) -> None:
             signin.close()
 
 
-def test_revoked_token_is_replaced(openstack: OpenStack, signin: Authenticator) -> None:
-    """Glance refuses a revoked token as it does an unknown one, and accepts the renewed one."""
+def test_revoked_token_is_refused_and_the_renewed_one_accepted(
+    openstack: OpenStack, signin: Authenticator
+) -> None:
     stale = signin.token()
     assert status_of(openstack.glance.url, stale.value) == 200
     openstack.revoke_tokens(openstack.demo)
@@ -70,15 +71,13 @@ def test_revoked_token_is_replaced(openstack: OpenStack, signin: Authenticator) 
 
 
 def wait_for_status(url: str, token: str | None, status: int) -> None:
-    """Wait until Glance, which keeps tokens in a cache for a while, gives this status."""
-    end = time.monotonic() + 30
-    while status_of(url, token) != status:
-        assert time.monotonic() < end, f"not yet {status}"
-        time.sleep(0.05)
+    """Wait until Glance, which caches tokens, responds with this status."""
+    wait_until(lambda: status_of(url, token) == status, pause=0.05)
 
 
-def test_keystone_stops_and_starts(openstack: OpenStack) -> None:
-    """A stopped Keystone refuses connections; started again, it is where it was."""
+def test_stopped_keystone_refuses_connections_and_can_be_started_again(
+    openstack: OpenStack,
+) -> None:
     signin = build_authenticator("test", cloud="demo", timeout=30)
     try:
         with openstack.keystone.stopped(), pytest.raises(AuthError) as raised:
@@ -86,16 +85,15 @@ def test_keystone_stops_and_starts(openstack: OpenStack) -> None:
         assert raised.value.reason == "connection"
     finally:
         signin.close()
-    again = build_authenticator("test", cloud="demo", timeout=30)
-    assert status_of(openstack.glance.url, again.token().value) == 200
-    again.close()
+    restarted = build_authenticator("test", cloud="demo", timeout=30)
+    assert status_of(openstack.glance.url, restarted.token().value) == 200
+    restarted.close()
 
 
-def test_glance_stops_and_starts(openstack: OpenStack) -> None:
-    """A stopped Glance refuses connections; started again, it knows its images and is no other."""
-    made = "6f5b04a5-41cf-4a0c-9f5c-0b8f4e4a2c10"
-    openstack.demo.create(made, "survivor")
+def test_stopped_glance_refuses_connections_and_keeps_its_images(openstack: OpenStack) -> None:
+    image_id = "6f5b04a5-41cf-4a0c-9f5c-0b8f4e4a2c10"
+    openstack.demo.create(image_id, "persistent")
     with openstack.glance.stopped(), pytest.raises(requests.ConnectionError):
-        ask("GET", openstack.glance.url)
-    assert made in openstack.demo.ids("limit=1000")
-    openstack.demo.delete(made)
+        send("GET", openstack.glance.url)
+    assert image_id in openstack.demo.ids("limit=1000")
+    openstack.demo.delete(image_id)
