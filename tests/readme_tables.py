@@ -1,6 +1,6 @@
-"""The tables of README.md that are made from the code.
+"""Tables of README.md that are generated from the code.
 
-``make readme`` writes them between their markers; a test fails when they are stale.
+``make readme`` writes them between their markers, and a test fails if they are stale.
 """
 
 import re
@@ -28,7 +28,7 @@ EXPECT = "expect."
 
 
 class Metric(NamedTuple):
-    """A row of a table of metrics; ``labels`` are those beside the ones that all its rows have."""
+    """Row of a table of metrics. ``labels`` are those in addition to the common ones."""
 
     name: str
     kind: str
@@ -37,13 +37,13 @@ class Metric(NamedTuple):
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
 def general_settings() -> str:
-    """The settings that have a flag or a variable of their own."""
+    """Return the settings with a flag or environment variable of their own."""
     return table(
         ("Key", "Flag", "Environment variable", "Default", "Meaning"),
         (
@@ -55,45 +55,49 @@ def general_settings() -> str:
 
 
 def settings_of_clouds() -> str:
-    """The keys of one cloud."""
+    """Return the keys of one cloud."""
     return _keys("clouds[].")
 
 
 def expectations() -> str:
-    """The keys of what is expected."""
+    """Return the keys of ``expect``."""
     return _keys(EXPECT)
 
 
 def settings_of_images() -> str:
-    """The keys of one image."""
+    """Return the keys of one image."""
     return _keys("clouds[].images[].")
 
 
 def settings_of_discoveries() -> str:
-    """The keys of one discovery."""
+    """Return the keys of one discovery rule."""
     return _keys("clouds[].discover[].")
 
 
 def metrics_of_images() -> str:
-    """What is served for every image."""
-    return _metrics(Metric(each.name, each.kind, each.labels, each.help) for each in IMAGE_FAMILIES)
+    """Return the metrics of an image."""
+    return _metrics(
+        Metric(family.name, family.kind, family.labels, family.help) for family in IMAGE_FAMILIES
+    )
 
 
 def metrics_of_clouds() -> str:
-    """What is served for every cloud, from the store or counted as requests end."""
-    stored = (Metric(each.name, each.kind, each.labels, each.help) for each in CLOUD_FAMILIES)
-    return _metrics([*stored, *_instruments(of_clouds=True)])
+    """Return the metrics of a cloud, from the store or counted as requests end."""
+    stored = (
+        Metric(family.name, family.kind, family.labels, family.help) for family in CLOUD_FAMILIES
+    )
+    return _metrics([*stored, *_exporter_metrics(of_clouds=True)])
 
 
 def metrics_of_the_exporter() -> str:
-    """What is served once."""
-    return _metrics(_instruments(of_clouds=False), heading="Labels")
+    """Return the metrics that exist once."""
+    return _metrics(_exporter_metrics(of_clouds=False), heading="Labels")
 
 
 def reasons() -> str:
-    """Why a poll can fail."""
+    """Return the reasons of failed polls."""
     return table(
-        ("`reason`", "What came", "Sent again in the cycle", "Opens the breaker"),
+        ("`reason`", "Meaning", "Retried in the cycle", "Opens the circuit breaker"),
         (
             (_code(reason), meaning, _yes(reason in TRANSIENT), _yes(reason in BREAKING))
             for reason, meaning in REASONS.items()
@@ -102,7 +106,7 @@ def reasons() -> str:
 
 
 def parameters_of_images() -> str:
-    """What may be asked of the API."""
+    """Return the query parameters of the API."""
     return table(
         ("Parameter", "Default", "Accepted"),
         (
@@ -112,13 +116,13 @@ def parameters_of_images() -> str:
     )
 
 
-def words_of(meanings: Mapping[str, str], heading: str) -> str:
-    """The words that a field may hold, and what they mean."""
+def meanings_table(meanings: Mapping[str, str], heading: str) -> str:
+    """Return the possible words of a field and their meanings."""
     return table((heading, "Meaning"), ((_code(word), text) for word, text in meanings.items()))
 
 
 def life_of_an_image() -> str:
-    """What happens to an image, and what each metric says after each step."""
+    """Return the steps in the life of an image, and each metric after each step."""
     happened = steps()
     listed = "\n".join(f"{number}. {what}" for number, what in enumerate(happened, start=1))
     numbers = map(str, range(1, len(happened) + 1))
@@ -139,15 +143,15 @@ TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "reasons": reasons,
         "life of an image": life_of_an_image,
         "parameters of images": parameters_of_images,
-        "problems": partial(words_of, PROBLEMS, "Problem"),
-        "troubles": partial(words_of, CLOUD_PROBLEMS, "Trouble"),
+        "problems": partial(meanings_table, PROBLEMS, "Problem"),
+        "troubles": partial(meanings_table, CLOUD_PROBLEMS, "Trouble"),
     }
 )
-"""Every table by the name that its markers bear."""
+"""Every table by the name in its markers."""
 
 
 def rendered(text: str) -> str:
-    """The text with every table made anew; raises ``ValueError`` where markers are not a pair."""
+    """Return the text with new tables; raise ``ValueError`` if a pair of markers is incomplete."""
     for name, make in TABLES.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         parts = re.split(f"(?s){re.escape(begin)}.*?{re.escape(end)}", text)
@@ -168,7 +172,7 @@ def _keys(prefix: str) -> str:
 
 
 def _settings(prefix: str) -> list[Row]:
-    """The settings right under the prefix, those of lists inside left out."""
+    """Return the settings directly under the prefix, without those of nested lists."""
     return [
         row
         for row in reference()
@@ -186,11 +190,11 @@ def _metrics(rows: Iterable[Metric], heading: str = "More labels") -> str:
     )
 
 
-def _instruments(*, of_clouds: bool) -> Iterator[Metric]:
-    instruments = ExporterMetrics("0")
-    instruments.add_cloud("a cloud")
-    for metric in instruments.registry.collect():
-        # Those of the process, the platform and the garbage collector are prometheus_client's.
+def _exporter_metrics(*, of_clouds: bool) -> Iterator[Metric]:
+    exporter_metrics = ExporterMetrics("0")
+    exporter_metrics.add_cloud("a cloud")
+    for metric in exporter_metrics.registry.collect():
+        # Metrics of the process, platform and garbage collector come from prometheus_client.
         if not metric.name.startswith(PREFIX):
             continue
         labels = {label: None for sample in metric.samples for label in sample.labels}

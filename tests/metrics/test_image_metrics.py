@@ -41,7 +41,7 @@ def series(observation: Observation, seconds: float = 0.0) -> Series:
     }
 
 
-SAID = (
+LIFETIME_PROPERTIES = (
     ("image_build_date", "2025-06-11"),
     ("provided_until", "2027-04-30"),
     ("replace_frequency", "monthly"),
@@ -88,9 +88,9 @@ def test_every_point_has_a_value_for_each_label(family: Family[ImageView]) -> No
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
 def test_every_family_has_samples_for_a_fully_known_image(family: Family[ImageView]) -> None:
     """Except the deletion time. Optional attributes are absent if unknown."""
-    told = replace(ACTIVE, hidden=True, properties=SAID)
-    hidden = NEVER_POLLED.with_outcome(Found(told), START, MAX_STALE)
-    shown = list(family.points(view_of(EXPECTING, hidden, START)))
+    image = replace(ACTIVE, hidden=True, properties=LIFETIME_PROPERTIES)
+    observation = NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)
+    shown = list(family.points(view_of(EXPECTING, observation, START)))
     optional = {
         "openstack_image_property_info",
         "openstack_image_content_info",
@@ -194,7 +194,7 @@ def test_lifetimes_are_exported_with_their_properties(listed: set[str], shown: s
     """A property that is only expected is not exported."""
     target = replace(TARGET, property_names=frozenset(listed))
     observation = NEVER_POLLED.with_outcome(
-        Found(replace(ACTIVE, properties=SAID)), START, MAX_STALE
+        Found(replace(ACTIVE, properties=LIFETIME_PROPERTIES)), START, MAX_STALE
     )
     view = view_of(target, observation, START)
     found = {family.name for family in IMAGE_FAMILIES for _ in family.points(view)}

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -13,7 +13,7 @@ from exporter.model.cloud import (
 from exporter.model.outcome import Failed
 
 NOW = 1_800_000_000.0
-WELL = CloudState(
+HEALTHY = CloudState(
     "lab",
     60.0,
     api_up=True,
@@ -28,7 +28,7 @@ WELL = CloudState(
 )
 
 
-@pytest.mark.parametrize("cloud", [CloudState("lab", 60.0), WELL])
+@pytest.mark.parametrize("cloud", [CloudState("lab", 60.0), HEALTHY])
 def test_new_or_healthy_cloud_has_no_problem(cloud: CloudState) -> None:
     assert cloud_problems(cloud, NOW) == ()
 
@@ -44,25 +44,25 @@ FIELDS: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize(("trouble", "fields"), FIELDS.items())
-def test_each_problem_is_detected(trouble: str, fields: dict[str, object]) -> None:
-    assert cloud_problems(replace(WELL, **fields), NOW) == (trouble,)  # type: ignore[arg-type]  # of the fields' types
+@pytest.mark.parametrize(("problem", "changed"), FIELDS.items())
+def test_each_problem_is_detected(problem: str, changed: dict[str, object]) -> None:
+    assert cloud_problems(replace(HEALTHY, **changed), NOW) == (problem,)  # type: ignore[arg-type]  # of the fields' types
 
 
 def test_problems_are_ordered_worst_first() -> None:
-    everything = {name: value for fields in FIELDS.values() for name, value in fields.items()}
-    assert cloud_problems(replace(WELL, **everything), NOW) == tuple(CLOUD_PROBLEMS)  # type: ignore[arg-type]  # as above
+    everything = {name: value for changed in FIELDS.values() for name, value in changed.items()}
+    assert cloud_problems(replace(HEALTHY, **everything), NOW) == tuple(CLOUD_PROBLEMS)  # type: ignore[arg-type]  # as above
 
 
 def test_cycle_late_by_less_than_an_interval_is_not_a_problem() -> None:
-    assert cloud_problems(replace(WELL, next_cycle_at=NOW - 59.5), NOW) == ()
+    assert cloud_problems(replace(HEALTHY, next_cycle_at=NOW - 59.5), NOW) == ()
 
 
 def test_unresolved_alias_before_the_first_list_is_not_a_problem() -> None:
-    waiting = replace(WELL, resolved={}, discovered_at=None)
+    waiting = replace(HEALTHY, resolved={}, discovered_at=None)
     assert unresolved(waiting) == ("ubuntu",)
     assert cloud_problems(waiting, NOW) == ()
-    assert unresolved(WELL) == ()
+    assert unresolved(HEALTHY) == ()
 
 
 CYCLE = CycleSummary(
@@ -102,7 +102,7 @@ def test_counters_add_up_over_cycles() -> None:
 
 
 def test_counters_of_a_new_client_are_added_to_those_before_a_reload() -> None:
-    inherited = replace(WELL, rate_limit_wait=10.0)
+    inherited = replace(HEALTHY, rate_limit_wait=10.0)
     state = inherited.after_cycle(CYCLE, CLIENT, inherited)
     state = state.after_cycle(CYCLE, CLIENT, inherited)
     assert (state.authentications, state.authentication_failures) == (3 + 2, 2 + 1)
@@ -127,17 +127,65 @@ def test_api_is_up_if_it_accepted_the_credentials(
     breaker_open: bool,
     expected: bool | str,
 ) -> None:
-    """A cycle in which the service asked for no requests at all says nothing."""
+    """A cycle without requests, because of Retry-After, changes nothing."""
     cycle = replace(CYCLE, accepted=accepted, requests=requests, breaker_open=breaker_open)
-    state = replace(WELL, api_up=before)
+    state = replace(HEALTHY, api_up=before)
     after = state.after_cycle(cycle, CLIENT, state)
     assert after.api_up is (before if expected == "as before" else expected)
     assert after.breaker_open is breaker_open
 
 
 def test_a_mass_disappearance_lasts_until_an_image_is_found() -> None:
-    lost = WELL.after_cycle(replace(CYCLE, mass_disappearance=True, found=0), CLIENT, WELL)
+    lost = HEALTHY.after_cycle(replace(CYCLE, mass_disappearance=True, found=0), CLIENT, HEALTHY)
     assert lost.mass_disappearance
-    later = lost.after_cycle(replace(CYCLE, found=0), CLIENT, WELL)
+    later = lost.after_cycle(replace(CYCLE, found=0), CLIENT, HEALTHY)
     assert later.mass_disappearance
-    assert not later.after_cycle(CYCLE, CLIENT, WELL).mass_disappearance
+    assert not later.after_cycle(CYCLE, CLIENT, HEALTHY).mass_disappearance
+
+
+RESET_AT_A_RELOAD = {"breaker_open", "discovery_failure"}
+FROM_THE_NEW_CONFIGURATION = {"interval", "discovery_interval", "resolved", "resolved_changes"}
+CARRIED_OVER = {
+    "name",
+    "targets",
+    "api_up",
+    "mass_disappearance",
+    "polls",
+    "failures",
+    "retries",
+    "rate_limit_wait",
+    "last_cycle_at",
+    "last_cycle_duration",
+    "next_cycle_at",
+    "cycles_skipped",
+    "cycle_lag",
+    "concurrency_needed",
+    "api_version",
+    "clock_skew",
+    "token_expires_at",
+    "authentications",
+    "authentication_failures",
+    "sign_in_failure",
+    "discovered_at",
+}
+
+
+def test_every_field_is_carried_over_or_reset_at_a_reload() -> None:
+    """A new field of ``CloudState`` needs a decision here."""
+    names = {field.name for field in fields(CloudState)}
+    assert names == RESET_AT_A_RELOAD | FROM_THE_NEW_CONFIGURATION | CARRIED_OVER
+    state = replace(HEALTHY, breaker_open=True, discovery_failure=Failed("timeout"))
+    reconfigured = state.reconfigured(30.0, 600.0, ["ubuntu", "debian"])
+    for name in CARRIED_OVER:
+        assert getattr(reconfigured, name) == getattr(state, name), name
+    for name in RESET_AT_A_RELOAD:
+        assert getattr(reconfigured, name) == getattr(CloudState("lab", 60.0), name), name
+    assert (reconfigured.interval, reconfigured.discovery_interval) == (30.0, 600.0)
+    assert reconfigured.resolved == {"ubuntu": "an-id"}
+    assert reconfigured.resolved_changes == {"ubuntu": 3, "debian": 0}
+
+
+def test_discovery_that_was_removed_leaves_no_state_after_a_reload() -> None:
+    reconfigured = HEALTHY.reconfigured(60.0, None, ())
+    assert (reconfigured.discovered_at, reconfigured.resolved) == (None, {})
+    assert reconfigured.resolved_changes == {}

@@ -27,7 +27,7 @@ IMAGE = Image(
 )
 
 MATCHING = {
-    "nothing asked": DiscoveryRule(),
+    "no criterion": DiscoveryRule(),
     "the name itself": DiscoveryRule(name="ubuntu-24.04-2026.11"),
     "a glob": DiscoveryRule(name="ubuntu-??.04-[0-9]*"),
     "one tag": DiscoveryRule(tags=("signed",)),

@@ -49,7 +49,7 @@ def test_content_has_digests_size_and_api_version() -> None:
         pytest.param(Content("v1", (), 1), Content("v1", (), 2), True, id="size"),
         pytest.param(Content("v1", (), 0), Content("v1", (), 2), False, id="size-zero"),
         pytest.param(Content("v1", (), None), Content("v1", (), 2), False, id="size-unknown"),
-        pytest.param(Content("v1", (A,), 1), Content("v1", (), 0), False, id="nothing-said"),
+        pytest.param(Content("v1", (A,), 1), Content("v1", (), 0), False, id="nothing-known"),
     ],
 )
 def test_contents_differ_only_if_both_are_known(

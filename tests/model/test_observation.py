@@ -114,9 +114,9 @@ def test_last_change_stays_until_the_next() -> None:
     assert each_minute(Gone(), before=kept).last_changes == (Change("existence", "there", "gone"),)
 
 
-@pytest.mark.parametrize("answer", [Found(ACTIVE), Gone()])
-def test_success_ends_a_failure(answer: Outcome) -> None:
-    observation = each_minute(Failed("timeout", "why", "req-3"), answer)
+@pytest.mark.parametrize("success", [Found(ACTIVE), Gone()])
+def test_success_ends_a_failure(success: Outcome) -> None:
+    observation = each_minute(Failed("timeout", "why", "req-3"), success)
     assert observation.poll_success
     assert observation.failure is None
     assert observation.request_id == ""
@@ -214,13 +214,13 @@ def count_transitions(values: Iterable[object]) -> int:
 
 def count_changes(outcomes: list[Outcome]) -> ChangeCounts:
     """Return the changes in a whole history, counted from all outcomes at once."""
-    answers = [each for each in outcomes if not isinstance(each, Failed)]
-    images = [each.image for each in answers if isinstance(each, Found)]
+    successes = [each for each in outcomes if not isinstance(each, Failed)]
+    images = [each.image for each in successes if isinstance(each, Found)]
     pairs = list(pairwise(images))
     active = [image for image in images if image.status == "active" and not image.deleted]
     return ChangeCounts(
         existence=count_transitions(
-            isinstance(each, Found) and each.image.exists for each in answers
+            isinstance(each, Found) and each.image.exists for each in successes
         ),
         status=count_transitions(image.status for image in images),
         content=sum(has_new_content(one, other) for one, other in pairwise(active)),

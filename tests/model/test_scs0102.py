@@ -99,21 +99,21 @@ def test_provided_until_and_uuid_validity_are_the_end_of_the_day(
 def test_next_build_is_due_one_calendar_period_after_the_build(
     built: str | None, frequency: str | None, due: float | None
 ) -> None:
-    said = {BUILD_DATE: built, REPLACE_FREQUENCY: frequency}
-    assert replacement_due({name: text for name, text in said.items() if text}) == due
+    properties = {BUILD_DATE: built, REPLACE_FREQUENCY: frequency}
+    assert replacement_due({name: text for name, text in properties.items() if text}) == due
 
 
 @given(st.text(), st.text() | st.sampled_from(["yearly", "quarterly", "monthly", "daily"]))
 def test_any_text_is_a_finite_time_or_none(text: str, frequency: str) -> None:
     names = (BUILD_DATE, PROVIDED_UNTIL, UUID_VALIDITY)
-    said = {**dict.fromkeys(names, text), REPLACE_FREQUENCY: frequency}
+    properties = {**dict.fromkeys(names, text), REPLACE_FREQUENCY: frequency}
     for value in (built_at, provided_until, uuid_valid_until, replacement_due):
-        assert isinstance(value(said), float | None)
+        assert isinstance(value(properties), float | None)
 
 
 @given(st.dates(), st.sampled_from(["yearly", "quarterly", "monthly", "weekly", "daily"]))
 def test_replacement_is_due_within_a_year_after_the_build(day: date, frequency: str) -> None:
-    said = {BUILD_DATE: day.isoformat(), REPLACE_FREQUENCY: frequency}
-    due, built = replacement_due(said), built_at(said)
+    properties = {BUILD_DATE: day.isoformat(), REPLACE_FREQUENCY: frequency}
+    due, built = replacement_due(properties), built_at(properties)
     assert built is not None
     assert due is None or 86400 <= due - built <= 366 * 86400

@@ -50,7 +50,7 @@ V1: dict[str, str] = {
     "Property-os_distro": "ubuntu",
     "Property-os_version": "24.04",
 }
-"""An answer through v1, 100 seconds after the image was made and 50 after it was updated."""
+"""A v1 response, 100 seconds after the creation of the image and 50 after its last update."""
 
 V2: dict[str, Any] = {
     "status": "active",
@@ -189,7 +189,7 @@ NEVER_OF_A_FOUND_IMAGE = {
     ("hash", "v1", True),
     ("hash", "v1", False),
 }
-"""Every answer says the first five, v1 never says the others."""
+"""Every response has the first five, and v1 never has the others."""
 
 
 def through_v1(changed: Mapping[str, str | None]) -> Image:
@@ -341,8 +341,8 @@ def test_only_exists_is_evaluated_for_a_gone_image(seen: Observation, wanted: bo
 
 UNTOLD = {
     "never polled": NEVER_POLLED,
-    "never answered": NEVER_POLLED.with_outcome(Failed("timeout"), START, MAX_STALE),
-    "answered too long ago": observed(Found(ACTIVE))
+    "never polled successfully": NEVER_POLLED.with_outcome(Failed("timeout"), START, MAX_STALE),
+    "expired": observed(Found(ACTIVE))
     .with_outcome(Failed("timeout"), START, MAX_STALE)
     .as_of(later(MAX_STALE + 1)),
 }

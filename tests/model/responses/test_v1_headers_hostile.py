@@ -162,9 +162,9 @@ def check(image: Image, head: bytes) -> None:
     assert image.visibility == ("public" if image.public else None)
     assert image.hidden is None
     assert values.get(PREFIX + b"id", set()) <= {ID.encode(), b"None", b""}
-    for header, said in values.items():
+    for header, header_values in values.items():
         if header.startswith(PREFIX) and not header.startswith((PROPERTY, PREFIX + b"name")):
-            assert len(said) == 1
+            assert len(header_values) == 1
 
 
 # The tests

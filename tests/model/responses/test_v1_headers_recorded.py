@@ -50,8 +50,8 @@ class Recording:
 
     def outcome(self) -> Found | NotFound | Failed:
         """Outcome according to the index."""
-        answer = Response(parse_head(self.head), self.body, sent_at=0.0, received_at=1.0)
-        return parse_image(answer, self.image_id, frozenset())
+        response = Response(parse_head(self.head), self.body, sent_at=0.0, received_at=1.0)
+        return parse_image(response, self.image_id, frozenset())
 
 
 ROWS = INDEX.finditer((RECORDINGS / "index.md").read_text())

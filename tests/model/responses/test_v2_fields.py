@@ -134,8 +134,8 @@ def recorded() -> list[Any]:
         head, _, body = path.read_bytes().partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 ") or b"application/json" not in head:
             continue
-        answer = json.loads(body)
-        documents = answer.get("images", [answer] if "id" in answer else [])
+        response = json.loads(body)
+        documents = response.get("images", [response] if "id" in response else [])
         found += [pytest.param(each, id=f"{path.stem}-{each['id'][:8]}") for each in documents]
     return found
 
@@ -494,10 +494,10 @@ def test_any_object_gives_no_exception_and_no_wrong_value(
         assert all(problem.isascii() and problem.isprintable() for problem in found.problems)
         return
     event("an image")
-    said: dict[str, set[str]] = {}
+    values_by_key: dict[str, set[str]] = {}
     for key, value in json.loads(text, object_pairs_hook=list):
-        said.setdefault(key, set()).add(repr(value))
-    assert all(len(values) == 1 for values in said.values())
+        values_by_key.setdefault(key, set()).add(repr(value))
+    assert all(len(values) == 1 for values in values_by_key.values())
     assert found.id == ID
     assert found == parse_by_hand(json.loads(text))
 
