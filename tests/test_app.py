@@ -20,7 +20,7 @@ from exporter.config import parse, resolved_clouds
 from exporter.model.outcome import Failed
 from exporter.reload import apply, diff
 from exporter.simulator import SimulatedImageService
-from tests.auth.clouds import clean, configure
+from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
 from tests.support.program import GOLDEN, UBUNTU, settings_file, simulated
 from tests.support.wait import wait_until
 
@@ -29,7 +29,7 @@ HTTPS = "https://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean(monkeypatch)
+    clear_configuration(monkeypatch)
 
 
 def application(folder: Path, *, all_properties: bool = False, **cloud: Any) -> Application:
@@ -51,7 +51,7 @@ def build_error(folder: Path, **cloud: Any) -> str:
 def clouds_yaml_error(folder: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> str:
     """Return the error with which an entry of clouds.yaml is rejected."""
     auth = {"auth_url": HTTPS, "username": "u", "password": "p", "project_name": "p"}
-    configure(monkeypatch, folder, {"lab": {"auth": auth, **more}})
+    write_clouds_yaml(monkeypatch, folder, {"lab": {"auth": auth, **more}})
     return build_error(folder, endpoint=None, cloud="lab")
 
 
@@ -194,7 +194,7 @@ def test_client_certificate_needs_its_own_unencrypted_key(
         assert error.startswith(f"cloud 'lab': client certificate {certificate} cannot be used: ")
     for good in ({"cert": str(certificate), "key": str(key)}, {"cert": str(both)}):
         auth = {"auth_url": HTTPS, "username": "u", "password": "p", "project_name": "p"}
-        configure(monkeypatch, tmp_path, {"lab": {"auth": auth, **good}})
+        write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": auth, **good}})
         application(tmp_path, endpoint=None, cloud="lab").close()
 
 

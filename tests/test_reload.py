@@ -16,8 +16,8 @@ from exporter.model.cloud import CloudState
 from exporter.polling.poller import Poller
 from exporter.reload import INTERNAL_ERROR, diff
 from exporter.simulator import SimulatedImageService
-from tests.auth.clouds import clean, configure
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting, run_concurrently
+from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
 from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated
 from tests.support.wait import wait_until
@@ -65,7 +65,7 @@ RESET = {
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean(monkeypatch)
+    clear_configuration(monkeypatch)
 
 
 @pytest.fixture
@@ -446,7 +446,7 @@ def test_changed_password_in_clouds_yaml_is_used_after_a_reload(
             "project_name": "demo",
             "project_domain_name": "Default",
         }
-        configure(monkeypatch, tmp_path, {"entry": {"auth": auth}})
+        write_clouds_yaml(monkeypatch, tmp_path, {"entry": {"auth": auth}})
         lab = {"name": LAB, "cloud": "entry", "images": [GOLDEN]}
         failures = "openstack_image_exporter_authentication_failures_total"
         with exporting(tmp_path, lab) as exporter:
@@ -456,7 +456,9 @@ def test_changed_password_in_clouds_yaml_is_used_after_a_reload(
             assert failed
             assert exporter.reload(lab) == ()
             assert exporter.application.pollers == (poller,)
-            configure(monkeypatch, tmp_path, {"entry": {"auth": {**auth, "password": "second"}}})
+            write_clouds_yaml(
+                monkeypatch, tmp_path, {"entry": {"auth": {**auth, "password": "second"}}}
+            )
             assert exporter.reload(lab) == ()
             assert exporter.application.pollers[0] is not poller
             wait_until(lambda: exporter.metrics().value(EXISTS) == 1)

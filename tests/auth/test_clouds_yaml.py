@@ -1,5 +1,3 @@
-"""Tests of exporter.glance.openstack_config and from_openstack: what is configured wrongly."""
-
 import subprocess
 import sys
 import warnings
@@ -13,21 +11,21 @@ from openstack.config import loader
 from exporter.auth import clouds_yaml
 from exporter.auth.base import CloudConfigError
 from exporter.auth.factory import build_authenticator
-from tests.auth.clouds import clean, configure
+from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
 from tests.support.program import GOLDEN, environment, settings_file
 
 AUTH = {"auth_url": "http://192.0.2.1/v3", "username": "demo", "password": "hunter2"}
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean(monkeypatch)
+def _clear_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    clear_configuration(monkeypatch)
 
 
-def wrong(**configured: Any) -> str:
-    """What is said of it."""
+def config_error(**config: Any) -> str:
+    """Return the error of a configuration, without the name of the cloud."""
     with pytest.raises(CloudConfigError) as caught:
-        build_authenticator("n", timeout=1, **configured)
+        build_authenticator("n", timeout=1, **config)
     message = str(caught.value)
     assert message.startswith("cloud 'n': ")
     assert message.isprintable()
@@ -36,35 +34,38 @@ def wrong(**configured: Any) -> str:
     return message.removeprefix("cloud 'n': ")
 
 
-def test_a_cloud_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file and the clouds that are in it are named."""
-    path = configure(monkeypatch, tmp_path, {"a": {"auth": AUTH}, "b": {}})
-    assert wrong(cloud="c") == f"cloud 'c' in {path}: no such cloud; the file has 'a', 'b'"
+def test_unknown_cloud_is_an_error_with_the_file_and_its_clouds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clouds_yaml(monkeypatch, tmp_path, {"a": {"auth": AUTH}, "b": {}})
+    assert config_error(cloud="c") == f"cloud 'c' in {path}: no such cloud; the file has 'a', 'b'"
 
 
-def test_no_cloud_chosen_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several clouds none is taken by chance."""
-    path = configure(monkeypatch, tmp_path, {"a": {"auth": AUTH}, "b": {}})
-    assert wrong() == (
+def test_cloud_must_be_chosen_if_clouds_yaml_has_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clouds_yaml(monkeypatch, tmp_path, {"a": {"auth": AUTH}, "b": {}})
+    assert config_error() == (
         "the OS_* variables: neither `cloud` nor `endpoint` is set, nor is OS_AUTH_URL; "
         "no such cloud; the file has 'a', 'b'"
     )
     assert path.exists()
 
 
-def test_nothing_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where clouds.yaml was looked for is said."""
+def test_error_without_clouds_yaml_lists_the_searched_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(loader, "CONFIG_SEARCH_PATH", ["/here", "/there", "/here"])
-    looked = "no clouds.yaml was found in /here/clouds.yaml, /there/clouds.yaml"
-    assert wrong(cloud="lab") == f"cloud 'lab': {looked}"
-    assert wrong() == (
-        "cloud 'defaults': neither `cloud` nor `endpoint` is set, nor is OS_AUTH_URL; " + looked
+    searched = "no clouds.yaml was found in /here/clouds.yaml, /there/clouds.yaml"
+    assert config_error(cloud="lab") == f"cloud 'lab': {searched}"
+    assert config_error() == (
+        "cloud 'defaults': neither `cloud` nor `endpoint` is set, nor is OS_AUTH_URL; " + searched
     )
 
 
 @pytest.mark.parametrize("variable", ["OS_CLIENT_CONFIG_FILE", "OS_CLIENT_SECURE_FILE"])
 @pytest.mark.parametrize(
-    ("name", "content", "fault"),
+    ("name", "content", "error"),
     [
         ("x.yaml", "clouds:\n  a: {auth: [hunter2\n", "is not valid YAML, line 3, column 1"),
         ("x.yaml", "password: *hunter2\n", "is not valid YAML, line 1, column 11"),
@@ -77,36 +78,35 @@ def test_nothing_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("x.json", '{"clouds": hunter2}', "is not valid JSON, line 1, column 12"),
     ],
 )
-def test_a_broken_file(
+def test_invalid_file_is_reported_by_position_without_quoting_it(
     variable: str,
     name: str,
     content: str | bytes,
-    fault: str,
+    error: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A file that cannot be read is said to be so, by place and without its words."""
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     monkeypatch.setenv(variable, str(path))
-    assert wrong(cloud="a") == f"{path}: {fault}"
+    assert config_error(cloud="a") == f"{path}: {error}"
 
 
-def test_a_file_that_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What exists and cannot be read is not passed over."""
+def test_directory_in_place_of_a_file_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path))
-    assert wrong(cloud="a") == f"{tmp_path}: cannot be read: Is a directory"
+    assert config_error(cloud="a") == f"{tmp_path}: cannot be read: Is a directory"
 
 
-def test_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was named must exist."""
+def test_file_named_by_a_variable_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "/nowhere/clouds.yaml")
-    told = "OS_CLIENT_CONFIG_FILE=/nowhere/clouds.yaml: there is no such file"
-    assert wrong(cloud="a") == told
+    message = "OS_CLIENT_CONFIG_FILE=/nowhere/clouds.yaml: there is no such file"
+    assert config_error(cloud="a") == message
 
 
 @pytest.mark.parametrize(
-    ("cloud", "fault"),
+    ("cloud", "error"),
     [
         ({"auth": {}}, "auth has no password"),
         ({"auth": {"auth_url": "http://x", "username": "demo"}}, "auth has no password"),
@@ -166,42 +166,40 @@ def test_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_an_entry_that_cannot_work(
-    cloud: object, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_invalid_entry_is_an_error_in_one_line(
+    cloud: object, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line says what is wrong with an entry."""
-    path = configure(monkeypatch, tmp_path, {"lab": cloud})
-    # From Python 3.13 on, some of it ends in a suggestion of Python's own.
-    told = wrong(cloud="lab").removeprefix(f"cloud 'lab' in {path}: ")
-    assert told.startswith(fault)
+    path = write_clouds_yaml(monkeypatch, tmp_path, {"lab": cloud})
+    # Python 3.13 and later append suggestions to some of them.
+    message = config_error(cloud="lab").removeprefix(f"cloud 'lab' in {path}: ")
+    assert message.startswith(error)
 
 
-def test_no_one_is_ever_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a password is missing, nothing waits for someone to type it."""
+def test_missing_password_never_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_AUTH_URL", "http://192.0.2.1/v3")
     monkeypatch.setenv("OS_USERNAME", "demo")
-    assert wrong() == "cloud 'envvars': auth has no password"
+    assert config_error() == "cloud 'envvars': auth has no password"
 
 
-def test_the_profile_of_a_known_vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Public clouds and their regions are known without being configured."""
-    mine = {"username": "demo", "password": "hunter2"}
-    configure(monkeypatch, tmp_path, {"otc": {"profile": "otc", "auth": mine}})
-    found = clouds_yaml.load_cloud_region("otc", "eu-nl", None)
-    assert found.config["auth"]["auth_url"] == "https://iam.eu-nl.otc.t-systems.com/v3"
-    assert found.get_region_name("image") == "eu-nl"
-
-
-def test_warnings_of_openstacksdk_stay_inside(
+def test_profile_of_a_public_cloud_is_built_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What openstacksdk warns its own users of is no concern of an operator."""
+    auth = {"username": "demo", "password": "hunter2"}
+    write_clouds_yaml(monkeypatch, tmp_path, {"otc": {"profile": "otc", "auth": auth}})
+    region = clouds_yaml.load_cloud_region("otc", "eu-nl", None)
+    assert region.config["auth"]["auth_url"] == "https://iam.eu-nl.otc.t-systems.com/v3"
+    assert region.get_region_name("image") == "eu-nl"
+
+
+def test_warnings_of_openstacksdk_are_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cloud = {"auth": AUTH, "region_name": "a,b"}
-    configure(monkeypatch, tmp_path, {"lab": cloud})
-    with warnings.catch_warnings(record=True) as told:
+    write_clouds_yaml(monkeypatch, tmp_path, {"lab": cloud})
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert clouds_yaml.load_cloud_region("lab", "b", None).get_region_name("image") == "b"
-    assert told == []
+    assert caught == []
 
 
 UNKNOWN_USER = """
@@ -237,8 +235,8 @@ def test_user_without_home_directory_is_an_error_in_one_line(
     """In a container, the user may have no entry in passwd."""
     file = settings_file(tmp_path, {"name": "n", "cloud": "lab", "images": [GOLDEN]})
     command = [sys.executable, "-c", UNKNOWN_USER, str(file)]
-    fault = "this user has no home directory; set HOME to a directory, for example /\n"
-    assert check_in(tmp_path, command, home) == fault
+    error = "this user has no home directory; set HOME to a directory, for example /\n"
+    assert check_in(tmp_path, command, home) == error
 
 
 def test_removed_working_directory_is_an_error_in_one_line(tmp_path: Path) -> None:
@@ -248,5 +246,5 @@ def test_removed_working_directory_is_an_error_in_one_line(tmp_path: Path) -> No
     removed.mkdir()
     exporter = [sys.executable, "-m", "exporter", "check", f"--config.file={file}"]
     command = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *exporter]
-    fault = "the working directory was removed; start in one that exists\n"
-    assert check_in(removed, command, home="/") == fault
+    error = "the working directory was removed; start in one that exists\n"
+    assert check_in(removed, command, home="/") == error

@@ -1,5 +1,3 @@
-"""Tests of exporter.glance.failure."""
-
 import logging
 from typing import NoReturn
 
@@ -16,8 +14,8 @@ from exporter.auth.keystone import CatalogueEntry, Keystone
 from exporter.transport.tls_files import ClientTls
 
 
-def caused(error: Exception, cause: Exception) -> Exception:
-    """``error`` as it looks when ``cause`` led to it."""
+def with_cause(error: Exception, cause: Exception) -> Exception:
+    """Return ``error`` as if ``cause`` had led to it."""
     error.__context__ = cause
     return error
 
@@ -33,42 +31,41 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (exceptions.SSLError(), "tls"),
         (exceptions.ConnectTimeout(), "timeout"),
         (exceptions.ConnectFailure(), "connection"),
-        (caused(exceptions.ConnectFailure(), TimeoutError()), "timeout"),
+        (with_cause(exceptions.ConnectFailure(), TimeoutError()), "timeout"),
         (exceptions.DiscoveryFailure(), "rejected"),
-        (caused(exceptions.DiscoveryFailure(), exceptions.BadGateway()), "server_error"),
-        (caused(exceptions.MissingAuthPlugin(), exceptions.Unauthorized()), "unauthorized"),
+        (with_cause(exceptions.DiscoveryFailure(), exceptions.BadGateway()), "server_error"),
+        (with_cause(exceptions.MissingAuthPlugin(), exceptions.Unauthorized()), "unauthorized"),
         (exceptions.OptionError(), "rejected"),
         (OSError("no such file"), "tls"),
         (KeyError("token"), "rejected"),
         (ZeroDivisionError(), "internal"),
     ],
 )
-def test_reasons(error: Exception, reason: str) -> None:
-    """Each exception has one reason, that of its cause where it says nothing by itself."""
+def test_exception_has_one_reason_which_may_be_that_of_its_cause(
+    error: Exception, reason: str
+) -> None:
     assert auth_error(error, timed_out=False, secrets=()).reason == reason
 
 
-def test_what_comes_too_late_is_a_timeout() -> None:
-    """A connection that we cut ourselves is not Keystone's fault."""
+def test_failure_after_the_deadline_is_a_timeout() -> None:
+    """The session aborts its connections at the deadline."""
     assert auth_error(exceptions.ConnectFailure(), timed_out=True, secrets=()).reason == "timeout"
 
 
 @given(st.text(), st.sets(st.text(alphabet="abc/*@", min_size=1)))
-def test_details_are_one_safe_line(text: str, secrets: set[str]) -> None:
-    """Whatever a server says gives one printable line without a secret, and not a long one."""
+def test_detail_is_one_printable_line_of_limited_length(text: str, secrets: set[str]) -> None:
     detail = safe_line(text, secrets)
     assert detail.isprintable()
     assert len(detail) <= MAX_DETAIL
 
 
-def test_secrets_and_users_of_urls_are_left_out() -> None:
-    """The longest secret goes first, so that none is left in part."""
-    told = safe_line("ab, abcd and http://me:pw@cloud/x", {"ab", "abcd"})
-    assert told == "***, *** and http://***@cloud/x"
+def test_secrets_and_users_in_urls_are_redacted() -> None:
+    """The longest secret first, so that no part of it remains."""
+    line = safe_line("ab, abcd and http://me:pw@cloud/x", {"ab", "abcd"})
+    assert line == "***, *** and http://***@cloud/x"
 
 
-def test_secrets_of_a_configuration() -> None:
-    """What a key calls secret is found at any depth; what names or addresses is not."""
+def test_secrets_are_found_by_their_keys_at_any_depth() -> None:
     config = {
         "auth": {
             "auth_url": "http://cloud",
@@ -85,15 +82,14 @@ def test_secrets_of_a_configuration() -> None:
 
 
 class BrokenPlugin(BaseIdentityPlugin):
-    """A plugin with a bug that tells a secret."""
+    """A plugin with a bug whose message contains a secret."""
 
     def get_auth_ref(self, session: Session) -> NoReturn:
-        """Fail, and tell the URL of ``session``."""
         raise ZeroDivisionError(session, self.auth_url)
 
 
-def test_a_bug_is_logged_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
-    """A bug ends one sign-in only, and where it is goes to the log, but not what it says."""
+def test_crash_is_logged_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
+    """The message may contain a secret."""
     keystone = Keystone(
         BrokenPlugin("http://me:hunter2@cloud:5000/v3"),
         CatalogueEntry("r", "public"),

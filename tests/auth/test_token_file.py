@@ -1,5 +1,3 @@
-"""Tests of exporter.glance.token_file."""
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,82 +11,80 @@ from tests.support.clock import FakeClock
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Time as the tests let it pass."""
     return FakeClock()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with a token."""
+    """Return a file with a token."""
     path = tmp_path / "token"
     path.write_text("first\r\n")
     return path
 
 
 @pytest.fixture
-def signin(path: Path, clock: FakeClock) -> TokenFileAuthenticator:
-    """A sign-in with that file."""
+def authenticator(path: Path, clock: FakeClock) -> TokenFileAuthenticator:
     return TokenFileAuthenticator("http://cloud", path, ClientTls(), clock)
 
 
-def refused(act: Callable[[], AuthToken]) -> str:
-    """How it fails."""
+def failure(act: Callable[[], AuthToken]) -> str:
     with pytest.raises(AuthError) as caught:
         act()
     assert caught.value.reason == "unauthorized"
     return caught.value.detail
 
 
-def test_the_token_is_what_the_file_holds(signin: TokenFileAuthenticator) -> None:
-    """White space around it is no part of it, and it is not shown."""
-    credential = signin.token()
-    assert (credential.endpoint, credential.value) == ("http://cloud", "first")
-    assert (credential.generation, credential.expires_at) == (1, None)
-    assert "first" not in repr(credential) + repr(signin)
-    assert signin.token() is credential
-
-
-def test_a_file_that_is_written_anew(
-    signin: TokenFileAuthenticator, path: Path, clock: FakeClock
+def test_token_is_the_content_without_surrounding_white_space(
+    authenticator: TokenFileAuthenticator,
 ) -> None:
-    """The new token is seen after a second, not before, and has the next generation."""
-    first = signin.token()
+    token = authenticator.token()
+    assert (token.endpoint, token.value) == ("http://cloud", "first")
+    assert (token.generation, token.expires_at) == (1, None)
+    assert "first" not in repr(token) + repr(authenticator)
+    assert authenticator.token() is token
+
+
+def test_changed_file_is_read_after_one_second(
+    authenticator: TokenFileAuthenticator, path: Path, clock: FakeClock
+) -> None:
+    first = authenticator.token()
     path.write_text("second")
     clock.advance(0.9)
-    assert signin.token() is first
+    assert authenticator.token() is first
     clock.advance(0.1)
-    assert (signin.token().value, signin.token().generation) == ("second", 2)
+    assert (authenticator.token().value, authenticator.token().generation) == ("second", 2)
     path.touch()
     clock.advance(1)
-    assert signin.token().generation == 2
-    assert signin.stats().authentications == 2
+    assert authenticator.token().generation == 2
+    assert authenticator.stats().authentications == 2
 
 
-def test_a_mounted_secret(tmp_path: Path, clock: FakeClock) -> None:
-    """As Kubernetes does it: the file is a link through a link to a folder that is swapped."""
+def test_symbolic_link_that_is_switched_is_followed(tmp_path: Path, clock: FakeClock) -> None:
+    """Kubernetes updates a mounted secret that way."""
     for number in (1, 2):
         (tmp_path / f"..{number}").mkdir()
         (tmp_path / f"..{number}" / "token").write_text(f"token-{number}")
     data = tmp_path / "..data"
     data.symlink_to("..1")
     (tmp_path / "token").symlink_to("..data/token")
-    signin = TokenFileAuthenticator("http://cloud", tmp_path / "token", ClientTls(), clock)
-    assert signin.token().value == "token-1"
+    authenticator = TokenFileAuthenticator("http://cloud", tmp_path / "token", ClientTls(), clock)
+    assert authenticator.token().value == "token-1"
     (tmp_path / "..new").symlink_to("..2")
     (tmp_path / "..new").rename(data)
     clock.advance(1)
-    assert signin.token().value == "token-2"
+    assert authenticator.token().value == "token-2"
 
 
-def test_a_401_has_the_file_read_at_once(signin: TokenFileAuthenticator, path: Path) -> None:
-    """A token that was written this very second is found; an unchanged one is refused."""
-    first = signin.token()
-    assert refused(lambda: signin.renew(first)) == f"the token in {path} is refused"
+def test_rejected_token_makes_the_file_be_read_at_once(
+    authenticator: TokenFileAuthenticator, path: Path
+) -> None:
+    first = authenticator.token()
+    assert failure(lambda: authenticator.renew(first)) == f"the token in {path} is refused"
     path.write_text("second")
-    second = signin.renew(first)
+    second = authenticator.renew(first)
     assert (second.value, second.generation) == ("second", 2)
-    assert signin.renew(first) is second
-    assert refused(lambda: signin.renew(second)) == f"the token in {path} is refused"
+    assert authenticator.renew(first) is second
+    assert failure(lambda: authenticator.renew(second)) == f"the token in {path} is refused"
 
 
 @pytest.mark.parametrize(
@@ -102,39 +98,51 @@ def test_a_401_has_the_file_read_at_once(signin: TokenFileAuthenticator, path: P
         (b"a" * (MAX_BYTES + 1), "holds more than 64 KiB"),
     ],
 )
-def test_what_is_no_token(
-    signin: TokenFileAuthenticator, path: Path, clock: FakeClock, content: bytes, fault: str
+def test_invalid_token_is_refused_without_being_shown(
+    authenticator: TokenFileAuthenticator, path: Path, clock: FakeClock, content: bytes, fault: str
 ) -> None:
-    """It is refused without being shown, and the token that follows it is taken."""
     path.write_bytes(content)
     for _ in range(3):
-        assert refused(signin.token) == f"token file {path} {fault}"
+        assert failure(authenticator.token) == f"token file {path} {fault}"
         clock.advance(1)
-    assert (signin.stats().authentications, signin.stats().failures) == (1, 1)
-    assert signin.stats().failure == f"unauthorized: token file {path} {fault}"
+    assert (authenticator.stats().authentications, authenticator.stats().failures) == (1, 1)
+    assert authenticator.stats().failure == f"unauthorized: token file {path} {fault}"
     path.write_text("good")
     clock.advance(1)
-    assert signin.token().value == "good"
-    assert signin.stats().failure is None
+    assert authenticator.token().value == "good"
+    assert authenticator.stats().failure is None
 
 
-def test_a_file_that_comes_back_as_it_was(
-    signin: TokenFileAuthenticator, path: Path, clock: FakeClock
+def test_token_that_returns_is_not_a_new_one(
+    authenticator: TokenFileAuthenticator, path: Path, clock: FakeClock
 ) -> None:
-    """A token that is only away for a while is no new one."""
-    first = signin.token()
-    path.rename(path.with_name("away"))
+    first = authenticator.token()
+    path.rename(path.with_name("moved"))
     clock.advance(1)
     missing = f"token file {path} cannot be read: No such file or directory"
-    assert refused(signin.token) == missing
-    assert refused(lambda: signin.renew(first)) == missing
-    path.with_name("away").rename(path)
+    assert failure(authenticator.token) == missing
+    assert failure(lambda: authenticator.renew(first)) == missing
+    path.with_name("moved").rename(path)
     clock.advance(1)
-    assert signin.token() == first
+    assert authenticator.token() == first
 
 
-def test_a_folder_is_no_file(tmp_path: Path, clock: FakeClock) -> None:
-    """What could not be read, or would never end, is not opened."""
-    signin = TokenFileAuthenticator("http://cloud", tmp_path, ClientTls(), clock)
-    assert refused(signin.token) == f"token file {tmp_path} is not a regular file"
-    signin.close()
+def test_file_that_returns_after_a_directory_took_its_place_is_read(
+    authenticator: TokenFileAuthenticator, path: Path, clock: FakeClock
+) -> None:
+    """Its fingerprint is the one of the last successful read."""
+    first = authenticator.token()
+    path.rename(path.with_name("moved"))
+    path.mkdir()
+    clock.advance(1)
+    assert failure(authenticator.token) == f"token file {path} is not a regular file"
+    path.rmdir()
+    path.with_name("moved").rename(path)
+    clock.advance(1)
+    assert authenticator.token() == first
+
+
+def test_directory_is_refused(tmp_path: Path, clock: FakeClock) -> None:
+    authenticator = TokenFileAuthenticator("http://cloud", tmp_path, ClientTls(), clock)
+    assert failure(authenticator.token) == f"token file {tmp_path} is not a regular file"
+    authenticator.close()

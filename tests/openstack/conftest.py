@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.auth.clouds import clean
 from tests.openstack.stack import OpenStack
+from tests.support.clouds_yaml import clear_configuration
 
 # Not collected instead of skipped, so that `make test` reports no skipped tests.
 collect_ignore_glob = [] if os.environ.get("OPENSTACK_TESTS") == "1" else ["test_*.py"]
@@ -23,7 +23,7 @@ def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
 @pytest.fixture
 def clouds_yaml(openstack: OpenStack, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make openstacksdk read the cloud's clouds.yaml and secure.yaml, and no other files."""
-    clean(monkeypatch)
+    clear_configuration(monkeypatch)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(openstack.clouds_yaml))
     monkeypatch.setenv("OS_CLIENT_SECURE_FILE", str(openstack.secure_yaml))
     return openstack.clouds_yaml

@@ -2,12 +2,12 @@ import pytest
 
 from exporter.transport.proxies import ProxySettings, proxy_settings_for
 from exporter.transport.tls_files import ClientTls
-from tests.auth.clouds import clean
+from tests.support.clouds_yaml import clear_configuration
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean(monkeypatch)
+    clear_configuration(monkeypatch)
 
 
 def test_no_proxy_without_variables() -> None:

@@ -1,4 +1,4 @@
-"""Clouds to sign in to."""
+"""Configuration of clouds to sign in to, in clouds.yaml and secure.yaml."""
 
 import os
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from tests.support.fakes.keystone import SimulatedKeystone
 PASSWORD = "s3cret-and-long"
 
 
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what the machine that runs the tests has configured."""
+def clear_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the clouds and proxies that are configured on the machine that runs the tests."""
     for name in list(os.environ):
         if name.startswith("OS_") or name.lower().endswith(("_proxy", "_ca_bundle")):
             monkeypatch.delenv(name)
@@ -23,13 +23,13 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(loader, files, [])
 
 
-def configure(
+def write_clouds_yaml(
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
     clouds: object,
     secure: object = None,
 ) -> Path:
-    """Write clouds.yaml, and secure.yaml where given, and have them found."""
+    """Write clouds.yaml, and secure.yaml if ``secure`` is given, and make openstacksdk use them."""
     path = folder / "clouds.yaml"
     path.write_text(yaml.safe_dump({"clouds": clouds}))
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
@@ -39,8 +39,8 @@ def configure(
     return path
 
 
-def auth(keystone: SimulatedKeystone, **more: Any) -> dict[str, Any]:
-    """The part ``auth`` of a cloud that signs in to ``keystone`` by password."""
+def password_auth(keystone: SimulatedKeystone, **options: Any) -> dict[str, Any]:
+    """Return the section ``auth`` of a cloud that signs in to ``keystone`` by password."""
     keystone.users = {"demo": PASSWORD}
     return {
         "auth_url": keystone.auth_url,
@@ -49,10 +49,10 @@ def auth(keystone: SimulatedKeystone, **more: Any) -> dict[str, Any]:
         "user_domain_name": "Default",
         "project_name": "demo",
         "project_domain_name": "Default",
-        **more,
+        **options,
     }
 
 
 def without(mapping: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """A copy without these keys."""
+    """Return a copy without these keys."""
     return {key: value for key, value in mapping.items() if key not in keys}
