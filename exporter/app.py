@@ -197,7 +197,7 @@ class Application:
             interval=config.discovery_interval,
             forget_after=config.forget_after,
             clock=now,
-            shown=frozenset(config.properties),
+            exported_properties=frozenset(config.properties),
         )
 
     def _in_shard(self, targets: Iterable[Target]) -> tuple[Target, ...]:

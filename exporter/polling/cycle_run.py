@@ -83,7 +83,7 @@ class CycleRun:
     discovery: Discovery | None
     pacing: CyclePacing
     max_stale: float
-    observer: Observer
+    observer: Observer | None
     _undecided: int = field(init=False)
     _before: dict[str, Observation] = field(init=False, default_factory=dict)
     _executor: CycleExecutor = field(init=False)
@@ -131,7 +131,8 @@ class CycleRun:
                 self._undecided -= not result.replaces_earlier
                 try:
                     self._store_result(result)
-                    self.observer(result, self._undecided)
+                    if self.observer is not None:
+                        self.observer(result, self._undecided)
                 except Exception:
                     log.exception("failed to store poll result")
             if self.cycle.breaker_open and access.state().api_up is not False:

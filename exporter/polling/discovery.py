@@ -52,7 +52,7 @@ class Discovery:
         forget_after: float,
         clock: Callable[[], Instant],
         shard: Shard = UNSHARDED,
-        shown: frozenset[str] | None = None,
+        exported_properties: frozenset[str] | None = None,
     ) -> None:
         """Create a discovery that has listed nothing yet.
 
@@ -66,7 +66,7 @@ class Discovery:
             forget_after: Seconds after which a gone image that matches no rule is removed.
             clock: The current time.
             shard: Images of other shards are left to those.
-            shown: Properties of discovered images to export, see ``Target``.
+            exported_properties: Those of discovered images, see ``Target``.
         """
         self.interval = interval
         self.failure: Failed | None = None
@@ -81,7 +81,7 @@ class Discovery:
         self._store = store
         self._forget_after = forget_after
         self._clock = clock
-        self._shown = shown
+        self._exported_properties = exported_properties
         self._properties = frozenset(name for rule in rules for name, _ in rule.properties)
         self._paths = listing_paths(rules)
         self._listing = threading.Lock()
@@ -271,7 +271,14 @@ class Discovery:
 
     def _targets(self) -> tuple[Target, ...]:
         discovered = (
-            Target(self._cloud, image_id, image.label, "discovered", image.expect, self._shown)
+            Target(
+                self._cloud,
+                image_id,
+                image.label,
+                "discovered",
+                image.expect,
+                self._exported_properties,
+            )
             for image_id, image in self._discovered.items()
         )
         return (*self._configured.values(), *discovered)

@@ -22,10 +22,6 @@ STARTUP_SHARE = 0.25
 """Share of the interval after which polling starts, even if the API version is not known yet."""
 
 
-def ignore_result(_result: object, _undecided: int) -> None:
-    """Observe nothing."""
-
-
 @dataclass(slots=True)
 class Poller:
     """Polls the images of one cloud; ``run_cycle`` must not be called by two threads at once.
@@ -58,7 +54,7 @@ class Poller:
         self._access = StoreAccess(self.store, self.cloud)
         self.client.sender.on_desync = self._retract
 
-    def run_cycle(self, observer: Observer = ignore_result) -> None:
+    def run_cycle(self, observer: Observer | None = None) -> None:
         """Poll every image once; return at the start of the next cycle at the latest."""
         try:
             run = self._prepare(observer)
@@ -133,7 +129,7 @@ class Poller:
 
     # Steps of a cycle
 
-    def _prepare(self, observer: Observer) -> CycleRun | None:
+    def _prepare(self, observer: Observer | None) -> CycleRun | None:
         """Find out what to poll; return ``None`` if the poller has been detached."""
         with self._access.lock:
             if self._access.is_revoked():
@@ -237,13 +233,12 @@ class Poller:
     def _history_with(self, observations: Mapping[str, Observation]) -> CycleHistory:
         """Return the history of earlier cycles with the last state of each image."""
         existing, gone, immediate = set(), set(), set()
-        is_first_cycle = self._cycle_number == 1
         for image_id, observation in observations.items():
             if observation.change_baseline.exists:
                 existing.add(image_id)
             elif observation.change_baseline.exists is False:
                 gone.add(image_id)
-            if is_first_cycle or observation.polled_at is None:
+            if observation.polled_at is None or self._cycle_number == 1:
                 immediate.add(image_id)
         if self.discovery is not None:
             immediate |= self.discovery.leaving

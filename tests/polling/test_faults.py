@@ -52,11 +52,11 @@ FAULTS: dict[str, tuple[str, dict[str, object], str]] = {
     "503": ("status", {"code": 503}, "server_error"),
     "404 once": ("status", {"code": 404, "times": 1}, ""),
 }
-"""What it is called: the simulated service's fault, its options, and the reason expected."""
+"""Names of the faults, each with its options and the expected reason."""
 
 
 @dataclass
-class CycleResults:
+class FaultResults:
     """The results of three cycles: without faults, with all faults at once, without faults."""
 
     seconds: list[float]
@@ -75,11 +75,11 @@ def wait_until_idle(service: SimulatedImageService) -> None:
 
 
 @pytest.fixture(scope="module")
-def results() -> CycleResults:
+def results() -> FaultResults:
     """Run the three cycles."""
     ids = [*FAULTS, *HEALTHY]
     ids = [image_id.replace(" ", "-").replace(",", "").replace("/", "-") for image_id in ids]
-    results = CycleResults([], [], [], [], 0, 0, 0, [])
+    results = FaultResults([], [], [], [], 0, 0, 0, [])
     with (
         image_service(ids) as service,
         polled_cloud(service.url, ids, interval=1.5, timeout=TIMEOUT, concurrency=24) as lab,
@@ -112,33 +112,33 @@ def results() -> CycleResults:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_has_its_reason_and_ends_with_it(results: CycleResults, name: str) -> None:
+def test_each_fault_has_its_reason_and_ends_with_it(results: FaultResults, name: str) -> None:
     before, during, after = (
         list(cycle.values())[list(FAULTS).index(name)] for cycle in results.reasons
     )
     assert (before, during, after) == ("", FAULTS[name][2], "")
 
 
-def test_other_images_are_unaffected(results: CycleResults) -> None:
+def test_other_images_are_unaffected(results: FaultResults) -> None:
     for cycle in results.reasons:
         assert [cycle[image_id] for image_id in HEALTHY] == [""] * len(HEALTHY)
 
 
-def test_no_fault_makes_an_image_gone(results: CycleResults) -> None:
+def test_no_fault_makes_an_image_gone(results: FaultResults) -> None:
     assert {exists for cycle in results.exists for exists in cycle.values()} == {True}
     assert results.api_up == [True, True, True]
 
 
-def test_no_request_takes_longer_than_its_timeout(results: CycleResults) -> None:
+def test_no_request_takes_longer_than_its_timeout(results: FaultResults) -> None:
     """The timeout covers connecting, sending and receiving together."""
     assert max(request.seconds for request in results.requests) < TIMEOUT + 0.5
 
 
-def test_every_cycle_ends_within_its_interval(results: CycleResults) -> None:
+def test_every_cycle_ends_within_its_interval(results: FaultResults) -> None:
     assert max(results.seconds) < 1.5 + 0.5
 
 
-def test_no_thread_or_connection_is_leaked(results: CycleResults) -> None:
+def test_no_thread_or_connection_is_leaked(results: FaultResults) -> None:
     assert results.threads_left == 0
     assert results.connections <= 24
     assert results.connections_left == 0

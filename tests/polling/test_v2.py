@@ -41,7 +41,7 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"visibility": "public", "owner": OTHER, "hidden": True},
     {"visibility": "community", "owner": OTHER, "hidden": True},
 )
-"""What an image may be to those who ask for it, and the list leave it out for."""
+"""Kinds of images that a list may lack although they are visible."""
 
 
 @contextlib.contextmanager
