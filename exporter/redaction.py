@@ -1,4 +1,4 @@
-"""Redaction of secrets in text: the last defence, should one get into a log line after all."""
+"""Redaction of secrets in errors and log lines."""
 
 import base64
 import json
@@ -9,12 +9,22 @@ from urllib.parse import quote, quote_plus
 
 REDACTED = "***"
 
+_USERINFO = re.compile(r"//[^/\s]*@")
+
 MIN_ENCODED_LENGTH = 8
 """Characters of a secret that is also searched for encoded; a shorter one would match by chance."""
 
 
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Replace the secrets, and users and passwords in URLs, by ``***``."""
+    # The longest secret first, so that no part of it remains.
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return _USERINFO.sub(f"//{REDACTED}@", text)
+
+
 class Redactor:
-    """Replaces secrets by ``***``; thread-safe.
+    """Replaces secrets by ``***``: the last defence of the log. Thread-safe.
 
     A secret is recognised as it is, as Python and JSON quote it, and, from eight characters on,
     percent-encoded and in base64 at any position, as in an ``Authorization`` header.

@@ -5,16 +5,13 @@ move the cursor, direction marks reorder the text beside them, and line breaks f
 """
 
 import json
-import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _DURATION_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
-_USERINFO = re.compile(r"//[^/\s]*@")
 _EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
 _LATEST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
-LONGEST_EXCERPT = 60
+MAX_EXCERPT_LENGTH = 60
 """Characters of a value that an error shows."""
 
 
@@ -47,20 +44,18 @@ def single_line(text: str, length: int) -> str:
     return shorten(escape(" ".join(text.split())), length)
 
 
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Replace the secrets, and users and passwords in URLs, by ``***``."""
-    # The longest secret first, so that no part of it remains.
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _USERINFO.sub("//***@", text)
+def excerpt(value: object) -> str:
+    """Return at most 60 characters of a value, in quotes and ASCII as Python writes it.
 
-
-def excerpt(value: object, length: int = LONGEST_EXCERPT) -> str:
-    """Return a value in quotes and ASCII, as Python writes it, cut to ``length`` characters."""
+    Of a JSON object or list return only the kind. Bytes are decoded as UTF-8.
+    """
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     # Escaping never shortens, so what is beyond the limit need not be escaped.
-    return shorten(ascii(value[:length] if isinstance(value, str) else value), length)
+    start = value[:MAX_EXCERPT_LENGTH] if isinstance(value, str) else value
+    return shorten(ascii(start), MAX_EXCERPT_LENGTH)
 
 
 def approximate_duration(seconds: float) -> str:

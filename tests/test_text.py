@@ -63,6 +63,8 @@ def test_single_line_is_printable_and_never_too_long(text: str, length: int) -> 
         (b"\xff", "'\\\\xff'"),
         (17, "17"),
         (None, "None"),
+        ({"a": 1}, "an object"),
+        ([1], "a list"),
         ("x" * 100, "'" + "x" * 56 + "..."),
     ],
 )

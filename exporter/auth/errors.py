@@ -10,7 +10,8 @@ from urllib3.exceptions import ReadTimeoutError
 from exporter.auth.base import AuthError
 from exporter.clock import now
 from exporter.model.outcome import Reason
-from exporter.text import redact, single_line
+from exporter.redaction import redact
+from exporter.text import single_line
 from exporter.transport.retry_after import parse_retry_after
 
 MAX_DETAIL = 300

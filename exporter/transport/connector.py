@@ -16,7 +16,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import SSLError as WrappedSSLError
 
 from exporter.clock import steady
-from exporter.text import redact, single_line
+from exporter.redaction import redact
+from exporter.text import single_line
 from exporter.transport.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.response import RequestFailed

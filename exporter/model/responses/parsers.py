@@ -125,11 +125,3 @@ def is_unicode(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def excerpt(value: object) -> str:
-    """Return at most 60 characters of a value, as ASCII that cannot forge or break a log line."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    whole = ascii(value[:60] if isinstance(value, str) else value)
-    return whole if len(whole) <= 60 else whole[:57] + "..."

@@ -15,13 +15,13 @@ from exporter.model.responses.parsers import (
     MEBI,
     Column,
     Malformed,
-    excerpt,
     scaled,
     text_to_boolean,
     text_to_integer,
     text_to_text,
     utc_timestamp,
 )
+from exporter.text import excerpt
 
 RawHeader = tuple[bytes, bytes]
 """Name in lower case and value of a header, as received. A line that is not a header has an
@@ -81,9 +81,9 @@ def image_from_headers(
             attributes[column.attribute] = column.parse(raw.decode("utf-8"))
         except ValueError as error:
             if column.key != TENANT_HEADER:
-                problems.append(f"{_printable(column.key)} is {_reason(error)}: {_excerpt(raw)}")
+                problems.append(f"{_printable(column.key)} is {_reason(error)}: {excerpt(raw)}")
     if attributes.pop("id", image_id) != image_id:
-        problems.append(f"{_printable(ID)} belongs to another image: {_excerpt(values[ID])}")
+        problems.append(f"{_printable(ID)} belongs to another image: {excerpt(values[ID])}")
     if problems:
         return Malformed(tuple(dict.fromkeys(problems)))
     checksum = attributes.pop("checksum", None)
@@ -156,8 +156,4 @@ def _reason(error: ValueError) -> str:
 
 def _printable(name: bytes) -> str:
     """Return a header's name. A tenant chooses the names of properties, so escape those."""
-    return name.decode() if _PLAIN_NAME.fullmatch(name) else _excerpt(name)
-
-
-def _excerpt(raw: bytes) -> str:
-    return excerpt(raw.decode("utf-8", "backslashreplace"))
+    return name.decode() if _PLAIN_NAME.fullmatch(name) else excerpt(name)

@@ -16,7 +16,6 @@ from exporter.model.responses.parsers import (
     MEBI,
     Column,
     Malformed,
-    excerpt,
     is_unicode,
     json_to_boolean,
     json_to_integer,
@@ -25,6 +24,7 @@ from exporter.model.responses.parsers import (
     scaled,
     text_to_integer,
 )
+from exporter.text import excerpt
 
 PUBLIC = {"public": True, "private": False, "shared": False, "community": False}
 """The value of ``public`` for each visibility of v2. It is unknown for any other word."""
