@@ -1,4 +1,4 @@
-"""``python -m exporter``, and the command ``openstack-image-exporter``."""
+"""Entry point of ``python -m exporter`` and of ``openstack-image-exporter``."""
 
 import os
 import signal
@@ -6,12 +6,12 @@ import sys
 
 
 def main() -> int:
-    """Carries out what the arguments ask for and returns the exit status: see ``exporter.cli``."""
+    """Run the command that the arguments name, and return its exit status. See ``exporter.cli``."""
     if os.getpid() == 1:
-        # The kernel keeps a signal that is not handled from process 1 of a container, and there is
-        # much to import before `run` handles it.
+        # The kernel does not deliver an unhandled signal to process 1 of a container, and importing
+        # the rest takes most of the start.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
-    from exporter import cli  # noqa: PLC0415  # see above
+    from exporter import cli  # noqa: PLC0415  # after the signal handler
 
     return cli.main()
 

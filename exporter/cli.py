@@ -1,9 +1,9 @@
-"""The command line: settings in, a command carried out, an exit status out."""
+"""Command line of the exporter: read the settings, run a command, return its exit status."""
 
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,34 +40,35 @@ from exporter.text import escape
 from exporter.web.server.listen import ListenError
 from exporter.web_security import load_security
 
-PROBLEMS = (SettingsError, CloudConfigError, ListenError)
-"""What is the operator's to mend: shown in a line, without a traceback."""
+OPERATOR_ERRORS = (SettingsError, CloudConfigError, ListenError)
+"""Errors that the operator can fix. They are printed without a traceback."""
 
-ONE_SHOT = frozenset({"check", "show", "list"})
-"""Commands whose output says what the log would; unless asked, they log only errors."""
+ONE_SHOT_COMMANDS = frozenset({"check", "show", "list"})
+"""Commands that print their results. By default they log errors only."""
 
-SECRETS = Redactor()
-"""What no line of the log may show."""
+REDACTOR = Redactor()
+"""Secrets that the log must not contain."""
 
-UNBOUNDED = 1_000_000
-"""Columns of what is no terminal: nothing there has to be folded."""
+NO_FOLDING_WIDTH = 1_000_000
+"""Console width when stdout is not a terminal, so that lines never wrap."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carries out what the arguments ask for and returns the exit status.
+    """Run the command that the arguments name, and return its exit status.
 
-    0 is success, 1 that something is not as expected (``check``, ``show``, ``list``), 2 a mistake
-    in the settings or in what they name, 130 that Ctrl-C ended it before the end.
+    Returns:
+        0 for success; 1 if something is not as expected (``check``, ``show``, ``list``); 2 for
+        an error in the settings or in a file that they name; 130 after Ctrl-C.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names hold any Unicode, and the terminal's encoding may not.
+        # Names hold any Unicode character, and the terminal's encoding may lack it.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         invocation = parse(sys.argv[1:] if argv is None else argv, os.environ)
-        _hide_secrets(invocation.settings)
+        _redact_tokens(invocation.settings)
         _configure_logs(invocation)
         return COMMANDS[invocation.command](invocation)
-    except PROBLEMS as error:
+    except OPERATOR_ERRORS as error:
         for line in error_lines(error):
             sys.stderr.write(f"{escape(line)}\n")
         return Exit.BAD_SETTINGS
@@ -77,108 +78,113 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _configure_logs(invocation: Invocation) -> None:
     settings = invocation.settings.log
-    quiet = invocation.command in ONE_SHOT and "level" not in settings.model_fields_set
-    logs.configure("error" if quiet else settings.level, settings.format, sys.stderr, SECRETS)
+    is_quiet = invocation.command in ONE_SHOT_COMMANDS and "level" not in settings.model_fields_set
+    level = "error" if is_quiet else settings.level
+    logs.configure(level, settings.format, sys.stderr, REDACTOR)
 
 
-def _hide_secrets(settings: Settings) -> None:
-    """Keeps the settings' secrets out of the log, those of earlier settings included."""
-    for plan in resolved_clouds(settings):
-        if plan.token is not None:
-            SECRETS.add(plan.token.get_secret_value())
+def _redact_tokens(settings: Settings) -> None:
+    """Redact the tokens of the settings in the log. Tokens of earlier settings stay redacted."""
+    for cloud in settings.clouds:
+        if cloud.token is not None:
+            REDACTOR.add(cloud.token.get_secret_value())
 
 
 def _run(invocation: Invocation) -> int:
-    def read() -> Settings:
+    def load_settings() -> Settings:
         settings = parse(invocation.argv, os.environ).settings
-        _hide_secrets(settings)
+        _redact_tokens(settings)
         return settings
 
-    def use(settings: Settings) -> None:
+    def on_reloaded(settings: Settings) -> None:
         _configure_logs(replace(invocation, settings=settings))
 
-    run(invocation.settings, read, use, SECRETS)
+    run(invocation.settings, load_settings, on_reloaded, REDACTOR)
     return Exit.OK
 
 
 def _demo(invocation: Invocation) -> int:
-    def say(line: str) -> None:
-        try:
-            sys.stdout.write(f"demo: {line}\n")
-            sys.stdout.flush()
-        except OSError:
-            # Who read along has left; the pages are still served, and the story still goes on.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return demo(invocation.settings, _print_demo_line, REDACTOR.add)
 
-    return demo(invocation.settings, say, SECRETS.add)
+
+def _print_demo_line(line: str) -> None:
+    try:
+        sys.stdout.write(f"demo: {line}\n")
+        sys.stdout.flush()
+    except OSError:
+        # stdout was closed (for example by `| head`); keep serving.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check(invocation: Invocation) -> int:
-    settings = invocation.settings
-    load_security(settings.web.config.file, SECRETS.add)
-    if invocation.options.keys() >= {"format", "baseline"}:
-        raise SettingsError("check: --format and --baseline exclude each other")
-    if "baseline" in invocation.options:
-        file = Path(invocation.options["baseline"])
-        in_variable = bool(os.environ.get(f"{ENVIRONMENT_PREFIX}CLOUDS"))
-        text = read_source(file, settings, clouds_elsewhere=in_variable)
-        # The file is for all shards.
-        return _once(
-            partial(write_baseline, settings=settings, source_text=text, file=file),
-            resolved_clouds(settings),
-        )
-    output: Format = "json" if invocation.options.get("format") == "json" else "table"
-    return _once(
-        partial(check, output_format=output), resolved_clouds(settings), resolved_shard(settings)
-    )
+    settings, options = invocation.settings, invocation.options
+    # A mistake in the web configuration is reported, although no page is served.
+    load_security(settings.web.config.file, REDACTOR.add)
+    if "baseline" in options:
+        if "format" in options:
+            raise SettingsError("check: --format and --baseline exclude each other")
+        return _baseline(settings, Path(options["baseline"]))
+    output_format: Format = "json" if options.get("format") == "json" else "table"
+    command = partial(check, output_format=output_format)
+    return _run_once(command, resolved_clouds(settings), resolved_shard(settings))
+
+
+def _baseline(settings: Settings, file: Path) -> int:
+    clouds_elsewhere = bool(os.environ.get(f"{ENVIRONMENT_PREFIX}CLOUDS"))
+    source_text = read_source(file, settings, clouds_elsewhere=clouds_elsewhere)
+    command = partial(write_baseline, settings=settings, source_text=source_text, file=file)
+    # All shards share the file, so the images of all of them are polled.
+    return _run_once(command, resolved_clouds(settings))
 
 
 def _show(invocation: Invocation) -> int:
-    return _once(show, list(_asked(str(invocation.image_id), resolved_clouds(invocation.settings))))
+    clouds = resolved_clouds(invocation.settings)
+    return _run_once(show, _select_image(str(invocation.image_id), clouds))
 
 
 def _list(invocation: Invocation) -> int:
     settings = invocation.settings
     if not settings.clouds:
         settings = settings.model_copy(update={"clouds": (Cloud(name="openstack"),)})
-    # What is watched does not matter, and so nothing is.
-    return _once(list_images, [replace(plan, discover=()) for plan in resolved_clouds(settings)])
+    # `list` ignores configured images and discovery rules.
+    clouds = [replace(cloud, discover=()) for cloud in resolved_clouds(settings)]
+    return _run_once(list_images, clouds)
 
 
-def _asked(name: str, plans: Iterable[ResolvedCloud]) -> Iterator[ResolvedCloud]:
-    """The clouds with only the images of this ID or alias; an unknown ID is asked of them all."""
-    having = [
+def _select_image(name: str, clouds: Sequence[ResolvedCloud]) -> list[ResolvedCloud]:
+    """Return the clouds that have an image of this ID or alias, with no other image.
+
+    An ID that no cloud has in its settings is looked up in every cloud.
+    """
+    selected = [
         replace(
-            plan,
-            images=tuple(each for each in plan.images if _is(each, name)),
-            discover=tuple(each for each in plan.discover if each.alias == name),
+            cloud,
+            images=tuple(image for image in cloud.images if name in {image.image_id, image.alias}),
+            discover=tuple(rule for rule in cloud.discover if rule.alias == name),
         )
-        for plan in plans
+        for cloud in clouds
     ]
-    known = [plan for plan in having if plan.images or plan.discover]
-    yield from known or (replace(plan, images=(ResolvedImage(name, name),)) for plan in having)
+    having = [cloud for cloud in selected if cloud.images or cloud.discover]
+    return having or [replace(cloud, images=(ResolvedImage(name, name),)) for cloud in selected]
 
 
-def _is(image: ResolvedImage, name: str) -> bool:
-    return name in {image.image_id, image.alias}
-
-
-def _once(
+def _run_once(
     command: Callable[[Application, Console, Console], int],
-    plans: Sequence[ResolvedCloud],
+    clouds: Sequence[ResolvedCloud],
     shard: Shard = UNSHARDED,
 ) -> int:
-    parts = build_application(plans, shard=shard, all_properties=True)
+    """Run a command on an application that polls these clouds, and close the application."""
+    application = build_application(clouds, shard=shard, all_properties=True)
     try:
-        return command(parts, _console(sys.stdout), _console(sys.stderr))
+        return command(application, _console(sys.stdout), _console(sys.stderr))
     finally:
-        parts.close()
+        application.close()
 
 
 def _console(stream: TextIO) -> Console:
-    """A console that folds lines and moves the cursor only where a person looks on."""
+    """Return a console that folds lines and moves the cursor on a terminal only."""
     is_terminal = stream.isatty()
-    width = None if is_terminal else UNBOUNDED
+    width = None if is_terminal else NO_FOLDING_WIDTH
     return Console(file=stream, width=width, force_interactive=is_terminal)
 
 

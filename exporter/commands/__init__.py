@@ -1,10 +1,10 @@
-"""What each command does, from built parts to an exit status."""
+"""Commands: each takes an application and returns an exit status."""
 
 from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What the commands say to the shell."""
+    """Exit statuses of all commands."""
 
     OK = 0
     NOT_AS_EXPECTED = 1

@@ -1,4 +1,7 @@
-"""The daemon on a simulated Image service, whose images change, vanish and fail."""
+"""``demo``: run the daemon against a simulated Image service.
+
+Its images change, are deleted and fail to be polled.
+"""
 
 import os
 from collections.abc import Callable
@@ -19,41 +22,51 @@ from exporter.web_security import load_security
 DEFAULTS = MappingProxyType(
     {"interval": 5.0, "timeout": 2.0, "properties": ("os_distro", "os_version")}
 )
-"""What differs from the settings' own defaults, so that there is something to see at once."""
+"""Defaults of the demo that differ from those of the settings, to show changes soon."""
 
 
-def plan(settings: Settings, endpoint: str) -> ResolvedCloud:
-    """The demo's one cloud, by the settings that were given, else by the demo's own."""
-    own = {key: value for key, value in DEFAULTS.items() if key not in settings.model_fields_set}
-    images = tuple(Image(id=image.id, alias=alias) for alias, image in IMAGES.items())
-    cloud = Cloud(name="demo", api="v1", endpoint=endpoint, images=images)
-    (planned,) = resolved_clouds(settings.model_copy(update={**own, "clouds": (cloud,)}))
-    return replace(planned, timeout=min(planned.timeout, planned.interval))
+def demo(
+    settings: Settings, print_line: Callable[[str], object], redact: Callable[[str], object]
+) -> int:
+    """Run the demo until a signal ends it.
 
+    Args:
+        settings: The settings; their clouds are ignored.
+        print_line: Prints an event of the demo.
+        redact: Keeps a secret out of the log.
 
-def demo(settings: Settings, say: Callable[[str], object], hide: Callable[[str], object]) -> int:
-    """Runs the demo until a signal ends it; ``say`` is given what happens, line by line.
-
-    ``hide`` is given what must not be in the log. Raises ``ListenError`` and ``SettingsError``.
+    Raises:
+        ListenError: An address cannot be bound.
+        SettingsError: The web configuration file is invalid.
     """
     stop = stop_on_signals()
-    guard = SecurityState(load_security(settings.web.config.file, hide).config)
-    # The service is on this machine: a proxy, which many networks ask for, would not find it.
+    security = SecurityState(load_security(settings.web.config.file, redact).config)
+    # The service runs on this machine, where a proxy cannot reach it.
     os.environ["no_proxy"] = "*"
     with (
         closing(bind_server(settings.web)) as server,
         SimulatedImageService(IMAGES.values()) as service,
-        DemoStory(service, say),
+        DemoStory(service, print_line),
     ):
-        planned = plan(settings, service.url)
-        here = settings.web.external_url or _url(
-            server.addresses[0], settings.web.prefix, "https" if guard.tls else "http"
-        )
-        for line in _welcome(here, planned):
-            say(line)
-        application = build_application([planned], shard=resolved_shard(settings))
-        Daemon(application, server, stop, security=guard, prefix=settings.web.prefix).run()
+        cloud = demo_cloud(settings, service.url)
+        scheme = "https" if security.tls else "http"
+        url = settings.web.external_url or _url(server.addresses[0], settings.web.prefix, scheme)
+        for line in _welcome(url, cloud):
+            print_line(line)
+        application = build_application([cloud], shard=resolved_shard(settings))
+        Daemon(application, server, stop, security=security, prefix=settings.web.prefix).run()
     return Exit.OK
+
+
+def demo_cloud(settings: Settings, endpoint: str) -> ResolvedCloud:
+    """Return the demo's only cloud; settings that are not written have the demo's defaults."""
+    defaults = {
+        key: value for key, value in DEFAULTS.items() if key not in settings.model_fields_set
+    }
+    images = tuple(Image(id=image.id, alias=alias) for alias, image in IMAGES.items())
+    cloud = Cloud(name="demo", api="v1", endpoint=endpoint, images=images)
+    (resolved,) = resolved_clouds(settings.model_copy(update={**defaults, "clouds": (cloud,)}))
+    return replace(resolved, timeout=min(resolved.timeout, resolved.interval))
 
 
 def _url(address: str, prefix: str, scheme: str) -> str:
@@ -61,12 +74,12 @@ def _url(address: str, prefix: str, scheme: str) -> str:
     return f"{scheme}://{'localhost' if host == '[::]' else host}:{port}{prefix}"
 
 
-def _welcome(here: str, planned: ResolvedCloud) -> tuple[str, ...]:
-    url = here.removesuffix("/")
+def _welcome(url: str, cloud: ResolvedCloud) -> tuple[str, ...]:
+    base = url.removesuffix("/")
     return (
-        f"{len(IMAGES)} images of a simulated Image service at {planned.endpoint}, polled every "
-        f"{planned.interval:g} seconds.",
-        f"metrics: {url}/metrics",
-        f"a page for people: {url}/",
-        f"what happens is told here, in a loop of {LOOP_SECONDS / 60:g} minutes; Ctrl-C ends it.",
+        f"{len(IMAGES)} images of a simulated Image service at {cloud.endpoint}, polled every "
+        f"{cloud.interval:g} seconds.",
+        f"metrics: {base}/metrics",
+        f"web page: {base}/",
+        f"events are printed here, in a loop of {LOOP_SECONDS / 60:g} minutes; Ctrl-C ends it.",
     )

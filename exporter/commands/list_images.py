@@ -1,12 +1,12 @@
-"""The images that are visible in each cloud, as YAML for the settings."""
+"""``list``: print the visible images of each cloud as YAML for the settings."""
 
 import yaml
 from rich.console import Console
-from rich.text import Text
 
 from exporter.app import Application
 from exporter.clock import steady
 from exporter.commands import Exit
+from exporter.commands.output import print_line
 from exporter.glance.discovery_listing import fetch_images, listing_paths
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
@@ -15,36 +15,39 @@ from exporter.model.replies import Deadline
 from exporter.polling.poller import Poller
 from exporter.text import escape
 
-LONGEST = 300.0
+LIST_TIMEOUT = 300.0
 """Seconds after which the list of one cloud is given up."""
 
+NEVER_FOLD = 2**16
+"""Columns of a line before it is folded."""
 
-def list_images(parts: Application, out: Console, err: Console) -> int:
-    """Prints what can stand under ``images:``, a comment before each cloud's; 0 when all answer."""
+
+def list_images(application: Application, out: Console, err: Console) -> int:
+    """Print entries for ``images:`` of every cloud; return 0 if every cloud sent its list."""
     status = Exit.OK
-    for poller in parts.pollers:
-        images = _listed(poller)
+    for poller in application.pollers:
+        images = _fetch(poller)
         if isinstance(images, Failed):
-            why = f"{poller.cloud}: {images.reason}: {images.detail}"
-            err.print(Text(escape(why)), soft_wrap=True)
+            print_line(err, f"{poller.cloud}: {images.reason}: {images.detail}")
             status = Exit.NOT_AS_EXPECTED
             continue
-        out.print(Text(escape(f"# {poller.cloud}")), soft_wrap=True)
+        print_line(out, f"# {poller.cloud}")
         for image in sorted(images, key=lambda image: (image.name or "", image.id)):
-            out.print(Text(line(image)), soft_wrap=True)
+            print_line(out, image_entry(image))
     return status
 
 
-def line(image: Image) -> str:
-    """One image as an entry of ``images:``, with its name as a comment.
+def image_entry(image: Image) -> str:
+    """Return an image as an entry of ``images:``, with its name as a comment.
 
-    A name is a tenant's: it must neither end the comment nor bend the terminal.
+    The name comes from a tenant. It is escaped, so that it cannot end the comment.
     """
-    entry = yaml.safe_dump([{"id": image.id}], width=2**16).strip()
+    entry = yaml.safe_dump([{"id": image.id}], width=NEVER_FOLD).strip()
     return f"{entry}  # {escape(image.name)}" if image.name else entry
 
 
-def _listed(poller: Poller) -> tuple[Image, ...] | Failed:
-    end = steady() + LONGEST
-    within = Deadline(end, end)
-    return fetch_images(poller.client, listing_paths([DiscoveryRule()]), within, frozenset()).images
+def _fetch(poller: Poller) -> tuple[Image, ...] | Failed:
+    end = steady() + LIST_TIMEOUT
+    deadline = Deadline(end, end)
+    paths = listing_paths([DiscoveryRule()])
+    return fetch_images(poller.client, paths, deadline, frozenset()).images

@@ -1,7 +1,8 @@
 """Settings: flags over environment over a YAML file over defaults."""
 
 from exporter.config.expect import Expect, expected_properties
-from exporter.config.load import GETTING_STARTED, Invocation, SettingsError, parse
+from exporter.config.load import GETTING_STARTED, Invocation, parse
+from exporter.config.messages import SettingsError
 from exporter.config.reference import Row, reference
 from exporter.config.resolved import (
     ResolvedCloud,

@@ -1,7 +1,7 @@
-"""What must hold between settings, checked on what was written.
+"""Rules between settings, checked on the values as written.
 
-A model checks fields one by one, and what holds between them only once all are right. These rules
-take what was written as it is, right or wrong, so that all mistakes are reported at once.
+A model checks its fields one by one, and what holds between them only if all are valid. These rules
+accept any value, valid or not, so that all errors are reported at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,35 +10,26 @@ from typing import NamedTuple
 from pydantic_core import PydanticCustomError
 
 from exporter.config import types
-from exporter.config.expect import NOTHING
-from exporter.config.messages import key_path, shown
+from exporter.config.expect import REMOVE
+from exporter.config.messages import ConfigError, Loc, key_path, shown
 from exporter.model.units import format_duration, parse_duration
 
-Loc = tuple[str | int, ...]
-
-BESIDE_ENDPOINT = ("cloud", "region", "interface")
-"""Keys of a cloud that belong to a sign-in by OpenStack's own configuration."""
+OPENSTACK_KEYS = ("cloud", "region", "interface")
+"""Keys of a cloud that belong to a sign-in with OpenStack's own configuration."""
 
 CRITERIA = ("name", "tag", "owner", "visibility", "status", "property")
-"""Keys of a discovery that narrow it down."""
+"""Keys of a discovery rule that select images."""
 
-_ONE = "accepted: one of the two"
-
-
-class ConfigError(NamedTuple):
-    """Where a mistake is, and one line about it."""
-
-    loc: Loc
-    text: str
+_ONE_OF_TWO = "accepted: one of the two"
 
 
 class _Limit(NamedTuple):
-    """How a time and the interval bound each other, and how it is said of either."""
+    """A rule between a time and the interval, with the error about either of them."""
 
     key: str
-    is_broken: Callable[[float, float], bool]
-    of_key: str
-    of_interval: str
+    is_violated: Callable[[float, float], bool]
+    error_of_key: str
+    error_of_interval: str
 
 
 _LIMITS = (
@@ -64,80 +55,31 @@ _LIMITS = (
 
 
 def between_fields(
-    written: Mapping[str, object], defaults: Mapping[str, object]
+    raw: Mapping[str, object], defaults: Mapping[str, object]
 ) -> Iterator[ConfigError]:
-    """Yield every mistake between settings, in what was written and the defaults of the rest."""
-    yield from _times((), written, defaults)
-    yield from _shard(written.get("shard"))
-    yield from _expectations(("expect",), written.get("expect"))
-    clouds = list(_mappings(written.get("clouds")))
+    """Yield every error between settings as written, with defaults for those not written."""
+    yield from _check_times((), raw, defaults)
+    yield from _check_shard(raw.get("shard"))
+    yield from _check_expect(("expect",), raw.get("expect"))
+    clouds = list(_mappings(raw.get("clouds")))
     for index, cloud in clouds:
         loc: Loc = ("clouds", index)
-        yield from _times(loc, cloud, {**defaults, **_given(written)})
-        yield from _sign_in(loc, cloud)
-        yield from _repeated(_image_ids((*loc, "images"), cloud.get("images")))
-        yield from _discoveries(loc, cloud)
-        yield from _expectations((*loc, "expect"), cloud.get("expect"))
+        yield from _check_times(loc, cloud, {**defaults, **_without_null(raw)})
+        yield from _check_sign_in(loc, cloud)
+        yield from _duplicates(_image_ids((*loc, "images"), cloud.get("images")))
+        yield from _check_discovery(loc, cloud)
+        yield from _check_expect((*loc, "expect"), cloud.get("expect"))
         for key in ("images", "discover"):
-            for place, entry in _mappings(cloud.get(key)):
-                yield from _expectations((*loc, key, place, "expect"), entry.get("expect"))
-    yield from _repeated((("clouds", index, "name"), cloud.get("name")) for index, cloud in clouds)
+            for position, entry in _mappings(cloud.get(key)):
+                yield from _check_expect((*loc, key, position, "expect"), entry.get("expect"))
+    yield from _duplicates(
+        (("clouds", index, "name"), cloud.get("name")) for index, cloud in clouds
+    )
 
 
-def _times(
-    loc: Loc, written: Mapping[str, object], general: Mapping[str, object]
-) -> Iterator[ConfigError]:
-    """Blame only what is written here, so that a general mistake is reported once."""
-    here = _given(written)
-    every = {**general, **here}
-    interval = _seconds(every.get("interval"))
-    for limit in _LIMITS:
-        seconds = _seconds(every.get(limit.key))
-        if interval is None or seconds is None or not limit.is_broken(seconds, interval):
-            continue
-        if limit.key in here:
-            problem = limit.of_key.format(format_duration(interval))
-            yield ConfigError((*loc, limit.key), f"{shown(here[limit.key])} {problem}")
-        elif "interval" in here:
-            problem = limit.of_interval.format(format_duration(seconds))
-            yield ConfigError((*loc, "interval"), f"{shown(here['interval'])} {problem}")
-
-
-def _shard(written: object) -> Iterator[ConfigError]:
-    here = _given(written) if isinstance(written, dict) else {}
-    for key, other in (("index", "total"), ("total", "index")):
-        if key in here and other not in here:
-            problem = f"needs shard.{other} beside it; accepted: both or none"
-            yield ConfigError(("shard", key), f"{shown(here[key])} {problem}")
-    try:
-        index, total = types.shard_index(here.get("index")), types.shards(here.get("total"))
-    except PydanticCustomError:
-        # What else they are, their fields say.
-        return
-    if index >= total:
-        problem = f"is no shard of {total}; accepted: 0 to {total - 1}, the first is 0"
-        yield ConfigError(("shard", "index"), f"{shown(here['index'])} {problem}")
-
-
-def _sign_in(loc: Loc, cloud: Mapping[str, object]) -> Iterator[ConfigError]:
-    here = _given(cloud)
-    if "endpoint" in here:
-        for key in BESIDE_ENDPOINT:
-            if key in here:
-                yield ConfigError(
-                    (*loc, key), f"{shown(here[key])} is excluded by endpoint; {_ONE}"
-                )
-    else:
-        for key in ("token", "token_file"):
-            if key in here:
-                yield ConfigError((*loc, key), "needs an endpoint; accepted: only beside endpoint")
-    if "token" in here and "token_file" in here:
-        yield ConfigError((*loc, "token"), f"excluded by token_file; {_ONE}")
-
-
-def nothing_to_watch(written: Mapping[str, object]) -> Iterator[ConfigError]:
-    """Yield a mistake for each cloud that has neither images nor discoveries."""
-    for index, cloud in _mappings(written.get("clouds")):
+def nothing_to_watch(raw: Mapping[str, object]) -> Iterator[ConfigError]:
+    """Yield an error for each cloud that has neither images nor discovery rules."""
+    for index, cloud in _mappings(raw.get("clouds")):
         if not {"images", "discover"} & cloud.keys():
             yield ConfigError(
                 ("clouds", index, "images"),
@@ -145,60 +87,115 @@ def nothing_to_watch(written: Mapping[str, object]) -> Iterator[ConfigError]:
             )
 
 
-def _discoveries(loc: Loc, cloud: Mapping[str, object]) -> Iterator[ConfigError]:
-    taken = {label: place for place, label in _labels(loc, cloud)}
-    for index, entry in _mappings(cloud.get("discover")):
-        at: Loc = (*loc, "discover", index)
-        here = _given(entry)
-        if here.keys().isdisjoint(CRITERIA):
-            yield ConfigError(at, f"no criterion; accepted: at least one of {', '.join(CRITERIA)}")
-        alias, is_one = here.get("alias"), here.get("most_recent", False)
-        if is_one is True and alias is None:
-            yield ConfigError((*at, "most_recent"), "needs an alias; accepted: only beside alias")
-        if is_one is False and alias is not None:
-            problem = "would be shared by many images; accepted: only beside most_recent: true"
-            yield ConfigError((*at, "alias"), f"{shown(alias)} {problem}")
-        if isinstance(alias, str) and taken.setdefault(alias, (*at, "alias")) != (*at, "alias"):
-            problem = f"stands twice, first at {key_path(taken[alias])}"
-            yield ConfigError((*at, "alias"), f"{shown(alias)} {problem}")
+def _check_times(
+    loc: Loc, raw: Mapping[str, object], inherited: Mapping[str, object]
+) -> Iterator[ConfigError]:
+    """Check the times of one level. An error is reported at a key that this level has.
+
+    Therefore an error of the general settings is not repeated for each cloud.
+    """
+    own = _without_null(raw)
+    effective = {**inherited, **own}
+    interval = _seconds(effective.get("interval"))
+    for limit in _LIMITS:
+        seconds = _seconds(effective.get(limit.key))
+        if interval is None or seconds is None or not limit.is_violated(seconds, interval):
+            continue
+        if limit.key in own:
+            problem = limit.error_of_key.format(format_duration(interval))
+            yield ConfigError((*loc, limit.key), f"{shown(own[limit.key])} {problem}")
+        elif "interval" in own:
+            problem = limit.error_of_interval.format(format_duration(seconds))
+            yield ConfigError((*loc, "interval"), f"{shown(own['interval'])} {problem}")
 
 
-def _expectations(loc: Loc, written: object) -> Iterator[ConfigError]:
-    """What cannot hold of one image at once."""
-    if not isinstance(written, dict):
+def _check_shard(raw: object) -> Iterator[ConfigError]:
+    shard = _without_null(raw) if isinstance(raw, dict) else {}
+    for key, other in (("index", "total"), ("total", "index")):
+        if key in shard and other not in shard:
+            problem = f"needs shard.{other} beside it; accepted: both or none"
+            yield ConfigError(("shard", key), f"{shown(shard[key])} {problem}")
+    try:
+        index = types.shard_index(shard.get("index"))
+        total = types.shard_total(shard.get("total"))
+    except PydanticCustomError:
+        # Invalid values were already reported by the field validators.
         return
-    here = {key: value for key, value in _given(written).items() if value != NOTHING}
-    if here.get("exists") is False:
+    if index >= total:
+        problem = f"is not a shard of {total}; accepted: 0 to {total - 1}, the first is 0"
+        yield ConfigError(("shard", "index"), f"{shown(shard['index'])} {problem}")
+
+
+def _check_sign_in(loc: Loc, cloud: Mapping[str, object]) -> Iterator[ConfigError]:
+    own = _without_null(cloud)
+    if "endpoint" in own:
+        for key in OPENSTACK_KEYS:
+            if key in own:
+                problem = f"{shown(own[key])} is excluded by endpoint; {_ONE_OF_TWO}"
+                yield ConfigError((*loc, key), problem)
+    else:
+        for key in ("token", "token_file"):
+            if key in own:
+                yield ConfigError((*loc, key), "needs an endpoint; accepted: only beside endpoint")
+    if "token" in own and "token_file" in own:
+        yield ConfigError((*loc, "token"), f"excluded by token_file; {_ONE_OF_TWO}")
+
+
+def _check_discovery(loc: Loc, cloud: Mapping[str, object]) -> Iterator[ConfigError]:
+    labels = {label: label_loc for label_loc, label in _labels(loc, cloud)}
+    for index, entry in _mappings(cloud.get("discover")):
+        rule_loc: Loc = (*loc, "discover", index)
+        rule = _without_null(entry)
+        if rule.keys().isdisjoint(CRITERIA):
+            accepted = ", ".join(CRITERIA)
+            yield ConfigError(rule_loc, f"no criterion; accepted: at least one of {accepted}")
+        alias, most_recent = rule.get("alias"), rule.get("most_recent", False)
+        alias_loc = (*rule_loc, "alias")
+        if most_recent is True and alias is None:
+            problem = "needs an alias; accepted: only beside alias"
+            yield ConfigError((*rule_loc, "most_recent"), problem)
+        if most_recent is False and alias is not None:
+            problem = "would be shared by many images; accepted: only beside most_recent: true"
+            yield ConfigError(alias_loc, f"{shown(alias)} {problem}")
+        if isinstance(alias, str) and labels.setdefault(alias, alias_loc) != alias_loc:
+            problem = f"is a duplicate of {key_path(labels[alias])}"
+            yield ConfigError(alias_loc, f"{shown(alias)} {problem}")
+
+
+def _check_expect(loc: Loc, raw: object) -> Iterator[ConfigError]:
+    """Yield an error for each expectation that contradicts another one."""
+    if not isinstance(raw, dict):
+        return
+    expect = {key: value for key, value in _without_null(raw).items() if value != REMOVE}
+    if expect.get("exists") is False:
         problem = "excluded by exists: false; accepted: that alone"
-        yield from (ConfigError((*loc, key), problem) for key in here if key != "exists")
-    public, visibility = here.get("public"), here.get("visibility")
+        yield from (ConfigError((*loc, key), problem) for key in expect if key != "exists")
+    public, visibility = expect.get("public"), expect.get("visibility")
     if not isinstance(public, bool) or visibility is None:
         return
-    ways = visibility if isinstance(visibility, list) else [visibility]
-    if all((way == "public") is not public for way in ways):
+    visibilities = visibility if isinstance(visibility, list) else [visibility]
+    if all((item == "public") is not public for item in visibilities):
         problem = f"contradicts public: {shown(public)}; accepted: one of the two, or both alike"
         yield ConfigError((*loc, "visibility"), f"{shown(visibility)} {problem}")
 
 
 def _labels(loc: Loc, cloud: Mapping[str, object]) -> Iterator[tuple[Loc, str]]:
-    """What the images on the cloud's list are called, and where that is written."""
+    """Yield the label of each configured image, its alias or its ID, with its location."""
     aliases = {index: image.get("alias") for index, image in _mappings(cloud.get("images"))}
-    for at, image_id in _image_ids((*loc, "images"), cloud.get("images")):
-        index = at[len(loc) + 1]
-        label = aliases.get(index) if isinstance(index, int) else None
-        if isinstance(label, str):
-            yield (*loc, "images", index, "alias"), label
+    for id_loc, image_id in _image_ids((*loc, "images"), cloud.get("images")):
+        index = id_loc[len(loc) + 1]
+        alias = aliases.get(index) if isinstance(index, int) else None
+        if isinstance(alias, str):
+            yield (*loc, "images", index, "alias"), alias
         elif isinstance(image_id, str):
-            yield at, image_id
+            yield id_loc, image_id
 
 
-def _repeated(entries: Iterable[tuple[Loc, object]]) -> Iterator[ConfigError]:
+def _duplicates(entries: Iterable[tuple[Loc, object]]) -> Iterator[ConfigError]:
     first: dict[str, Loc] = {}
     for loc, value in entries:
         if isinstance(value, str) and first.setdefault(value, loc) is not loc:
-            yield ConfigError(
-                loc, f"{shown(value)} stands twice, first at {key_path(first[value])}"
-            )
+            yield ConfigError(loc, f"{shown(value)} is a duplicate of {key_path(first[value])}")
 
 
 def _image_ids(loc: Loc, images: object) -> Iterator[tuple[Loc, object]]:
@@ -215,13 +212,12 @@ def _mappings(value: object) -> Iterator[tuple[int, dict[str, object]]]:
             yield index, entry
 
 
-def _given(written: Mapping[str, object]) -> dict[str, object]:
-    """What is written and not left empty."""
-    return {key: value for key, value in written.items() if value is not None}
+def _without_null(raw: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in raw.items() if value is not None}
 
 
 def _seconds(value: object) -> float | None:
-    """The seconds of a duration, where it is one; what else it is, its field says."""
+    """Return a duration in seconds, or none if the value is not one."""
     try:
         return parse_duration(value) if isinstance(value, str) else None
     except ValueError:

@@ -1,7 +1,7 @@
-"""What images are expected to be like, as settings say it: how each key is read, and who wins."""
+"""Expectations as settings write them: the validator of each key, and the precedence of levels."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
@@ -10,13 +10,15 @@ from pydantic_core import PydanticCustomError
 from exporter.config import types
 from exporter.config.messages import name, shown
 from exporter.model.api_traits import API_TRAITS
-from exporter.model.expectations.checks import EXISTS, EXPECTATIONS, VISIBILITIES
-from exporter.model.expectations.checks import Expectations as Wanted
+from exporter.model.expectations.checks import EXISTS, EXPECTATIONS, VISIBILITIES, Expectations
 from exporter.model.image import STATUSES
 from exporter.model.units import SIZE_UNITS, SizeRange, parse_size_range
 
-NOTHING = "none"
-"""Instead of a value, as ``null``: lifts what would be inherited."""
+PROPERTIES = "properties"
+VISIBILITY_KEYS = ("public", "visibility")
+
+REMOVE = "none"
+"""Value that removes an inherited expectation, as ``null`` does."""
 
 DIGITS = {
     "sha1": 40,
@@ -31,22 +33,22 @@ DIGITS = {
     "blake2b": 128,
     "blake2s": 64,
 }
-"""The algorithms that Glance may be set to, as hashlib has them, and how long a digest is."""
+"""The number of digits of each algorithm that Glance can be configured to use, as in hashlib."""
 
 _HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 
 
-def nothing(value: object) -> object:
-    """Let the word ``none`` stand for null; anything else is left to be checked."""
-    return None if value == NOTHING else value
+def none_as_null(value: object) -> object:
+    """Return null for the word ``none``; later validators check other values."""
+    return None if value == REMOVE else value
 
 
 def read_size(unit: str) -> Callable[[object], SizeRange | None]:
-    """Read a size or a range of sizes; the service counts, and so do bare numbers, this unit."""
+    """Return a validator of sizes and ranges of sizes that the Image service counts in ``unit``."""
     accepted = "such as 512MiB or 1536KiB, or a range such as 1GiB..4GiB, 1GiB.. or ..4GiB"
 
     def read(value: object) -> SizeRange | None:
-        if value is None or value == NOTHING:
+        if value is None or value == REMOVE:
             return None
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             if value == 0:
@@ -56,12 +58,12 @@ def read_size(unit: str) -> Callable[[object], SizeRange | None]:
             size = parse_size_range(value if isinstance(value, str) else shown(value))
         except ValueError as error:
             units = ", ".join(SIZE_UNITS)
-            right = units if "unit" in str(error) else f"a size {accepted}"
-            raise types.refused(f"{error}; accepted: {right}") from None
+            expected = units if "unit" in str(error) else f"a size {accepted}"
+            raise types.refused(f"{error}; accepted: {expected}") from None
         if size.most is not None and size.most // SIZE_UNITS[unit] * SIZE_UNITS[unit] < (
             size.least or 0
         ):
-            problem = f"can never be so: the Image service counts whole {unit}"
+            problem = f"matches no image: the Image service counts whole {unit}"
             raise types.refused(f"{problem}; accepted: such as 2{unit}, or a range with one in it")
         return size
 
@@ -69,12 +71,12 @@ def read_size(unit: str) -> Callable[[object], SizeRange | None]:
 
 
 def read_checksum(value: object) -> str | None:
-    """Read an MD5."""
+    """Validate an MD5 digest."""
     return None if value is None else _digest(value, "an MD5", 32)
 
 
 def read_hashes(value: object) -> tuple[tuple[str, str], ...] | None:
-    """Read a mapping of algorithms to digests."""
+    """Validate a mapping of algorithms to digests."""
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -84,18 +86,18 @@ def read_hashes(value: object) -> tuple[tuple[str, str], ...] | None:
 
 
 def read_properties(value: object) -> tuple[tuple[str, str | None], ...] | None:
-    """Read a mapping of custom properties to what they are to be; null lifts a single one."""
+    """Validate a mapping of custom properties to their values; null removes a property."""
     if value is None:
         return None
     if not isinstance(value, dict):
         return types.properties(value)
-    lifted = {key for key, each in value.items() if each is None}
-    wanted = {key: "lifted" if key in lifted else each for key, each in value.items()}
-    read = types.properties(wanted)
-    return tuple((key, None if key in lifted else each) for key, each in read)
+    removed = {key for key, item in value.items() if item is None}
+    # A placeholder, so that the names of removed properties are validated too.
+    items = {key: "removed" if key in removed else item for key, item in value.items()}
+    return tuple((key, None if key in removed else item) for key, item in types.properties(items))
 
 
-_NONE = BeforeValidator(nothing)
+_NONE = BeforeValidator(none_as_null)
 _LIST = (BeforeValidator(types.not_empty), BeforeValidator(types.as_list), _NONE)
 _Words = Annotated[tuple[types.Label, ...] | None, *_LIST]
 _Pairs = tuple[tuple[str, str], ...]
@@ -104,31 +106,31 @@ _Seconds = Annotated[types.Seconds | None, _NONE]
 
 
 class Expect(BaseModel):
-    """What an image should be like; each key given becomes openstack_image_expectation_met."""
+    """Expectations of an image. Each key becomes a series of openstack_image_expectation_met."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     exists: _Flag = Field(
         default=None,
-        description="Whether there should be such an image. false excludes all other keys.",
+        description="True if the image should exist. `false` excludes all other keys.",
     )
     status: Annotated[
         tuple[Annotated[str, BeforeValidator(types.one_of(*STATUSES))], ...] | None, *_LIST
     ] = Field(default=None, description=f"A status or a list of them: {', '.join(STATUSES)}.")
     protected: _Flag = Field(
-        default=None, description="Whether the image should be protected from deletion."
+        default=None, description="True if the image should be protected from deletion."
     )
     public: _Flag = Field(
-        default=None, description="Whether the image should be visible to every project."
+        default=None, description="True if the image should be visible to every project."
     )
     visibility: Annotated[
         tuple[Annotated[str, BeforeValidator(types.one_of(*VISIBILITIES))], ...] | None, *_LIST
     ] = Field(
         default=None,
-        description=f"Who should see the image, one or a list: {', '.join(VISIBILITIES)}.",
+        description=f"A visibility or a list of them: {', '.join(VISIBILITIES)}.",
     )
     hidden: _Flag = Field(
-        default=None, description="Whether the image should be hidden from lists. Only v2 says."
+        default=None, description="True if the image should be hidden from lists. API v2 only."
     )
     checksum: Annotated[str | None, BeforeValidator(read_checksum), _NONE] = Field(
         default=None, description="MD5 of the image's content, 32 hexadecimal digits."
@@ -136,7 +138,7 @@ class Expect(BaseModel):
     hash: Annotated[_Pairs | None, BeforeValidator(read_hashes), _NONE] = Field(
         default=None,
         description="Mapping of algorithms to digests of the content, such as `{sha512: …}`. "
-        "Only v2 says.",
+        "API v2 only.",
     )
     size: Annotated[SizeRange | None, PlainValidator(read_size("B"))] = Field(
         default=None,
@@ -144,10 +146,10 @@ class Expect(BaseModel):
         "`1GiB..4GiB`, `1GiB..` or `..4GiB`.",
     )
     min_disk: Annotated[SizeRange | None, PlainValidator(read_size("GiB"))] = Field(
-        default=None, description="Smallest disk that the image boots on, as `size` is written."
+        default=None, description="Minimum disk size to boot the image, in the syntax of `size`."
     )
     min_ram: Annotated[SizeRange | None, PlainValidator(read_size("MiB"))] = Field(
-        default=None, description="Smallest memory that the image boots with, likewise."
+        default=None, description="Minimum memory to boot the image, in the syntax of `size`."
     )
     disk_format: _Words = Field(
         default=None, description="Format of the disk, such as `qcow2`, or a list of them."
@@ -156,7 +158,7 @@ class Expect(BaseModel):
         default=None, description="Format of the container, such as `bare`, or a list of them."
     )
     owner: _Words = Field(
-        default=None, description="ID of the project that should own it, or a list of them."
+        default=None, description="ID of the project that should own the image, or a list of them."
     )
     name: Annotated[types.Label | None, _NONE] = Field(
         default=None, description="Glob for the image's name, such as `ubuntu-24.04-*`."
@@ -165,55 +167,78 @@ class Expect(BaseModel):
         tuple[tuple[str, str | None], ...] | None, BeforeValidator(read_properties), _NONE
     ] = Field(
         default=None,
-        description="Mapping of custom properties to their values, all to be so; `null` lifts one.",
+        description="Mapping of custom properties to their values; `null` removes an inherited "
+        "property.",
     )
-    max_age: _Seconds = Field(
-        default=None, description="How old the image may be, counted from its creation."
-    )
+    max_age: _Seconds = Field(default=None, description="Maximum time since the image was created.")
     max_unchanged: _Seconds = Field(
-        default=None, description="How long ago the image may have been updated last."
+        default=None, description="Maximum time since the image was last updated."
     )
 
     @property
     def given(self) -> dict[str, Any]:
-        """What is written, ``None`` where it lifts what would be inherited."""
+        """The keys as written; ``None`` removes an inherited expectation."""
         return {key: getattr(self, key) for key in EXPECTATIONS if key in self.model_fields_set}
 
 
 assert set(Expect.model_fields) == set(EXPECTATIONS)  # noqa: S101  # every key needs its check
 
 
-def merged(*levels: Expect) -> Wanted:
-    """What holds for an image, from the farthest level to the nearest, which wins key by key.
+def merged(*levels: Expect) -> Expectations:
+    """Return the expectations of an image from all levels, the most general level first.
 
-    Properties are keys of their own. ``public`` and ``visibility`` say the same, so either
-    replaces the other; and whoever expects anything of an image expects it to be there.
+    A key of a nearer level replaces the same key of a more general one, with the exceptions of
+    the functions below.
     """
-    wanted: dict[str, Any] = {}
+    expectations: dict[str, Any] = {}
     for level in levels:
-        given = level.given
-        if "properties" in given and given["properties"] is not None:
-            both = {**dict(wanted.get("properties") or ()), **dict(given["properties"])}
-            given["properties"] = tuple((k, v) for k, v in both.items() if v is not None) or None
-        new = {key for key, value in given.items() if value is not None}
-        if new & {"public", "visibility"}:
-            wanted = {k: v for k, v in wanted.items() if k not in {"public", "visibility"}}
-        if new - {EXISTS} and wanted.get(EXISTS) is False:
-            del wanted[EXISTS]
-        wanted.update(given)
-    if wanted.get(EXISTS) is False:
+        given = _merge_properties(expectations, level.given)
+        _drop_other_visibility(expectations, given)
+        _drop_absence(expectations, given)
+        expectations.update(given)
+    return _ordered(expectations)
+
+
+def _merge_properties(inherited: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the given keys with inherited properties added: each property is a key of its own."""
+    if given.get(PROPERTIES) is None:
+        return given
+    properties = {**dict(inherited.get(PROPERTIES) or ()), **dict(given[PROPERTIES])}
+    pairs = tuple((name, value) for name, value in properties.items() if value is not None)
+    return {**given, PROPERTIES: pairs or None}
+
+
+def _drop_other_visibility(inherited: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Drop both inherited keys if one is given: ``public`` and ``visibility`` mean the same."""
+    if any(given.get(key) is not None for key in VISIBILITY_KEYS):
+        for key in VISIBILITY_KEYS:
+            inherited.pop(key, None)
+
+
+def _drop_absence(inherited: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Drop an inherited ``exists: false`` if anything else is expected of the image."""
+    has_other = any(value is not None for key, value in given.items() if key != EXISTS)
+    if has_other and inherited.get(EXISTS) is False:
+        del inherited[EXISTS]
+
+
+def _ordered(expectations: Mapping[str, Any]) -> Expectations:
+    """Return the expectations in their fixed order; ``exists: false`` excludes all others."""
+    if expectations.get(EXISTS) is False:
         return ((EXISTS, False),)
-    return tuple((key, wanted[key]) for key in EXPECTATIONS if wanted.get(key) is not None)
+    return tuple(
+        (key, expectations[key]) for key in EXPECTATIONS if expectations.get(key) is not None
+    )
 
 
-def expected_properties(expects: Iterable[Wanted]) -> frozenset[str]:
-    """The names of the properties that have to be known, also as v1 writes them."""
+def expected_properties(expects: Iterable[Expectations]) -> frozenset[str]:
+    """Return the names of all expected properties, as each version of the API writes them."""
     names = {
-        held
+        name
         for expect in expects
-        for key, wanted in expect
-        if key == "properties" and isinstance(wanted, tuple)
-        for held, _ in wanted
+        for key, properties in expect
+        if key == PROPERTIES and isinstance(properties, tuple)
+        for name, _ in properties
     }
     traits = API_TRAITS.values()
     return frozenset(api.property_name(name) for name in names for api in traits)
@@ -222,9 +247,9 @@ def expected_properties(expects: Iterable[Wanted]) -> frozenset[str]:
 def _algorithm(key: object) -> str:
     text = key if isinstance(key, str) else shown(key)
     if text == "md5":
-        raise types.hidden("md5 is no key of it; write checksum instead")
+        raise types.hidden("md5 is not accepted; use checksum instead")
     if text not in DIGITS:
-        raise types.hidden(f"{name(text)} is no algorithm; accepted: {', '.join(DIGITS)}")
+        raise types.hidden(f"{name(text)} is not an algorithm; accepted: {', '.join(DIGITS)}")
     return text
 
 
@@ -237,7 +262,7 @@ def _of_mapping(algorithm: str, value: object) -> str:
 
 def _digest(value: object, what: str, digits: int) -> str:
     if not isinstance(value, str) and isinstance(value, int | float):
-        raise types.refused("is not text to YAML; put it in quotes")
+        raise types.refused("must be a string; quote it")
     if not isinstance(value, str) or len(value) != digits or not _HEX.fullmatch(value):
         raise types.refused(f"is not {what}; accepted: {digits} hexadecimal digits")
     return value.lower()

@@ -1,7 +1,7 @@
-"""Settings: flags over environment over a YAML file over defaults.
+"""Loading of settings: flags over environment over a YAML file over defaults.
 
-The models are filled by pydantic-settings. `parse` adds what a model cannot say of itself: rules
-between fields, and errors that name the source, the key, the value and what is accepted.
+pydantic-settings fills the models. `parse` adds what a model cannot check by itself: rules between
+fields, and errors that name the source, the key, the value and what is accepted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from exporter.config import flags, sources, types
-from exporter.config.cross_checks import ConfigError, between_fields, nothing_to_watch
-from exporter.config.flags import Command, CommandLine
-from exporter.config.messages import did_you_mean, shown
+from exporter.config.cross_checks import between_fields, nothing_to_watch
+from exporter.config.flags import Command, CommandLine, SettingHelp
+from exporter.config.messages import ConfigError, SettingsError, did_you_mean, shown
 from exporter.config.reference import NONE, Row, inner_model, reference
 from exporter.config.resolved import resolved_clouds
 from exporter.config.schema import DEFAULT_PACE, Settings
@@ -23,14 +23,14 @@ from exporter.config.sources import ConfigSource
 _CLOUDS = "accepted: a list of clouds, each with a name and images"
 
 WITHOUT_IMAGES = frozenset({"demo", "list"})
-"""The commands that need no images in the settings, nor clouds."""
+"""The commands that need neither clouds nor images in the settings."""
 
 GETTING_STARTED = (
     "no clouds to watch: list them in a file and name it by --config.file=FILE, such as",
     "  clouds:",
     "    - name: mycloud",
     "      images: [IMAGE_ID]",
-    f"or see everything against a simulated cloud: {flags.PROGRAM} demo",
+    f"or try the exporter with a simulated cloud: {flags.PROGRAM} demo",
 )
 
 _PROBLEMS = {
@@ -40,23 +40,19 @@ _PROBLEMS = {
     "tuple_type": "{value} is not a list; accepted: a list",
     types.HIDDEN: "{problem}",
 }
-"""What is said of pydantic's own errors; values that may be secrets are not in it."""
-
-
-class SettingsError(Exception):
-    """Settings that cannot be used; `lines` has one line per mistake, none with a secret."""
-
-    def __init__(self, *lines: str) -> None:
-        self.lines = lines
-        super().__init__("\n".join(lines))
+"""The text of pydantic's errors by type. No text shows a value that may be a secret."""
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What a command line asks for; `image_id` is what `show` is to show, else ``None``.
+    """A command with its settings, its argument and its own options.
 
-    `argv` is that command line, which may come to mean something else when files change, and
-    `options` has the flags that only this command has.
+    Attributes:
+        command: The command.
+        settings: The settings.
+        image_id: The argument of ``show``.
+        argv: The arguments, which are parsed again at a reload.
+        options: The values of the flags that only this command has.
     """
 
     command: Command
@@ -67,92 +63,102 @@ class Invocation:
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
-    """Read the command and the settings from the arguments after the program's name.
+    """Read the command and the settings from the arguments and the environment.
 
-    Nothing else is read, but for the settings file that they name. `demo` is given no clouds.
+    The only file that is read is the settings file. `demo` gets no clouds.
 
     Raises:
-        SettingsError: with every mistake that was found.
-        SystemExit: with status 0, after ``--help`` or ``--version``.
+        SettingsError: With every error in the settings.
+        SystemExit: With status 0, after ``--help`` or ``--version``.
     """
     rows = reference()
-    helps = {
-        row.key: f"{row.meaning} [default: {row.default}; {row.variable}]"
+    command_line = flags.read(
+        argv, Settings, _help_texts(rows), {row.flag for row in rows if row.is_switch}
+    )
+    config_sources = _sources(command_line, environ, rows)
+    needs_images = command_line.command not in WITHOUT_IMAGES
+    # The demo has defaults of its own, so only written values can contradict each other.
+    defaults = {} if command_line.command == "demo" else DEFAULT_PACE
+    settings, errors = _validate(config_sources, defaults, needs_images=needs_images)
+    lines = [
+        *_image_id_errors(command_line.image_id, settings),
+        *(line for source in config_sources for line in source.errors),
+        *(_error_line(error, config_sources) for error in errors),
+        *(_missing_clouds(config_sources) if needs_images else ()),
+    ]
+    if lines or settings is None:
+        raise SettingsError(*lines)
+    return Invocation(
+        command_line.command, settings, command_line.image_id, tuple(argv), command_line.options
+    )
+
+
+def _help_texts(rows: Sequence[Row]) -> dict[str, SettingHelp]:
+    """Return the help of every setting that has a flag, by key."""
+    return {
+        row.key: SettingHelp(f"{row.meaning} [default: {row.default}; {row.variable}]", row.metavar)
         for row in rows
         if row.flag != NONE
     }
-    try:
-        line = flags.read(argv, Settings, helps, {row.flag for row in rows if row.is_switch})
-    except flags.UsageError as error:
-        raise SettingsError(*error.lines) from None
-    places = _places(line, environ, rows)
-    # The demo has a pace of its own, so only what is written there can be at odds.
-    general = {} if line.command == "demo" else DEFAULT_PACE
-    settings, found = _validated(places, general, watches=line.command not in WITHOUT_IMAGES)
-    mistakes = [
-        *_image_id_mistakes(line.image_id, settings),
-        *(mistake for place in places for mistake in place.mistakes),
-        *(_line(mistake, places) for mistake in found),
-        *(_missing_clouds(places) if line.command not in WITHOUT_IMAGES else ()),
-    ]
-    if mistakes or settings is None:
-        raise SettingsError(*mistakes)
-    return Invocation(line.command, settings, line.image_id, tuple(argv), line.options)
 
 
-def _places(
-    line: CommandLine, environ: Mapping[str, str], rows: Sequence[Row]
+def _sources(
+    command_line: CommandLine, environ: Mapping[str, str], rows: Sequence[Row]
 ) -> tuple[ConfigSource, ...]:
-    """Where settings are written, what wins first."""
-    without = {"clouds"} if line.command == "demo" else set[str]()
-    by_flags = sources.command_line(line.source, {row.key: row.flag for row in rows})
+    """Return the sources of settings; the first that has a value wins."""
+    without = {"clouds"} if command_line.command == "demo" else set[str]()
+    by_flags = sources.command_line(command_line.source, {row.key: row.flag for row in rows})
     variables = {row.key: row.variable for row in rows if row.variable != NONE}
     by_variables = sources.environment(Settings, environ, variables, without)
-    for place in (by_flags, by_variables):
-        # The file's name is needed before anything is validated.
-        if path := place.written.get("config", {}).get("file"):
+    for source in (by_flags, by_variables):
+        # The name of the file is needed before anything is validated.
+        if path := source.raw.get("config", {}).get("file"):
             return by_flags, by_variables, sources.file(Settings, Path(path), without)
     return by_flags, by_variables
 
 
-def _validated(
-    places: Sequence[ConfigSource], defaults: Mapping[str, object], *, watches: bool
+def _validate(
+    config_sources: Sequence[ConfigSource], defaults: Mapping[str, object], *, needs_images: bool
 ) -> tuple[Settings | None, list[ConfigError]]:
-    """Build the settings, and find what is wrong in them and between them."""
-    written: dict[str, object] = {}
-    for place in reversed(places):
-        written |= {key: _merged(written.get(key), each) for key, each in place.written.items()}
-    between = [*between_fields(written, defaults), *(nothing_to_watch(written) if watches else ())]
+    """Build the settings, and return them with the errors in them and between them."""
+    raw: dict[str, object] = {}
+    for source in reversed(config_sources):
+        raw |= {key: _merge_groups(raw.get(key), value) for key, value in source.raw.items()}
+    between = [*between_fields(raw, defaults), *(nothing_to_watch(raw) if needs_images else ())]
     try:
-        return Settings(_build_sources=(tuple(place.source for place in places), {})), between
+        return Settings(
+            _build_sources=(tuple(source.source for source in config_sources), {})
+        ), between
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        return None, [*(mistake(each, Settings) for each in errors), *between]
+        return None, [*(config_error(details, Settings) for details in errors), *between]
 
 
-def _merged(before: object, over: object) -> object:
-    """What is written in two places: a group of settings may be written half here, half there."""
-    return {**before, **over} if isinstance(before, dict) and isinstance(over, dict) else over
+def _merge_groups(lower: object, higher: object) -> object:
+    """Return the higher value; the keys of a group of settings may come from several sources."""
+    if isinstance(lower, dict) and isinstance(higher, dict):
+        return {**lower, **higher}
+    return higher
 
 
-def mistake(error: ErrorDetails, root: type[BaseModel]) -> ConfigError:
-    """What pydantic found in a model, in a line."""
-    *above, key = error["loc"]
-    beside = root
-    for part in above:
-        if isinstance(part, str) and part in beside.model_fields:
-            beside = inner_model(beside.model_fields[part]) or beside
-    # The keys of config belong to flags and variables.
-    without = "config" if beside is Settings else None
-    known = {key: field for key, field in beside.model_fields.items() if key != without}
-    problem = _PROBLEMS.get(error["type"], "{value} {problem}").format(
-        value=shown(error["input"]),
-        problem=error["msg"],
-        near=did_you_mean(str(key), known),
-        accepted=", ".join(known),
-        meaning=_within_a_line(known[key].description) if key in known else "",
+def config_error(details: ErrorDetails, root: type[BaseModel]) -> ConfigError:
+    """Return pydantic's error about a value below the model ``root``."""
+    *parents, key = details["loc"]
+    model = root
+    for part in parents:
+        if isinstance(part, str) and part in model.model_fields:
+            model = inner_model(model.model_fields[part]) or model
+    # The keys of config are accepted as flags and variables only.
+    excluded = "config" if model is Settings else None
+    accepted = {name: field for name, field in model.model_fields.items() if name != excluded}
+    problem = _PROBLEMS.get(details["type"], "{value} {problem}").format(
+        value=shown(details["input"]),
+        problem=details["msg"],
+        near=did_you_mean(str(key), accepted),
+        accepted=", ".join(accepted),
+        meaning=_within_a_line(accepted[key].description) if key in accepted else "",
     )
-    return ConfigError(error["loc"], problem)
+    return ConfigError(details["loc"], problem)
 
 
 def _within_a_line(description: str | None) -> str:
@@ -160,18 +166,23 @@ def _within_a_line(description: str | None) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _line(mistake: ConfigError, places: Sequence[ConfigSource]) -> str:
-    """One line about a mistake, which names the place where it is written."""
-    place = max(places, key=lambda place: place.reach(mistake.loc))
-    # An image that is a bare ID has no key "id"; what is missing is written nowhere.
-    is_absent = mistake.text.startswith("missing")
-    loc = mistake.loc if is_absent else mistake.loc[: place.reach(mistake.loc)]
-    return f"{place.label(loc)}: {mistake.text}"
+def _error_line(error: ConfigError, config_sources: Sequence[ConfigSource]) -> str:
+    """Return an error as one line that names the source of the value.
+
+    The source is the one that has most of the keys that lead to the value. For example, if
+    ``log.level`` is wrong, a file with the key ``log.level`` is named rather than a variable that
+    sets ``log.format`` only.
+    """
+    source = max(config_sources, key=lambda source: source.matched_depth(error.loc))
+    # An image that is a bare ID has no key "id"; a missing key is in no source.
+    is_missing = error.text.startswith("missing")
+    loc = error.loc if is_missing else error.loc[: source.matched_depth(error.loc)]
+    return f"{source.label(loc)}: {error.text}"
 
 
-def _image_id_mistakes(image_id: str | None, settings: Settings | None) -> Iterator[str]:
-    plans = resolved_clouds(settings) if settings else ()
-    aliases = {image.alias for plan in plans for image in plan.images}
+def _image_id_errors(image_id: str | None, settings: Settings | None) -> Iterator[str]:
+    clouds = resolved_clouds(settings) if settings else ()
+    aliases = {image.alias for cloud in clouds for image in cloud.images}
     try:
         if image_id is not None and image_id not in aliases:
             types.image_id(image_id)
@@ -179,10 +190,9 @@ def _image_id_mistakes(image_id: str | None, settings: Settings | None) -> Itera
         yield f"show: {shown(image_id)} {error.message()}"
 
 
-def _missing_clouds(places: Sequence[ConfigSource]) -> tuple[str, ...]:
-    if any("clouds" in place.written or not place.is_complete for place in places):
+def _missing_clouds(config_sources: Sequence[ConfigSource]) -> tuple[str, ...]:
+    if any("clouds" in source.raw or not source.is_complete for source in config_sources):
         return ()
-    _, _, *files = places
-    return (
-        tuple(f"{file.label(('clouds',))}: missing; {_CLOUDS}" for file in files) or GETTING_STARTED
-    )
+    _, _, *files = config_sources
+    lines = tuple(f"{file.label(('clouds',))}: missing; {_CLOUDS}" for file in files)
+    return lines or GETTING_STARTED

@@ -1,6 +1,7 @@
-"""Every setting as a row: what the help and the documentation show."""
+"""Reference of all settings, from which the help and the tables of README.md are made."""
 
 from collections.abc import Iterator
+from enum import Enum, auto
 from typing import NamedTuple, get_args
 
 from pydantic import BaseModel
@@ -9,56 +10,102 @@ from pydantic.fields import FieldInfo
 from exporter.config.expect import Expect
 from exporter.config.schema import Settings
 from exporter.config.sources import ENVIRONMENT_PREFIX
+from exporter.config.types import Metavar
 
 NONE = "—"
-"""In the reference: no flag, or no variable of its own."""
+"""Shown for a setting that has no flag, or no environment variable of its own."""
 
 
 class Row(NamedTuple):
-    """A setting, as the documentation and the help show it; ``is_switch`` if it is on or off."""
+    """A setting in the reference.
+
+    ``metavar`` is the placeholder of the flag's value, or empty to use argparse's own. A switch
+    is on or off.
+    """
 
     key: str
     flag: str
     variable: str
     default: str
     meaning: str
+    metavar: str = ""
     is_switch: bool = False
 
 
-def reference() -> list[Row]:
-    """Return every setting in the models' order, with those of a cloud and of an image.
+class _Kind(Enum):
+    """Kinds of fields."""
 
-    What is expected has its keys once, under ``expect``, and elsewhere one row.
+    VALUE = auto()
+    GROUP = auto()
+    LIST = auto()
+    """A list of mappings, each with settings of its own."""
+    EXPECT = auto()
+
+
+def reference() -> list[Row]:
+    """Return every setting in the order of the models, with those of a cloud and of an image.
+
+    The keys of ``expect`` are there once; any other ``expect`` is one row.
     """
     return list(_rows(Settings, ()))
 
 
-def _rows(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[Row]:
+def _rows(model: type[BaseModel], parents: tuple[str, ...]) -> Iterator[Row]:
     for key, field in model.model_fields.items():
-        keys = (*above, key)
-        inner = inner_model(field)
-        is_list = inner is not None and field.annotation is not inner
-        in_list = any(part.endswith("[]") for part in keys)
-        is_leaf = inner is None or is_list or (inner is Expect and in_list)
-        in_file_only = in_list or keys[0] == "expect"
-        if is_leaf:
-            yield Row(
-                key=".".join(keys),
-                flag=NONE if in_file_only or is_list else "--" + ".".join(keys).replace("_", "-"),
-                variable=NONE if in_file_only else ENVIRONMENT_PREFIX + "__".join(keys).upper(),
-                default=_default(field),
-                meaning=field.description or "",
-                is_switch=field.annotation is bool,
-            )
-        if inner is not None and not (is_leaf and not is_list):
-            yield from _rows(inner, (*above, f"{key}[]" if is_list else key))
+        keys = (*parents, key)
+        inner = inner_model(field) or BaseModel
+        match _kind(field):
+            case _Kind.VALUE:
+                yield _row(keys, field)
+            case _Kind.GROUP:
+                yield from _rows(inner, keys)
+            case _Kind.LIST:
+                yield _row(keys, field)._replace(flag=NONE)
+                yield from _rows(inner, (*parents, f"{key}[]"))
+            case _Kind.EXPECT if _is_in_list(keys):
+                yield _row(keys, field)
+            case _Kind.EXPECT:
+                yield from _rows(inner, keys)
+
+
+def _kind(field: FieldInfo) -> _Kind:
+    inner = inner_model(field)
+    if inner is None:
+        return _Kind.VALUE
+    if field.annotation is not inner:
+        return _Kind.LIST
+    return _Kind.EXPECT if inner is Expect else _Kind.GROUP
+
+
+def _row(keys: tuple[str, ...], field: FieldInfo) -> Row:
+    is_in_file_only = _is_in_list(keys) or keys[0] == "expect"
+    return Row(
+        key=".".join(keys),
+        flag=NONE if is_in_file_only else "--" + ".".join(keys).replace("_", "-"),
+        variable=NONE if is_in_file_only else ENVIRONMENT_PREFIX + "__".join(keys).upper(),
+        default=_default(field),
+        meaning=field.description or "",
+        metavar=_metavar(field),
+        is_switch=field.annotation is bool,
+    )
+
+
+def _is_in_list(keys: tuple[str, ...]) -> bool:
+    return any(key.endswith("[]") for key in keys)
 
 
 def inner_model(field: FieldInfo) -> type[BaseModel] | None:
-    """The model that a field holds, or holds a list of."""
+    """Return the model that a field holds, or holds a list of."""
     candidates = (field.annotation, *get_args(field.annotation))
     models = (kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
     return next(models, None)
+
+
+def _metavar(field: FieldInfo) -> str:
+    """Return the placeholder that the type of a field has, also as ``Type | None``."""
+    nested = (item for kind in get_args(field.annotation) for item in get_args(kind))
+    metavars = (item.name for item in (*field.metadata, *nested) if isinstance(item, Metavar))
+    return next(metavars, "")
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,4 +1,7 @@
-"""The settings as models, one class for each mapping of the file."""
+"""Settings as written: one class for each mapping of the settings file.
+
+``resolved`` fills in inherited values and defaults.
+"""
 
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -12,7 +15,7 @@ from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.model.expectations.checks import VISIBILITIES
 
 LISTED_STATUSES = ("queued", "saving", "uploading", "importing", "active", "deactivated")
-"""The statuses of images that a list may hold: those of deleted ones are left out."""
+"""The statuses of images in a list, which has no deleted images."""
 
 
 class _Model(BaseModel):
@@ -20,20 +23,20 @@ class _Model(BaseModel):
 
 
 class ConfigFile(_Model):
-    """Where the settings file is; these keys cannot stand in the file itself."""
+    """Location of the settings file. These keys are not allowed in the file itself."""
 
     file: types.FileName | None = Field(
-        default=None, description="The settings file, in YAML. Clouds are listed there."
+        default=None, description="Settings file, in YAML, with the list of clouds."
     )
     reload_on_change: types.Switch = Field(
         default=False,
-        description="Whether the settings are read again when the file changes.",
+        description="Reload the settings when the settings file changes.",
         json_schema_extra={"default": "false"},
     )
 
 
 class WebConfig(_Model):
-    """Where the web configuration file is."""
+    """Location of the web configuration file."""
 
     file: types.FileName | None = Field(
         default=None,
@@ -43,85 +46,80 @@ class WebConfig(_Model):
 
 
 class Web(_Model):
-    """What is served, and where."""
+    """HTTP server."""
 
-    config: WebConfig = Field(
-        default_factory=WebConfig, description="Where the web configuration file is."
-    )
-    listen_address: Annotated[
-        str, BeforeValidator(types.text('an address such as ":10292" or "127.0.0.1:10292"'))
-    ] = Field(
+    config: WebConfig = Field(default_factory=WebConfig, description="Web configuration file.")
+    listen_address: types.Address = Field(
         default=":10292",
-        description="Address to listen on; without a host, all addresses, IPv6 too.",
+        description="Address to listen on; without a host, all addresses, including IPv6.",
     )
     systemd_socket: types.Switch = Field(
         default=False,
-        description="Whether to listen on the sockets that systemd hands on, instead of the "
-        "address.",
+        description="Listen on the sockets that systemd passes, instead of the address.",
         json_schema_extra={"default": "false"},
     )
     external_url: types.ExternalUrl | None = Field(
         default=None,
-        description="URL by which it is reached, behind a proxy; its path goes before all pages.",
+        description="URL of the exporter behind a proxy; all pages are below its path.",
     )
     route_prefix: types.RoutePrefix | None = Field(
         default=None,
-        description="What goes before all pages instead, such as / behind a proxy that takes the "
-        "path away.",
+        description="Path of all pages, if it differs, such as / behind a proxy that removes "
+        "the path.",
         json_schema_extra={"default": "the path of `external_url`"},
     )
     enable_lifecycle: types.Switch = Field(
         default=False,
-        description="Whether `POST /-/reload` reads the settings again.",
+        description="Reload the settings on `POST /-/reload`.",
         json_schema_extra={"default": "false"},
     )
 
     @property
     def prefix(self) -> str:
-        """What goes before all pages: it begins with a slash and ends in none, or is empty."""
+        """The path of all pages, without a slash at its end; empty for the root."""
         path = urlsplit(self.external_url or "").path
         prefix = f"/{path.strip('/')}" if self.route_prefix is None else self.route_prefix
         return prefix.rstrip("/")
 
 
 class Log(_Model):
-    """What is logged, and how."""
+    """Log."""
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(types.one_of("debug", "info", "warning", "error")),
-    ] = Field(default="info", description="Least severe level that is logged.")
+    ] = Field(default="info", description="Minimum level of log lines.")
     format: Annotated[
         Literal["logfmt", "json"], BeforeValidator(types.one_of("logfmt", "json"))
-    ] = Field(default="logfmt", description="Format of a log line.")
+    ] = Field(default="logfmt", description="Format of log lines.")
 
 
 class Sharding(_Model):
-    """Which part of the images is watched, where several exporters share them."""
+    """Shard of the images that this exporter watches."""
 
     index: types.ShardIndex | None = Field(
         default=None,
-        description="Which of the shards this is, from 0; the name of a StatefulSet's pod will do.",
+        description="Index of this shard, from 0, or the name of a StatefulSet's pod.",
     )
-    total: types.Shards | None = Field(
+    total: types.ShardTotal | None = Field(
         default=None,
-        description="How many shards share the images, the same for all; needs the index.",
+        description="Number of shards, the same for all of them; requires the index.",
     )
 
 
 class Image(_Model):
     """An image to watch; a bare string is its ID."""
 
-    id: types.ImageId = Field(description="Image ID, a UUID in lower case as a rule.")
+    id: types.ImageId = Field(description="Image ID, usually a UUID in lower case.")
     alias: types.Label | None = Field(
         default=None,
-        description="Label `image` of its series, 1 to 255 printable characters.",
+        description="Label `image` of the image's series, 1 to 255 printable characters.",
         json_schema_extra={"default": "the ID"},
     )
     expect: Expect = Field(
         default_factory=Expect,
-        description="What the image should be like, see below.",
-        json_schema_extra={"default": "what the cloud says"},
+        description="Expectations of the image, see below.",
+        json_schema_extra={"default": "those of the cloud"},
     )
 
     @model_validator(mode="before")
@@ -131,7 +129,7 @@ class Image(_Model):
 
 
 def _inherited(key: str) -> dict[str, Any]:
-    """What the fields share by which a cloud overrides a general setting."""
+    """Return the arguments of a field that overrides a general setting."""
     return {
         "default": None,
         "description": f"Overrides `{key}` for this cloud.",
@@ -140,7 +138,7 @@ def _inherited(key: str) -> dict[str, Any]:
 
 
 class Discover(_Model):
-    """Images to watch for what they are: those that meet every criterion given."""
+    """Discovery rule: watch all images that match every criterion."""
 
     name: types.Label | None = Field(
         default=None, description="Glob for the image's name, such as `ubuntu-24.04-*`."
@@ -149,12 +147,12 @@ class Discover(_Model):
         tuple[types.Label, ...],
         BeforeValidator(types.not_empty),
         BeforeValidator(types.as_list),
-    ] = Field(default=(), description="A tag or a list of them, all of which the image must have.")
+    ] = Field(default=(), description="A tag, or a list of tags that the image must all have.")
     owner: types.Label | None = Field(
         default=None, description="ID of the project that owns the image."
     )
     visibility: Annotated[str, BeforeValidator(types.one_of(*VISIBILITIES))] | None = Field(
-        default=None, description=f"Who sees the image: {', '.join(VISIBILITIES)}."
+        default=None, description=f"Visibility of the image: {', '.join(VISIBILITIES)}."
     )
     status: Annotated[
         tuple[Annotated[str, BeforeValidator(types.one_of(*LISTED_STATUSES))], ...],
@@ -162,67 +160,67 @@ class Discover(_Model):
         BeforeValidator(types.as_list),
     ] = Field(default=(), description=f"A status or a list of them: {', '.join(LISTED_STATUSES)}.")
     property: types.Properties = Field(
-        default=(), description="Mapping of custom properties to their values, all to be so."
+        default=(),
+        description="Mapping of custom properties to their values, all of which must match.",
     )
     most_recent: types.Flag = Field(
         default=False,
-        description="Whether only the image created last is meant; needs `alias`.",
+        description="Watch only the most recently created image that matches; requires `alias`.",
         json_schema_extra={"default": "false"},
     )
     alias: types.Label | None = Field(
         default=None,
-        description="Label `image` of the most recent image, whichever it is. Only with "
-        "`most_recent`.",
+        description="Label `image` of the most recent image. Only with `most_recent`.",
     )
     expect: Expect = Field(
         default_factory=Expect,
-        description="What the images that it finds should be like, see below.",
-        json_schema_extra={"default": "what the cloud says"},
+        description="Expectations of the images that match, see below.",
+        json_schema_extra={"default": "those of the cloud"},
     )
 
 
 class Cloud(_Model):
-    """A cloud, how to sign in to it, and its images."""
+    """A cloud: its sign-in, and its images."""
 
     name: types.Label = Field(
-        description="Label `cloud` of its series, 1 to 255 printable characters."
+        description="Label `cloud` of the cloud's series, 1 to 255 printable characters."
     )
     cloud: types.Label | None = Field(
         default=None,
-        description="Entry of clouds.yaml to sign in by.",
+        description="Entry of clouds.yaml to sign in with.",
         json_schema_extra={"default": "the OS_* variables, unless `endpoint` is given"},
     )
     region: types.Label | None = Field(
         default=None,
-        description="Region whose Image service is asked.",
-        json_schema_extra={"default": "that of clouds.yaml or OS_REGION_NAME"},
+        description="Region of the Image service.",
+        json_schema_extra={"default": "from clouds.yaml or OS_REGION_NAME"},
     )
     interface: (
         Annotated[str, BeforeValidator(types.one_of("public", "internal", "admin"))] | None
     ) = Field(
         default=None,
-        description="Endpoint of the catalogue to use: public, internal or admin.",
-        json_schema_extra={"default": "that of clouds.yaml or OS_INTERFACE, else public"},
+        description="Interface of the endpoint in the catalog: public, internal or admin.",
+        json_schema_extra={"default": "from clouds.yaml or OS_INTERFACE, otherwise public"},
     )
     api: Annotated[
         Literal["auto", "v1", "v2"], BeforeValidator(types.one_of("auto", "v1", "v2"))
     ] = Field(
         default="auto",
-        description="Version of the Image API: v1, v2, or auto for what the endpoint offers, "
-        "v1 first.",
+        description="Version of the Image API: v1, v2, or auto, which prefers v1 if the endpoint "
+        "offers both.",
     )
     endpoint: types.Endpoint | None = Field(
         default=None,
-        description="URL of an Image service that is asked without Keystone. Excludes `cloud`.",
+        description="URL of an Image service to use without Keystone. Excludes `cloud`.",
     )
     token: types.Token | None = Field(
         default=None,
-        description="Token for `endpoint`. Better kept out of the file, in `token_file`.",
+        description="Token for `endpoint`. Prefer `token_file`.",
     )
     token_file: types.TokenFile | None = Field(
         default=None,
-        description="File with the token for `endpoint`, read again when it changes. "
-        "Relative to the settings file's directory.",
+        description="File with the token for `endpoint`, read again when it changes. A relative "
+        "name starts at the directory of the settings file.",
     )
     images: Annotated[tuple[Image, ...], BeforeValidator(types.not_empty)] = Field(
         default=(),
@@ -230,7 +228,7 @@ class Cloud(_Model):
         json_schema_extra={"default": "required without `discover`"},
     )
     discover: Annotated[tuple[Discover, ...], BeforeValidator(types.not_empty)] = Field(
-        default=(), description="List of mappings as below: images to watch for what they are."
+        default=(), description="List of discovery rules, mappings as below."
     )
     interval: types.Interval | None = Field(**_inherited("interval"))
     timeout: types.Seconds | None = Field(**_inherited("timeout"))
@@ -242,13 +240,13 @@ class Cloud(_Model):
     properties: types.Names | None = Field(**_inherited("properties"))
     expect: Expect = Field(
         default_factory=Expect,
-        description="What its images should be like, see below.",
-        json_schema_extra={"default": "what is said for all clouds"},
+        description="Expectations of the cloud's images, see below.",
+        json_schema_extra={"default": "those of all clouds"},
     )
 
 
 class Settings(BaseSettings):
-    """All settings. `parse` makes them, and it alone checks what must hold between fields."""
+    """All settings. Only `parse` checks the rules between fields."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -256,59 +254,58 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
         env_prefix=ENVIRONMENT_PREFIX,
         env_nested_delimiter="__",
-        # No clouds is right for demo only: a default that could not be written.
+        # The default of `clouds`, which only demo accepts, is not a valid value.
         validate_default=False,
     )
 
-    config: ConfigFile = Field(default_factory=ConfigFile, description="The settings file.")
-    web: Web = Field(default_factory=Web, description="What is served, and where.")
-    log: Log = Field(default_factory=Log, description="What is logged, and how.")
-    shard: Sharding = Field(
-        default_factory=Sharding, description="Which part of the images is watched."
-    )
+    config: ConfigFile = Field(default_factory=ConfigFile, description="Settings file.")
+    web: Web = Field(default_factory=Web, description="HTTP server.")
+    log: Log = Field(default_factory=Log, description="Log.")
+    shard: Sharding = Field(default_factory=Sharding, description="Shard of the images.")
     interval: types.Interval = Field(
         default="60s",
         validate_default=True,
-        description="Time from one poll of all images of a cloud to the next, at least 1s.",
+        description="Time between the starts of two polls of a cloud's images, at least 1s.",
     )
     timeout: types.Seconds = Field(
         default="10s",
         validate_default=True,
-        description="Longest time that one request may take; at most the interval.",
+        description="Timeout of one request, at most the interval.",
     )
     concurrency: types.Concurrency = Field(
         default=16,
-        description="Most requests in flight per cloud, 1 to 1000; a list of many images counts "
-        "as 8.",
+        description="Maximum number of concurrent requests per cloud, 1 to 1000; a list of many "
+        "images counts as 8.",
     )
     rate_limit: types.Rate = Field(
         default=None,
-        description="Most requests per second and cloud, all shards together; none for no limit.",
+        description="Maximum number of requests per second and cloud, for all shards together; "
+        "none for no limit.",
         json_schema_extra={"default": "none"},
     )
     max_stale: types.Seconds | None = Field(
         default=None,
-        description="How long values are kept while polls fail; at least 2 intervals.",
+        description="Time for which values are kept while polls fail, at least 2 intervals.",
         json_schema_extra={"default": "the larger of 15m and 3 intervals"},
     )
     discovery_interval: types.Interval | None = Field(
         default=None,
-        description="Time from one list of a cloud's images, for `discover`, to the next; at "
-        "least the interval.",
+        description="Time between two lists of a cloud's images for `discover`, at least the "
+        "interval.",
         json_schema_extra={"default": "the larger of 5m and the interval"},
     )
     forget_after: types.Seconds = Field(
         default="24h",
         validate_default=True,
-        description="How long a discovered image that is gone is shown as such.",
+        description="Time after which a discovered image that is gone is no longer watched.",
     )
     properties: Annotated[types.Names, NoDecode] = Field(
         default=(),
-        description="Custom properties to show as openstack_image_property_info.",
+        description="Custom properties to export as openstack_image_property_info.",
         json_schema_extra={"default": "none"},
     )
     expect: Annotated[Expect, CliSuppress] = Field(
-        default_factory=Expect, description="What all images should be like, see below."
+        default_factory=Expect, description="Expectations of all images, see below."
     )
     clouds: Annotated[tuple[Cloud, ...], NoDecode, BeforeValidator(types.not_empty)] = Field(
         default=(),
@@ -318,4 +315,4 @@ class Settings(BaseSettings):
 
 
 DEFAULT_PACE = {key: Settings.model_fields[key].default for key in ("interval", "timeout")}
-"""The times that hold when nothing is written, as they would be written."""
+"""The default times, in the form in which they are written."""

@@ -1,6 +1,6 @@
-"""The places where settings are written: the command line, the environment, a file.
+"""Sources of settings: the command line, the environment and a file.
 
-A place is a source for pydantic-settings, and what an error calls it.
+Each has a source for pydantic-settings, and labels for errors about its values.
 """
 
 import re
@@ -19,12 +19,11 @@ from pydantic_settings import (
 )
 
 from exporter.config import yaml_reader
-from exporter.config.cross_checks import Loc
-from exporter.config.messages import did_you_mean, file_name, key_path, name
+from exporter.config.messages import Loc, did_you_mean, file_name, key_path, name
 
 ENVIRONMENT_PREFIX = "IMAGE_EXPORTER_"
 
-# Kubernetes gives a pod variables about every Service, also about one named image-exporter.
+# Kubernetes sets variables for every Service in a pod, also for one named image-exporter.
 _KUBERNETES = re.compile(
     r"\w+(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=|"
     r"\w+_PORT=\w+://"
@@ -33,38 +32,41 @@ _KUBERNETES = re.compile(
 
 @dataclass(frozen=True)
 class ConfigSource:
-    """Settings written in one place.
+    """One source of settings.
 
-    `label` begins an error about a value there, `mistakes` are about the place itself, and
-    `is_complete` is false when some of what is written there could not be read.
+    Attributes:
+        source: The source for pydantic-settings.
+        label: Returns the start of an error about a value of this source.
+        errors: Errors of the source itself, such as invalid YAML.
+        is_complete: False if a part of the source could not be read.
     """
 
     source: PydanticBaseSettingsSource
     label: Callable[[Loc], str]
-    mistakes: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     is_complete: bool = True
 
     @cached_property
-    def written(self) -> dict[str, Any]:
-        """The settings as they are written, checked by nobody yet."""
+    def raw(self) -> dict[str, Any]:
+        """The settings as written, not validated."""
         return self.source()
 
-    def reach(self, loc: Loc) -> int:
-        """How many of the keys that lead to a value are written here."""
-        value: Any = self.written
+    def matched_depth(self, loc: Loc) -> int:
+        """Return the number of leading keys of ``loc`` that this source has."""
+        value: Any = self.raw
         for depth, key in enumerate(loc):
             if isinstance(key, int):
-                is_written = isinstance(value, list) and key < len(value)
+                has_key = isinstance(value, list) and key < len(value)
             else:
-                is_written = isinstance(value, dict) and key in value
-            if not is_written:
+                has_key = isinstance(value, dict) and key in value
+            if not has_key:
                 return depth
             value = value[key]
         return len(loc)
 
 
 def command_line(source: PydanticBaseSettingsSource, flags: Mapping[str, str]) -> ConfigSource:
-    """The flags that were given; `flags` has how each is written, by key."""
+    """Return the source of the flags; ``flags`` has the spelling of each by key."""
     return ConfigSource(source, lambda loc: f"flag {flags[_setting(loc, flags)]}")
 
 
@@ -74,81 +76,85 @@ def environment(
     variables: Mapping[str, str],
     without: Collection[str],
 ) -> ConfigSource:
-    """The variables of the environment; `variables` has the name of each, by key.
+    """Return the source of the environment variables.
 
-    An empty variable is as good as none. Keys in `without` are left out.
+    Args:
+        settings: The class of the settings.
+        environ: The environment. An empty variable counts as not set.
+        variables: The name of the variable of each setting, by key.
+        without: Keys to ignore.
     """
-    mistakes = []
+    errors = []
     is_complete = True
     keys = {variable: key for key, variable in variables.items()}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for variable, value in environ.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         if variable not in keys:
             if not _KUBERNETES.match(f"{variable}={value}"):
                 near = did_you_mean(variable, keys, ENVIRONMENT_PREFIX)
-                mistakes.append(f"environment variable {name(variable)}: unknown{near}")
+                errors.append(f"environment variable {name(variable)}: unknown{near}")
         elif value and keys[variable] not in without:
-            found[variable.lower()] = value
+            values[variable.lower()] = value
     clouds = variables["clouds"]
-    if clouds.lower() in found:
+    if clouds.lower() in values:
         try:
-            document = yaml_reader.read_json(found.pop(clouds.lower()))
+            document = yaml_reader.read_json(values.pop(clouds.lower()))
         except yaml_reader.UnreadableError as error:
-            mistakes.append(f"environment variable {clouds}: {error}")
+            errors.append(f"environment variable {clouds}: {error}")
             is_complete = False
         else:
-            found[clouds.lower()] = _sealed(document.data)
-            mistakes += [f"environment variable {clouds}: {text}" for text in document.mistakes]
+            values[clouds.lower()] = _with_secret_tokens(document.data)
+            errors += [f"environment variable {clouds}: {text}" for text in document.errors]
     source = EnvSettingsSource(settings)
-    source.env_vars = found
+    source.env_vars = values
 
     def label(loc: Loc) -> str:
-        place = f"environment variable {variables[_setting(loc, variables)]}"
-        return f"{place}: {key_path(loc)}" if loc[0] == "clouds" else place
+        variable = f"environment variable {variables[_setting(loc, variables)]}"
+        return f"{variable}: {key_path(loc)}" if loc[0] == "clouds" else variable
 
-    return ConfigSource(source, label, tuple(mistakes), is_complete)
+    return ConfigSource(source, label, tuple(errors), is_complete)
 
 
 def file(settings: type[BaseSettings], path: Path, without: Collection[str]) -> ConfigSource:
-    """The settings file. Keys in `without` are left out."""
+    """Return the source of the settings file; keys in ``without`` are ignored."""
     shown_path = file_name(str(path))
     data: dict[str, Any] = {}
-    mistakes: list[str] = []
+    errors: list[str] = []
     try:
         document = yaml_reader.read_file(path)
     except yaml_reader.UnreadableError as error:
-        mistakes.append(str(error))
+        errors.append(str(error))
         is_complete = False
     else:
-        mistakes += document.mistakes
+        errors += document.errors
         is_complete = isinstance(document.data, dict)
         if isinstance(document.data, dict):
             data = {key: value for key, value in document.data.items() if key not in without}
         else:
-            mistakes.append("is not a mapping of settings, such as interval: 60s")
+            errors.append("is not a mapping of settings, such as interval: 60s")
     if "config" in data:
         del data["config"]
-        mistakes.append("config: cannot stand in the file itself; accepted: flag or variable")
+        errors.append("config: not allowed in the settings file; accepted: flag or variable")
     if "clouds" in data:
-        data["clouds"] = _sealed(data["clouds"])
+        data["clouds"] = _with_secret_tokens(data["clouds"])
     return ConfigSource(
         InitSettingsSource(settings, data),
         lambda loc: f"{shown_path}: {key_path(loc)}",
-        tuple(f"{shown_path}: {text}" for text in mistakes),
+        tuple(f"{shown_path}: {text}" for text in errors),
         is_complete,
     )
 
 
-def _setting(loc: Loc, known: Mapping[str, str]) -> str:
-    """The key of the setting that a value is, or is a part of."""
+def _setting(loc: Loc, keys: Mapping[str, str]) -> str:
+    """Return the key of the setting that a value belongs to."""
     paths = (".".join(map(str, loc[:depth])) for depth in range(len(loc), 0, -1))
-    return next((path for path in paths if path in known), str(loc[0]))
+    return next((path for path in paths if path in keys), str(loc[0]))
 
 
-def _sealed(clouds: object) -> object:
-    """Seal the tokens before anything else sees them, so that nothing can print one."""
+def _with_secret_tokens(clouds: object) -> object:
+    """Wrap the tokens before any other code handles them, so that nothing can print one."""
     for cloud in clouds if isinstance(clouds, list) else ():
         if isinstance(cloud, dict) and isinstance(cloud.get("token"), str):
             cloud["token"] = SecretStr(cloud["token"])

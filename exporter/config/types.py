@@ -1,12 +1,12 @@
-"""The kinds of values that settings hold: how each is read, and what is said when it is wrong.
+"""Types of the values in settings: a validator for each, with its error message.
 
-A problem is worded to follow the value: ``'soon'`` "is not a duration; ...".
+A message follows the value: ``'soon'`` "is not a duration; ...".
 """
 
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -22,7 +22,7 @@ from exporter.model.units import (
 )
 
 HIDDEN = "hidden"
-"""Type of an error whose value must not be shown."""
+"""Type of an error that must not show the value."""
 
 MOST_SHARDS = 1000
 
@@ -36,18 +36,24 @@ _TOKEN = re.compile(r"[!-~]+")
 _AN_IMAGE_ID = "1 to 255 letters, digits, '.', '_' and '-', but not '.' or '..'"
 
 
+class Metavar(NamedTuple):
+    """The placeholder of a flag's value in the help."""
+
+    name: str
+
+
 def refused(problem: str) -> PydanticCustomError:
-    """An error that shows the value, then the problem."""
+    """Return an error that shows the value, then the problem."""
     return PydanticCustomError("refused", "{problem}", {"problem": problem})
 
 
 def hidden(problem: str) -> PydanticCustomError:
-    """An error that shows the problem only, because the value is or may hold a secret."""
+    """Return an error that shows only the problem, because the value may be a secret."""
     return PydanticCustomError(HIDDEN, "{problem}", {"problem": problem})
 
 
 def duration(least: float) -> Callable[[object], float]:
-    """Read a duration as Prometheus writes it, of at least so many seconds."""
+    """Return a validator of durations in Prometheus' syntax, at least ``least`` seconds."""
 
     def read(value: object) -> float:
         seconds = _bare_number(value)
@@ -65,7 +71,7 @@ def duration(least: float) -> Callable[[object], float]:
 
 
 def text(accepted: str = "1 to 255 printable characters") -> Callable[[object], str]:
-    """Read 1 to 255 printable characters."""
+    """Return a validator of strings of 1 to 255 printable characters."""
 
     def read(value: object) -> str:
         string = _string(value, accepted)
@@ -76,9 +82,9 @@ def text(accepted: str = "1 to 255 printable characters") -> Callable[[object], 
     return read
 
 
-def one_of(*words: str, beside: str = "") -> Callable[[object], str]:
-    """Read one of a few words; `beside` is added to what is accepted."""
-    accepted = ", ".join(words) + beside
+def one_of(*words: str) -> Callable[[object], str]:
+    """Return a validator that accepts these words only."""
+    accepted = ", ".join(words)
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in words:
@@ -89,7 +95,7 @@ def one_of(*words: str, beside: str = "") -> Callable[[object], str]:
 
 
 def image_id(value: object) -> str:
-    """Read an image ID; a UUID must be in lower case, as Glance answers 404 to capitals."""
+    """Validate an image ID. Glance responds 404 to a UUID in upper case."""
     string = _string(value, _AN_IMAGE_ID)
     if not _IMAGE_ID.fullmatch(string) or string in {".", ".."}:
         raise refused(f"is not an image ID; accepted: {_AN_IMAGE_ID}")
@@ -99,21 +105,21 @@ def image_id(value: object) -> str:
 
 
 def true_or_false(value: object) -> bool:
-    """Read a YAML boolean."""
+    """Validate a YAML boolean."""
     if not isinstance(value, bool):
         raise refused("is not accepted; accepted: true or false")
     return value
 
 
 def switch(value: object) -> bool:
-    """Read a YAML boolean, or the word for one that a variable holds."""
+    """Validate a YAML boolean, or ``true`` or ``false`` in a flag or variable."""
     return true_or_false(
         {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
     )
 
 
 def whole_number(least: int, most: int) -> Callable[[object], int]:
-    """Read a whole number within bounds."""
+    """Return a validator of whole numbers within bounds."""
 
     def read(value: object) -> int:
         if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
@@ -126,7 +132,7 @@ def whole_number(least: int, most: int) -> Callable[[object], int]:
 
 
 def shard_index(value: object) -> int:
-    """Read the index of a shard; a StatefulSet numbers its pods by the end of their names."""
+    """Validate the index of a shard, or the name of a StatefulSet's pod that ends in it."""
     if isinstance(value, str) and (named := _POD.fullmatch(value)):
         value = named[1]
     try:
@@ -137,13 +143,13 @@ def shard_index(value: object) -> int:
         ) from None
 
 
-def shards(value: object) -> int:
-    """Read a number of shards."""
+def shard_total(value: object) -> int:
+    """Validate a number of shards."""
     return whole_number(1, MOST_SHARDS)(value)
 
 
 def rate(value: object) -> float | None:
-    """Read requests per second, above 0, or ``none`` for no limit."""
+    """Validate requests per second, above 0, or ``none`` for no limit."""
     if value in ("none", None):
         return None
     number = _bare_number(value)
@@ -153,7 +159,7 @@ def rate(value: object) -> float | None:
 
 
 def endpoint(value: object) -> str:
-    """Read the URL of an Image service; one that may hold a password or token is not shown."""
+    """Validate the URL of an Image service. An error shows no password or token in it."""
     accepted = "an http or https URL with a host, without user, query and fragment"
     string = _string(value, accepted)
     if set("@?#") & set(string):
@@ -169,14 +175,14 @@ def endpoint(value: object) -> str:
 
 
 def external_url(value: object) -> str:
-    """Read the URL by which people and Prometheus come here; what follows its path is refused."""
+    """Validate the URL under which clients reach the exporter, without query and fragment."""
     string = endpoint(value)
     route_prefix(urlsplit(string).path)
     return string
 
 
 def route_prefix(value: object) -> str:
-    """Read a path that others are below; gives it with a slash before it and none after it."""
+    """Validate the path of all pages; return it with a leading and no trailing slash."""
     accepted = "a path of letters, digits, '.', '_', '~' and '-', such as /exporter"
     string = _string(value, accepted).strip("/")
     parts = string.split("/") if string else []
@@ -186,7 +192,7 @@ def route_prefix(value: object) -> str:
 
 
 def token(value: object) -> SecretStr:
-    """Read a token, which no error shows."""
+    """Validate a token, which no error shows."""
     string = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(string, str) or not _TOKEN.fullmatch(string):
         raise hidden("not a token (and not shown); accepted: visible ASCII characters, in quotes")
@@ -194,7 +200,7 @@ def token(value: object) -> SecretStr:
 
 
 def file_name(value: object) -> Path:
-    """Read the name of a file, which need not exist."""
+    """Validate the name of a file, which need not exist."""
     accepted = "the name of a file"
     string = _string(value, accepted)
     if not string or "\0" in string:
@@ -203,79 +209,89 @@ def file_name(value: object) -> Path:
 
 
 def token_file(value: object) -> Path:
-    """Read the name of a token's file; what is wrong may be the token itself and is not shown."""
+    """Validate the name of a token's file. An invalid value may be the token: never show it."""
     if not isinstance(value, str) or not value or not value.isprintable():
         raise hidden("not the name of a file (and not shown); accepted: a path, in quotes")
     return Path(value)
 
 
-def separated(value: object) -> object:
-    """Split what a flag or variable gives as ``a,b``; anything else is left to be checked."""
+def split_commas(value: object) -> object:
+    """Split ``a,b`` of a flag or variable; the element validators check other types."""
     if not isinstance(value, str):
         return value
     return [part.strip() for part in value.split(",")] if value else []
 
 
 def as_list(value: object) -> object:
-    """Let one word stand for a list of it; so that what is no word is told what a word is."""
+    """Accept a single value as a list of one; the element validator reports other types."""
     return [value] if isinstance(value, str | int | float) else value
 
 
 def not_empty(value: object) -> object:
-    """Refuse an empty list; anything else is left to be checked."""
+    """Reject an empty list; later validators check other types."""
     if isinstance(value, list) and not value:
         raise hidden("an empty list; accepted: at least one entry")
     return value
 
 
 def properties(value: object) -> tuple[tuple[str, str], ...]:
-    """Read a mapping of custom properties to what they are to be."""
+    """Validate a mapping of custom properties to their values."""
     if not isinstance(value, dict):
         raise refused("is not a mapping; accepted: a mapping of property names to values")
     not_empty(list(value))
-    return tuple((_property_name(key), _property_value(key, each)) for key, each in value.items())
+    return tuple((_property_name(key), _property_value(key, item)) for key, item in value.items())
 
 
-def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a list in which an entry stands twice."""
+def unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Reject a list with duplicates."""
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise hidden(f"{shown(value)} stands twice")
+            raise hidden(f"{shown(value)} is a duplicate")
     return values
 
 
 Label = Annotated[str, BeforeValidator(text())]
 ImageId = Annotated[str, BeforeValidator(image_id)]
 Flag = Annotated[bool, BeforeValidator(true_or_false)]
-Switch = Annotated[bool, BeforeValidator(switch)]
-Interval = Annotated[float, BeforeValidator(duration(least=1))]
-Seconds = Annotated[float, BeforeValidator(duration(least=0.001))]
-Concurrency = Annotated[int, BeforeValidator(whole_number(1, 1000))]
-ShardIndex = Annotated[int, BeforeValidator(shard_index)]
-Shards = Annotated[int, BeforeValidator(shards)]
-Rate = Annotated[float | None, BeforeValidator(rate)]
-Endpoint = Annotated[str, BeforeValidator(endpoint)]
-ExternalUrl = Annotated[str, BeforeValidator(external_url)]
-RoutePrefix = Annotated[str, BeforeValidator(route_prefix)]
+Switch = Annotated[bool, BeforeValidator(switch), Metavar("BOOL")]
+Address = Annotated[
+    str,
+    BeforeValidator(text('an address such as ":10292" or "127.0.0.1:10292"')),
+    Metavar("ADDRESS"),
+]
+Interval = Annotated[float, BeforeValidator(duration(least=1)), Metavar("DURATION")]
+Seconds = Annotated[float, BeforeValidator(duration(least=0.001)), Metavar("DURATION")]
+Concurrency = Annotated[int, BeforeValidator(whole_number(1, 1000)), Metavar("N")]
+ShardIndex = Annotated[int, BeforeValidator(shard_index), Metavar("N")]
+ShardTotal = Annotated[int, BeforeValidator(shard_total), Metavar("N")]
+Rate = Annotated[float | None, BeforeValidator(rate), Metavar("N")]
+Endpoint = Annotated[str, BeforeValidator(endpoint), Metavar("URL")]
+ExternalUrl = Annotated[str, BeforeValidator(external_url), Metavar("URL")]
+RoutePrefix = Annotated[str, BeforeValidator(route_prefix), Metavar("PATH")]
 Token = Annotated[SecretStr, BeforeValidator(token)]
-Names = Annotated[tuple[Label, ...], BeforeValidator(separated), AfterValidator(each_once)]
+Names = Annotated[
+    tuple[Label, ...],
+    BeforeValidator(split_commas),
+    AfterValidator(unique),
+    Metavar("NAME,NAME"),
+]
 Properties = Annotated[tuple[tuple[str, str], ...], BeforeValidator(properties)]
 TokenFile = Annotated[Path, BeforeValidator(token_file)]
-FileName = Annotated[Path, BeforeValidator(file_name)]
+FileName = Annotated[Path, BeforeValidator(file_name), Metavar("FILE")]
 
 
 def _string(value: object, accepted: str) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list | dict) or value is None:
-        raise refused(f"is not text; accepted: {accepted}")
-    raise refused("is not text to YAML; put it in quotes")
+        raise refused(f"is not a string; accepted: {accepted}")
+    raise refused("must be a string; quote it")
 
 
 def _property_name(value: object) -> str:
     key = value if isinstance(value, str) else shown(value)
     if key in SCHEMA_KEYS:
-        raise hidden(f"{name(key)} is no custom property, but a field of every image")
+        raise hidden(f"{name(key)} is not a custom property, but a field of every image")
     try:
         return text()(key)
     except PydanticCustomError as error:
@@ -290,10 +306,10 @@ def _property_value(key: str, value: object) -> str:
 
 
 def _bare_number(value: object) -> float | None:
-    """The number that a value is or spells, where it is one that settings could hold."""
+    """Return a number without a unit, also in a string; none if it is out of range."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Comparing first: a huge int does not fit a float, and nan is between nothing.
+    # Compare first: a huge int does not fit a float, and nan is in no range.
     return float(value) if 0 <= value <= LONGEST_MILLISECONDS / 1000 else None

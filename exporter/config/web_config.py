@@ -1,7 +1,7 @@
-"""The file of ``--web.config.file``, in the format of Prometheus' exporter-toolkit.
+"""Schema of the file of ``--web.config.file``, in the format of Prometheus' exporter-toolkit.
 
-Its documentation is docs/web-configuration.md of prometheus/exporter-toolkit. Every key of it is
-known here. What this server cannot do as it is asked to is refused, with the key named.
+The format is documented in docs/web-configuration.md of prometheus/exporter-toolkit. All its keys
+are accepted. A value that this server does not support is an error that names the key.
 """
 
 import re
@@ -12,13 +12,19 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from exporter.config import types, yaml_reader
-from exporter.config.cross_checks import ConfigError
-from exporter.config.load import SettingsError, mistake
-from exporter.config.messages import file_name, key_path, name, shown
+from exporter.config.load import config_error
+from exporter.config.messages import (
+    ConfigError,
+    SettingsError,
+    file_name,
+    key_path,
+    name,
+    shown,
+)
 
 AUTH_TYPES = ("NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
 UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
-"""What Go can do and Python cannot: take a certificate that nobody vouches for."""
+"""Policies of Go that Python lacks: they accept a certificate without verifying it."""
 
 VERSIONS = ("TLS12", "TLS13")
 OLD_VERSIONS = ("TLS10", "TLS11")
@@ -34,7 +40,7 @@ CIPHERS: Mapping[str, str] = {
         ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
     )
 }
-"""The suites of TLS 1.2 that Go holds secure, and what OpenSSL calls them."""
+"""The suites of TLS 1.2 that Go considers secure, with their names in OpenSSL."""
 
 CIPHERS_OF_TLS13 = (
     "TLS_AES_128_GCM_SHA256",
@@ -48,7 +54,7 @@ CURVES: Mapping[str, str] = {
     "CurveP521": "secp521r1",
     "X25519": "X25519",
 }
-"""The curves, and what OpenSSL calls them."""
+"""The curves, with their names in OpenSSL."""
 
 HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
@@ -57,9 +63,9 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-XSS-Protection": (),
     "Strict-Transport-Security": (),
 }
-"""The headers that can be set, and to what, where that is no free text."""
+"""The headers that can be set, with the accepted values; without them, any text is accepted."""
 
-# The last character of the salt has two bits, and bcrypt refuses to compare with any other.
+# The last character of the salt has only two bits; bcrypt rejects all other characters there.
 _HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _HEADER_VALUE = re.compile(r"[ -~]*")
 
@@ -69,7 +75,7 @@ def _auth_type(value: object) -> str:
         return AUTH_TYPES[0]
     if value in UNVERIFIED:
         raise types.refused(
-            "cannot be done: a certificate is always verified here; "
+            "is not supported: client certificates are always verified; "
             f"accepted: {', '.join(AUTH_TYPES)}"
         )
     return types.one_of(*AUTH_TYPES)(value)
@@ -78,7 +84,7 @@ def _auth_type(value: object) -> str:
 def _version(value: object) -> str:
     if value in OLD_VERSIONS:
         raise types.refused(
-            f"cannot be done: it is too old for OpenSSL; accepted: {', '.join(VERSIONS)}"
+            f"is not supported: too old for OpenSSL; accepted: {', '.join(VERSIONS)}"
         )
     return types.one_of(*VERSIONS)(value)
 
@@ -86,7 +92,7 @@ def _version(value: object) -> str:
 def _cipher(value: object) -> str:
     if value in CIPHERS_OF_TLS13:
         raise types.refused(
-            "cannot be done: Python chooses the suites of TLS 1.3; "
+            "is not supported: Python chooses the suites of TLS 1.3; "
             f"accepted: those of TLS 1.2, {', '.join(CIPHERS)}"
         )
     return types.one_of(*CIPHERS)(value)
@@ -95,7 +101,7 @@ def _cipher(value: object) -> str:
 def _curves(value: object) -> object:
     if isinstance(value, list) and len(value) > 1:
         raise types.hidden(
-            "several curves cannot be done: Python takes one; accepted: a list of one"
+            "several curves are not supported: Python takes one; accepted: a list of one"
         )
     return value
 
@@ -124,20 +130,22 @@ def _hash(value: object) -> SecretStr:
 
 
 def _mapping(value: object) -> object:
-    """Refuse what is no mapping without showing it: it may be a secret in the wrong place."""
+    """Reject other values without showing them: they may be misplaced secrets."""
     if not isinstance(value, dict | BaseModel):
         raise types.hidden("not a mapping (and not shown); accepted: a mapping of keys to values")
     return value
 
 
 def _users(value: object) -> object:
-    for user in _mapping(value):  # type: ignore[attr-defined]  # it is one
-        # A line as htpasswd writes it, or the two the wrong way round: the hash is not shown.
+    for user in _mapping(value):  # type: ignore[attr-defined]  # a mapping
+        # A line of htpasswd, or user and hash swapped: do not show the hash.
         before, colon, _ = user.partition(":")
         if colon:
             raise types.hidden(f"{name(before)}: no user can have a colon in the name")
         if _HASH.fullmatch(user):
-            raise types.hidden("a hash is no user (and not shown); accepted: a hash for each user")
+            raise types.hidden(
+                "a hash is not a user (and not shown); accepted: a hash for each user"
+            )
     return value
 
 
@@ -152,12 +160,12 @@ def _interval(value: object) -> float:
 
 
 def _unset(value: object) -> object:
-    """A key that is there and empty is as good as none, as in Go."""
+    """Return null for an empty value, as Go does."""
     return None if value == "" else value
 
 
-def _named(value: object) -> object:
-    """Refuse what was meant for the key without ``_file``, and may be a key, without showing it."""
+def _not_pem(value: object) -> object:
+    """Reject PEM, which may be a private key, without showing it."""
     if isinstance(value, str) and ("-----BEGIN " in value or "\n" in value):
         raise types.hidden("not the name of a file (and not shown); accepted: the name of a file")
     return _unset(value)
@@ -165,7 +173,7 @@ def _named(value: object) -> object:
 
 _Pem = Annotated[SecretStr, BeforeValidator(_pem)]
 _MaybePem = Annotated[_Pem | None, BeforeValidator(_unset)]
-_MaybeFile = Annotated[types.FileName | None, BeforeValidator(_named)]
+_MaybeFile = Annotated[types.FileName | None, BeforeValidator(_not_pem)]
 
 
 class _Model(BaseModel):
@@ -173,69 +181,69 @@ class _Model(BaseModel):
 
 
 class TlsServer(_Model):
-    """How connections are secured; files are found from the directory of the file itself."""
+    """TLS of the server. Relative names of files start at the directory of the configuration."""
 
-    cert: _MaybePem = Field(
-        default=None, description="The certificate, and those above it, as PEM."
-    )
-    key: _MaybePem = Field(default=None, description="Its key, as PEM.")
-    client_ca: _MaybePem = Field(default=None, description="CA of clients' certificates, as PEM.")
+    cert: _MaybePem = Field(default=None, description="The certificate and its chain, as PEM.")
+    key: _MaybePem = Field(default=None, description="The private key, as PEM.")
+    client_ca: _MaybePem = Field(default=None, description="CA certificates for clients, as PEM.")
     cert_file: _MaybeFile = Field(default=None, description="File with the certificate.")
-    key_file: _MaybeFile = Field(default=None, description="File with its key.")
-    client_ca_file: _MaybeFile = Field(default=None, description="File with that CA.")
+    key_file: _MaybeFile = Field(default=None, description="File with the private key.")
+    client_ca_file: _MaybeFile = Field(
+        default=None, description="File with the CA certificates for clients."
+    )
     client_auth_type: Annotated[str, BeforeValidator(_auth_type)] = Field(
-        default=AUTH_TYPES[0], description="Whether clients need a certificate."
+        default=AUTH_TYPES[0], description="Policy for certificates of clients."
     )
     client_allowed_sans: tuple[types.Label, ...] | None = Field(
-        default=None, description="Names of which a client's certificate must have one."
+        default=None, description="Names; the certificate of a client must have one of them."
     )
     min_version: Annotated[str, BeforeValidator(_version)] = Field(
-        default="TLS12", description="Oldest version that is spoken."
+        default="TLS12", description="Oldest supported version."
     )
     max_version: Annotated[str, BeforeValidator(_version)] = Field(
-        default="TLS13", description="Newest version that is spoken."
+        default="TLS13", description="Newest supported version."
     )
     cipher_suites: tuple[Annotated[str, BeforeValidator(_cipher)], ...] = Field(
-        default=(), description="Suites of TLS 1.2."
+        default=(), description="Cipher suites of TLS 1.2."
     )
     prefer_server_cipher_suites: types.Flag = Field(
-        default=True, description="Whether the server's order of suites counts."
+        default=True, description="Prefer the server's order of suites."
     )
     curve_preferences: Annotated[
         tuple[Annotated[str, BeforeValidator(types.one_of(*CURVES))], ...],
         BeforeValidator(_curves),
-    ] = Field(default=(), description="The curve of the key exchange.")
+    ] = Field(default=(), description="Curve of the key exchange.")
 
     @property
     def is_enabled(self) -> bool:
-        """Whether any of it asks for TLS, as the toolkit decides it."""
+        """True if any key enables TLS, by the rule of the toolkit."""
         files = (self.cert_file, self.key_file, self.client_ca_file)
-        given = (self.cert, self.key, self.client_ca, *files)
-        return any(given) or "client_auth_type" in self.model_fields_set
+        values = (self.cert, self.key, self.client_ca, *files)
+        return any(values) or "client_auth_type" in self.model_fields_set
 
 
 class HttpServer(_Model):
-    """How HTTP is spoken."""
+    """HTTP options."""
 
-    http2: types.Flag = Field(default=True, description="Whether HTTP/2 may be spoken.")
+    http2: types.Flag = Field(default=True, description="Allow HTTP/2.")
     headers: Annotated[dict[str, str], BeforeValidator(_headers)] = Field(
-        default_factory=dict, description="Headers of every answer."
+        default_factory=dict, description="Headers of every response."
     )
 
 
 class RateLimit(_Model):
-    """How many requests are answered, of all clients together."""
+    """Rate limit of the requests of all clients together."""
 
     interval: Annotated[float, BeforeValidator(_interval)] = Field(
         default=0.0, description="Time between two requests; 0 for no limit."
     )
     burst: Annotated[int, BeforeValidator(types.whole_number(0, 1_000_000))] = Field(
-        default=0, description="How many requests may come at once."
+        default=0, description="Number of requests that may exceed the rate at once."
     )
 
 
 class WebConfigFile(_Model):
-    """The whole file; ``path`` is where it was read."""
+    """The whole file."""
 
     tls_server_config: Annotated[TlsServer, BeforeValidator(_mapping)] = Field(
         default_factory=TlsServer, description="TLS."
@@ -245,22 +253,26 @@ class WebConfigFile(_Model):
     )
     basic_auth_users: Annotated[
         dict[str, Annotated[SecretStr, BeforeValidator(_hash)]], BeforeValidator(_users)
-    ] = Field(default_factory=dict, description="Users, and the bcrypt hashes of their passwords.")
+    ] = Field(default_factory=dict, description="Users with the bcrypt hashes of their passwords.")
     rate_limit: Annotated[RateLimit, BeforeValidator(_mapping)] = Field(
-        default_factory=RateLimit, description="A limit on requests."
+        default_factory=RateLimit, description="Rate limit."
     )
 
     @property
     def asks_for_http2(self) -> bool:
-        """Whether HTTP/2 is asked for in so many words."""
+        """True if the file enables HTTP/2 explicitly."""
         return self.http_server_config.http2 and "http2" in self.http_server_config.model_fields_set
 
 
 def read_web_file(path: Path, *, may_be_empty: bool = True) -> WebConfigFile:
-    """Read the file; those that it names are not looked at. One that is empty asks for nothing.
+    """Read the file, without the files that it names. An empty file has no effect.
+
+    Args:
+        path: The file.
+        may_be_empty: If false, an empty file is an error.
 
     Raises:
-        SettingsError: with every mistake that was found.
+        SettingsError: With every error in the file.
     """
     try:
         document = yaml_reader.read_file(path)
@@ -268,7 +280,7 @@ def read_web_file(path: Path, *, may_be_empty: bool = True) -> WebConfigFile:
         if may_be_empty:
             return WebConfigFile()
         raise SettingsError(
-            f"{file_name(str(path))}: is empty; accepted: {{}} where nothing is asked for any more"
+            f"{file_name(str(path))}: is empty; accepted: {{}} to remove the web configuration"
         ) from None
     except yaml_reader.UnreadableError as error:
         raise SettingsError(f"{file_name(str(path))}: {error}") from None
@@ -276,22 +288,23 @@ def read_web_file(path: Path, *, may_be_empty: bool = True) -> WebConfigFile:
         raise SettingsError(
             f"{file_name(str(path))}: is not a mapping of basic_auth_users and so on"
         )
-    # A group that is there and empty is as good as none.
-    data = {key: each for key, each in document.data.items() if each is not None}
-    lines = [f"{file_name(str(path))}: {text}" for text in document.mistakes]
+    # An empty group counts as not written.
+    data = {key: group for key, group in document.data.items() if group is not None}
+    lines = [f"{file_name(str(path))}: {text}" for text in document.errors]
     try:
-        read = WebConfigFile.model_validate(data)
-        found = list(_between_keys(read))
+        web_config = WebConfigFile.model_validate(data)
+        errors = list(_between_keys(web_config))
     except ValidationError as error:
-        found = [mistake(each, WebConfigFile) for each in error.errors(include_url=False)]
-    lines += [web_line(path, each.loc, each.text) for each in found]
+        details = error.errors(include_url=False)
+        errors = [config_error(detail, WebConfigFile) for detail in details]
+    lines += [web_line(path, error.loc, error.text) for error in errors]
     if lines:
         raise SettingsError(*lines)
-    return read
+    return web_config
 
 
 def web_line(path: Path, loc: tuple[str | int, ...], problem: str) -> str:
-    """One line about a mistake in the file, or in one that it names."""
+    """Return one line about an error in the file, or in a file that it names."""
     return f"{file_name(str(path))}: {key_path(loc)}: {problem}"
 
 
@@ -310,13 +323,13 @@ def _between_keys(file: WebConfigFile) -> Iterator[ConfigError]:
     ca = "client_ca" if tls.client_ca else "client_ca_file"
     verifies = tls.client_auth_type != AUTH_TYPES[0]
     if has_ca and not verifies:
-        problem = "needs client_auth_type; accepted: only beside RequireAndVerifyClientCert"
+        problem = "requires client_auth_type: RequireAndVerifyClientCert"
         yield ConfigError(("tls_server_config", ca), problem)
     if verifies and not has_ca:
-        problem = f"missing; accepted: what {tls.client_auth_type} is to verify by"
+        problem = f"required when client_auth_type is {tls.client_auth_type}"
         yield ConfigError(("tls_server_config", "client_ca_file"), problem)
     if tls.client_allowed_sans is not None and tls.client_auth_type != AUTH_TYPES[2]:
-        problem = "needs client_auth_type; accepted: only beside RequireAndVerifyClientCert"
+        problem = "requires client_auth_type: RequireAndVerifyClientCert"
         yield ConfigError(("tls_server_config", "client_allowed_sans"), problem)
     if VERSIONS.index(tls.min_version) > VERSIONS.index(tls.max_version):
         problem = f"'{tls.min_version}' is above max_version; accepted: at most {tls.max_version}"

@@ -1,7 +1,7 @@
-"""YAML and JSON from an operator, read with more care than ``safe_load`` and ``loads`` take.
+"""Reader of YAML and JSON from an operator, stricter than ``safe_load`` and ``loads``.
 
-Keys that stand twice are reported, aliases cannot make a small file a huge document, and whatever
-is wrong is one line with its position.
+Duplicate keys are reported, aliases cannot make a small file a huge document, and every error is
+one line with its position.
 """
 
 import json
@@ -16,52 +16,52 @@ LARGEST_FILE = 16 * 1024 * 1024
 DEEPEST = 50
 """Levels of nesting; settings need six, and libyaml's composer overflows the stack at thousands."""
 MOST_REPEATED = 1_000_000
-"""How many nodes aliases may repeat; enough for 10,000 images that share what they expect."""
+"""Nodes that aliases may repeat; enough for 10,000 images that share their expectations."""
 
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
-# What yaml's constructors raise for a value that does not fit its type, such as 2024-13-45.
-_MISFITS = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
+# Exceptions of yaml's constructors for a value that is invalid for its type, such as 2024-13-45.
+_INVALID_VALUE = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
 
 
 class UnreadableError(Exception):
-    """A document that cannot be read at all; the text is one line without the file's name."""
+    """A document cannot be read. The text is one line without the name of the file."""
 
 
 class EmptyError(UnreadableError):
-    """A document that holds nothing."""
+    """A document is empty."""
 
 
 class Document(NamedTuple):
-    """What a document holds, and what is wrong in it all the same, one line each."""
+    """The data of a document, and the errors in it, one line each."""
 
     data: object
-    mistakes: tuple[str, ...]
+    errors: tuple[str, ...]
 
 
 class _Loader(yaml.CSafeLoader):
-    """The safe loader, which says where a value is that does not fit its type."""
+    """Safe loader that reports the position of a value that is invalid for its type."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
-        """Build a node's value; a failure names the position, never the value."""
+        """Construct the value of a node. An error has its position, never the value."""
         try:
             return super().construct_object(node, deep)
-        except _MISFITS:
-            raise _problem("a value does not fit its type; put text in quotes", node) from None
+        except _INVALID_VALUE:
+            raise _problem("a value is invalid for its type; quote a string", node) from None
 
 
 def _refuse_tag(_: _Loader, node: yaml.Node) -> NoReturn:
-    raise _problem("a tag that is not accepted", node)
+    raise _problem("unsupported tag", node)
 
 
 _Loader.add_constructor(None, _refuse_tag)
 
 
 def read_file(path: Path) -> Document:
-    """Read a YAML file, in UTF-8 and of 16 MiB at most.
+    """Read a YAML file in UTF-8 of at most 16 MiB.
 
     Raises:
-        UnreadableError: the file cannot be read, or what it holds is not YAML.
+        UnreadableError: The file cannot be read, or is not YAML.
     """
     try:
         with path.open("rb") as file:
@@ -69,7 +69,7 @@ def read_file(path: Path) -> Document:
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from None
     except ValueError:
-        raise UnreadableError("cannot be read: no file can have this name") from None
+        raise UnreadableError("cannot be read: not a valid file name") from None
     if len(content) > LARGEST_FILE:
         raise UnreadableError("is larger than 16 MiB")
     try:
@@ -82,8 +82,8 @@ def read_yaml(text: str) -> Document:
     """Read a YAML document.
 
     Raises:
-        UnreadableError: it is empty or not YAML, holds a tag that ``yaml.safe_load`` does not
-            know, is nested too deeply, or is multiplied by aliases.
+        UnreadableError: The document is empty or not YAML, has a tag that ``yaml.safe_load`` does
+            not support, is nested too deeply, or is too large when its aliases are expanded.
     """
     try:
         _refuse_depth(text)
@@ -91,8 +91,8 @@ def read_yaml(text: str) -> Document:
         root = loader.get_single_node()
         if root is None:
             raise EmptyError("is empty")
-        mistakes = _inspect(root)
-        return Document(loader.construct_document(root), mistakes)
+        errors = _check_nodes(root)
+        return Document(loader.construct_document(root), errors)
     except yaml.MarkedYAMLError as error:
         raise UnreadableError(f"is not valid YAML{_where(error)}") from None
     except yaml.reader.ReaderError as error:
@@ -105,19 +105,19 @@ def read_json(text: str) -> Document:
     """Read a JSON document.
 
     Raises:
-        UnreadableError: it is not JSON, or is nested too deeply.
+        UnreadableError: The document is not JSON, or is nested too deeply.
     """
-    mistakes: list[str] = []
+    errors: list[str] = []
 
-    def keys_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    def to_mapping(pairs: list[tuple[str, object]]) -> dict[str, object]:
         keys = [key for key, _ in pairs]
-        mistakes.extend(
-            f"{name(key)} stands twice" for i, key in enumerate(keys) if key in keys[:i]
+        errors.extend(
+            f"{name(key)} is a duplicate key" for i, key in enumerate(keys) if key in keys[:i]
         )
         return dict(pairs)
 
     try:
-        data = json.loads(text, object_pairs_hook=keys_once)
+        data = json.loads(text, object_pairs_hook=to_mapping)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise UnreadableError(f"is not valid JSON: {where}: {error.msg}") from None
@@ -125,7 +125,7 @@ def read_json(text: str) -> Document:
         raise UnreadableError("is not valid JSON: a number is too long") from None
     except RecursionError:
         raise UnreadableError("is nested too deeply") from None
-    return Document(data, tuple(mistakes))
+    return Document(data, tuple(errors))
 
 
 def _refuse_depth(text: str) -> None:
@@ -139,14 +139,15 @@ def _refuse_depth(text: str) -> None:
             depth -= 1
 
 
-def _inspect(root: yaml.Node) -> tuple[str, ...]:
-    """Find the keys that stand twice, and refuse a document that aliases multiply.
+def _check_nodes(root: yaml.Node) -> tuple[str, ...]:
+    """Return an error for each duplicate key, and reject a document that aliases make too large.
 
-    From here on keys are text whatever they look like, so that ``on:`` is a key named "on".
+    All keys become strings, so that ``on:`` is a key named "on".
     """
-    mistakes: list[str] = []
+    errors: list[str] = []
     sizes: dict[int, int] = {}
-    # Depth first without recursion: a node is met once to go into, and once to be summed up.
+    # Depth first without recursion: each node is on the stack once to be entered, and once more
+    # to add up the sizes of its children.
     stack: list[tuple[yaml.Node, bool]] = [(root, False)]
     open_nodes: set[int] = set()
     while stack:
@@ -156,16 +157,16 @@ def _inspect(root: yaml.Node) -> tuple[str, ...]:
             open_nodes.discard(id(node))
             sizes[id(node)] = 1 + sum(sizes[id(child)] for child in children)
         elif id(node) in open_nodes:
-            raise UnreadableError(f"holds itself by an alias{_position(node.start_mark)}")
+            raise UnreadableError(f"contains itself through an alias{_position(node.start_mark)}")
         elif id(node) not in sizes:
             if isinstance(node, yaml.MappingNode):
-                mistakes += _repeated_keys(node)
+                errors += _duplicate_keys(node)
             open_nodes.add(id(node))
             stack.append((node, True))
             stack += [(child, False) for child in reversed(children)]
     if sizes[id(root)] - len(sizes) > MOST_REPEATED:
-        raise UnreadableError("is multiplied too often by its aliases")
-    return tuple(mistakes)
+        raise UnreadableError("is too large when its aliases are expanded")
+    return tuple(errors)
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
@@ -174,8 +175,8 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
-def _repeated_keys(mapping: yaml.MappingNode) -> list[str]:
-    mistakes = []
+def _duplicate_keys(mapping: yaml.MappingNode) -> list[str]:
+    errors = []
     lines: dict[str, int] = {}
     for key, _ in mapping.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -185,9 +186,9 @@ def _repeated_keys(mapping: yaml.MappingNode) -> list[str]:
         line = key.start_mark.line + 1
         if key.value in lines:
             first = lines[key.value]
-            mistakes.append(f"line {line}: {name(key.value)} stands twice, first in line {first}")
+            errors.append(f"line {line}: {name(key.value)} is a duplicate of line {first}")
         lines.setdefault(key.value, line)
-    return mistakes
+    return errors
 
 
 def _problem(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.commands.demo import plan
+from exporter.commands.demo import demo_cloud
 from exporter.config import parse
 from exporter.demo.story import IMAGES
 from tests.support.program import start_program
@@ -73,7 +73,7 @@ def test_its_own_settings_give_way_to_those_given(
 ) -> None:
     """It is quick by itself, and what is asked for counts."""
     settings = parse(["demo", *argv], environ).settings
-    planned = plan(settings, "http://127.0.0.1:9292")
+    planned = demo_cloud(settings, "http://127.0.0.1:9292")
     assert (planned.interval, planned.timeout, planned.properties) == wanted
     assert (planned.endpoint, planned.api) == ("http://127.0.0.1:9292", "v1")
     assert [image.alias for image in planned.images] == list(IMAGES)

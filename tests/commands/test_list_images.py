@@ -9,7 +9,7 @@ import yaml
 from rich.console import Console
 
 from exporter.app import build_application
-from exporter.commands.list_images import line, list_images
+from exporter.commands.list_images import image_entry, list_images
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
 from exporter.simulator import SimulatedImage, SimulatedImageService
@@ -57,7 +57,7 @@ def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path) -> None:
 @pytest.mark.parametrize("image_id", [GOLDEN, "12345", "1e3", "null", "-", "on", "2026-11-23"])
 def test_a_line_is_yaml_of_that_id(image_id: str) -> None:
     """Whatever the ID looks like to YAML, and whatever its name holds."""
-    text = line(Image("v2", image_id, "active", name=HOSTILE))
+    text = image_entry(Image("v2", image_id, "active", name=HOSTILE))
     assert text.isprintable()
     assert yaml.safe_load(text) == [{"id": image_id}]
     settings = parse(

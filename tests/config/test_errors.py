@@ -98,19 +98,19 @@ ONE_MISTAKE = {
     ),
     "a tag": (
         "interval: !hunter2 1",
-        "is not valid YAML: line 1, column 11: a tag that is not accepted",
+        "is not valid YAML: line 1, column 11: unsupported tag",
     ),
     "a Python tag": (
         "interval: !!python/name:os.system",
-        "is not valid YAML: line 1, column 11: a tag that is not accepted",
+        "is not valid YAML: line 1, column 11: unsupported tag",
     ),
     "a value that does not fit its tag": (
         "interval: !!int x",
-        "is not valid YAML: line 1, column 11: a value does not fit its type; put text in quotes",
+        "is not valid YAML: line 1, column 11: a value is invalid for its type; quote a string",
     ),
     "a date that is none": (
         "interval: 2024-13-45",
-        "is not valid YAML: line 1, column 11: a value does not fit its type; put text in quotes",
+        "is not valid YAML: line 1, column 11: a value is invalid for its type; quote a string",
     ),
     "a key that is a list": (
         "? [a]\n: 1",
@@ -120,24 +120,24 @@ ONE_MISTAKE = {
         "a: *hunter2",
         "is not valid YAML: line 1, column 4: found undefined alias",
     ),
-    "alias of itself": ("a: &a [*a]", "holds itself by an alias: line 1, column 4"),
+    "alias of itself": ("a: &a [*a]", "contains itself through an alias: line 1, column 4"),
     "nested deeply": ("[" * 100_000, "is nested deeper than 50 levels"),
     "alias bomb": (
         "a: &a [x]\n"
         + "".join(
             f"{b}: &{b} [{f'*{a},' * 10}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)
         ),
-        "is multiplied too often by its aliases",
+        "is too large when its aliases are expanded",
     ),
     "too large": (b"#" * (16 * 1024 * 1024 + 1), "is larger than 16 MiB"),
     # keys
     "key twice": (
         f"interval: 60s\ninterval: 60s\n{CLOUDS}",
-        "line 2: interval stands twice, first in line 1",
+        "line 2: interval is a duplicate of line 1",
     ),
     "key twice in one line": (
         "clouds: [{name: a, name: a, images: [b]}]",
-        "line 1: name stands twice, first in line 1",
+        "line 1: name is a duplicate of line 1",
     ),
     "unknown key": (
         f"intervall: 1m\n{CLOUDS}",
@@ -165,13 +165,13 @@ ONE_MISTAKE = {
     ),
     "the file's own name in it": (
         f"config: {{file: x}}\n{CLOUDS}",
-        "config: cannot stand in the file itself; accepted: flag or variable",
+        "config: not allowed in the settings file; accepted: flag or variable",
     ),
     # general settings
     "web": (f"web: \n{CLOUDS}", f"web: null is not a mapping; {MAPPING}"),
     "listen address": (
         f"web: {{listen_address: 10292}}\n{CLOUDS}",
-        "web.listen_address: 10292 is not text to YAML; put it in quotes",
+        "web.listen_address: 10292 must be a string; quote it",
     ),
     "listen address, empty": (
         f"web: {{listen_address: ''}}\n{CLOUDS}",
@@ -289,9 +289,9 @@ ONE_MISTAKE = {
     ),
     "a property": (
         f"properties: [a, 1]\n{CLOUDS}",
-        "properties[1]: 1 is not text to YAML; put it in quotes",
+        "properties[1]: 1 must be a string; quote it",
     ),
-    "a property twice": (f"properties: [a, b, a]\n{CLOUDS}", "properties: 'a' stands twice"),
+    "a property twice": (f"properties: [a, b, a]\n{CLOUDS}", "properties: 'a' is a duplicate"),
     # shards
     "shard": (f"shard: 1\n{CLOUDS}", f"shard: 1 is not a mapping; {MAPPING}"),
     "shard, unknown key": (
@@ -308,11 +308,11 @@ ONE_MISTAKE = {
     ),
     "a shard too many": (
         f"shard: {{index: 3, total: 3}}\n{CLOUDS}",
-        "shard.index: 3 is no shard of 3; accepted: 0 to 2, the first is 0",
+        "shard.index: 3 is not a shard of 3; accepted: 0 to 2, the first is 0",
     ),
     "a pod too many": (
         f"shard: {{index: exporter-3, total: 3}}\n{CLOUDS}",
-        "shard.index: 'exporter-3' is no shard of 3; accepted: 0 to 2, the first is 0",
+        "shard.index: 'exporter-3' is not a shard of 3; accepted: 0 to 2, the first is 0",
     ),
     "index, negative": (f"shard: {{index: -1, total: 3}}\n{CLOUDS}", f"shard.index: -1 {INDEX}"),
     "index, a Deployment's pod": (
@@ -342,7 +342,7 @@ ONE_MISTAKE = {
     "a cloud's name only": ("clouds: [a]", f"clouds[0]: 'a' is not a mapping; {MAPPING}"),
     "cloud without name": (
         "clouds: [{images: [b]}]",
-        "clouds[0].name: missing; accepted: label `cloud` of its series, "
+        "clouds[0].name: missing; accepted: label `cloud` of the cloud's series, "
         "1 to 255 printable characters",
     ),
     "cloud without images": (
@@ -356,17 +356,20 @@ ONE_MISTAKE = {
     ),
     "name that YAML takes for a boolean": (
         "clouds: [{name: no, images: [b]}]",
-        "clouds[0].name: false is not text to YAML; put it in quotes",
+        "clouds[0].name: false must be a string; quote it",
     ),
     "name that YAML takes for a date": (
         "clouds: [{name: 2024-01-31, images: [b]}]",
-        "clouds[0].name: 2024-01-31 is not text to YAML; put it in quotes",
+        "clouds[0].name: 2024-01-31 must be a string; quote it",
     ),
     "name that YAML takes for bytes": (
         "clouds: [{name: !!binary aGk=, images: [b]}]",
-        "clouds[0].name: a value of type bytes is not text to YAML; put it in quotes",
+        "clouds[0].name: a value of type bytes must be a string; quote it",
     ),
-    "null name": ("clouds: [{name: , images: [b]}]", f"clouds[0].name: null is not text; {LABEL}"),
+    "null name": (
+        "clouds: [{name: , images: [b]}]",
+        f"clouds[0].name: null is not a string; {LABEL}",
+    ),
     "empty name": (
         "clouds: [{name: '', images: [b]}]",
         f"clouds[0].name: '' is not accepted; {LABEL}",
@@ -381,7 +384,7 @@ ONE_MISTAKE = {
     ),
     "name twice": (
         "clouds: [{name: a, images: [b]}, {name: c, images: [b]}, {name: a, images: [b]}]",
-        "clouds[2].name: 'a' stands twice, first at clouds[0].name",
+        "clouds[2].name: 'a' is a duplicate of clouds[0].name",
     ),
     "api": (
         cloud("api: v3"),
@@ -391,7 +394,7 @@ ONE_MISTAKE = {
         cloud("interface: publicURL"),
         "clouds[0].interface: 'publicURL' is not accepted; accepted: public, internal, admin",
     ),
-    "region": (cloud("region: 1"), "clouds[0].region: 1 is not text to YAML; put it in quotes"),
+    "region": (cloud("region: 1"), "clouds[0].region: 1 must be a string; quote it"),
     # sign-in
     "endpoint without scheme": (
         cloud("endpoint: glance:9292"),
@@ -492,7 +495,7 @@ ONE_MISTAKE = {
     ),
     "discovery, tag": (
         discover("{tag: [a, 1]}"),
-        "clouds[0].discover[0].tag[1]: 1 is not text to YAML; put it in quotes",
+        "clouds[0].discover[0].tag[1]: 1 must be a string; quote it",
     ),
     "discovery, visibility": (
         discover("{visibility: all}"),
@@ -515,7 +518,7 @@ ONE_MISTAKE = {
     ),
     "discovery, value of a property": (
         discover("{property: {os_distro: 1}}"),
-        "clouds[0].discover[0].property: os_distro: 1 is not text to YAML; put it in quotes",
+        "clouds[0].discover[0].property: os_distro: 1 must be a string; quote it",
     ),
     "discovery, hostile name of a property": (
         discover('{property: {"a\\nb": c}}'),
@@ -523,7 +526,7 @@ ONE_MISTAKE = {
     ),
     "discovery, a field as a property": (
         discover("{property: {disk_format: raw}}"),
-        "clouds[0].discover[0].property: disk_format is no custom property, "
+        "clouds[0].discover[0].property: disk_format is not a custom property, "
         "but a field of every image",
     ),
     "discovery, most recent": (
@@ -541,16 +544,16 @@ ONE_MISTAKE = {
     ),
     "discovery, alias twice": (
         discover("{name: a, most_recent: true, alias: x}, {name: c, most_recent: true, alias: x}"),
-        "clouds[0].discover[1].alias: 'x' stands twice, first at clouds[0].discover[0].alias",
+        "clouds[0].discover[1].alias: 'x' is a duplicate of clouds[0].discover[0].alias",
     ),
     "discovery, alias of an image": (
         "clouds: [{name: a, images: [{id: b, alias: x}, c], "
         "discover: [{name: a, most_recent: true, alias: x}]}]",
-        "clouds[0].discover[0].alias: 'x' stands twice, first at clouds[0].images[0].alias",
+        "clouds[0].discover[0].alias: 'x' is a duplicate of clouds[0].images[0].alias",
     ),
     "discovery, alias that is an ID": (
         discover("{name: a, most_recent: true, alias: b}"),
-        "clouds[0].discover[0].alias: 'b' stands twice, first at clouds[0].images[0]",
+        "clouds[0].discover[0].alias: 'b' is a duplicate of clouds[0].images[0]",
     ),
     "discovery more often than polling": (
         cloud("discovery_interval: 30s"),
@@ -580,12 +583,12 @@ ONE_MISTAKE = {
     ),
     "ID, digits": (
         image("12345"),
-        "clouds[0].images[0]: 12345 is not text to YAML; put it in quotes",
+        "clouds[0].images[0]: 12345 must be a string; quote it",
     ),
-    "ID, list": (image("[b]"), f"clouds[0].images[0]: a list is not text; {ID}"),
+    "ID, list": (image("[b]"), f"clouds[0].images[0]: a list is not a string; {ID}"),
     "ID, missing": (
         image("{alias: b}"),
-        "clouds[0].images[0].id: missing; accepted: image ID, a UUID in lower case as a rule",
+        "clouds[0].images[0].id: missing; accepted: image ID, usually a UUID in lower case",
     ),
     "UUID in capitals": (
         image(UUID.upper()),
@@ -594,11 +597,11 @@ ONE_MISTAKE = {
     ),
     "ID twice": (
         image("b, {id: c}, {id: b}"),
-        "clouds[0].images[2].id: 'b' stands twice, first at clouds[0].images[0]",
+        "clouds[0].images[2].id: 'b' is a duplicate of clouds[0].images[0]",
     ),
     "alias": (
         image("{id: b, alias: 7}"),
-        "clouds[0].images[0].alias: 7 is not text to YAML; put it in quotes",
+        "clouds[0].images[0].alias: 7 must be a string; quote it",
     ),
     "expectation": (
         image("{id: b, expect: active}"),
@@ -663,7 +666,7 @@ ONE_MISTAKE = {
             (
                 "checksum of digits",
                 f"{{checksum: {'1' * 32}}}",
-                f".checksum: {'1' * 32} is not text to YAML; put it in quotes",
+                f".checksum: {'1' * 32} must be a string; quote it",
             ),
             (
                 "checksum of no digits",
@@ -679,17 +682,17 @@ ONE_MISTAKE = {
             (
                 "hash of MD5",
                 f"{{hash: {{md5: {'a' * 32}}}}}",
-                ".hash: md5 is no key of it; write checksum instead",
+                ".hash: md5 is not accepted; use checksum instead",
             ),
             (
                 "hash, unknown algorithm",
                 "{hash: {sha-256: a}}",
-                f".hash: sha-256 is no algorithm; accepted: {ALGORITHMS}",
+                f".hash: sha-256 is not an algorithm; accepted: {ALGORITHMS}",
             ),
             (
                 "hash, algorithm that is no text",
                 "{hash: {~: a}}",
-                f".hash: ~ is no algorithm; accepted: {ALGORITHMS}",
+                f".hash: ~ is not an algorithm; accepted: {ALGORITHMS}",
             ),
             (
                 "hash, digest",
@@ -712,8 +715,8 @@ ONE_MISTAKE = {
             (
                 "disk of no whole unit",
                 "{min_disk: 512MiB..1023MiB}",
-                ".min_disk: '512MiB..1023MiB' can never be so: the Image service counts whole GiB; "
-                "accepted: such as 2GiB, or a range with one in it",
+                ".min_disk: '512MiB..1023MiB' matches no image: the Image service counts whole "
+                "GiB; accepted: such as 2GiB, or a range with one in it",
             ),
             ("memory without a unit", "{min_ram: 512}", ".min_ram: 512 has no unit; write 512MiB"),
             (
@@ -757,10 +760,10 @@ ONE_MISTAKE = {
             (
                 "disk format",
                 "{disk_format: 2}",
-                ".disk_format: 2 is not text to YAML; put it in quotes",
+                ".disk_format: 2 must be a string; quote it",
             ),
             ("owner", "{owner: ''}", f".owner: '' is not accepted; {LABEL}"),
-            ("name", "{name: [a]}", f".name: a list is not text; {LABEL}"),
+            ("name", "{name: [a]}", f".name: a list is not a string; {LABEL}"),
             (
                 "properties",
                 "{properties: [a]}",
@@ -775,12 +778,12 @@ ONE_MISTAKE = {
             (
                 "a property that is none",
                 "{properties: {min_ram: a}}",
-                ".properties: min_ram is no custom property, but a field of every image",
+                ".properties: min_ram is not a custom property, but a field of every image",
             ),
             (
                 "a property's value",
                 "{properties: {a: 1}}",
-                ".properties: a: 1 is not text to YAML; put it in quotes",
+                ".properties: a: 1 must be a string; quote it",
             ),
             (
                 "max_unchanged",
@@ -851,14 +854,14 @@ def test_every_mistake_of_a_file_is_reported(tmp_path: Path) -> None:
         "  - {name: a, images: []}\n"
     )
     assert of_file(tmp_path / "exporter.yml", content) == [
-        "line 7: timeout stands twice, first in line 6",
+        "line 7: timeout is a duplicate of line 6",
         "interval: 30 has no unit; write 30s",
         f"clouds[0].images[0]: '{UUID.upper()}' is a UUID in capitals, "
         f"which Glance does not find; write {UUID}",
         f"clouds[0].regoin: unknown key; did you mean region?; accepted: {OF_A_CLOUD}",
         "clouds[1].images: an empty list; accepted: at least one entry",
-        "clouds[0].images[2]: 'b' stands twice, first at clouds[0].images[1]",
-        "clouds[1].name: 'a' stands twice, first at clouds[0].name",
+        "clouds[0].images[2]: 'b' is a duplicate of clouds[0].images[1]",
+        "clouds[1].name: 'a' is a duplicate of clouds[0].name",
     ]
 
 
@@ -896,7 +899,7 @@ def test_a_name_that_no_file_can_have_is_refused() -> None:
     """Not even the system takes a name with a NUL or half a character."""
     for hostile in ("a\0", "a\ud800"):
         lines = refusal(["demo", f"--config.file={hostile}"], {})
-        assert lines[0] == f"{hostile!r}: cannot be read: no file can have this name"
+        assert lines[0] == f"{hostile!r}: cannot be read: not a valid file name"
 
 
 VARIABLES = {
@@ -946,12 +949,12 @@ VARIABLES = {
     ),
     "a key twice": (
         {"IMAGE_EXPORTER_CLOUDS": '[{"name": "a", "name": "a", "images": ["b"]}]'},
-        "environment variable IMAGE_EXPORTER_CLOUDS: name stands twice",
+        "environment variable IMAGE_EXPORTER_CLOUDS: name is a duplicate key",
     ),
     "an image": (
         {"IMAGE_EXPORTER_CLOUDS": '[{"name": "a", "images": [1e5]}]'},
         "environment variable IMAGE_EXPORTER_CLOUDS: clouds[0].images[0]: "
-        "100000.0 is not text to YAML; put it in quotes",
+        "100000.0 must be a string; quote it",
     ),
 }
 
@@ -975,5 +978,5 @@ def test_mistakes_of_all_places_are_reported(tmp_path: Path) -> None:
         f"flag --interval: 'soon' is not a duration; {DURATION}",
         "environment variable IMAGE_EXPORTER_TIMEOUT: '10' has no unit; write 10s",
         f"{path}: rate_limit: -1 is not accepted; accepted: a number above 0, or none",
-        "flag --properties: 'a' stands twice",
+        "flag --properties: 'a' is a duplicate",
     )

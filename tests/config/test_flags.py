@@ -201,9 +201,9 @@ def test_help_has_every_command_and_flag(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("argv", "usage", "says"),
     [
-        (["show", "--help"], "show IMAGE_ID [FLAGS]", "all that the Image service says"),
-        (["--help", "show"], "show IMAGE_ID [FLAGS]", "all that the Image service says"),
-        (["check", "-h"], "check [FLAGS]", "Exits with 0 when all images are as expected"),
+        (["show", "--help"], "show IMAGE_ID [FLAGS]", "Print all attributes of an image"),
+        (["--help", "show"], "show IMAGE_ID [FLAGS]", "Print all attributes of an image"),
+        (["check", "-h"], "check [FLAGS]", "Exits with 0 if all images are as expected"),
         (["demo", "--interval=x", "-h"], "demo [FLAGS]", "Needs no settings file"),
     ],
 )

@@ -246,7 +246,7 @@ def test_a_shard_is_refused_where_it_is_told(read: Read) -> None:
     with pytest.raises(SettingsError) as caught:
         read(f"{MINIMAL}shard: {{total: 3}}", IMAGE_EXPORTER_SHARD__INDEX="exporter-3")
     assert caught.value.lines == (
-        f"{variable}: 'exporter-3' is no shard of 3; accepted: 0 to 2, the first is 0",
+        f"{variable}: 'exporter-3' is not a shard of 3; accepted: 0 to 2, the first is 0",
     )
     with pytest.raises(SettingsError) as caught:
         read(MINIMAL, "--shard.total=3")
@@ -512,7 +512,7 @@ def test_the_reference_has_every_setting() -> None:
         ":10292",
     )
     assert rows["clouds"][1:3] == ("—", "IMAGE_EXPORTER_CLOUDS")
-    assert rows["clouds[].images[].expect"][1:4] == ("—", "—", "what the cloud says")
+    assert rows["clouds[].images[].expect"][1:4] == ("—", "—", "those of the cloud")
     assert rows["expect.max_age"][1:4] == ("—", "—", "none")
     assert rows["max_stale"].default == "the larger of 15m and 3 intervals"
     assert rows["clouds[].name"].default == "required"
