@@ -1,12 +1,12 @@
-"""How long cycles take and how much memory they need, by number of images."""
+"""The duration and memory of cycles, by number of images."""
 
 import json
 import subprocess
 import sys
 import time
 
-from tests.benchmarks.polling import built
-from tests.benchmarks.report import table
+from tests.benchmarks.polling import running_application
+from tests.benchmarks.report import print_table
 from tests.benchmarks.server import serving
 
 COUNTS = (100, 1_000, 10_000, 100_000)
@@ -14,16 +14,16 @@ MIB = 2**20
 
 
 def test_cycles_by_number_of_images() -> None:
-    """Prints duration, rate and memory of a first cycle, each in a process of its own.
+    """Print duration, rate and memory of a first cycle, each in a process of its own.
 
-    Memory per image is what the peak of each is above the first one's, which has all threads and
-    connections already.
+    The memory per image is the difference to the peak of the smallest cycle, which already has
+    all threads and connections.
     """
     rows = []
     base = 0.0
     for count in COUNTS:
         with serving(count) as url:
-            figures = _in_a_process(url, count)
+            figures = _measure_in_process(url, count)
         base = base or figures["peak"]
         more = count - COUNTS[0]
         rows.append(
@@ -37,7 +37,7 @@ def test_cycles_by_number_of_images() -> None:
                 f"{figures['connections']:.0f}",
             )
         )
-    table(
+    print_table(
         "A first cycle without latency, concurrency 16",
         ("images", "time", "polls", "processor", "peak resident", "per image", "connections"),
         rows,
@@ -45,12 +45,12 @@ def test_cycles_by_number_of_images() -> None:
 
 
 def test_cycles_with_latency() -> None:
-    """Prints how cycles over 10,000 images at 20 ms of latency end: in time, and with what."""
+    """Print the duration and the failures of cycles over 10,000 images at 20 ms of latency."""
     count = 10_000
     rows = []
     with serving(count, latency=0.02) as url:
         for cycle, warm_up in (("first", 0), ("later", 1)):
-            figures = _in_a_process(url, count, warm_up)
+            figures = _measure_in_process(url, count, warm_up)
             rows.append(
                 (
                     cycle,
@@ -61,25 +61,25 @@ def test_cycles_with_latency() -> None:
                     f"{figures['connections']:.0f}",
                 )
             )
-    table(
+    print_table(
         f"Cycles over {count:,} images at 20 ms of latency, interval 60 s, concurrency 16",
         ("cycle", "time", "processor", "failures", "concurrency needed", "connections"),
         rows,
     )
 
 
-def _in_a_process(url: str, count: int, warm_up: int = 0) -> dict[str, float]:
+def _measure_in_process(url: str, count: int, warm_up: int = 0) -> dict[str, float]:
     arguments = [url, str(count), str(warm_up)]
     command = [sys.executable, "-m", "tests.benchmarks.bench_cycle", *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    figures: dict[str, float] = json.loads(done.stdout)
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(result.stdout)
     return figures
 
 
 def peak() -> float:
-    """The largest resident size so far, in bytes.
+    """Return the peak resident size in bytes.
 
-    Not ``getrusage``'s, which begins with that of the process that started this one.
+    ``getrusage`` is not used: its value starts with that of the parent process.
     """
     with open("/proc/self/status") as status:
         lines = dict(line.split(":", 1) for line in status)
@@ -87,15 +87,15 @@ def peak() -> float:
 
 
 def main(url: str, count: int, warm_up: int) -> None:
-    """Measures one cycle, after so many others, and prints the figures."""
-    with built(url, count) as parts:
-        (poller,) = parts.pollers
+    """Measure one cycle after ``warm_up`` others, and print the figures."""
+    with running_application(url, count) as application:
+        (poller,) = application.pollers
         for _ in range(warm_up):
             poller.run_cycle()
         wall, processor = time.perf_counter(), time.process_time()
         poller.run_cycle()
-        state = parts.store.cloud("bench")
-        print(  # noqa: T201  # that is how the parent learns of it
+        state = application.store.cloud("bench")
+        print(  # noqa: T201  # read by the parent process
             json.dumps(
                 {
                     "peak": peak(),

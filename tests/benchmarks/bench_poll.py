@@ -1,4 +1,4 @@
-"""What one poll costs, against what the request alone costs by other clients."""
+"""The cost of one poll, compared with the cost of the request alone in other clients."""
 
 import http.client
 import time
@@ -10,43 +10,47 @@ import requests
 import urllib3
 
 from tests.benchmarks.images import image_ids
-from tests.benchmarks.polling import built
-from tests.benchmarks.report import table
+from tests.benchmarks.polling import running_application
+from tests.benchmarks.report import print_table
 from tests.benchmarks.server import serving
 
 POLLS = 2000
 ROUNDS = 3
 SPREAD_OVER = 12.0
-"""Seconds: the pace of 10,000 images a minute."""
+"""Seconds. This is the rate of 10,000 images per minute."""
 
 
 def test_cost_of_a_poll() -> None:
-    """Prints processor time and rate of one poll as ratios to a plain requests loop.
+    """Print processor time and rate of one poll, as ratios to a loop with ``requests``.
 
-    A poll is all of it: sending, receiving, parsing, observing and storing, by as many threads as
-    the daemon uses. The others send the request, one after the other, and look at nothing.
+    A poll includes sending, receiving, parsing, observing and storing, with as many threads as
+    the daemon uses. The other clients send the requests one after the other and parse nothing.
     """
     ids = image_ids(POLLS)
-    with serving(POLLS) as url, built(url, POLLS, interval=SPREAD_OVER) as parts:
-        (poller,) = parts.pollers
+    with (
+        serving(POLLS) as url,
+        running_application(url, POLLS, interval=SPREAD_OVER) as application,
+    ):
+        (poller,) = application.pollers
         poller.run_cycle()
-        ways: dict[str, Callable[[], object]] = {
+        clients: dict[str, Callable[[], object]] = {
             "requests": lambda: _requests(url, ids),
             "urllib3": lambda: _urllib3(url, ids),
             "http.client": lambda: _http_client(url, ids),
             "exporter, first cycle": lambda: _first_cycle(url),
             "exporter, later cycle": poller.run_cycle,
         }
-        cost: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        cost: dict[str, list[tuple[float, float]]] = {name: [] for name in clients}
         for _ in range(ROUNDS):
-            for name, run in ways.items():
-                cost[name].append(_measured(run))
+            for name, run in clients.items():
+                cost[name].append(_measure(run))
     base = [sum(column) for column in zip(*cost["requests"], strict=True)]
     rows = []
     for name, figures in cost.items():
         processor, wall = (median(column) / POLLS for column in zip(*figures, strict=True))
         ratio, wall_ratio = (
-            sum(column) / of for column, of in zip(zip(*figures, strict=True), base, strict=True)
+            sum(column) / total
+            for column, total in zip(zip(*figures, strict=True), base, strict=True)
         )
         cells = (
             f"{processor * 1e6:.0f} µs",
@@ -55,22 +59,22 @@ def test_cost_of_a_poll() -> None:
             f"{1 / wall_ratio:.1f}",
         )
         rows.append((name, *cells))
-    table(
+    print_table(
         f"One HEAD of an image, {POLLS} images, {ROUNDS} rounds, loopback",
         ("client", "processor time", "of requests", "rate", "times requests"),
         rows,
     )
 
 
-def _measured(run: Callable[[], object]) -> tuple[float, float]:
+def _measure(run: Callable[[], object]) -> tuple[float, float]:
     processor, wall = time.process_time(), time.perf_counter()
     run()
     return time.process_time() - processor, time.perf_counter() - wall
 
 
 def _first_cycle(url: str) -> None:
-    with built(url, POLLS) as parts:
-        parts.pollers[0].run_cycle()
+    with running_application(url, POLLS) as application:
+        application.pollers[0].run_cycle()
 
 
 def _requests(url: str, ids: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a scrape costs, against prometheus_client's own collector and WSGI app."""
+"""The cost of a scrape, compared with prometheus_client's own collector and WSGI app."""
 
 import http.client
 import re
@@ -11,8 +11,8 @@ from contextlib import closing
 from statistics import median, quantiles
 from urllib.parse import urlsplit
 
-from tests.benchmarks.report import table
-from tests.benchmarks.scraped import Scraped, is_whole, scraped
+from tests.benchmarks.report import print_table
+from tests.benchmarks.scraped import Scraped, is_consistent, scraped
 from tests.benchmarks.server import serving
 
 COUNTS = (1_000, 10_000, 100_000)
@@ -22,17 +22,17 @@ MIB = 2**20
 SCRAPERS = 64
 SECONDS = 20.0
 PAUSE = 0.01
-"""Seconds between two changes while many scrape."""
+"""Seconds between two changes of an image during parallel scrapes."""
 
 
 def test_time_to_the_last_byte() -> None:
-    """Prints the time of a scrape, with nothing and with one image changed since the last."""
+    """Print the duration of a scrape after no change and after a change of one image."""
     rows = []
     for count in COUNTS:
         rounds = ROUNDS if count <= 10_000 else 2
         with scraped(count, "prometheus_client") as process:
             baselines = [
-                _timed(process, compressed, 3 if count <= 10_000 else 1)[0]
+                _measure(process, compressed, 3 if count <= 10_000 else 1)[0]
                 for compressed in (False, True)
             ]
         with scraped(count, "exporter") as process:
@@ -44,21 +44,21 @@ def test_time_to_the_last_byte() -> None:
         "body",
         "prometheus_client",
         "nothing changed",
-        "of it",
+        "ratio",
         "one image changed",
-        "of it",
+        "ratio",
         "resident",
         "peak",
     )
-    table("One scrape over loopback, to the last byte", headings, rows)
+    print_table("One scrape over loopback, to the last byte", headings, rows)
 
 
 def _row(
     process: Scraped, count: int, compressed: bool, baseline: float, rounds: int
 ) -> tuple[str, ...]:
-    _timed(process, compressed, 1)
-    unchanged, size = _timed(process, compressed, rounds)
-    changed, _ = _timed(process, compressed, rounds, process.change)
+    _measure(process, compressed, 1)
+    unchanged, size = _measure(process, compressed, rounds)
+    changed, _ = _measure(process, compressed, rounds, process.change)
     resident, peak = process.change()
     return (
         f"{count:,}",
@@ -74,65 +74,64 @@ def _row(
     )
 
 
-def _connected(url: str) -> http.client.HTTPConnection:
+def _connect(url: str) -> http.client.HTTPConnection:
     parts = urlsplit(url)
     return http.client.HTTPConnection(parts.hostname or "", parts.port)
 
 
-def _timed(
+def _measure(
     process: Scraped, compressed: bool, rounds: int, before: Callable[[], object] = lambda: None
 ) -> tuple[float, int]:
-    """Median seconds from request to last byte, and the size of the body."""
+    """Return the median seconds from request to last byte, and the size of the body."""
     headers = {"Accept-Encoding": "gzip" if compressed else "identity"}
     times, size = [], 0
-    with closing(_connected(process.url)) as connection:
+    with closing(_connect(process.url)) as connection:
         for _ in range(rounds):
             before()
-            begun = time.perf_counter()
+            start = time.perf_counter()
             connection.request("GET", "/metrics", headers=headers)
-            answer = connection.getresponse()
+            response = connection.getresponse()
             size = 0
-            while chunk := answer.read(2**20):
+            while chunk := response.read(2**20):
                 size += len(chunk)
-            times.append(time.perf_counter() - begun)
+            times.append(time.perf_counter() - start)
     return median(times), size
 
 
 def test_many_scrapers_at_once() -> None:
-    """Prints how long scrapes take when many come at once, while all images are being polled.
+    """Print the duration of parallel scrapes while all images are polled and change.
 
-    Images change all the while. No scrape fails, and none shows half of an image.
+    No scrape may fail or contain inconsistent values of an image.
     """
     count = 1_000
     times: list[float] = []
     bodies: list[bytes] = []
     errors: list[str] = []
-    over = threading.Event()
+    stop = threading.Event()
     with serving(count) as service, scraped(count, service) as process:
         scrapers = [
-            threading.Thread(target=_scrape, args=(process.url, over, times, bodies, errors))
+            threading.Thread(target=_scrape, args=(process.url, stop, times, bodies, errors))
             for _ in range(SCRAPERS)
         ]
-        answered = _answered(process.url)
-        begun = time.monotonic()
-        for each in scrapers:
-            each.start()
-        until = begun + SECONDS
+        polls = _successful_polls(process.url)
+        start = time.monotonic()
+        for scraper in scrapers:
+            scraper.start()
         changes = 0
-        while time.monotonic() < until:
+        while time.monotonic() < start + SECONDS:
             process.change()
             changes += 1
-            over.wait(PAUSE)
-        over.set()
-        for each in scrapers:
-            each.join()
-        rate = (_answered(process.url) - answered) / (time.monotonic() - begun)
+            stop.wait(PAUSE)
+        stop.set()
+        for scraper in scrapers:
+            scraper.join()
+        rate = (_successful_polls(process.url) - polls) / (time.monotonic() - start)
         resident, peak = process.change()
-    wrong = errors + [fault for body in bodies for fault in _torn(body, count)]
+    errors += [error for body in bodies for error in _inconsistencies(body, count)]
     middle, last = median(times), quantiles(times, n=100)[98]
     row = (
         f"{len(times):,}",
-        f"{len(wrong)}",
+        f"{len(errors)}",
         f"{middle * 1e3:.0f} ms",
         f"{last * 1e3:.0f} ms",
         f"{last / middle:.1f}",
@@ -144,68 +143,68 @@ def test_many_scrapers_at_once() -> None:
     )
     headings = (
         "scrapes",
-        "failed or torn",
+        "failed or inconsistent",
         "median",
         "99th percentile",
         "times the median",
         "longest",
-        "polls answered",
+        "successful polls",
         "changes",
         "resident",
         "peak",
     )
     title = f"{SCRAPERS} scrapers at once for {SECONDS:.0f} s, {count:,} images, gzip, polled"
-    table(title, headings, [row])
-    assert wrong == []
+    print_table(title, headings, [row])
+    assert errors == []
 
 
 def _scrape(
-    url: str, over: threading.Event, times: list[float], bodies: list[bytes], errors: list[str]
+    url: str, stop: threading.Event, times: list[float], bodies: list[bytes], errors: list[str]
 ) -> None:
-    """Scrapes again and again, and notes how long each took and what came.
+    """Scrape until stopped, and record durations and bodies.
 
-    Looking at the bodies has to wait: it would take the processor away from what is measured.
+    The bodies are checked later, because that would take processor time from the measured code.
     """
-    with closing(_connected(url)) as connection:
-        while not over.is_set():
-            begun = time.perf_counter()
+    with closing(_connect(url)) as connection:
+        while not stop.is_set():
+            start = time.perf_counter()
             try:
                 connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
-                answer = connection.getresponse()
-                body = answer.read()
+                response = connection.getresponse()
+                body = response.read()
             except (OSError, http.client.HTTPException) as error:
                 errors.append(repr(error))
                 return
-            times.append(time.perf_counter() - begun)
-            if answer.status == 200:
+            times.append(time.perf_counter() - start)
+            if response.status == 200:
                 bodies.append(body)
             else:
-                errors.append(f"status {answer.status}")
+                errors.append(f"status {response.status}")
 
 
-def _torn(packed: bytes, count: int) -> list[str]:
-    """What is wrong with an answer: its packing, a family that stands twice, half an image."""
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    plain = unpacker.decompress(packed)
-    if not unpacker.eof or unpacker.unused_data:
+def _inconsistencies(compressed: bytes, count: int) -> list[str]:
+    """Check a body for gzip errors, repeated families, and values of different observations."""
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    plain = decompressor.decompress(compressed)
+    if not decompressor.eof or decompressor.unused_data:
         return ["not one gzip member"]
     families = Counter(part.split()[0] for part in plain.split(b"\n# TYPE ")[1:])
     sizes, virtual_sizes = (
         _values(plain, b"openstack_image_size_bytes"),
         _values(plain, b"openstack_image_virtual_size_bytes"),
     )
-    wrong = [f"{name!r} stands {times} times" for name, times in families.items() if times > 1]
+    errors = [f"{name!r} appears {times} times" for name, times in families.items() if times > 1]
     if len(sizes) != count:
-        wrong.append(f"{len(sizes)} images instead of {count}")
-    return wrong + [
-        f"half of {labels!r}"
+        errors.append(f"{len(sizes)} images instead of {count}")
+    return errors + [
+        f"values of different observations of {labels!r}"
         for labels, size in sizes.items()
-        if not is_whole(size, virtual_sizes.get(labels))
+        if not is_consistent(size, virtual_sizes.get(labels))
     ]
 
 
 def _values(plain: bytes, family: bytes) -> dict[bytes, float]:
-    """A family's values by their labels; of an image that stands twice there is none."""
+    """Return a family's values by their labels; nothing if a series is repeated."""
     begin = plain.index(b"# TYPE %s gauge\n" % family)
     lines = plain[begin : plain.index(b"\n# HELP ", begin)].split(b"\n")[1:]
     values = {
@@ -215,13 +214,13 @@ def _values(plain: bytes, family: bytes) -> dict[bytes, float]:
     return by_labels if len(by_labels) == len(lines) else {}
 
 
-def _answered(url: str) -> float:
-    """Polls that got an answer so far."""
-    with closing(_connected(url)) as connection:
+def _successful_polls(url: str) -> float:
+    """Return the number of successful polls."""
+    with closing(_connect(url)) as connection:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
     polls, failures = (
-        sum(float(each) for each in re.findall(rf"^{name}{{.*}} (.*)$", text, re.MULTILINE))
+        sum(float(value) for value in re.findall(rf"^{name}{{.*}} (.*)$", text, re.MULTILINE))
         for name in (
             "openstack_image_exporter_polls_total",
             "openstack_image_exporter_poll_failures_total",

@@ -1,4 +1,4 @@
-"""A poller to be measured, built as the daemon builds it."""
+"""A poller for benchmarks, running_application as the daemon builds it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from tests.benchmarks.images import image_ids
 INTERVAL = 60.0
 
 
-def plan(url: str, count: int, **changes: object) -> ResolvedCloud:
-    """One cloud with so many images at a fixed endpoint, by the default settings."""
+def bench_cloud(url: str, count: int, **changes: object) -> ResolvedCloud:
+    """Return a cloud with ``count`` images at a fixed endpoint, with the default settings."""
     values: dict[str, object] = {
         "name": "bench",
         "cloud": None,
@@ -22,7 +22,7 @@ def plan(url: str, count: int, **changes: object) -> ResolvedCloud:
         "endpoint": url,
         "token": None,
         "token_file": None,
-        "images": tuple(ResolvedImage(each, each) for each in image_ids(count)),
+        "images": tuple(ResolvedImage(image_id, image_id) for image_id in image_ids(count)),
         "properties": (),
         "interval": INTERVAL,
         "timeout": 10.0,
@@ -37,12 +37,12 @@ def plan(url: str, count: int, **changes: object) -> ResolvedCloud:
 
 
 @contextmanager
-def built(
+def running_application(
     url: str, count: int, shard: Shard = UNSHARDED, /, **changes: object
 ) -> Iterator[Application]:
-    """The parts for that cloud, or for a shard of it."""
-    parts = build_application([plan(url, count, **changes)], shard=shard)
+    """Build the application for such a cloud, or for a shard of it."""
+    application = build_application([bench_cloud(url, count, **changes)], shard=shard)
     try:
-        yield parts
+        yield application
     finally:
-        parts.close()
+        application.close()

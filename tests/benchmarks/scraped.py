@@ -1,10 +1,10 @@
-"""A process that serves so many images, in one of three ways.
+"""A process that serves the metrics of many images from one of three sources.
 
-``python -m tests.benchmarks.scraped COUNT WAY`` prints the URL of its metrics. The ways are
-``exporter``: observations made up once; ``prometheus_client``: the same by its own collector and
-WSGI app; or the URL of an Image service, which is polled at full speed. Each line on standard
-input changes one image and is answered with the resident size and its peak in bytes; the process
-ends with the input.
+``python -m tests.benchmarks.scraped COUNT SOURCE`` prints the URL of its metrics. The sources are
+``exporter``: fixed observations; ``prometheus_client``: the same by its own collector and WSGI
+app; or the URL of an Image service, which is polled at full speed. For each line on standard
+input the process changes one image and prints its resident size and its peak in bytes. It exits
+at the end of the input.
 """
 
 import logging
@@ -32,23 +32,23 @@ from exporter.web.handlers import Handlers
 from exporter.web.pages.image_list import query_images
 from exporter.web.server.server import WebServer
 from tests.benchmarks.images import image_ids
-from tests.benchmarks.polling import built
+from tests.benchmarks.polling import running_application
 from tests.support.reference_collector import ImageCollector
 
 MAX_STALE = 900.0
 INTERVAL = 1.0
-"""Seconds: so short that images are asked for as fast as they can be."""
+"""Seconds. So short that images are polled at full speed."""
 
 
 class Scraped:
-    """The parent's side: a URL, and a way to change an image."""
+    """The process as its parent sees it."""
 
     def __init__(self, output: IO[str], control: IO[str]) -> None:
         self._output, self._control = output, control
         self.url = output.readline().strip()
 
     def change(self) -> tuple[float, float]:
-        """Changes one image; the resident size of the process and its peak, in bytes."""
+        """Change one image; return the resident size of the process and its peak, in bytes."""
         self._control.write("change\n")
         self._control.flush()
         resident, peak = map(float, self._output.readline().split())
@@ -56,9 +56,9 @@ class Scraped:
 
 
 @contextmanager
-def scraped(count: int, way: str) -> Iterator[Scraped]:
-    """Such a process."""
-    command = [sys.executable, "-m", "tests.benchmarks.scraped", str(count), way]
+def scraped(count: int, source: str) -> Iterator[Scraped]:
+    """Start the process."""
+    command = [sys.executable, "-m", "tests.benchmarks.scraped", str(count), source]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -68,8 +68,8 @@ def scraped(count: int, way: str) -> Iterator[Scraped]:
         process.stdin.close()
 
 
-def is_whole(size: float, virtual_size: float | None) -> bool:
-    """Whether both are of one observation: one from the service has no virtual size."""
+def is_consistent(size: float, virtual_size: float | None) -> bool:
+    """Return True if both are from the same observation; the service has no virtual size."""
     if virtual_size is None:
         return size < 2**31
     return size - 2**31 == virtual_size - 2**33
@@ -97,7 +97,7 @@ def _image(image_id: str, number: int) -> Image:
     )
 
 
-def _filled(targets: list[Target]) -> Store:
+def _filled_store(targets: list[Target]) -> Store:
     store = Store()
     store.add_cloud(CloudState("bench", 60.0), targets)
     for number, target in enumerate(targets):
@@ -116,7 +116,7 @@ def _poll(poller: Poller, stop: threading.Event) -> None:
 
 
 def _serve(store: Store, stop: threading.Event) -> str:
-    """Serves as the daemon does; the address."""
+    """Serve as the daemon does, and return the address."""
     own = ExporterMetrics("0")
     own.registry.register(CloudCollector(store))
     server = WebServer("127.0.0.1:0")
@@ -133,8 +133,8 @@ def _serve(store: Store, stop: threading.Event) -> str:
     return server.addresses[0]
 
 
-def _serve_plainly(store: Store) -> str:
-    """Serves as prometheus_client does; the address."""
+def _serve_by_prometheus_client(store: Store) -> str:
+    """Serve by prometheus_client's own server, and return the address."""
     registry = CollectorRegistry()
     registry.register(ImageCollector(store, now))
     server, _ = start_http_server(0, "127.0.0.1", registry)
@@ -148,24 +148,25 @@ def _memory() -> tuple[int, int]:
     return resident, peak
 
 
-def main(count: int, way: str) -> None:
-    """Serves until standard input ends."""
-    targets = [Target("bench", each, each) for each in image_ids(count)]
+def main(count: int, source: str) -> None:
+    """Serve until the end of standard input."""
+    targets = [Target("bench", image_id, image_id) for image_id in image_ids(count)]
     stop = threading.Event()
-    # Every change would be a line.
+    # Every change of an image would be logged.
     logging.disable()
     with ExitStack() as stack:
-        if way.startswith("http:"):
-            parts = stack.enter_context(built(way, count, interval=INTERVAL))
-            store = parts.store
-            (poller,) = parts.pollers
+        if source.startswith("http:"):
+            application = stack.enter_context(running_application(source, count, interval=INTERVAL))
+            store = application.store
+            (poller,) = application.pollers
             while any(observation.image is None for _, observation in store.observations()):
                 poller.run_cycle()
             threading.Thread(target=_poll, args=(poller, stop), daemon=True).start()
         else:
-            store = _filled(targets)
-        address = _serve_plainly(store) if way == "prometheus_client" else _serve(store, stop)
-        print(f"http://{address}/metrics", flush=True)  # noqa: T201  # the parent reads it
+            store = _filled_store(targets)
+        serves_by_client = source == "prometheus_client"
+        address = _serve_by_prometheus_client(store) if serves_by_client else _serve(store, stop)
+        print(f"http://{address}/metrics", flush=True)  # noqa: T201  # read by the parent process
         for number, _ in enumerate(sys.stdin):
             _observe(store, targets[number % count], count + number)
             print(*_memory(), flush=True)  # noqa: T201  # as above

@@ -1,7 +1,7 @@
-"""The simulated Image service in a process of its own, so that it costs the measured one nothing.
+"""The simulated Image service in a process of its own, apart from the measured one.
 
-``python -m tests.benchmarks.server COUNT [LATENCY]`` prints its URL and serves until its standard
-input ends.
+``python -m tests.benchmarks.server COUNT LATENCY`` prints its URL and serves until the end of its
+standard input.
 """
 
 import subprocess
@@ -16,7 +16,7 @@ from tests.benchmarks.images import simulated
 
 @contextmanager
 def serving(count: int, latency: float = 0.0) -> Iterator[str]:
-    """The URL of a service with so many images that answers after ``latency`` seconds."""
+    """Yield the URL of a service with ``count`` images that responds after ``latency`` seconds."""
     command = [sys.executable, "-m", "tests.benchmarks.server", str(count), str(latency)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -28,11 +28,11 @@ def serving(count: int, latency: float = 0.0) -> Iterator[str]:
 
 
 def main(count: int, latency: float) -> None:
-    """Serves until standard input ends."""
+    """Serve until the end of standard input."""
     with SimulatedImageService(simulated(count)) as service:
         if latency:
             service.faults.set("latency", seconds=latency)
-        print(service.url, flush=True)  # noqa: T201  # that is how the parent learns of it
+        print(service.url, flush=True)  # noqa: T201  # read by the parent process
         sys.stdin.read()
 
 

@@ -16,8 +16,8 @@ from exporter.config import ResolvedImage
 from exporter.glance.versions import API_VERSIONS, V2
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.replies import Deadline
-from tests.benchmarks.polling import built
-from tests.benchmarks.report import table
+from tests.benchmarks.polling import running_application
+from tests.benchmarks.report import print_table
 from tests.openstack.stack import OpenStack
 
 IMAGES_PER_KIND = 250
@@ -65,7 +65,7 @@ def images(openstack: OpenStack) -> tuple[ResolvedImage, ...]:
 def test_cycle(images: tuple[ResolvedImage, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Print requests and duration of a cycle by list requests, and of one per image.
 
-    Both use the daemon's own parts at its default concurrency. Cycles with authentication are
+    Both use the daemon's own application at its default concurrency. Cycles with authentication are
     measured separately, because it happens once in the lifetime of a token.
     """
     cycles: dict[tuple[bool, bool], list[Cycle]] = defaultdict(list)
@@ -84,7 +84,7 @@ def test_cycle(images: tuple[ResolvedImage, ...], monkeypatch: pytest.MonkeyPatc
             base = _median(cycles[False, has_token])
             cells += [f"{seconds:.2f} s", f"{base / seconds:.1f}"]
         rows.append(("lists" if by_list else "one by one", *cells))
-    table(
+    print_table(
         f"A cycle over {len(images):,} images at Glance 33 on loopback, {ROUNDS} rounds",
         ("polled by", "requests", "with authentication", "speedup", "with a token", "speedup"),
         rows,
@@ -94,19 +94,19 @@ def test_cycle(images: tuple[ResolvedImage, ...], monkeypatch: pytest.MonkeyPatc
 def _run_cycle(images: tuple[ResolvedImage, ...], has_token: bool) -> Cycle:
     """Run the first cycle of an exporter; all images must exist."""
     cloud = {"cloud": "demo", "endpoint": None, "api": "auto"}
-    with built("", 0, images=images, interval=INTERVAL, **cloud) as parts:
-        (poller,) = parts.pollers
+    with running_application("", 0, images=images, interval=INTERVAL, **cloud) as application:
+        (poller,) = application.pollers
         if has_token:
             # Glance also caches the validation of the token.
             deadline = Deadline(steady() + INTERVAL, steady() + INTERVAL)
             poller.client.choose_version(deadline)
             assert poller.client.list(deadline).failure is None
-        before, begun = _requests(parts.exporter_metrics), time.perf_counter()
+        before, begun = _requests(application.exporter_metrics), time.perf_counter()
         poller.run_cycle()
         seconds = time.perf_counter() - begun
-        exists = [observation.exists for _, observation in parts.store.observations()]
+        exists = [observation.exists for _, observation in application.store.observations()]
         assert exists == [True] * len(images)
-        return Cycle(seconds, _requests(parts.exporter_metrics) - before)
+        return Cycle(seconds, _requests(application.exporter_metrics) - before)
 
 
 def _requests(instruments: ExporterMetrics) -> int:
