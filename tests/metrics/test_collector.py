@@ -69,13 +69,13 @@ def store_with(observations: dict[str, Observation]) -> Store:
 
 def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Return the value of every series by name and labels, each of which must be unique."""
-    found = {}
+    values = {}
     for family in registry.collect():
         for sample in family.samples:
             key = sample.name, tuple(sorted(sample.labels.items()))
-            assert key not in found
-            found[key] = sample.value
-    return found
+            assert key not in values
+            values[key] = sample.value
+    return values
 
 
 def registry_of(store: Store, clock: FakeClock | None = None) -> CollectorRegistry:
@@ -88,16 +88,18 @@ def registry_of(store: Store, clock: FakeClock | None = None) -> CollectorRegist
 def test_empty_store_has_every_family_without_series() -> None:
     families = list(StoreCollector(Store(), FakeClock(START)).collect())
     assert [family.samples for family in families] == [[]] * len(LABELS)
-    assert {f"{each.name}_total" if each.type == "counter" else each.name for each in families} == (
-        LABELS.keys()
-    )
+    assert {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in families
+    } == (LABELS.keys())
 
 
 def test_described_metrics_are_the_collected_ones() -> None:
     """The registry rejects a second collector of the same names."""
     collector = StoreCollector(store_with(OBSERVATIONS), FakeClock(START))
-    described = [(each.name, each.type, each.documentation) for each in collector.describe()]
-    collected = [(each.name, each.type, each.documentation) for each in collector.collect()]
+    described = [
+        (metric.name, metric.type, metric.documentation) for metric in collector.describe()
+    ]
+    collected = [(metric.name, metric.type, metric.documentation) for metric in collector.collect()]
     assert described == collected
     registry = registry_of(Store())
     with pytest.raises(ValueError, match="Duplicated timeseries"):
@@ -115,11 +117,11 @@ def test_families_have_their_kind() -> None:
 
 
 def test_every_series_has_exactly_the_labels_of_its_family() -> None:
-    found = samples(registry_of(store_with(OBSERVATIONS)))
-    for name, labels in found:
+    values = samples(registry_of(store_with(OBSERVATIONS)))
+    for name, labels in values:
         assert {label for label, _ in labels} == LABELS[name]
         assert all(type(value) is str for _, value in labels)
-    assert {name for name, _ in found} == LABELS.keys() - {
+    assert {name for name, _ in values} == LABELS.keys() - {
         "openstack_image_resolved_info",
         "openstack_image_resolved_changes_total",
         "openstack_image_exporter_discovery_last_success_timestamp_seconds",
@@ -136,10 +138,10 @@ def test_every_series_has_exactly_the_labels_of_its_family() -> None:
 def test_same_image_in_two_clouds_is_two_series() -> None:
     store = store_with({"living": OBSERVATIONS["living"]})
     store.observe(Target("prod", "living", "").key, OBSERVATIONS["gone"])
-    found = samples(registry_of(store))
+    values = samples(registry_of(store))
     for cloud, exists in (("lab", 1.0), ("prod", 0.0)):
         labels = (("cloud", cloud), ("image", "the living"), ("image_id", "living"))
-        assert found["openstack_image_exists", labels] == exists
+        assert values["openstack_image_exists", labels] == exists
 
 
 def test_values_expire_without_a_poll() -> None:
@@ -169,8 +171,8 @@ def test_both_formats_have_the_same_series_without_timestamps() -> None:
     written = openmetrics.generate_latest(registry).decode()  # type: ignore[no-untyped-call]
     families = parse_openmetrics(written)  # type: ignore[no-untyped-call]
     series = [
-        sorted((each.name, sorted(each.labels.items()), each.value) for each in family)
-        for family in (
+        sorted((sample.name, sorted(sample.labels.items()), sample.value) for sample in parsed)
+        for parsed in (
             [sample for family in parse_text(plain) for sample in family.samples],
             [sample for family in families for sample in family.samples],
         )

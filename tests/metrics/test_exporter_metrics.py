@@ -100,7 +100,9 @@ def test_process_platform_and_garbage_collector_are_exported(
 def test_created_series_are_disabled(exporter_metrics: ExporterMetrics) -> None:
     """They would double the number of series."""
     exporter_metrics.observe_request("lab", "HEAD", "200", 0.2, REQUEST_ID)
-    names = {each.name for family in exporter_metrics.registry.collect() for each in family.samples}
+    names = {
+        sample.name for family in exporter_metrics.registry.collect() for sample in family.samples
+    }
     assert not {name for name in names if name.endswith("_created")}
 
 

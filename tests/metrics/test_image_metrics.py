@@ -181,7 +181,7 @@ def test_every_attribute_of_an_image_is_exported(attribute: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed", "shown"),
+    ("selected", "exported"),
     [
         ({"image_build_date"}, {"built"}),
         ({"image_build_date", "replace_frequency"}, {"built", "replacement_due"}),
@@ -190,14 +190,16 @@ def test_every_attribute_of_an_image_is_exported(attribute: str) -> None:
         (set(), set()),
     ],
 )
-def test_lifetimes_are_exported_with_their_properties(listed: set[str], shown: set[str]) -> None:
+def test_lifetimes_are_exported_with_their_properties(
+    selected: set[str], exported: set[str]
+) -> None:
     """A property that is only expected is not exported."""
-    target = replace(TARGET, property_names=frozenset(listed))
+    target = replace(TARGET, property_names=frozenset(selected))
     observation = NEVER_POLLED.with_outcome(
         Found(replace(ACTIVE, properties=LIFETIME_PROPERTIES)), START, MAX_STALE
     )
     view = view_of(target, observation, START)
     found = {family.name for family in IMAGE_FAMILIES for _ in family.points(view)}
-    names = {f"openstack_image_{each}_timestamp_seconds" for each in shown}
-    others = {f"openstack_image_{each}_timestamp_seconds" for each in ("created", "updated")}
+    names = {f"openstack_image_{name}_timestamp_seconds" for name in exported}
+    others = {f"openstack_image_{name}_timestamp_seconds" for name in ("created", "updated")}
     assert {name for name in found if name.endswith("_timestamp_seconds")} == names | others

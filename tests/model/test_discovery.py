@@ -68,7 +68,7 @@ IMAGES = st.lists(
     ),
     unique_by=lambda image: image.id,
 )
-ENTRIES = st.lists(
+RULES = st.lists(
     st.builds(
         DiscoveryRule,
         name=st.none() | WORDS | st.just("golden-*"),
@@ -80,11 +80,11 @@ ENTRIES = st.lists(
         alias=st.sampled_from([None, None, "x", "y"]),
     ),
     # The settings let no two have one alias.
-    unique_by=lambda entry: entry.alias or id(entry),
+    unique_by=lambda rule: rule.alias or id(rule),
 )
 IDS = st.frozensets(st.sampled_from("abcdefgh"))
 LABELS = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["x", "y"]))
-MEMBERS = st.dictionaries(
+KNOWN = st.dictionaries(
     st.sampled_from("abcdefgh"),
     st.builds(
         DiscoveredImage,
@@ -95,14 +95,14 @@ MEMBERS = st.dictionaries(
 )
 
 
-@pytest.mark.parametrize("entry", MATCHING.values(), ids=MATCHING)
-def test_image_that_meets_every_criterion_matches(entry: DiscoveryRule) -> None:
-    assert entry.matches(IMAGE)
+@pytest.mark.parametrize("rule", MATCHING.values(), ids=MATCHING)
+def test_image_that_meets_every_criterion_matches(rule: DiscoveryRule) -> None:
+    assert rule.matches(IMAGE)
 
 
-@pytest.mark.parametrize("entry", DIFFERENT.values(), ids=DIFFERENT)
-def test_image_that_misses_one_criterion_does_not_match(entry: DiscoveryRule) -> None:
-    assert not entry.matches(IMAGE)
+@pytest.mark.parametrize("rule", DIFFERENT.values(), ids=DIFFERENT)
+def test_image_that_misses_one_criterion_does_not_match(rule: DiscoveryRule) -> None:
+    assert not rule.matches(IMAGE)
 
 
 def test_hidden_and_deleted_images_never_match() -> None:
@@ -120,7 +120,8 @@ def test_image_without_a_name_matches_only_the_glob_for_any_name() -> None:
 def test_alias_resolves_to_the_most_recent_image() -> None:
     """If several were created at once, the one whose ID sorts last."""
     old, b, a = (
-        replace(IMAGE, id=each, created_at=at) for each, at in (("z", 1), ("b", 2), ("a", 2))
+        replace(IMAGE, id=image_id, created_at=at)
+        for image_id, at in (("z", 1), ("b", 2), ("a", 2))
     )
     unknown = replace(IMAGE, id="zz", created_at=None)
     images = [old, b, unknown, a]
@@ -135,8 +136,8 @@ def test_alias_resolves_to_the_most_recent_image() -> None:
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_image_with_several_labels_gets_the_first_alias(turn: int) -> None:
-    entries = [DiscoveryRule(alias="x"), DiscoveryRule(tags=("golden",))][::turn]
-    assert apply_rules(entries, [IMAGE], ()).labels == {"a": "x"}
+    rules = [DiscoveryRule(alias="x"), DiscoveryRule(tags=("golden",))][::turn]
+    assert apply_rules(rules, [IMAGE], ()).labels == {"a": "x"}
     both = apply_rules([DiscoveryRule(alias="x"), DiscoveryRule(alias="y")], [IMAGE], ())
     assert both == DiscoveryResult({"a": "x"}, {"x": "a", "y": "a"}, {"a": ()})
 
@@ -152,55 +153,53 @@ def test_expectations_of_the_first_matching_rule_apply() -> None:
     golden, plain = (("protected", True),), (("protected", False),)
     old = replace(IMAGE, id="old", created_at=1.0)
     new = replace(IMAGE, id="new", created_at=2.0)
-    entries = [
+    rules = [
         DiscoveryRule(alias="x", expect=golden),
         DiscoveryRule(tags=("golden",), expect=plain),
     ]
-    assert apply_rules(entries, [old, new], ()).expectations == {"new": golden, "old": plain}
-    assert apply_rules(entries[::-1], [old, new], ()).expectations == {"new": plain, "old": plain}
-    assert apply_rules(entries, [old, new], {"new"}).expectations == {"old": plain}
+    assert apply_rules(rules, [old, new], ()).expectations == {"new": golden, "old": plain}
+    assert apply_rules(rules[::-1], [old, new], ()).expectations == {"new": plain, "old": plain}
+    assert apply_rules(rules, [old, new], {"new"}).expectations == {"old": plain}
 
 
-@given(ENTRIES, IMAGES, IDS)
+@given(RULES, IMAGES, IDS)
 def test_result_has_exactly_the_matching_images_in_any_order_of_the_list(
-    entries: list[DiscoveryRule], images: list[Image], configured: frozenset[str]
+    rules: list[DiscoveryRule], images: list[Image], configured: frozenset[str]
 ) -> None:
-    found = apply_rules(entries, images, configured)
-    assert found == apply_rules(entries, images[::-1], configured)
+    result = apply_rules(rules, images, configured)
+    assert result == apply_rules(rules, images[::-1], configured)
     by_id = {image.id: image for image in images}
-    assert found.expectations.keys() == found.labels.keys()
-    for image_id, label in found.labels.items():
+    assert result.expectations.keys() == result.labels.keys()
+    for image_id, label in result.labels.items():
         assert image_id not in configured
-        assert any(
-            entry.matches(by_id[image_id]) for entry in entries if entry.alias in {None, label}
-        )
-        assert label == image_id or found.aliases[label] == image_id
-    for entry in entries:
-        matching = {image.id for image in images if entry.matches(image)}
-        if entry.alias is None:
-            assert matching - configured <= found.labels.keys()
+        assert any(rule.matches(by_id[image_id]) for rule in rules if rule.alias in {None, label})
+        assert label == image_id or result.aliases[label] == image_id
+    for rule in rules:
+        matching = {image.id for image in images if rule.matches(image)}
+        if rule.alias is None:
+            assert matching - configured <= result.labels.keys()
         elif matching:
-            assert found.aliases[entry.alias] in by_id
-    aliases = [label for image_id, label in found.labels.items() if label != image_id]
+            assert result.aliases[rule.alias] in by_id
+    aliases = [label for image_id, label in result.labels.items() if label != image_id]
     assert len(aliases) == len(set(aliases))
 
 
-@given(MEMBERS, LABELS)
+@given(KNOWN, LABELS)
 def test_listing_adds_images_and_drops_none(
-    members: dict[str, DiscoveredImage], labels: dict[str, str]
+    known: dict[str, DiscoveredImage], labels: dict[str, str]
 ) -> None:
-    expects = {image_id: (("name", image_id),) for image_id in labels}
-    found = DiscoveryResult(labels, {}, expects)
-    after = merge_discovered(members, found)
-    assert after.keys() == members.keys() | labels.keys()
-    assert {each for each, member in after.items() if member.matches} == labels.keys()
-    for image_id, member in after.items():
-        before = members.get(image_id, DiscoveredImage(""))
-        assert member.gone_since == before.gone_since
-        assert member.label == labels.get(image_id, before.label)
-        assert member.expect == expects.get(image_id, before.expect)
-    assert merge_discovered(after, found) == after
-    assert list(after)[: len(members)] == list(members)
+    expectations = {image_id: (("name", image_id),) for image_id in labels}
+    result = DiscoveryResult(labels, {}, expectations)
+    after = merge_discovered(known, result)
+    assert after.keys() == known.keys() | labels.keys()
+    assert {image_id for image_id, image in after.items() if image.matches} == labels.keys()
+    for image_id, image in after.items():
+        before = known.get(image_id, DiscoveredImage(""))
+        assert image.gone_since == before.gone_since
+        assert image.label == labels.get(image_id, before.label)
+        assert image.expect == expectations.get(image_id, before.expect)
+    assert merge_discovered(after, result) == after
+    assert list(after)[: len(known)] == list(known)
 
 
 def test_superseded_image_is_dropped_at_once() -> None:

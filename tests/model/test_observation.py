@@ -108,10 +108,15 @@ def test_expired_state_dates_from_its_expiry() -> None:
 
 def test_last_change_stays_until_the_next() -> None:
     renamed = replace(ACTIVE, name="other")
-    kept = each_minute(Found(ACTIVE), Found(renamed), Found(renamed), Failed("timeout"))
-    assert (kept.last_changes, kept.changed_at) == ((Change("name", "golden", "other"),), later(60))
-    assert kept.new_changes == ()
-    assert each_minute(Gone(), before=kept).last_changes == (Change("existence", "there", "gone"),)
+    observation = each_minute(Found(ACTIVE), Found(renamed), Found(renamed), Failed("timeout"))
+    assert (observation.last_changes, observation.changed_at) == (
+        (Change("name", "golden", "other"),),
+        later(60),
+    )
+    assert observation.new_changes == ()
+    assert each_minute(Gone(), before=observation).last_changes == (
+        Change("existence", "there", "gone"),
+    )
 
 
 @pytest.mark.parametrize("success", [Found(ACTIVE), Gone()])
@@ -214,13 +219,13 @@ def count_transitions(values: Iterable[object]) -> int:
 
 def count_changes(outcomes: list[Outcome]) -> ChangeCounts:
     """Return the changes in a whole history, counted from all outcomes at once."""
-    successes = [each for each in outcomes if not isinstance(each, Failed)]
-    images = [each.image for each in successes if isinstance(each, Found)]
+    successes = [outcome for outcome in outcomes if not isinstance(outcome, Failed)]
+    images = [outcome.image for outcome in successes if isinstance(outcome, Found)]
     pairs = list(pairwise(images))
     active = [image for image in images if image.status == "active" and not image.deleted]
     return ChangeCounts(
         existence=count_transitions(
-            isinstance(each, Found) and each.image.exists for each in successes
+            isinstance(outcome, Found) and outcome.image.exists for outcome in successes
         ),
         status=count_transitions(image.status for image in images),
         content=sum(has_new_content(one, other) for one, other in pairwise(active)),
@@ -248,7 +253,7 @@ def has_new_content(old: Image, new: Image) -> bool:
 
 def values(name: str, observation: Observation, seconds: float) -> list[float]:
     """Return the values of one family at a time."""
-    family = next(each for each in IMAGE_FAMILIES if each.name == name)
+    family = next(family for family in IMAGE_FAMILIES if family.name == name)
     return [value for _, value in family.points(view_of(TARGET, observation, later(seconds)))]
 
 
@@ -263,7 +268,7 @@ def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
         observation = observation.with_outcome(step.outcome, later(clock), MAX_STALE)
         if not isinstance(step.outcome, Failed):
             answered_at, last = clock, step.outcome
-        past = [each.outcome for each in steps[:number]]
+        past = [step.outcome for step in steps[:number]]
         assert observation.change_counts == count_changes(past)
         for field in ChangeCounts.__slots__:
             assert getattr(observation.change_counts, field) >= getattr(counts, field)

@@ -16,7 +16,7 @@ MANY = 10_000
 
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
 TOTALS = st.integers(1, 12)
-ENTRIES = st.lists(
+RULES = st.lists(
     st.builds(
         DiscoveryRule,
         name=st.sampled_from([None, "a*", "*"]),
@@ -54,7 +54,7 @@ SETS: dict[str, Callable[[], list[str]]] = {
 
 @pytest.mark.parametrize("ids", SETS.values(), ids=SETS)
 def test_shards_are_balanced_and_a_fourth_moves_few_images(ids: Callable[[], list[str]]) -> None:
-    """Each of three shards has a third of 10,000 images within 5 %."""
+    """Each of three shards owns a third of 10,000 images within 5 %."""
     images = ids()
     before = {
         image_id: [index for index in range(3) if Shard(index, 3).owns_image(CLOUD, image_id)]
@@ -64,17 +64,21 @@ def test_shards_are_balanced_and_a_fourth_moves_few_images(ids: Callable[[], lis
     sizes = Counter(index for (index,) in before.values())
     assert all(abs(sizes[index] - MANY / 3) <= 0.05 * MANY / 3 for index in range(3))
 
-    moved = [each for each in images if Shard(3, 4).owns_image(CLOUD, each)]
-    stayed = [each for each in images if Shard(before[each][0], 4).owns_image(CLOUD, each)]
+    moved = [image_id for image_id in images if Shard(3, 4).owns_image(CLOUD, image_id)]
+    stayed = [
+        image_id for image_id in images if Shard(before[image_id][0], 4).owns_image(CLOUD, image_id)
+    ]
     assert len(moved) + len(stayed) == MANY
     assert len(moved) <= 0.27 * MANY
 
 
 @given(TEXT, TEXT, TOTALS)
 def test_added_shard_is_the_only_one_that_gets_images(cloud: str, name: str, total: int) -> None:
-    for has in (Shard.owns_image, Shard.owns_alias):
-        (before,) = [each for each in range(total) if has(Shard(each, total), cloud, name)]
-        (after,) = [each for each in range(total + 1) if has(Shard(each, total + 1), cloud, name)]
+    for owns in (Shard.owns_image, Shard.owns_alias):
+        (before,) = [index for index in range(total) if owns(Shard(index, total), cloud, name)]
+        (after,) = [
+            index for index in range(total + 1) if owns(Shard(index, total + 1), cloud, name)
+        ]
         assert after in {before, total}
 
 
@@ -88,11 +92,11 @@ def test_owning_shard_is_stable_across_versions() -> None:
     assert Shard(0, 3).owns_alias("lab", "golden")
 
 
-@given(IMAGES, ENTRIES, st.sets(st.sampled_from("abcdefgh")), TOTALS)
+@given(IMAGES, RULES, st.sets(st.sampled_from("abcdefgh")), TOTALS)
 def test_shards_together_own_the_whole_discovery_result(
-    images: list[Image], entries: list[DiscoveryRule], configured: set[str], total: int
+    images: list[Image], rules: list[DiscoveryRule], configured: set[str], total: int
 ) -> None:
-    whole = apply_rules(entries, images, configured)
+    whole = apply_rules(rules, images, configured)
     assert UNSHARDED.own_part(CLOUD, whole) == whole
     shards = [Shard(index, total) for index in range(total)]
     parts = [shard.own_part(CLOUD, whole) for shard in shards]
@@ -102,7 +106,7 @@ def test_shards_together_own_the_whole_discovery_result(
     assert sorted(aliases) == sorted(whole.aliases.items())
     assert all(part.expectations.keys() == part.labels.keys() for part in parts)
     for shard, part in zip(shards, parts, strict=True):
-        assert part.aliases.keys() <= set(shard.own_aliases(CLOUD, entries))
+        assert part.aliases.keys() <= set(shard.own_aliases(CLOUD, rules))
         for alias, image_id in part.aliases.items():
             if whole.labels.get(image_id) == alias:
                 assert part.labels[image_id] == alias

@@ -84,9 +84,9 @@ def test_failed_check_is_a_problem_and_unverifiable_one_is_not() -> None:
     observation = observed(Found(replace(ACTIVE, public=None)))
     status = status_of(observation, status=("queued",), protected=False, public=True, max_age=1e12)
     assert status.problems == ("unexpected",)
-    met = {each.expectation: each.met for each in status.check_results}
+    met = {result.expectation: result.met for result in status.check_results}
     assert met == {"status": False, "protected": False, "public": None, "max_age": True}
-    assert [each.expectation for each in status.failed_checks] == ["status", "protected"]
+    assert [result.expectation for result in status.failed_checks] == ["status", "protected"]
     assert status.unverifiable == ("public",)
 
 

@@ -82,7 +82,7 @@ class Case(NamedTuple):
     """An expectation, its result, and the differences of the response from the defaults."""
 
     name: str
-    wanted: object
+    expected: object
     met: bool | None
     api: str = "v1 v2"
     v1: Mapping[str, str | None] = AS_ABOVE
@@ -215,18 +215,18 @@ def through_v2(changed: Mapping[str, Any]) -> Image:
 def test_expectation_is_met_or_not_or_unverifiable(case: Case) -> None:
     images = {"v1": through_v1(case.v1), "v2": through_v2(case.v2)}
     for api in case.api.split():
-        seen = observed(Found(images[api]))
-        (result,) = evaluate(((case.name, case.wanted),), seen, START)
-        assert (result.expectation, result.expected) == (case.name, case.wanted)
+        observation = observed(Found(images[api]))
+        (result,) = evaluate(((case.name, case.expected),), observation, START)
+        assert (result.expectation, result.expected) == (case.name, case.expected)
         assert result.met is case.met, api
-        assert verifiable(((case.name, case.wanted),), seen, START) == (
+        assert verifiable(((case.name, case.expected),), observation, START) == (
             () if case.met is None else (result,)
         )
-        assert as_expected(((case.name, case.wanted),), seen, START) is (case.met is True)
+        assert as_expected(((case.name, case.expected),), observation, START) is (case.met is True)
 
 
 def test_every_expectation_is_tested_with_every_result_and_api_version() -> None:
-    """A new expectation needs a case of each kind, or an exception with a reason."""
+    """A new expectation needs a case of result kind, or an exception with a reason."""
     tested = {(case.name, api, case.met) for case in CASES for api in case.api.split()}
     possible = {
         (name, api, met) for name in EXPECTATIONS for api in ("v1", "v2") for met in (True, False)
@@ -235,7 +235,7 @@ def test_every_expectation_is_tested_with_every_result_and_api_version() -> None
 
 
 @pytest.mark.parametrize(
-    ("wanted", "given", "met"),
+    ("expected", "actual", "met"),
     [
         ("a ", "a", None),
         (" ", None, None),
@@ -246,27 +246,29 @@ def test_every_expectation_is_tested_with_every_result_and_api_version() -> None
     ],
 )
 def test_value_that_v1_alters_is_unverifiable(
-    wanted: str, given: str | None, met: bool | None
+    expected: str, actual: str | None, met: bool | None
 ) -> None:
     """v1 trims spaces, and reports ``None`` and an empty value as absent."""
-    held = () if given is None else (("x", given),)
-    seen = observed(Found(replace(through_v1({}), properties=held, requested_properties=None)))
-    (result,) = evaluate((("properties", (("x", wanted),)),), seen, START)
+    properties = () if actual is None else (("x", actual),)
+    observation = observed(
+        Found(replace(through_v1({}), properties=properties, requested_properties=None))
+    )
+    (result,) = evaluate((("properties", (("x", expected),)),), observation, START)
     assert result.met is met
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
 def test_property_that_was_not_requested_is_unverifiable(api: str) -> None:
     """The response may be older than the expectation."""
-    wanted = (("os_distro", "ubuntu"), ("OS_Other", "x"))
+    expected = (("os_distro", "ubuntu"), ("OS_Other", "x"))
     image = replace(through_v1({}) if api == "v1" else through_v2({}), properties=())
     for requested, met in (
         (frozenset[str](), None),
         (frozenset({"OS_Other", "os_other"}), False),
         (None, False),
     ):
-        seen = observed(Found(replace(image, requested_properties=requested)))
-        (result,) = evaluate((("properties", wanted),), seen, START)
+        observation = observed(Found(replace(image, requested_properties=requested)))
+        (result,) = evaluate((("properties", expected),), observation, START)
         assert result.met is met
 
 
@@ -286,9 +288,9 @@ ACTUAL = [
 ]
 
 
-@pytest.mark.parametrize(("name", "wanted", "actual"), ACTUAL)
-def test_result_has_the_actual_value(name: str, wanted: object, actual: object) -> None:
-    (result,) = evaluate(((name, wanted),), observed(Found(through_v2({}))), START)
+@pytest.mark.parametrize(("name", "expected", "actual"), ACTUAL)
+def test_result_has_the_actual_value(name: str, expected: object, actual: object) -> None:
+    (result,) = evaluate(((name, expected),), observed(Found(through_v2({}))), START)
     assert result.actual == actual
 
 
@@ -298,14 +300,14 @@ def test_visibility_through_v1_is_any_but_public() -> None:
 
 
 EVERYTHING: Expectations = tuple(
-    {case.name: (case.name, case.wanted) for case in CASES if case.met}.values()
+    {case.name: (case.name, case.expected) for case in CASES if case.met}.values()
 )
 
 
 def test_results_are_in_the_order_of_the_expectations() -> None:
     expect: Expectations = (("public", True), ("status", ("active",)), ("max_age", 1.0))
     results = verifiable(expect, observed(Found(ACTIVE)), START)
-    assert [(each.expectation, each.met) for each in results] == [
+    assert [(result.expectation, result.met) for result in results] == [
         ("public", False),
         ("status", True),
         ("max_age", False),
@@ -327,19 +329,21 @@ GONE = {
 }
 
 
-@pytest.mark.parametrize("seen", GONE.values(), ids=GONE)
-@pytest.mark.parametrize("wanted", [True, False])
-def test_only_exists_is_evaluated_for_a_gone_image(seen: Observation, wanted: bool) -> None:
-    expect = (("exists", wanted), *(each for each in EVERYTHING if each[0] != "exists"))
-    (result,) = verifiable(expect, seen, START)
-    assert result == ("exists", wanted, False, not wanted)
-    assert len(evaluate(expect, seen, START)) == len(EXPECTATIONS)
-    assert as_expected(expect, seen, START) is not wanted
-    assert not as_expected(EVERYTHING[1:], seen, START)
-    assert next_evaluation(expect, seen.image, START) == inf
+@pytest.mark.parametrize("observation", GONE.values(), ids=GONE)
+@pytest.mark.parametrize("expected", [True, False])
+def test_only_exists_is_evaluated_for_a_gone_image(
+    observation: Observation, expected: bool
+) -> None:
+    expect = (("exists", expected), *(pair for pair in EVERYTHING if pair[0] != "exists"))
+    (result,) = verifiable(expect, observation, START)
+    assert result == ("exists", expected, False, not expected)
+    assert len(evaluate(expect, observation, START)) == len(EXPECTATIONS)
+    assert as_expected(expect, observation, START) is not expected
+    assert not as_expected(EVERYTHING[1:], observation, START)
+    assert next_evaluation(expect, observation.image, START) == inf
 
 
-UNTOLD = {
+UNKNOWN = {
     "never polled": NEVER_POLLED,
     "never polled successfully": NEVER_POLLED.with_outcome(Failed("timeout"), START, MAX_STALE),
     "expired": observed(Found(ACTIVE))
@@ -348,11 +352,11 @@ UNTOLD = {
 }
 
 
-@pytest.mark.parametrize("seen", UNTOLD.values(), ids=UNTOLD)
-def test_nothing_is_evaluated_for_an_unknown_image(seen: Observation) -> None:
-    assert verifiable(EVERYTHING, seen, START) == ()
-    assert not as_expected(EVERYTHING, seen, START)
-    assert not as_expected((("exists", False),), seen, START)
+@pytest.mark.parametrize("observation", UNKNOWN.values(), ids=UNKNOWN)
+def test_nothing_is_evaluated_for_an_unknown_image(observation: Observation) -> None:
+    assert verifiable(EVERYTHING, observation, START) == ()
+    assert not as_expected(EVERYTHING, observation, START)
+    assert not as_expected((("exists", False),), observation, START)
 
 
 def test_results_survive_failures_until_values_expire() -> None:
@@ -393,9 +397,9 @@ def test_next_evaluation_is_when_an_age_runs_out(
 def test_result_changes_right_after_the_next_evaluation(name: str) -> None:
     expect = ((name, 160.0),)
     at = next_evaluation(expect, YOUNG, START) - START.monotonic
-    seen = observed(Found(YOUNG))
-    assert [each.met for each in verifiable(expect, seen, later(at))] == [True]
-    assert [each.met for each in verifiable(expect, seen, later(at + 0.001))] == [False]
+    observation = observed(Found(YOUNG))
+    assert [result.met for result in verifiable(expect, observation, later(at))] == [True]
+    assert [result.met for result in verifiable(expect, observation, later(at + 0.001))] == [False]
 
 
 def test_age_is_measured_on_the_wall_clock() -> None:
@@ -408,5 +412,5 @@ def test_age_is_measured_on_the_wall_clock() -> None:
 
 def test_only_ages_depend_on_the_clock() -> None:
     assert {
-        name for name, wanted in EVERYTHING if is_time_based(((name, wanted),))
+        name for name, expected in EVERYTHING if is_time_based(((name, expected),))
     } == TIME_BASED.keys()

@@ -32,12 +32,12 @@ WORDS: list[tuple[str, object, object, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "wanted", "actual", "expected", "is_now"), WORDS)
+@pytest.mark.parametrize(("name", "expected", "actual", "expected_text", "actual_text"), WORDS)
 def test_expected_and_actual_values_are_formatted_as_in_settings(
-    name: str, wanted: object, actual: object, expected: str, is_now: str
+    name: str, expected: object, actual: object, expected_text: str, actual_text: str
 ) -> None:
-    result = CheckResult(name, wanted, actual, None)
-    assert (format_expected(result), format_actual(result)) == (expected, is_now)
+    result = CheckResult(name, expected, actual, None)
+    assert (format_expected(result), format_actual(result)) == (expected_text, actual_text)
 
 
 def test_every_expectation_is_tested() -> None:

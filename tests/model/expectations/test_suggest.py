@@ -21,7 +21,7 @@ BARE = Image("v2", ACTIVE.id, "queued")
 
 
 def suggest(
-    seen: Observation,
+    observation: Observation,
     expect: Expectations = (),
     own: tuple[str, ...] = (),
     properties: tuple[str, ...] = (),
@@ -29,10 +29,12 @@ def suggest(
 ) -> dict[str, object]:
     """Suggest expectations, if settings accept every known value except ``refused``."""
 
-    def holds(key: str, value: object) -> bool:
+    def is_met(key: str, value: object) -> bool:
         return value not in (None, {}, {"OS_Bad": "\x1b"}) and key not in refused
 
-    return suggest_expectations(expect, own, properties, observation=seen, now=START, is_met=holds)
+    return suggest_expectations(
+        expect, own, properties, observation=observation, now=START, is_met=is_met
+    )
 
 
 def test_every_reported_value_is_suggested() -> None:

@@ -268,9 +268,9 @@ def test_stray_line_after_another_header_belongs_to_the_last_tenant_text() -> No
 def test_only_requested_properties_are_kept() -> None:
     lines = (STATUS, PROPERTY + b"B: 2", PROPERTY + b"A: 1", PROPERTY + b"C: 3")
     assert parse_v1(*lines) == image(properties=(("a", "1"), ("b", "2"), ("c", "3")))
-    wanted = frozenset({"c", "a", "absent"})
-    kept = parse_v1(*lines, properties=wanted)
-    assert kept == image(properties=(("a", "1"), ("c", "3")), requested_properties=wanted)
+    names = frozenset({"c", "a", "absent"})
+    parsed = parse_v1(*lines, properties=names)
+    assert parsed == image(properties=(("a", "1"), ("c", "3")), requested_properties=names)
     assert parse_v1(*lines, properties=frozenset()) == image(requested_properties=frozenset())
 
 

@@ -58,7 +58,11 @@ ROWS = INDEX.finditer((RECORDINGS / "index.md").read_text())
 ALL = [Recording(row) for row in ROWS]
 IMAGES = [recording for recording in ALL if recording.is_image]
 REST = [recording for recording in ALL if recording.code != 200]
-NO_IMAGES = [each for each in ALL if each.code == 200 and b"X-Image-Meta-" not in each.head]
+NO_IMAGES = [
+    recording
+    for recording in ALL
+    if recording.code == 200 and b"X-Image-Meta-" not in recording.head
+]
 
 
 def _time(written: str) -> float:
@@ -154,7 +158,7 @@ def test_response_about_another_image_is_malformed() -> None:
 
 def test_every_recording_is_tested() -> None:
     """Each file is in the index, except a GET with data."""
-    tested = {each.file for each in IMAGES + NO_IMAGES + REST} | {"get-active.http"}
+    tested = {recording.file for recording in IMAGES + NO_IMAGES + REST} | {"get-active.http"}
     assert tested == {path.name for path in Path(RECORDINGS).glob("*.http")}
     assert len(IMAGES) >= 30
     assert len(NO_IMAGES) >= 2

@@ -73,9 +73,9 @@ BY_HAND: dict[str, tuple[str, type, Callable[[Any], object]]] = {
     "tags": (
         "tags",
         list,
-        lambda found: tuple(sorted(tag for tag in found if is_valid_unicode(tag))),
+        lambda tags: tuple(sorted(tag for tag in tags if is_valid_unicode(tag))),
     ),
-    "stores": ("stores", str, lambda found: tuple(name for name in found.split(",") if name)),
+    "stores": ("stores", str, lambda names: tuple(name for name in names.split(",") if name)),
 }
 
 
@@ -129,15 +129,17 @@ def parse_by_hand(document: dict[str, Any]) -> Image:
 
 def recorded() -> list[Any]:
     """Return every document of an image in the recordings, alone or in a list."""
-    found = []
+    parameters = []
     for path in sorted(RECORDINGS.glob("*.http")):
         head, _, body = path.read_bytes().partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 ") or b"application/json" not in head:
             continue
         response = json.loads(body)
         documents = response.get("images", [response] if "id" in response else [])
-        found += [pytest.param(each, id=f"{path.stem}-{each['id'][:8]}") for each in documents]
-    return found
+        for document in documents:
+            name = f"{path.stem}-{document['id'][:8]}"
+            parameters.append(pytest.param(document, id=name))
+    return parameters
 
 
 RECORDED = recorded()
@@ -154,11 +156,11 @@ def test_every_recorded_field_becomes_its_attribute(document: dict[str, Any]) ->
 
 def test_recordings_have_every_visibility_and_hidden_images() -> None:
     """Otherwise the test above would compare too little."""
-    documents: list[Any] = [each.values[0] for each in RECORDED]
+    documents: list[Any] = [parameter.values[0] for parameter in RECORDED]
     assert len(documents) >= 100
-    assert {each["visibility"] for each in documents} == PUBLIC.keys()
-    assert {each["os_hidden"] for each in documents} == {True, False}
-    assert {each["status"] for each in documents} == {"active", "queued", "deactivated"}
+    assert {document["visibility"] for document in documents} == PUBLIC.keys()
+    assert {document["os_hidden"] for document in documents} == {True, False}
+    assert {document["status"] for document in documents} == {"active", "queued", "deactivated"}
 
 
 # One field at a time
@@ -244,8 +246,8 @@ def test_every_status_is_kept_even_an_undocumented_one(status: str) -> None:
 def test_only_requested_properties_are_kept() -> None:
     fields = {"B": "2", "a": "1", "A": "3"}
     assert parse(fields) == image(properties=(("A", "3"), ("B", "2"), ("a", "1")))
-    wanted = frozenset({"A", "b", "name"})
-    assert parse(fields, wanted) == image(properties=(("A", "3"),), requested_properties=wanted)
+    names = frozenset({"A", "b", "name"})
+    assert parse(fields, names) == image(properties=(("A", "3"),), requested_properties=names)
     assert parse(fields, frozenset()) == image(requested_properties=frozenset())
 
 
@@ -346,8 +348,8 @@ def test_key_repeated_with_different_values_is_malformed(members: str) -> None:
     malformed = parse_text(f'{{"id": "{ID}", "status": "active", {members}}}')
     assert isinstance(malformed, Malformed)
     key = members.partition('"')[2].partition('"')[0]
-    shown = key if key in SCHEMA_KEYS else repr(key)
-    assert malformed.problems == (f"{shown} is repeated with different values",)
+    printed_key = key if key in SCHEMA_KEYS else repr(key)
+    assert malformed.problems == (f"{printed_key} is repeated with different values",)
 
 
 def test_key_repeated_with_the_same_value_is_accepted() -> None:
