@@ -32,7 +32,7 @@ class NoResponse:
     """The failure of a request that got no response."""
 
     request: RequestFacts
-    failed: Failed
+    failure: Failed
 
 
 @dataclass(slots=True)
