@@ -83,7 +83,7 @@ def _plan(url: str, image_ids: Sequence[str]) -> ResolvedCloud:
         endpoint=url,
         token=None,
         token_file=None,
-        images=tuple(ResolvedImage(each, each) for each in image_ids),
+        images=tuple(ResolvedImage(image_id, image_id) for image_id in image_ids),
         properties=(),
         interval=60.0,
         timeout=TIMEOUT,

@@ -133,12 +133,12 @@ def discovered_cloud(
 ) -> Iterator[DiscoveredCloud]:
     """Run a cloud with these images, discovery rules and configured images."""
     with SimulatedImageService(images) as service:
-        made = DiscoveredCloud(service, entries, listed or [], api)
+        cloud = DiscoveredCloud(service, entries, listed or [], api)
         try:
-            yield made
+            yield cloud
         finally:
-            made.stopped.set()
-            made.poller.stop()
+            cloud.stopped.set()
+            cloud.poller.stop()
 
 
 @pytest.fixture(params=["v1", "v2"])
@@ -185,7 +185,7 @@ def test_superseded_image_of_an_alias_is_removed(
         assert cloud.series("openstack_image_resolved_changes_total") == {("golden",): 1}
         assert cloud.series("openstack_image_exporter_targets") == {(): 1}
     fields = {"cloud": CLOUD, "image": "golden"}
-    assert [(each.message, each.fields) for each in caplog.records] == [  # type: ignore[attr-defined]  # ours
+    assert [(record.message, record.fields) for record in caplog.records] == [  # type: ignore[attr-defined]  # ours
         ("alias now resolves to another image", fields | {"old": "old", "new": "new"}),
         ("image no longer matches", fields | {"image_id": "old"}),
         ("image discovered", fields | {"image_id": "new"}),
@@ -283,7 +283,7 @@ def test_failed_discovery_changes_nothing_and_is_logged_once(
             cloud.refresh()
         assert not cloud.listing_failure
         assert cloud.store.cloud(CLOUD).discovery_failure is None
-        assert [each.message for each in caplog.records] == [
+        assert [record.message for record in caplog.records] == [
             "discovery failed",
             "discovery recovered",
             "image no longer matches",
@@ -299,7 +299,7 @@ def test_another_cause_of_a_failed_discovery_is_logged(caplog: pytest.LogCapture
         cloud.service.stop()
         for _ in range(2):
             cloud.refresh()
-    logged = [each.fields for each in caplog.records if each.message == "discovery failed"]  # type: ignore[attr-defined]  # ours
+    logged = [record.fields for record in caplog.records if record.message == "discovery failed"]  # type: ignore[attr-defined]  # ours
     assert [fields["reason"] for fields in logged] == ["connection"] * 2
     assert logged[0]["detail"] != logged[1]["detail"]
 
@@ -316,7 +316,7 @@ def test_incomplete_listing_changes_nothing() -> None:
         cloud.service.faults.set("status", code=503)
         cloud.service.log.clear()
         cloud.refresh()
-        assert [each.fault for each in cloud.service.log.records] == [
+        assert [record.fault for record in cloud.service.log.records] == [
             "latency",
             "latency",
             "status",
@@ -403,7 +403,7 @@ def test_many_discovered_images_are_few_log_lines(caplog: pytest.LogCaptureFixtu
     ):
         cloud.refresh()
         assert len(cloud.watched) == 50
-    messages = [each.message for each in caplog.records]
+    messages = [record.message for record in caplog.records]
     assert messages == [
         *["image discovered"] * MAX_LOG_LINES,
         "further discovery changes suppressed",

@@ -280,4 +280,4 @@ def test_too_short_cycles_are_logged_once_until_a_good_one(lines: Lines) -> None
             UP, UP, CycleStats(Counter({"not_polled": not_polled} if not_polled else {}))
         )
         logged.append([message for _, message, _ in lines.take() if "too short" in message])
-    assert [len(each) for each in logged] == [1, 0, 0, 1]
+    assert [len(messages) for messages in logged] == [1, 0, 0, 1]

@@ -115,11 +115,11 @@ def test_crash_of_one_poll_is_internal_and_others_continue(
             raise ZeroDivisionError("as the test has it")
         return reply_found(request)
 
-    outcomes = {each.target.image_id: each.outcome for each in ExecutorRun(perform).run()}
+    outcomes = {result.target.image_id: result.outcome for result in ExecutorRun(perform).run()}
     assert outcomes[IDS[3]] == Failed(
         "internal", "a bug of the exporter: its log has the traceback"
     )
-    assert [each for each in IDS if isinstance(outcomes[each], Failed)] == [IDS[3]]
+    assert [image_id for image_id in IDS if isinstance(outcomes[image_id], Failed)] == [IDS[3]]
     assert "ZeroDivisionError: as the test has it" in caplog.text
 
 
@@ -149,7 +149,7 @@ def test_hanging_requests_time_out_at_the_end() -> None:
     results = run.run()
     assert steady() - run.start < 2.0
     assert ids_with_outcome(results) == sorted(IDS)
-    reasons = [each.outcome.reason for each in results if isinstance(each.outcome, Failed)]
+    reasons = [result.outcome.reason for result in results if isinstance(result.outcome, Failed)]
     assert (reasons.count("timeout"), reasons.count("not_polled")) == (4, 26)
     go_on.set()
     wait_until(lambda: not threads())

@@ -31,7 +31,7 @@ def test_rate_limit_holds_on_the_wire() -> None:
             for _ in range(2):
                 lab.cycle()
             exists = lab.exists()
-            assert [exists[each] for each in IDS] == [False] * 2 + [True] * 18
+            assert [exists[image_id] for image_id in IDS] == [False] * 2 + [True] * 18
             assert lab.state.retries >= 2
         times = [record.at for record in service.log.records]
     # Two cycles of twenty, what failed again, and two confirmations.
@@ -66,7 +66,7 @@ def test_request_sent_again_on_a_new_connection_counts_twice(permitted: bool) ->
 
 
 def test_every_image_has_its_place_in_each_cycle() -> None:
-    places: dict[str, list[float]] = {f"/v1/images/{each}": [] for each in IDS}
+    places: dict[str, list[float]] = {f"/v1/images/{image_id}": [] for image_id in IDS}
     with image_service(IDS) as service, polled_cloud(service.url, IDS, interval=1.0) as lab:
         lab.cycle()
         for _ in range(3):

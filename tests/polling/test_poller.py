@@ -64,9 +64,9 @@ def test_deleted_image_is_gone_after_one_cycle(
     shown = samples(lab, now())
     assert shown["openstack_image_exists"] == {"a": 1, "b": 0, "c": 1, "d": 1}
     assert shown["openstack_image_api_up"] == {"": 1}
-    polled, confirmed = [each for each in service.log.records if each.status == 404]
-    assert polled.connection != confirmed.connection
-    assert confirmed.request.headers["connection"] == "close"
+    poll, recheck = [record for record in service.log.records if record.status == 404]
+    assert poll.connection != recheck.connection
+    assert recheck.request.headers["connection"] == "close"
     service.images.put(SimulatedImage("b"))
     lab.cycle()
     assert lab.exists() == dict.fromkeys(IDS, True)
@@ -241,7 +241,7 @@ def test_forged_late_response_changes_no_image(service: SimulatedImageService, f
         running = threading.Thread(target=lab.cycle)
         running.start()
         # The second request waits behind the first answer's leftover.
-        wait_until(lambda: any(each._buffer for each in tuple(service.connections)))
+        wait_until(lambda: any(connection._buffer for connection in tuple(service.connections)))
         service.faults.clear()
         running.join(GENEROUS)
         for image_id in ("b", "c"):

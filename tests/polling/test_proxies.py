@@ -209,9 +209,9 @@ def test_connection_that_is_never_accepted_is_a_timeout() -> None:
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> "FakeResolver":
     """Replace name resolution by one that the test controls."""
-    made = FakeResolver()
-    monkeypatch.setattr(connection, "RESOLVER", Resolver(made.lookup))
-    return made
+    resolver = FakeResolver()
+    monkeypatch.setattr(connection, "RESOLVER", Resolver(resolver.lookup))
+    return resolver
 
 
 class FakeResolver:

@@ -49,7 +49,7 @@ def serving(
     images: Mapping[str, SimulatedImage] | None = None, **options: Any
 ) -> Iterator[SimulatedImageService]:
     """Run a service without v1 that has these images, or a few."""
-    some = images or {each: SimulatedImage(each) for each in FEW}
+    some = images or {image_id: SimulatedImage(image_id) for image_id in FEW}
     with SimulatedImageService(some.values(), **options) as service:
         service.api.v1_enabled = False
         yield service
@@ -97,7 +97,7 @@ def test_thousand_images_of_all_kinds_take_thirty_requests() -> None:
         for image_id in gone:
             service.images.delete(image_id)
         lab.cycle()
-        assert {each for each, exists in lab.exists().items() if not exists} == set(gone)
+        assert {image_id for image_id, exists in lab.exists().items() if not exists} == set(gone)
         assert request_count(service) <= 30 + 2 * len(gone)
         lab.cycle()
         assert request_count(service) <= 30 + len(gone)
@@ -127,7 +127,7 @@ def test_image_is_gone_and_returns(service: SimulatedImageService, lab: PolledCl
     service.images.delete(FEW[1])
     lab.cycle()
     assert lab.exists() == {**dict.fromkeys(FEW, True), FEW[1]: False}
-    first, second = [each for each in service.log.records if each.status == 404]
+    first, second = [record for record in service.log.records if record.status == 404]
     assert first.connection != second.connection
     request_count(service)
     lab.cycle()
@@ -281,7 +281,8 @@ def test_auto_chooses_a_version_once_the_service_responds(version: str) -> None:
 
 def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
     images = {
-        each: SimulatedImage(each, name=f"  padded {each} ", visibility="community") for each in FEW
+        image_id: SimulatedImage(image_id, name=f"  padded {image_id} ", visibility="community")
+        for image_id in FEW
     }
     with (
         serving(images) as service,
@@ -289,7 +290,7 @@ def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
     ):
         service.api.v1_enabled = True
         lab.cycle()
-        before = {each: lab.observation(each).change_counts for each in FEW}
+        before = {image_id: lab.observation(image_id).change_counts for image_id in FEW}
         service.api.v1_enabled = False
         lab.cycle()
         assert set(lab.reasons().values()) == {"api_version"}
@@ -297,7 +298,7 @@ def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
         lab.cycle()
         assert set(lab.reasons().values()) == {""}
         assert version_comparable_samples(lab) == {"v2": 1.0}
-        assert {each: lab.observation(each).change_counts for each in FEW} == before
+        assert {image_id: lab.observation(image_id).change_counts for image_id in FEW} == before
         service.images.change(FEW[0], name="another", visibility="public")
         lab.cycle()
         counts = lab.observation(FEW[0]).change_counts
@@ -419,7 +420,7 @@ def test_trouble_of_some_of_fifty_clouds_delays_no_other() -> None:
     with ExitStack() as stack:
         services = []
         for number in range(CLOUDS):
-            images = [SimulatedImage(each) for each in IDS[:20]]
+            images = [SimulatedImage(image_id) for image_id in IDS[:20]]
             service = stack.enter_context(SimulatedImageService(images))
             service.api.v1_enabled = number % 2 == 0
             trouble = TROUBLES[number % len(TROUBLES)]
@@ -451,9 +452,11 @@ def test_trouble_of_some_of_fifty_clouds_delays_no_other() -> None:
         wait_until(lambda: len(finished()) >= CLOUDS - 1, 25.0)
         assert HANGING not in finished()
         for number in set(range(CLOUDS)) - {HANGING}:
-            keys = [TargetKey(f"cloud-{number}", each) for each in IDS[:20]]
+            keys = [TargetKey(f"cloud-{number}", image_id) for image_id in IDS[:20]]
             seen = [parts.store.observation(key) for key in keys]
-            reasons = {each.failure.reason if each.failure else "" for each in seen}
+            reasons = {
+                observation.failure.reason if observation.failure else "" for observation in seen
+            }
             expected = TROUBLES[number % len(TROUBLES)]
             by_list = expected.on == FEW[0] and number % 2
             assert reasons <= expected.reasons, number

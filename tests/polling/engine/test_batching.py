@@ -150,7 +150,7 @@ def test_image_missing_in_a_batch_needs_the_same_proof_as_by_v1() -> None:
         FakeCloud(there=frozenset(IDS) - gone), history=CycleHistory(existing=frozenset(IDS))
     )
     assert {
-        each for each, outcome_name in run.outcome_names.items() if outcome_name == "gone"
+        image_id for image_id, outcome_name in run.outcome_names.items() if outcome_name == "gone"
     } == gone
     assert (
         sorted(run.ids_requested(RequestKind.POLL))
@@ -181,7 +181,7 @@ def test_one_list_proves_all_404s_of_about_the_same_time() -> None:
         return cloud(request, now)
 
     run = run_batches(respond, history=CycleHistory(existing=frozenset(IDS)))
-    assert [run.outcome_names[each] for each in gone] == ["gone"] * 4
+    assert [run.outcome_names[image_id] for image_id in gone] == ["gone"] * 4
     assert len(run.ids_requested(RequestKind.LIST)) == 1
 
 
@@ -223,7 +223,7 @@ def test_mass_404_in_batches_is_believed_in_the_second_cycle() -> None:
 
 def test_malformed_entry_fails_its_own_image_only() -> None:
     spoiled = Failed("malformed", IDS[4])
-    others = [found(each) for each in IDS if each != IDS[4]]
+    others = [found(image_id) for image_id in IDS if image_id != IDS[4]]
     run = run_batches(lambda *_: batch_page(spoiled, *others))
     assert run.outcome_names == {**dict.fromkeys(IDS, "found"), IDS[4]: "malformed"}
     assert len(run.sent) == 1
@@ -385,7 +385,7 @@ def test_batch_is_not_split_after_failures_of_the_whole_api(reason: Reason) -> N
             batches=batches,
             pacing=ONE_AT_A_TIME,
         )
-        assert {run.outcome_names[each] for each in batches[0]} == {reason}
+        assert {run.outcome_names[image_id] for image_id in batches[0]} == {reason}
         assert set(list_sizes(run)) == {len(batches[0])}
         assert run.ids_requested(RequestKind.POLL) == []
 
@@ -513,7 +513,7 @@ def test_retry_after_delays_splits() -> None:
 def test_batch_in_flight_at_the_deadline_times_out() -> None:
     hang = FakeReply(None, seconds=1000.0)
     run = run_batches(lambda *_: hang, batches=[IDS[:8], IDS[8:]], pacing=ONE_AT_A_TIME)
-    assert [run.outcome_names[each] for each in IDS] == ["timeout"] * 8 + ["not_polled"] * 8
+    assert [run.outcome_names[image_id] for image_id in IDS] == ["timeout"] * 8 + ["not_polled"] * 8
     assert run.cycle.stats.polls == 16
     assert len(run.results) == 16
 
@@ -559,7 +559,7 @@ def test_few_lists_are_in_flight_at_once(concurrency: int) -> None:
     one_by_one = IDS[15:]
     pacing = replace(PACING, concurrency=concurrency)
     run = run_batches(
-        FakeCloud(), batches=[*lists, *((each,) for each in one_by_one)], pacing=pacing
+        FakeCloud(), batches=[*lists, *((image_id,) for image_id in one_by_one)], pacing=pacing
     )
     assert set(run.outcome_names.values()) == {"found"}
     starts = [now for now, request in run.sent if request.kind is RequestKind.BATCH]
@@ -635,8 +635,8 @@ def batch_replies(draw: st.DrawFn, request: PollRequest) -> FakeReply:
             return replace(draw(st.sampled_from([REFUSED, UNREADABLE])), seconds=seconds)
     says = [(target.image_id, draw(READINGS)) for target in request.targets]
     readings = [
-        found(each) if what == "found" else Failed("malformed", each)
-        for each, what in says
+        found(image_id) if what == "found" else Failed("malformed", image_id)
+        for image_id, what in says
         if what != "absent"
     ]
     page = batch_page(*readings, next_path=draw(st.sampled_from([None, None, "one", "two"])))

@@ -83,7 +83,10 @@ def test_polls_resume_spread_after_a_probe_succeeded(answer: ImageResult) -> Non
     history = CycleHistory(existing=frozenset(IDS), breaker_open=True)
     run = run_cycle(IDS, respond, history=history)
     assert not run.cycle.breaker_open
-    assert [each for each, said in run.outcome_names.items() if said != "found"] in ([], [IDS[0]])
+    assert [image_id for image_id, said in run.outcome_names.items() if said != "found"] in (
+        [],
+        [IDS[0]],
+    )
     polls = sorted(now for now, request in run.sent if request.kind is RequestKind.POLL)[1:]
     gaps = [after - before for before, after in itertools.pairwise(polls)]
     assert min(gaps) > 0.5

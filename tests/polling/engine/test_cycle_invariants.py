@@ -47,7 +47,7 @@ def histories(draw: st.DrawFn) -> CycleHistory:
         draw(st.sampled_from(["existing", "existing", "gone", "immediate", "unknown"])) for _ in IDS
     ]
     by_kind = {
-        kind: frozenset(each for each, its in zip(IDS, kinds, strict=True) if its == kind)
+        kind: frozenset(image_id for image_id, its in zip(IDS, kinds, strict=True) if its == kind)
         for kind in ("existing", "gone", "immediate")
     }
     return CycleHistory(
@@ -157,7 +157,11 @@ def test_no_existing_image_is_gone_with_transient_faults(data: st.DataObject) ->
         run = run_cycle(IDS, respond, history=history, pacing=PACING, random=0.3)
         check(run, history)
         assert (
-            not {each for each, outcome_name in run.outcome_names.items() if outcome_name == "gone"}
+            not {
+                image_id
+                for image_id, outcome_name in run.outcome_names.items()
+                if outcome_name == "gone"
+            }
             & there
         )
         history = run.next_history(history)
