@@ -1,6 +1,5 @@
 """Reload of the settings: the state that remains, and what is added, replaced and removed."""
 
-import dataclasses
 import logging
 import re
 import threading
@@ -12,7 +11,6 @@ import pytest
 
 from exporter.app import CloudRuntime
 from exporter.config import Cloud, Settings, resolved_clouds
-from exporter.model.cloud import CloudState
 from exporter.polling.poller import Poller
 from exporter.reload import INTERNAL_ERROR, diff
 from exporter.simulator import SimulatedImageService
@@ -28,39 +26,6 @@ POLLS = "openstack_image_exporter_polls_total"
 REQUESTS = "openstack_image_exporter_requests_total"
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
 SUCCESS_AT = "openstack_image_exporter_config_last_reload_success_timestamp_seconds"
-
-CARRIED_OVER = {
-    "name",
-    "targets",
-    "api_up",
-    "mass_disappearance",
-    "polls",
-    "failures",
-    "retries",
-    "rate_limit_wait",
-    "last_cycle_at",
-    "last_cycle_duration",
-    "next_cycle_at",
-    "cycles_skipped",
-    "cycle_lag",
-    "concurrency_needed",
-    "api_version",
-    "clock_skew",
-    "token_expires_at",
-    "authentications",
-    "authentication_failures",
-    "sign_in_failure",
-}
-RESET = {
-    "interval",
-    "breaker_open",
-    "discovery_interval",
-    "discovery_failure",
-    "discovered_at",
-    "resolved",
-    "resolved_changes",
-}
-"""Fields of a cloud's state that a new poller does not take over unchanged."""
 
 
 @pytest.fixture(autouse=True)
@@ -463,18 +428,6 @@ def test_changed_password_in_clouds_yaml_is_used_after_a_reload(
             assert exporter.application.pollers[0] is not poller
             wait_until(lambda: exporter.metrics().value(EXISTS) == 1)
             assert (exporter.metrics().value(failures) or 0) >= failed
-
-
-def test_every_field_of_a_cloud_is_carried_over_or_reset_at_a_reload() -> None:
-    """A new field must be added to one of the two sets, and to ``reconfigured`` if it is reset."""
-    fields = {field.name for field in dataclasses.fields(CloudState)}
-    assert fields == CARRIED_OVER | RESET
-    before = CloudState("lab", 60.0, resolved={"a": "1", "b": "2"}, resolved_changes={"a": 1})
-    sentinels = {name: object() for name in fields - {"resolved", "resolved_changes"}}
-    before = dataclasses.replace(before, **sentinels)  # type: ignore[arg-type]  # compared by identity only
-    after = before.reconfigured(30.0, None, ["a"])
-    changed = {name for name in fields if getattr(after, name) is not getattr(before, name)}
-    assert changed == RESET
 
 
 def runtime(name: str, identity: bytes) -> CloudRuntime:

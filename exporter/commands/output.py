@@ -1,4 +1,4 @@
-"""What ``check`` prints: tables for people, JSON for programs."""
+"""Output of ``check``: tables for people, JSON for programs."""
 
 import json
 from collections import Counter

@@ -222,7 +222,12 @@ def count_changes(outcomes: list[Outcome]) -> ChangeCounts:
     successes = [outcome for outcome in outcomes if not isinstance(outcome, Failed)]
     images = [outcome.image for outcome in successes if isinstance(outcome, Found)]
     pairs = list(pairwise(images))
-    active = [image for image in images if image.status == "active" and not image.deleted]
+    # A response without digest and size says nothing about the content.
+    active = [
+        image
+        for image in images
+        if image.status == "active" and not image.deleted and (image.digests or image.size_bytes)
+    ]
     return ChangeCounts(
         existence=count_transitions(
             isinstance(outcome, Found) and outcome.image.exists for outcome in successes

@@ -1,0 +1,57 @@
+"""Rules about the structure of the code that no linter checks."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import exporter
+
+PACKAGE = Path(exporter.__file__).parent
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+FOLDERS = sorted({path.parent for path in MODULES})
+
+MAX_MODULES = 16
+MAX_LINES = 400
+API_VERSIONS = frozenset({"v1", "v2"})
+
+
+def tree(module: Path) -> ast.Module:
+    return ast.parse((PACKAGE / module).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_folder_is_small_enough_to_overlook(folder: Path) -> None:
+    assert len([module for module in MODULES if module.parent == folder]) <= MAX_MODULES
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_is_not_too_long(module: Path) -> None:
+    assert len((PACKAGE / module).read_text("utf-8").splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_docstrings_start_with_an_action_or_a_noun(module: Path) -> None:
+    first_words = {
+        node.value.value.split(maxsplit=1)[0]
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
+    assert first_words.isdisjoint({"What", "Who", "Whether"})
+
+
+@pytest.mark.parametrize(
+    "module", [path for path in MODULES if path.parts[0] in {"model", "polling"}], ids=str
+)
+def test_core_does_not_compare_api_versions(module: Path) -> None:
+    """A version differs by its traits: a third one would get the rules of the second unnoticed."""
+    compared = {
+        operand.value
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Compare)
+        for operand in (node.left, *node.comparators)
+        if isinstance(operand, ast.Constant)
+    }
+    assert compared.isdisjoint(API_VERSIONS)
