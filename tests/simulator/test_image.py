@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import SimulatedImage
+from exporter.simulator import SimulatedImage, SimulatedImages
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
 
@@ -244,3 +244,41 @@ def test_v2_stores_are_separated_by_commas() -> None:
 def test_v2_sends_lone_surrogates_as_bytes() -> None:
     image = SimulatedImage("a", name=b"\xff\xfe".decode(errors="surrogateescape"))
     assert image.v2_body.startswith(b'{"name": "\xff\xfe", ')
+
+
+def test_images_keep_the_order_they_were_added_in() -> None:
+    images = SimulatedImages([SimulatedImage("b"), SimulatedImage("a")])
+    images.put(SimulatedImage("c"))
+    images.change("b", size=5)
+    assert [image.id for image in images.all()] == ["b", "a", "c"]
+    assert len(images) == 3
+
+
+def test_change_keeps_the_other_fields() -> None:
+    images = SimulatedImages([SimulatedImage("a", name="old", size=1)])
+    assert images.change("a", size=2) == SimulatedImage("a", name="old", size=2)
+    assert images.get("a") == SimulatedImage("a", name="old", size=2)
+
+
+def test_deleted_image_stays_for_administrators_with_the_time() -> None:
+    images = SimulatedImages([SimulatedImage("a", protected=True)])
+    deleted = images.delete("a", at="2026-01-01T00:00:00")
+    assert images.get("a") is deleted
+    assert (deleted.deleted, deleted.status, deleted.deleted_at) == (
+        True,
+        "deleted",
+        "2026-01-01T00:00:00",
+    )
+
+
+def test_removed_image_is_unknown() -> None:
+    images = SimulatedImages([SimulatedImage("a")])
+    images.remove("a")
+    assert images.get("a") is None
+
+
+def test_changing_deleting_or_removing_an_unknown_image_raises() -> None:
+    images = SimulatedImages()
+    for act in (images.change, images.delete, images.remove):
+        with pytest.raises(KeyError):
+            act("a")

@@ -1,1 +1,1 @@
-"""Shared test tools: waiting, a fake clock and fakes of the services the exporter talks to."""
+"""Shared test tools: waiting, a fake clock, running the program, images, and fakes."""

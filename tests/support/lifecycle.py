@@ -40,7 +40,7 @@ the content of an active image cannot change.
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 Comparable = Callable[[Sample, float], tuple[Sample, float] | None]
-"""Returns the part of a sample that is the same in all API versions; None if there is none."""
+"""Returns the part of a sample that is the same in all API versions, or None."""
 
 
 def _unchanged(sample: Sample, value: float) -> tuple[Sample, float]:
