@@ -96,6 +96,7 @@ class GoneConfirmation:
         self._to_recheck: deque[Target] = deque()
         self._rechecked: list[tuple[float, str]] = []
         self._outcomes: list[tuple[Target, Outcome]] = []
+        # Existing images that were 404 in this cycle, and those whose poll failed otherwise.
         self._missing: set[str] = set()
         self._failed: set[str] = set()
         self._retracted: set[str] = set()
@@ -143,7 +144,7 @@ class GoneConfirmation:
             suspect.state = SuspectState.DISMISSED
 
     def on_image_reply(self, request: PollRequest, reply: ImageReply, *, retried: bool) -> None:
-        """Take the reply to a second request or to a canary's; ``retried`` if it is sent again."""
+        """Take the reply to a recheck or a canary; ``retried`` if the request is sent again."""
         (target,) = request.targets
         if isinstance(reply.result, Found):
             self.on_found(target.image_id, reply.request.sent_at)
@@ -161,6 +162,7 @@ class GoneConfirmation:
             case Failed(reason, detail, request_id) if not retried:
                 why = f"404, and the second request failed: {reason}: {detail}"
                 failed = Failed("unconfirmed", why, request_id)
+                # The state stays: with an outcome, nothing more is requested for the image.
                 self._conclude(suspect, SuspectState.SEEN_404, failed)
 
     def on_list_reply(self, request: PollRequest, reply: ListReply, *, retried: bool) -> None:
@@ -202,7 +204,7 @@ class GoneConfirmation:
     def request_when_idle(self, *, accepted: bool) -> PollRequest | None:
         """Return a request to send when the cycle has no others left.
 
-        If there were 404s and nothing but 404s, the list tells whether the API works. ``accepted``
+        If there were 404s and nothing but 404s, the list shows whether the API works. ``accepted``
         is true if the API has accepted the credentials in this cycle.
         """
         if not self._suspects or accepted or self._list_requested:

@@ -117,6 +117,25 @@ def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
     assert "second request failed: forbidden" in detail(run.outcomes["a"])
 
 
+@pytest.mark.parametrize(
+    ("recheck", "list_reply", "expected"),
+    [
+        (NOT_FOUND, failed("forbidden"), "nothing proves that the API responds"),
+        (failed("forbidden"), LIST_OK, "the second request failed: forbidden"),
+        (FakeReply(NOT_FOUND, seconds=100.0), LIST_OK, "the cycle ended before it could be proved"),
+        (NOT_FOUND, FakeReply(None, seconds=100.0), "the cycle ended before it could be proved"),
+    ],
+    ids=["list failed", "recheck failed", "recheck hangs", "list hangs"],
+)
+def test_unconfirmed_names_the_missing_evidence(
+    recheck: FakeReply | ImageResult, list_reply: FakeReply | ImageResult, expected: str
+) -> None:
+    replies = {RequestKind.POLL: NOT_FOUND, RequestKind.CONFIRM: recheck}
+    run = run_cycle("a", lambda request, _now: replies.get(request.kind, list_reply))
+    assert run.outcome_names == {"a": "unconfirmed"}
+    assert expected in detail(run.outcomes["a"])
+
+
 def test_recheck_is_retried_after_a_transient_failure() -> None:
     confirms: Iterator[ImageResult] = iter([failed("timeout"), NOT_FOUND])
 
