@@ -189,3 +189,52 @@ def test_discovery_that_was_removed_leaves_no_state_after_a_reload() -> None:
     reconfigured = HEALTHY.reconfigured(60.0, None, ())
     assert (reconfigured.discovered_at, reconfigured.resolved) == (None, {})
     assert reconfigured.resolved_changes == {}
+
+
+OTHER_RESULTS: dict[str, object] = {
+    "polls": 6,
+    "failures": {},
+    "retries": 3,
+    "found": 0,
+    "requests": 0,
+    "accepted": False,
+    "breaker_open": True,
+    "mass_disappearance": True,
+    "ended_at": NOW + 1,
+    "duration": 2.5,
+    "concurrency_needed": 4.0,
+}
+OTHER_TOTALS: dict[str, object] = {
+    "rate_limit_wait": 5.0,
+    "authentications": 3,
+    "authentication_failures": 2,
+    "api_version": "v1",
+    "clock_skew": 1.5,
+    "token_expires_at": NOW,
+    "sign_in_failure": "timeout",
+}
+
+
+def test_every_result_of_a_cycle_changes_the_state_after_it() -> None:
+    """A result that is not used would be a metric that never changes."""
+    before = replace(HEALTHY, api_up=False)
+    expected = before.after_cycle(CYCLE, CLIENT, before)
+    assert OTHER_RESULTS.keys() == {field.name for field in fields(CycleSummary)}
+    for name, value in OTHER_RESULTS.items():
+        lost = replace(before, mass_disappearance=name == "found")
+        cycle = replace(CYCLE, **{name: value})  # type: ignore[arg-type]  # of the fields' types
+        assert lost.after_cycle(cycle, CLIENT, before) != expected, name
+    assert OTHER_TOTALS.keys() == {field.name for field in fields(ClientTotals)}
+    for name, value in OTHER_TOTALS.items():
+        client = replace(CLIENT, **{name: value})  # type: ignore[arg-type]  # as above
+        assert before.after_cycle(CYCLE, client, before) != expected, name
+
+
+def test_every_counter_of_a_client_continues_after_a_reload() -> None:
+    """The counters are those that are never unknown."""
+    inherited = replace(HEALTHY, rate_limit_wait=10.0)
+    after = inherited.after_cycle(CYCLE, CLIENT, inherited)
+    counters = [field.name for field in fields(ClientTotals) if "None" not in str(field.type)]
+    assert counters == ["rate_limit_wait", "authentications", "authentication_failures"]
+    for name in counters:
+        assert getattr(after, name) == getattr(CLIENT, name) + getattr(inherited, name), name
