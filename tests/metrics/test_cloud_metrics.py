@@ -38,7 +38,7 @@ ONE_FIELD = {
         6.0,
     ),
 }
-"""A field of the state, a value of it, and the series that shows it."""
+"""Value, series and sample of each numeric field of the state."""
 
 
 def series(cloud: CloudState) -> dict[tuple[str, ...], float]:

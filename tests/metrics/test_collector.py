@@ -223,15 +223,15 @@ def test_any_image_can_be_collected(image: Image) -> None:
 @pytest.mark.parametrize("reload", [True, False])
 def test_promtool_accepts_the_exposition(promtool: Path, reload: bool) -> None:
     store = store_with(OBSERVATIONS)
-    instruments = ExporterMetrics("1.2.3")
+    exporter_metrics = ExporterMetrics("1.2.3")
     for cloud in ("lab", "prod"):
-        instruments.add_cloud(cloud)
-    instruments.observe_request(
+        exporter_metrics.add_cloud(cloud)
+    exporter_metrics.observe_request(
         "lab", "HEAD", "200", 0.1, "req-87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
     )
     if reload:
-        instruments.reload_successful.set(1)
-        instruments.reload_success_at.set(START.wall)
+        exporter_metrics.reload_successful.set(1)
+        exporter_metrics.reload_success_at.set(START.wall)
         store.update_cloud(
             "prod",
             lambda state: replace(
@@ -243,10 +243,10 @@ def test_promtool_accepts_the_exposition(promtool: Path, reload: bool) -> None:
                 clock_skew=0.5,
             ),
         )
-    instruments.registry.register(StoreCollector(store, FakeClock(START)))
+    exporter_metrics.registry.register(StoreCollector(store, FakeClock(START)))
     checked = subprocess.run(
         [promtool, "check", "metrics"],
-        input=generate_latest(instruments.registry),
+        input=generate_latest(exporter_metrics.registry),
         capture_output=True,
         check=False,
     )

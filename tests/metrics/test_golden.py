@@ -85,7 +85,7 @@ CASES: dict[str, tuple[Target, Observation, Instant]] = {
         START,
     ),
 }
-"""Each case, and what is known of its target at which time."""
+"""Target, observation and time of each case."""
 
 CLOUDS = {
     "cloud_before_its_first_cycle": CloudState("lab", 60.0),

@@ -64,7 +64,7 @@ ONE_FIELD = {
     "property-without-key": (PROPERTY + b": x", {}),
     "property-of-a-status": (PROPERTY + b"status: queued", {"properties": (("status", "queued"),)}),
 }
-"""A header line after the status, and what it adds to the image."""
+"""A header line after the status, and the attributes that it sets."""
 
 
 @pytest.mark.parametrize(("line", "attributes"), ONE_FIELD.values(), ids=ONE_FIELD)
@@ -96,7 +96,7 @@ BREAKS = {
     "property-forges": [PROPERTY + b"Os_distro: a", b"Date: now", b"b"],
     "property-same-twice": [PROPERTY + b"a: a\nb", PROPERTY + b"a: a\nb"],
 }
-"""Lines after which the text of a tenant's is not known, but all the rest is."""
+"""Lines that make a tenant's text unknown, but nothing else."""
 
 
 @pytest.mark.parametrize("lines", BREAKS.values(), ids=BREAKS)

@@ -29,7 +29,7 @@ PREFIX = b"x-image-meta-"
 PROPERTY = b"x-image-meta-property-"
 HEADER = re.compile(rb"(?i)([!#$%&'*+.^_`|~0-9a-z-]+|x-image-meta-property-[^:]+):", re.DOTALL)
 
-# What is sent
+# Response heads
 
 NUMBERS = st.integers(0, 2**63 - 1).map(lambda number: str(number).encode())
 BOOLEANS = st.sampled_from([b"True", b"False", b"TRUE", b"false"])
@@ -72,7 +72,7 @@ ODD = st.one_of(
     st.sampled_from([b"Date: now", b"ETag: x", b"X-Image-Meta-Size : 5", b"X-Image-Meta-New: x"]),
     st.binary(),
 )
-"""Lines that a careless or malicious sender may put among the others."""
+"""Lines that a careless or malicious sender may insert."""
 
 
 @st.composite
@@ -86,7 +86,7 @@ def heads(draw: st.DrawFn) -> bytes:
     return b"\r\n".join([b"HTTP/1.1 200 OK", *lines]).partition(b"\r\n\r\n")[0]
 
 
-# The same bytes, read by hand
+# A second, simple parser
 
 
 def _whole(written: str) -> int:
@@ -123,7 +123,7 @@ BY_HAND: dict[str, tuple[str, Callable[[str], object]]] = {
     "project_id": ("owner", str),
     "digests": ("checksum", lambda written: (("md5", written),)),
 }
-"""The attributes of an image, the header header comes from, and what its text means."""
+"""Header and converter of each attribute of an image."""
 
 DERIVED = {"api", "id", "hidden", "visibility", "properties"}
 
@@ -167,7 +167,7 @@ def check(image: Image, head: bytes) -> None:
             assert len(header_values) == 1
 
 
-# The tests
+# Tests
 
 
 @given(heads())
@@ -190,13 +190,13 @@ def test_any_parsed_head_raises_nothing(fields: list[tuple[bytes, bytes]]) -> No
 
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]))
-"""All that UTF-8 can hold."""
+"""Text that UTF-8 can encode."""
 CLEAN = (
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1)
     .map(lambda text: text.strip(" \t"))
     .filter(lambda text: text not in ("", "None"))
 )
-"""All that one line can hold."""
+"""Text that fits on one line."""
 SIZES = st.none() | st.integers(0, 2**63 - 1)
 FLAGS = st.none() | st.booleans()
 INSTANTS = st.none() | st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.timestamp())

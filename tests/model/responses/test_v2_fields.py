@@ -223,7 +223,7 @@ ONE_FIELD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "unknown-object": ({"colour": {"status": "queued"}}, {}),
     "unknown-list": ({"members": [{"id": "f00"}]}, {}),
 }
-"""Fields beside ID and status, and what they add to the image."""
+"""Fields in addition to ID and status, and the attributes that they set."""
 
 
 @pytest.mark.parametrize(("fields", "attributes"), ONE_FIELD.values(), ids=ONE_FIELD)
@@ -340,7 +340,7 @@ TWICE = {
     "list": '"tags": ["a"], "tags": ["b"]',
     "property": '"os_distro": "a", "os_distro": "b"',
 }
-"""Members after the status; a key is repeated with different values."""
+"""Members after the status, with a key that is repeated with different values."""
 
 
 @pytest.mark.parametrize("members", TWICE.values(), ids=TWICE)
@@ -383,7 +383,7 @@ TRUE_SIZES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
         {"size_bytes": 0, "digests": (("md5", MD5_OF_NOTHING),)},
     ),
 }
-"""Documents as Open Telekom Cloud gives them, and others that look so."""
+"""Documents as Open Telekom Cloud sends them, and similar ones."""
 
 
 @pytest.mark.parametrize(("fields", "attributes"), TRUE_SIZES.values(), ids=TRUE_SIZES)
@@ -445,7 +445,7 @@ def assert_safe(malformed: Image | Malformed) -> None:
     assert len(problem) < 150
 
 
-# Any JSON at all
+# Arbitrary JSON
 
 TEXTS = st.text(st.characters(categories=["L", "N", "P", "Zs", "Cc", "Cf", "Cs"]))
 NUMBERS = st.integers(0, 2**63 - 1) | st.integers() | st.sampled_from([2**63, -1, 0])
