@@ -3,6 +3,7 @@ import itertools
 import pytest
 
 from exporter.model.outcome import Failed, ImageResult, Reason
+from exporter.model.replies import RequestFacts
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.types import (
@@ -12,6 +13,7 @@ from exporter.polling.engine.types import (
     PollResult,
     RequestKind,
     Wait,
+    failed_reply,
 )
 from tests.support.simulated_cycle import (
     NOT_FOUND,
@@ -22,6 +24,7 @@ from tests.support.simulated_cycle import (
     failed,
     found,
     image_id_of,
+    outcome_name,
     replies_by_image,
     replies_in_order,
     run_cycle,
@@ -308,3 +311,40 @@ def test_late_cycle_catches_up_and_keeps_the_other_places() -> None:
     assert set(run.outcome_names.values()) == {"found"}
     assert sum(now < START + 12.1 for now, _ in run.sent) == 6
     assert run.sent[-1][0] == pytest.approx(START + 0.8 * 60 * 19 / 20)
+
+
+def test_404_of_a_retracted_image_is_not_rechecked() -> None:
+    """Its connection turned out to be out of step before its reply was taken."""
+    cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACING, START, lambda: 0.5)
+    poll = cycle.next(START)
+    assert isinstance(poll, PollRequest)
+    cycle.retract("a")
+    cycle.on_reply(poll, FakeReply(NOT_FOUND).reply(poll.kind, START), START)
+    following = cycle.next(START)
+    assert isinstance(following, PollRequest)
+    assert following.kind is RequestKind.LIST
+    assert [outcome_name(result.outcome) for result in cycle.take_results()] == ["malformed"]
+
+
+def test_added_images_are_polled_in_the_current_cycle() -> None:
+    cycle = Cycle(targets("a"), CycleHistory(immediate=frozenset("a")), PACING, START, lambda: 0.5)
+    assert cycle.add([tuple(targets("b"))], START)
+    run = SimulatedCycle(cycle, all_found).run()
+    assert run.outcome_names == {"a": "found", "b": "found"}
+    assert not cycle.add([tuple(targets("c"))], START + 1.0)
+
+
+def test_added_images_are_not_polled_while_the_breaker_is_open() -> None:
+    history = CycleHistory(existing=frozenset("a"), breaker_open=True)
+    cycle = Cycle(targets("a"), history, PACING, START, lambda: 0.5)
+    assert cycle.add([tuple(targets("b"))], START)
+    run = SimulatedCycle(cycle, replies_in_order(failed("timeout"))).run()
+    assert run.outcome_names == {"a": "timeout", "b": "not_polled"}
+
+
+@pytest.mark.parametrize("kind", RequestKind)
+def test_failed_reply_has_the_type_of_its_kind(kind: RequestKind) -> None:
+    facts = RequestFacts(START, START + 1.0)
+    reply = failed_reply(PollRequest(kind), failed("internal"), facts)
+    assert (reply.request, reply.failure) == (facts, failed("internal"))
+    assert type(reply) is type(FakeReply(failed("internal")).reply(kind, START))
