@@ -188,7 +188,7 @@ class SimulatedCycle:
         """Run the cycle until it is done or its time is over."""
         order = itertools.count()
         in_flight: list[tuple[float, int, PollRequest, PollReply]] = []
-        while not self.cycle.done:
+        while True:
             until = inf
             if len(in_flight) < self.concurrency:
                 match self.cycle.next(self.now):
@@ -201,13 +201,14 @@ class SimulatedCycle:
                     case Wait(until):
                         assert until > self.now, "waiting for the past never ends"
                     case Done():
-                        continue
+                        break
             next_reply_at = in_flight[0][0] if in_flight else inf
             assert min(until, next_reply_at) < inf, "the cycle waits for nothing"
             if min(until, next_reply_at) >= self.end:
                 self.now = self.end
                 self.cycle.close()
-            elif next_reply_at <= until:
+                break
+            if next_reply_at <= until:
                 self.now, _, request, reply = heapq.heappop(in_flight)
                 self.roundtrips.append(Roundtrip(request, reply))
                 self.cycle.on_reply(request, reply, self.now)

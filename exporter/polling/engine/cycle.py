@@ -106,11 +106,6 @@ class Cycle:
         """Return True if all existing images are gone, after two cycles that said so."""
         return self._gone.mass_disappearance
 
-    @property
-    def done(self) -> bool:
-        """Return True if every target has its outcome."""
-        return self._done
-
     def history(self) -> CycleHistory:
         """Return what the next cycle depends on; the caller adds the state of the images."""
         return replace(
