@@ -19,7 +19,7 @@ from exporter.transport.tls_files import ClientTls
 from tests.support.clock import START, FakeClock
 from tests.support.clouds_yaml import clear_configuration, password_auth, write_clouds_yaml
 from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
-from tests.support.wait import wait_until
+from tests.support.wait import DEADLINE, wait_until
 
 THREADS = 50
 
@@ -260,20 +260,25 @@ def test_hanging_resolver_blocks_one_thread_and_delays_none_beyond_the_timeout(
     keystone: SimulatedKeystone, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lookup cannot be aborted."""
+    timeout = 0.3
     authenticator = build_authenticator(
-        "lab", cloud="lab", timeout=0.3, clock=clock, random=lambda: 1.0
+        "lab", cloud="lab", timeout=timeout, clock=clock, random=lambda: 1.0
     )
-    gate, look_up = threading.Event(), socket.getaddrinfo
+    lookups: list[float] = []
+    gate, getaddrinfo = threading.Event(), socket.getaddrinfo
 
     def hang(*args: Any, **kwargs: Any) -> Any:
-        gate.wait(30)
-        return look_up(*args, **kwargs)
+        lookups.append(time.monotonic())
+        gate.wait(DEADLINE)
+        return getaddrinfo(*args, **kwargs)
 
     with monkeypatch.context() as patched:
         patched.setattr(socket, "getaddrinfo", hang)
         for _ in range(20):
             assert str(failure(authenticator.token)) == "timeout: no token within 0.3 s"
         assert [thread.name for thread in threading.enumerate()].count("sign-in") == 1
+        # The sign-in started before its lookup, so its own deadline has passed then as well.
+        wait_until(lambda: lookups and time.monotonic() > lookups[0] + timeout)
         gate.set()
         wait_until(lambda: authenticator.stats().failures == 1)
     assert keystone.token_requests == 0
