@@ -194,5 +194,5 @@ def test_no_scrape_fails_during_reloads_and_certificate_changes(
         run_concurrently(*[lambda number=number: scrape(number) for number in range(4)], change)
         assert failures == []
         assert min(scrapes) > CERTIFICATES
-        assert len(program.lines("configuration reloaded")) == RELOADS
+        assert len(program.lines('msg="configuration reloaded"')) == RELOADS
         program.stop(signal.SIGTERM)

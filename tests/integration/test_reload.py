@@ -51,7 +51,7 @@ def test_sighup_reloads_the_configuration(tmp_path: Path, service: SimulatedImag
         settings_file(tmp_path, cloud(service.url, GOLDEN, UBUNTU), log={"level": "debug"})
         program.process.send_signal(signal.SIGHUP)
         program.wait_for_metric("openstack_image_exists", 1, image=UBUNTU)
-        assert "trigger=SIGHUP" in program.line("configuration reloaded")
+        assert "trigger=SIGHUP" in program.line('msg="configuration reloaded"')
 
         settings_file(tmp_path, cloud(service.url), interval="soon")
         program.process.send_signal(signal.SIGHUP)
@@ -136,7 +136,7 @@ def test_replaced_symlink_reloads_the_configuration(
         (tmp_path / "..data_tmp").symlink_to("..2")
         (tmp_path / "..data_tmp").rename(tmp_path / "..data")
         program.wait_for_metric(TARGETS, 2)
-        assert 'trigger="file changed"' in program.line("configuration reloaded")
+        assert 'trigger="file changed"' in program.line('msg="configuration reloaded"')
         program.stop()
 
 
@@ -153,5 +153,5 @@ def test_sighup_during_the_start_does_not_end_the_daemon(
 
         wait_until(handles_sighup)
         program.process.send_signal(signal.SIGHUP)
-        program.line("configuration reloaded")
+        program.line('msg="configuration reloaded"')
         program.stop()
