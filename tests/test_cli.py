@@ -1,4 +1,4 @@
-"""The command line: help, mistakes in one line, statuses, and what an import costs."""
+"""Command line: help, errors, exit statuses, and the cost of an import."""
 
 import errno
 import os
@@ -39,45 +39,43 @@ AUTH = (
 )
 
 
-def refusal(folder: Path, *argv: str, **environ: str) -> str:
-    """The one line with which the program ends at once with status 2."""
-    ran = run_program(folder, *argv, environ=environ)
-    assert ran.returncode == 2, ran.stderr
-    assert ran.stdout == ""
-    line = ran.stderr.removesuffix("\n")
-    assert line.isprintable(), ran.stderr
+def error_line(folder: Path, *argv: str, **environ: str) -> str:
+    """Return the only line of a program that ends at once with status 2."""
+    process = run_program(folder, *argv, environ=environ)
+    assert process.returncode == 2, process.stderr
+    assert process.stdout == ""
+    line = process.stderr.removesuffix("\n")
+    assert line.isprintable(), process.stderr
     return line
 
 
 def with_settings(
     folder: Path, *argv: str, environ: dict[str, str] | None = None, **cloud: Any
 ) -> str:
-    """The same, with one cloud in the settings."""
+    """Return the same for settings with one cloud."""
     changed = {key: value for key, value in {**CLOUD, **cloud}.items() if value is not None}
     file = settings_file(folder, changed)
     loopback = "--web.listen-address=127.0.0.1:0"
-    return refusal(folder, f"--config.file={file}", loopback, *argv, **(environ or {}))
+    return error_line(folder, f"--config.file={file}", loopback, *argv, **(environ or {}))
 
 
 def test_help_and_version(tmp_path: Path) -> None:
-    """Both are printed with status 0 and nothing else."""
     helped = run_program(tmp_path, "--help")
     assert helped.returncode == 0
     assert helped.stderr == ""
     for word in ("run", "check", "show IMAGE_ID", "demo", "--config.file", "--web.listen-address"):
         assert word in helped.stdout
-    told = run_program(tmp_path, "--version")
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout == f"openstack-image-exporter {__version__}\n"
+    version = run_program(tmp_path, "--version")
+    assert (version.returncode, version.stderr) == (0, "")
+    assert version.stdout == f"openstack-image-exporter {__version__}\n"
 
 
-def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
-    """What pip makes of the entry point says the same as ``python -m exporter``."""
+def test_console_script_is_the_same_program(tmp_path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     module, _, function = project["scripts"]["openstack-image-exporter"].partition(":")
     script = f"import sys; from {module} import {function}; sys.exit({function}())"
     for argv in (["--version"], ["nonsense"]):
-        ran = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", script, *argv],
             cwd=tmp_path,
             env=environment(tmp_path),
@@ -87,35 +85,32 @@ def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
             check=False,
         )
         same = run_program(tmp_path, *argv)
-        assert (ran.returncode, ran.stdout, ran.stderr) == (
+        assert (process.returncode, process.stdout, process.stderr) == (
             same.returncode,
             same.stdout,
             same.stderr,
         )
 
 
-def test_every_mistake_in_the_settings_is_a_line(tmp_path: Path) -> None:
-    """A file with three mistakes gives three lines, whatever characters are in them."""
+def test_every_error_in_the_settings_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yml").write_text(
         'interval: soon\nnonsense: 1\nclouds: [{name: "a\\e[2J", images: [b]}]\n'
     )
-    ran = run_program(tmp_path, "--config.file=bad.yml")
-    assert ran.returncode == 2
-    lines = ran.stderr.removesuffix("\n").split("\n")
+    process = run_program(tmp_path, "--config.file=bad.yml")
+    assert process.returncode == 2
+    lines = process.stderr.removesuffix("\n").split("\n")
     assert len(lines) == 3
     assert all(line.startswith("bad.yml: ") and line.isprintable() for line in lines)
 
 
-def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
-    """The file is named, with the reason."""
+def test_missing_or_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    assert refusal(tmp_path, "--config.file=no.yml").startswith("no.yml: ")
-    assert refusal(tmp_path, "check", "--config.file=folder").startswith("folder: ")
+    assert error_line(tmp_path, "--config.file=no.yml").startswith("no.yml: ")
+    assert error_line(tmp_path, "check", "--config.file=folder").startswith("folder: ")
 
 
 @pytest.mark.parametrize("command", ["run", "demo"])
-def test_a_port_in_use(tmp_path: Path, command: str) -> None:
-    """The address is named, before anything is polled."""
+def test_port_in_use(tmp_path: Path, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         line = with_settings(tmp_path, command, f"--web.listen-address={address}")
@@ -124,15 +119,13 @@ def test_a_port_in_use(tmp_path: Path, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["run", "demo"])
 @pytest.mark.parametrize("address", ["nonsense", "a..b:80"])
-def test_a_bad_listen_address(tmp_path: Path, command: str, address: str) -> None:
-    """It is shown, with what is wrong about it."""
+def test_invalid_listen_address(tmp_path: Path, command: str, address: str) -> None:
     line = with_settings(tmp_path, command, f"--web.listen-address={address}")
     assert re.match(rf"(cannot listen on|listen address) '?{re.escape(address)}", line)
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_a_ca_bundle_of_the_environment_that_is_missing(tmp_path: Path, command: str) -> None:
-    """It is named with the variables that may name it."""
+def test_missing_ca_bundle_of_the_environment(tmp_path: Path, command: str) -> None:
     environ = {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"}
     line = with_settings(tmp_path, command, environ=environ, endpoint="https://127.0.0.1:9")
     assert "/nowhere/ca.pem" in line
@@ -141,7 +134,7 @@ def test_a_ca_bundle_of_the_environment_that_is_missing(tmp_path: Path, command:
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "problem"),
     [
         ("other: {}", "no such cloud; the file has 'other'"),
         (f"lab: {{auth: {AUTH}, cacert: /nowhere/ca.pem}}", "/nowhere/ca.pem"),
@@ -150,18 +143,16 @@ def test_a_ca_bundle_of_the_environment_that_is_missing(tmp_path: Path, command:
     ],
     ids=["unknown cloud", "missing CA bundle", "CA bundle that is none", "broken file"],
 )
-def test_a_clouds_yaml_that_cannot_be_used(tmp_path: Path, entry: str, said: str) -> None:
-    """The cloud and what is wrong with it are named; passwords are not."""
+def test_unusable_clouds_yaml(tmp_path: Path, entry: str, problem: str) -> None:
     (tmp_path / "clouds.yaml").write_text(f"clouds: {{{entry}}}\n")
     line = with_settings(tmp_path, endpoint=None, cloud="lab")
-    assert said in line
+    assert problem in line
     assert "lab" in line
     assert "hunter2" not in line
 
 
 @pytest.mark.parametrize("name", ["missing", "folder", "empty"])
-def test_a_token_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
-    """The file is named, with the reason."""
+def test_unreadable_token_file(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty").touch()
     line = with_settings(tmp_path, token_file=name)
@@ -169,8 +160,7 @@ def test_a_token_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     assert str(tmp_path / name) in line
 
 
-def test_ctrl_c_ends_a_check_without_a_verdict(tmp_path: Path) -> None:
-    """Who interrupts it is not told that all is as expected, nor shown a traceback."""
+def test_interrupted_check_has_status_130(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         service.faults.set("hang")
         file = settings_file(tmp_path, {**CLOUD, "endpoint": service.url})
@@ -181,20 +171,22 @@ def test_ctrl_c_ends_a_check_without_a_verdict(tmp_path: Path) -> None:
             assert (program.stdout, program.log_lines) == ("", [""])
 
 
-def test_show_asks_for_what_is_named(tmp_path: Path) -> None:
-    """An ID or alias is asked of the clouds that have it, any other ID of all."""
+def test_show_polls_the_named_image_only(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         clouds: list[dict[str, Any]] = [
             {"name": "one", "endpoint": service.url, "images": [{"id": GOLDEN, "alias": "golden"}]},
             {"name": "two", "endpoint": service.url, "images": [ABSENT]},
         ]
         file = settings_file(tmp_path, *clouds)
-        asked = {}
+        clouds_by_name = {}
         for name in (GOLDEN, "golden", ABSENT, "unheard-of"):
-            ran = run_program(tmp_path, "show", name, f"--config.file={file}")
-            assert ran.stderr == ""
-            asked[name] = (ran.returncode, re.findall(r"^cloud +(\S+)", ran.stdout, re.MULTILINE))
-        assert asked == {
+            process = run_program(tmp_path, "show", name, f"--config.file={file}")
+            assert process.stderr == ""
+            clouds_by_name[name] = (
+                process.returncode,
+                re.findall(r"^cloud +(\S+)", process.stdout, re.MULTILINE),
+            )
+        assert clouds_by_name == {
             GOLDEN: (0, ["one"]),
             "golden": (0, ["one"]),
             ABSENT: (1, ["two"]),
@@ -202,14 +194,13 @@ def test_show_asks_for_what_is_named(tmp_path: Path) -> None:
         }
 
 
-def test_an_alias_may_stand_for_several_images(tmp_path: Path) -> None:
-    """All images of that name are shown, and the cloud is asked once for each."""
+def test_show_polls_every_image_of_an_alias(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN), simulated(ABSENT)]) as service:
-        images = [{"id": each, "alias": "golden"} for each in (GOLDEN, ABSENT)]
+        images = [{"id": image_id, "alias": "golden"} for image_id in (GOLDEN, ABSENT)]
         file = settings_file(tmp_path, {**CLOUD, "endpoint": service.url, "images": images})
-        ran = run_program(tmp_path, "show", "golden", f"--config.file={file}")
-        assert ran.returncode == 0
-        assert re.findall(r"^image_id +(\S+)", ran.stdout, re.MULTILINE) == [GOLDEN, ABSENT]
+        process = run_program(tmp_path, "show", "golden", f"--config.file={file}")
+        assert process.returncode == 0
+        assert re.findall(r"^image_id +(\S+)", process.stdout, re.MULTILINE) == [GOLDEN, ABSENT]
         assert service.log.count(method="HEAD") == 2
 
 
@@ -221,20 +212,19 @@ def test_an_alias_may_stand_for_several_images(tmp_path: Path) -> None:
         ([], {"IMAGE_EXPORTER_LOG__LEVEL": "info"}, True),
     ],
 )
-def test_check_logs_what_it_is_asked_to(
+def test_check_logs_errors_only_by_default(
     tmp_path: Path, argv: list[str], environ: dict[str, str], are_logged: bool
 ) -> None:
-    """Its table says what a log would, so it logs no news unless a level is given."""
+    """The table has the same information."""
     with SimulatedImageService() as service:
         file = settings_file(tmp_path, {**CLOUD, "endpoint": service.url})
-        ran = run_program(tmp_path, "check", f"--config.file={file}", *argv, environ=environ)
-        assert ran.returncode == 1
-        assert ("first cycle finished" in ran.stderr) is are_logged
-        assert (ran.stderr != "") is are_logged
+        process = run_program(tmp_path, "check", f"--config.file={file}", *argv, environ=environ)
+        assert process.returncode == 1
+        assert ("first cycle finished" in process.stderr) is are_logged
+        assert (process.stderr != "") is are_logged
 
 
-def test_importing_it_is_cheap(tmp_path: Path) -> None:
-    """A fresh process that has imported the program has never used more than 70 MiB."""
+def test_import_needs_little_memory(tmp_path: Path) -> None:
     script = (
         "import time; begun = time.perf_counter(); import exporter.cli\n"
         "took = time.perf_counter() - begun\n"
@@ -245,7 +235,7 @@ def test_importing_it_is_cheap(tmp_path: Path) -> None:
     environ = {
         name: value for name, value in environment(tmp_path).items() if not name.startswith("COV")
     }
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script],
         env=environ,
         capture_output=True,
@@ -253,6 +243,6 @@ def test_importing_it_is_cheap(tmp_path: Path) -> None:
         timeout=BOUND,
         check=True,
     )
-    seconds, kibibytes = map(float, ran.stdout.split())
+    seconds, kibibytes = map(float, process.stdout.split())
     print(f"import: {seconds:.2f} s, {kibibytes / MIB:.0f} MiB")  # noqa: T201  # a measurement
     assert kibibytes <= 70 * MIB

@@ -1,4 +1,4 @@
-"""Tests of exporter.__main__: what holds before anything else is imported."""
+"""Start of the process, before anything else is imported."""
 
 import signal
 import subprocess
@@ -25,8 +25,8 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("pid", "status"), [("1", 128 + signal.SIGTERM), ("me", -signal.SIGTERM)], ids=["first", "any"]
 )
-def test_sigterm_ends_it_while_it_starts(pid: str, status: int) -> None:
-    """As process 1 too, whom the kernel would not end: a container stops at once."""
+def test_sigterm_during_the_import_ends_the_process(pid: str, status: int) -> None:
+    """The kernel does not deliver an unhandled signal to process 1."""
     code = STOPPED_WHILE_IMPORTING.format(pid=pid)
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert (ran.returncode, ran.stderr) == (status, b"")
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (process.returncode, process.stderr) == (status, b"")

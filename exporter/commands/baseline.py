@@ -137,7 +137,7 @@ def _baseline_images(settings: Settings, report: Report) -> Iterator[_BaselineIm
     for cloud_index, cloud in enumerate(settings.clouds):
         for index, image in enumerate(cloud.images):
             status = statuses[TargetKey(cloud.name, image.id)]
-            own = frozenset(key for key, value in image.expect.given.items() if value is not None)
+            own = frozenset(key for key, value in image.expect.written.items() if value is not None)
             changes = _changes(status, own, report.now)
             yield _BaselineImage((cloud_index, index), status, changes)
 

@@ -176,7 +176,7 @@ class Expect(BaseModel):
     )
 
     @property
-    def given(self) -> dict[str, Any]:
+    def written(self) -> dict[str, Any]:
         """The keys as written; ``None`` removes an inherited expectation."""
         return {key: getattr(self, key) for key in EXPECTATIONS if key in self.model_fields_set}
 
@@ -192,32 +192,32 @@ def merged(*levels: Expect) -> Expectations:
     """
     expectations: dict[str, Any] = {}
     for level in levels:
-        given = _merge_properties(expectations, level.given)
-        _drop_other_visibility(expectations, given)
-        _drop_absence(expectations, given)
-        expectations.update(given)
+        own = _merge_properties(expectations, level.written)
+        _drop_other_visibility(expectations, own)
+        _drop_absence(expectations, own)
+        expectations.update(own)
     return _ordered(expectations)
 
 
-def _merge_properties(inherited: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return the given keys with inherited properties added: each property is a key of its own."""
-    if given.get(PROPERTIES) is None:
-        return given
-    properties = {**dict(inherited.get(PROPERTIES) or ()), **dict(given[PROPERTIES])}
+def _merge_properties(inherited: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of a level with inherited properties added, which are merged by name."""
+    if own.get(PROPERTIES) is None:
+        return own
+    properties = {**dict(inherited.get(PROPERTIES) or ()), **dict(own[PROPERTIES])}
     pairs = tuple((name, value) for name, value in properties.items() if value is not None)
-    return {**given, PROPERTIES: pairs or None}
+    return {**own, PROPERTIES: pairs or None}
 
 
-def _drop_other_visibility(inherited: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Drop both inherited keys if one is given: ``public`` and ``visibility`` mean the same."""
-    if any(given.get(key) is not None for key in VISIBILITY_KEYS):
+def _drop_other_visibility(inherited: dict[str, Any], own: Mapping[str, Any]) -> None:
+    """Drop both inherited keys if the level has one: ``public`` and ``visibility`` are the same."""
+    if any(own.get(key) is not None for key in VISIBILITY_KEYS):
         for key in VISIBILITY_KEYS:
             inherited.pop(key, None)
 
 
-def _drop_absence(inherited: dict[str, Any], given: Mapping[str, Any]) -> None:
+def _drop_absence(inherited: dict[str, Any], own: Mapping[str, Any]) -> None:
     """Drop an inherited ``exists: false`` if anything else is expected of the image."""
-    has_other = any(value is not None for key, value in given.items() if key != EXISTS)
+    has_other = any(value is not None for key, value in own.items() if key != EXISTS)
     if has_other and inherited.get(EXISTS) is False:
         del inherited[EXISTS]
 

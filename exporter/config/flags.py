@@ -206,22 +206,22 @@ def _adder(parser: ArgumentParser, help_texts: Mapping[str, SettingHelp]) -> Cal
 
 def _refuse_unknown(words: Sequence[str], parser: _Parser) -> None:
     """Reject unknown flags, without repeating their values."""
-    known = parser._option_string_actions
+    flags = parser._option_string_actions
     errors = []
     is_value = False
     for word in words:
         flag, equals, _ = word.partition("=")
         if is_value or word == "-" or not word.startswith("-"):
             is_value = False
-        elif flag in known:
-            is_value = not equals and known[flag].nargs != 0
+        elif flag in flags:
+            is_value = not equals and flags[flag].nargs != 0
         else:
-            errors.append(_unknown(flag, known))
+            errors.append(_unknown(flag, flags))
     if errors:
         raise SettingsError(*errors)
 
 
-def _unknown(flag: str, known: Iterable[str]) -> str:
+def _unknown(flag: str, flags: Iterable[str]) -> str:
     if secret := _SECRET.match(flag):
         return (
             f"flag {name(secret[0])} is refused, as anybody can read a command line: "
@@ -234,7 +234,7 @@ def _unknown(flag: str, known: Iterable[str]) -> str:
             return f"flag {flag} is refused; accepted: only after the command {command}"
     # Do not show a value, as in --flag:value or -pvalue.
     shown_flag = _FLAG.match(flag)
-    near = did_you_mean(f"--{flag.lstrip('-')}", known, "--")
+    near = did_you_mean(f"--{flag.lstrip('-')}", flags, "--")
     return f"unknown flag {name(shown_flag[0] if shown_flag else flag[:2])}{near}"
 
 

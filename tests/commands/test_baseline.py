@@ -1,4 +1,4 @@
-"""check --baseline: one command adopts what is now, and check is content with it."""
+"""``check --baseline``, and a check with the file that it writes."""
 
 import io
 import os
@@ -41,7 +41,7 @@ clouds:
 
 
 def images() -> SimulatedImageService:
-    """A service with two images, of which one has a name that is hard to write."""
+    """Return a service with two images, one with a name that is hard to quote."""
     golden = simulated(
         GOLDEN,
         "golden [1] * \U0001f947 'x': #",
@@ -53,48 +53,47 @@ def images() -> SimulatedImageService:
 
 
 def consoles() -> tuple[io.StringIO, io.StringIO, Console, Console]:
-    """What is written to either, and the two to write to."""
+    """Return two buffers and the consoles that write to them."""
     out, err = io.StringIO(), io.StringIO()
     return out, err, Console(file=out, width=1000), Console(file=err, width=1000)
 
 
-def adopted(source: Path, new: Path) -> tuple[int, str, str]:
-    """The status of writing a baseline, and what is said on standard output and error."""
+def run_baseline(source: Path, new: Path) -> tuple[int, str, str]:
+    """Write a baseline; return the status, stdout and stderr."""
     settings = parse([f"--config.file={source}"], {}).settings
     text = read_source(new, settings, clouds_elsewhere=False)
     out, err, to_out, to_err = consoles()
-    with closing(build_application(resolved_clouds(settings), all_properties=True)) as parts:
+    with closing(build_application(resolved_clouds(settings), all_properties=True)) as application:
         status = write_baseline(
-            parts, to_out, to_err, settings=settings, source_text=text, file=new
+            application, to_out, to_err, settings=settings, source_text=text, file=new
         )
     return status, out.getvalue(), err.getvalue()
 
 
-def checked(file: Path) -> tuple[int, str]:
-    """The status of a check with these settings, and what it says."""
+def run_check(file: Path) -> tuple[int, str]:
+    """Run a check with these settings; return the status and the output."""
     out, _, to_out, to_err = consoles()
-    plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
-    with closing(build_application(plans, all_properties=True)) as parts:
-        return check(parts, to_out, to_err), out.getvalue()
+    clouds = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
+    with closing(build_application(clouds, all_properties=True)) as application:
+        return check(application, to_out, to_err), out.getvalue()
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_all_is_as_expected_right_after(tmp_path: Path, api: str) -> None:
-    """Comments and what was met stay; the rest is what is now, or lifted; it is said what."""
+def test_check_of_the_new_file_is_as_expected(tmp_path: Path, api: str) -> None:
     source, new = tmp_path / "exporter.yml", tmp_path / "new.yml"
     with images() as service:
         fitted = SETTINGS.format(
             api=api, url=service.url, ubuntu=UBUNTU, golden=GOLDEN, absent=ABSENT
         )
         source.write_text(fitted, "utf-8")
-        assert checked(source)[0] == 1
-        status, out, err = adopted(source, new)
+        assert run_check(source)[0] == 1
+        status, out, err = run_baseline(source, new)
         assert (status, err) == (0, "")
-        said = out.splitlines()
-        assert "lab: golden: protected is not met; the current value is expected" in said
-        assert "lab: golden: max_age is not met; is no longer expected" in said
-        assert f"lab: {ABSENT}: is gone, and is expected to be gone from now on" in said
-        assert said[-1] == f"{new}: written; images: 3, changed: 3"
+        lines = out.splitlines()
+        assert "lab: golden: protected is not met; the current value is expected" in lines
+        assert "lab: golden: max_age is not met; is no longer expected" in lines
+        assert f"lab: {ABSENT}: is gone, and is expected to be gone from now on" in lines
+        assert lines[-1] == f"{new}: written; images: 3, changed: 3"
 
         assert source.read_text("utf-8") == fitted
         text = new.read_text("utf-8")
@@ -108,33 +107,31 @@ def test_all_is_as_expected_right_after(tmp_path: Path, api: str) -> None:
         assert {"name", "checksum", "size"} & ubuntu["expect"].keys() == set()
         assert absent["expect"] == {"name": None, "exists": False}
 
-        status, out = checked(new)
+        status, out = run_check(new)
         assert status == 0
         assert out.endswith("images: 3, not as expected: 0\n")
 
         service.images.change(GOLDEN, checksum="0" * 32)
-        assert checked(new)[0] == 1
+        assert run_check(new)[0] == 1
 
 
-def test_it_is_one_command(tmp_path: Path) -> None:
-    """And one more to see that nothing is wrong."""
+def test_baseline_on_the_command_line(tmp_path: Path) -> None:
     with images() as service:
         cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, UBUNTU, ABSENT]}
         file = settings_file(tmp_path, cloud, shard={"index": 0, "total": 2})
-        ran = run_program(tmp_path, "check", f"--config.file={file}", "--baseline", "new.yml")
-        assert (ran.returncode, ran.stderr) == (0, "")
-        assert ran.stdout.endswith("new.yml: written; images: 3, changed: 3\n")
+        process = run_program(tmp_path, "check", f"--config.file={file}", "--baseline", "new.yml")
+        assert (process.returncode, process.stderr) == (0, "")
+        assert process.stdout.endswith("new.yml: written; images: 3, changed: 3\n")
         again = run_program(tmp_path, "check", "--config.file=new.yml")
         assert (again.returncode, again.stderr) == (0, "")
 
 
-def test_what_cannot_be_asked_about_is_no_baseline(tmp_path: Path) -> None:
-    """Nothing is written, and the table says why."""
+def test_no_baseline_is_written_if_a_poll_fails(tmp_path: Path) -> None:
     with images() as service:
         service.faults.set("status", on=UBUNTU, code=403)
         cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, UBUNTU]}
         file = settings_file(tmp_path, cloud)
-        status, out, err = adopted(file, tmp_path / "new.yml")
+        status, out, err = run_baseline(file, tmp_path / "new.yml")
     assert status == 1
     assert err == f"{tmp_path / 'new.yml'}: not written, because a poll or a discovery failed\n"
     assert "forbidden: HTTP 403" in out
@@ -142,66 +139,63 @@ def test_what_cannot_be_asked_about_is_no_baseline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("expect", "wrong"), [({"protected": True}, 0), ({"protected": False}, 1)])
-def test_discovered_images_are_not_in_it(
+def test_expectations_of_discovered_images_are_not_changed(
     tmp_path: Path, expect: dict[str, bool], wrong: int
 ) -> None:
-    """They come and go, so what is expected of them stays where it is; the status tells of it."""
+    """Discovered images come and go; the exit status reports them."""
     with images() as service:
         discover = [{"name": "golden*", "expect": expect}]
         cloud = {
             "name": "lab", "endpoint": service.url, "images": [UBUNTU], "discover": discover,
         }  # fmt: skip
         file = settings_file(tmp_path, cloud)
-        status, out, _ = adopted(file, tmp_path / "new.yml")
-        again, _ = checked(tmp_path / "new.yml")
+        status, out, _ = run_baseline(file, tmp_path / "new.yml")
+        again, _ = run_check(tmp_path / "new.yml")
     assert status == again == wrong
     assert out.endswith(f"discovered images, not in the file: 1, not as expected: {wrong}\n")
     assert yaml.safe_load((tmp_path / "new.yml").read_text())["clouds"][0]["discover"] == discover
 
 
-def test_an_alias_without_an_image_is_told_of(tmp_path: Path) -> None:
-    """The baseline is written all the same, and the status is that of the check to come."""
+def test_baseline_reports_an_alias_without_an_image(tmp_path: Path) -> None:
     with images() as service:
         discover = [{"name": "none-*", "most_recent": True, "alias": "newest"}]
         cloud = {
             "name": "lab", "endpoint": service.url, "images": [UBUNTU], "discover": discover,
         }  # fmt: skip
         file = settings_file(tmp_path, cloud)
-        status, out, _ = adopted(file, tmp_path / "new.yml")
-        again, _ = checked(tmp_path / "new.yml")
+        status, out, _ = run_baseline(file, tmp_path / "new.yml")
+        again, _ = run_check(tmp_path / "new.yml")
     assert status == again == 1
     assert out.endswith("lab: there is no image for the alias newest\n")
 
 
-def refusal(source: Path, new: Path) -> str:
-    """What is said where a baseline is refused before anything is asked."""
+def error_of(source: Path, new: Path) -> str:
+    """Return the error with which a baseline is rejected before any poll."""
     with pytest.raises(SettingsError) as caught:
-        adopted(source, new)
+        run_baseline(source, new)
     return str(caught.value)
 
 
-def test_what_is_there_is_never_overwritten(tmp_path: Path) -> None:
-    """Neither the settings themselves, nor another file, nor where a link leads that dangles."""
+def test_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     cloud = {"name": "lab", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU]}
     file, link = settings_file(tmp_path, cloud), tmp_path / "link"
     link.symlink_to("nowhere")
     for new in (file, link):
-        assert refusal(file, new) == f"{new}: exists already and is not overwritten"
+        assert error_of(file, new) == f"{new}: exists already and is not overwritten"
         with pytest.raises(SettingsError, match="File exists"):
             create_file(new, "x", file.stat(), is_secret=False)
 
 
-def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> None:
-    """Before anything is asked, in one line."""
+def test_unusable_location_is_rejected_before_any_poll(tmp_path: Path) -> None:
     cloud: dict[str, Any] = {"name": "lab", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU]}
     (tmp_path / "token").write_text("x")
     (tmp_path / "elsewhere").mkdir()
     file = settings_file(tmp_path, {**cloud, "token_file": "token"})
     nowhere, elsewhere = tmp_path / "no" / "new.yml", tmp_path / "elsewhere" / "new.yml"
-    assert refusal(file, nowhere) == (
+    assert error_of(file, nowhere) == (
         f"{nowhere}: cannot be written: {nowhere.parent} is not a directory"
     )
-    assert refusal(file, elsewhere) == (
+    assert error_of(file, elsewhere) == (
         f"{elsewhere}: token_file of cloud 'lab' is relative to the directory of {file}; "
         "write the baseline there"
     )
@@ -228,32 +222,27 @@ def test_a_baseline_is_refused_where_it_could_not_be_used(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused(
+def test_contradictory_options_are_rejected(
     tmp_path: Path, argv: list[str], environ: dict[str, str], problem: str
 ) -> None:
-    """With status 2, as every mistake."""
     settings_file(tmp_path, {"name": "lab", "endpoint": "http://127.0.0.1:1", "images": [UBUNTU]})
-    ran = run_program(tmp_path, "check", *argv, environ=environ)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", problem)
+    process = run_program(tmp_path, "check", *argv, environ=environ)
+    assert (process.returncode, process.stdout, process.stderr) == (2, "", problem)
 
 
-def test_settings_without_a_file_are_no_baseline(tmp_path: Path) -> None:
-    """There is nothing to write it like."""
+def test_baseline_needs_a_settings_file(tmp_path: Path) -> None:
     settings = parse(["demo"], {}).settings
     with pytest.raises(SettingsError, match="needs the clouds in a settings file"):
         read_source(tmp_path / "new.yml", settings, clouds_elsewhere=False)
 
 
 def mode(file: Path) -> int:
-    """Who may do what with a file."""
+    """Return the permissions of a file."""
     return stat.S_IMODE(file.stat().st_mode)
 
 
 @pytest.mark.parametrize(("old", "new"), [(0o644, 0o644), (0o640, 0o640), (0o600, 0o600)])
-def test_who_could_not_read_the_settings_cannot_read_the_baseline(
-    tmp_path: Path, old: int, new: int
-) -> None:
-    """It is as open as the old file and never more; a program that serves it can go on."""
+def test_new_file_is_not_readable_for_more_users(tmp_path: Path, old: int, new: int) -> None:
     before = os.umask(0o022)
     try:
         source = tmp_path / "old"
@@ -271,8 +260,8 @@ def test_who_could_not_read_the_settings_cannot_read_the_baseline(
         os.umask(before)
 
 
-def test_of_a_file_that_cannot_be_written_whole_nothing_is_left(tmp_path: Path) -> None:
-    """As on a full disk: what is half written would be in the way of the next attempt."""
+def test_partly_written_file_is_removed(tmp_path: Path) -> None:
+    """A part of a file, as after a full disk, would stop the next attempt."""
     new = tmp_path / "new.yml"
     least = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, least[1]))
@@ -285,8 +274,8 @@ def test_of_a_file_that_cannot_be_written_whole_nothing_is_left(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("key", ["token", "# token", "'token'", '"tok\\x65n"'])
-def test_a_file_with_a_token_is_its_owners_alone(tmp_path: Path, key: str) -> None:
-    """Also one that a comment has kept, however open the old file was; nothing shows it."""
+def test_file_with_a_token_is_readable_for_its_owner_only(tmp_path: Path, key: str) -> None:
+    """A token in a comment counts too."""
     with images() as service:
         source = tmp_path / "exporter.yml"
         source.write_text(
@@ -294,14 +283,14 @@ def test_a_file_with_a_token_is_its_owners_alone(tmp_path: Path, key: str) -> No
             f"    {key}: s3cret\n    images: [{GOLDEN}]\n"
         )
         source.chmod(0o644)
-        status, out, err = adopted(source, tmp_path / "new.yml")
+        status, out, err = run_baseline(source, tmp_path / "new.yml")
     assert status == 0
     assert "s3cret" not in out + err
     assert "s3cret" in (tmp_path / "new.yml").read_text()
     assert mode(tmp_path / "new.yml") == 0o600
 
 
-def test_what_the_new_file_does_not_keep_is_reported(tmp_path: Path) -> None:
+def test_lost_comments_and_line_breaks_are_reported(tmp_path: Path) -> None:
     with images() as service:
         source, new = tmp_path / "exporter.yml", tmp_path / "new.yml"
         source.write_text(
@@ -310,9 +299,9 @@ def test_what_the_new_file_does_not_keep_is_reported(tmp_path: Path) -> None:
             f"  - name: c\n    endpoint: {service.url}\n    images:\n    - id: {GOLDEN}\n"
             "      expect:\n        visibility:  # wide\n        - public  # wrong\n"
         )
-        status, out, _ = adopted(source, new)
+        status, out, _ = run_baseline(source, new)
         assert status == 0
         assert f"{new}: lost comments of {source}: 1\n" in out
         assert f"{new}: line breaks and spaces differ from {source}\n" in out
         assert new.read_text().startswith("# x\n")
-        assert checked(new)[0] == 0
+        assert run_check(new)[0] == 0

@@ -1,5 +1,3 @@
-"""Tests of exporter.commands.demo: what a newcomer sees."""
-
 import os
 import re
 import signal
@@ -14,8 +12,7 @@ from tests.support.program import start_program
 from tests.support.wait import wait_until
 
 
-def test_it_says_where_to_look_and_shows_twelve_images(tmp_path: Path) -> None:
-    """Its flags count, no proxy keeps it from its own service, and SIGTERM ends it."""
+def test_demo_prints_its_urls_and_serves_twelve_images(tmp_path: Path) -> None:
     proxy = "http://127.0.0.1:1"
     with start_program(
         tmp_path,
@@ -41,15 +38,14 @@ def test_it_says_where_to_look_and_shows_twelve_images(tmp_path: Path) -> None:
         assert all(line.startswith("demo: ") for line in program.stdout.splitlines())
 
 
-def test_a_public_address_is_shown_as_one_that_a_browser_takes(tmp_path: Path) -> None:
-    """All addresses of the machine are ``localhost`` to who sits before it; Ctrl-C ends it."""
+def test_url_has_localhost_for_all_addresses(tmp_path: Path) -> None:
+    """A browser cannot open ``[::]``."""
     with start_program(tmp_path, "demo", "--web.listen-address=:0") as program:
         wait_until(lambda: f"http://localhost:{program.port}/metrics" in program.stdout)
         program.stop(signal.SIGINT)
 
 
-def test_it_goes_on_when_nobody_reads_its_story(tmp_path: Path) -> None:
-    """A pipe whose reader has left ends neither the demo nor its story, and costs no status."""
+def test_demo_continues_after_stdout_is_closed(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     flags = ("--interval=1s", "--web.listen-address=127.0.0.1:0")
@@ -68,12 +64,11 @@ def test_it_goes_on_when_nobody_reads_its_story(tmp_path: Path) -> None:
         ([], {"IMAGE_EXPORTER_INTERVAL": "20s"}, (20.0, 2.0, ("os_distro", "os_version"))),
     ],
 )
-def test_its_own_settings_give_way_to_those_given(
+def test_written_settings_override_defaults_of_the_demo(
     argv: list[str], environ: dict[str, str], wanted: tuple[float, float, tuple[str, ...]]
 ) -> None:
-    """It is quick by itself, and what is asked for counts."""
     settings = parse(["demo", *argv], environ).settings
-    planned = demo_cloud(settings, "http://127.0.0.1:9292")
-    assert (planned.interval, planned.timeout, planned.properties) == wanted
-    assert (planned.endpoint, planned.api) == ("http://127.0.0.1:9292", "v1")
-    assert [image.alias for image in planned.images] == list(IMAGES)
+    resolved = demo_cloud(settings, "http://127.0.0.1:9292")
+    assert (resolved.interval, resolved.timeout, resolved.properties) == wanted
+    assert (resolved.endpoint, resolved.api) == ("http://127.0.0.1:9292", "v1")
+    assert [image.alias for image in resolved.images] == list(IMAGES)

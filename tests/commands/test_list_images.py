@@ -1,5 +1,3 @@
-"""Tests of exporter.commands.list_images: what is printed can stand in the settings."""
-
 import io
 from pathlib import Path
 from typing import Any
@@ -19,22 +17,21 @@ from tests.support.program import GOLDEN, UBUNTU, run_program, settings_file, si
 HOSTILE = "x\n- id: forged\r\x1b[2J\u202e\x85\u2028# [red]/[/nothing] :boom:"
 
 
-def printed(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str, str]:
-    """The status, and what was printed where."""
+def run_list(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str, str]:
+    """Run the command; return the status, stdout and stderr."""
     file = settings_file(folder, *clouds)
-    parts = build_application(
+    application = build_application(
         resolved_clouds(parse([f"--config.file={file}", "list"], {}).settings)
     )
     out, err = io.StringIO(), io.StringIO()
     try:
-        status = list_images(parts, Console(file=out, width=40), Console(file=err, width=40))
+        status = list_images(application, Console(file=out, width=40), Console(file=err, width=40))
     finally:
-        parts.close()
+        application.close()
     return status, out.getvalue(), err.getvalue()
 
 
 def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path) -> None:
-    """All pages of it, with the name as a comment, and none that is hidden or deleted."""
     images = [
         simulated(UBUNTU, "Ubuntu"),
         simulated(GOLDEN, "Golden base"),
@@ -46,7 +43,7 @@ def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path) -> None:
         service.images.put(simulated("deleted"))
         service.images.delete("deleted")
         cloud = {"name": "lab", "endpoint": service.url}
-        result = printed(tmp_path, cloud, {**cloud, "name": "b\u00fcro", "images": [GOLDEN]})
+        result = run_list(tmp_path, cloud, {**cloud, "name": "b\u00fcro", "images": [GOLDEN]})
     of_one = (
         f"- id: nameless\n- id: {GOLDEN}  # Golden base\n- id: {UBUNTU}  # Ubuntu\n"
         "- id: community  # a\n"
@@ -55,8 +52,7 @@ def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("image_id", [GOLDEN, "12345", "1e3", "null", "-", "on", "2026-11-23"])
-def test_a_line_is_yaml_of_that_id(image_id: str) -> None:
-    """Whatever the ID looks like to YAML, and whatever its name holds."""
+def test_entry_is_yaml_with_the_id(image_id: str) -> None:
     text = image_entry(Image("v2", image_id, "active", name=HOSTILE))
     assert text.isprintable()
     assert yaml.safe_load(text) == [{"id": image_id}]
@@ -66,10 +62,9 @@ def test_a_line_is_yaml_of_that_id(image_id: str) -> None:
     assert resolved_clouds(settings)[0].images[0].image_id == image_id
 
 
-def test_a_cloud_that_cannot_be_asked_is_status_1(tmp_path: Path) -> None:
-    """It is said on standard error, in a line, and the others are listed."""
+def test_unlisted_cloud_is_status_1(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
-        status, out, err = printed(
+        status, out, err = run_list(
             tmp_path,
             {"name": "down", "endpoint": "http://127.0.0.1:1"},
             {"name": "up", "endpoint": service.url},
@@ -80,8 +75,7 @@ def test_a_cloud_that_cannot_be_asked_is_status_1(tmp_path: Path) -> None:
     assert err.count("\n") == 1
 
 
-def test_without_settings_the_environment_says_which_cloud(tmp_path: Path) -> None:
-    """A newcomer needs no file to see which images there are."""
+def test_list_without_settings_uses_the_environment(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service, SimulatedKeystone() as keystone:
         keystone.users = {"demo": "secret"}
         keystone.offer_image(service.url)
@@ -93,17 +87,16 @@ def test_without_settings_the_environment_says_which_cloud(tmp_path: Path) -> No
             "OS_PROJECT_NAME": "demo",
             "OS_PROJECT_DOMAIN_NAME": "Default",
         }
-        ran = run_program(tmp_path, "list", environ=environ)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (
+        process = run_program(tmp_path, "list", environ=environ)
+    assert (process.returncode, process.stdout, process.stderr) == (
         0,
         f"# openstack\n- id: {GOLDEN}  # cirros\n",
         "",
     )
 
 
-def test_without_anything_it_says_what_is_missing(tmp_path: Path) -> None:
-    """One line and status 2."""
-    ran = run_program(tmp_path, "list")
-    assert ran.returncode == 2
-    assert ran.stdout == ""
-    assert ran.stderr.count("\n") == 1
+def test_list_without_any_cloud_is_an_error(tmp_path: Path) -> None:
+    process = run_program(tmp_path, "list")
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.count("\n") == 1

@@ -292,7 +292,7 @@ def test_any_text_in_any_style_survives(
 ) -> None:
     data = {"clouds": [{"name": "a", "images": images, "interval": "5s"}], "log": {"level": "info"}}
     text = yaml.dump(data, default_flow_style=flow, indent=indent, allow_unicode=True)
-    edits = {(0, place): each for place, each in changes.items() if place < len(images)}
+    edits = {(0, index): change for index, change in changes.items() if index < len(images)}
     edited = with_expectations(text, edits)
     after: Any = read_yaml(edited.text).data
     for place, before in enumerate(images):

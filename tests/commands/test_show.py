@@ -1,5 +1,3 @@
-"""Tests of exporter.commands.show: all that is said of one image."""
-
 import io
 from pathlib import Path
 from typing import Any
@@ -14,22 +12,21 @@ from exporter.simulator import SimulatedImageService
 from tests.support.program import ABSENT, GOLDEN, settings_file, simulated
 
 
-def shown(folder: Path, *clouds: dict[str, Any]) -> tuple[int, list[str]]:
-    """The status and the lines for the images of these clouds."""
+def run_show(folder: Path, *clouds: dict[str, Any]) -> tuple[int, list[str]]:
+    """Run the command for these clouds; return the status and the lines."""
     file = settings_file(folder, *clouds)
-    plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
-    parts = build_application(plans, all_properties=True)
+    resolved = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
+    application = build_application(resolved, all_properties=True)
     out, err = io.StringIO(), io.StringIO()
     try:
-        status = show(parts, Console(file=out, width=1000), Console(file=err))
+        status = show(application, Console(file=out, width=1000), Console(file=err))
     finally:
-        parts.close()
+        application.close()
     assert err.getvalue() == ""
     return status, [line.rstrip() for line in out.getvalue().splitlines()]
 
 
-def test_every_field_and_property(tmp_path: Path) -> None:
-    """What the Image service says is there, in units and dates that a person reads."""
+def test_show_prints_every_attribute_and_property(tmp_path: Path) -> None:
     image = simulated(
         GOLDEN,
         "Golden\x1b[2J\u202e",
@@ -44,7 +41,9 @@ def test_every_field_and_property(tmp_path: Path) -> None:
     )
     with SimulatedImageService([image]) as service:
         images = [{"id": GOLDEN, "alias": "golden", "expect": {"public": False}}]
-        status, lines = shown(tmp_path, {"name": "lab", "endpoint": service.url, "images": images})
+        status, lines = run_show(
+            tmp_path, {"name": "lab", "endpoint": service.url, "images": images}
+        )
     assert status == 0
     fields = {line[:18].strip(): line[18:].strip() for line in lines}
     assert fields.pop("request_id").startswith("req-")
@@ -76,18 +75,16 @@ def test_every_field_and_property(tmp_path: Path) -> None:
     }
 
 
-def test_lists_are_written_out() -> None:
-    """Tags and stores, which API v2 gives, stand on one line each, and not at all when empty."""
+def test_list_attributes_are_on_one_line() -> None:
     image = Image("v2", GOLDEN, "active", tags=("a", "b"))
     rows = dict(image_rows(image))
     assert rows["tags"] == "a, b"
     assert "stores" not in rows
 
 
-def test_an_image_that_is_gone(tmp_path: Path) -> None:
-    """It is status 1, with all there is to say."""
+def test_show_of_a_gone_image(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
-        status, lines = shown(
+        status, lines = run_show(
             tmp_path, {"name": "lab", "endpoint": service.url, "images": [ABSENT]}
         )
     assert status == 1
@@ -97,12 +94,11 @@ def test_an_image_that_is_gone(tmp_path: Path) -> None:
     assert rows["request_id"].startswith("req-")
 
 
-def test_a_deleted_image_that_an_administrator_sees(tmp_path: Path) -> None:
-    """It is gone too, and when it was deleted is said."""
+def test_show_of_a_deleted_image_that_is_still_visible(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         service.api.admin = True
         service.images.delete(GOLDEN)
-        status, lines = shown(
+        status, lines = run_show(
             tmp_path, {"name": "lab", "endpoint": service.url, "images": [GOLDEN]}
         )
     assert status == 1
@@ -110,14 +106,13 @@ def test_a_deleted_image_that_an_administrator_sees(tmp_path: Path) -> None:
     assert "deleted_at  2026-11-23T11:03:01.979328+00:00" in lines
 
 
-def test_one_cloud_that_has_it_is_enough(tmp_path: Path) -> None:
-    """Each cloud has its own block, and a poll that failed says why."""
+def test_show_succeeds_if_one_cloud_has_the_image(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         clouds = [
             {"name": "down", "endpoint": "http://127.0.0.1:1", "images": [GOLDEN]},
             {"name": "up", "endpoint": service.url, "images": [GOLDEN]},
         ]
-        status, lines = shown(tmp_path, *clouds)
+        status, lines = run_show(tmp_path, *clouds)
     assert status == 0
     assert lines.count("") == 1
     assert any(line.startswith("why       connection: ") for line in lines)

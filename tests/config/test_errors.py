@@ -1,4 +1,4 @@
-"""What is said of settings that cannot be used: one wrong file, variable or flag per rule."""
+"""Exact error lines: one invalid file, variable or flag for each rule."""
 
 import json
 from collections.abc import Mapping
@@ -43,8 +43,8 @@ ALGORITHMS = (
 CLOUDS = "clouds: [{name: a, images: [b]}]"
 
 
-def refusal(argv: list[str], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The lines with which a command line and an environment are refused."""
+def errors_of(argv: list[str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the errors of a command line and an environment."""
     with pytest.raises(SettingsError) as caught:
         parse(argv, environ)
     assert str(caught.value) == "\n".join(caught.value.lines)
@@ -52,26 +52,26 @@ def refusal(argv: list[str], environ: Mapping[str, str]) -> tuple[str, ...]:
     return caught.value.lines
 
 
-def of_file(path: Path, content: str | bytes) -> list[str]:
-    """The lines with which a file is refused, without its name."""
+def errors_of_file(path: Path, content: str | bytes) -> list[str]:
+    """Return the errors of a file, without its name."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    lines = refusal([f"--config.file={path}"], {})
+    lines = errors_of([f"--config.file={path}"], {})
     assert all(line.startswith(f"{path}: ") for line in lines)
     return [line.removeprefix(f"{path}: ") for line in lines]
 
 
 def image(text: str) -> str:
-    """A file with one image."""
+    """Return a file with one image."""
     return f"clouds: [{{name: a, images: [{text}]}}]"
 
 
 def discover(text: str) -> str:
-    """A file with one image and one discovery."""
+    """Return a file with one image and one discovery rule."""
     return cloud(f"discover: [{text}]")
 
 
 def cloud(text: str) -> str:
-    """A file with one cloud that has these keys too."""
+    """Return a file with one cloud that has additional keys."""
     return f"clouds: [{{name: a, images: [b], {text}}}]"
 
 
@@ -834,15 +834,13 @@ ONE_MISTAKE = {
 
 
 @pytest.mark.parametrize(("content", "line"), ONE_MISTAKE.values(), ids=ONE_MISTAKE)
-def test_a_mistake_in_the_file_is_one_exact_line(
+def test_error_in_the_file_is_one_exact_line(
     tmp_path: Path, content: str | bytes, line: str
 ) -> None:
-    """The line names the file, the key, the value unless it may be a secret, and what is right."""
-    assert of_file(tmp_path / "exporter.yml", content) == [line]
+    assert errors_of_file(tmp_path / "exporter.yml", content) == [line]
 
 
-def test_every_mistake_of_a_file_is_reported(tmp_path: Path) -> None:
-    """Mistakes in values, in keys and between values do not hide each other."""
+def test_all_errors_of_a_file_are_reported(tmp_path: Path) -> None:
     content = (
         "interval: 30\n"
         "clouds:\n"
@@ -853,7 +851,7 @@ def test_every_mistake_of_a_file_is_reported(tmp_path: Path) -> None:
         "    timeout: 3m\n"
         "  - {name: a, images: []}\n"
     )
-    assert of_file(tmp_path / "exporter.yml", content) == [
+    assert errors_of_file(tmp_path / "exporter.yml", content) == [
         "line 7: timeout is a duplicate of line 6",
         "interval: 30 has no unit; write 30s",
         f"clouds[0].images[0]: '{UUID.upper()}' is a UUID in capitals, "
@@ -865,40 +863,35 @@ def test_every_mistake_of_a_file_is_reported(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    """A missing file is an error, and nothing else is said."""
+def test_missing_file_is_one_line(tmp_path: Path) -> None:
     missing = tmp_path / "none.yml"
-    assert refusal([f"--config.file={missing}"], {}) == (
+    assert errors_of([f"--config.file={missing}"], {}) == (
         f"{missing}: cannot be read: No such file or directory",
     )
 
 
-def test_a_directory_is_no_file(tmp_path: Path) -> None:
-    """A directory given as the file is one line; the variable names the file too."""
-    assert refusal([], {"IMAGE_EXPORTER_CONFIG__FILE": str(tmp_path)}) == (
+def test_directory_is_not_a_file(tmp_path: Path) -> None:
+    assert errors_of([], {"IMAGE_EXPORTER_CONFIG__FILE": str(tmp_path)}) == (
         f"{tmp_path}: cannot be read: Is a directory",
     )
 
 
-def test_a_hostile_file_name_cannot_forge_a_line(tmp_path: Path) -> None:
-    """A line break in the file's name is escaped."""
+def test_line_break_in_a_file_name_is_escaped(tmp_path: Path) -> None:
     hostile = tmp_path / "a\nb"
-    assert refusal([f"--config.file={hostile}"], {}) == (
+    assert errors_of([f"--config.file={hostile}"], {}) == (
         f"{str(hostile)!r}: cannot be read: No such file or directory",
     )
 
 
-def test_a_newcomer_is_told_both_ways_forward() -> None:
-    """Without a file and clouds, the error shows a file and the demo."""
-    assert refusal([], {}) == GETTING_STARTED
+def test_error_without_clouds_shows_an_example_and_the_demo() -> None:
+    assert errors_of([], {}) == GETTING_STARTED
     assert GETTING_STARTED[0].startswith("no clouds to watch: list them in a file")
     assert GETTING_STARTED[-1].endswith("openstack-image-exporter demo")
 
 
-def test_a_name_that_no_file_can_have_is_refused() -> None:
-    """Not even the system takes a name with a NUL or half a character."""
+def test_invalid_file_name_is_rejected() -> None:
     for hostile in ("a\0", "a\ud800"):
-        lines = refusal(["demo", f"--config.file={hostile}"], {})
+        lines = errors_of(["demo", f"--config.file={hostile}"], {})
         assert lines[0] == f"{hostile!r}: cannot be read: not a valid file name"
 
 
@@ -960,19 +953,17 @@ VARIABLES = {
 
 
 @pytest.mark.parametrize(("environ", "line"), VARIABLES.values(), ids=VARIABLES)
-def test_a_mistake_in_the_environment_is_one_exact_line(environ: dict[str, str], line: str) -> None:
-    """The line names the variable, and never shows the value of one that is not known."""
+def test_error_in_the_environment_is_one_exact_line(environ: dict[str, str], line: str) -> None:
     clouds = {"IMAGE_EXPORTER_CLOUDS": json.dumps([{"name": "a", "images": ["b"]}])}
-    assert refusal([], {**clouds, **environ}) == (line,)
+    assert errors_of([], {**clouds, **environ}) == (line,)
 
 
-def test_mistakes_of_all_places_are_reported(tmp_path: Path) -> None:
-    """Flag, variable and file are each named for what is written there."""
+def test_errors_of_all_sources_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "exporter.yml"
     path.write_text("rate_limit: -1\nclouds: [{name: a, images: [b]}]")
     argv = ["show", "a/b", f"--config.file={path}", "--interval=soon", "--properties=a,b,a"]
     environ = {"IMAGE_EXPORTER_TIMEOUT": "10", "IMAGE_EXPORTER_X": ""}
-    assert refusal(argv, environ) == (
+    assert errors_of(argv, environ) == (
         f"show: 'a/b' is not an image ID; {ID}",
         "environment variable IMAGE_EXPORTER_X: unknown",
         f"flag --interval: 'soon' is not a duration; {DURATION}",

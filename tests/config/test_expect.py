@@ -1,4 +1,4 @@
-"""Expectations in the settings: what each key means, and which level wins."""
+"""Expectations in the settings: the value of each key, and the precedence of levels."""
 
 import hashlib
 from collections.abc import Callable
@@ -44,19 +44,19 @@ Read = Callable[[str], ResolvedCloud]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Reads the settings in a text, as the plan of their one cloud."""
+    """Return a function that parses settings and returns their only cloud."""
 
-    def plan(text: str) -> ResolvedCloud:
+    def resolved(text: str) -> ResolvedCloud:
         file = tmp_path / "exporter.yml"
         file.write_text(text, "utf-8")
-        (planned,) = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
-        return planned
+        (resolved,) = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
+        return resolved
 
-    return plan
+    return resolved
 
 
 def levels(general: str = "{}", cloud: str = "{}", image: str = "{}") -> str:
-    """A file with one image, one that says nothing of its own, and a discovery."""
+    """Return a file with one image, one without expectations of its own, and a discovery rule."""
     return (
         f"expect: {general}\n"
         "clouds:\n"
@@ -67,31 +67,29 @@ def levels(general: str = "{}", cloud: str = "{}", image: str = "{}") -> str:
 
 
 @pytest.mark.parametrize("key", EXPECTATIONS)
-def test_each_key_is_read_into_what_its_judge_takes(read: Read, key: str) -> None:
-    """On an image and everywhere else."""
+def test_each_key_is_parsed_for_its_check(read: Read, key: str) -> None:
     written, wanted = VALUES[key]
-    plan = read(levels(image=f"{{{key}: {written}}}"))
-    assert plan.images[0].expect == plan.discover[0].expect == ((key, wanted),)
-    assert plan.images[1].expect == plan.discover[1].expect == ()
+    resolved = read(levels(image=f"{{{key}: {written}}}"))
+    assert resolved.images[0].expect == resolved.discover[0].expect == ((key, wanted),)
+    assert resolved.images[1].expect == resolved.discover[1].expect == ()
     seen = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
-    assert [each.expectation for each in evaluate(plan.images[0].expect, seen, START)] == [key]
+    assert [result.expectation for result in evaluate(resolved.images[0].expect, seen, START)] == [
+        key
+    ]
     for above in (levels(f"{{{key}: {written}}}"), levels(cloud=f"{{{key}: {written}}}")):
-        plan = read(above)
-        assert {each.expect for each in plan.images} == {((key, wanted),)}
-        assert {each.expect for each in plan.discover} == {((key, wanted),)}
+        resolved = read(above)
+        assert {image.expect for image in resolved.images} == {((key, wanted),)}
+        assert {rule.expect for rule in resolved.discover} == {((key, wanted),)}
 
 
 @pytest.mark.parametrize("key", EXPECTATIONS)
 @pytest.mark.parametrize("nothing", ["null", "none", "~", ""])
-def test_a_nearer_level_lifts_what_a_farther_one_expects(
-    read: Read, key: str, nothing: str
-) -> None:
-    """By null, by none, or by a key that is left empty."""
+def test_nearer_level_removes_an_expectation(read: Read, key: str, nothing: str) -> None:
     written, wanted = VALUES[key]
-    plan = read(levels(f"{{{key}: {written}}}", image=f"{{{key}: {nothing}}}"))
-    assert (plan.images[0].expect, plan.images[1].expect) == ((), ((key, wanted),))
-    plan = read(levels(f"{{{key}: {written}}}", cloud=f"{{{key}: {nothing}}}"))
-    assert (plan.images[0].expect, plan.images[1].expect) == ((), ())
+    resolved = read(levels(f"{{{key}: {written}}}", image=f"{{{key}: {nothing}}}"))
+    assert (resolved.images[0].expect, resolved.images[1].expect) == ((), ((key, wanted),))
+    resolved = read(levels(f"{{{key}: {written}}}", cloud=f"{{{key}: {nothing}}}"))
+    assert (resolved.images[0].expect, resolved.images[1].expect) == ((), ())
 
 
 NEARER: list[tuple[str, str, str, Wanted]] = [
@@ -126,26 +124,24 @@ NEARER: list[tuple[str, str, str, Wanted]] = [
 
 
 @pytest.mark.parametrize(("general", "cloud", "image", "expect"), NEARER)
-def test_the_nearer_level_wins_key_by_key(
+def test_nearer_level_wins_key_by_key(
     read: Read, general: str, cloud: str, image: str, expect: Wanted
 ) -> None:
-    """Each property is a key; what cannot hold at once gives way to what is nearer."""
     assert read(levels(general, cloud, image)).images[0].expect == expect
 
 
-def test_what_many_images_expect_is_kept_once(read: Read) -> None:
-    """10,000 images that expect the same do not take 10,000 times the memory."""
+def test_equal_expectations_share_memory(read: Read) -> None:
+    """10,000 images with equal expectations must not take 10,000 times the memory."""
     images = ", ".join(f"{{id: i{n}, expect: {{size: {n % 2}B..}}}}" for n in range(100))
-    plan = read(
+    resolved = read(
         f"expect: {{status: active}}\nclouds: [{{name: a, images: [{images}, b, c], "
         "discover: [{name: d}]}]"
     )
-    assert len({id(image.expect) for image in plan.images}) == 3
-    assert plan.discover[0].expect is plan.images[-1].expect
+    assert len({id(image.expect) for image in resolved.images}) == 3
+    assert resolved.discover[0].expect is resolved.images[-1].expect
 
 
-def test_the_properties_that_have_to_be_known() -> None:
-    """Also as v1 writes them."""
+def test_expected_properties_have_the_names_of_both_apis() -> None:
     expects: list[Wanted] = [
         (("status", ("active",)), ("properties", (("OS_Distro", "x"), ("a", "b")))),
         (("properties", (("c", "d"),)),),
@@ -154,11 +150,9 @@ def test_the_properties_that_have_to_be_known() -> None:
     assert expected_properties(expects) == {"OS_Distro", "os_distro", "a", "c"}
 
 
-def test_every_algorithm_has_as_many_digits_as_hashlib_gives() -> None:
-    """They are those that Glance may be set to."""
+def test_number_of_digits_is_that_of_hashlib() -> None:
     assert {name: 2 * hashlib.new(name).digest_size for name in DIGITS} == DIGITS
 
 
-def test_every_expectation_has_a_value_here() -> None:
-    """A new one is tested as the others are."""
+def test_every_expectation_has_a_value_in_this_test() -> None:
     assert VALUES.keys() == {"exists", *CHECKS}

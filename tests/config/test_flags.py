@@ -1,4 +1,4 @@
-"""The command line: commands, help, and refusals that repeat no value."""
+"""Command line: commands, help, and errors that repeat no value."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ COMMANDS = "accepted: run, check, show IMAGE_ID, list, demo"
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """The name of a file that is right."""
+    """Return the name of a valid file."""
     path = tmp_path / "exporter.yml"
     path.write_text("clouds: [{name: a, images: [b]}]")
     return str(path)
 
 
-def refusal(*argv: str) -> tuple[str, ...]:
-    """The lines with which a command line is refused."""
+def errors_of(*argv: str) -> tuple[str, ...]:
+    """Return the errors of a command line."""
     with pytest.raises(SettingsError) as caught:
         parse(argv, {})
     return caught.value.lines
@@ -44,10 +44,9 @@ def refusal(*argv: str) -> tuple[str, ...]:
         (["--interval", "30s", "list"], "list", None),
     ],
 )
-def test_flags_may_stand_before_and_after_the_command(
+def test_flags_are_accepted_before_and_after_the_command(
     argv: list[str], command: str, image_id: str | None, file: str
 ) -> None:
-    """No command means run, and every flag counts wherever it stands."""
     invocation = parse([word.replace("FILE", file) for word in argv], {})
     assert (invocation.command, invocation.image_id) == (command, image_id)
     if any("interval" in word for word in argv):
@@ -62,22 +61,19 @@ def test_flags_may_stand_before_and_after_the_command(
         (["--format", "table", "--interval=30s", "check"], {"format": "table"}),
     ],
 )
-def test_a_command_may_have_flags_of_its_own(
+def test_flags_of_a_command_are_options(
     argv: list[str], options: dict[str, str], file: str
 ) -> None:
-    """They are no settings: nothing else sets them, and no other command takes them."""
     assert parse([*argv, f"--config.file={file}"], {}).options == options
 
 
-def test_the_last_of_equal_flags_wins_and_properties_add_up() -> None:
-    """As with every program: a later flag overrides an earlier one, a list grows."""
+def test_last_flag_wins_and_lists_accumulate() -> None:
     argv = ["demo", "--interval=30s", "--interval=20s", "--properties=a,b", "--properties", "c"]
     settings = parse(argv, {}).settings
     assert (settings.interval, settings.properties) == (20.0, ("a", "b", "c"))
 
 
-def test_a_list_may_be_emptied_by_a_flag() -> None:
-    """An empty flag overrides what the environment says."""
+def test_empty_flag_overrides_a_list_of_the_environment() -> None:
     argv, environ = ["demo", "--properties="], {"IMAGE_EXPORTER_PROPERTIES": "a"}
     assert parse(argv, environ).settings.properties == ()
 
@@ -123,9 +119,8 @@ def test_a_list_may_be_emptied_by_a_flag() -> None:
         (["--zzz", "start", "--yyy"], ["unknown flag --zzz", "unknown flag --yyy"]),
     ],
 )
-def test_a_wrong_command_line_is_refused(argv: list[str], lines: list[str]) -> None:
-    """What is wrong is named, with what is near or accepted."""
-    assert list(refusal(*argv)) == lines
+def test_invalid_command_line_is_rejected(argv: list[str], lines: list[str]) -> None:
+    assert list(errors_of(*argv)) == lines
 
 
 @pytest.mark.parametrize(
@@ -144,9 +139,8 @@ def test_a_wrong_command_line_is_refused(argv: list[str], lines: list[str]) -> N
         (["show", "--token", SECRET, "--help"], "--token"),
     ],
 )
-def test_a_secret_is_no_flag(argv: list[str], flag: str) -> None:
-    """A secret is refused with a pointer to where it belongs, and not repeated."""
-    assert refusal(*argv) == (A_SECRET.format(flag),)
+def test_secret_as_a_flag_is_rejected_and_not_repeated(argv: list[str], flag: str) -> None:
+    assert errors_of(*argv) == (A_SECRET.format(flag),)
 
 
 @pytest.mark.parametrize(
@@ -161,13 +155,12 @@ def test_a_secret_is_no_flag(argv: list[str], flag: str) -> None:
         [f"--clouds={SECRET}"],
     ],
 )
-def test_the_value_of_an_unknown_flag_is_not_repeated(argv: list[str]) -> None:
-    """It may be a password, whatever the flag is called."""
-    assert SECRET not in "".join(refusal(*argv))
+def test_value_of_an_unknown_flag_is_not_repeated(argv: list[str]) -> None:
+    """It may be a password."""
+    assert SECRET not in "".join(errors_of(*argv))
 
 
-def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """The version goes to standard output, with status 0."""
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(["--version"], {})
     assert ended.value.code == 0
@@ -175,7 +168,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def help_of(*argv: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What a call for help prints, on lines that were put together again."""
+    """Return the help that a command line prints, with folded lines joined."""
     with pytest.raises(SystemExit) as ended:
         parse(argv, {})
     assert ended.value.code == 0
@@ -183,7 +176,6 @@ def help_of(*argv: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_help_has_every_command_and_flag(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each flag stands there with its meaning, default and variable; groups as JSON do not."""
     text = help_of("--help", capsys=capsys)
     assert text.startswith("usage: openstack-image-exporter [COMMAND] [FLAGS]")
     for command in ("run ", "check ", "show IMAGE_ID ", "demo "):
@@ -191,6 +183,7 @@ def test_help_has_every_command_and_flag(capsys: pytest.CaptureFixture[str]) -> 
     for row in reference():
         if row.flag != "—":
             assert row.flag in text
+            assert row.metavar or row.key in {"log.level", "log.format"}
             assert f"{row.meaning} [default: {row.default}; {row.variable}]" in text
     assert "--log.level {debug,info,warning,error}" in text
     assert "--interval DURATION" in text
@@ -199,7 +192,7 @@ def test_help_has_every_command_and_flag(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("argv", "usage", "says"),
+    ("argv", "usage", "text"),
     [
         (["show", "--help"], "show IMAGE_ID [FLAGS]", "Print all attributes of an image"),
         (["--help", "show"], "show IMAGE_ID [FLAGS]", "Print all attributes of an image"),
@@ -207,12 +200,11 @@ def test_help_has_every_command_and_flag(capsys: pytest.CaptureFixture[str]) -> 
         (["demo", "--interval=x", "-h"], "demo [FLAGS]", "Needs no settings file"),
     ],
 )
-def test_a_command_has_help_of_its_own(
-    argv: list[str], usage: str, says: str, capsys: pytest.CaptureFixture[str]
+def test_command_has_its_own_help(
+    argv: list[str], usage: str, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The usage and the meaning are the command's; the flags are there too."""
-    text = help_of(*argv, capsys=capsys)
-    assert text.startswith(f"usage: openstack-image-exporter {usage}")
-    assert says in text
-    assert "--config.file FILE" in text
-    assert "commands:" not in text
+    output = help_of(*argv, capsys=capsys)
+    assert output.startswith(f"usage: openstack-image-exporter {usage}")
+    assert text in output
+    assert "--config.file FILE" in output
+    assert "commands:" not in output

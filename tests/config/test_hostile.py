@@ -1,4 +1,4 @@
-"""Settings from hostile hands: whatever is written, only SettingsError is raised."""
+"""Hostile input: settings are valid, or the error is a SettingsError that is safe to print."""
 
 import json
 from pathlib import Path
@@ -51,16 +51,16 @@ unhurried = settings(deadline=None)
 
 
 def check(argv: list[str], environ: dict[str, str]) -> None:
-    """Settings are made or refused, with lines that are safe to print."""
+    """Assert that the input is valid, or an error with lines that are safe to print."""
     try:
-        plans = resolved_clouds(parse(argv, environ).settings)
+        clouds = resolved_clouds(parse(argv, environ).settings)
     except SettingsError as error:
         lines = error.lines
     else:
-        for plan in plans:
-            assert plan.images
-            assert plan.timeout <= plan.interval
-            assert plan.max_stale >= 2 * plan.interval
+        for resolved in clouds:
+            assert resolved.images
+            assert resolved.timeout <= resolved.interval
+            assert resolved.max_stale >= 2 * resolved.interval
         return
     assert lines
     assert all(line.isprintable() for line in lines)
@@ -68,14 +68,13 @@ def check(argv: list[str], environ: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that is written anew for every example."""
+    """Return a file that is rewritten for every example."""
     return tmp_path_factory.mktemp("hostile") / "exporter.yml"
 
 
 @unhurried
 @given(document=documents | clouds.map(lambda value: {"clouds": value}))
-def test_any_yaml_document_is_settings_or_refused(document: object, path: Path) -> None:
-    """No document raises anything else, and no line of an error can forge another."""
+def test_any_yaml_document_is_valid_or_an_error(document: object, path: Path) -> None:
     path.write_text(
         yaml.safe_dump(document, allow_unicode=True), encoding="utf-8", errors="replace"
     )
@@ -84,8 +83,7 @@ def test_any_yaml_document_is_settings_or_refused(document: object, path: Path) 
 
 @unhurried
 @given(content=st.binary() | st.text(alphabet="a:-[]{}&*!|>%@'\"#,?<=~ \n\t0").map(str.encode))
-def test_any_bytes_are_settings_or_refused(content: bytes, path: Path) -> None:
-    """A file that is hardly YAML is refused like any other."""
+def test_any_bytes_are_valid_or_an_error(content: bytes, path: Path) -> None:
     path.write_bytes(content)
     check([f"--config.file={path}"], {})
 
@@ -95,8 +93,7 @@ def test_any_bytes_are_settings_or_refused(content: bytes, path: Path) -> None:
     document=clouds.map(lambda value: json.dumps(value, default=str)) | st.text(),
     interval=st.text(),
 )
-def test_any_variable_is_settings_or_refused(document: str, interval: str) -> None:
-    """Variables hold any text."""
+def test_any_variable_is_valid_or_an_error(document: str, interval: str) -> None:
     environ = {"IMAGE_EXPORTER_CLOUDS": document, "IMAGE_EXPORTER_INTERVAL": interval}
     check([], environ)
 
@@ -111,15 +108,13 @@ def test_any_variable_is_settings_or_refused(document: str, interval: str) -> No
         | st.text().map(lambda value: f"--config.file={value}")
     )
 )
-def test_any_command_line_is_settings_or_refused(argv: list[str]) -> None:
-    """Arguments hold any text; help and version are not asked for here."""
+def test_any_command_line_is_valid_or_an_error(argv: list[str]) -> None:
     check([word for word in argv if not word.startswith(("-h", "--help", "--version"))], {})
 
 
 @unhurried
 @given(value=documents)
-def test_a_token_is_never_shown(value: object, path: Path) -> None:
-    """Wherever a mistake stands, the token beside it is not in the error."""
+def test_no_error_shows_a_token(value: object, path: Path) -> None:
     cloud = {"name": "a", "endpoint": value, "token": SECRET, "images": value, "interval": value}
     path.write_text(
         yaml.safe_dump({"clouds": [cloud, {"token": SECRET}]}), encoding="utf-8", errors="replace"
@@ -129,8 +124,8 @@ def test_a_token_is_never_shown(value: object, path: Path) -> None:
     assert SECRET not in str(refused.value)
 
 
-def test_the_hostile_words_hold_every_key() -> None:
-    """The documents above are made of real keys, or they would test little."""
+def test_hostile_words_have_every_key() -> None:
+    """Documents without real keys would test little."""
     assert set(WORDS) >= {*Settings.model_fields, *Image.model_fields, *Expect.model_fields} - {
         "expect"
     }

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what wins, and what a poller is told to do."""
+"""Settings: sources, their precedence, and the resolved clouds."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ Read = Callable[..., Invocation]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Parse a file, flags and variables."""
+    """Return a function that parses a file, flags and variables."""
 
     def read(content: str, *argv: str, **environ: str) -> Invocation:
         path = tmp_path / "exporter.yml"
@@ -45,13 +45,12 @@ def read(tmp_path: Path) -> Read:
     return read
 
 
-def plans(content: str, read: Read) -> tuple[ResolvedCloud, ...]:
-    """The plans of a file."""
+def clouds_of(content: str, read: Read) -> tuple[ResolvedCloud, ...]:
+    """Return the resolved clouds of a file."""
     return resolved_clouds(read(content).settings)
 
 
-def test_every_default(read: Read) -> None:
-    """A file of one image leaves everything else at its default."""
+def test_defaults(read: Read) -> None:
     invocation = read(MINIMAL)
     settings = invocation.settings
     assert (invocation.command, invocation.image_id) == ("run", None)
@@ -82,8 +81,7 @@ def test_every_default(read: Read) -> None:
     )
 
 
-def test_discoveries_are_criteria_with_everything_in_its_place(read: Read) -> None:
-    """Words stand for lists of one, and a cloud may have discoveries instead of images."""
+def test_discovery_rules(read: Read) -> None:
     content = """\
 clouds:
   - name: a
@@ -98,9 +96,9 @@ clouds:
         most_recent: true
         alias: windows
 """
-    (plan,) = plans(content, read)
-    assert plan.images == ()
-    assert plan.discover == (
+    (resolved,) = clouds_of(content, read)
+    assert resolved.images == ()
+    assert resolved.discover == (
         DiscoveryRule(name="ubuntu-*", tags=("golden",), statuses=("active",)),
         DiscoveryRule(
             name="windows-*",
@@ -114,8 +112,7 @@ clouds:
     )
 
 
-def test_the_pace_of_discovery_may_be_a_cloud_s_own(read: Read) -> None:
-    """What stands in the cloud wins, and without a word discovery is no faster than polling."""
+def test_cloud_overrides_times_of_discovery(read: Read) -> None:
     content = """\
 discovery_interval: 10m
 forget_after: 1h
@@ -123,21 +120,22 @@ clouds:
   - {name: a, images: [b]}
   - {name: b, images: [b], discovery_interval: 20m, forget_after: 2h}
 """
-    assert [(each.discovery_interval, each.forget_after) for each in plans(content, read)] == [
+    assert [
+        (cloud.discovery_interval, cloud.forget_after) for cloud in clouds_of(content, read)
+    ] == [
         (600.0, 3600.0),
         (1200.0, 7200.0),
     ]
-    (slow,) = plans("interval: 20m\n" + MINIMAL, read)
+    (slow,) = clouds_of("interval: 20m\n" + MINIMAL, read)
     assert slow.discovery_interval == 1200.0
 
 
 def test_list_needs_neither_images_nor_clouds(tmp_path: Path) -> None:
-    """It is the command that tells which images there are."""
     assert resolved_clouds(parse(["list"], {}).settings) == ()
     path = tmp_path / "exporter.yml"
     path.write_text("clouds: [{name: a}]")
-    (plan,) = resolved_clouds(parse([f"--config.file={path}", "list"], {}).settings)
-    assert (plan.name, plan.images, plan.discover) == ("a", (), ())
+    (resolved,) = resolved_clouds(parse([f"--config.file={path}", "list"], {}).settings)
+    assert (resolved.name, resolved.images, resolved.discover) == ("a", (), ())
 
 
 PRECEDENCE = {
@@ -168,7 +166,6 @@ PRECEDENCE = {
 
 @pytest.mark.parametrize("key", PRECEDENCE)
 def test_flags_win_over_the_environment_over_the_file(key: str, read: Read) -> None:
-    """Each setting is read from every place, and the nearest place wins."""
     in_file, variable, flag, values = PRECEDENCE[key]
     written: object = in_file
     for part in reversed(key.split(".")):
@@ -178,13 +175,13 @@ def test_flags_win_over_the_environment_over_the_file(key: str, read: Read) -> N
     argv = f"--{key.replace('_', '-')}={flag}"
 
     def value(invocation: Invocation) -> object:
-        found: object = invocation.settings
+        setting: object = invocation.settings
         for part in key.split("."):
-            found = getattr(found, part)
-        return found
+            setting = getattr(setting, part)
+        return setting
 
-    found = (read(content), read(content, **environ), read(content, argv, **environ))
-    assert tuple(map(value, found)) == values
+    invocations = (read(content), read(content, **environ), read(content, argv, **environ))
+    assert tuple(map(value, invocations)) == values
 
 
 @pytest.mark.parametrize(
@@ -197,8 +194,8 @@ def test_flags_win_over_the_environment_over_the_file(key: str, read: Read) -> N
         ([], False),
     ],
 )
-def test_a_switch_needs_no_value(argv: list[str], value: bool, read: Read) -> None:
-    """As a flag of Prometheus', it is on when it is there; it may be said in words too."""
+def test_switch_needs_no_value(argv: list[str], value: bool, read: Read) -> None:
+    """As in Prometheus, a flag without a value means true."""
     assert read(MINIMAL, *argv).settings.web.enable_lifecycle is value
 
 
@@ -214,24 +211,20 @@ def test_a_switch_needs_no_value(argv: list[str], value: bool, read: Read) -> No
         (None, "/c/d/", "/c/d"),
     ],
 )
-def test_what_goes_before_all_pages(
-    url: str | None, path: str | None, prefix: str, read: Read
-) -> None:
-    """As in Prometheus: the path of the external URL, unless there is a prefix of its own."""
+def test_prefix_of_all_pages(url: str | None, path: str | None, prefix: str, read: Read) -> None:
+    """The rules are those of Prometheus."""
     argv = [f"--web.external-url={url}"] if url else []
     argv += [f"--web.route-prefix={path}"] if path else []
     assert read(MINIMAL, *argv).settings.web.prefix == prefix
 
 
-def test_keys_of_one_group_come_from_different_places(read: Read) -> None:
-    """A flag for one key of a group leaves the others as the file has them."""
+def test_keys_of_one_group_come_from_several_sources(read: Read) -> None:
     log = read(f"{MINIMAL}log: {{level: debug, format: json}}", "--log.level=error").settings.log
     assert (log.level, log.format) == ("error", "json")
 
 
 @pytest.mark.parametrize("index", ["2", "exporter-2", "image-exporter.v1-002"])
-def test_a_shard_is_told_in_two_places(index: str, read: Read) -> None:
-    """The number may stand in the file, and a pod's number or name in its environment."""
+def test_shard_total_and_index_come_from_several_sources(index: str, read: Read) -> None:
     content = f"{MINIMAL}shard: {{total: 3}}"
     assert resolved_shard(read(content, IMAGE_EXPORTER_SHARD__INDEX=index).settings) == Shard(2, 3)
     both = {"IMAGE_EXPORTER_SHARD__INDEX": index, "IMAGE_EXPORTER_SHARD__TOTAL": "3"}
@@ -240,8 +233,7 @@ def test_a_shard_is_told_in_two_places(index: str, read: Read) -> None:
     assert resolved_shard(read(content, *flags, **both).settings) == Shard(1, 2)
 
 
-def test_a_shard_is_refused_where_it_is_told(read: Read) -> None:
-    """The variable, flag or key that has to be changed is named."""
+def test_invalid_shard_error_names_its_source(read: Read) -> None:
     variable = "environment variable IMAGE_EXPORTER_SHARD__INDEX"
     with pytest.raises(SettingsError) as caught:
         read(f"{MINIMAL}shard: {{total: 3}}", IMAGE_EXPORTER_SHARD__INDEX="exporter-3")
@@ -255,13 +247,12 @@ def test_a_shard_is_refused_where_it_is_told(read: Read) -> None:
     )
 
 
-def test_an_empty_variable_is_none(read: Read) -> None:
-    """A variable that is set to nothing, as composed environments have it, changes nothing."""
+def test_empty_variable_counts_as_not_set(read: Read) -> None:
     assert read(MINIMAL, IMAGE_EXPORTER_INTERVAL="").settings.interval == 60.0
 
 
-def test_other_variables_are_nobodys_business(read: Read) -> None:
-    """Only the prefix is ours, and what Kubernetes adds for a Service named image-exporter."""
+def test_variables_of_others_are_ignored(read: Read) -> None:
+    """Kubernetes sets variables for a Service named image-exporter."""
     kubernetes = {
         "IMAGE_EXPORTER_SERVICE_HOST": "10.0.0.1",
         "IMAGE_EXPORTER_SERVICE_PORT": "10292",
@@ -274,14 +265,12 @@ def test_other_variables_are_nobodys_business(read: Read) -> None:
     assert read(MINIMAL, **environ).settings.interval == 60.0
 
 
-def test_the_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch, read: Read) -> None:
-    """Only the environment that is handed over counts."""
+def test_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch, read: Read) -> None:
     monkeypatch.setenv("IMAGE_EXPORTER_INTERVAL", "30s")
     assert read(MINIMAL).settings.interval == 60.0
 
 
-def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
-    """IMAGE_EXPORTER_CONFIG__FILE names the file; the flag wins."""
+def test_variable_names_the_settings_file(tmp_path: Path) -> None:
     one, other = tmp_path / "one.yml", tmp_path / "other.yml"
     one.write_text(MINIMAL)
     other.write_text(MINIMAL.replace("name: a", "name: z"))
@@ -292,23 +281,20 @@ def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
     assert (by_flag.config.file, by_flag.clouds[0].name) == (other, "z")
 
 
-def test_clouds_may_come_as_json(read: Read) -> None:
-    """Clouds in the environment replace those of the file, whatever JSON escapes they hold."""
+def test_clouds_as_json_replace_those_of_the_file(read: Read) -> None:
     clouds = [{"name": "\U0001f600", "images": [{"id": "c", "expect": {"protected": True}}]}]
     environ = {"IMAGE_EXPORTER_CLOUDS": json.dumps(clouds)}
-    for found in (read(MINIMAL, **environ), parse([], environ)):
-        (plan,) = resolved_clouds(found.settings)
-        assert plan.name == "\U0001f600"
-        assert plan.images == (ResolvedImage("c", "c", (("protected", True),)),)
+    for invocation in (read(MINIMAL, **environ), parse([], environ)):
+        (resolved,) = resolved_clouds(invocation.settings)
+        assert resolved.name == "\U0001f600"
+        assert resolved.images == (ResolvedImage("c", "c", (("protected", True),)),)
 
 
-def test_a_file_with_a_byte_order_mark_is_read(read: Read) -> None:
-    """Editors of other systems write one."""
-    assert plans(f"\ufeff{MINIMAL}", read)[0].name == "a"
+def test_byte_order_mark_is_accepted(read: Read) -> None:
+    assert clouds_of(f"\ufeff{MINIMAL}", read)[0].name == "a"
 
 
-def test_anchors_and_merges_are_fine(read: Read) -> None:
-    """A file may share what its images expect; a merged key may be given again."""
+def test_anchors_and_merge_keys(read: Read) -> None:
     content = (
         "clouds:\n"
         "  - name: a\n"
@@ -317,7 +303,7 @@ def test_anchors_and_merges_are_fine(read: Read) -> None:
         "      - {id: c, expect: *golden}\n"
         "      - {id: d, expect: {<<: *golden, protected: false}}\n"
     )
-    assert [image.expect for image in plans(content, read)[0].images] == [
+    assert [image.expect for image in clouds_of(content, read)[0].images] == [
         (("status", ("active",)), ("protected", True)),
         (("status", ("active",)), ("protected", True)),
         (("status", ("active",)), ("protected", False)),
@@ -325,12 +311,11 @@ def test_anchors_and_merges_are_fine(read: Read) -> None:
 
 
 def test_images_are_ids_or_mappings(read: Read) -> None:
-    """An alias is the ID where none is given; only what is expected is in the plan."""
     content = (
         f"clouds: [{{name: a, images: [{UUID}, {{id: b, alias: golden, "
         "expect: {status: [active, queued], protected: true, public: false, max_age: 90d}}]}]"
     )
-    assert plans(content, read)[0].images == (
+    assert clouds_of(content, read)[0].images == (
         ResolvedImage(UUID, UUID),
         ResolvedImage(
             "b",
@@ -345,15 +330,13 @@ def test_images_are_ids_or_mappings(read: Read) -> None:
     )
 
 
-def test_one_id_may_be_watched_in_two_clouds_and_aliases_may_repeat(read: Read) -> None:
-    """IDs are unique in a cloud only, and aliases nowhere."""
+def test_same_id_in_two_clouds_and_same_alias_twice_are_accepted(read: Read) -> None:
     aliased = "[{id: b, alias: x}, {id: c, alias: x}]"
     content = f"clouds: [{{name: a, images: {aliased}}}, {{name: d, images: [b]}}]"
-    assert [len(plan.images) for plan in plans(content, read)] == [2, 1]
+    assert [len(resolved.images) for resolved in clouds_of(content, read)] == [2, 1]
 
 
-def test_a_cloud_overrides_what_is_general(read: Read) -> None:
-    """Every key that may stand per cloud wins there, and is inherited elsewhere."""
+def test_cloud_overrides_general_settings(read: Read) -> None:
     content = (
         "interval: 30s\ntimeout: 5s\nconcurrency: 4\nrate_limit: 50\nmax_stale: 10m\n"
         "properties: [os_distro]\n"
@@ -362,78 +345,76 @@ def test_a_cloud_overrides_what_is_general(read: Read) -> None:
         "  - {name: c, images: [b], interval: 1m, timeout: 20s, concurrency: 2, rate_limit: none,"
         " max_stale: 2m, properties: []}\n"
     )
-    inherits, overrides = plans(content, read)
+    inherits, overrides = clouds_of(content, read)
 
-    def paced(plan: ResolvedCloud) -> tuple[object, ...]:
+    def times(resolved: ResolvedCloud) -> tuple[object, ...]:
         return (
-            plan.interval,
-            plan.timeout,
-            plan.concurrency,
-            plan.rate_limit,
-            plan.max_stale,
-            plan.properties,
+            resolved.interval,
+            resolved.timeout,
+            resolved.concurrency,
+            resolved.rate_limit,
+            resolved.max_stale,
+            resolved.properties,
         )
 
-    assert paced(inherits) == (30.0, 5.0, 4, 50.0, 600.0, ("os_distro",))
-    assert paced(overrides) == (60.0, 20.0, 2, None, 120.0, ())
+    assert times(inherits) == (30.0, 5.0, 4, 50.0, 600.0, ("os_distro",))
+    assert times(overrides) == (60.0, 20.0, 2, None, 120.0, ())
 
 
 @pytest.mark.parametrize(("interval", "max_stale"), [("1m", 900.0), ("5m", 900.0), ("10m", 1800.0)])
-def test_values_are_kept_for_15_minutes_or_3_intervals(
-    interval: str, max_stale: float, read: Read
-) -> None:
-    """The default of max_stale is the larger of the two, by the cloud's own interval."""
+def test_default_of_max_stale(interval: str, max_stale: float, read: Read) -> None:
     content = f"clouds: [{{name: a, images: [b], interval: {interval}}}]"
-    assert plans(content, read)[0].max_stale == max_stale
+    assert clouds_of(content, read)[0].max_stale == max_stale
 
 
-def test_limits_that_just_fit(read: Read) -> None:
-    """The timeout may be the interval, and max_stale two of them."""
-    (plan,) = plans(f"interval: 1s\ntimeout: 1s\nmax_stale: 2s\n{MINIMAL}", read)
-    assert (plan.interval, plan.timeout, plan.max_stale) == (1.0, 1.0, 2.0)
+def test_limits_are_inclusive(read: Read) -> None:
+    (resolved,) = clouds_of(f"interval: 1s\ntimeout: 1s\nmax_stale: 2s\n{MINIMAL}", read)
+    assert (resolved.interval, resolved.timeout, resolved.max_stale) == (1.0, 1.0, 2.0)
 
 
-def test_sign_in_by_clouds_yaml(read: Read) -> None:
-    """The entry, region, interface and API version are handed on."""
+def test_keys_for_clouds_yaml(read: Read) -> None:
     content = (
         "clouds: [{name: a, cloud: otc, region: eu-de, interface: internal, api: v1, images: [b]}]"
     )
-    (plan,) = plans(content, read)
-    assert (plan.cloud, plan.region, plan.interface, plan.api) == ("otc", "eu-de", "internal", "v1")
+    (resolved,) = clouds_of(content, read)
+    assert (resolved.cloud, resolved.region, resolved.interface, resolved.api) == (
+        "otc",
+        "eu-de",
+        "internal",
+        "v1",
+    )
 
 
-def test_a_fixed_endpoint_with_a_token(read: Read) -> None:
-    """A token is handed on sealed, and the endpoint as it is written."""
+def test_endpoint_with_a_token(read: Read) -> None:
     url = "https://[::1]:9292/image/"
     content = f"clouds: [{{name: a, endpoint: '{url}', token: {SECRET}, images: [b]}}]"
-    (plan,) = plans(content, read)
-    assert plan.endpoint == url
-    assert plan.token is not None
-    assert plan.token.get_secret_value() == SECRET
+    (resolved,) = clouds_of(content, read)
+    assert resolved.endpoint == url
+    assert resolved.token is not None
+    assert resolved.token.get_secret_value() == SECRET
 
 
 @pytest.mark.parametrize(
-    ("written", "found"), [("token", "{}/token"), ("/run/token", "/run/token")]
+    ("written", "expected"), [("token", "{}/token"), ("/run/token", "/run/token")]
 )
-def test_a_token_file_is_found_from_the_settings_file(
-    written: str, found: str, tmp_path: Path, read: Read
+def test_relative_token_file_starts_at_the_settings_file(
+    written: str, expected: str, tmp_path: Path, read: Read
 ) -> None:
-    """A relative name counts from the directory of the settings file, as Prometheus has it."""
-    (plan,) = plans(
+    (resolved,) = clouds_of(
         f"clouds: [{{name: a, endpoint: 'http://a', token_file: {written}, images: [b]}}]", read
     )
-    assert plan.token_file == Path(found.format(tmp_path))
+    assert resolved.token_file == Path(expected.format(tmp_path))
 
 
-def test_without_a_settings_file_a_token_file_is_found_from_here() -> None:
-    """Clouds of the environment have no directory of their own."""
+def test_relative_token_file_without_a_settings_file() -> None:
     cloud = {"name": "a", "endpoint": "http://a", "token_file": "t", "images": ["b"]}
-    (plan,) = resolved_clouds(parse([], {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}).settings)
-    assert plan.token_file == Path("t")
+    (resolved,) = resolved_clouds(
+        parse([], {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}).settings
+    )
+    assert resolved.token_file == Path("t")
 
 
-def test_demo_takes_everything_but_clouds(read: Read) -> None:
-    """The demo has clouds of its own: those of file and environment are not even looked at."""
+def test_demo_ignores_clouds(read: Read) -> None:
     settings = read(
         "clouds: nonsense\nlog: {level: debug}",
         "demo",
@@ -445,45 +426,45 @@ def test_demo_takes_everything_but_clouds(read: Read) -> None:
     assert resolved_clouds(parse(["demo"], {}).settings) == ()
 
 
-def test_demo_has_a_pace_of_its_own() -> None:
-    """An interval need not fit the default timeout, but must fit one that is given."""
+def test_interval_of_demo_is_checked_against_written_times_only() -> None:
+    """The demo has its own default timeout, so a short interval alone is valid."""
     assert parse(["demo", "--interval=2s"], {}).settings.interval == 2.0
     with pytest.raises(SettingsError, match=r"^flag --timeout: '3s' is longer than the interval"):
         parse(["demo", "--interval=2s", "--timeout=3s"], {})
 
 
-def test_a_cloud_can_be_built_of_images() -> None:
-    """Models take models, so that the demo needs no file."""
+def test_cloud_can_be_built_from_models() -> None:
     cloud = Cloud(name="a", endpoint="http://a", images=(Image(id="b"), Image(id="c", alias="d")))
-    (plan,) = resolved_clouds(parse(["demo"], {}).settings.model_copy(update={"clouds": (cloud,)}))
-    assert plan.images == (ResolvedImage("b", "b"), ResolvedImage("c", "d"))
+    (resolved,) = resolved_clouds(
+        parse(["demo"], {}).settings.model_copy(update={"clouds": (cloud,)})
+    )
+    assert resolved.images == (ResolvedImage("b", "b"), ResolvedImage("c", "d"))
 
 
-def test_show_has_an_image(read: Read) -> None:
-    """The ID comes with the command."""
+def test_show_has_an_image_id(read: Read) -> None:
     invocation = read(MINIMAL, "show", UUID)
     assert (invocation.command, invocation.image_id) == ("show", UUID)
 
 
-def test_a_secret_is_in_no_text(
+def test_no_text_or_log_has_a_token(
     read: Read, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither repr, str, dumps nor the debug log of pydantic-settings hold a token."""
+    """Covers repr, str, dumps and the debug log of pydantic-settings."""
     monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
     caplog.set_level(logging.DEBUG)
     cloud = {"name": "a", "endpoint": "http://a", "token": SECRET, "images": ["b"]}
-    for found in (
+    for invocation in (
         read(json.dumps({"clouds": [cloud]})),
         parse([], {"IMAGE_EXPORTER_CLOUDS": json.dumps([cloud])}),
     ):
-        settings = found.settings
-        plan = resolved_clouds(settings)[0]
-        assert plan.token is not None
-        assert plan.token.get_secret_value() == SECRET
+        settings = invocation.settings
+        resolved = resolved_clouds(settings)[0]
+        assert resolved.token is not None
+        assert resolved.token.get_secret_value() == SECRET
         texts = (
-            repr(found),
+            repr(invocation),
             str(settings),
-            repr(plan),
+            repr(resolved),
             str(settings.model_dump()),
             settings.model_dump_json(),
             str(settings.model_dump(mode="json")),
@@ -493,8 +474,7 @@ def test_a_secret_is_in_no_text(
     assert SECRET not in caplog.text
 
 
-def test_settings_do_not_change(read: Read) -> None:
-    """Models are frozen all the way down."""
+def test_settings_are_immutable(read: Read) -> None:
     settings = read(MINIMAL).settings
     for model, key in ((settings, "interval"), (settings.web, "listen_address")):
         with pytest.raises(ValidationError, match="frozen"):
@@ -503,8 +483,7 @@ def test_settings_do_not_change(read: Read) -> None:
         resolved_clouds(settings)[0].images[0].expect[0] = ()  # type: ignore[index]  # on purpose
 
 
-def test_the_reference_has_every_setting() -> None:
-    """Every key has a meaning that is a sentence; those of a cloud have no flag and variable."""
+def test_reference_has_every_setting() -> None:
     rows = {row.key: row for row in reference()}
     assert rows["web.listen_address"][1:4] == (
         "--web.listen-address",
@@ -528,8 +507,7 @@ def test_the_reference_has_every_setting() -> None:
     assert all(row.meaning.endswith(".") and row.default for row in rows.values())
 
 
-def test_the_documented_defaults_are_the_defaults(read: Read) -> None:
-    """What the reference says of a plain default is what a bare file gives."""
+def test_documented_defaults_are_the_defaults(read: Read) -> None:
     settings: Settings = read(MINIMAL).settings
     rows = {row.key: row.default for row in reference()}
     assert rows["log.level"] == settings.log.level
@@ -539,11 +517,10 @@ def test_the_documented_defaults_are_the_defaults(read: Read) -> None:
     assert (settings.interval, settings.timeout) == (60.0, 10.0)
 
 
-def test_ten_thousand_images_are_read(read: Read) -> None:
-    """A file of 10,000 images is settings like any other."""
+def test_ten_thousand_images(read: Read) -> None:
     images = "\n".join(
         f"  - {{id: i{n}, alias: a{n}, expect: {{status: active}}}}" for n in range(10_000)
     )
-    (plan,) = plans(f"clouds:\n- name: a\n  images:\n{images}", read)
-    assert len(plan.images) == 10_000
-    assert plan.images[-1] == ResolvedImage("i9999", "a9999", (("status", ("active",)),))
+    (resolved,) = clouds_of(f"clouds:\n- name: a\n  images:\n{images}", read)
+    assert len(resolved.images) == 10_000
+    assert resolved.images[-1] == ResolvedImage("i9999", "a9999", (("status", ("active",)),))
