@@ -5,9 +5,14 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
+
+# A busy machine is slow, which says nothing about the code.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.load_profile("default")
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.commands.round_trip import Edits, _Document, with_expectations
@@ -280,7 +280,6 @@ IMAGES = st.one_of(
 )
 
 
-@settings(deadline=None)  # ruamel.yaml is slow
 @given(
     st.lists(IMAGES, min_size=1, max_size=3),
     st.dictionaries(st.integers(0, 2), EXPECTATIONS.filter(bool)),

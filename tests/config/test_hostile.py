@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import (
@@ -47,7 +47,6 @@ clouds = st.lists(
     )
 )
 # The machine may be busy; how long one example takes says nothing.
-unhurried = settings(deadline=None)
 
 
 def check(argv: list[str], environ: dict[str, str]) -> None:
@@ -72,7 +71,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile") / "exporter.yml"
 
 
-@unhurried
 @given(document=documents | clouds.map(lambda value: {"clouds": value}))
 def test_any_yaml_document_is_valid_or_an_error(document: object, path: Path) -> None:
     path.write_text(
@@ -81,14 +79,12 @@ def test_any_yaml_document_is_valid_or_an_error(document: object, path: Path) ->
     check([f"--config.file={path}"], {})
 
 
-@unhurried
 @given(content=st.binary() | st.text(alphabet="a:-[]{}&*!|>%@'\"#,?<=~ \n\t0").map(str.encode))
 def test_any_bytes_are_valid_or_an_error(content: bytes, path: Path) -> None:
     path.write_bytes(content)
     check([f"--config.file={path}"], {})
 
 
-@unhurried
 @given(
     document=clouds.map(lambda value: json.dumps(value, default=str)) | st.text(),
     interval=st.text(),
@@ -98,7 +94,6 @@ def test_any_variable_is_valid_or_an_error(document: str, interval: str) -> None
     check([], environ)
 
 
-@unhurried
 @given(
     argv=st.lists(
         st.text()
@@ -112,7 +107,6 @@ def test_any_command_line_is_valid_or_an_error(argv: list[str]) -> None:
     check([word for word in argv if not word.startswith(("-h", "--help", "--version"))], {})
 
 
-@unhurried
 @given(value=documents)
 def test_no_error_shows_a_token(value: object, path: Path) -> None:
     cloud = {"name": "a", "endpoint": value, "token": SECRET, "images": value, "interval": value}

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -211,7 +211,6 @@ FLAGS = st.none() | st.booleans()
         properties=st.dictionaries(st.text(), st.text()).map(lambda held: tuple(held.items())),
     )
 )
-@settings(deadline=None)
 def test_any_image_can_be_collected(image: Image) -> None:
     store = store_with({"any": NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)})
     for (name, labels), value in samples(registry_of(store)).items():

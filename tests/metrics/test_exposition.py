@@ -177,7 +177,7 @@ def counting(counts: list[int]) -> Callable[[Family[ImageView], Sequence[ImageVi
     return render
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS, EXPECTATIONS)
 def test_scrape_equals_what_prometheus_client_renders(
     steps: list[Step], expect: tuple[tuple[str, object], ...]
@@ -191,7 +191,7 @@ def test_scrape_equals_what_prometheus_client_renders(
             assert watched.scrape(openmetrics, compressed=True) == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(STEPS, EXPECTATIONS)
 def test_scrape_after_many_changes_equals_what_prometheus_client_renders(
     steps: list[Step], expect: tuple[tuple[str, object], ...]

@@ -5,7 +5,7 @@ from math import inf
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
@@ -263,7 +263,6 @@ def values(name: str, observation: Observation, seconds: float) -> list[float]:
 
 
 @given(STEPS, st.sampled_from([0.0, 60.0, MAX_STALE, MAX_STALE + 1]))
-@settings(deadline=None)
 def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
     """Counts match the history, and values depend on the last success and the time."""
     observation, clock, answered_at, last = NEVER_POLLED, 0.0, -inf, None
@@ -292,7 +291,6 @@ def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
 
 
 @given(STEPS)
-@settings(deadline=None)
 def test_series_change_only_at_valid_until(steps: list[Step]) -> None:
     observation = NEVER_POLLED
     for step in steps:

@@ -86,7 +86,7 @@ def test_thousand_images_of_all_kinds_take_thirty_requests() -> None:
     with (
         serving(images) as service,
         polled_cloud(
-            service.url, IDS, interval=3.0, timeout=2.0, concurrency=16, api="auto"
+            service.url, IDS, interval=5.0, timeout=4.0, concurrency=16, api="auto"
         ) as lab,
     ):
         for _ in range(2):

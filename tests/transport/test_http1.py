@@ -221,7 +221,7 @@ ANSWERS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANSWERS, st.lists(st.integers(0, 200), max_size=6), st.booleans(), st.booleans())
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", [], True, False)
 def test_any_bytes_in_any_pieces_are_a_response_or_a_failure(

@@ -2,7 +2,7 @@ import itertools
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clock import steady
@@ -27,7 +27,6 @@ class FakeClock(threading.Event):
         return self.is_set()
 
 
-@settings(deadline=None)
 @given(
     st.floats(0.2, 500),
     st.lists(st.one_of(st.just(0.0), st.floats(0, 3)), min_size=2, max_size=60),

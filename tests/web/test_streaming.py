@@ -47,7 +47,7 @@ def send_response(
     return [message["body"] for message in messages[1:]]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SIZES)
 def test_pieces_are_sent_in_order_with_small_ones_joined(sizes: list[int]) -> None:
     bodies = send_response(response(sizes))

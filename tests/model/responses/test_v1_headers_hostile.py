@@ -171,7 +171,7 @@ def check(image: Image, head: bytes) -> None:
 
 
 @given(heads())
-@settings(deadline=None, max_examples=1000)
+@settings(max_examples=1000)
 def test_any_head_gives_correct_values_or_none(head: bytes) -> None:
     image = image_from_headers(parse_head(head).fields, ID)
     event(type(image).__name__)
@@ -184,7 +184,6 @@ def test_any_head_gives_correct_values_or_none(head: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.binary(), st.binary())))
-@settings(deadline=None)
 def test_any_parsed_head_raises_nothing(fields: list[tuple[bytes, bytes]]) -> None:
     assert isinstance(image_from_headers(fields, ID), Image | Malformed)
 
@@ -258,7 +257,6 @@ def lines_of(image: Image) -> Iterable[bytes]:
 
 
 @given(images(CLEAN))
-@settings(deadline=None)
 def test_every_image_survives_the_round_trip(image: Image) -> None:
     """As far as a field fits on one line."""
     head = parse_head(b"\r\n".join([b"HTTP/1.1 200 OK", *lines_of(image)]))
@@ -308,12 +306,11 @@ def check_exposition(image: Image | Malformed) -> None:
 
 
 @given(heads())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_head_gives_a_valid_exposition(head: bytes) -> None:
     check_exposition(image_from_headers(parse_head(head).fields, ID))
 
 
 @given(images(ANY))
-@settings(deadline=None)
 def test_any_image_gives_a_valid_exposition(image: Image) -> None:
     check_exposition(image)

@@ -643,7 +643,7 @@ def batch_replies(draw: st.DrawFn, request: PollRequest) -> FakeReply:
     return replace(page, seconds=seconds)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), GROUP_SIZES, st.booleans(), st.booleans())
 def test_rules_hold_for_any_replies_to_lists(
     data: st.DataObject, lengths: list[int], breaker_open: bool, suspected: bool

@@ -125,7 +125,7 @@ def check(run: SimulatedCycle, history: CycleHistory) -> None:
 PACING = CyclePacing(interval=60.0, timeout=10.0, concurrency=3)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data(), histories())
 def test_rules_hold_for_any_replies(data: st.DataObject, history: CycleHistory) -> None:
     """One outcome for each image, and gone only with the whole proof."""
@@ -137,7 +137,7 @@ def test_rules_hold_for_any_replies(data: st.DataObject, history: CycleHistory) 
     check(run_cycle(IDS, respond, history=history, pacing=PACING, random=0.3), history)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_no_existing_image_is_gone_with_transient_faults(data: st.DataObject) -> None:
     there = data.draw(st.sets(st.sampled_from(IDS)))
@@ -167,7 +167,7 @@ def test_no_existing_image_is_gone_with_transient_faults(data: st.DataObject) ->
         history = run.next_history(history)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_nothing_is_gone_if_the_list_is_404_too(data: st.DataObject) -> None:
 
