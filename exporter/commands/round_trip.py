@@ -57,23 +57,23 @@ class Edited(NamedTuple):
 def with_expectations(text: str, edits: Edits) -> Edited:
     """Return the settings in ``text`` with new expectations; it must be valid YAML settings.
 
-    The result is parsed again and compared with the data that is meant. If they differ, the data is
-    written without any comment.
+    The result is parsed again and compared with the intended data. If they differ, or ruamel.yaml
+    cannot handle the text, the data is written without any comment.
     """
     if not edits:
         return Edited(text, is_reformatted=False, lost_comments=0)
-    meant = _edited_data(read_yaml(text).data, edits)
-    document = _Document(text)
+    intended = _edited_data(read_yaml(text).data, edits)
     try:
+        document = _Document(text)
         unedited = document.dump()
         document.set_expectations(edits)
         edited = document.dump()
-        is_as_meant = read_yaml(edited) == (meant, ())
+        is_as_intended = read_yaml(edited) == (intended, ())
     except Exception:  # noqa: BLE001  # ruamel.yaml raises anything for text that it cannot handle
-        is_as_meant = False
-    if not is_as_meant:
+        is_as_intended = False
+    if not is_as_intended:
         unedited = edited = yaml.safe_dump(
-            meant, sort_keys=False, allow_unicode=True, width=NEVER_FOLD
+            intended, sort_keys=False, allow_unicode=True, width=NEVER_FOLD
         )
     lost = _comments(text) - _comments(edited)
     return Edited(edited, is_reformatted=unedited != text, lost_comments=lost.total())
@@ -93,7 +93,7 @@ def _edited_data(data: Any, edits: Edits) -> dict[str, Any]:
 
 
 def _comments(text: str) -> Counter[str]:
-    """Return the comments of a YAML document, each with its number."""
+    """Count the comments of a YAML document by their text."""
     comments: Counter[str] = Counter()
     end = 0
     for token in yaml.scan(text, yaml.CSafeLoader):

@@ -256,6 +256,20 @@ def test_lost_comments_are_counted() -> None:
     assert "status: active\n      # a comment\n      protected: true\n" in edited.text
 
 
+def test_text_that_ruamel_cannot_read_is_written_without_comments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(_Document, "__init__", fail)
+    edited = with_expectations("clouds:  # x\n- images: [b]\n", {(0, 0): {"status": "active"}})
+    assert edited.lost_comments == 1
+    assert read_yaml(edited.text).data == {
+        "clouds": [{"images": [{"id": "b", "expect": {"status": "active"}}]}]
+    }
+
+
 def test_text_that_ruamel_cannot_handle_is_written_without_comments(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
