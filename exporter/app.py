@@ -16,7 +16,7 @@ from exporter.clock import now, steady
 from exporter.config import ResolvedCloud, Web, expected_properties
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
-from exporter.metrics.collector import CloudCollector
+from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.model.cloud import CloudState
@@ -230,7 +230,7 @@ def build_application(
         application.add_cloud(cloud)
         application.set_targets(cloud)
         application.clouds[cloud.config.name] = cloud
-    exporter_metrics.record_reload(now().wall)
+    exporter_metrics.record_load(now().wall)
     return application
 
 

@@ -95,7 +95,7 @@ def apply(changes: CloudChanges, application: Application) -> Mapping[str, tuple
         for name, cloud in changes.clouds.items():
             new_targets[name] = application.set_targets(cloud)
         application.store.reorder_clouds(list(changes.clouds))
-        application.exporter_metrics.record_reload(now().wall)
+        application.exporter_metrics.record_load(now().wall)
     # A new dictionary: other threads may be iterating over the old one.
     application.clouds = dict(changes.clouds)
     return new_targets
@@ -135,6 +135,7 @@ class Reloader:
     def reload(self, trigger: str) -> tuple[str, ...]:
         """Load and apply the settings; return the errors, a line each, if that is impossible."""
         with self._reload_lock:
+            # Loading the web configuration adds its files, which a failure has to undo.
             web_files = self.web_files.paths
             try:
                 return self._reload(trigger)
@@ -230,7 +231,7 @@ class Reloader:
             self.reload_web_config()
 
     def _record_result(self) -> None:
-        self.application.exporter_metrics.record_reload(None if self._failed else now().wall)
+        self.application.exporter_metrics.record_load(None if self._failed else now().wall)
 
     def _reject(self, part: str, trigger: str, errors: tuple[str, ...]) -> tuple[str, ...]:
         self._failed.add(part)

@@ -87,7 +87,8 @@ class RequestSender:
     ) -> Response | NoResponse:
         """Send a request with a valid token, not later than ``latest_start``.
 
-        A request without ``warms_token`` ignores the token, so it does not wait for the warm-up.
+        The service does not validate the token of a request without ``warms_token``, so that
+        request does not wait for the warm-up.
         """
         start = steady()
         try:

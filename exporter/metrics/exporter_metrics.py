@@ -79,7 +79,7 @@ class ExporterMetrics:
             registry=self.registry,
         )
 
-    def record_reload(self, loaded_at: float | None) -> None:
+    def record_load(self, loaded_at: float | None) -> None:
         """Record when a configuration was taken into use, or None if that failed."""
         self.reload_successful.set(loaded_at is not None)
         if loaded_at is not None:

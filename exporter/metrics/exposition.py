@@ -1,8 +1,9 @@
 """All metrics as the body of a scrape response.
 
 Metrics of images are rendered when they change, not when they are scraped. A scrape joins the
-cached bytes and adds the exporter's own registry, which is rendered every time. The result equals,
-byte for byte, what prometheus_client renders from ``ImageCollector`` and then from that registry.
+cached bytes and adds the registry of clouds and exporter, which is rendered every time. The result
+equals, byte for byte, what prometheus_client renders from a plain collector of the images and then
+from that registry; the tests have such a collector in ``tests/support/reference_collector.py``.
 """
 
 import threading

@@ -4,16 +4,15 @@ Sample lines are the same in the text format and in OpenMetrics, since no sample
 an exemplar. Only the metadata differs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics_format
 
-from exporter.metrics.collector import image_family
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import ImageView
+from exporter.metrics.image_metrics import IMAGE_LABELS, ImageView
 
 
 class _SingleMetric(CollectorRegistry):
@@ -51,3 +50,15 @@ def render_samples(family: Family[ImageView], views: Sequence[ImageView]) -> lis
         texts.append(b"".join(line + b"\n" for line in lines[start : start + count]))
         start += count
     return texts
+
+
+def image_family(family: Family[ImageView], views: Iterable[ImageView]) -> tuple[Metric, list[int]]:
+    """Return a metric with the samples of the targets, and the number of samples of each."""
+    metric = family.metric(IMAGE_LABELS)
+    counts = []
+    for view in views:
+        start = len(metric.samples)
+        for labels, value in family.points(view):
+            metric.add_metric((*view.target.labels, *labels), value)
+        counts.append(len(metric.samples) - start)
+    return metric, counts

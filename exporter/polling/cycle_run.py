@@ -21,7 +21,7 @@ from exporter.store import Store
 
 log = logging.getLogger(__name__)
 
-Observer = Callable[[PollResult, int], None]
+OnResult = Callable[[PollResult, int], None]
 """Called with each result and the number of images that have none yet."""
 
 
@@ -83,7 +83,7 @@ class CycleRun:
     discovery: Discovery | None
     pacing: CyclePacing
     max_stale: float
-    observer: Observer | None
+    on_result: OnResult | None
     _undecided: int = field(init=False)
     _before: dict[str, Observation] = field(init=False, default_factory=dict)
     _executor: CycleExecutor = field(init=False)
@@ -120,7 +120,7 @@ class CycleRun:
         return reply
 
     def publish(self) -> None:
-        """Write the new results of the cycle to the store and the log, and call the observer."""
+        """Write the new results of the cycle to the store and the log, and call ``on_result``."""
         results = self.cycle.take_results()
         access = self.access
         with access.lock:
@@ -131,8 +131,8 @@ class CycleRun:
                 self._undecided -= not result.replaces_earlier
                 try:
                     self._store_result(result)
-                    if self.observer is not None:
-                        self.observer(result, self._undecided)
+                    if self.on_result is not None:
+                        self.on_result(result, self._undecided)
                 except Exception:
                     log.exception("failed to store poll result")
             if self.cycle.breaker_open and access.state().api_up is not False:
@@ -173,7 +173,7 @@ class CycleRun:
         is_paused = self.cycle.breaker_open or stats.retry_after_seconds > 0
         return stats.failures["not_polled"] > 0 and not is_paused
 
-    def close(self) -> None:
+    def forget_observations(self) -> None:
         """Forget the observations from before the cycle, which only a retraction needs."""
         self._before = {}
 
@@ -197,13 +197,14 @@ class CycleRun:
 
     def _store_result(self, result: PollResult) -> None:
         target, store, discovery = result.target, self.access.store, self.discovery
-        if discovery is not None and discovery.is_superseded(target.image_id, result.outcome):
+        if discovery is not None and discovery.take_outcome(target.image_id, result.outcome):
             return
         if not store.current((target,)):
             # A reload removed it while it was polled.
             return
         exported = before = store.observation(target.key)
         if result.replaces_earlier:
+            # The exported one already includes the outcome that is replaced.
             before = self._before.get(target.image_id, before)
             after = exported.with_replaced_outcome(before, result.outcome, now(), self.max_stale)
         else:

@@ -35,7 +35,7 @@ class Discovery:
     Attributes:
         interval: Seconds between two listings.
         failure: Why the last listing failed.
-        succeeded: A listing has succeeded since the start, or since a configured image was removed.
+        is_listed: A listing has succeeded since the start, or since a configured image was removed.
         wait_until: Monotonic time until which no request may be sent (Retry-After).
         leaving: IDs of the images that matched no rule when the current cycle started.
     """
@@ -70,7 +70,7 @@ class Discovery:
         """
         self.interval = interval
         self.failure: Failed | None = None
-        self.succeeded = False
+        self.is_listed = False
         self.wait_until = -inf
         self.leaving: frozenset[str] = frozenset()
         self._cloud = cloud
@@ -136,7 +136,7 @@ class Discovery:
             )
             return self._targets()
 
-    def is_superseded(self, image_id: str, outcome: Outcome) -> bool:
+    def take_outcome(self, image_id: str, outcome: Outcome) -> bool:
         """Take the outcome of a poll; return True if the image is not watched (any more).
 
         An image that matches no rule any more, but still exists, is removed: another image has its
@@ -174,7 +174,7 @@ class Discovery:
             if before - self._configured_ids:
                 # A removed image, also one of another shard, may be discovered now: the shard of
                 # its alias need not be the shard of its ID.
-                self.succeeded = False
+                self.is_listed = False
             return self._store.set_targets(self._cloud, self._targets())
 
     def take_over_from(self, other: "Discovery") -> None:
@@ -219,7 +219,7 @@ class Discovery:
             after = dict(self._discovered)
         if self._failures.record_success():
             log.info("discovery recovered", extra={"fields": {"cloud": self._cloud}})
-        self.failure, self.succeeded = None, True
+        self.failure, self.is_listed = None, True
         self._log_changes(before, after)
 
     def _resolve(self, aliases: Mapping[str, str]) -> None:

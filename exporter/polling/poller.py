@@ -10,7 +10,7 @@ from exporter.model.cloud import ClientTotals, CloudState
 from exporter.model.observation import Observation
 from exporter.model.replies import Deadline
 from exporter.model.target import Target
-from exporter.polling.cycle_run import CycleRun, Observer, StoreAccess
+from exporter.polling.cycle_run import CycleRun, OnResult, StoreAccess
 from exporter.polling.discovery import Discovery
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
@@ -19,7 +19,7 @@ from exporter.polling.event_log import CloudEventLog
 from exporter.store import Store
 
 STARTUP_SHARE = 0.25
-"""Share of the interval after which polling starts, even if the API version is not known yet."""
+"""Share of the interval for choosing the API version, or for a listing, before polling starts."""
 
 
 @dataclass(slots=True)
@@ -54,10 +54,10 @@ class Poller:
         self._access = StoreAccess(self.store, self.cloud)
         self.client.sender.on_desync = self._retract
 
-    def run_cycle(self, observer: Observer | None = None) -> None:
+    def run_cycle(self, on_result: OnResult | None = None) -> None:
         """Poll every image once; return at the start of the next cycle at the latest."""
         try:
-            run = self._prepare(observer)
+            run = self._prepare(on_result)
             if run is not None and self._execute(run):
                 self._finish(run)
         except KeyError:
@@ -86,7 +86,10 @@ class Poller:
         return self._preparing or self._add_to_cycle(targets)
 
     def discover(self, seconds: float) -> None:
-        """Update the discovered images within so many seconds, unless the API needs a rest."""
+        """Update the discovered images within so many seconds.
+
+        Does nothing while Retry-After or an open circuit breaker forbids requests.
+        """
         if self.discovery is None or self._access.is_revoked():
             return
         started_at = steady()
@@ -129,7 +132,7 @@ class Poller:
 
     # Steps of a cycle
 
-    def _prepare(self, observer: Observer | None) -> CycleRun | None:
+    def _prepare(self, on_result: OnResult | None) -> CycleRun | None:
         """Find out what to poll; return ``None`` if the poller has been detached."""
         with self._access.lock:
             if self._access.is_revoked():
@@ -153,7 +156,7 @@ class Poller:
         run = self._run = CycleRun(
             cycle=Cycle(targets, history, self.pacing, start, self.random, groups=groups),
             number=self._cycle_number,
-            deadline=Deadline(start + self.pacing.last_start, start + self.pacing.interval),
+            deadline=Deadline(start + self.pacing.sending_time, start + self.pacing.interval),
             group_count=len(groups),
             started_at=started_at,
             state_before=state_before,
@@ -164,7 +167,7 @@ class Poller:
             discovery=self.discovery,
             pacing=self.pacing,
             max_stale=self.max_stale,
-            observer=observer,
+            on_result=on_result,
         )
         with self._access.lock:
             self._preparing = False
@@ -198,7 +201,7 @@ class Poller:
                 concurrency_needed=summary.concurrency_needed,
                 rate_needed=self.pacing.rate_needed(run.requests_needed),
             )
-        run.close()
+        run.forget_observations()
 
     # Parts of these steps
 
@@ -206,7 +209,7 @@ class Poller:
         """Set the targets of a cycle; list the images first if no listing has succeeded yet."""
         if self.discovery is None:
             return
-        if not self.discovery.succeeded:
+        if not self.discovery.is_listed:
             # The first cycle has nothing to poll without a listing, so it may start late.
             share = 1.0 if self._next_start is None else STARTUP_SHARE
             self.discover(self.pacing.interval * share)

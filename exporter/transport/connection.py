@@ -63,7 +63,7 @@ class _DeadlineConnection(HTTPConnection):
         request = "\r\n".join([*lines, "", ""]).encode("latin-1")
         sock: socket.socket = self.sock
         try:
-            response = send_request(sock, request, self.deadline, has_body=False)
+            response = send_request(sock, request, self.deadline, response_has_body=False)
         except ConnectionClosed as error:
             problem = f"the proxy closed the connection after CONNECT: {error}"
             raise RequestFailed("connection", problem) from None

@@ -86,7 +86,7 @@ def _parse_field(line: bytes) -> RawHeader:
 
 
 def send_request(
-    sock: socket.socket, request: bytes, deadline: float, *, has_body: bool
+    sock: socket.socket, request: bytes, deadline: float, *, response_has_body: bool
 ) -> RawResponse:
     """Send ``request`` and read its response.
 
@@ -94,7 +94,7 @@ def send_request(
         sock: The connected socket.
         request: Request line, headers and the empty line.
         deadline: Monotonic time by which the response must be complete.
-        has_body: False for HEAD and CONNECT, whose responses have no body.
+        response_has_body: False for HEAD and CONNECT, whose responses have no body.
 
     Raises:
         ConnectionClosed: The connection ended before the first byte of a response.
@@ -112,7 +112,7 @@ def send_request(
         raise ConnectionClosed(str(error)) from None
     reader = _ResponseReader(sock, deadline)
     head = reader.read_head()
-    body = _read_body(reader, head) if has_body else b""
+    body = _read_body(reader, head) if response_has_body else b""
     return RawResponse(head, body, has_trailing_data=bool(reader.buffer))
 
 

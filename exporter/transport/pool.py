@@ -62,8 +62,8 @@ class ConnectionPool:
         on_desync: Called with the tag of a request whose response cannot be trusted, because
             requests and responses on its connection were out of step. That may be noticed only
             when the connection is about to be used again.
-        limiter: Limits requests that are sent a second time. The caller has acquired a permit
-            for the first time.
+        limiter: Asked for a permit before a request is sent again; the caller has acquired the
+            permit for the first time.
     """
 
     base_url: str
@@ -176,7 +176,7 @@ class ConnectionPool:
                 pooled.connection.sock,
                 data,
                 request.deadline,
-                has_body=request.method != "HEAD",
+                response_has_body=request.method != "HEAD",
             )
         except Exception:
             self._discard(pooled)

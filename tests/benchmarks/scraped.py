@@ -18,7 +18,7 @@ from typing import IO
 from prometheus_client import CollectorRegistry, start_http_server
 
 from exporter.clock import now
-from exporter.metrics.collector import CloudCollector
+from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.model.cloud import CloudState

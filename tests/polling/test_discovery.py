@@ -379,7 +379,7 @@ def test_listings_do_not_overlap() -> None:
         assert cloud.service.log.requests == 1
         cloud.service.faults.clear()
         thread.join(GENEROUS)
-        assert cloud.discovery.succeeded
+        assert cloud.discovery.is_listed
 
 
 def test_listing_interrupted_by_stop_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -220,11 +220,11 @@ def test_failing_observer_loses_no_outcome(
     service: SimulatedImageService, caplog: pytest.LogCaptureFixture
 ) -> None:
 
-    def observer(_: PollResult, left: int) -> None:
+    def on_result(_: PollResult, left: int) -> None:
         assert left != 2, "as the test has it"
 
     with polled_cloud(service.url, IDS) as lab:
-        lab.poller.run_cycle(observer)
+        lab.poller.run_cycle(on_result)
         assert lab.exists() == dict.fromkeys(IDS, True)
     assert "as the test has it" in caplog.text
 

@@ -7,8 +7,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.collector import CloudCollector, image_family
+from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
+from exporter.metrics.render import image_family
 from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation

@@ -30,7 +30,7 @@ def socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def response_to(
-    *chunks: bytes, has_body: bool = False, seconds: float = TIMEOUT, stays: bool = False
+    *chunks: bytes, response_has_body: bool = False, seconds: float = TIMEOUT, stays: bool = False
 ) -> RawResponse:
     """Return the response of a server that sends these bytes, then closes or stays open."""
     with socket_pair() as (client, server):
@@ -45,23 +45,27 @@ def response_to(
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            return send_request(client, REQUEST, steady() + seconds, has_body=has_body)
+            return send_request(
+                client, REQUEST, steady() + seconds, response_has_body=response_has_body
+            )
         finally:
             client.close()
             thread.join()
 
 
-def failure(*chunks: bytes, has_body: bool = False, seconds: float = TIMEOUT) -> RequestFailed:
+def failure(
+    *chunks: bytes, response_has_body: bool = False, seconds: float = TIMEOUT
+) -> RequestFailed:
     """Return the failure of the request."""
     with pytest.raises(RequestFailed) as raised:
-        response_to(*chunks, has_body=has_body, seconds=seconds)
+        response_to(*chunks, response_has_body=response_has_body, seconds=seconds)
     return raised.value
 
 
 def test_request_is_sent_unchanged() -> None:
     with socket_pair() as (client, server):
         server.sendall(OK)
-        response = send_request(client, REQUEST, steady() + TIMEOUT, has_body=False)
+        response = send_request(client, REQUEST, steady() + TIMEOUT, response_has_body=False)
         assert server.recv(1000) == REQUEST
     assert (response.head.code, response.body, response.has_trailing_data) == (200, b"", False)
 
@@ -126,10 +130,10 @@ BODIES = {
 @pytest.mark.parametrize("name", BODIES)
 def test_body_is_delimited_by_length_chunks_or_end_of_stream(name: str) -> None:
     raw, body = BODIES[name]
-    response = response_to(b"HTTP/1.1 200 OK\r\n" + raw, has_body=True)
+    response = response_to(b"HTTP/1.1 200 OK\r\n" + raw, response_has_body=True)
     assert (response.body, response.has_trailing_data) == (body, False)
     for code in (b"204 No Content", b"304 Not Modified"):
-        assert response_to(b"HTTP/1.1 " + code + b"\r\n\r\n", has_body=True).body == b""
+        assert response_to(b"HTTP/1.1 " + code + b"\r\n\r\n", response_has_body=True).body == b""
 
 
 @pytest.mark.parametrize(
@@ -152,14 +156,14 @@ def test_body_is_delimited_by_length_chunks_or_end_of_stream(name: str) -> None:
     ],
 )
 def test_invalid_or_truncated_body_fails(head_and_body: bytes, reason: str) -> None:
-    assert failure(b"HTTP/1.1 200 OK\r\n" + head_and_body, has_body=True).reason == reason
+    assert failure(b"HTTP/1.1 200 OK\r\n" + head_and_body, response_has_body=True).reason == reason
 
 
 def test_silent_server_is_a_timeout() -> None:
     with socket_pair() as (client, _):
         started = steady()
         with pytest.raises(RequestFailed) as raised:
-            send_request(client, REQUEST, started + 0.1, has_body=False)
+            send_request(client, REQUEST, started + 0.1, response_has_body=False)
         assert raised.value.reason == "timeout"
         assert 0.1 <= steady() - started < 2.0
 
@@ -180,7 +184,7 @@ def test_trickling_server_does_not_extend_the_deadline() -> None:
         thread.start()
         started = steady()
         with pytest.raises(RequestFailed) as raised:
-            send_request(client, REQUEST, started + 0.2, has_body=False)
+            send_request(client, REQUEST, started + 0.2, response_has_body=False)
         assert raised.value.reason == "timeout"
         assert steady() - started < 2.0
         stop.set()
@@ -190,7 +194,7 @@ def test_trickling_server_does_not_extend_the_deadline() -> None:
 def test_nothing_is_sent_after_the_deadline() -> None:
     with socket_pair() as (client, server):
         with pytest.raises(RequestFailed, match="no time left"):
-            send_request(client, REQUEST, steady() - 1, has_body=False)
+            send_request(client, REQUEST, steady() - 1, response_has_body=False)
         server.setblocking(False)
         with pytest.raises(BlockingIOError):
             server.recv(1)
@@ -198,11 +202,11 @@ def test_nothing_is_sent_after_the_deadline() -> None:
 
 def test_server_that_does_not_read_or_has_left() -> None:
     with socket_pair() as (client, _), pytest.raises(RequestFailed, match="could not be sent"):
-        send_request(client, b"x" * 50_000_000, steady() + 0.1, has_body=False)
+        send_request(client, b"x" * 50_000_000, steady() + 0.1, response_has_body=False)
     with socket_pair() as (client, server):
         server.close()
         with pytest.raises(ConnectionClosed):
-            send_request(client, REQUEST, steady() + TIMEOUT, has_body=False)
+            send_request(client, REQUEST, steady() + TIMEOUT, response_has_body=False)
 
 
 ANSWERS = st.one_of(
@@ -225,7 +229,7 @@ ANSWERS = st.one_of(
 @given(ANSWERS, st.lists(st.integers(0, 200), max_size=6), st.booleans(), st.booleans())
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", [], True, False)
 def test_any_bytes_in_any_pieces_are_a_response_or_a_failure(
-    raw: bytes, cuts: list[int], has_body: bool, stays: bool
+    raw: bytes, cuts: list[int], response_has_body: bool, stays: bool
 ) -> None:
     """Nothing else is raised, and never long after the deadline."""
     edges = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
@@ -233,10 +237,12 @@ def test_any_bytes_in_any_pieces_are_a_response_or_a_failure(
     started = steady()
     reason = ""
     try:
-        response = response_to(*pieces, has_body=has_body, seconds=0.03, stays=stays)
+        response = response_to(
+            *pieces, response_has_body=response_has_body, seconds=0.03, stays=stays
+        )
         assert raw.startswith(b"HTTP/1.")
         assert b"\r\n\r\n" in raw
-        assert has_body or not response.body
+        assert response_has_body or not response.body
     except RequestFailed as error:
         reason = error.reason
     except ConnectionClosed:

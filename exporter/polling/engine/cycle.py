@@ -28,7 +28,7 @@ from exporter.polling.engine.circuit_breaker import (
 )
 from exporter.polling.engine.gone_confirmation import GoneConfirmation
 from exporter.polling.engine.pacing import (
-    LIST_WEIGHT,
+    BATCH_WEIGHT,
     MAX_RETRIES,
     CyclePacing,
     schedule_groups,
@@ -73,7 +73,7 @@ class Cycle:
     ) -> None:
         self._history = history
         self._pacing = pacing
-        self._last_start = start + pacing.last_start
+        self._latest_start = start + pacing.sending_time
         self._random = random
         self._api_responded = False
         self._done = False
@@ -88,7 +88,7 @@ class Cycle:
         probe = probe_target(targets, history)
         others = without_target(groups, probe)
         planned = schedule_groups(others, history.immediate, start, pacing.interval)
-        self._queue = RequestQueue(planned, pacing.max_list_requests)
+        self._queue = RequestQueue(planned, pacing.max_batches)
         if not targets:
             # Without images to poll, ``api_up`` still needs a request.
             self._queue.push(start, PollRequest(RequestKind.LIST))
@@ -112,7 +112,7 @@ class Cycle:
             self._history,
             breaker_open=self._breaker.is_open,
             probe_count=self._history.probe_count + 1 if self._breaker.is_open else 0,
-            suspect_mass_404=self._gone.suspect_mass_404,
+            mass_404_suspected=self._gone.mass_404_suspected,
             wait_until=self.wait_until,
         )
 
@@ -122,7 +122,7 @@ class Cycle:
 
     def add(self, groups: Sequence[Group], now: float) -> bool:
         """Add targets to poll at once; return False if the cycle ends too soon for them."""
-        if self._done or max(now, self.wait_until) >= self._last_start:
+        if self._done or max(now, self.wait_until) >= self._latest_start:
             return False
         self._results.add(target for group in groups for target in group)
         self._batches.add(groups)
@@ -158,7 +158,7 @@ class Cycle:
                 self._on_list_reply(request, reply, now)
             case ImageReply():
                 IMAGE_HANDLERS[request.kind](self, request, reply, now)
-        if self._batches.has_unlisted and not self._queue.expects_plain_list(now):
+        if self._batches.has_unlisted and not self._queue.expects_visible_batch(now):
             self._push_all(now, self._batches.hidden_lists())
         self._resolve_404s(now)
 
@@ -181,9 +181,9 @@ class Cycle:
 
     def _expire(self, now: float) -> None:
         """Cancel all requests that are not sent yet if it is too late to send any."""
-        if now >= self._last_start:
+        if now >= self._latest_start:
             self._cancel_pending(TIME_OVER)
-        elif self.wait_until >= self._last_start:
+        elif self.wait_until >= self._latest_start:
             self._cancel_pending(WAIT_TOO_LONG)
 
     def _pop_due(self, now: float) -> PollRequest | Wait | None:
@@ -198,7 +198,7 @@ class Cycle:
             self._push_all(now, one_by_one(request.targets_to_fail))
         if self._queue.due == inf:
             return None
-        return Wait(min(max(self._queue.due, self.wait_until), self._last_start))
+        return Wait(min(max(self._queue.due, self.wait_until), self._latest_start))
 
     def _when_idle(self, now: float) -> Wait | Done | None:
         """Wait for replies, add a last request (``None``), or end the cycle."""
@@ -206,18 +206,18 @@ class Cycle:
             return Wait(inf)
         if self._queue.paused:
             self._cancel_pending(BREAKER_OPEN)
-        if not self._breaker.is_open and max(now, self.wait_until) < self._last_start:
+        if not self._breaker.is_open and max(now, self.wait_until) < self._latest_start:
             request = self._gone.request_when_idle(accepted=self.stats.accepted)
             if request is not None:
                 self._queue.push(now, request)
                 return None
-        self._finish(cycle_ended=False)
+        self._finish(cycle_ended=max(now, self.wait_until) >= self._latest_start)
         return Done()
 
     # Steps of on_reply()
 
     def _update_stats(self, request: PollRequest, reply: PollReply, now: float) -> None:
-        weight = LIST_WEIGHT if request.kind is RequestKind.BATCH else 1
+        weight = BATCH_WEIGHT if request.kind is RequestKind.BATCH else 1
         self.stats.requests += 1
         self.stats.busy_seconds += weight * max(0.0, now - reply.request.sent_at)
         self.stats.accepted = self.stats.accepted or reply.request.accepted
@@ -333,7 +333,7 @@ class Cycle:
             return False
         backoff = self._pacing.backoff(request.attempt, self._random)
         due = max(now + backoff, self.wait_until)
-        if due >= self._last_start:
+        if due >= self._latest_start:
             return False
         self.stats.retries += 1
         self._queue.push(due, request._replace(attempt=request.attempt + 1, failure=failed))
@@ -341,14 +341,14 @@ class Cycle:
 
     def _resume(self, at: float) -> None:
         """Plan paused polls again, evenly over the rest of the cycle to avoid a stampede."""
-        rest = max(self._last_start - at, 0.0)
-        self._queue.plan(schedule_groups(self._queue.resume(), frozenset(), at, rest))
+        rest = max(self._latest_start - at, 0.0)
+        self._queue.plan(schedule_groups(self._queue.take_paused(), frozenset(), at, rest))
 
     def _cancel_pending(self, why: str) -> None:
         """Send no further request: polls that failed before keep their reason."""
         not_polled = Failed("not_polled", why)
         self._queue.pause()
-        for group in self._queue.resume():
+        for group in self._queue.take_paused():
             for target in group:
                 self._results.record(target, not_polled)
         self._cancel_added(why)

@@ -11,17 +11,22 @@ SEEN_404    its poll was 404                         the same image, on a fresh 
 RECHECKED   it was 404 again                         the list of images, or a canary (see below)
 PROVEN      an image or the list came back in reply  none: it is gone
             to a request sent after the second 404
+FAILED      the second request failed                none: it is ``unconfirmed``
 DISMISSED   it has another outcome: it was found,    none
             or its reply cannot be trusted
 ==========  =======================================  =============================================
 
-A suspect that is not PROVEN when the cycle ends fails as ``unconfirmed``. The reason is one of:
+An image is ``unconfirmed``, with one of these details in the log:
 
-- the second request failed, or there was no time for it (the suspect is still SEEN_404),
-- neither an image nor the list came back after the second 404 (RECHECKED),
-- all existing images may have turned 404 at once (RECHECKED, see ``_may_be_mass_404``),
-- the list that was requested for several images was 404 itself (see ``ImageClient.batch``; these
-  images never become suspects).
+- "404, and the second request failed: ...": the suspect is FAILED,
+- "404, but the cycle ended before it could be proved": it is SEEN_404 or RECHECKED, and the cycle
+  has no time left,
+- "404, but nothing proves that the API responds to these credentials": it is RECHECKED, and neither
+  an image nor the list came back after the second 404,
+- "404, but all images of the cloud turned 404 at once: ...": it is RECHECKED, and the next cycle
+  has to say the same (see ``_may_be_mass_404``),
+- "the list of images is 404": the batch with the image was 404, so it never became a suspect (see
+  ``ImageClient.batch``).
 
 If all existing images turn 404 in one cycle, as after a lost role or project, nothing is believed
 until the next cycle says the same. To distinguish that from a few deleted images early, some other
@@ -60,6 +65,7 @@ class SuspectState(Enum):
     SEEN_404 = auto()
     RECHECKED = auto()
     PROVEN = auto()
+    FAILED = auto()
     DISMISSED = auto()
 
 
@@ -162,8 +168,7 @@ class GoneConfirmation:
             case Failed(reason, detail, request_id) if not retried:
                 why = f"404, and the second request failed: {reason}: {detail}"
                 failed = Failed("unconfirmed", why, request_id)
-                # The state stays: with an outcome, nothing more is requested for the image.
-                self._conclude(suspect, SuspectState.SEEN_404, failed)
+                self._conclude(suspect, SuspectState.FAILED, failed)
 
     def on_list_reply(self, request: PollRequest, reply: ListReply, *, retried: bool) -> None:
         """Take the reply to a request for the list; ``retried`` if it is sent again.
@@ -232,24 +237,24 @@ class GoneConfirmation:
     @property
     def mass_disappearance(self) -> bool:
         """Return True if all existing images are gone, after two cycles that said so."""
-        return self._history.suspect_mass_404 and all(
+        return self._history.mass_404_suspected and all(
             self._is_proven(image_id) for image_id in self._history.existing
         )
 
     @property
-    def suspect_mass_404(self) -> bool:
-        """Return True if all existing images are 404, and the next cycle has to say the same."""
+    def mass_404_suspected(self) -> bool:
+        """Return True if it is a mass 404 that the next cycle has to confirm."""
         return self.mass_404 and not self.mass_disappearance
 
     @property
     def _may_be_mass_404(self) -> bool:
         """Return True if all existing images may have turned 404 at once, for the first time.
 
-        It is ruled out by an image that is found, and by failures of all images but a single 404. A
-        failed poll on its own says nothing.
+        That is ruled out once an existing image is found, or once every existing image has been
+        requested and fewer than two are 404. A failed poll says nothing about its image.
         """
         existing = self._history.existing
-        if len(existing) < MIN_MASS_404 or self._history.suspect_mass_404 or self._existing_found:
+        if len(existing) < MIN_MASS_404 or self._history.mass_404_suspected or self._existing_found:
             return False
         is_undecided = len(self._missing) + len(self._failed) < len(existing)
         return self.mass_404 or is_undecided

@@ -13,7 +13,7 @@ SPREAD_FRACTION = 0.8
 TICK = 0.02
 """Polls due within these seconds start together: waking up costs more than sending a request."""
 
-LIST_WEIGHT = 8
+BATCH_WEIGHT = 8
 """Number of single-image requests that cost as much as a list of about a hundred images.
 
 At Glance 33 a list took 31 ms of its processor, a single image 5.6 ms, and one worker answers lists
@@ -22,7 +22,7 @@ one after the other: more of them at once only take longer.
 
 MAX_RETRIES = 2
 BACKOFF_BASE = 0.5
-MAX_BACKOFF = 8.0
+MAX_RETRY_BACKOFF = 8.0
 MAX_DRAIN_TIMEOUT = 0.05
 
 
@@ -35,13 +35,13 @@ class CyclePacing:
     concurrency: int
 
     @property
-    def max_list_requests(self) -> int:
+    def max_batches(self) -> int:
         """Return how many lists may be in flight at once; each weighs as several requests."""
-        return max(1, self.concurrency // LIST_WEIGHT)
+        return max(1, self.concurrency // BATCH_WEIGHT)
 
     @property
-    def last_start(self) -> float:
-        """Return the time after the start of a cycle from which no request is sent any more.
+    def sending_time(self) -> float:
+        """Return the seconds from the start of a cycle during which requests are sent.
 
         A request sent later would hardly have its response before the cycle ends.
         """
@@ -57,7 +57,7 @@ class CyclePacing:
 
     def backoff(self, attempt: int, random: Callable[[], float]) -> float:
         """Return the seconds before an attempt (0 is the first retry), with full jitter."""
-        return random() * min(MAX_BACKOFF, BACKOFF_BASE * 2.0**attempt)
+        return random() * min(MAX_RETRY_BACKOFF, BACKOFF_BASE * 2.0**attempt)
 
     def rate_needed(self, requests: int) -> float:
         """Return the requests per second at which so many start within their share of time."""
@@ -75,9 +75,9 @@ def schedule(
     """Return the time at which each target is polled, soonest first.
 
     The ``immediate`` ones are polled at the start. The others are spread evenly over a share of the
-    interval, each at the same place in every cycle, so that its polls are an interval apart. Only
-    its second poll may come later, by as much as its place in the interval is late. Targets whose
-    places are less than a tick apart are polled together.
+    interval, each at the same place in every cycle, so that its polls are an interval apart. Since
+    the first cycle polls all images at once, an image's first two polls are an interval plus its
+    place apart. Targets whose places are less than a tick apart are polled together.
     """
     gap = SPREAD_FRACTION * interval / max(len(targets), 1)
     per_tick = max(1, int(TICK / gap)) if gap else 1

@@ -71,16 +71,16 @@ class _Lane:
 
 
 class RequestQueue:
-    """Requests by the time they are due, with at most ``max_lists`` lists in flight."""
+    """Requests by the time they are due, with at most ``max_batches`` batches in flight."""
 
-    def __init__(self, planned: Iterable[tuple[float, Group]], max_lists: int) -> None:
-        self._max_lists = max_lists
+    def __init__(self, planned: Iterable[tuple[float, Group]], max_batches: int) -> None:
+        self._max_batches = max_batches
         self._orders = count()
         self._numbers = count(1)
-        self._lists = _Lane()
+        self._batches = _Lane()
         self._singles = _Lane()
         self._in_flight: dict[int, PollRequest] = {}
-        self._lists_in_flight = 0
+        self._batches_in_flight = 0
         self._pending: Counter[RequestKind] = Counter()
         self._paused: list[Group] = []
         self.plan(planned)
@@ -92,9 +92,9 @@ class RequestQueue:
 
     @property
     def _open_lanes(self) -> list[_Lane]:
-        if self._lists_in_flight >= self._max_lists:
+        if self._batches_in_flight >= self._max_batches:
             return [self._singles]
-        return [self._singles, self._lists]
+        return [self._singles, self._batches]
 
     @property
     def in_flight(self) -> tuple[PollRequest, ...]:
@@ -110,9 +110,9 @@ class RequestQueue:
         """Return True if a request of this kind is in flight, or added and not sent yet."""
         return self._pending[kind] > 0
 
-    def expects_plain_list(self, now: float) -> bool:
-        """Return True if a list of images that are not hidden is due, or in flight."""
-        if self._lists.planned_due <= now:
+    def expects_visible_batch(self, now: float) -> bool:
+        """Return True if a batch of images that are not hidden is due, or in flight."""
+        if self._batches.planned_due <= now:
             return True
         return any(
             request.kind is RequestKind.BATCH and not request.hidden
@@ -131,41 +131,41 @@ class RequestQueue:
             request = PollRequest(kind, taken, number=number)
             self._pending[kind] += 1
         self._in_flight[number] = request
-        self._lists_in_flight += request.kind is RequestKind.BATCH
+        self._batches_in_flight += request.kind is RequestKind.BATCH
         return request
 
     def complete(self, request: PollRequest) -> None:
         """Remove a request that has its reply."""
         del self._in_flight[request.number]
         self._pending[request.kind] -= 1
-        self._lists_in_flight -= request.kind is RequestKind.BATCH
+        self._batches_in_flight -= request.kind is RequestKind.BATCH
 
     def push(self, due: float, request: PollRequest) -> None:
         """Add a request that is sent before planned polls that are due."""
         self._pending[request.kind] += 1
-        lane = self._lists if request.kind is RequestKind.BATCH else self._singles
+        lane = self._batches if request.kind is RequestKind.BATCH else self._singles
         lane.push(due, next(self._orders), request)
 
     def plan(self, planned: Iterable[tuple[float, Group]]) -> None:
         """Add polls to those already planned."""
-        lists: list[tuple[float, Group]] = []
+        batches: list[tuple[float, Group]] = []
         singles: list[tuple[float, Group]] = []
         for due, group in planned:
-            (lists if len(group) > 1 else singles).append((due, group))
-        self._lists.plan(lists)
+            (batches if len(group) > 1 else singles).append((due, group))
+        self._batches.plan(batches)
         self._singles.plan(singles)
 
     def pause(self) -> None:
-        """Hold all planned polls back until ``resume``."""
-        self._paused += [*self._lists.take_planned(), *self._singles.take_planned()]
+        """Hold all planned polls back until ``take_paused``."""
+        self._paused += [*self._batches.take_planned(), *self._singles.take_planned()]
 
-    def resume(self) -> list[Group]:
+    def take_paused(self) -> list[Group]:
         """Remove and return the polls that were held back, for the caller to plan again."""
         paused, self._paused = self._paused, []
         return paused
 
     def drop_added(self) -> list[PollRequest]:
         """Remove and return all added requests that are not sent yet."""
-        dropped = [*self._lists.take_added(), *self._singles.take_added()]
+        dropped = [*self._batches.take_added(), *self._singles.take_added()]
         self._pending.subtract(request.kind for request in dropped)
         return dropped

@@ -108,7 +108,7 @@ class CycleHistory:
             in the interval: those never polled, and those that discovery no longer matches.
         breaker_open: The circuit breaker was open at the end of the last cycle.
         probe_count: Number of cycles in a row that ended with an open circuit breaker.
-        suspect_mass_404: All existing images were 404 in the last cycle.
+        mass_404_suspected: Several existing images were 404 in the last cycle, and none was found.
         wait_until: Monotonic time until which no request may be sent (Retry-After).
     """
 
@@ -117,7 +117,7 @@ class CycleHistory:
     immediate: frozenset[str] = frozenset()
     breaker_open: bool = False
     probe_count: int = 0
-    suspect_mass_404: bool = False
+    mass_404_suspected: bool = False
     wait_until: float = -inf
 
 

@@ -15,7 +15,7 @@ from exporter.polling.engine.batching import (
     one_by_one,
 )
 from exporter.polling.engine.cycle import Cycle
-from exporter.polling.engine.pacing import LIST_WEIGHT, MAX_RETRIES, CyclePacing
+from exporter.polling.engine.pacing import BATCH_WEIGHT, MAX_RETRIES, CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.support.simulated_cycle import (
     LIST_OK,
@@ -546,13 +546,13 @@ def test_batch_with_a_new_image_is_requested_at_once() -> None:
         FakeCloud(),
         history=CycleHistory(existing=frozenset(IDS) - new, immediate=new),
         batches=[IDS[:4], IDS[4:8], IDS[8:]],
-        pacing=replace(PACING, concurrency=2 * LIST_WEIGHT),
+        pacing=replace(PACING, concurrency=2 * BATCH_WEIGHT),
     )
     asked = {request.targets[0].image_id: now for now, request in run.sent}
     assert asked == {IDS[0]: START, IDS[4]: START + 16.0, IDS[8]: START}
 
 
-@pytest.mark.parametrize("concurrency", [1, LIST_WEIGHT - 1, LIST_WEIGHT, 3 * LIST_WEIGHT])
+@pytest.mark.parametrize("concurrency", [1, BATCH_WEIGHT - 1, BATCH_WEIGHT, 3 * BATCH_WEIGHT])
 def test_few_lists_are_in_flight_at_once(concurrency: int) -> None:
     """Requests for single images do not wait for them."""
     lists = [IDS[start : start + 3] for start in range(0, 15, 3)]
@@ -563,10 +563,10 @@ def test_few_lists_are_in_flight_at_once(concurrency: int) -> None:
     )
     assert set(run.outcome_names.values()) == {"found"}
     starts = [now for now, request in run.sent if request.kind is RequestKind.BATCH]
-    most = max(1, concurrency // LIST_WEIGHT)
+    most = max(1, concurrency // BATCH_WEIGHT)
     assert max(Counter(starts).values()) == min(most, len(lists))
     assert run.cycle.stats.busy_seconds == pytest.approx(
-        0.01 * (len(one_by_one) + LIST_WEIGHT * len(lists))
+        0.01 * (len(one_by_one) + BATCH_WEIGHT * len(lists))
     )
     if concurrency > 1:
         assert min(now for now, request in run.sent if request.kind is RequestKind.POLL) == START
@@ -653,7 +653,7 @@ def test_rules_hold_for_any_replies_to_lists(
     left = list(ids)
     groups = [tuple(left.pop(0) for _ in range(length)) for length in lengths]
     living = frozenset(data.draw(st.sets(st.sampled_from(ids))))
-    history = CycleHistory(existing=living, breaker_open=breaker_open, suspect_mass_404=suspected)
+    history = CycleHistory(existing=living, breaker_open=breaker_open, mass_404_suspected=suspected)
 
     def respond(request: PollRequest, _: float) -> FakeReply:
         if request.kind is RequestKind.BATCH:
@@ -704,7 +704,7 @@ def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHis
     }
     proofs = [h.sent_at for h in roundtrips if h.is_list or h.reply.request.accepted]
     assert any(proof >= confirmed for proof in proofs for confirmed in rechecks)
-    if len(history.existing) > 1 and not history.suspect_mass_404:
+    if len(history.existing) > 1 and not history.mass_404_suspected:
         failures = {
             target.image_id
             for h in roundtrips

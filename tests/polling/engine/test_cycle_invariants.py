@@ -54,7 +54,7 @@ def histories(draw: st.DrawFn) -> CycleHistory:
         **by_kind,
         breaker_open=draw(st.booleans()),
         probe_count=draw(st.integers(0, 100)),
-        suspect_mass_404=draw(st.booleans()),
+        mass_404_suspected=draw(st.booleans()),
         wait_until=draw(st.sampled_from([float("-inf"), 1005.0, 1059.0, 2000.0])),
     )
 
@@ -81,7 +81,7 @@ def is_proved(result: PollResult, roundtrips: list[Roundtrip], history: CycleHis
         if h.is_list or (isinstance(h.result, Found) and h.request.targets != (result.target,))
     ]
     proved = any(proof >= confirm for confirm in confirms for proof in proofs)
-    if len(history.existing) > 1 and not history.suspect_mass_404:
+    if len(history.existing) > 1 and not history.mass_404_suspected:
         proved = proved and any(
             image_id_of(h.request) in history.existing and not isinstance(h.result, NotFound)
             for h in roundtrips
@@ -117,7 +117,7 @@ def check(run: SimulatedCycle, history: CycleHistory) -> None:
         assert run.ids_requested(RequestKind.CONFIRM).count(image_id) <= 1 + MAX_RETRIES
     assert len(run.ids_requested(RequestKind.CANARY)) <= MAX_CANARIES
     assert len(run.ids_requested(RequestKind.LIST)) <= (1 + MAX_RETRIES) * (1 + len(IDS))
-    last_start = run.end - PACING.interval + PACING.last_start
+    last_start = run.end - PACING.interval + PACING.sending_time
     assert all(now < last_start for now, _ in run.sent)
     assert all(now >= history.wait_until for now, _ in run.sent)
 

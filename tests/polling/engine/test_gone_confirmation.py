@@ -124,8 +124,21 @@ def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
         (failed("forbidden"), LIST_OK, "the second request failed: forbidden"),
         (FakeReply(NOT_FOUND, seconds=100.0), LIST_OK, "the cycle ended before it could be proved"),
         (NOT_FOUND, FakeReply(None, seconds=100.0), "the cycle ended before it could be proved"),
+        (FakeReply(NOT_FOUND, seconds=55.0), LIST_OK, "the cycle ended before it could be proved"),
+        (
+            FakeReply(NOT_FOUND, retry_after=300.0),
+            LIST_OK,
+            "the cycle ended before it could be proved",
+        ),
     ],
-    ids=["list failed", "recheck failed", "recheck hangs", "list hangs"],
+    ids=[
+        "list failed",
+        "recheck failed",
+        "recheck hangs",
+        "list hangs",
+        "no time for the list",
+        "Retry-After until the next cycle",
+    ],
 )
 def test_unconfirmed_names_the_missing_evidence(
     recheck: FakeReply | ImageResult, list_reply: FakeReply | ImageResult, expected: str
@@ -175,7 +188,10 @@ def test_mass_404_is_unconfirmed_at_first_and_gone_after_the_second_cycle() -> N
     first = run_cycle("ab", respond, history=before)
     assert first.outcome_names == {"a": "unconfirmed", "b": "unconfirmed"}
     assert "all images of the cloud" in detail(first.outcomes["a"])
-    assert (first.cycle.history().suspect_mass_404, first.cycle.mass_disappearance) == (True, False)
+    assert (first.cycle.history().mass_404_suspected, first.cycle.mass_disappearance) == (
+        True,
+        False,
+    )
     second = run_cycle("ab", respond, history=first.next_history(before))
     assert second.outcome_names == {"a": "gone", "b": "gone"}
     assert second.cycle.mass_disappearance

@@ -2,14 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.engine.pacing import MAX_BACKOFF, CyclePacing, schedule
+from exporter.polling.engine.pacing import MAX_RETRY_BACKOFF, CyclePacing, schedule
 from tests.support.simulated_cycle import START, targets
 
 
 @given(st.integers(0, 2000), st.floats(0, 1))
 def test_backoff_is_bounded(attempt: int, chance: float) -> None:
     """However many attempts there were, the wait is between nothing and eight seconds."""
-    assert 0 <= CyclePacing(60, 10, 16).backoff(min(attempt, 1000), lambda: chance) <= MAX_BACKOFF
+    assert (
+        0
+        <= CyclePacing(60, 10, 16).backoff(min(attempt, 1000), lambda: chance)
+        <= MAX_RETRY_BACKOFF
+    )
 
 
 @pytest.mark.parametrize(
@@ -18,7 +22,7 @@ def test_backoff_is_bounded(attempt: int, chance: float) -> None:
 def test_no_request_starts_near_the_end_of_the_cycle(
     interval: float, timeout: float, last: float
 ) -> None:
-    assert CyclePacing(interval, timeout, 1).last_start == pytest.approx(last)
+    assert CyclePacing(interval, timeout, 1).sending_time == pytest.approx(last)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Collector of the clouds' metrics for prometheus_client, and the conversion of image families."""
+"""Collector of the clouds' metrics for prometheus_client."""
 
 from collections.abc import Iterable
 
@@ -6,8 +6,6 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
-from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import IMAGE_LABELS, ImageView
 from exporter.store import Store
 
 
@@ -30,15 +28,3 @@ class CloudCollector(Collector):
                 for labels, value in family.points(cloud):
                     metric.add_metric((cloud.name, *labels), value)
             yield metric
-
-
-def image_family(family: Family[ImageView], views: Iterable[ImageView]) -> tuple[Metric, list[int]]:
-    """Return a metric with the samples of the targets, and the number of samples of each."""
-    metric = family.metric(IMAGE_LABELS)
-    counts = []
-    for view in views:
-        start = len(metric.samples)
-        for labels, value in family.points(view):
-            metric.add_metric((*view.target.labels, *labels), value)
-        counts.append(len(metric.samples) - start)
-    return metric, counts
