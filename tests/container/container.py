@@ -78,8 +78,9 @@ class Container:
         return self
 
     def _has_started(self) -> bool:
+        """Return True once the mounts are set up: the user changes after that."""
         try:
-            return self.pid > 0
+            return f"Uid:\t{self._user}\t" in self.status()
         except (OSError, IndexError, ValueError, AssertionError):
             assert self._outer.poll() is None, self.log.read_text()
             return False
@@ -97,6 +98,10 @@ class Container:
                 subprocess.run([*AS_ROOT, "kill", "-KILL", str(self.pid)], check=False)
             with suppress(subprocess.TimeoutExpired):
                 self._outer.wait(0.5)
+
+    @property
+    def _user(self) -> int:
+        return self.image.user if self.user is None else self.user
 
     @property
     def pid(self) -> int:
@@ -149,7 +154,7 @@ print(urlopen('http://127.0.0.1:{port}{path}', timeout=10).read().decode())"""
             "is_new": is_new,
             "argv": list(argv),
             "environ": {**self.image.environ, **self.environ},
-            "user": self.image.user if self.user is None else self.user,
+            "user": self._user,
             "root": str(self.image.root),
             "mounted": {inside: str(outside) for inside, outside in self.mounted.items()},
         }
