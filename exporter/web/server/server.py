@@ -24,6 +24,9 @@ from exporter.web.server.listen import (
 SHUTDOWN_GRACE = 0.5
 """Seconds for responses in progress when the server stops."""
 
+CLOSE_ITERATIONS = 3
+"""Iterations of the event loop in which an aborted connection closes its socket."""
+
 
 class WebServer:
     """Serves an application on a listen address.
@@ -119,6 +122,10 @@ class _UvicornServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().call_later(SHUTDOWN_GRACE, self._abort_connections)
         await super().shutdown(sockets)
+        # What is left was accepted while the server was shutting down.
+        self._abort_connections()
+        for _ in range(CLOSE_ITERATIONS):
+            await asyncio.sleep(0)
 
     def _abort_connections(self) -> None:
         for connection in tuple(self.server_state.connections):
