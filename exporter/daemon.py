@@ -34,7 +34,7 @@ class Daemon:
         stop: Ends ``run`` when it is set.
         started_at: Steady time from which clouds have an interval to finish their first cycle.
         triggers: What triggers reloads; None if the settings cannot be reloaded.
-        security: What the web configuration asks for.
+        security: The security configuration in use.
         prefix: Path below which the pages are served.
     """
 

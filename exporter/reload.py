@@ -110,7 +110,7 @@ class Reloader:
         settings: The settings in use.
         load_settings: Reads the settings; raises ``SettingsError``.
         on_reloaded: Called with the new settings once they are in use.
-        security: What the web configuration asks for.
+        security: The security configuration in use.
         redactor: Learns the secrets that must not be logged.
         web_files: The files of the web configuration. A change of one reloads only those.
     """
@@ -150,8 +150,9 @@ class Reloader:
     def reload_web_config(self) -> tuple[str, ...]:
         """Load and apply certificates, users and limits of the web configuration only."""
         trigger = "file changed"
-        path = self.settings.web.config.file
         with self._reload_lock:
+            # A reload that holds the lock may replace the settings, and with them the file.
+            path = self.settings.web.config.file
             try:
                 security = self._load_security(path)
                 self.security.replace(security.config)

@@ -457,3 +457,26 @@ def test_diff_of_the_same_configuration_replaces_nothing() -> None:
     assert [cloud.poller for cloud in changes.clouds.values()] == [
         cloud.poller for cloud in running.values()
     ]
+
+
+def test_web_reload_after_a_reload_in_progress_reads_the_new_file(tmp_path: Path) -> None:
+    """The settings may change while the reload of the web configuration waits for the lock."""
+    files = {name: tmp_path / f"{name}.yml" for name in ("deny", "sameorigin")}
+    for name, file in files.items():
+        file.write_text(f"http_server_config: {{headers: {{X-Frame-Options: {name}}}}}\n")
+    lab = cloud("http://127.0.0.1:9", GOLDEN)
+    with exporting(tmp_path, lab, web={"config": {"file": str(files["deny"])}}) as exporter:
+        reloader = exporter.reloader
+        exporter.write(lab, web={"config": {"file": str(files["sameorigin"])}})
+        new_settings = exporter.load_settings()
+
+        class Lock:
+            def __enter__(self) -> None:
+                reloader.settings = new_settings
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+        reloader._reload_lock = Lock()  # type: ignore[assignment]  # it is only entered
+        assert reloader.reload_web_config() == ()
+        assert dict(reloader.security.config.headers) == {"X-Frame-Options": "sameorigin"}

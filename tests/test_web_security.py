@@ -129,7 +129,8 @@ INVALID = {
     ),
     "CA without a policy": (
         f"{TLS}, {CA}}}",
-        "tls_server_config.client_ca_file: requires client_auth_type: RequireAndVerifyClientCert",
+        "tls_server_config.client_ca_file: requires client_auth_type; accepted: "
+        "VerifyClientCertIfGiven or RequireAndVerifyClientCert",
     ),
     "policy without a CA": (
         f"{TLS}, client_auth_type: RequireAndVerifyClientCert}}",

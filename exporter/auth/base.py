@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exporter.model.outcome import Reason
+from exporter.model.outcome import Failed, Reason
 from exporter.transport.tls_files import ClientTls
 
 _KEY = os.urandom(32)
@@ -30,6 +30,11 @@ class AuthError(Exception):
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
+
+    @property
+    def failed(self) -> Failed:
+        """Return the failure as a value."""
+        return Failed(self.reason, self.detail)
 
     def copy(self) -> "AuthError":
         """Return the same failure for another thread. A shared one would collect tracebacks."""
@@ -67,7 +72,7 @@ class AuthStats:
     authentications: int
     failures: int
     expires_at: float | None
-    failure: str | None = None
+    failure: Failed | None = None
 
 
 class Authenticator(Protocol):

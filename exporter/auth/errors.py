@@ -51,7 +51,7 @@ def auth_error(error: Exception, *, timed_out: bool, secrets: Iterable[str]) -> 
         return AuthError("rejected", safe_line(str(error), secrets))
     if isinstance(error, _PARSE_ERRORS):
         return AuthError("rejected", f"the response cannot be parsed ({type(error).__name__})")
-    return AuthError("internal", f"a bug: {type(error).__name__}")
+    return AuthError("internal", f"internal error: {type(error).__name__}")
 
 
 def safe_line(text: str, secrets: Iterable[str]) -> str:

@@ -139,7 +139,7 @@ class CachedTokenAuthenticator:
         """Return the counters of sign-ins, and when the current token expires."""
         with self._lock:
             expires_at = self._cached.token.expires_at if self._cached else None
-            failure = None if self._last_failure is None else str(self._last_failure)
+            failure = None if self._last_failure is None else self._last_failure.failed
             return AuthStats(self._authentications, self._failures, expires_at, failure)
 
     def close(self) -> None:

@@ -72,7 +72,7 @@ class TokenFileAuthenticator:
         """Return the counters; each read of a changed file is one attempt."""
         with self._lock:
             state = self._state if self._reads else None
-            failure = str(state) if isinstance(state, AuthError) else None
+            failure = state.failed if isinstance(state, AuthError) else None
             return AuthStats(self._reads, self._failures, expires_at=None, failure=failure)
 
     def close(self) -> None:

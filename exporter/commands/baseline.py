@@ -196,6 +196,8 @@ def _edited(source_text: str, images: Iterable[_BaselineImage]) -> "Edited":
 
 def _losses(edited: "Edited", file: Path, source: Path) -> Iterator[str]:
     """Yield a line for everything of the settings file that the new file does not keep."""
+    if edited.is_rewritten:
+        yield f"{file}: rewritten without the comments, quotes, anchors and merge keys of {source}"
     if edited.lost_comments:
         yield f"{file}: lost comments of {source}: {edited.lost_comments}"
     if edited.is_reformatted:

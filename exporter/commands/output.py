@@ -163,11 +163,17 @@ def _alias(status: ImageStatus) -> str:
     return "-" if target.alias == target.image_id else target.alias
 
 
+def _state(status: ImageStatus) -> str:
+    """Return the state; an undocumented status as the Image service reports it."""
+    image = status.observation.image
+    return image.status if status.state == "other" and image is not None else status.state
+
+
 COLUMNS: dict[str, Callable[[ImageStatus], str]] = {
     "CLOUD": lambda status: status.target.cloud,
     "IMAGE": _alias,
     "ID": lambda status: status.target.image_id,
-    "STATE": lambda status: status.state,
+    "STATE": _state,
     "SIZE": _of_image(lambda image: format_bytes(image.size_bytes)),
     "PROTECTED": _of_image(lambda image: yes_no(image.protected)),
     "PUBLIC": _of_image(lambda image: yes_no(image.public)),
@@ -207,7 +213,8 @@ def _state_color(image: CheckedImage) -> str:
     is_state_expected = is_gone or "status" in dict(status.target.expect)
     if image.is_as_expected and is_state_expected:
         return "green"
-    return SEVERITY_COLORS[severity(status.state)]
+    # An administrator sees the last status of a deleted image, which may be active.
+    return SEVERITY_COLORS["bad" if is_gone else severity(status.state)]
 
 
 def _expectation_table(images: Sequence[CheckedImage]) -> Table:

@@ -7,6 +7,7 @@ reports what else differs.
 """
 
 import io
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -17,12 +18,8 @@ from typing import Any, NamedTuple
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import RoundTripConstructor
-from ruamel.yaml.emitter import Emitter
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.mergevalue import merge_attrib
-from ruamel.yaml.nodes import CollectionNode, ScalarNode
-from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import (
     FoldedScalarString,
     LiteralScalarString,
@@ -31,6 +28,12 @@ from ruamel.yaml.scalarstring import (
 )
 from ruamel.yaml.tokens import CommentToken
 
+from exporter.commands.yaml_spelling import (
+    NULL,
+    CommentEmitter,
+    SpellingConstructor,
+    SpellingRepresenter,
+)
 from exporter.config.yaml_reader import read_yaml
 
 Edits = Mapping[tuple[int, int], Mapping[str, object]]
@@ -39,19 +42,28 @@ Edits = Mapping[tuple[int, int], Mapping[str, object]]
 NEVER_FOLD = 2**31
 """Columns of a line before it is folded."""
 
-_TAG = "tag:yaml.org,2002:"
-_NOT_TEXT = ("null", "bool", "int", "float", "timestamp")
-_COMMENT = re.compile(r"#.*")
+log = logging.getLogger(__name__)
+
+_COMMENT = re.compile(r"#[^\r\n]*")
+_TABS_BEFORE_COMMENT = re.compile(r"\t+(?=#)")
 _NEWLINE = re.compile(r"\r\n?|\n")
 _BLANK_LINES = re.compile(r"(?: *\n)*")
 
 
 class Edited(NamedTuple):
-    """The new text, and what of the old text is not kept."""
+    """The new text, and what of the old text is not kept.
+
+    Attributes:
+        text: The new text.
+        is_reformatted: Line breaks or spaces differ, beside the edits.
+        is_rewritten: The text is the plain data, without comments, quotes, anchors and merge keys.
+        lost_comments: Number of comments that are not in the new text.
+    """
 
     text: str
-    is_reformatted: bool
-    lost_comments: int
+    is_reformatted: bool = False
+    is_rewritten: bool = False
+    lost_comments: int = 0
 
 
 def with_expectations(text: str, edits: Edits) -> Edited:
@@ -61,7 +73,7 @@ def with_expectations(text: str, edits: Edits) -> Edited:
     cannot handle the text, the data is written without any comment.
     """
     if not edits:
-        return Edited(text, is_reformatted=False, lost_comments=0)
+        return Edited(text)
     intended = _edited_data(read_yaml(text).data, edits)
     try:
         document = _Document(text)
@@ -69,12 +81,12 @@ def with_expectations(text: str, edits: Edits) -> Edited:
         document.set_expectations(edits)
         edited = document.dump()
         is_as_intended = read_yaml(edited) == (intended, ())
-    except Exception:  # noqa: BLE001  # ruamel.yaml raises anything for text that it cannot handle
+    except Exception:  # ruamel.yaml raises anything for text that it cannot handle
+        log.debug("cannot edit the settings in place", exc_info=True)
         is_as_intended = False
     if not is_as_intended:
-        unedited = edited = yaml.safe_dump(
-            intended, sort_keys=False, allow_unicode=True, width=NEVER_FOLD
-        )
+        rewritten = yaml.safe_dump(intended, sort_keys=False, allow_unicode=True, width=NEVER_FOLD)
+        return Edited(rewritten, is_rewritten=True, lost_comments=_comments(text).total())
     lost = _comments(text) - _comments(edited)
     return Edited(edited, is_reformatted=unedited != text, lost_comments=lost.total())
 
@@ -109,14 +121,14 @@ class _Document:
     def __init__(self, text: str) -> None:
         newline = _NEWLINE.search(text)
         self._newline = newline[0] if newline else "\n"
-        text = _NEWLINE.sub("\n", text)
+        text = _without_tabs_before_comments(_NEWLINE.sub("\n", text))
         start, end = _content(text)
         # ruamel.yaml drops comments before "---".
         self._before, content, self._after = text[:start], text[start:end], text[end:]
         self._yaml = YAML()
-        self._yaml.Constructor = _Constructor
-        self._yaml.Emitter = _Emitter
-        self._yaml.Representer = _Representer
+        self._yaml.Constructor = SpellingConstructor
+        self._yaml.Emitter = CommentEmitter
+        self._yaml.Representer = SpellingRepresenter
         self._yaml.preserve_quotes = True
         self._yaml.width = NEVER_FOLD
         self._yaml.brace_single_entry_mapping_in_flow_sequence = True
@@ -145,6 +157,18 @@ class _Document:
             after = _cut_comment_lines(images, image_index)
             _update_expect(image, changes, shared)
             _add_comment_lines(images, image_index, after)
+
+
+def _without_tabs_before_comments(text: str) -> str:
+    """Replace tabs between a value and its comment, which ruamel.yaml does not accept."""
+    pieces, end = [], 0
+    for token in yaml.scan(text, yaml.CSafeLoader):
+        start = max(end, token.start_mark.index)
+        pieces.append(_TABS_BEFORE_COMMENT.sub(" ", text[end:start]))
+        end = max(end, token.end_mark.index)
+        pieces.append(text[start:end])
+    pieces.append(_TABS_BEFORE_COMMENT.sub(" ", text[end:]))
+    return "".join(pieces)
 
 
 def _content(text: str) -> tuple[int, int]:
@@ -191,60 +215,6 @@ def _indentation(text: str) -> dict[str, int]:
 
 def _most_frequent(counts: Counter[int], default: int) -> int:
     return counts.most_common(1)[0][0] if counts else default
-
-
-class _Plain(PlainScalarString):
-    """A value without quotes that is not text, such as ``~`` or ``0x1F``, as it is spelt."""
-
-    __slots__ = ("tag",)
-
-    def __new__(cls, text: str, tag: str, anchor: str | None = None) -> "_Plain":
-        plain: _Plain = super().__new__(cls, text, anchor=anchor)
-        plain.tag = tag
-        return plain
-
-    tag: str
-
-
-_NULL = _Plain("null", f"{_TAG}null")
-
-
-class _Constructor(RoundTripConstructor):
-    """Constructor that keeps the spelling of values, and turns wide brackets into blocks."""
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        """Construct a collection as a block if its brackets span several lines."""
-        if isinstance(node, CollectionNode) and node.start_mark.line != node.end_mark.line:
-            node.flow_style = False
-        return super().construct_object(node, deep)
-
-    def construct_plain(self, node: ScalarNode) -> _Plain:
-        """Construct a value that is not text."""
-        return _Plain(node.value, str(node.tag), node.anchor)
-
-
-class _Emitter(Emitter):
-    """Emitter that leaves two spaces before a comment if the value grew into its column."""
-
-    def write_comment(self, comment: Any, pre: bool = False) -> None:
-        """Write a comment."""
-        is_pushed = 0 < self.column >= comment.start_mark.column
-        if is_pushed and not comment.value.startswith("\n"):
-            comment.start_mark = CommentMark(self.column + 2)
-        super().write_comment(comment, pre)
-
-
-class _Representer(RoundTripRepresenter):
-    """Representer of values that are not text."""
-
-    def represent_plain(self, plain: _Plain) -> ScalarNode:
-        """Represent a value as it was spelt."""
-        return self.represent_scalar(plain.tag, plain, anchor=plain.yaml_anchor(any=True))
-
-
-for _kind in _NOT_TEXT:
-    _Constructor.add_constructor(f"{_TAG}{_kind}", _Constructor.construct_plain)
-_Representer.add_representer(_Plain, _Representer.represent_plain)
 
 
 def _shared(root: object) -> set[int]:
@@ -313,7 +283,7 @@ def _set_flow_style(node: CommentedMap, like: CommentedMap | CommentedSeq) -> No
 def _node(value: object) -> object:
     """Return a value as ruamel.yaml writes it, with collections on one line."""
     if value is None:
-        return _NULL
+        return NULL
     if isinstance(value, str):
         return (SingleQuotedScalarString if _needs_quotes(value) else PlainScalarString)(value)
     node: CommentedMap | CommentedSeq

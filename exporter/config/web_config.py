@@ -238,7 +238,7 @@ class RateLimit(_Model):
         default=0.0, description="Time between two requests; 0 for no limit."
     )
     burst: Annotated[int, BeforeValidator(types.whole_number(0, 1_000_000))] = Field(
-        default=0, description="Number of requests that may exceed the rate at once."
+        default=0, description="Number of requests that are admitted at once."
     )
 
 
@@ -323,7 +323,7 @@ def _between_keys(file: WebConfigFile) -> Iterator[ConfigError]:
     ca = "client_ca" if tls.client_ca else "client_ca_file"
     verifies = tls.client_auth_type != AUTH_TYPES[0]
     if has_ca and not verifies:
-        problem = "requires client_auth_type: RequireAndVerifyClientCert"
+        problem = f"requires client_auth_type; accepted: {' or '.join(AUTH_TYPES[1:])}"
         yield ConfigError(("tls_server_config", ca), problem)
     if verifies and not has_ca:
         problem = f"required when client_auth_type is {tls.client_auth_type}"

@@ -68,7 +68,7 @@ class ImageClient:
         )
         response = self.sender.send(request, deadline.latest_start)
         if isinstance(response, NoResponse):
-            return ImageReply(response.request, response.failure)
+            return ImageReply(response.facts, response.failure)
         result = api.parse_image(response, image_id, self.properties)
         if isinstance(result, Failed) and result.reason == "api_version":
             self._is_version_refused = True
@@ -92,7 +92,7 @@ class ImageClient:
         path = page or batches.path(image_ids, hidden=hidden, limit=PAGE_LIMIT)
         response = self.sender.get(path, deadline)
         if isinstance(response, NoResponse):
-            return BatchReply(response.request, response.failure)
+            return BatchReply(response.facts, response.failure)
         batch = batches.parse(response, image_ids, self.properties)
         if not isinstance(batch, Failed):
             return BatchReply(request_facts(response, accepted=True), batch)
@@ -108,7 +108,7 @@ class ImageClient:
         """Request the list of images, as proof that the API responds to these credentials."""
         response = self.sender.get(self._api.list_path, deadline)
         if isinstance(response, NoResponse):
-            return ListReply(response.request, response.failure)
+            return ListReply(response.facts, response.failure)
         images = parse_list(response)
         if isinstance(images, Failed):
             return ListReply(request_facts(response), images)
@@ -118,7 +118,7 @@ class ImageClient:
         """Request one page of a discovery listing, always from v2, whichever version is in use."""
         response = self.sender.get(path, deadline)
         if isinstance(response, NoResponse):
-            return PageReply(response.request, response.failure)
+            return PageReply(response.facts, response.failure)
         page = parse_page(response, properties)
         accepted = not isinstance(page, Failed) or _is_accepted(response, page)
         return PageReply(request_facts(response, accepted=accepted), page)
@@ -176,14 +176,14 @@ class ImageClient:
             response = self.sender.get(path, deadline, warms_token=False)
             if isinstance(response, NoResponse):
                 # The other paths would fail as well.
-                return response.request, frozenset()
+                return response.facts, frozenset()
             facts = request_facts(response)
             offered = parse_versions(response)
             if offered or facts.retry_after is not None:
                 return facts, offered
         response = self.sender.get(PROBED.list_path, deadline)
         if isinstance(response, NoResponse):
-            return response.request, frozenset()
+            return response.facts, frozenset()
         if isinstance(parse_list(response), Failed):
             return request_facts(response), frozenset()
         return request_facts(response), frozenset({PROBED.name})

@@ -112,7 +112,7 @@ def fetch_images(
             requested.add(path)
             reply = client.page(path, deadline, properties)
             if isinstance(reply.page, Failed):
-                return ListedImages(reply.page, reply.request.retry_at)
+                return ListedImages(reply.page, reply.facts.retry_at)
             images.update((image.id, image) for image in reply.page.images)
             path = reply.page.next_path
     return ListedImages(tuple(images.values()))

@@ -31,7 +31,7 @@ UNKNOWN_PREFIX_LENGTH = 512
 class NoResponse:
     """The failure of a request that got no response."""
 
-    request: RequestFacts
+    facts: RequestFacts
     failure: Failed
 
 
@@ -98,9 +98,10 @@ class RequestSender:
             return NoResponse(facts, Failed(error.reason, f"sign-in: {error.detail}"))
         except RequestFailed as error:
             return NoResponse(RequestFacts(start, steady()), Failed(error.reason, error.detail))
-        retry_at = request_facts(response).retry_at
-        if retry_at is not None:
-            self.limiter.block_until(retry_at)
+        if response.head.code in RETRY_AFTER_CODES:
+            retry_at = request_facts(response).retry_at
+            if retry_at is not None:
+                self.limiter.block_until(retry_at)
         if self._is_skew_due:
             self._compare_clocks(response)
         return response
@@ -179,8 +180,8 @@ class RequestSender:
             return self._pool
 
     def _open_pool(self, endpoint: str) -> ConnectionPool:
-        settings = self.proxy_settings_for(endpoint)
         try:
+            settings = self.proxy_settings_for(endpoint)
             return ConnectionPool(endpoint, settings, self.user_agent, self.on_desync, self.limiter)
         except ValueError as error:
             detail = f"the endpoint, or the proxy before it, cannot be used: {error}"

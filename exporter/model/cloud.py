@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+from exporter.model.api_traits import ApiName
 from exporter.model.outcome import Failed, Reason
 
 
@@ -56,10 +57,10 @@ class ClientTotals:
     rate_limit_wait: float
     authentications: int
     authentication_failures: int
-    api_version: str | None
+    api_version: ApiName | None
     clock_skew: float | None
     token_expires_at: float | None
-    sign_in_failure: str | None
+    sign_in_failure: Failed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class CloudState:
 
     Attributes:
         next_cycle_at: Planned start of the next cycle, known once the first has started.
-        sign_in_failure: Reason of the last failed sign-in, None if the last one succeeded.
+        sign_in_failure: Failure of the last sign-in, None if it succeeded.
         discovery_interval: None without discovery.
         discovery_failure: Failure of the last list request, None if the last one succeeded.
         discovered_at: Time of the last complete list.
@@ -94,12 +95,12 @@ class CloudState:
     cycles_skipped: int = 0
     cycle_lag: float | None = None
     concurrency_needed: float | None = None
-    api_version: str | None = None
+    api_version: ApiName | None = None
     clock_skew: float | None = None
     token_expires_at: float | None = None
     authentications: int = 0
     authentication_failures: int = 0
-    sign_in_failure: str | None = None
+    sign_in_failure: Failed | None = None
     discovery_interval: float | None = None
     discovery_failure: Failed | None = None
     discovered_at: float | None = None
@@ -107,7 +108,7 @@ class CloudState:
     resolved_changes: Mapping[str, int] = field(default_factory=dict)
 
     def with_cycle_started(self, lag: float, skipped: int, next_cycle_at: float) -> "CloudState":
-        """Return the state when a cycle starts ``lag`` seconds late, ``skipped`` others never."""
+        """Return the state when a cycle starts ``lag`` seconds late, after ``skipped`` others."""
         return replace(
             self,
             cycle_lag=lag,

@@ -30,7 +30,7 @@ class RequestFacts:
         received_at: Monotonic time at which the response was complete, or the request failed.
         accepted: The Image service itself responded and accepted the credentials.
         retry_after: Seconds for which no request may be sent to this cloud, from ``received_at``.
-        retry_after_usable: False if ``Retry-After`` was too long or unreadable, so that
+        retry_after_usable: False if ``Retry-After`` was too long, negative or unreadable, so that
             ``retry_after`` is the maximum instead.
         failed_at_sign_in: Keystone failed, so no request was sent to the Image service.
     """
@@ -52,7 +52,7 @@ class RequestFacts:
 class ImageReply:
     """The reply to a request for one image."""
 
-    request: RequestFacts
+    facts: RequestFacts
     result: ImageResult
 
     @property
@@ -80,7 +80,7 @@ class BatchReply:
     ``splittable`` is true if the request failed, but requests for fewer images may succeed.
     """
 
-    request: RequestFacts
+    facts: RequestFacts
     batch: Batch | Failed
     splittable: bool = False
 
@@ -98,7 +98,7 @@ class ListReply:
     reason why there is none.
     """
 
-    request: RequestFacts
+    facts: RequestFacts
     failure: Failed | None = None
 
 
@@ -117,7 +117,7 @@ class Page:
 class PageReply:
     """The reply to a request for one page of a discovery listing."""
 
-    request: RequestFacts
+    facts: RequestFacts
     page: Page | Failed
 
 

@@ -114,7 +114,7 @@ class CycleRun:
     def send(self, request: PollRequest) -> PollReply:
         """Send a request and return its reply."""
         reply = self._reply_to(request)
-        facts = reply.request
+        facts = reply.facts
         if facts.retry_after is not None and not facts.retry_after_usable:
             self.event_log.retry_after_capped(facts.retry_after)
         return reply

@@ -128,13 +128,14 @@ class CloudEventLog:
         if tracker is not None and self._may_log_transition():
             log.info("poll recovered", extra={"fields": about | {"after": tracker.reason}})
 
-    def _log_sign_in(self, failure: str | None) -> None:
+    def _log_sign_in(self, failure: Failed | None) -> None:
         fields: dict[str, object] = {"cloud": self._cloud}
         if failure is None:
             if self._sign_in.record_success():
                 log.info("sign-in recovered", extra={"fields": fields})
-        elif self._sign_in.record_failure(Cause.of_text(failure)):
-            log.warning("sign-in failed", extra={"fields": fields | {"detail": failure}})
+        elif self._sign_in.record_failure(Cause.of(failure)):
+            fields |= {"reason": failure.reason, "detail": failure.detail}
+            log.warning("sign-in failed", extra={"fields": fields})
 
     def _may_log_transition(self) -> bool:
         """Count a change of one image's poll; return False if there were too many this cycle."""

@@ -156,7 +156,7 @@ class CycleExecutor:
             reply = self._send_request(request)
         except Exception:
             log.exception("poll crashed")
-            failed = Failed("internal", "a bug of the exporter: its log has the traceback")
+            failed = Failed("internal", "internal error: the log of the exporter has the traceback")
             reply = failed_reply(request, failed, RequestFacts(started_at, self._clock()))
         finally:
             self._lock.acquire()

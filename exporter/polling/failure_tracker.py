@@ -22,20 +22,15 @@ _VARYING_WORD = re.compile(r".*\d|\W*[a-fA-F]{8,}\W*$")
 
 
 class Cause(NamedTuple):
-    """Common part of the failures of one cause; without a reason if the detail names it."""
+    """Common part of the failures of one cause."""
 
-    reason: Reason | None
+    reason: Reason
     detail: str
 
     @classmethod
     def of(cls, failed: Failed) -> "Cause":
         """Return the cause of a failure."""
         return cls(failed.reason, _masked(failed.detail))
-
-    @classmethod
-    def of_text(cls, text: str) -> "Cause":
-        """Return the cause of a failure that is known only by its text."""
-        return cls(None, _masked(text))
 
 
 class FailureTracker:

@@ -293,9 +293,14 @@ class Poller:
         )
 
     def _retract(self, tag: object) -> None:
-        """Retract a response of the current cycle; the tag is that of ``CycleRun.send``."""
+        """Retract a response of the current cycle; the tag is that of ``CycleRun.send``.
+
+        Once the next cycle is being prepared, it is too late: that cycle polls the image again.
+        """
         run = self._run
-        if run is not None and isinstance(tag, tuple) and tag[0] == run.number:
+        if run is None or not isinstance(tag, tuple):
+            return
+        if tag[0] == run.number == self._cycle_number:
             run.retract(tag[1])
 
     @property

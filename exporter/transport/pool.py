@@ -101,10 +101,11 @@ class ConnectionPool:
         Raises:
             RequestFailed: There is no usable response.
         """
+        data = self._serialize(request)
         pooled = None if request.fresh_connection else self._checkout()
         if pooled is not None:
             try:
-                return self._roundtrip(pooled, request)
+                return self._roundtrip(pooled, request, data)
             except ConnectionClosed:
                 # A server may close an idle connection at any time, so this is not a failure of
                 # the request: send it again on a new connection.
@@ -113,7 +114,7 @@ class ConnectionPool:
                     raise RequestFailed("connection", problem) from None
         pooled = self._connect(request.deadline)
         try:
-            return self._roundtrip(pooled, request)
+            return self._roundtrip(pooled, request, data)
         except ConnectionClosed as error:
             raise RequestFailed("connection", f"closed without a response: {error}") from None
 
@@ -168,8 +169,7 @@ class ConnectionPool:
             if self._is_usable(pooled):
                 return pooled
 
-    def _roundtrip(self, pooled: PooledConnection, request: HttpRequest) -> Response:
-        data = self._serialize(request)
+    def _roundtrip(self, pooled: PooledConnection, request: HttpRequest, data: bytes) -> Response:
         sent_at = steady()
         try:
             response = send_request(

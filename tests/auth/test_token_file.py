@@ -5,6 +5,7 @@ import pytest
 
 from exporter.auth.base import AuthError, AuthToken
 from exporter.auth.token_file import MAX_BYTES, TokenFileAuthenticator
+from exporter.model.outcome import Failed
 from exporter.transport.tls_files import ClientTls
 from tests.support.clock import FakeClock
 
@@ -106,7 +107,7 @@ def test_invalid_token_is_refused_without_being_shown(
         assert failure(authenticator.token) == f"token file {path} {fault}"
         clock.advance(1)
     assert (authenticator.stats().authentications, authenticator.stats().failures) == (1, 1)
-    assert authenticator.stats().failure == f"unauthorized: token file {path} {fault}"
+    assert authenticator.stats().failure == Failed("unauthorized", f"token file {path} {fault}")
     path.write_text("good")
     clock.advance(1)
     assert authenticator.token().value == "good"

@@ -195,19 +195,25 @@ def test_deleted_image_that_is_still_visible_is_not_as_expected(
 
 
 @pytest.mark.parametrize(
-    ("status", "expect", "color"),
+    ("status", "deleted", "expect", "color"),
     [
-        ("deactivated", {"status": "deactivated"}, "\x1b[32m"),
-        ("deactivated", {}, "\x1b[31m"),
-        ("deleted", {}, "\x1b[31m"),
-        ("deleted", {"exists": False}, "\x1b[32m"),
+        ("deactivated", False, {"status": "deactivated"}, "\x1b[32m"),
+        ("deactivated", False, {}, "\x1b[31m"),
+        ("deleted", True, {}, "\x1b[31m"),
+        ("deleted", True, {"exists": False}, "\x1b[32m"),
+        ("active", True, {}, "\x1b[31m"),
     ],
 )
 def test_state_is_green_only_if_it_is_expected(
-    tmp_path: Path, service: SimulatedImageService, status: str, expect: dict[str, Any], color: str
+    tmp_path: Path,
+    service: SimulatedImageService,
+    status: str,
+    deleted: bool,
+    expect: dict[str, Any],
+    color: str,
 ) -> None:
     service.api.admin = True
-    service.images.change(GOLDEN, status=status, deleted=status == "deleted")
+    service.images.change(GOLDEN, status=status, deleted=deleted)
     image = {"id": GOLDEN, "expect": expect}
     cloud = {"name": "lab", "api": "v1", "endpoint": service.url, "images": [image]}
     out = io.StringIO()

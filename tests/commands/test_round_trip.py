@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.commands.round_trip import Edits, _Document, with_expectations
+from exporter.commands.round_trip import Edited, Edits, _Document, with_expectations
 from exporter.config.yaml_reader import read_yaml
 
 CHANGES = {"status": "active", "hash": {"sha512": "ab"}, "max_age": None}
@@ -136,7 +136,7 @@ FAITHFUL = {
 @pytest.mark.parametrize(("text", "new"), FAITHFUL.values(), ids=FAITHFUL)
 def test_everything_but_the_expectations_is_kept(text: str, new: str) -> None:
     edited = with_expectations(text, {(0, 0): CHANGES})
-    assert edited == (new, False, 0)
+    assert edited == Edited(new)
 
 
 SHARED = {
@@ -161,6 +161,29 @@ def test_image_that_an_alias_repeats_changes_in_one_place(text: str) -> None:
     assert (image["id"], image["expect"]) == ("b", CHANGES)
     assert others == before["clouds"][0]["images"][1:]
     assert after["clouds"][1:] == before["clouds"][1:]
+
+
+def test_shared_values_that_are_not_text_are_copied() -> None:
+    text = (
+        "golden: &g {protected: true, min_ram: 0x10, owner: ~}  # one\nclouds:\n- name: a\n"
+        "  images:\n  - {id: b, expect: *g}\n  - {id: c, expect: *g}  # two\n"
+    )
+    edited = with_expectations(text, {(0, 0): CHANGES})
+    settings: Any = read_yaml(edited.text).data
+    images = settings["clouds"][0]["images"]
+    shared = {"protected": True, "min_ram": 16, "owner": None}
+    assert images == [{"id": "b", "expect": {**shared, **CHANGES}}, {"id": "c", "expect": shared}]
+    assert "# one" in edited.text
+    assert "  # two\n" in edited.text
+    assert not edited.is_rewritten
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_comment_after_a_tab_is_kept(newline: str) -> None:
+    text = f"clouds:{newline}- name: a\t# prod{newline}  images: [b] \t\t# end{newline}"
+    edited = with_expectations(text, {(0, 0): CHANGES})
+    assert f"name: a # prod{newline}" in edited.text
+    assert (edited.is_rewritten, edited.lost_comments) == (False, 0)
 
 
 ELSEWHERE = {
@@ -213,7 +236,7 @@ def test_each_change_goes_to_its_own_image() -> None:
 
 def test_no_change_keeps_every_byte() -> None:
     text = "# x\nclouds:\n- {name: a,\n   images: [b]} # y\n\n"
-    assert with_expectations(text, {}) == (text, False, 0)
+    assert with_expectations(text, {}) == Edited(text)
 
 
 REFORMATTED = {
@@ -277,7 +300,7 @@ def test_text_that_ruamel_cannot_handle_is_written_without_comments(
     for dump in (lambda _: "clouds: []\n", lambda _: "{", lambda _: "".index("x")):
         monkeypatch.setattr(_Document, "dump", dump)
         edited = with_expectations(text, {(0, 0): CHANGES})
-        assert (edited.is_reformatted, edited.lost_comments) == (True, 2)
+        assert (edited.is_rewritten, edited.lost_comments) == (True, 2)
         assert read_yaml(edited.text).data == {
             "clouds": [{"name": "a", "images": [{"id": "b", "expect": CHANGES}]}]
         }

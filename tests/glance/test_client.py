@@ -101,7 +101,7 @@ def test_image_is_found_with_the_token(
 ) -> None:
     reply = request_image(client)
     assert isinstance(reply.result, Found)
-    assert reply.request.accepted
+    assert reply.facts.accepted
     assert service.log.records[0].request.headers["x-auth-token"] == "token-1"
     [(method, code, seconds, request_id)] = observed
     assert (method, code, request_id) == ("HEAD", "200", reply.result.request_id)
@@ -112,15 +112,15 @@ def test_404_does_not_prove_that_the_credentials_were_accepted(client: ImageClie
     """Any server may send one."""
     reply = request_image(client, "unknown")
     assert isinstance(reply.result, NotFound)
-    assert not reply.request.accepted
+    assert not reply.facts.accepted
 
 
 def test_list_is_a_proof_or_a_failure(service: SimulatedImageService, client: ImageClient) -> None:
     reply = client.list(soon())
-    assert (reply.request.accepted, reply.failure) == (True, None)
+    assert (reply.facts.accepted, reply.failure) == (True, None)
     service.faults.set("status", on="list", code=403)
     reply = client.list(soon())
-    assert (reply.request.accepted, reason(reply)) == (False, "forbidden")
+    assert (reply.facts.accepted, reason(reply)) == (False, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_only_400_and_429_show_that_the_credentials_were_accepted(
 ) -> None:
     """The service sends both after it has checked the credentials; others may come earlier."""
     service.faults.set("status", code=code)
-    assert request_image(client).request.accepted is accepted
+    assert request_image(client).facts.accepted is accepted
 
 
 # Tokens
@@ -185,7 +185,7 @@ def test_failed_sign_in_is_the_reason_of_the_poll(
     reply = request_image(client)
     assert reason(reply) == "connection"
     assert "sign-in: Keystone is down" in str(reply.result)
-    assert reply.request.failed_at_sign_in
+    assert reply.facts.failed_at_sign_in
     assert service.log.requests == 0
 
 
@@ -235,7 +235,7 @@ def test_retry_after_counts_on_413_429_and_503_and_is_capped(
     usable: bool,
 ) -> None:
     service.faults.set("status", code=code, headers={"Retry-After": value})
-    facts = request_image(client).request
+    facts = request_image(client).facts
     assert (facts.retry_after, facts.retry_after_usable) == (retry_after, usable)
 
 
@@ -249,7 +249,7 @@ def test_retry_after_as_a_date_is_relative_to_the_clock_of_the_server(
         b"Retry-After: Tue, 01 Jan 2030 00:00:20 GMT\r\n"
         b"Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n\r\n",
     )
-    assert request_image(client).request.retry_after == 20.0
+    assert request_image(client).facts.retry_after == 20.0
     assert client.sender.clock_skew is not None
     assert abs(client.sender.clock_skew) > 86400
 

@@ -215,10 +215,10 @@ def test_a_failed_sign_in_is_logged_when_it_starts_changes_its_cause_and_ends(
     event_log = CloudEventLog("lab")
     for failure, expected in (
         (None, []),
-        ("unauthorized: HTTP 401 (req-1)", [("WARNING", "sign-in failed")]),
-        ("unauthorized: HTTP 401 (req-2)", []),
-        ("unauthorized: token file /t cannot be read", [("WARNING", "sign-in failed")]),
-        ("unauthorized: token file /t cannot be read", []),
+        (Failed("unauthorized", "HTTP 401 (req-1)"), [("WARNING", "sign-in failed")]),
+        (Failed("unauthorized", "HTTP 401 (req-2)"), []),
+        (Failed("unauthorized", "token file /t cannot be read"), [("WARNING", "sign-in failed")]),
+        (Failed("unauthorized", "token file /t cannot be read"), []),
         (None, [("INFO", "sign-in recovered")]),
         (None, []),
     ):
@@ -227,7 +227,8 @@ def test_a_failed_sign_in_is_logged_when_it_starts_changes_its_cause_and_ends(
         logged = lines.take()
         assert [(level, message) for level, message, _ in logged] == expected
         if failure is not None:
-            assert all(f == {"cloud": "lab", "detail": failure} for _, _, f in logged)
+            about = {"cloud": "lab", "reason": failure.reason, "detail": failure.detail}
+            assert all(fields == about for _, _, fields in logged)
 
 
 def test_a_mass_disappearance_is_an_error_once(lines: Lines) -> None:

@@ -117,7 +117,7 @@ def test_crash_of_one_poll_is_internal_and_others_continue(
 
     outcomes = {result.target.image_id: result.outcome for result in ExecutorRun(perform).run()}
     assert outcomes[IDS[3]] == Failed(
-        "internal", "a bug of the exporter: its log has the traceback"
+        "internal", "internal error: the log of the exporter has the traceback"
     )
     assert [image_id for image_id in IDS if isinstance(outcomes[image_id], Failed)] == [IDS[3]]
     assert "ZeroDivisionError: as the test has it" in caplog.text

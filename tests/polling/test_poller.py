@@ -10,8 +10,11 @@ import pytest
 from exporter.auth.base import AuthToken
 from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now, steady
+from exporter.glance.client import ImageClient
 from exporter.glance.versions import RequestedVersion
 from exporter.model.instant import Instant
+from exporter.model.outcome import Failed
+from exporter.model.replies import Deadline
 from exporter.polling.engine.types import PollResult
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.tls_files import ClientTls
@@ -273,6 +276,20 @@ def test_stray_bytes_found_at_the_end_retract_the_outcome(
     assert lab.reasons() == dict.fromkeys(IDS, "")
 
 
+def test_stray_bytes_found_while_the_next_cycle_is_prepared_retract_nothing(
+    lab: PolledCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.cycle()
+
+    def find_stray_bytes(client: ImageClient, _: Deadline) -> None:
+        client.sender.on_desync((1, "a"))
+        assert lab.reason("a") == ""
+
+    monkeypatch.setattr(ImageClient, "choose_version", find_stray_bytes)
+    lab.cycle()
+    assert lab.state.failures == {}
+
+
 def test_open_breaker_is_exported_at_once_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -380,8 +397,8 @@ def test_sign_in_failure_is_kept_until_a_sign_in_succeeds(
     signin = TokenFileAuthenticator(service.url, path, ClientTls(), now)
     with polled_cloud(service.url, IDS, signin=signin) as lab:
         lab.cycle()
-        assert lab.state.sign_in_failure == (
-            f"unauthorized: token file {path} cannot be read: No such file or directory"
+        assert lab.state.sign_in_failure == Failed(
+            "unauthorized", f"token file {path} cannot be read: No such file or directory"
         )
         path.write_text("a-token")
         signin.renew(AuthToken(service.url, None, None, generation=0))

@@ -158,12 +158,12 @@ class Roundtrip:
     @property
     def sent_at(self) -> float:
         """When the request was sent."""
-        return self.reply.request.sent_at
+        return self.reply.facts.sent_at
 
     @property
     def received_at(self) -> float:
         """When the reply was complete."""
-        return self.reply.request.received_at
+        return self.reply.facts.received_at
 
 
 @dataclass
@@ -194,7 +194,7 @@ class SimulatedCycle:
                 match self.cycle.next(self.now):
                     case PollRequest() as request:
                         reply = self._send(request)
-                        received_at = reply.request.received_at
+                        received_at = reply.facts.received_at
                         heapq.heappush(in_flight, (received_at, next(order), request, reply))
                         self.most_in_flight = max(self.most_in_flight, len(in_flight))
                         continue

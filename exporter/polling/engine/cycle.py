@@ -124,7 +124,9 @@ class Cycle:
         """Add targets to poll at once; return False if the cycle ends too soon for them."""
         if self._done or max(now, self.wait_until) >= self._latest_start:
             return False
-        self._results.add(target for group in groups for target in group)
+        added = [target for group in groups for target in group]
+        self._results.add(added)
+        self._gone.forget(target.image_id for target in added)
         self._batches.add(groups)
         self._queue.plan((now, group) for group in groups)
         if self._breaker.is_open:
@@ -148,8 +150,8 @@ class Cycle:
             return
         self._queue.complete(request)
         self._update_stats(request, reply, now)
-        if reply.request.retry_after is not None:
-            self._apply_retry_after(now, now + reply.request.retry_after)
+        if reply.facts.retry_after is not None:
+            self._apply_retry_after(now, now + reply.facts.retry_after)
         self._update_breaker(reply, now)
         match reply:
             case BatchReply():
@@ -219,8 +221,8 @@ class Cycle:
     def _update_stats(self, request: PollRequest, reply: PollReply, now: float) -> None:
         weight = BATCH_WEIGHT if request.kind is RequestKind.BATCH else 1
         self.stats.requests += 1
-        self.stats.busy_seconds += weight * max(0.0, now - reply.request.sent_at)
-        self.stats.accepted = self.stats.accepted or reply.request.accepted
+        self.stats.busy_seconds += weight * max(0.0, now - reply.facts.sent_at)
+        self.stats.accepted = self.stats.accepted or reply.facts.accepted
 
     def _apply_retry_after(self, now: float, until: float) -> None:
         """Send no requests before ``until``, and spread the planned polls over the time after."""
@@ -234,7 +236,7 @@ class Cycle:
         if reply.failure is None:
             self._api_responded = True
             self._breaker.record_success()
-        elif not reply.request.failed_at_sign_in or reply.failure.reason in BREAKING:
+        elif not reply.facts.failed_at_sign_in or reply.failure.reason in BREAKING:
             # A token that Keystone refuses says nothing about the Image service.
             self._breaker.record_failure(reply.failure.reason)
         if self._breaker.is_open:
@@ -247,7 +249,7 @@ class Cycle:
         (target,) = request.targets
         match reply.result:
             case Found() as found:
-                self._record_found(target, found, reply.request.sent_at)
+                self._record_found(target, found, reply.facts.sent_at)
             case NotFound(request_id):
                 self._gone.on_poll_404(target, request_id)
             case Failed() as failed:
@@ -277,11 +279,11 @@ class Cycle:
         for target in request.targets:
             match reply.batch.results.get(target.image_id):
                 case Found() as found:
-                    self._record_found(target, found, reply.request.sent_at)
+                    self._record_found(target, found, reply.facts.sent_at)
                 case Failed() as failed:
                     self._record_failed(target, failed)
         # A batch proves that the API works as well as the list requested for that alone.
-        self._gone.on_list(reply.request.sent_at)
+        self._gone.on_list(reply.facts.sent_at)
         remaining = self._results.undecided_of(request.targets)
         self._push_all(now, self._batches.after_page(request, remaining, reply.batch.next_path))
 
@@ -377,8 +379,11 @@ class Cycle:
 
     def _finish(self, *, cycle_ended: bool) -> None:
         """End the cycle; the targets without an outcome are 404s that nothing confirmed."""
+        unconfirmed = self._gone.unconfirmed(
+            cycle_ended=cycle_ended, breaker_open=self._breaker.is_open
+        )
         for target in self._results.undecided():
-            self._results.record(target, self._gone.unconfirmed(cycle_ended=cycle_ended))
+            self._results.record(target, unconfirmed)
         self._done = True
 
 

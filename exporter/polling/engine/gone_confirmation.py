@@ -21,10 +21,11 @@ An image is ``unconfirmed``, with one of these details in the log:
 - "404, and the second request failed: ...": the suspect is FAILED,
 - "404, but the cycle ended before it could be proved": it is SEEN_404 or RECHECKED, and the cycle
   has no time left,
+- "404, but the circuit breaker opened before it could be proved": it is SEEN_404 or RECHECKED,
 - "404, but nothing proves that the API responds to these credentials": it is RECHECKED, and neither
   an image nor the list came back after the second 404,
-- "404, but all images of the cloud turned 404 at once: ...": it is RECHECKED, and the next cycle
-  has to say the same (see ``_may_be_mass_404``),
+- "404, but all images of the cloud turned 404 at once: ...": whatever its state, this may be a mass
+  404, and the next cycle has to say the same (see ``_may_be_mass_404``),
 - "the list of images is 404": the batch with the image was 404, so it never became a suspect (see
   ``ImageClient.batch``).
 
@@ -36,7 +37,7 @@ needs no new evidence.
 
 import heapq
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from math import inf
@@ -74,6 +75,7 @@ class Unproved(Enum):
 
     NO_PROOF = "nothing proves that the API responds to these credentials"
     CYCLE_ENDED = "the cycle ended before it could be proved"
+    BREAKER_OPEN = "the circuit breaker opened before it could be proved"
     ALL_AT_ONCE = "all images of the cloud turned 404 at once: role, project, region or policy?"
 
 
@@ -115,6 +117,12 @@ class GoneConfirmation:
 
     # Events
 
+    def forget(self, image_ids: Iterable[str]) -> None:
+        """Forget images that are polled once more in this cycle, because they were added again."""
+        for image_id in image_ids:
+            self._suspects.pop(image_id, None)
+            self._retracted.discard(image_id)
+
     def on_poll_404(self, target: Target, request_id: str) -> None:
         """Take note that the poll of an image was 404."""
         suspect = self._suspects[target.image_id] = Suspect(target, request_id=request_id)
@@ -153,7 +161,7 @@ class GoneConfirmation:
         """Take the reply to a recheck or a canary; ``retried`` if the request is sent again."""
         (target,) = request.targets
         if isinstance(reply.result, Found):
-            self.on_found(target.image_id, reply.request.sent_at)
+            self.on_found(target.image_id, reply.facts.sent_at)
         suspect = self._suspects.get(target.image_id)
         is_recheck = request.kind is RequestKind.CONFIRM
         if suspect is None or suspect.state is not SuspectState.SEEN_404 or not is_recheck:
@@ -164,7 +172,7 @@ class GoneConfirmation:
             case NotFound(request_id):
                 suspect.state = SuspectState.RECHECKED
                 suspect.request_id = request_id
-                heapq.heappush(self._rechecked, (reply.request.received_at, target.image_id))
+                heapq.heappush(self._rechecked, (reply.facts.received_at, target.image_id))
             case Failed(reason, detail, request_id) if not retried:
                 why = f"404, and the second request failed: {reason}: {detail}"
                 failed = Failed("unconfirmed", why, request_id)
@@ -178,7 +186,7 @@ class GoneConfirmation:
         """
         self._list_requested = True
         if reply.failure is None:
-            self.on_list(reply.request.sent_at)
+            self.on_list(reply.facts.sent_at)
         elif not retried and not request.deferred:
             self._list_failed = True
 
@@ -216,13 +224,18 @@ class GoneConfirmation:
             return None
         return PollRequest(RequestKind.LIST)
 
-    def unconfirmed(self, *, cycle_ended: bool) -> Failed:
+    def unconfirmed(self, *, cycle_ended: bool, breaker_open: bool) -> Failed:
         """Return the failure of the suspects that are left.
 
         Args:
             cycle_ended: The cycle's time is over, so there may have been no time for a proof.
+            breaker_open: The circuit breaker is open, so requests for a proof were cancelled.
         """
-        why = Unproved.CYCLE_ENDED if cycle_ended else Unproved.NO_PROOF
+        why = Unproved.NO_PROOF
+        if cycle_ended:
+            why = Unproved.CYCLE_ENDED
+        elif breaker_open:
+            why = Unproved.BREAKER_OPEN
         if self.mass_404 and self._may_be_mass_404:
             why = Unproved.ALL_AT_ONCE
         return Failed("unconfirmed", f"404, but {why.value}")
@@ -274,8 +287,8 @@ class GoneConfirmation:
     def _prove_rechecked(self) -> None:
         while self._rechecked and self._rechecked[0][0] <= self._api_proved_at:
             _, image_id = heapq.heappop(self._rechecked)
-            suspect = self._suspects[image_id]
-            if suspect.state is SuspectState.RECHECKED:
+            suspect = self._suspects.get(image_id)
+            if suspect is not None and suspect.state is SuspectState.RECHECKED:
                 self._conclude(suspect, SuspectState.PROVEN, Gone(suspect.request_id))
 
     def _conclude(self, suspect: Suspect, state: SuspectState, outcome: Outcome) -> None:

@@ -120,7 +120,9 @@ def cloud_document(cloud: CloudSummary) -> Document:
             "token_expires_at": _format_time(state.token_expires_at),
             "authentications": state.authentications,
             "failures": state.authentication_failures,
-            "failure": state.sign_in_failure,
+            "failure": None
+            if state.sign_in_failure is None
+            else f"{state.sign_in_failure.reason}: {state.sign_in_failure.detail}",
         },
         "discovery": None if state.discovery_interval is None else discovery,
     }

@@ -58,7 +58,8 @@ class Users:
         if self.is_cached(user, password):
             return True
         password_hash = self._hashes.get(user)
-        matches = _matches(password, password_hash or self._decoy_hash(user))
+        compared_hash = self._decoy_hash(user) if password_hash is None else password_hash
+        matches = _matches(password, compared_hash)
         if password_hash is None or not matches:
             return False
         with self._lock:

@@ -9,7 +9,7 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 VERSIONS: Mapping[str, ssl.TLSVersion] = {
@@ -151,5 +151,6 @@ def _subject_alt_names(certificate: Mapping[str, object]) -> Iterator[str]:
         if kind in {"DNS", "email", "URI"}:
             yield text
         elif kind == "IP Address":
-            # OpenSSL writes IPv6 addresses in full.
-            yield str(ipaddress.ip_address(text.strip()))
+            # OpenSSL writes IPv6 addresses in full, and "<invalid>" for a wrong length.
+            with suppress(ValueError):
+                yield str(ipaddress.ip_address(text.strip()))

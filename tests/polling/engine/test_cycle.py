@@ -287,6 +287,22 @@ def test_404_is_retracted_before_it_is_confirmed() -> None:
     ]
 
 
+def test_image_that_is_added_again_after_a_retraction_is_rechecked() -> None:
+    """Two reloads in one cycle remove an image and add it again."""
+    cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("ab")), PACING, START, lambda: 0.5)
+    poll = cycle.next(START)
+    assert isinstance(poll, PollRequest)
+    cycle.on_reply(poll, FakeReply(found("a")).reply(poll.kind, START), START)
+    cycle.retract("a")
+    assert cycle.add([tuple(targets("a"))], START)
+    poll = cycle.next(START)
+    assert isinstance(poll, PollRequest)
+    cycle.on_reply(poll, FakeReply(NOT_FOUND).reply(poll.kind, START), START)
+    recheck = cycle.next(START)
+    assert isinstance(recheck, PollRequest)
+    assert recheck.kind is RequestKind.CONFIRM
+
+
 def test_next_says_when_the_next_request_is_due() -> None:
     cycle = Cycle(
         targets("a", "b"), CycleHistory(immediate=frozenset("a")), PACING, START, lambda: 0.5
@@ -346,5 +362,5 @@ def test_added_images_are_not_polled_while_the_breaker_is_open() -> None:
 def test_failed_reply_has_the_type_of_its_kind(kind: RequestKind) -> None:
     facts = RequestFacts(START, START + 1.0)
     reply = failed_reply(PollRequest(kind), failed("internal"), facts)
-    assert (reply.request, reply.failure) == (facts, failed("internal"))
+    assert (reply.facts, reply.failure) == (facts, failed("internal"))
     assert type(reply) is type(FakeReply(failed("internal")).reply(kind, START))
