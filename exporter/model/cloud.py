@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from exporter.model.api_traits import ApiName
 from exporter.model.outcome import Failed, Reason
 
 
@@ -57,7 +56,7 @@ class ClientTotals:
     rate_limit_wait: float
     authentications: int
     authentication_failures: int
-    api_version: ApiName | None
+    api_version: str | None
     clock_skew: float | None
     token_expires_at: float | None
     sign_in_failure: Failed | None
@@ -95,7 +94,7 @@ class CloudState:
     cycles_skipped: int = 0
     cycle_lag: float | None = None
     concurrency_needed: float | None = None
-    api_version: ApiName | None = None
+    api_version: str | None = None
     clock_skew: float | None = None
     token_expires_at: float | None = None
     authentications: int = 0
