@@ -64,7 +64,7 @@ class ImageClient:
             deadline.end,
             fresh_connection=fresh,
             tag=tag,
-            matches_request=lambda head: may_describe(head, image_id),
+            matches_request=lambda response: may_describe(response, image_id),
         )
         response = self.sender.send(request, deadline.latest_start)
         if isinstance(response, NoResponse):
@@ -98,7 +98,7 @@ class ImageClient:
             return BatchReply(request_facts(response, accepted=True), batch)
         if batch.reason == "api_version":
             self._is_version_refused = True
-        if response.head.code == HTTPStatus.NOT_FOUND:
+        if response.code == HTTPStatus.NOT_FOUND:
             # A 404 for the list proves nothing, so report it as unconfirmed.
             batch = Failed("unconfirmed", "the list of images is 404", batch.request_id)
         facts = request_facts(response, accepted=_is_accepted(response, batch))
@@ -195,7 +195,7 @@ def _is_accepted(response: Response, result: ImageResult) -> bool:
     A gateway in front of it also sends 400 and 429, but without a request ID. A portal's 200 is
     not the service's, but one that a tenant's image name has garbled is.
     """
-    code = response.head.code
+    code = response.code
     if code in SERVICE_CODES:
-        return bool(response.head.request_id)
-    return isinstance(result, Found) or (code == HTTPStatus.OK and has_image_headers(response.head))
+        return bool(response.request_id)
+    return isinstance(result, Found) or (code == HTTPStatus.OK and has_image_headers(response))

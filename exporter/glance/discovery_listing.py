@@ -83,17 +83,15 @@ def parse_page(response: Response, properties: frozenset[str]) -> Page | Failed:
     An entry that does not describe an image, or whose ID cannot be requested, is left out. If the
     next page cannot be requested, the listing would be incomplete, so that is a failure.
     """
-    head = response.head
-    if head.code in NO_V2_CODES:
-        detail = f"HTTP {head.code}: discovery needs Image API v2, which this endpoint lacks"
-        return Failed("api_version", detail, head.request_id)
+    if response.code in NO_V2_CODES:
+        detail = f"HTTP {response.code}: discovery needs Image API v2, which this endpoint lacks"
+        return Failed("api_version", detail, response.request_id)
     page = parse_list(response, skip_invalid_entries=True)
     if isinstance(page, Failed):
         return page
     if page.is_cut_off:
-        return Failed(
-            "malformed", "the link to the next page of the list cannot be followed", head.request_id
-        )
+        detail = "the link to the next page of the list cannot be followed"
+        return Failed("malformed", detail, response.request_id)
     return Page(tuple(_images(page.documents, properties)), page.next_path)
 
 

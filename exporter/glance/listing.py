@@ -38,7 +38,7 @@ def parse_list(response: Response, *, skip_invalid_entries: bool = False) -> Ima
     A list proves that the API responds, so a body that only resembles one is a failure. An entry
     that is not a JSON object makes the whole list invalid unless ``skip_invalid_entries`` is true.
     """
-    if response.head.code != HTTPStatus.OK:
+    if response.code != HTTPStatus.OK:
         return response.failure()
     try:
         body = parse_json(response.body)
@@ -73,4 +73,4 @@ def _next_path(link: object) -> str | None:
 
 def _malformed(response: Response) -> Failed:
     detail = "the response is not a list of images"
-    return Failed("malformed", detail, response.head.request_id)
+    return Failed("malformed", detail, response.request_id)

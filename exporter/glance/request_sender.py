@@ -98,7 +98,7 @@ class RequestSender:
             return NoResponse(facts, Failed(error.reason, f"sign-in: {error.detail}"))
         except RequestFailed as error:
             return NoResponse(RequestFacts(start, steady()), Failed(error.reason, error.detail))
-        if response.head.code in RETRY_AFTER_CODES:
+        if response.code in RETRY_AFTER_CODES:
             retry_at = request_facts(response).retry_at
             if retry_at is not None:
                 self.limiter.block_until(retry_at)
@@ -130,7 +130,7 @@ class RequestSender:
         """Send a request with the token; after a 401, renew it and send the request once more."""
         token = self.authenticator.token()
         response = self._send_with(token, request, latest_start, warms_token=warms_token)
-        if response.head.code == HTTPStatus.UNAUTHORIZED:
+        if response.code == HTTPStatus.UNAUTHORIZED:
             token = self.authenticator.renew(token)
             response = self._send_with(token, request, latest_start, warms_token=warms_token)
         return response
@@ -157,7 +157,7 @@ class RequestSender:
             response = pool.send(
                 replace(request, deadline=deadline, headers=self._header_of(token))
             )
-            code, request_id = str(response.head.code), response.head.request_id
+            code, request_id = str(response.code), response.request_id
             return response
         finally:
             # A request that close() interrupts is not a failure of the service.
@@ -195,7 +195,7 @@ class RequestSender:
         return cached[1]
 
     def _compare_clocks(self, response: Response) -> None:
-        date = parse_http_date(response.head.only(b"date"))
+        date = parse_http_date(response.only(b"date"))
         if date is not None:
             self._is_skew_due = False
             # Date is truncated to seconds, so the middle of that second is the best estimate.
@@ -204,9 +204,10 @@ class RequestSender:
 
 def request_facts(response: Response, *, accepted: bool = False) -> RequestFacts:
     """Return the facts of a request that got this response."""
-    head = response.head
-    retry_after = head.first(b"retry-after") if head.code in RETRY_AFTER_CODES else None
+    if response.code not in RETRY_AFTER_CODES:
+        return RequestFacts(response.sent_at, response.received_at, accepted)
+    retry_after = response.first(b"retry-after")
     if retry_after is None:
         return RequestFacts(response.sent_at, response.received_at, accepted)
-    seconds, is_usable = parse_retry_after(retry_after, head.first(b"date"), now().wall)
+    seconds, is_usable = parse_retry_after(retry_after, response.first(b"date"), now().wall)
     return RequestFacts(response.sent_at, response.received_at, accepted, seconds, is_usable)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from exporter.model.outcome import Failed, Found, ImageResult, NotFound
 from exporter.model.responses.parsers import Malformed
 from exporter.model.responses.v1_headers import META_PREFIX, image_from_headers
-from exporter.transport.response import Response, ResponseHead
+from exporter.transport.response import Response
 
 LIST_PATH = "/v1/images?limit=1"
 """Served from the same database as single images: a 200 proves the API for a token."""
@@ -20,23 +20,22 @@ def parse_image(
     response: Response, image_id: str, properties: frozenset[str] | None
 ) -> ImageResult:
     """Parse the response to a HEAD request; redirects and other codes are ``Failed``."""
-    head = response.head
-    if head.code == HTTPStatus.NOT_FOUND:
-        return NotFound(head.request_id)
-    if head.code != HTTPStatus.OK:
+    if response.code == HTTPStatus.NOT_FOUND:
+        return NotFound(response.request_id)
+    if response.code != HTTPStatus.OK:
         return response.failure()
-    image = image_from_headers(head.fields, image_id, properties)
+    image = image_from_headers(response.headers, image_id, properties)
     if isinstance(image, Malformed):
-        return Failed("malformed", str(image), head.request_id)
-    return Found(image, head.request_id)
+        return Failed("malformed", str(image), response.request_id)
+    return Found(image, response.request_id)
 
 
-def may_describe(head: ResponseHead, image_id: str) -> bool:
+def may_describe(response: Response, image_id: str) -> bool:
     """Return False if the headers name another image, so the response is to another request."""
-    value = head.first(b"x-image-meta-id")
+    value = response.first(b"x-image-meta-id")
     return value is None or value == image_id.encode()
 
 
-def has_image_headers(head: ResponseHead) -> bool:
+def has_image_headers(response: Response) -> bool:
     """Return True if the Image service sent this response, with valid image headers or not."""
-    return any(name.startswith(META_PREFIX) for name, _ in head.fields)
+    return any(name.startswith(META_PREFIX) for name, _ in response.headers)

@@ -34,16 +34,15 @@ def parse_image(
     response: Response, image_id: str, properties: frozenset[str] | None
 ) -> ImageResult:
     """Parse the response to a GET request; redirects and other codes are ``Failed``."""
-    head = response.head
-    if head.code == HTTPStatus.NOT_FOUND:
-        return NotFound(head.request_id)
-    if head.code != HTTPStatus.OK:
+    if response.code == HTTPStatus.NOT_FOUND:
+        return NotFound(response.request_id)
+    if response.code != HTTPStatus.OK:
         return response.failure()
     try:
         document = parse_json(response.body)
     except ValueError:
-        return Failed("malformed", "the response is not JSON", head.request_id)
-    return _parse_document(document, image_id, properties, head.request_id)
+        return Failed("malformed", "the response is not JSON", response.request_id)
+    return _parse_document(document, image_id, properties, response.request_id)
 
 
 def split_into_batches(
@@ -106,7 +105,7 @@ def parse_batch(
     if isinstance(page, Failed):
         return page
     requested = frozenset(image_ids)
-    request_id = response.head.request_id
+    request_id = response.request_id
     results: dict[str, Found | Failed] = {}
     for document in page.documents:
         image_id = document.get("id")
@@ -122,7 +121,7 @@ def parse_batch(
 
 def is_splittable(response: Response) -> bool:
     """Return True if smaller lists of the same images may succeed. The caller judges 5xx."""
-    code = response.head.code
+    code = response.code
     if code == HTTPStatus.OK:
         return isinstance(parse_list(response), Failed)
     return code in SPLIT_CODES

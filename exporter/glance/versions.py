@@ -118,7 +118,7 @@ PROBED = V2
 
 def parse_versions(response: Response) -> frozenset[ApiName]:
     """Return the known versions that a version document offers; none if it is not one."""
-    if response.head.code not in DOCUMENT_CODES:
+    if response.code not in DOCUMENT_CODES:
         return frozenset()
     try:
         document = parse_json(response.body)

@@ -67,8 +67,8 @@ class _DeadlineConnection(HTTPConnection):
         except ConnectionClosed as error:
             problem = f"the proxy closed the connection after CONNECT: {error}"
             raise RequestFailed("connection", problem) from None
-        if response.head.code != OK or response.has_trailing_data:
-            problem = f"the proxy responded to CONNECT with HTTP {response.head.code}"
+        if response.code != OK or response.has_trailing_data:
+            problem = f"the proxy responded to CONNECT with HTTP {response.code}"
             raise RequestFailed("connection", problem)
         sock.settimeout(_remaining(self.deadline))
 

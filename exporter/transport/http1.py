@@ -11,11 +11,10 @@ cannot extend the total.
 
 import re
 import socket
-from typing import NamedTuple
 
 from exporter.clock import steady
-from exporter.model.responses.v1_headers import PROPERTY_PREFIX, RawHeader
-from exporter.transport.response import RequestFailed, ResponseHead
+from exporter.model.responses.v1_headers import PROPERTY_PREFIX
+from exporter.transport.response import RequestFailed, Response
 
 MAX_HEAD_BYTES = 256 * 1024
 MAX_FIELDS = 1000
@@ -45,16 +44,8 @@ class ConnectionClosed(Exception):  # noqa: N818  # a server may do this
     """
 
 
-class RawResponse(NamedTuple):
-    """A response, and whether the server sent bytes after its end."""
-
-    head: ResponseHead
-    body: bytes
-    has_trailing_data: bool
-
-
-def parse_head(raw: bytes) -> ResponseHead:
-    """Parse a response head without the empty line at its end.
+def parse_head(raw: bytes) -> Response:
+    """Parse a response head without the empty line at its end, to a response without a body.
 
     Raises:
         MalformedHead: It is not HTTP/1, or has too many fields.
@@ -66,16 +57,16 @@ def parse_head(raw: bytes) -> ResponseHead:
     if len(lines) > MAX_FIELDS:
         raise MalformedHead(f"more than {MAX_FIELDS} headers")
     minor_version, code = status.groups()
-    fields = [_parse_field(line) for line in lines]
-    connection = next((value.lower() for name, value in fields if name == b"connection"), b"")
+    response = Response(int(code), [_parse_header(line) for line in lines])
+    connection = (response.first(b"connection") or b"").lower()
     if minor_version == b"1":
-        keeps_alive = b"close" not in connection
+        response.keeps_alive = b"close" not in connection
     else:
-        keeps_alive = b"keep-alive" in connection
-    return ResponseHead(int(code), fields, keeps_alive)
+        response.keeps_alive = b"keep-alive" in connection
+    return response
 
 
-def _parse_field(line: bytes) -> RawHeader:
+def _parse_header(line: bytes) -> tuple[bytes, bytes]:
     """Return the lower-case name and stripped value; a line that is not a header has no name."""
     name, colon, value = line.partition(b":")
     name = name.lower()
@@ -87,7 +78,7 @@ def _parse_field(line: bytes) -> RawHeader:
 
 def send_request(
     sock: socket.socket, request: bytes, deadline: float, *, response_has_body: bool
-) -> RawResponse:
+) -> Response:
     """Send ``request`` and read its response.
 
     Args:
@@ -100,10 +91,10 @@ def send_request(
         ConnectionClosed: The connection ended before the first byte of a response.
         RequestFailed: There is no usable response.
     """
-    remaining = deadline - steady()
-    if remaining <= 0:
+    sent_at = steady()
+    if sent_at >= deadline:
         raise RequestFailed("timeout", "no time left to send the request")
-    sock.settimeout(remaining)
+    sock.settimeout(deadline - sent_at)
     try:
         sock.sendall(request)
     except TimeoutError:
@@ -111,9 +102,12 @@ def send_request(
     except OSError as error:
         raise ConnectionClosed(str(error)) from None
     reader = _ResponseReader(sock, deadline)
-    head = reader.read_head()
-    body = _read_body(reader, head) if response_has_body else b""
-    return RawResponse(head, body, has_trailing_data=bool(reader.buffer))
+    response = reader.read_head()
+    if response_has_body:
+        response.body = _read_body(reader, response)
+    response.has_trailing_data = bool(reader.buffer)
+    response.sent_at, response.received_at = sent_at, steady()
+    return response
 
 
 class _ResponseReader:
@@ -124,15 +118,15 @@ class _ResponseReader:
         self._deadline = deadline
         self.buffer = bytearray()
 
-    def read_head(self) -> ResponseHead:
-        """Return the head of the final response.
+    def read_head(self) -> Response:
+        """Return the final response as far as its head tells, without its body.
 
         Interim responses may precede any response (RFC 9110, section 15.2).
         """
         for _ in range(MAX_INTERIM_RESPONSES):
-            head = self._read_any_head()
-            if head.code not in INTERIM_CODES:
-                return head
+            response = self._read_any_head()
+            if response.code not in INTERIM_CODES:
+                return response
         raise RequestFailed("malformed", "too many interim responses")
 
     def read(self, count: int) -> bytes:
@@ -156,7 +150,7 @@ class _ResponseReader:
                 raise RequestFailed("malformed", "the body is too large")
         return self._consume(len(self.buffer))
 
-    def _read_any_head(self) -> ResponseHead:
+    def _read_any_head(self) -> Response:
         searched = 0
         while (end := self.buffer.find(_HEAD_END, max(0, searched - 3))) < 0:
             searched = len(self.buffer)
@@ -207,13 +201,13 @@ class _ResponseReader:
         return consumed
 
 
-def _read_body(reader: _ResponseReader, head: ResponseHead) -> bytes:
+def _read_body(reader: _ResponseReader, response: Response) -> bytes:
     """Read the body as RFC 9112, section 6.3, delimits it."""
-    if head.code in (204, 304):
+    if response.code in (204, 304):
         return b""
-    if b"chunked" in (head.first(b"transfer-encoding") or b"").lower():
+    if b"chunked" in (response.first(b"transfer-encoding") or b"").lower():
         return _read_chunks(reader)
-    length = head.first(b"content-length")
+    length = response.first(b"content-length")
     if length is None:
         return reader.read_to_end()
     is_number = length.isdigit() and len(length) <= MAX_LENGTH_DIGITS

@@ -16,7 +16,7 @@ from exporter.transport.connector import Connector
 from exporter.transport.http1 import ConnectionClosed, send_request
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
-from exporter.transport.response import RequestFailed, Response, ResponseHead
+from exporter.transport.response import RequestFailed, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class HttpRequest:
     headers: bytes = b""
     fresh_connection: bool = False
     tag: object = None
-    matches_request: Callable[[ResponseHead], bool] = lambda _: True
+    matches_request: Callable[[Response], bool] = lambda _: True
 
 
 @dataclass(slots=True)
@@ -170,7 +170,6 @@ class ConnectionPool:
                 return pooled
 
     def _roundtrip(self, pooled: PooledConnection, request: HttpRequest, data: bytes) -> Response:
-        sent_at = steady()
         try:
             response = send_request(
                 pooled.connection.sock,
@@ -184,15 +183,13 @@ class ConnectionPool:
         if response.has_trailing_data:
             self._discard(pooled)
             raise RequestFailed("malformed", "unexpected data after the response")
-        in_step = self._is_in_step(pooled, request, response.head)
-        received_at = steady()
+        in_step = self._is_in_step(pooled, request, response)
         pooled.request_tag = request.tag
-        pooled.idle_since = received_at
+        pooled.idle_since = response.received_at
         self._checkin(
-            pooled,
-            reusable=in_step and response.head.keeps_alive and not request.fresh_connection,
+            pooled, reusable=in_step and response.keeps_alive and not request.fresh_connection
         )
-        return Response(response.head, response.body, sent_at, received_at)
+        return response
 
     def _serialize(self, request: HttpRequest) -> bytes:
         method, path = request.method.encode(), request.path.encode()
@@ -201,14 +198,14 @@ class ConnectionPool:
         return request_line + self._common_headers + request.headers + end
 
     def _is_in_step(
-        self, pooled: PooledConnection, request: HttpRequest, head: ResponseHead
+        self, pooled: PooledConnection, request: HttpRequest, response: Response
     ) -> bool:
         """Return False, after reporting it, if the response belongs to a different request.
 
         Then a forged response was taken for that of the previous request on the connection, and
         the true one has arrived only now.
         """
-        if request.matches_request(head):
+        if request.matches_request(response):
             return True
         self.on_desync(pooled.request_tag)
         return False

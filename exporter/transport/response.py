@@ -4,35 +4,43 @@ import re
 from dataclasses import dataclass
 
 from exporter.model.outcome import Failed, Reason, reason_for_status
-from exporter.model.responses.v1_headers import RawHeader
 
 _REQUEST_ID = re.compile(rb"req-[0-9a-f-]{36}")
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
-    """Status code and header fields of a response.
+@dataclass(slots=True)
+class Response:
+    """A response. ``http1`` parses the head to one, and then adds the rest as it is read.
 
     Attributes:
         code: The status code.
-        fields: Pairs of lower-case name and value, in the order received.
+        headers: Pairs of lower-case name and value, in the order received. A line that is not a
+            header has an empty name.
         keeps_alive: True if the server keeps the connection open after this response.
+        body: The body, without the framing of its chunks.
+        has_trailing_data: True if the server sent bytes after the end of the response.
+        sent_at: Monotonic time at which the request was sent.
+        received_at: Monotonic time at which the response was complete.
     """
 
     code: int
-    fields: list[RawHeader]
-    keeps_alive: bool
+    headers: list[tuple[bytes, bytes]]
+    keeps_alive: bool = True
+    body: bytes = b""
+    has_trailing_data: bool = False
+    sent_at: float = 0.0
+    received_at: float = 0.0
 
     def first(self, name: bytes) -> bytes | None:
-        """Return the value of the first field with this lower-case name."""
-        for field, value in self.fields:
-            if field == name:
+        """Return the value of the first header with this lower-case name."""
+        for header, value in self.headers:
+            if header == name:
                 return value
         return None
 
     def only(self, name: bytes) -> bytes | None:
-        """Return the value of the field, or None if it is missing or has several values."""
-        values = {value for field, value in self.fields if field == name}
+        """Return the value of the header, or None if it is missing or has several values."""
+        values = {value for header, value in self.headers if header == name}
         return values.pop() if len(values) == 1 else None
 
     @property
@@ -41,21 +49,11 @@ class ResponseHead:
         raw = self.first(b"x-openstack-request-id")
         return raw.decode("ascii") if raw and _REQUEST_ID.fullmatch(raw) else ""
 
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A complete response; ``sent_at`` and ``received_at`` are monotonic seconds."""
-
-    head: ResponseHead
-    body: bytes
-    sent_at: float
-    received_at: float
-
     def failure(self) -> Failed:
         """Return the failure that the status code means."""
-        retry_after = self.head.first(b"retry-after") is not None
-        reason = reason_for_status(self.head.code, retry_after)
-        return Failed(reason, f"HTTP {self.head.code}", self.head.request_id)
+        retry_after = self.first(b"retry-after") is not None
+        reason = reason_for_status(self.code, retry_after)
+        return Failed(reason, f"HTTP {self.code}", self.request_id)
 
 
 class RequestFailed(Exception):  # noqa: N818  # the usual name of this failure

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,7 +22,6 @@ from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline, Page, PageReply, RequestFacts
 from exporter.simulator import SimulatedImage
 from exporter.transport.http1 import parse_head
-from exporter.transport.response import Response
 
 ALL_IMAGES = "/v2/images?limit=1000&member_status=all&visibility=all"
 GOLDEN = SimulatedImage("a", properties={"os_distro": "debian", "other": "x"}).v2_document()
@@ -34,7 +34,7 @@ def parse(body: object, code: int = 200) -> Page | Failed:
     """Parse a response with this body, written as JSON unless it is bytes."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = parse_head(b"HTTP/1.1 %d X\r\nX-Openstack-Request-Id: none\r\n\r\n" % code)
-    return parse_page(Response(head, content, 0.0, 1.0), PROPERTIES)
+    return parse_page(replace(head, body=content), PROPERTIES)
 
 
 def image(image_id: str) -> Image:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.glance.listing import MAX_REQUEST_LINE, ImageList, parse_list
 from exporter.model.outcome import Failed
-from exporter.transport.response import Response, ResponseHead
+from exporter.transport.response import Response
 
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"
 MALFORMED = Failed("malformed", "the response is not a list of images", REQUEST_ID)
@@ -15,8 +15,7 @@ MALFORMED = Failed("malformed", "the response is not a list of images", REQUEST_
 def response(body: object, code: int = 200) -> Response:
     """Return a response with this body, written as JSON unless it is bytes."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    fields = [(b"x-openstack-request-id", REQUEST_ID.encode())]
-    return Response(ResponseHead(code, fields, keeps_alive=True), content, 0.0, 1.0)
+    return Response(code, [(b"x-openstack-request-id", REQUEST_ID.encode())], body=content)
 
 
 @pytest.mark.parametrize("images", [[], [{"id": "x"}]])

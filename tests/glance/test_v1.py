@@ -2,21 +2,20 @@ import pytest
 
 from exporter.glance.v1 import image_path, may_describe, parse_image
 from exporter.model.outcome import Failed, Found, ImageResult, NotFound
-from exporter.model.responses.v1_headers import RawHeader
-from exporter.transport.response import Response, ResponseHead
+from exporter.transport.response import Response
 
 ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"
 ACTIVE = (b"x-image-meta-status", b"active")
 
 
-def head(code: int, *fields: RawHeader) -> ResponseHead:
+def response(code: int, *headers: tuple[bytes, bytes]) -> Response:
     request_id = (b"x-openstack-request-id", REQUEST_ID.encode())
-    return ResponseHead(code, [*fields, request_id], keeps_alive=True)
+    return Response(code, [*headers, request_id])
 
 
-def parse(code: int, *fields: RawHeader) -> ImageResult:
-    return parse_image(Response(head(code, *fields), b"", 1.0, 2.0), ID, frozenset())
+def parse(code: int, *headers: tuple[bytes, bytes]) -> ImageResult:
+    return parse_image(response(code, *headers), ID, frozenset())
 
 
 def test_image_path_is_that_of_the_api_reference() -> None:
@@ -35,7 +34,7 @@ def test_404_is_not_found_and_nothing_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "fields", "reason"),
+    ("code", "headers", "reason"),
     [
         (101, [], "rejected"),
         (204, [], "rejected"),
@@ -59,15 +58,15 @@ def test_404_is_not_found_and_nothing_more() -> None:
     ],
 )
 def test_other_response_fails_for_its_reason(
-    code: int, fields: list[RawHeader], reason: str
+    code: int, headers: list[tuple[bytes, bytes]], reason: str
 ) -> None:
-    result = parse(code, *fields)
+    result = parse(code, *headers)
     assert isinstance(result, Failed)
     assert (result.reason, result.request_id) == (reason, REQUEST_ID)
 
 
 @pytest.mark.parametrize(
-    ("fields", "may"),
+    ("headers", "may"),
     [
         ([], True),
         ([(b"x-image-meta-id", ID.encode())], True),
@@ -75,6 +74,6 @@ def test_other_response_fails_for_its_reason(
     ],
 )
 def test_response_that_names_another_image_is_recognised(
-    fields: list[RawHeader], may: bool
+    headers: list[tuple[bytes, bytes]], may: bool
 ) -> None:
-    assert may_describe(head(200, *fields), ID) is may
+    assert may_describe(response(200, *headers), ID) is may

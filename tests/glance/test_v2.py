@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from exporter.model.replies import Batch
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from exporter.transport.http1 import parse_head
-from exporter.transport.response import Response, ResponseHead
+from exporter.transport.response import Response
 from tests.simulator.wire import wire
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v2"
@@ -50,7 +51,7 @@ class Recording:
     def __init__(self, row: re.Match[str]) -> None:
         self.file, self.code, self.path = row["file"], int(row["code"]), row["path"]
         head, _, body = (RECORDINGS / self.file).read_bytes().partition(b"\r\n\r\n")
-        self.response = Response(parse_head(head), body, sent_at=0.0, received_at=1.0)
+        self.response = replace(parse_head(head), body=body)
         self.is_list = self.code == 200 and b'{"images": [' in body
         self.is_image = self.code == 200 and b'"self": "/v2/images/' in body and not self.is_list
 
@@ -88,7 +89,7 @@ def response(
     elif not isinstance(body, bytes):
         body = json.dumps(body).encode()
     fields = [*headers, (b"x-openstack-request-id", REQUEST_ID.encode())]
-    return Response(ResponseHead(code, fields, keeps_alive=True), body, 0.0, 1.0)
+    return Response(code, fields, body=body)
 
 
 def document(image_id: str, **fields: object) -> dict[str, object]:
@@ -122,12 +123,12 @@ def test_recorded_image_is_found(recording: Recording) -> None:
     assert result.image.exists
     assert (result.image.api, result.image.id) == ("v2", recording.image_id)
     assert result.image.status == json.loads(recording.response.body)["status"]
-    assert result.request_id == recording.response.head.request_id != ""
+    assert result.request_id == recording.response.request_id != ""
 
 
 @pytest.mark.parametrize("recording", NOT_200, ids=file_name)
 def test_other_recorded_status_has_the_outcome_of_the_table(recording: Recording) -> None:
-    request_id = recording.response.head.request_id
+    request_id = recording.response.request_id
     if recording.code == 404:
         assert recording.result == NotFound(request_id)
     else:
@@ -222,7 +223,7 @@ def test_every_image_of_a_recorded_list_is_found(recording: Recording) -> None:
     batch = parse_batch(recording.response, ids, None)
     assert isinstance(batch, Batch)
     for image_id, entry in zip(ids, documents, strict=True):
-        alone = Response(recording.response.head, json.dumps(entry).encode(), 0.0, 1.0)
+        alone = replace(recording.response, body=json.dumps(entry).encode())
         assert batch.results[image_id] == parse_image(alone, image_id, None)
         assert isinstance(batch.results[image_id], Found)
     assert len(batch.results) == len(ids)
@@ -371,7 +372,7 @@ def get(service: SimulatedImageService, path: str) -> Response:
     with wire(service) as client:
         client.send("GET", path, "Connection: close")
         head, _, body = client.read_all().partition(b"\r\n\r\n")
-    return Response(parse_head(head), body, sent_at=0.0, received_at=1.0)
+    return replace(parse_head(head), body=body)
 
 
 def test_lists_have_every_kind_of_image_but_killed_ones_which_are_found_by_id() -> None:

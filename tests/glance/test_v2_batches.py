@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from exporter.glance.listing import MAX_REQUEST_LINE, PAGE_LIMIT
 from exporter.glance.v2 import batch_path, parse_batch, split_into_batches
 from exporter.model.replies import Batch
-from exporter.transport.response import Response, ResponseHead
+from exporter.transport.response import Response
 
 UUIDS = [f"87ee5d5b-599c-4ce0-a5cf-{number:012x}" for number in range(1000)]
 
@@ -80,7 +80,7 @@ def test_next_page_of_a_full_batch_is_within_the_limit() -> None:
     assert len(escaped) > MAX_REQUEST_LINE
     documents = [{"id": first[0], "status": "active"}]
     body = json.dumps({"images": documents, "next": f"/v2/images?{escaped}"}).encode()
-    batch = parse_batch(Response(ResponseHead(200, [], True), body, 0.0, 1.0), first, None)
+    batch = parse_batch(Response(200, [], body=body), first, None)
     assert isinstance(batch, Batch)
     assert batch.next_path is not None
     assert parse_qs(urlsplit(batch.next_path).query) == parse_qs(escaped)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from exporter.glance.versions import (
 from exporter.model.api_traits import ApiName
 from exporter.simulator import SimulatedImageService
 from exporter.transport.http1 import parse_head
-from exporter.transport.response import Response, ResponseHead
+from exporter.transport.response import Response
 from tests.simulator.wire import wire
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
@@ -27,12 +28,12 @@ BOTH, NONE = frozenset(API_VERSIONS), frozenset[ApiName]()
 def response(body: bytes | object, code: int = 300) -> Response:
     """Return a response with this body, written as JSON unless it is bytes."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Response(ResponseHead(code, [], keeps_alive=True), content, 0.0, 1.0)
+    return Response(code, [], body=content)
 
 
 def recording(name: str) -> Response:
     head, _, body = (RECORDINGS / f"{name}.http").read_bytes().partition(b"\r\n\r\n")
-    return Response(parse_head(head), body, sent_at=0.0, received_at=1.0)
+    return replace(parse_head(head), body=body)
 
 
 def version_document(*entries: tuple[object, object]) -> dict[str, object]:
@@ -67,7 +68,7 @@ def test_simulated_service_offers_its_versions(path: str, v1_enabled: bool) -> N
         client.send("GET", path, "Connection: close")
         head, _, body = client.read_all().partition(b"\r\n\r\n")
     expected = {"v1", "v2"} if v1_enabled else {"v2"}
-    assert parse_versions(Response(parse_head(head), body, 0.0, 1.0)) == expected
+    assert parse_versions(replace(parse_head(head), body=body)) == expected
 
 
 @pytest.mark.parametrize(

@@ -60,4 +60,4 @@ def observed(
 def parse_v1(*lines: bytes, properties: frozenset[str] | None = None) -> Image | Malformed:
     """Parse a v1 response 200 with these header lines as the image ``ID``."""
     response_head = b"\r\n".join((b"HTTP/1.1 200 OK", *lines))
-    return image_from_headers(parse_head(response_head).fields, ID, properties)
+    return image_from_headers(parse_head(response_head).headers, ID, properties)

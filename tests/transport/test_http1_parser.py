@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.transport.http1 import MAX_FIELDS, MalformedHead, parse_head
-from exporter.transport.response import ResponseHead
+from exporter.transport.response import Response
 
 OK = b"HTTP/1.1 200 OK"
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"
@@ -14,7 +14,7 @@ LATIN = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max
 def test_fields_keep_their_order_and_get_lower_case_names() -> None:
     head = parse_head(OK + b"\r\nX-Image-Meta-Name: a: b \r\nX-IMAGE-META-SIZE:\t16")
     assert head.code == 200
-    assert head.fields == [(b"x-image-meta-name", b"a: b"), (b"x-image-meta-size", b"16")]
+    assert head.headers == [(b"x-image-meta-name", b"a: b"), (b"x-image-meta-size", b"16")]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_reason_phrase_is_optional() -> None:
 
 def test_at_most_1000_fields_are_accepted() -> None:
     lines = [b"X-Image-Meta-Property-%d: x" % number for number in range(MAX_FIELDS)]
-    assert len(parse_head(b"\r\n".join([OK, *lines])).fields) == 1000
+    assert len(parse_head(b"\r\n".join([OK, *lines])).headers) == 1000
     with pytest.raises(MalformedHead, match="more than 1000 headers"):
         parse_head(b"\r\n".join([OK, *lines, b"One: more"]))
 
@@ -62,13 +62,13 @@ def test_bare_line_feed_is_part_of_the_value() -> None:
 )
 def test_line_that_is_not_a_header_has_no_name(line: bytes) -> None:
     """It is kept: the header before it may have contained the line break."""
-    assert parse_head(OK + b"\r\n" + line).fields == [(b"", line)]
+    assert parse_head(OK + b"\r\n" + line).headers == [(b"", line)]
 
 
 def test_property_name_may_contain_any_character() -> None:
     """Glance sends the keys of properties unchanged, including spaces."""
     head = parse_head(OK + b"\r\nX-Image-Meta-Property-My Key: x")
-    assert head.fields == [(b"x-image-meta-property-my key", b"x")]
+    assert head.headers == [(b"x-image-meta-property-my key", b"x")]
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_any_bytes_are_a_head_or_malformed(raw: bytes) -> None:
             head = parse_head(candidate)
         except MalformedHead:
             continue
-        assert isinstance(head, ResponseHead)
-        assert len(head.fields) == candidate.count(b"\r\n")
+        assert isinstance(head, Response)
+        assert len(head.headers) == candidate.count(b"\r\n")
 
 
 @given(st.lists(st.tuples(TOKENS, LATIN), max_size=20))
 def test_serialized_fields_are_parsed_back(fields: list[tuple[str, str]]) -> None:
     lines = [f"{name}: {value}".encode("latin-1") for name, value in fields]
     expected = [(name.encode(), value.encode("latin-1").strip(b" \t")) for name, value in fields]
-    assert parse_head(b"\r\n".join([OK, *lines])).fields == expected
+    assert parse_head(b"\r\n".join([OK, *lines])).headers == expected

@@ -23,10 +23,6 @@ from exporter.model.responses.parsers import (
 )
 from exporter.text import excerpt
 
-RawHeader = tuple[bytes, bytes]
-"""Name in lower case and value of a header, as received. A line that is not a header has an
-empty name."""
-
 ID = b"x-image-meta-id"
 META_PREFIX = b"x-image-meta-"
 PROPERTY_PREFIX = b"x-image-meta-property-"
@@ -60,12 +56,14 @@ TENANT_HEADER = b"x-image-meta-name"
 
 
 def image_from_headers(
-    headers: Iterable[RawHeader], image_id: str, properties: frozenset[str] | None = None
+    headers: Iterable[tuple[bytes, bytes]],
+    image_id: str,
+    properties: frozenset[str] | None = None,
 ) -> Image | Malformed:
     """Return the image that a response to ``HEAD /v1/images/{image_id}`` describes.
 
     Args:
-        headers: All headers of the response.
+        headers: All headers of the response, as in ``Response.headers``.
         image_id: The ID of the requested image.
         properties: Names in lower case of the properties to keep, or None for all.
     """
@@ -96,7 +94,7 @@ def image_from_headers(
 
 
 def _collect(
-    headers: Iterable[RawHeader],
+    headers: Iterable[tuple[bytes, bytes]],
 ) -> tuple[dict[bytes, bytes], set[bytes], list[str]]:
     """Return the values by name, the names with an unusable value, and the problems."""
     values: dict[bytes, bytes] = {}

@@ -173,7 +173,7 @@ def check(image: Image, head: bytes) -> None:
 @given(heads())
 @settings(max_examples=1000)
 def test_any_head_gives_correct_values_or_none(head: bytes) -> None:
-    image = image_from_headers(parse_head(head).fields, ID)
+    image = image_from_headers(parse_head(head).headers, ID)
     event(type(image).__name__)
     if isinstance(image, Malformed):
         assert image.problems
@@ -260,7 +260,7 @@ def lines_of(image: Image) -> Iterable[bytes]:
 def test_every_image_survives_the_round_trip(image: Image) -> None:
     """As far as a field fits on one line."""
     head = parse_head(b"\r\n".join([b"HTTP/1.1 200 OK", *lines_of(image)]))
-    read = image_from_headers(head.fields, ID)
+    read = image_from_headers(head.headers, ID)
     assert isinstance(read, Image)
     for attribute in ("created_at", "updated_at", "deleted_at"):
         # Before 1970 a float of a date is not exact to the microsecond.
@@ -308,7 +308,7 @@ def check_exposition(image: Image | Malformed) -> None:
 @given(heads())
 @settings(max_examples=200)
 def test_any_head_gives_a_valid_exposition(head: bytes) -> None:
-    check_exposition(image_from_headers(parse_head(head).fields, ID))
+    check_exposition(image_from_headers(parse_head(head).headers, ID))
 
 
 @given(images(ANY))

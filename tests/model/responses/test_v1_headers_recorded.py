@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from exporter.model.outcome import Failed, Found, NotFound
 from exporter.model.responses.parsers import Malformed
 from exporter.model.responses.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
-from exporter.transport.response import Response
 from tests.support.images import RECORDINGS
 
 INDEX = re.compile(
@@ -50,7 +49,7 @@ class Recording:
 
     def outcome(self) -> Found | NotFound | Failed:
         """Outcome according to the index."""
-        response = Response(parse_head(self.head), self.body, sent_at=0.0, received_at=1.0)
+        response = replace(parse_head(self.head), body=self.body)
         return parse_image(response, self.image_id, frozenset())
 
 
@@ -113,7 +112,7 @@ def recording_id(recording: Recording) -> str:
 
 @pytest.mark.parametrize("recording", IMAGES, ids=recording_id)
 def test_every_recorded_header_becomes_its_attribute(recording: Recording) -> None:
-    image = image_from_headers(parse_head(recording.head).fields, recording.image_id)
+    image = image_from_headers(parse_head(recording.head).headers, recording.image_id)
     expected = parse_by_hand(recording.head)
     if recording.file == "v2-name-newline.http":
         assert expected.pop("name") == "line\nbreak"
@@ -151,7 +150,7 @@ def test_other_recording_is_not_found_or_failed_as_listed(recording: Recording) 
 
 def test_response_about_another_image_is_malformed() -> None:
     head = (RECORDINGS / "active-private.http").read_bytes().partition(b"\r\n\r\n")[0]
-    assert image_from_headers(parse_head(head).fields, "another") == Malformed(
+    assert image_from_headers(parse_head(head).headers, "another") == Malformed(
         ("x-image-meta-id belongs to another image: '87ee5d5b-599c-4ce0-a5cf-08557f78c2c5'",)
     )
 
