@@ -7,7 +7,7 @@ from http import HTTPStatus
 from exporter.clock import steady
 from exporter.glance.discovery_listing import parse_page
 from exporter.glance.listing import PAGE_LIMIT, parse_list
-from exporter.glance.request_sender import NoResponse, RequestSender, request_facts
+from exporter.glance.request_sender import RequestSender
 from exporter.glance.v1 import has_image_headers, may_describe
 from exporter.glance.versions import (
     API_VERSIONS,
@@ -66,17 +66,16 @@ class ImageClient:
             tag=tag,
             matches_request=lambda response: may_describe(response, image_id),
         )
-        response = self.sender.send(request, deadline.latest_start)
-        if isinstance(response, NoResponse):
-            return ImageReply(response.facts, response.failure)
+        facts, response = self.sender.send(request, deadline.latest_start)
+        if isinstance(response, Failed):
+            return ImageReply(facts, response)
         result = api.parse_image(response, image_id, self.properties)
         if isinstance(result, Failed) and result.reason == "api_version":
             self._is_version_refused = True
         elif isinstance(result, Found) and self.version is None:
             # No version document offers this version, but the service responds to it.
             self.version = api.name
-        facts = request_facts(response, accepted=_is_accepted(response, result))
-        return ImageReply(facts, result)
+        return ImageReply(facts, result, _is_accepted(response, result))
 
     def batch(
         self, image_ids: tuple[str, ...], deadline: Deadline, *, hidden: bool, page: str | None
@@ -90,38 +89,34 @@ class ImageClient:
             failed = Failed("api_version", f"API {self._api.name} has no lists by ID")
             return BatchReply(RequestFacts(steady(), steady()), failed)
         path = page or batches.path(image_ids, hidden=hidden, limit=PAGE_LIMIT)
-        response = self.sender.get(path, deadline)
-        if isinstance(response, NoResponse):
-            return BatchReply(response.facts, response.failure)
+        facts, response = self.sender.get(path, deadline)
+        if isinstance(response, Failed):
+            return BatchReply(facts, response)
         batch = batches.parse(response, image_ids, self.properties)
         if not isinstance(batch, Failed):
-            return BatchReply(request_facts(response, accepted=True), batch)
+            return BatchReply(facts, batch, accepted=True)
         if batch.reason == "api_version":
             self._is_version_refused = True
         if response.code == HTTPStatus.NOT_FOUND:
             # A 404 for the list proves nothing, so report it as unconfirmed.
             batch = Failed("unconfirmed", "the list of images is 404", batch.request_id)
-        facts = request_facts(response, accepted=_is_accepted(response, batch))
-        return BatchReply(facts, batch, splittable=batches.is_splittable(response))
+        accepted = _is_accepted(response, batch)
+        return BatchReply(facts, batch, accepted, batches.is_splittable(response))
 
     def list(self, deadline: Deadline) -> ListReply:
         """Request the list of images, as proof that the API responds to these credentials."""
-        response = self.sender.get(self._api.list_path, deadline)
-        if isinstance(response, NoResponse):
-            return ListReply(response.facts, response.failure)
-        images = parse_list(response)
+        facts, response = self.sender.get(self._api.list_path, deadline)
+        images = response if isinstance(response, Failed) else parse_list(response)
         if isinstance(images, Failed):
-            return ListReply(request_facts(response), images)
-        return ListReply(request_facts(response, accepted=True))
+            return ListReply(facts, images)
+        return ListReply(facts, accepted=True)
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         """Request one page of a discovery listing, always from v2, whichever version is in use."""
-        response = self.sender.get(path, deadline)
-        if isinstance(response, NoResponse):
-            return PageReply(response.facts, response.failure)
-        page = parse_page(response, properties)
-        accepted = not isinstance(page, Failed) or _is_accepted(response, page)
-        return PageReply(request_facts(response, accepted=accepted), page)
+        facts, response = self.sender.get(path, deadline)
+        if isinstance(response, Failed):
+            return PageReply(facts, response)
+        return PageReply(facts, parse_page(response, properties))
 
     def split_into_batches(self, image_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         """Return the IDs in batches for ``batch``; none if the API has no such requests."""
@@ -173,20 +168,17 @@ class ImageClient:
         If the endpoint has no version document, that is the probed version if its list responds.
         """
         for path in VERSIONS_PATHS:
-            response = self.sender.get(path, deadline, warms_token=False)
-            if isinstance(response, NoResponse):
+            facts, response = self.sender.get(path, deadline, warms_token=False)
+            if isinstance(response, Failed):
                 # The other paths would fail as well.
-                return response.facts, frozenset()
-            facts = request_facts(response)
+                return facts, frozenset()
             offered = parse_versions(response)
             if offered or facts.retry_after is not None:
                 return facts, offered
-        response = self.sender.get(PROBED.list_path, deadline)
-        if isinstance(response, NoResponse):
-            return response.facts, frozenset()
-        if isinstance(parse_list(response), Failed):
-            return request_facts(response), frozenset()
-        return request_facts(response), frozenset({PROBED.name})
+        facts, response = self.sender.get(PROBED.list_path, deadline)
+        if isinstance(response, Failed) or isinstance(parse_list(response), Failed):
+            return facts, frozenset()
+        return facts, frozenset({PROBED.name})
 
 
 def _is_accepted(response: Response, result: ImageResult) -> bool:

@@ -27,14 +27,6 @@ UNKNOWN_PREFIX_LENGTH = 512
 """Bytes of a request line to reserve for the endpoint's path until a token names the endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoResponse:
-    """The failure of a request that got no response."""
-
-    facts: RequestFacts
-    failure: Failed
-
-
 @dataclass(slots=True)
 class RequestSender:
     """Sends requests with a valid token, within the rate limit; thread-safe.
@@ -77,16 +69,17 @@ class RequestSender:
 
     def get(
         self, path: str, deadline: Deadline, *, warms_token: bool = True
-    ) -> Response | NoResponse:
+    ) -> tuple[RequestFacts, Response | Failed]:
         """Send a GET request, see ``send``."""
         request = HttpRequest("GET", path, deadline.end)
         return self.send(request, deadline.latest_start, warms_token=warms_token)
 
     def send(
         self, request: HttpRequest, latest_start: float, *, warms_token: bool = True
-    ) -> Response | NoResponse:
+    ) -> tuple[RequestFacts, Response | Failed]:
         """Send a request with a valid token, not later than ``latest_start``.
 
+        Returns the response, or ``Failed`` if there is none, and the facts of the request.
         The service does not validate the token of a request without ``warms_token``, so that
         request does not wait for the warm-up.
         """
@@ -95,16 +88,15 @@ class RequestSender:
             response = self._send_authenticated(request, latest_start, warms_token=warms_token)
         except AuthError as error:
             facts = RequestFacts(start, steady(), failed_at_sign_in=True)
-            return NoResponse(facts, Failed(error.reason, f"sign-in: {error.detail}"))
+            return facts, Failed(error.reason, f"sign-in: {error.detail}")
         except RequestFailed as error:
-            return NoResponse(RequestFacts(start, steady()), Failed(error.reason, error.detail))
-        if response.code in RETRY_AFTER_CODES:
-            retry_at = request_facts(response).retry_at
-            if retry_at is not None:
-                self.limiter.block_until(retry_at)
+            return RequestFacts(start, steady()), Failed(error.reason, error.detail)
+        facts = _facts_of(response)
+        if facts.retry_at is not None:
+            self.limiter.block_until(facts.retry_at)
         if self._is_skew_due:
             self._compare_clocks(response)
-        return response
+        return facts, response
 
     def start_cycle(self) -> None:
         """Compare the clocks again with the next response, once per cycle."""
@@ -202,12 +194,10 @@ class RequestSender:
             self.clock_skew = date + 0.5 - now().wall
 
 
-def request_facts(response: Response, *, accepted: bool = False) -> RequestFacts:
-    """Return the facts of a request that got this response."""
-    if response.code not in RETRY_AFTER_CODES:
-        return RequestFacts(response.sent_at, response.received_at, accepted)
-    retry_after = response.first(b"retry-after")
-    if retry_after is None:
-        return RequestFacts(response.sent_at, response.received_at, accepted)
-    seconds, is_usable = parse_retry_after(retry_after, response.first(b"date"), now().wall)
-    return RequestFacts(response.sent_at, response.received_at, accepted, seconds, is_usable)
+def _facts_of(response: Response) -> RequestFacts:
+    if response.code in RETRY_AFTER_CODES:
+        retry_after = response.first(b"retry-after")
+        if retry_after is not None:
+            seconds, is_usable = parse_retry_after(retry_after, response.first(b"date"), now().wall)
+            return RequestFacts(response.sent_at, response.received_at, seconds, is_usable)
+    return RequestFacts(response.sent_at, response.received_at)

@@ -28,7 +28,6 @@ class RequestFacts:
     Attributes:
         sent_at: Monotonic time at which the request was sent, or at which it failed to be sent.
         received_at: Monotonic time at which the response was complete, or the request failed.
-        accepted: The Image service itself responded and accepted the credentials.
         retry_after: Seconds for which no request may be sent to this cloud, from ``received_at``.
         retry_after_usable: False if ``Retry-After`` was too long, negative or unreadable, so that
             ``retry_after`` is the maximum instead.
@@ -37,7 +36,6 @@ class RequestFacts:
 
     sent_at: float
     received_at: float
-    accepted: bool = False
     retry_after: float | None = None
     retry_after_usable: bool = True
     failed_at_sign_in: bool = False
@@ -50,10 +48,11 @@ class RequestFacts:
 
 @dataclass(frozen=True, slots=True)
 class ImageReply:
-    """The reply to a request for one image."""
+    """The reply to a request for one image, see ``PollReply``."""
 
     facts: RequestFacts
     result: ImageResult
+    accepted: bool = False
 
     @property
     def failure(self) -> Failed | None:
@@ -75,13 +74,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchReply:
-    """The reply to a request for many images at once.
+    """The reply to a request for many images at once, see ``PollReply``.
 
     ``splittable`` is true if the request failed, but requests for fewer images may succeed.
     """
 
     facts: RequestFacts
     batch: Batch | Failed
+    accepted: bool = False
     splittable: bool = False
 
     @property
@@ -92,7 +92,7 @@ class BatchReply:
 
 @dataclass(frozen=True, slots=True)
 class ListReply:
-    """The reply to a request for the list of images.
+    """The reply to a request for the list of images, see ``PollReply``.
 
     A list, whatever is on it, proves that the API responds to these credentials. ``failure`` is the
     reason why there is none.
@@ -100,6 +100,7 @@ class ListReply:
 
     facts: RequestFacts
     failure: Failed | None = None
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +123,7 @@ class PageReply:
 
 
 PollReply = ImageReply | BatchReply | ListReply
-"""The reply to a request of a poll cycle."""
+"""The reply to a request of a poll cycle.
+
+``accepted`` is true if the Image service itself responded and accepted the credentials.
+"""

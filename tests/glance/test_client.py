@@ -101,7 +101,7 @@ def test_image_is_found_with_the_token(
 ) -> None:
     reply = request_image(client)
     assert isinstance(reply.result, Found)
-    assert reply.facts.accepted
+    assert reply.accepted
     assert service.log.records[0].request.headers["x-auth-token"] == "token-1"
     [(method, code, seconds, request_id)] = observed
     assert (method, code, request_id) == ("HEAD", "200", reply.result.request_id)
@@ -112,15 +112,15 @@ def test_404_does_not_prove_that_the_credentials_were_accepted(client: ImageClie
     """Any server may send one."""
     reply = request_image(client, "unknown")
     assert isinstance(reply.result, NotFound)
-    assert not reply.facts.accepted
+    assert not reply.accepted
 
 
 def test_list_is_a_proof_or_a_failure(service: SimulatedImageService, client: ImageClient) -> None:
     reply = client.list(soon())
-    assert (reply.facts.accepted, reply.failure) == (True, None)
+    assert (reply.accepted, reply.failure) == (True, None)
     service.faults.set("status", on="list", code=403)
     reply = client.list(soon())
-    assert (reply.facts.accepted, reason(reply)) == (False, "forbidden")
+    assert (reply.accepted, reason(reply)) == (False, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_only_400_and_429_show_that_the_credentials_were_accepted(
 ) -> None:
     """The service sends both after it has checked the credentials; others may come earlier."""
     service.faults.set("status", code=code)
-    assert request_image(client).facts.accepted is accepted
+    assert request_image(client).accepted is accepted
 
 
 # Tokens

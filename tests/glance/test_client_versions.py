@@ -187,7 +187,7 @@ def test_batch_has_the_images_that_are_listed(service: SimulatedImageService) ->
         hidden = request_batch(client, hidden=True)
     assert listed_ids(visible) == {IDS[0], IDS[3]}
     assert listed_ids(hidden) == {IDS[1]}
-    assert (visible.facts.accepted, visible.splittable) == (True, False)
+    assert (visible.accepted, visible.splittable) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_batch_that_is_not_a_list_is_malformed_and_splittable(
         reply = request_batch(client)
     assert isinstance(reply.batch, Failed)
     assert (reply.batch.reason, reply.splittable) == ("malformed", True)
-    assert not reply.facts.accepted
+    assert not reply.accepted
 
 
 def test_further_page_is_requested_by_the_path_that_the_previous_page_names(

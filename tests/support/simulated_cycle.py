@@ -76,23 +76,19 @@ class FakeReply:
     def reply(self, kind: RequestKind, sent_at: float) -> PollReply:
         """Return the reply to a request of this kind that was sent at that time."""
         succeeded = isinstance(self.result, Found) or self.result is None
-        facts = RequestFacts(
-            sent_at,
-            sent_at + self.seconds,
-            accepted=succeeded if self.accepted is None else self.accepted,
-            retry_after=self.retry_after,
-        )
+        accepted = succeeded if self.accepted is None else self.accepted
+        facts = RequestFacts(sent_at, sent_at + self.seconds, retry_after=self.retry_after)
         if kind not in {RequestKind.BATCH, RequestKind.LIST}:
             assert self.result is not None
-            return ImageReply(facts, self.result)
+            return ImageReply(facts, self.result, accepted)
         assert not isinstance(self.result, Found)
         failure = self.result
         if isinstance(failure, NotFound):
             # The client has no result of a list: a 404 is one of its failures.
             failure = Failed("rejected", "HTTP 404", failure.request_id)
         if kind is RequestKind.LIST:
-            return ListReply(facts, failure)
-        return BatchReply(facts, failure or self.batch or Batch({}), splittable=self.splittable)
+            return ListReply(facts, failure, accepted)
+        return BatchReply(facts, failure or self.batch or Batch({}), accepted, self.splittable)
 
 
 LIST_OK = FakeReply(None)

@@ -222,7 +222,7 @@ class Cycle:
         weight = BATCH_WEIGHT if request.kind is RequestKind.BATCH else 1
         self.stats.requests += 1
         self.stats.busy_seconds += weight * max(0.0, now - reply.facts.sent_at)
-        self.stats.accepted = self.stats.accepted or reply.facts.accepted
+        self.stats.accepted = self.stats.accepted or reply.accepted
 
     def _apply_retry_after(self, now: float, until: float) -> None:
         """Send no requests before ``until``, and spread the planned polls over the time after."""

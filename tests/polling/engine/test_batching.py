@@ -702,7 +702,7 @@ def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHis
         for h in roundtrips
         if h.request.kind is not RequestKind.BATCH and h.result != NOT_FOUND
     }
-    proofs = [h.sent_at for h in roundtrips if h.is_list or h.reply.facts.accepted]
+    proofs = [h.sent_at for h in roundtrips if h.is_list or h.reply.accepted]
     assert any(proof >= confirmed for proof in proofs for confirmed in rechecks)
     if len(history.existing) > 1 and not history.mass_404_suspected:
         failures = {
