@@ -1,20 +1,20 @@
-"""The responses of Glance's API: v1 as in Glance 15, v2 as in Glance 33.
+"""The responses of Glance's API: v1 as in Glance 15, v2 as in the release to imitate.
 
 Every path is one row of ROUTES. Requests cannot change images; use ``images`` for that.
 """
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlencode
 
 from exporter.simulator.image import OWNER, SimulatedImage, SimulatedImages
 from exporter.simulator.listing import DEFAULT_LIMIT, Caller, page
+from exporter.simulator.release import Release, ordered
 from exporter.simulator.request import ReceivedRequest
 from exporter.simulator.response import (
-    MAX_REQUEST_LINE,
     SimulatedResponse,
     error_response,
     finish_head,
@@ -27,7 +27,6 @@ from exporter.simulator.response import (
 Endpoint: TypeAlias = "Callable[[ImageApi, ReceivedRequest, str], SimulatedResponse]"
 """A function that responds to a request; the text is the variable part of its path."""
 
-V2_VERSIONS = ("v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 V1_VERSIONS = ("v1.1", "v1.0")
 
 
@@ -45,6 +44,7 @@ class ImageApi:
         page_limit: the most images in one page of a list (``api_limit_max``).
         path_prefix: the path in front of the version, ``/image`` for example.
         url: the URL in the version documents, without the prefix.
+        release: the release that API v2 and the version document are those of.
         replays: raw responses by image ID. They take precedence over everything else.
     """
 
@@ -56,6 +56,7 @@ class ImageApi:
     page_limit: int = 1000
     path_prefix: str = ""
     url: str = ""
+    release: Release = Release.GLANCE_33
     replays: dict[str, bytes] = field(default_factory=dict)
 
     def respond(self, request: ReceivedRequest) -> SimulatedResponse:
@@ -66,8 +67,9 @@ class ImageApi:
         path = re.sub("//+", "/", request.path)
         if not path.startswith(self.path_prefix):
             return _error(404, request)
-        if path.startswith(f"{self.path_prefix}/v2/") and len(request.line) > MAX_REQUEST_LINE:
-            return line_too_long_response(len(request.line))
+        limit = self.release.traits.max_request_line
+        if limit and path.startswith(f"{self.path_prefix}/v2/") and len(request.line) > limit:
+            return line_too_long_response(len(request.line), limit)
         methods, endpoint, subject = self._route(path.removeprefix(self.path_prefix))
         if endpoint not in (_versions, _multiple_choices) and not self._is_authorized(request):
             challenge = {"Www-Authenticate": f"Keystone uri='{self.url}'"}
@@ -98,24 +100,34 @@ class ImageApi:
 
     def version_document(self) -> bytes:
         """Return the version document; it lists v1 while v1 is enabled."""
-        rows = [(name, "SUPPORTED", "v2") for name in V2_VERSIONS]
-        rows[0] = (V2_VERSIONS[0], "CURRENT", "v2")
-        if self.v1_enabled:
-            rows += [(name, "DEPRECATED", "v1") for name in V1_VERSIONS]
-        base = self.url + self.path_prefix
-        entries = [
-            {"status": status, "id": name, "links": [{"href": f"{base}/{path}/", "rel": "self"}]}
-            for name, status, path in rows
+        traits = self.release.traits
+        rows = [
+            (name, "CURRENT" if name == traits.current_version else "SUPPORTED")
+            for name in traits.versions
         ]
+        if self.v1_enabled:
+            rows += [(name, "DEPRECATED") for name in V1_VERSIONS]
+        entries = []
+        for name, status in rows:
+            href = f"{self.url}{self.path_prefix}/{name.partition('.')[0]}/"
+            link = ordered({"href": href, "rel": "self"}, traits.link_keys)
+            entry = {"id": name, "status": status, "links": [link]}
+            entries.append(ordered(entry, traits.version_keys))
         return json.dumps({"versions": entries}).encode()
 
 
 def _error(
-    status: int, request: ReceivedRequest, detail: str = "", headers: dict[str, str] | None = None
+    status: int,
+    request: ReceivedRequest,
+    *,
+    explanation: str = "",
+    detail: str = "",
+    headers: dict[str, str] | None = None,
 ) -> SimulatedResponse:
     return error_response(
         status,
         method=request.method,
+        explanation=explanation,
         detail=detail,
         headers=headers,
         closes=request.closes,
@@ -126,7 +138,8 @@ def _v1_image(api: ImageApi, request: ReceivedRequest, image_id: str) -> Simulat
     image = api.visible(image_id)
     if image is None:
         detail = f"Image with identifier {image_id} not found"
-        return _error(404, request, detail, {"Content-Type": "text/plain; charset=UTF-8"})
+        headers = {"Content-Type": "text/plain; charset=UTF-8"}
+        return _error(404, request, detail=detail, headers=headers)
     head = finish_head(image.v1_head, closes=request.closes)
     return SimulatedResponse(200, head, b"", request.closes)
 
@@ -135,13 +148,13 @@ def _v1_list(api: ImageApi, request: ReceivedRequest, detail: str) -> SimulatedR
     query = parse_qs(request.query, keep_blank_values=True)
     limit_text = query.get("limit", [str(DEFAULT_LIMIT)])[-1]
     if not (limit_text.isascii() and limit_text.isdigit()):
-        return _error(400, request, "limit param must be a positive integer")
+        return _error(400, request, detail="limit param must be a positive integer")
     limit = min(int(limit_text), api.page_limit)
     images = [image for image in api.images.all() if not image.deleted]
     if marker := query.get("marker", [""])[-1]:
         ids = [image.id for image in images]
         if marker not in ids:
-            return _error(400, request, "Invalid marker. Image could not be found.")
+            return _error(400, request, detail="Invalid marker. Image could not be found.")
         images = images[ids.index(marker) + 1 :]
     entry = SimulatedImage.v1_detail if detail else SimulatedImage.v1_brief
     body = json.dumps({"images": [entry(image) for image in images[:limit]]}).encode()
@@ -153,8 +166,8 @@ def _v2_image(api: ImageApi, request: ReceivedRequest, image_id: str) -> Simulat
         return _error(403, request)
     image = api.images.get(image_id)
     if image is None or not api.caller.sees(image):
-        return _error(404, request, f"No image found with ID {image_id}")
-    return json_response(image.v2_body, closes=request.closes)
+        return _error(404, request, explanation=f"No image found with ID {image_id}")
+    return json_response(image.v2_body(api.release), closes=request.closes)
 
 
 def _v2_list(api: ImageApi, request: ReceivedRequest, _: str) -> SimulatedResponse:
@@ -162,21 +175,24 @@ def _v2_list(api: ImageApi, request: ReceivedRequest, _: str) -> SimulatedRespon
         return _error(403, request)
     query = parse_qs(request.query, keep_blank_values=True)
     try:
-        result = page(api.images.all(), query, api.caller, api.page_limit)
+        result = page(api.images.all(), query, api.caller, api.page_limit, api.release)
     except ValueError as error:
-        return _error(400, request, str(error))
+        return _error(400, request, explanation=str(error))
     # Glance repeats only the last value of a parameter that is given more than once.
     parameters = {key: values[-1] for key, values in query.items() if key != "marker"}
-    links = {"first": _v2_link(parameters), "schema": "/v2/schemas/images"}
+    traits = api.release.traits
+    links = {"first": _v2_link(parameters, traits.query_order), "schema": "/v2/schemas/images"}
     if result.marker:
-        links["next"] = _v2_link(parameters | {"marker": result.marker})
-    documents = b", ".join(image.v2_body for image in result.images)
-    body = b'{"images": [' + documents + b"], " + json.dumps(links).encode()[1:]
+        links["next"] = _v2_link(parameters | {"marker": result.marker}, traits.query_order)
+    documents = b", ".join(image.v2_body(api.release) for image in result.images)
+    following = json.dumps(ordered(links, traits.list_keys)).encode()
+    body = b'{"images": [' + documents + b"], " + following[1:]
     return json_response(body, closes=request.closes)
 
 
-def _v2_link(query: dict[str, str]) -> str:
-    return f"/v2/images?{urlencode(query)}" if query else "/v2/images"
+def _v2_link(query: dict[str, str], order: Sequence[str]) -> str:
+    parameters = ordered(query, dict.fromkeys((*order, *query)))
+    return f"/v2/images?{urlencode(parameters)}" if parameters else "/v2/images"
 
 
 def _versions(api: ImageApi, request: ReceivedRequest, _: str) -> SimulatedResponse:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from exporter.simulator.release import Release, ordered
 from exporter.simulator.response import header_line
 
 OWNER = "70e8fbac958f4a27b37bb02f2af0c8ad"
@@ -33,25 +34,25 @@ V1_FIELDS = (
     ("Disk_format", "disk_format"),
     ("Name", "name"),
 )
-# The order in which Glance 33 sends them (tests/recordings/v2/active-private.http).
-V2_FIELDS = (
-    ("name", "name"),
-    ("disk_format", "disk_format"),
-    ("container_format", "container_format"),
-    ("visibility", "visibility"),
-    ("size", "size"),
-    ("virtual_size", "virtual_size"),
-    ("status", "status"),
-    ("checksum", "checksum"),
-    ("protected", "protected"),
-    ("min_ram", "min_ram"),
-    ("min_disk", "min_disk"),
-    ("owner", "owner"),
-    ("os_hidden", "hidden"),
-    ("os_hash_algo", "hash_algorithm"),
-    ("os_hash_value", "hash_digest"),
-    ("id", "id"),
-)
+# The attribute that each key of v2 comes from; ``Release`` has the keys that are sent.
+V2_FIELDS = {
+    "name": "name",
+    "disk_format": "disk_format",
+    "container_format": "container_format",
+    "visibility": "visibility",
+    "size": "size",
+    "virtual_size": "virtual_size",
+    "status": "status",
+    "checksum": "checksum",
+    "protected": "protected",
+    "min_ram": "min_ram",
+    "min_disk": "min_disk",
+    "owner": "owner",
+    "os_hidden": "hidden",
+    "os_hash_algo": "hash_algorithm",
+    "os_hash_value": "hash_digest",
+    "id": "id",
+}
 V1_BRIEF = ("id", "name", "disk_format", "container_format", "size", "checksum")
 
 
@@ -125,11 +126,10 @@ class SimulatedImage:
             return None
         return self.sha512 or hashlib.sha512(self.checksum.encode()).hexdigest()
 
-    def v2_document(self) -> dict[str, object]:
+    def v2_document(self, release: Release = Release.GLANCE_33) -> dict[str, object]:
         """Return the document of v2; an image without data has no ``stores``."""
-        document: dict[str, object] = dict(self.properties)
-        document |= {key: getattr(self, name) for key, name in V2_FIELDS}
-        document |= {
+        fields: dict[str, object] = {key: getattr(self, name) for key, name in V2_FIELDS.items()}
+        fields |= {
             "created_at": _seconds(self.created_at),
             "updated_at": _seconds(self.updated_at),
             "tags": list(self.tags),
@@ -138,14 +138,20 @@ class SimulatedImage:
             "schema": "/v2/schemas/image",
         }
         if self.checksum and self.stores:
-            document["stores"] = ",".join(self.stores)
-        return document
+            fields["stores"] = ",".join(self.stores)
+        return {**self.properties, **ordered(fields, release.traits.image_keys)}
+
+    def v2_body(self, release: Release = Release.GLANCE_33) -> bytes:
+        """Return the document as sent: Unicode as UTF-8, lone surrogates as bytes."""
+        body = self._v2_bodies.get(release)
+        if body is None:
+            text = json.dumps(self.v2_document(release), ensure_ascii=False)
+            body = self._v2_bodies[release] = text.encode("utf-8", "surrogateescape")
+        return body
 
     @cached_property
-    def v2_body(self) -> bytes:
-        """Return the document as sent: Unicode as UTF-8, lone surrogates as bytes."""
-        text = json.dumps(self.v2_document(), ensure_ascii=False)
-        return text.encode("utf-8", "surrogateescape")
+    def _v2_bodies(self) -> dict[Release, bytes]:
+        return {}
 
     def v1_brief(self) -> dict[str, object]:
         """Return the entry in ``GET /v1/images``."""

@@ -1,17 +1,17 @@
-"""The rules of Glance 33 for the images that API v2 shows and lists."""
+"""The rules of Glance for the images that API v2 shows and lists."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.simulator.image import SimulatedImage
+from exporter.simulator.release import Release
 
 DEFAULT_LIMIT = 25  # Glance's limit_param_default
-VISIBILITIES = frozenset({"all", "public", "private", "shared", "community"})
 MEMBER_STATUSES = frozenset({"all", "accepted", "pending", "rejected"})
 FLAGS = {"true": True, "false": False}
 WITH_OPERATORS = frozenset({"id", "name", "status", "container_format", "disk_format"})
-NOT_FILTERS = frozenset({"limit", "marker", "visibility", "member_status", "os_hidden", "tag"})
+NOT_FILTERS = frozenset({"limit", "marker", "visibility", "member_status", "sort", "tag"})
 
 Query = Mapping[str, Sequence[str]]
 """The values of each parameter, as ``parse_qs`` returns them; the last one counts."""
@@ -60,27 +60,39 @@ class Page:
     marker: str | None
 
 
-def page(images: Iterable[SimulatedImage], query: Query, caller: Caller, page_limit: int) -> Page:
+def page(
+    images: Iterable[SimulatedImage],
+    query: Query,
+    caller: Caller,
+    page_limit: int,
+    release: Release = Release.GLANCE_33,
+) -> Page:
     """Return the page of a list that matches the query.
 
     Raises:
         ValueError: the query is invalid; the message is Glance's.
     """
     limit = min(_limit(_last(query, "limit", str(DEFAULT_LIMIT))), page_limit)
-    visibility = _one_of(VISIBILITIES, _last(query, "visibility"), "Invalid visibility value: {}")
+    visibility = _one_of(
+        release.traits.visibilities, _last(query, "visibility"), "Invalid visibility value: {}"
+    )
     member_status = _one_of(
         MEMBER_STATUSES, _last(query, "member_status", "accepted"), "Invalid status: {}"
     )
-    hidden = _hidden(_last(query, "os_hidden", "false").lower())
-    filters = {key: _accepted(key, query[key][-1]) for key in query.keys() - NOT_FILTERS}
+    not_filters = NOT_FILTERS
+    hidden = None
+    if release.traits.has_hidden_images:
+        not_filters |= {"os_hidden"}
+        hidden = _hidden(_last(query, "os_hidden", "false").lower())
+    filters = {key: _accepted(key, query[key][-1]) for key in query.keys() - not_filters}
     all_images = tuple(images)
     matches = [
         image
         for image in all_images
-        if image.hidden is hidden
+        if hidden in (None, image.hidden)
         and caller.lists(image, visibility, member_status)
         and set(query.get("tag", ())) <= set(image.tags)
-        and all(_filter_value(image, key) in accepted for key, accepted in filters.items())
+        and all(_filter_value(image, key, release) in accepted for key, accepted in filters.items())
     ]
     if marker := _last(query, "marker"):
         previous = [image for image in all_images if image.id == marker and caller.sees(image)]
@@ -130,11 +142,11 @@ def _accepted(key: str, text: str) -> frozenset[str]:
     return frozenset(value.strip('"') for value in values.split(","))
 
 
-def _filter_value(image: SimulatedImage, key: str) -> str:
+def _filter_value(image: SimulatedImage, key: str, release: Release) -> str:
     """Return a value of the image's document in the form a query has it."""
     if key == "id":
         return image.id
-    value = image.v2_document().get(key)
+    value = image.v2_document(release).get(key)
     return value if isinstance(value, str) else json.dumps(value)
 
 

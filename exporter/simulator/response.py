@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
-MAX_REQUEST_LINE = 4094  # gunicorn's limit_request_line
-
 # The texts of webob, which writes Glance's responses (tests/recordings/v1/*-get.http).
 EXPLANATIONS = {
     401: (
@@ -75,12 +73,12 @@ def json_response(body: bytes, *, closes: bool = False) -> SimulatedResponse:
     return SimulatedResponse(200, finish_head(start, closes=closes), body, closes)
 
 
-def line_too_long_response(size: int) -> SimulatedResponse:
+def line_too_long_response(size: int, limit: int) -> SimulatedResponse:
     """Return gunicorn's response, in front of Glance 33, to a request line of ``size`` bytes."""
     body = (
         "<html>\n  <head>\n    <title>Bad Request</title>\n  </head>\n  <body>\n"
         "    <h1><p>Bad Request</p></h1>\n"
-        f"    Request Line is too large ({size} &gt; {MAX_REQUEST_LINE})\n  </body>\n</html>\n"
+        f"    Request Line is too large ({size} &gt; {limit})\n  </body>\n</html>\n"
     ).encode()
     headers = {"Connection": "close", "Content-Type": "text/html", "Content-Length": str(len(body))}
     return SimulatedResponse(400, _start_head(400, headers) + b"\r\n", body, closes=True)
@@ -90,12 +88,16 @@ def error_response(
     status: int,
     *,
     method: str,
+    explanation: str = "",
     detail: str = "",
     headers: Mapping[str, str] | None = None,
     closes: bool = False,
 ) -> SimulatedResponse:
-    """Return a response without an image: no body for HEAD, else webob's plain text."""
-    body = b"" if method == "HEAD" else _explanation(status, method, detail)
+    """Return a response without an image: no body for HEAD, else webob's plain text.
+
+    API v2 replaces webob's ``explanation`` of a status; API v1 adds a ``detail`` to it.
+    """
+    body = b"" if method == "HEAD" else _text(status, method, explanation, detail)
     # webob sends Content-Length first with a body of its own, and last without a body.
     own_headers = (
         {"Content-Length": str(len(body)), "Content-Type": "text/plain; charset=UTF-8"}
@@ -130,12 +132,12 @@ def _start_head(status: int, headers: Mapping[str, str]) -> bytes:
     return status_line + b"".join(header_line(name, value) for name, value in headers.items())
 
 
-def _explanation(status: int, method: str, detail: str) -> bytes:
+def _text(status: int, method: str, explanation: str, detail: str) -> bytes:
     phrase = reason_phrase(status)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         text = f"The method {method} is not allowed for this resource. \n\n "
     else:
-        text = f"{EXPLANATIONS.get(status, phrase)}\n\n {detail}  "
+        text = f"{explanation or EXPLANATIONS.get(status, phrase)}\n\n {detail}  "
     return f"{status} {phrase}\n\n{text}".encode()
 
 

@@ -13,6 +13,7 @@ from exporter.simulator.api import ImageApi
 from exporter.simulator.connection import Backend, Connection
 from exporter.simulator.faults import Faults
 from exporter.simulator.image import SimulatedImage, SimulatedImages
+from exporter.simulator.release import Release
 from exporter.simulator.request_log import RequestLog
 
 ACCEPT_ITERATIONS = 5
@@ -23,7 +24,7 @@ CLOSE_TIMEOUT = 1.0
 
 
 class SimulatedImageService:
-    """A server that responds as Glance 15 (v1) and Glance 33 (v2) do; a context manager.
+    """A server that responds as Glance does, v1 as in Glance 15; a context manager.
 
     One asyncio loop in one daemon thread serves all connections. Images, faults and
     settings of the API may be changed at any time, from any thread.
@@ -36,12 +37,13 @@ class SimulatedImageService:
         tls: a server context for https.
         page_limit: the most images in one page of a list.
         path_prefix: the path in front of the version, ``/image`` for example.
+        release: the release that API v2 and the version document are those of.
 
     Attributes:
         images: the images.
         faults: the faults that are set, and the requests they apply to.
         log: the requests received.
-        api: further settings: admin, project, v1_enabled, page_limit, replays.
+        api: further settings: admin, project, v1_enabled, page_limit, release, replays.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class SimulatedImageService:
         tls: ssl.SSLContext | None = None,
         page_limit: int = 1000,
         path_prefix: str = "",
+        release: Release = Release.GLANCE_33,
     ) -> None:
         self.images = SimulatedImages(images)
         self.faults = Faults(on_clear=self._resume_connections)
@@ -63,6 +66,7 @@ class SimulatedImageService:
             tokens=None if token is None else frozenset({token}),
             page_limit=page_limit,
             path_prefix=path_prefix,
+            release=release,
         )
         self._backend = Backend(self.api, self.faults, self.log)
         self._host = host

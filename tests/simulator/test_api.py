@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from tests.simulator.wire import field, header_names, wire
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "v1"
@@ -65,6 +65,7 @@ def test_head_has_the_status_line_and_header_names_of_the_recording(
 def test_path_without_version_gets_300_and_the_version_document(
     service: SimulatedImageService, target: str
 ) -> None:
+    service.api.release = Release.GLANCE_15
     status, body = get(service, target)
     assert status == 300
     ours = body.replace(service.url.encode(), b"http://127.0.0.1:19292")
@@ -83,7 +84,7 @@ def test_disabled_v1_gets_300_whatever_the_token(service: SimulatedImageService)
     assert header_names(head) == header_names(recording("v1-disabled"))
     status, body = get(service, "/v1/images")
     assert status == 300
-    assert [entry["id"][:2] for entry in json.loads(body)["versions"]] == ["v2"] * 6
+    assert [entry["id"][:2] for entry in json.loads(body)["versions"]] == ["v2"] * 16
 
 
 def test_v1_shows_deleted_images_to_administrators_only(service: SimulatedImageService) -> None:

@@ -1,59 +1,30 @@
-import json
-from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from exporter.simulator import SimulatedImage
+from exporter.simulator import Release, SimulatedImage
 from exporter.simulator.image import OWNER
 from exporter.simulator.listing import Caller, page
+from tests.simulator.recordings import recorded_images, recordings
 
-RECORDINGS = Path(__file__).parents[1] / "recordings" / "v2"
 OTHER = "04d3a5496ee3407c8f6fec2de2a9bccf"
 CALLER = Caller(OWNER)
 ADMIN = Caller(OWNER, admin=True)
 
 
-def document(name: str) -> Any:
-    """Return the body of a recording."""
-    return json.loads((RECORDINGS / f"{name}.http").read_bytes().partition(b"\r\n\r\n")[2])
+GLANCE_33 = recordings(Release.GLANCE_33)
+RECORDED = recorded_images(Release.GLANCE_33)
 
 
-def recorded_images() -> list[SimulatedImage]:
-    """Return the images of the recorded service, as far as recordings show them."""
-    alone = (path.stem for path in RECORDINGS.glob("*.http") if not path.stem.startswith("in-"))
-    bodies = [document(name) for name in ("in-all-kinds", "in-all-kinds-visibility-all")]
-    bodies += [
-        {"images": [document(name)]}
-        for name in alone
-        if b'"self": "/v2/images/' in (RECORDINGS / f"{name}.http").read_bytes()
-        and not name.startswith("list-")
-    ]
-    documents = {image["id"]: image for body in bodies for image in body["images"]}
-    statuses = {"shared-accepted": "accepted", "shared-rejected": "rejected"}
-    return [
-        SimulatedImage(
-            image["id"],
-            name=image["name"],
-            status=image["status"],
-            visibility=image["visibility"],
-            hidden=image["os_hidden"],
-            owner=image["owner"],
-            created_at=image["created_at"],
-            tags=tuple(image["tags"]),
-            members={OWNER: statuses[image["name"]]} if image["name"] in statuses else {},
-        )
-        for image in documents.values()
-    ]
-
-
-RECORDED = recorded_images()
-
-
-def ids(query: str, *images: SimulatedImage, caller: Caller = CALLER, page_limit: int = 9) -> str:
+def ids(
+    query: str,
+    *images: SimulatedImage,
+    caller: Caller = CALLER,
+    page_limit: int = 9,
+    release: Release = Release.GLANCE_33,
+) -> str:
     """Return the IDs in a list with this query, in order."""
-    result = page(images, parse_qs(query, keep_blank_values=True), caller, page_limit)
+    result = page(images, parse_qs(query, keep_blank_values=True), caller, page_limit, release)
     return " ".join(image.id for image in result.images)
 
 
@@ -77,7 +48,7 @@ def ids(query: str, *images: SimulatedImage, caller: Caller = CALLER, page_limit
     ],
 )
 def test_list_has_the_images_of_the_recording(name: str) -> None:
-    expected = document(name)
+    expected = GLANCE_33[name].document
     query = urlsplit(expected["first"]).query
     result = page(RECORDED, parse_qs(query), CALLER, 1000)
     assert {image.id for image in result.images} == {image["id"] for image in expected["images"]}
@@ -127,6 +98,24 @@ KINDS = {
 )
 def test_parameters_select_kinds_of_images(query: str, expected: str) -> None:
     assert set(ids(query, *KINDS.values()).split()) == set(expected.split())
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "own hidden public accepted"),
+        ("member_status=all", "own hidden public accepted pending"),
+        ("visibility=community", "community"),
+        ("os_hidden=true", ""),
+        ("os_hidden=false", ""),
+        ("os_hidden=1", ""),
+        ("visibility=private", "own hidden"),
+    ],
+)
+def test_glance_15_has_no_hidden_images(query: str, expected: str) -> None:
+    """``os_hidden`` is a custom property that no image has (recorded: list-os-hidden-*.http)."""
+    selected = ids(query, *KINDS.values(), release=Release.GLANCE_15)
+    assert set(selected.split()) == set(expected.split())
 
 
 def test_deleted_images_and_private_ones_of_others_are_not_shown() -> None:
