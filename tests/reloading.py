@@ -62,8 +62,7 @@ class ReloadableExporter:
 
     def text(self) -> str:
         """Scrape the metrics."""
-        body = self.exposition.body(openmetrics=False, compressed=False)
-        return b"".join(body.pieces).decode()
+        return b"".join(self.exposition.body(openmetrics=False, compressed=False)).decode()
 
     def metrics(self) -> Metrics:
         """Scrape and parse the metrics."""

@@ -25,6 +25,5 @@ class CloudCollector(Collector):
         for family in CLOUD_FAMILIES:
             metric = family.metric(CLOUD_LABELS)
             for cloud in clouds:
-                for labels, value in family.points(cloud):
-                    metric.add_metric((cloud.name, *labels), value)
+                family.add_samples(metric, cloud)
             yield metric

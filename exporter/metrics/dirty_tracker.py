@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Collection, Mapping, Sequence
 from math import inf
 
-from exporter.metrics.image_metrics import ImageView, view_of
+from exporter.metrics.image_metrics import ImageView
 from exporter.model.expectations.checks import is_time_based, next_evaluation
 from exporter.model.instant import Instant
 from exporter.model.target import Target, TargetKey
@@ -42,11 +42,10 @@ class DirtyTracker:
         """Mark targets whose metrics a poll has changed."""
         self._dirty.update(keys)
 
-    def dirty_views(self, now: Instant) -> Mapping[int, ImageView]:
-        """Return the current view of each dirty target, by its index.
+    def dirty_targets(self, now: Instant) -> Mapping[int, Target]:
+        """Return the dirty targets, by their index.
 
-        The targets stay dirty until ``mark_rendered``, so that an error while rendering loses no
-        change.
+        They stay dirty until ``mark_rendered``, so that an error while rendering loses no change.
         """
         if abs(now.wall - now.monotonic - self._clock_offset) > CLOCK_STEP:
             self._clock_offset = now.wall - now.monotonic
@@ -56,10 +55,19 @@ class DirtyTracker:
         self._dirty.update(key for key in self._expired if self._is_valid(key, now))
         if now.monotonic > self._clean_until:
             self._mark_expired(now)
-        return {self._indexes[key]: self._view(key, now) for key in self._dirty}
+        indexes = (self._indexes[key] for key in self._dirty)
+        return {index: self._targets[index] for index in indexes}
 
-    def mark_rendered(self) -> None:
-        """Mark all targets as clean."""
+    def mark_rendered(self, views: Mapping[int, ImageView]) -> None:
+        """Mark targets as clean, and note until when what was rendered of them is valid."""
+        for index, view in views.items():
+            results_until = next_evaluation(view.target.expect, view.image, view.now)
+            self._results_until[index] = results_until
+            if view.now.monotonic <= view.valid_until:
+                self._expired.discard(view.target.key)
+                self._clean_until = min(self._clean_until, view.valid_until, results_until)
+            else:
+                self._expired.add(view.target.key)
         self._dirty.clear()
 
     def _mark_expired(self, now: Instant) -> None:
@@ -75,17 +83,3 @@ class DirtyTracker:
 
     def _is_valid(self, key: TargetKey, now: Instant) -> bool:
         return now.monotonic <= self._store.observation(key).valid_until
-
-    def _view(self, key: TargetKey, now: Instant) -> ImageView:
-        """Return the view of a target, and note until when it is valid."""
-        index = self._indexes[key]
-        target, observation = self._targets[index], self._store.observation(key)
-        view = view_of(target, observation, now)
-        results_until = next_evaluation(target.expect, view.image, now)
-        self._results_until[index] = results_until
-        if view.observation is observation:
-            self._expired.discard(key)
-            self._clean_until = min(self._clean_until, observation.valid_until, results_until)
-        else:
-            self._expired.add(key)
-        return view

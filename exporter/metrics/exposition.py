@@ -9,24 +9,16 @@ from that registry; the tests have such a collector in ``tests/support/reference
 import threading
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics import gzip_stream
 from exporter.metrics.dirty_tracker import DirtyTracker
-from exporter.metrics.render import render_registry
-from exporter.metrics.render_cache import RenderCache, RenderedImages
+from exporter.metrics.family import render_registry
+from exporter.metrics.image_metrics import view_of
+from exporter.metrics.render_cache import Checksum, RenderCache
 from exporter.model.instant import Instant
 from exporter.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """The body of a response in pieces, shared with other responses, and its size in bytes."""
-
-    pieces: Sequence[bytes]
-    size: int
 
 
 class Exposition:
@@ -43,16 +35,15 @@ class Exposition:
         self._tracker = DirtyTracker((), store, now())
         self._cache = RenderCache(0)
 
-    def body(self, *, openmetrics: bool, compressed: bool) -> Body:
-        """Return all metrics as they are now."""
+    def body(self, *, openmetrics: bool, compressed: bool) -> tuple[bytes, ...]:
+        """Return all metrics as they are now, in pieces that are shared with other responses."""
         with self._store.transaction_lock:
             with self._lock:
                 self._update_cache()
-                images = self._cache.result(openmetrics=openmetrics, compressed=compressed)
+                images = self._cache.pieces(openmetrics=openmetrics, compressed=compressed)
+                plain = self._cache.checksum(openmetrics=openmetrics) if compressed else None
             registry = render_registry(self._registry, openmetrics)
-        if compressed:
-            return _compressed_body(images, registry)
-        return Body((*images.pieces, registry), images.size + len(registry))
+        return (*images, registry) if plain is None else _gzip_member(images, plain, registry)
 
     def _update_cache(self) -> None:
         """Render what has changed since the last scrape, because of a poll or of time."""
@@ -65,17 +56,18 @@ class Exposition:
             self._tracker = DirtyTracker(targets, self._store, now)
             self._cache = RenderCache(len(targets))
             self._layout = layout
-        if views := self._tracker.dirty_views(now):
+        views = {
+            index: view_of(target, self._store.observation(target.key), now)
+            for index, target in self._tracker.dirty_targets(now).items()
+        }
+        if views:
             self._cache.update(views)
-            self._tracker.mark_rendered()
+            self._tracker.mark_rendered(views)
 
 
-def _compressed_body(images: RenderedImages, registry: bytes) -> Body:
-    """Return a gzip member of the compressed images and the registry."""
+def _gzip_member(images: Sequence[bytes], plain: Checksum, registry: bytes) -> tuple[bytes, ...]:
+    """Return the compressed images and the registry; ``plain`` is the checksum of the images."""
     last_chunk = gzip_stream.compress_last_chunk(registry)
-    trailer = gzip_stream.trailer(
-        zlib.crc32(registry, images.plain_crc32), images.plain_size + len(registry)
-    )
-    pieces = (gzip_stream.HEADER, *images.pieces, last_chunk, trailer)
-    size = len(gzip_stream.HEADER) + images.size + len(last_chunk) + len(trailer)
-    return Body(pieces, size)
+    crc32 = zlib.crc32(registry, plain.crc32)
+    trailer = gzip_stream.trailer(crc32, plain.size + len(registry))
+    return (gzip_stream.HEADER, *images, last_chunk, trailer)

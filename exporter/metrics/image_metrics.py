@@ -18,11 +18,20 @@ IMAGE_LABELS = ("cloud", "image_id", "image")
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
-    """A target with its observation at one moment, without expired values."""
+    """A target with its observation at one moment, without expired values.
+
+    ``valid_until`` is the monotonic time at which its values expire, or have expired.
+    """
 
     target: Target
     observation: Observation
     now: Instant
+    valid_until: float
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The values of ``IMAGE_LABELS``."""
+        return self.target.labels
 
     @property
     def image(self) -> Image | None:
@@ -37,7 +46,7 @@ class ImageView:
 
 def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
     """Return what the families export of ``target`` at ``now``."""
-    return ImageView(target, observation.as_of(now), now)
+    return ImageView(target, observation.as_of(now), now, observation.valid_until)
 
 
 def _number(value: float | bool | None) -> Iterable[Point]:

@@ -3,12 +3,12 @@
 import zlib
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from exporter.metrics import gzip_stream
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageView
-from exporter.metrics.render import render_metadata, render_samples
+from exporter.metrics.family import render_metadata, render_samples
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageView
 
 TARGETS_PER_CHUNK = 256
 """Enough targets to compress well, few enough for a chunk to be replaced cheaply."""
@@ -54,28 +54,18 @@ class RenderedChunk:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedImages:
-    """The metrics of all images in one format and encoding.
+class Checksum(NamedTuple):
+    """CRC-32 and size in bytes of a text."""
 
-    Attributes:
-        pieces: The bytes, shared with the cache and with other responses.
-        size: Number of bytes in all pieces.
-        plain_crc32: CRC-32 of the uncompressed text; 0 if the pieces are not compressed.
-        plain_size: Size of the uncompressed text in bytes.
-    """
-
-    pieces: tuple[bytes, ...]
+    crc32: int
     size: int
-    plain_crc32: int
-    plain_size: int
 
 
 class RenderCache:
     """The rendered metrics of a fixed sequence of targets; not thread-safe.
 
     Samples are the same in both formats, so they are kept once. Compressed chunks and joined
-    results are made on demand and dropped when a text changes.
+    pieces are made on demand and dropped when a text changes.
     """
 
     def __init__(self, target_count: int) -> None:
@@ -84,7 +74,8 @@ class RenderCache:
             for start in range(0, target_count, TARGETS_PER_CHUNK)
         ]
         self._chunks = [[RenderedChunk([b""] * size) for size in sizes] for _ in IMAGE_FAMILIES]
-        self._results: dict[tuple[bool, bool], RenderedImages] = {}
+        self._pieces: dict[tuple[bool, bool], tuple[bytes, ...]] = {}
+        self._checksums: dict[bool, Checksum] = {}
 
     def update(self, views: Mapping[int, ImageView]) -> None:
         """Render these targets, by their index, and replace their text."""
@@ -94,37 +85,38 @@ class RenderCache:
             views_by_chunk[chunk_index][index_in_chunk] = view
         for chunk_index, chunk_views in views_by_chunk.items():
             for family, chunks in zip(IMAGE_FAMILIES, self._chunks, strict=True):
-                texts = render_samples(family, list(chunk_views.values()))
+                texts = render_samples(family, IMAGE_LABELS, chunk_views.values())
                 if chunks[chunk_index].replace(dict(zip(chunk_views, texts, strict=True))):
-                    self._results.clear()
+                    self._pieces.clear()
+                    self._checksums.clear()
 
-    def result(self, *, openmetrics: bool, compressed: bool) -> RenderedImages:
-        """Return the metrics of all images in one format and encoding."""
+    def pieces(self, *, openmetrics: bool, compressed: bool) -> tuple[bytes, ...]:
+        """Return the metrics of all images in pieces, shared with the cache and other responses.
+
+        Compressed pieces are chunks of a gzip stream.
+        """
         key = (openmetrics, compressed)
-        if key not in self._results:
+        if key not in self._pieces:
             join = self._join_compressed if compressed else self._join_plain
-            self._results[key] = join(openmetrics)
-        return self._results[key]
+            self._pieces[key] = tuple(filter(None, join(openmetrics)))
+        return self._pieces[key]
 
-    def _join_plain(self, openmetrics: bool) -> RenderedImages:
-        pieces: list[bytes] = []
+    def checksum(self, *, openmetrics: bool) -> Checksum:
+        """Return the checksum of the uncompressed text of all images."""
+        if openmetrics not in self._checksums:
+            crc32 = size = 0
+            for piece in self.pieces(openmetrics=openmetrics, compressed=False):
+                crc32 = zlib.crc32(piece, crc32)
+                size += len(piece)
+            self._checksums[openmetrics] = Checksum(crc32, size)
+        return self._checksums[openmetrics]
+
+    def _join_plain(self, openmetrics: bool) -> Iterator[bytes]:
         for family, chunks in zip(IMAGE_FAMILIES, self._chunks, strict=True):
-            pieces.append(render_metadata(family, openmetrics))
-            pieces += (chunk.plain for chunk in chunks)
-        size = _total_size(pieces)
-        return RenderedImages(tuple(filter(None, pieces)), size, plain_crc32=0, plain_size=size)
+            yield render_metadata(family, openmetrics)
+            yield from (chunk.plain for chunk in chunks)
 
-    def _join_compressed(self, openmetrics: bool) -> RenderedImages:
-        pieces: list[bytes] = []
+    def _join_compressed(self, openmetrics: bool) -> Iterator[bytes]:
         for family, chunks in zip(IMAGE_FAMILIES, self._chunks, strict=True):
-            pieces.append(gzip_stream.compress_chunk(render_metadata(family, openmetrics)))
-            pieces += (chunk.compressed for chunk in chunks)
-        plain = self.result(openmetrics=openmetrics, compressed=False)
-        crc32 = 0
-        for piece in plain.pieces:
-            crc32 = zlib.crc32(piece, crc32)
-        return RenderedImages(tuple(filter(None, pieces)), _total_size(pieces), crc32, plain.size)
-
-
-def _total_size(pieces: Iterable[bytes]) -> int:
-    return sum(map(len, pieces))
+            yield gzip_stream.compress_chunk(render_metadata(family, openmetrics))
+            yield from (chunk.compressed for chunk in chunks)

@@ -106,6 +106,11 @@ class CloudState:
     resolved: Mapping[str, str] = field(default_factory=dict)
     resolved_changes: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The values of the labels of every series of the cloud."""
+        return (self.name,)
+
     def with_cycle_started(self, lag: float, skipped: int, next_cycle_at: float) -> "CloudState":
         """Return the state when a cycle starts ``lag`` seconds late, after ``skipped`` others."""
         return replace(

@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from exporter.metrics import gzip_stream
-from exporter.metrics.exposition import Body
 from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.pages.image_list import ImageList
 from exporter.web.pages.json_api import (
@@ -34,10 +33,10 @@ Result = TypeVar("Result")
 
 
 class RenderMetrics(Protocol):
-    """Renders all metrics at this moment."""
+    """Renders all metrics at this moment: ``Exposition.body``."""
 
-    def __call__(self, *, openmetrics: bool, compressed: bool) -> Body:
-        """Return the body in the requested format and encoding."""
+    def __call__(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
+        """Return the body in the requested format and encoding, in pieces."""
 
 
 QueryImages = Callable[[Query], ImageList]
@@ -75,7 +74,7 @@ class Handlers:
     quick.
 
     Args:
-        render_metrics: Renders the body of ``/metrics``.
+        render_metrics: Renders the body of ``/metrics``: ``Exposition.body``.
         query_images: Runs the query of a page or of an API request.
         check_health: Liveness check of ``/-/healthy``.
         check_readiness: Readiness check of ``/-/ready``.
@@ -105,14 +104,14 @@ class Handlers:
         openmetrics = wants_openmetrics(_header(request, "Accept"))
         compressed = wants_gzip(_header(request, "Accept-Encoding"))
         render = partial(self._render_metrics, openmetrics=openmetrics, compressed=compressed)
-        body = await _unless_disconnected(request, self._scrape_threads.run(render))
+        pieces = await _unless_disconnected(request, self._scrape_threads.run(render))
         headers = {
             "Content-Type": OPENMETRICS if openmetrics else TEXT,
             "Vary": "Accept, Accept-Encoding",
         }
         if compressed:
             headers["Content-Encoding"] = "gzip"
-        return PiecewiseResponse(body, headers)
+        return PiecewiseResponse(pieces, headers)
 
     async def page(self, request: Request) -> Response:
         """Respond with the HTML page."""

@@ -1,12 +1,10 @@
 """A response whose body is in pieces that it shares with other responses."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-
-from exporter.metrics.exposition import Body
 
 CHUNK_SIZE = 64 * 1024
 """Bytes to send at once. Smaller pieces are joined, so that there are few calls."""
@@ -18,9 +16,10 @@ class PiecewiseResponse(Response):
     A slow client costs one chunk of memory, not a copy of the whole body.
     """
 
-    def __init__(self, body: Body, headers: Mapping[str, str]) -> None:
-        super().__init__(None, headers={**headers, "Content-Length": str(body.size)})
-        self._pieces = body.pieces
+    def __init__(self, pieces: Sequence[bytes], headers: Mapping[str, str]) -> None:
+        size = sum(map(len, pieces))
+        super().__init__(None, headers={**headers, "Content-Length": str(size)})
+        self._pieces = pieces
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Send the response, without the body if the request is HEAD."""

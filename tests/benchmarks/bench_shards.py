@@ -89,7 +89,7 @@ def main(url: str, total: int) -> None:
         cycle, processor = time.perf_counter() - wall, time.process_time() - processor
         exposition = Exposition(application.store, application.exporter_metrics.registry, now)
         sizes = [
-            exposition.body(openmetrics=True, compressed=compressed).size
+            sum(map(len, exposition.body(openmetrics=True, compressed=compressed)))
             for compressed in (False, True)
         ]
         target, observation = application.store.observations()[0]

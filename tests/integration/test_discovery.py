@@ -143,4 +143,4 @@ def test_exposition_stays_correct_while_images_come_and_go() -> None:
     plain = CollectorRegistry()
     plain.register(ImageCollector(store, now))
     body = exposition.body(openmetrics=False, compressed=False)
-    assert b"".join(body.pieces) == generate_latest(plain)
+    assert b"".join(body) == generate_latest(plain)

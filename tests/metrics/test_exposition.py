@@ -4,7 +4,7 @@ import gzip
 import threading
 import zlib
 from collections import Counter as Count
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
 
@@ -20,9 +20,8 @@ from exporter.metrics import render_cache
 from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.family import Family
+from exporter.metrics.family import Family, render_samples
 from exporter.metrics.image_metrics import ImageView
-from exporter.metrics.render import render_samples
 from exporter.model.cloud import CloudState
 from exporter.model.image import STATUSES, Image
 from exporter.model.outcome import Failed, Found, Gone, Outcome
@@ -66,9 +65,7 @@ class WatchedCloud:
 
     def scrape(self, openmetrics: bool, compressed: bool = False) -> bytes:
         """Return the decompressed body of a scrape."""
-        body = self.exposition.body(openmetrics=openmetrics, compressed=compressed)
-        content = b"".join(body.pieces)
-        assert len(content) == body.size
+        content = b"".join(self.exposition.body(openmetrics=openmetrics, compressed=compressed))
         if not compressed:
             return content
         decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -167,12 +164,17 @@ EXPECTATIONS = st.sampled_from(
 )
 
 
-def counting(counts: list[int]) -> Callable[[Family[ImageView], Sequence[ImageView]], list[bytes]]:
+RenderSamples = Callable[[Family[ImageView], tuple[str, ...], Collection[ImageView]], list[bytes]]
+
+
+def counting(counts: list[int]) -> RenderSamples:
     """Return a ``render_samples`` that appends the number of rendered targets to a list."""
 
-    def render(family: Family[ImageView], views: Sequence[ImageView]) -> list[bytes]:
+    def render(
+        family: Family[ImageView], labels: tuple[str, ...], views: Collection[ImageView]
+    ) -> list[bytes]:
         counts.append(len(views))
-        return render_samples(family, views)
+        return render_samples(family, labels, views)
 
     return render
 
@@ -273,10 +275,12 @@ def test_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) 
     watched.poll(0, Found(Image("v1", "one", "active", size_bytes=5)))
     calls = iter(range(100))
 
-    def fail(family: Family[ImageView], views: Sequence[ImageView]) -> list[bytes]:
+    def fail(
+        family: Family[ImageView], labels: tuple[str, ...], views: Collection[ImageView]
+    ) -> list[bytes]:
         if next(calls) == 2:
             raise MemoryError
-        return render_samples(family, views)
+        return render_samples(family, labels, views)
 
     with monkeypatch.context() as patch:
         patch.setattr(render_cache, "render_samples", fail)
@@ -294,7 +298,7 @@ def test_metric_families_are_unique() -> None:
     exporter_metrics.add_cloud("lab")
     exposition = Exposition(store, exporter_metrics.registry, FakeClock())
     for openmetrics in (False, True):
-        text = b"".join(exposition.body(openmetrics=openmetrics, compressed=False).pieces)
+        text = b"".join(exposition.body(openmetrics=openmetrics, compressed=False))
         for word in (b"HELP", b"TYPE"):
             names = [line.split()[2] for line in text.splitlines() if line.startswith(b"# " + word)]
             assert [name for name, times in Count(names).items() if times > 1] == []
@@ -318,7 +322,7 @@ def test_only_changed_images_are_rendered_again(monkeypatch: pytest.MonkeyPatch)
     after = watched.exposition.body(openmetrics=False, compressed=False)
     assert rendered
     assert set(rendered) == {1}
-    assert before.pieces[0] is after.pieces[0]
+    assert before[0] is after[0]
 
 
 def test_scrape_never_shows_half_of_a_change() -> None:
@@ -354,8 +358,8 @@ def test_equal_content_is_compressed_to_equal_bytes() -> None:
     watched = WatchedCloud()
     first = watched.exposition.body(openmetrics=True, compressed=True)
     second = watched.exposition.body(openmetrics=True, compressed=True)
-    assert b"".join(first.pieces) == b"".join(second.pieces)
-    assert gzip.decompress(b"".join(first.pieces)) == watched.scrape(True)
+    assert b"".join(first) == b"".join(second)
+    assert gzip.decompress(b"".join(first)) == watched.scrape(True)
 
 
 def test_new_target_is_in_the_next_scrape() -> None:

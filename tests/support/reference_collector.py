@@ -8,8 +8,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.cloud_collector import CloudCollector
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
-from exporter.metrics.render import image_family
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, view_of
 from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
@@ -27,15 +26,19 @@ class ImageCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the metrics without samples."""
-        return (image_family(family, ())[0] for family in IMAGE_FAMILIES)
+        return (family.metric(IMAGE_LABELS) for family in IMAGE_FAMILIES)
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metrics with their current samples."""
+        """Yield the metrics with their current samples."""
         now = self._now()
         views = [
             view_of(target, observation, now) for target, observation in self._store.observations()
         ]
-        return (image_family(family, views)[0] for family in IMAGE_FAMILIES)
+        for family in IMAGE_FAMILIES:
+            metric = family.metric(IMAGE_LABELS)
+            for view in views:
+                family.add_samples(metric, view)
+            yield metric
 
 
 class StoreCollector(Collector):

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.types import ASGIApp
 
-from exporter.metrics.exposition import Body
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers, HealthCheck, QueryImages, Reload, RenderMetrics
 from exporter.web.negotiation import OPENMETRICS, TEXT
@@ -33,11 +32,11 @@ def succeed() -> None:
     """Return no reason to fail."""
 
 
-def render_metrics(*, openmetrics: bool, compressed: bool) -> Body:
+def render_metrics(*, openmetrics: bool, compressed: bool) -> tuple[bytes, ...]:
     """Return a body in three pieces."""
     plain = BODIES[openmetrics]
     content = gzip.compress(plain, mtime=0) if compressed else plain
-    return Body((content[:10], content[10:1000], content[1000:]), len(content))
+    return content[:10], content[10:1000], content[1000:]
 
 
 def query_example_images(query: Query) -> ImageList:
@@ -268,7 +267,7 @@ def test_api_refuses_invalid_parameters_with_status_400(
 def test_error_while_rendering_is_a_500_and_the_server_goes_on(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(**_: bool) -> Body:
+    def fail(**_: bool) -> tuple[bytes, ...]:
         raise ValueError("a bug")
 
     server = serve(app(metrics=fail))
@@ -281,10 +280,10 @@ def test_slow_scrapes_delay_only_scrapes(serve: Serve) -> None:
     rendering = threading.Semaphore(0)
     finish = threading.Event()
 
-    def slow(**_: bool) -> Body:
+    def slow(**_: bool) -> tuple[bytes, ...]:
         rendering.release()
         finish.wait(TEST_TIMEOUT)
-        return Body((b"done 1\n",), 7)
+        return (b"done 1\n",)
 
     server = serve(app(metrics=slow))
     request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -312,12 +311,12 @@ class SlowRenderer:
         self.finish = threading.Event()
         self.count = 0
 
-    def __call__(self, **_: bool) -> Body:
+    def __call__(self, **_: bool) -> tuple[bytes, ...]:
         """Return a short body after ``finish``."""
         self.count += 1
         self.started.release()
         self.finish.wait(TEST_TIMEOUT)
-        return Body((b"done 1\n",), 7)
+        return (b"done 1\n",)
 
 
 def test_scrapes_do_not_wait_for_pages(serve: Serve) -> None:

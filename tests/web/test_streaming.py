@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
-from exporter.metrics.exposition import Body
 from exporter.web.streaming import CHUNK_SIZE, PiecewiseResponse
 from tests.web.conftest import ServerThread
 
@@ -15,7 +14,7 @@ SIZES = st.lists(st.integers(0, 3 * CHUNK_SIZE), max_size=6)
 def response(sizes: list[int]) -> PiecewiseResponse:
     """Return a response in pieces of these sizes."""
     pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
-    return PiecewiseResponse(Body(pieces, sum(sizes)), {})
+    return PiecewiseResponse(pieces, {})
 
 
 def send_response(
@@ -50,7 +49,9 @@ def send_response(
 @settings(max_examples=50)
 @given(SIZES)
 def test_pieces_are_sent_in_order_with_small_ones_joined(sizes: list[int]) -> None:
-    bodies = send_response(response(sizes))
+    in_pieces = response(sizes)
+    assert in_pieces.headers["Content-Length"] == str(sum(sizes))
+    bodies = send_response(in_pieces)
     assert b"".join(bodies) == b"".join(bytes([number]) * size for number, size in enumerate(sizes))
     assert all(len(body) >= CHUNK_SIZE for body in bodies[:-2])
     assert bodies[-1] == b""
