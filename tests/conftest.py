@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
+from exporter.simulator import Release
 
 # A busy machine is slow, which says nothing about the code.
 hypothesis.settings.register_profile("default", deadline=None)
@@ -41,6 +42,14 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if IN_CI:
         fail_if_skipped(report)
     return report
+
+
+@pytest.fixture(params=Release, ids=lambda release: release.name.lower())
+def release(request: pytest.FixtureRequest) -> Release:
+    """Run a test with each release of Glance that the simulated service imitates."""
+    imitated = request.param
+    assert isinstance(imitated, Release)
+    return imitated
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from exporter.app import Application
 from exporter.clock import steady
 from exporter.commands import Exit
 from exporter.commands.output import print_line
-from exporter.glance.discovery_listing import fetch_images, listing_paths
+from exporter.glance.discovery_listing import fetch_images
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed
@@ -49,5 +49,4 @@ def image_entry(image: Image) -> str:
 def _fetch(poller: Poller) -> tuple[Image, ...] | Failed:
     end = steady() + LIST_TIMEOUT
     deadline = Deadline(end, end)
-    paths = listing_paths([DiscoveryRule()])
-    return fetch_images(poller.client, paths, deadline, frozenset()).images
+    return fetch_images(poller.client, [DiscoveryRule()], deadline, frozenset()).images

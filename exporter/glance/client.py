@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from exporter.clock import steady
 from exporter.glance.discovery_listing import parse_page
+from exporter.glance.list_filters import ListFilters, choose_filters, refused_visibility
 from exporter.glance.listing import PAGE_LIMIT, parse_list
 from exporter.glance.request_sender import RequestSender
 from exporter.glance.v1 import has_image_headers, may_describe
@@ -52,6 +53,7 @@ class ImageClient:
     requested_version: RequestedVersion = "auto"
     version: ApiName | None = None
     _is_version_refused: bool = field(init=False, default=False)
+    _refused_visibilities: frozenset[str] = field(init=False, default=frozenset())
 
     def image(
         self, image_id: str, deadline: Deadline, *, fresh: bool = False, tag: object = None
@@ -78,20 +80,25 @@ class ImageClient:
         return ImageReply(facts, result, _is_accepted(response, result))
 
     def batch(
-        self, image_ids: tuple[str, ...], deadline: Deadline, *, hidden: bool, page: str | None
+        self, image_ids: tuple[str, ...], deadline: Deadline, *, second: bool, page: str | None
     ) -> BatchReply:
-        """Request many images at once, either the ``hidden`` ones or the others.
+        """Request many images at once, by the first or the ``second`` list of ``ListFilters``.
 
-        ``page`` is the path of a further page, as the previous reply named it.
+        ``page`` is the path of a further page, as the previous reply named it. If the service
+        refuses the filters of the list, it is requested again with those that remain.
         """
         batches = self._api.batches
         if batches is None:
             failed = Failed("api_version", f"API {self._api.name} has no lists by ID")
             return BatchReply(RequestFacts(steady(), steady()), failed)
-        path = page or batches.path(image_ids, hidden=hidden, limit=PAGE_LIMIT)
-        facts, response = self.sender.get(path, deadline)
+        filters = self.list_filters
+        list_filters = filters.second_list if second else filters.first_list
+        path = page or batches.path(image_ids, filters=list_filters, limit=PAGE_LIMIT)
+        facts, response = self._get_list(path, deadline)
         if isinstance(response, Failed):
             return BatchReply(facts, response)
+        if page is None and refused_visibility(response) and self.list_filters != filters:
+            return self.batch(image_ids, deadline, second=second, page=None)
         batch = batches.parse(response, image_ids, self.properties)
         if not isinstance(batch, Failed):
             return BatchReply(facts, batch, accepted=True)
@@ -113,7 +120,7 @@ class ImageClient:
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         """Request one page of a discovery listing, always from v2, whichever version is in use."""
-        facts, response = self.sender.get(path, deadline)
+        facts, response = self._get_list(path, deadline)
         if isinstance(response, Failed):
             return PageReply(facts, response)
         return PageReply(facts, parse_page(response, properties))
@@ -140,6 +147,8 @@ class ImageClient:
         if version is not None:
             self._is_version_refused = False
             self.version = version
+            # Another release may offer other versions and accept other filters.
+            self._refused_visibilities = frozenset()
         return facts
 
     def start_cycle(self) -> None:
@@ -157,6 +166,18 @@ class ImageClient:
     def close(self) -> None:
         """Close every connection, including those with a request in flight."""
         self.sender.close()
+
+    @property
+    def list_filters(self) -> ListFilters:
+        """The filters of lists that the service has not refused."""
+        return choose_filters(self._refused_visibilities)
+
+    def _get_list(self, path: str, deadline: Deadline) -> tuple[RequestFacts, Response | Failed]:
+        """Request a list, and remember if the service refuses its filters."""
+        facts, response = self.sender.get(path, deadline)
+        if isinstance(response, Response) and (value := refused_visibility(response)):
+            self._refused_visibilities |= {value}
+        return facts, response
 
     @property
     def _api(self) -> ApiVersion:

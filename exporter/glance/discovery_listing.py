@@ -5,11 +5,12 @@ and those of one's own project.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
+from exporter.glance.list_filters import ListFilters
 from exporter.glance.listing import PAGE_LIMIT, parse_list
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
@@ -50,6 +51,11 @@ _ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}", re.ASCII)
 class PageClient(Protocol):
     """Client that requests one page of a listing; implemented by ``ImageClient``."""
 
+    @property
+    def list_filters(self) -> ListFilters:
+        """The filters of lists that the service has not refused."""
+        ...
+
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         """Request one page."""
         ...
@@ -66,15 +72,15 @@ class ListedImages:
     retry_at: float | None = None
 
 
-def listing_paths(rules: Iterable[DiscoveryRule]) -> tuple[str, ...]:
+def listing_paths(rules: Iterable[DiscoveryRule], filters: ListFilters) -> tuple[str, ...]:
     """Return the paths of listings that together have every image that any rule may match.
 
-    Each rule narrows its listing as far as Glance can filter; ``DiscoveryRule.matches`` decides
-    about the rest. If one listing has all images, no other is needed.
+    Each rule narrows its listings as far as Glance can filter; ``DiscoveryRule.matches`` decides
+    about the rest. If some listings have all images, no other is needed.
     """
-    all_images = _path(DiscoveryRule())
-    unique_paths = tuple(dict.fromkeys(map(_path, rules)))
-    return (all_images,) if all_images in unique_paths else unique_paths
+    all_images = _paths(DiscoveryRule(), filters)
+    unique_paths = dict.fromkeys(path for rule in rules for path in _paths(rule, filters))
+    return all_images if unique_paths.keys() >= set(all_images) else tuple(unique_paths)
 
 
 def parse_page(response: Response, properties: frozenset[str]) -> Page | Failed:
@@ -96,6 +102,23 @@ def parse_page(response: Response, properties: frozenset[str]) -> Page | Failed:
 
 
 def fetch_images(
+    client: PageClient,
+    rules: Sequence[DiscoveryRule],
+    deadline: Deadline,
+    properties: frozenset[str],
+) -> ListedImages:
+    """Request the listings of these rules and return their images.
+
+    If the service refuses filters of a listing, all are requested again with those that remain.
+    """
+    filters = client.list_filters
+    listed = fetch_listings(client, listing_paths(rules, filters), deadline, properties)
+    if isinstance(listed.images, Failed) and client.list_filters != filters:
+        return fetch_images(client, rules, deadline, properties)
+    return listed
+
+
+def fetch_listings(
     client: PageClient, paths: Iterable[str], deadline: Deadline, properties: frozenset[str]
 ) -> ListedImages:
     """Request every page of these listings and return their images, each one once."""
@@ -116,14 +139,18 @@ def fetch_images(
     return ListedImages(tuple(images.values()))
 
 
-def _path(rule: DiscoveryRule) -> str:
-    """Return the path of a listing with every image that the rule may match.
+def _paths(rule: DiscoveryRule, filters: ListFilters) -> tuple[str, ...]:
+    """Return the paths of listings that together have every image that the rule may match.
 
     ``member_status`` and ``visibility`` include shared and community images, see
     ``v2.batch_path``. Hidden images would need another listing and are never discovered.
     """
+    listings = (f"&visibility={rule.visibility}",) if rule.visibility else filters.listings
     path = f"/v2/images?limit={PAGE_LIMIT}&member_status=all"
-    path += f"&visibility={rule.visibility or 'all'}"
+    return tuple(_narrowed(path + listing, rule) for listing in listings)
+
+
+def _narrowed(path: str, rule: DiscoveryRule) -> str:
     for name, value in _filters(rule):
         longer = f"{path}&{quote(name, safe='')}={quote(value, safe='')}"
         path = longer if len(longer) <= MAX_PATH else path

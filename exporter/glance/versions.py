@@ -41,7 +41,7 @@ class SplitIntoBatches(Protocol):
 class BatchPath(Protocol):
     """Function that returns the path of a request for a batch."""
 
-    def __call__(self, image_ids: Iterable[str], *, hidden: bool, limit: int) -> str:
+    def __call__(self, image_ids: Iterable[str], *, filters: str, limit: int) -> str:
         """Return the path."""
         ...
 

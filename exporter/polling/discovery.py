@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from exporter.glance.client import ImageClient
-from exporter.glance.discovery_listing import fetch_images, listing_paths
+from exporter.glance.discovery_listing import fetch_images
 from exporter.model.discovery import (
     DiscoveredImage,
     DiscoveryResult,
@@ -83,7 +83,6 @@ class Discovery:
         self._clock = clock
         self._exported_properties = exported_properties
         self._properties = frozenset(name for rule in rules for name, _ in rule.properties)
-        self._paths = listing_paths(rules)
         self._listing = threading.Lock()
         self._lock = threading.Lock()
         self._discovered: dict[str, DiscoveredImage] = {}
@@ -106,7 +105,7 @@ class Discovery:
         if not self._listing.acquire(blocking=False):
             return
         try:
-            listed = fetch_images(self._client, self._paths, deadline, self._properties)
+            listed = fetch_images(self._client, self._rules, deadline, self._properties)
             if listed.retry_at is not None:
                 self.wait_until = listed.retry_at
             images = listed.images

@@ -37,10 +37,10 @@ def request_batch(
     client: ImageClient,
     image_ids: tuple[str, ...] = IDS,
     *,
-    hidden: bool = False,
+    second: bool = False,
     page: str | None = None,
 ) -> BatchReply:
-    return client.batch(image_ids, soon(), hidden=hidden, page=page)
+    return client.batch(image_ids, soon(), second=second, page=page)
 
 
 def listed_ids(reply: BatchReply) -> set[str]:
@@ -184,7 +184,7 @@ def test_batch_has_the_images_that_are_listed(service: SimulatedImageService) ->
     service.images.delete(IDS[2])
     with client_of(service.url, "v2") as client:
         visible = request_batch(client)
-        hidden = request_batch(client, hidden=True)
+        hidden = request_batch(client, second=True)
     assert listed_ids(visible) == {IDS[0], IDS[3]}
     assert listed_ids(hidden) == {IDS[1]}
     assert (visible.accepted, visible.splittable) == (True, False)

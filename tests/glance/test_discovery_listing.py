@@ -12,9 +12,11 @@ from exporter.glance.discovery_listing import (
     MAX_PATH,
     ListedImages,
     fetch_images,
+    fetch_listings,
     listing_paths,
     parse_page,
 )
+from exporter.glance.list_filters import LIST_FILTERS, ListFilters
 from exporter.glance.listing import MAX_REQUEST_LINE
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
@@ -23,7 +25,9 @@ from exporter.model.replies import Deadline, Page, PageReply, RequestFacts
 from exporter.simulator import SimulatedImage
 from exporter.transport.http1 import parse_head
 
+CURRENT, BEFORE_ALL, BEFORE_COMMUNITY = LIST_FILTERS
 ALL_IMAGES = "/v2/images?limit=1000&member_status=all&visibility=all"
+OLD_LISTING = "/v2/images?limit=1000&member_status=all"
 GOLDEN = SimulatedImage("a", properties={"os_distro": "debian", "other": "x"}).v2_document()
 PROPERTIES = frozenset({"os_distro"})
 CUT_OFF = "malformed: the link to the next page of the list cannot be followed"
@@ -49,7 +53,7 @@ def test_listing_is_narrowed_by_everything_that_glance_can_filter() -> None:
     rule = DiscoveryRule(
         "a*", ("x", "y"), "p", "public", ("active",), (("os_distro", "a&b=c d/ü"),), "alias"
     )
-    (path,) = listing_paths([rule])
+    (path,) = listing_paths([rule], CURRENT)
     assert path == (
         "/v2/images?limit=1000&member_status=all&visibility=public&owner=p&status=active&tag=x"
         "&tag=y&os_distro=a%26b%3Dc%20d%2F%C3%BC"
@@ -57,23 +61,52 @@ def test_listing_is_narrowed_by_everything_that_glance_can_filter() -> None:
 
 
 def test_several_statuses_are_not_a_filter() -> None:
-    assert listing_paths([DiscoveryRule(statuses=("active", "queued"))]) == (ALL_IMAGES,)
+    assert listing_paths([DiscoveryRule(statuses=("active", "queued"))], CURRENT) == (ALL_IMAGES,)
 
 
 @pytest.mark.parametrize("name", ["limit", "marker", "sort_key", "os_hidden", "size_min", "id"])
 def test_property_named_like_a_query_parameter_is_not_a_filter(name: str) -> None:
-    assert listing_paths([DiscoveryRule(properties=((name, "1"),))]) == (ALL_IMAGES,)
+    assert listing_paths([DiscoveryRule(properties=((name, "1"),))], CURRENT) == (ALL_IMAGES,)
 
 
 def test_equal_listings_are_requested_once() -> None:
     tagged = DiscoveryRule(name="a", tags=("x",))
     rules = [tagged, DiscoveryRule(name="b", tags=("x",)), DiscoveryRule(owner="p")]
-    assert len(listing_paths(rules)) == 2
+    assert len(listing_paths(rules, CURRENT)) == 2
 
 
 def test_listing_of_all_images_replaces_the_others() -> None:
     rules = [DiscoveryRule(name="a", tags=("x",)), DiscoveryRule(name="b")]
-    assert listing_paths(rules) == (ALL_IMAGES,)
+    assert listing_paths(rules, CURRENT) == (ALL_IMAGES,)
+
+
+@pytest.mark.parametrize(
+    ("filters", "rules", "expected"),
+    [
+        (BEFORE_ALL, [DiscoveryRule()], (OLD_LISTING, f"{OLD_LISTING}&visibility=community")),
+        (BEFORE_ALL, [DiscoveryRule(visibility="public")], (f"{OLD_LISTING}&visibility=public",)),
+        (
+            BEFORE_ALL,
+            [DiscoveryRule(tags=("x",))],
+            (f"{OLD_LISTING}&tag=x", f"{OLD_LISTING}&visibility=community&tag=x"),
+        ),
+        (
+            BEFORE_ALL,
+            [DiscoveryRule(visibility="community"), DiscoveryRule(tags=("x",)), DiscoveryRule()],
+            (OLD_LISTING, f"{OLD_LISTING}&visibility=community"),
+        ),
+        (
+            BEFORE_ALL,
+            [DiscoveryRule(visibility="community"), DiscoveryRule(visibility="public")],
+            (f"{OLD_LISTING}&visibility=community", f"{OLD_LISTING}&visibility=public"),
+        ),
+        (BEFORE_COMMUNITY, [DiscoveryRule(), DiscoveryRule(tags=("x",))], (OLD_LISTING,)),
+    ],
+)
+def test_old_release_has_a_listing_of_its_own_for_community_images(
+    filters: ListFilters, rules: list[DiscoveryRule], expected: tuple[str, ...]
+) -> None:
+    assert listing_paths(rules, filters) == expected
 
 
 @given(
@@ -83,17 +116,19 @@ def test_listing_of_all_images_replaces_the_others() -> None:
 def test_path_fits_into_a_request_line_and_has_only_filters_of_the_rule(
     tags: list[str], properties: list[tuple[str, str]]
 ) -> None:
-    (path,) = listing_paths([DiscoveryRule(tags=tuple(tags), properties=tuple(properties))])
-    assert len(path) <= MAX_PATH
-    assert path.isascii()
-    assert path.isprintable()
-    parameters = parse_qsl(urlsplit(path).query, keep_blank_values=True, max_num_fields=30)
-    filters = {*(("tag", tag) for tag in tags), *properties}
-    assert set(parameters) <= filters | {
-        ("limit", "1000"),
-        ("member_status", "all"),
-        ("visibility", "all"),
-    }
+    rules = [DiscoveryRule(tags=tuple(tags), properties=tuple(properties))]
+    of_rule = {*(("tag", tag) for tag in tags), *properties}
+    for filters in LIST_FILTERS:
+        for path in listing_paths(rules, filters):
+            assert len(path) <= MAX_PATH
+            assert path.isascii()
+            assert path.isprintable()
+            parameters = parse_qsl(urlsplit(path).query, keep_blank_values=True, max_num_fields=30)
+            assert set(parameters) <= of_rule | {
+                ("limit", "1000"),
+                ("member_status", "all"),
+                *(("visibility", value) for value in filters.visibilities),
+            }
 
 
 # Pages
@@ -192,6 +227,7 @@ class FakePageClient:
         self.pages = pages
         self.circle = circle
         self.requests = 0
+        self.list_filters = CURRENT
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         assert properties == PROPERTIES
@@ -204,7 +240,7 @@ class FakePageClient:
 
 
 def fetch(client: FakePageClient, *paths: str) -> ListedImages:
-    return fetch_images(client, paths, Deadline(10.0, 10.0), PROPERTIES)
+    return fetch_listings(client, paths, Deadline(10.0, 10.0), PROPERTIES)
 
 
 def test_every_page_of_every_listing_is_fetched_and_each_image_returned_once() -> None:
@@ -232,3 +268,10 @@ def test_endless_listing_is_a_failure(circle: int | None) -> None:
     assert isinstance(listed.images, Failed)
     assert listed.images.reason == "malformed"
     assert client.requests == (circle or MAX_PAGES)
+
+
+def test_listing_that_fails_for_another_reason_is_not_requested_again() -> None:
+    failed = Failed("rejected", "HTTP 400")
+    client = FakePageClient({ALL_IMAGES: failed})
+    listed = fetch_images(client, [DiscoveryRule()], Deadline(10.0, 10.0), PROPERTIES)
+    assert (listed.images, client.requests) == (failed, 1)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.glance.list_filters import LIST_FILTERS
 from exporter.glance.listing import MAX_REQUEST_LINE, PAGE_LIMIT, ImageList, parse_list
 from exporter.glance.v2 import (
     LIST_PATH,
@@ -20,7 +21,7 @@ from exporter.glance.v2 import (
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, ImageResult, NotFound, Reason
 from exporter.model.replies import Batch
-from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response
@@ -249,12 +250,16 @@ def test_query_parameters_add_the_images_that_the_docstring_of_batch_path_names(
     assert rejected in {recording.image_id for recording in IMAGES}
 
 
-def test_batch_path_requests_images_of_every_visibility() -> None:
-    assert batch_path([ID, OTHER], hidden=False, limit=500) == (
+def test_batch_path_has_the_filters_of_a_list() -> None:
+    current, before_all, _ = LIST_FILTERS
+    assert batch_path([ID, OTHER], filters=current.first_list, limit=500) == (
         f"/v2/images?limit=500&visibility=all&member_status=all&id=in:{ID},{OTHER}"
     )
-    assert batch_path([ID], hidden=True, limit=1000) == (
-        f"/v2/images?limit=1000&visibility=all&member_status=all&os_hidden=true&id=in:{ID}"
+    assert batch_path([ID], filters=current.second_list, limit=1000) == (
+        f"/v2/images?limit=1000&visibility=all&os_hidden=true&member_status=all&id=in:{ID}"
+    )
+    assert batch_path([ID], filters=before_all.first_list, limit=1000) == (
+        f"/v2/images?limit=1000&member_status=all&id=in:{ID}"
     )
 
 
@@ -368,6 +373,10 @@ def test_complete_or_empty_page_has_no_next_page() -> None:
     assert parse_batch(image_list(next=link), [ID], None) == Batch({})
 
 
+FILTERS = dict(zip((Release.GLANCE_33, Release.GLANCE_15), LIST_FILTERS, strict=False))
+"""The filters of lists that each release accepts."""
+
+
 def get(service: SimulatedImageService, path: str) -> Response:
     with wire(service) as client:
         client.send("GET", path, "Connection: close")
@@ -375,7 +384,9 @@ def get(service: SimulatedImageService, path: str) -> Response:
     return replace(parse_head(head), body=body)
 
 
-def test_lists_have_every_kind_of_image_but_killed_ones_which_are_found_by_id() -> None:
+def test_lists_have_every_kind_of_image_but_killed_ones_which_are_found_by_id(
+    release: Release,
+) -> None:
     others: dict[str, Any] = {"owner": "another", "visibility": "shared"}
     images = {
         "own": SimulatedImage("image-0"),
@@ -386,10 +397,11 @@ def test_lists_have_every_kind_of_image_but_killed_ones_which_are_found_by_id() 
         "not-ours": SimulatedImage("image-5", **others),
     }
     ids = [image.id for image in images.values()]
-    with SimulatedImageService(images.values(), page_limit=2) as service:
+    filters = FILTERS[release]
+    with SimulatedImageService(images.values(), page_limit=2, release=release) as service:
         listed: dict[str, Found | Failed] = {}
-        for hidden in (False, True):
-            path: str | None = batch_path(ids, hidden=hidden, limit=PAGE_LIMIT)
+        for list_filters in (filters.first_list, filters.second_list):
+            path: str | None = batch_path(ids, filters=list_filters, limit=PAGE_LIMIT)
             while path:
                 batch = parse_batch(get(service, path), ids, None)
                 assert isinstance(batch, Batch)

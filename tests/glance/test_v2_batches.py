@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.glance.list_filters import LIST_FILTERS
 from exporter.glance.listing import MAX_REQUEST_LINE, PAGE_LIMIT
 from exporter.glance.v2 import batch_path, parse_batch, split_into_batches
 from exporter.model.replies import Batch
@@ -14,8 +15,9 @@ UUIDS = [f"87ee5d5b-599c-4ce0-a5cf-{number:012x}" for number in range(1000)]
 
 
 def longest_line(ids: tuple[str, ...], prefix_length: int, limit: int = PAGE_LIMIT) -> str:
-    """Return the longest request line of a batch: that of a further page of hidden images."""
-    path = f"{batch_path(ids, hidden=True, limit=limit)}&marker={max(ids, key=len)}"
+    """Return the longest request line of a batch: that of a further page of its second list."""
+    filters = max((filters.second_list for filters in LIST_FILTERS), key=len)
+    path = f"{batch_path(ids, filters=filters, limit=limit)}&marker={max(ids, key=len)}"
     return f"GET {'p' * prefix_length}{path} HTTP/1.1"
 
 
@@ -74,7 +76,7 @@ def test_every_id_that_fits_is_in_one_batch_and_every_request_line_within_the_li
 def test_next_page_of_a_full_batch_is_within_the_limit() -> None:
     """Glance escapes commas, which would make the request line of the next page too long."""
     first = split_into_batches(UUIDS, prefix_length=6)[0]
-    query = urlsplit(batch_path(first, hidden=True, limit=PAGE_LIMIT)).query
+    query = urlsplit(batch_path(first, filters=LIST_FILTERS[0].second_list, limit=PAGE_LIMIT)).query
     pairs = {key: values[-1] for key, values in parse_qs(query).items()} | {"marker": first[0]}
     escaped = "&".join(f"{key}={quote(value, safe='')}" for key, value in pairs.items())
     assert len(escaped) > MAX_REQUEST_LINE
