@@ -11,7 +11,7 @@ from exporter.app import Application
 from exporter.clock import now
 from exporter.commands import Exit
 from exporter.commands.output import Report, checked_images, format_json, print_tables
-from exporter.polling.engine.types import PollResult
+from exporter.polling.engine.results import PollResult
 from exporter.polling.poller import Poller
 from exporter.text import escape
 

@@ -14,7 +14,8 @@ from exporter.model.replies import Deadline, PollReply
 from exporter.polling.discovery import Discovery
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.types import Group, PollRequest, PollResult, RequestKind
+from exporter.polling.engine.results import PollResult
+from exporter.polling.engine.types import Group, PollRequest, RequestKind
 from exporter.polling.event_log import CloudEventLog
 from exporter.polling.executor import CycleExecutor
 from exporter.store import Store
@@ -61,6 +62,9 @@ class StoreAccess:
 @dataclass(slots=True)
 class CycleRun:
     """A cycle with all that it needs to run.
+
+    For each request of the cycle, a thread of the executor calls ``send``, passes the reply to
+    ``Cycle.on_reply``, and calls ``publish``, which writes new results to the store.
 
     Attributes:
         number: Tells the cycles of a poller apart.

@@ -8,7 +8,8 @@ from exporter.model.outcome import Failed
 from exporter.model.replies import PollReply
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.types import CycleHistory, PollRequest, PollResult
+from exporter.polling.engine.results import PollResult
+from exporter.polling.engine.types import CycleHistory, PollRequest
 from exporter.polling.executor import CycleExecutor
 from tests.support.polled_cloud import GENEROUS, threads
 from tests.support.simulated_cycle import FakeReply, found, image_id_of, targets

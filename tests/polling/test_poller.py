@@ -15,7 +15,7 @@ from exporter.glance.versions import RequestedVersion
 from exporter.model.instant import Instant
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline
-from exporter.polling.engine.types import PollResult
+from exporter.polling.engine.results import PollResult
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.tls_files import ClientTls
 from tests.support.polled_cloud import (

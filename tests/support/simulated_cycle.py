@@ -19,12 +19,12 @@ from exporter.model.replies import (
 from exporter.model.target import Target
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.results import PollResult
 from exporter.polling.engine.types import (
     CycleHistory,
     Done,
     Group,
     PollRequest,
-    PollResult,
     RequestKind,
     Wait,
 )

@@ -34,14 +34,13 @@ from exporter.polling.engine.pacing import (
     schedule_groups,
 )
 from exporter.polling.engine.request_queue import RequestQueue
-from exporter.polling.engine.results import CycleResults
+from exporter.polling.engine.results import CycleResults, PollResult
 from exporter.polling.engine.types import (
     CycleHistory,
     CycleStats,
     Done,
     Group,
     PollRequest,
-    PollResult,
     RequestKind,
     Wait,
 )

@@ -1,10 +1,23 @@
 """Results of one cycle: the outcome of each target, recorded once, and the counts of them."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
-from exporter.polling.engine.types import CycleStats, PollResult
+from exporter.polling.engine.types import CycleStats
+
+
+class PollResult(NamedTuple):
+    """The outcome of one target.
+
+    ``replaces_earlier`` is true for an outcome that replaces one already reported, because that
+    turned out not to be trustworthy.
+    """
+
+    target: Target
+    outcome: Outcome
+    replaces_earlier: bool = False
 
 
 class CycleResults:

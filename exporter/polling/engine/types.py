@@ -6,7 +6,7 @@ from enum import Enum
 from math import inf
 from typing import NamedTuple
 
-from exporter.model.outcome import Failed, Outcome, Reason
+from exporter.model.outcome import Failed, Reason
 from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply, RequestFacts
 from exporter.model.target import Target
 
@@ -83,18 +83,6 @@ class Wait(NamedTuple):
 
 class Done(NamedTuple):
     """Every target has its outcome."""
-
-
-class PollResult(NamedTuple):
-    """The outcome of one target.
-
-    ``replaces_earlier`` is true for an outcome that replaces one already reported, because that
-    turned out not to be trustworthy.
-    """
-
-    target: Target
-    outcome: Outcome
-    replaces_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from exporter.model.outcome import Failed, ImageResult, Reason
 from exporter.model.replies import RequestFacts
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.results import PollResult
 from exporter.polling.engine.types import (
     CycleHistory,
     Done,
     PollRequest,
-    PollResult,
     RequestKind,
     Wait,
     failed_reply,

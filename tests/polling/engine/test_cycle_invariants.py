@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from exporter.model.outcome import REASONS, Failed, Found, Gone, ImageResult, NotFound, Reason
 from exporter.polling.engine.gone_confirmation import MAX_CANARIES
 from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing
-from exporter.polling.engine.types import CycleHistory, PollRequest, PollResult, RequestKind
+from exporter.polling.engine.results import PollResult
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.support.simulated_cycle import (
     LIST_OK,
     NOT_FOUND,
