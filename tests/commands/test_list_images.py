@@ -10,7 +10,7 @@ from exporter.app import build_application
 from exporter.commands.list_images import image_entry, list_images
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
-from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.program import GOLDEN, UBUNTU, run_program, settings_file, simulated
 
@@ -31,7 +31,11 @@ def run_list(folder: Path, *clouds: dict[str, Any]) -> tuple[int, str, str]:
     return status, out.getvalue(), err.getvalue()
 
 
-def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path) -> None:
+HIDDEN_ENTRY = {Release.GLANCE_15: "- id: hidden  # cirros\n", Release.GLANCE_33: ""}
+"""The entry of an image that is hidden, which Glance 15 does not know."""
+
+
+def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path, release: Release) -> None:
     images = [
         simulated(UBUNTU, "Ubuntu"),
         simulated(GOLDEN, "Golden base"),
@@ -39,7 +43,7 @@ def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path) -> None:
         simulated("hidden", hidden=True),
         simulated("community", "a", visibility="community", owner="other"),
     ]
-    with SimulatedImageService(images, page_limit=2) as service:
+    with SimulatedImageService(images, page_limit=2, release=release) as service:
         service.images.put(simulated("deleted"))
         service.images.delete("deleted")
         cloud = {"name": "lab", "endpoint": service.url}
@@ -47,6 +51,7 @@ def test_images_are_listed_by_name_for_every_cloud(tmp_path: Path) -> None:
     of_one = (
         f"- id: nameless\n- id: {GOLDEN}  # Golden base\n- id: {UBUNTU}  # Ubuntu\n"
         "- id: community  # a\n"
+        f"{HIDDEN_ENTRY[release]}"
     )
     assert result == (0, f"# lab\n{of_one}# b\u00fcro\n{of_one}", "")
 
@@ -62,8 +67,8 @@ def test_entry_is_yaml_with_the_id(image_id: str) -> None:
     assert resolved_clouds(settings)[0].images[0].image_id == image_id
 
 
-def test_unlisted_cloud_is_status_1(tmp_path: Path) -> None:
-    with SimulatedImageService([simulated(GOLDEN)]) as service:
+def test_unlisted_cloud_is_status_1(tmp_path: Path, release: Release) -> None:
+    with SimulatedImageService([simulated(GOLDEN)], release=release) as service:
         status, out, err = run_list(
             tmp_path,
             {"name": "down", "endpoint": "http://127.0.0.1:1"},

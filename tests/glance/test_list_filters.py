@@ -1,50 +1,50 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from exporter.glance.list_filters import LIST_FILTERS, choose_filters, refused_visibility
+from exporter.simulator import Release
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response
+from tests.support.recordings import Recording, recordings
 
-RECORDINGS = Path(__file__).parents[1] / "recordings"
+REFUSED: dict[Release, dict[str, str]] = {
+    Release.GLANCE_15: {
+        "list-visibility-all": "all",
+        "list-visibility-all-member-all": "all",
+        "in-three-visibility-all": "all",
+    },
+    Release.GLANCE_33: {},
+}
+"""The recordings of lists that were refused for their visibility."""
+
 CURRENT, BEFORE_ALL, BEFORE_COMMUNITY = LIST_FILTERS
 
 
-def recorded(name: str) -> Response:
-    """Return a recorded response."""
-    head, _, body = (RECORDINGS / f"{name}.http").read_bytes().partition(b"\r\n\r\n")
-    return replace(parse_head(head + b"\r\n\r\n"), body=body)
+def response(recording: Recording) -> Response:
+    return replace(parse_head(recording.head), body=recording.body)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("glance15-v2/list-visibility-all", "all"),
-        ("glance15-v2/list-visibility-all-member-all", "all"),
-        ("glance15-v2/in-three-visibility-all", "all"),
-        ("glance15-v2/list-visibility-community", None),
-        ("glance15-v2/get-unknown", None),
-        ("v2/in-bad-quote", None),
-        ("v2/list-limit-word", None),
-        ("v2/in-115-ids", None),
-        ("v2/in-all-kinds-visibility-all", None),
-    ],
-)
-def test_refused_visibility_is_that_of_the_recording(name: str, value: str | None) -> None:
-    assert refused_visibility(recorded(name)) == value
+REFUSAL = response(recordings(Release.GLANCE_15)["list-visibility-all"])
+
+
+def test_only_glance_15_refuses_visibility_all(release: Release) -> None:
+    refused = {
+        name: value
+        for name, recording in recordings(release).items()
+        if (value := refused_visibility(response(recording)))
+    }
+    assert refused == REFUSED[release]
 
 
 @pytest.mark.parametrize("code", [200, 403, 404, 500])
 def test_only_400_refuses_a_visibility(code: int) -> None:
-    response = replace(recorded("glance15-v2/list-visibility-all"), code=code)
-    assert refused_visibility(response) is None
+    assert refused_visibility(replace(REFUSAL, code=code)) is None
 
 
 def test_style_sheet_of_an_error_page_refuses_nothing() -> None:
     """A gateway's 400 may say ``visibility: hidden``."""
-    response = recorded("glance15-v2/list-visibility-all")
-    assert refused_visibility(replace(response, body=b"<p style='visibility: all'>")) is None
+    assert refused_visibility(replace(REFUSAL, body=b"<p style='visibility: all'>")) is None
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 import json
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,11 +24,8 @@ from exporter.simulator.image import OWNER
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response
 from tests.simulator.wire import wire
+from tests.support.recordings import FOLDERS, Recording, recordings
 
-RECORDINGS = Path(__file__).parents[1] / "recordings" / "v2"
-INDEX_ROW = re.compile(
-    r"\| (?P<file>\S+\.http) \| (?P<code>\d{3}) \| `(?P<method>\S+) (?P<path>.+?)`"
-)
 REQUEST_ID = "req-b5cb1d8e-0e2d-4e3d-9f2c-0d6f2a1c9f10"
 ID, OTHER, THIRD = (f"87ee5d5b-599c-4ce0-a5cf-08557f78c2c{number}" for number in range(3))
 NOT_A_LIST = Failed("malformed", "the response is not a list of images", REQUEST_ID)
@@ -46,19 +41,18 @@ REASONS: dict[int, Reason] = {
 }
 
 
-class Recording:
-    """A recorded response, and the request that it responds to."""
+class ParsedRecording:
+    """A recorded response of a release, and its meaning."""
 
-    def __init__(self, row: re.Match[str]) -> None:
-        self.file, self.code, self.path = row["file"], int(row["code"]), row["path"]
-        head, _, body = (RECORDINGS / self.file).read_bytes().partition(b"\r\n\r\n")
-        self.response = replace(parse_head(head), body=body)
-        self.is_list = self.code == 200 and b'{"images": [' in body
-        self.is_image = self.code == 200 and b'"self": "/v2/images/' in body and not self.is_list
-
-    @property
-    def image_id(self) -> str:
-        return self.path.rstrip("/").rpartition("/")[2]
+    def __init__(self, release: Release, recording: Recording) -> None:
+        self.name = f"{release.name.lower()}-{recording.name}"
+        self.image_id = recording.target.rstrip("/").rpartition("/")[2]
+        self.response = replace(parse_head(recording.head), body=recording.body)
+        self.code = self.response.code
+        self.is_list = self.code == 200 and b'{"images": [' in recording.body
+        self.is_image = (
+            self.code == 200 and b'"self": "/v2/images/' in recording.body and not self.is_list
+        )
 
     @property
     def result(self) -> ImageResult:
@@ -66,7 +60,12 @@ class Recording:
         return parse_image(self.response, self.image_id, frozenset())
 
 
-ALL = [Recording(row) for row in INDEX_ROW.finditer((RECORDINGS / "index.md").read_text())]
+GLANCE_33 = recordings(Release.GLANCE_33)
+ALL = [
+    ParsedRecording(release, recording)
+    for release in Release
+    for recording in recordings(release).values()
+]
 IMAGES = [recording for recording in ALL if recording.is_image]
 LISTS = [recording for recording in ALL if recording.is_list]
 OTHER_200 = [
@@ -77,8 +76,8 @@ OTHER_200 = [
 NOT_200 = [recording for recording in ALL if recording.code != 200]
 
 
-def file_name(recording: Recording) -> str:
-    return recording.file
+def name_of(recording: ParsedRecording) -> str:
+    return recording.name
 
 
 def response(
@@ -117,8 +116,8 @@ def test_paths_are_those_of_the_api_reference() -> None:
     assert LIST_PATH == "/v2/images?limit=1"
 
 
-@pytest.mark.parametrize("recording", IMAGES, ids=file_name)
-def test_recorded_image_is_found(recording: Recording) -> None:
+@pytest.mark.parametrize("recording", IMAGES, ids=name_of)
+def test_recorded_image_is_found(recording: ParsedRecording) -> None:
     result = recording.result
     assert isinstance(result, Found)
     assert result.image.exists
@@ -127,8 +126,8 @@ def test_recorded_image_is_found(recording: Recording) -> None:
     assert result.request_id == recording.response.request_id != ""
 
 
-@pytest.mark.parametrize("recording", NOT_200, ids=file_name)
-def test_other_recorded_status_has_the_outcome_of_the_table(recording: Recording) -> None:
+@pytest.mark.parametrize("recording", NOT_200, ids=name_of)
+def test_other_recorded_status_has_the_outcome_of_the_table(recording: ParsedRecording) -> None:
     request_id = recording.response.request_id
     if recording.code == 404:
         assert recording.result == NotFound(request_id)
@@ -139,8 +138,8 @@ def test_other_recorded_status_has_the_outcome_of_the_table(recording: Recording
         assert parse_list(recording.response) == expected
 
 
-@pytest.mark.parametrize("recording", OTHER_200 + LISTS, ids=file_name)
-def test_recorded_200_without_an_image_is_malformed(recording: Recording) -> None:
+@pytest.mark.parametrize("recording", OTHER_200 + LISTS, ids=name_of)
+def test_recorded_200_without_an_image_is_malformed(recording: ParsedRecording) -> None:
     """Members, versions and lists do not describe an image."""
     result = recording.result
     assert isinstance(result, Failed)
@@ -149,12 +148,14 @@ def test_recorded_200_without_an_image_is_malformed(recording: Recording) -> Non
 
 
 def test_every_recording_is_tested() -> None:
-    assert {recording.file for recording in ALL} == {
-        path.name for path in RECORDINGS.glob("*.http")
-    }
+    assert len(ALL) == sum(len([*folder.glob("*.http")]) for folder in FOLDERS.values())
     assert len(IMAGES) >= 20
     assert len(LISTS) >= 15
-    assert {recording.file for recording in OTHER_200} == {"members.http", "versions.http"}
+    assert {recording.name for recording in OTHER_200} == {
+        "glance_15-versions",
+        "glance_33-members",
+        "glance_33-versions",
+    }
     assert {recording.code for recording in NOT_200} == {404, *REASONS}
 
 
@@ -216,8 +217,8 @@ def test_only_requested_properties_are_kept() -> None:
 # Batches of images
 
 
-@pytest.mark.parametrize("recording", LISTS, ids=file_name)
-def test_every_image_of_a_recorded_list_is_found(recording: Recording) -> None:
+@pytest.mark.parametrize("recording", LISTS, ids=name_of)
+def test_every_image_of_a_recorded_list_is_found(recording: ParsedRecording) -> None:
     """Each entry is parsed like the response to a request for that image alone."""
     documents = json.loads(recording.response.body)["images"]
     ids = [document["id"] for document in documents]
@@ -234,8 +235,7 @@ def test_every_image_of_a_recorded_list_is_found(recording: Recording) -> None:
 
 def recorded_ids(name: str) -> set[str]:
     """Return the IDs of a recorded list."""
-    body = (RECORDINGS / f"{name}.http").read_bytes().partition(b"\r\n\r\n")[2]
-    return {document["id"] for document in json.loads(body)["images"]}
+    return {document["id"] for document in GLANCE_33[name].document["images"]}
 
 
 def test_query_parameters_add_the_images_that_the_docstring_of_batch_path_names() -> None:

@@ -15,7 +15,7 @@ from exporter.glance.versions import (
     parse_versions,
 )
 from exporter.model.api_traits import ApiName
-from exporter.simulator import SimulatedImageService
+from exporter.simulator import Release, SimulatedImageService
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response
 from tests.simulator.wire import wire
@@ -51,6 +51,10 @@ def version_document(*entries: tuple[object, object]) -> dict[str, object]:
         ("v2/active-private", set()),
         ("v2/list-no-token", set()),
         ("v1/unversioned-root", {"v1", "v2"}),
+        ("glance15-v2/root", {"v1", "v2"}),
+        ("glance15-v2/versions", {"v1", "v2"}),
+        ("glance15-v2/head-v2", set()),
+        ("glance15-v2/list-default", set()),
     ],
 )
 def test_recorded_document_offers_the_versions_of_its_server(
@@ -62,8 +66,13 @@ def test_recorded_document_offers_the_versions_of_its_server(
 
 @pytest.mark.parametrize("v1_enabled", [True, False])
 @pytest.mark.parametrize("path", VERSIONS_PATHS)
-def test_simulated_service_offers_its_versions(path: str, v1_enabled: bool) -> None:
-    with SimulatedImageService(token="secret") as service, wire(service) as client:
+def test_simulated_service_offers_its_versions(
+    path: str, v1_enabled: bool, release: Release
+) -> None:
+    with (
+        SimulatedImageService(token="secret", release=release) as service,
+        wire(service) as client,
+    ):
         service.api.v1_enabled = v1_enabled
         client.send("GET", path, "Connection: close")
         head, _, body = client.read_all().partition(b"\r\n\r\n")

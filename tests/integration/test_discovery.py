@@ -12,7 +12,7 @@ from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.outcome import Found
 from exporter.model.target import Target
-from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.store import Store
 from tests.support.program import BOUND, GOLDEN, UBUNTU, daemon, simulated
 from tests.support.reference_collector import ImageCollector
@@ -39,7 +39,9 @@ def ubuntu(image_id: str, day: int) -> SimulatedImage:
     return simulated(image_id, f"ubuntu-{day}", created_at=f"2026-11-{day:02}T00:00:00.000000")
 
 
-def test_superseded_images_are_dropped_and_deleted_ones_become_0_first(tmp_path: Path) -> None:
+def test_superseded_images_are_dropped_and_deleted_ones_become_0_first(
+    tmp_path: Path, release: Release
+) -> None:
     """An alias moves to a newer image; deleted images are dropped after ``forget_after``."""
     images = [
         ubuntu(UBUNTU, 1),
@@ -47,7 +49,7 @@ def test_superseded_images_are_dropped_and_deleted_ones_become_0_first(tmp_path:
         simulated(LISTED, "x"),
     ]
     with (
-        SimulatedImageService(images) as service,
+        SimulatedImageService(images, release=release) as service,
         daemon(
             tmp_path,
             settings(service, images=[LISTED]),

@@ -21,7 +21,7 @@ from exporter.model.target import Target, TargetKey
 from exporter.polling.discovery import MAX_LOG_LINES, Discovery
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
-from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.store import Store
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls
@@ -130,9 +130,10 @@ def discovered_cloud(
     entries: list[DiscoveryRule],
     listed: list[str] | None = None,
     api: RequestedVersion = "v2",
+    release: Release = Release.GLANCE_33,
 ) -> Iterator[DiscoveredCloud]:
     """Run a cloud with these images, discovery rules and configured images."""
-    with SimulatedImageService(images) as service:
+    with SimulatedImageService(images, release=release) as service:
         cloud = DiscoveredCloud(service, entries, listed or [], api)
         try:
             yield cloud
@@ -147,9 +148,11 @@ def api(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_first_cycle_polls_discovered_images(api: RequestedVersion) -> None:
+def test_first_cycle_polls_discovered_images(api: RequestedVersion, release: Release) -> None:
     images = [SimulatedImage("a", tags=("ours",)), SimulatedImage("b"), golden("c", 1)]
-    with discovered_cloud(*images, entries=[TAGGED, GOLDEN], listed=["b"], api=api) as cloud:
+    with discovered_cloud(
+        *images, entries=[TAGGED, GOLDEN], listed=["b"], api=api, release=release
+    ) as cloud:
         cloud.cycle()
         assert cloud.watched == {"b": "b", "a": "a", "c": "golden"}
         assert cloud.series(EXISTS) == {("b", "b"): 1, ("a", "a"): 1, ("c", "golden"): 1}
@@ -168,10 +171,10 @@ def test_first_cycle_polls_discovered_images(api: RequestedVersion) -> None:
 
 
 def test_superseded_image_of_an_alias_is_removed(
-    api: RequestedVersion, caplog: pytest.LogCaptureFixture
+    api: RequestedVersion, release: Release, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It still exists, so it is removed without having been gone."""
-    with discovered_cloud(golden("old", 1), entries=[GOLDEN], api=api) as cloud:
+    with discovered_cloud(golden("old", 1), entries=[GOLDEN], api=api, release=release) as cloud:
         cloud.cycle()
         cloud.service.images.put(golden("new", 2))
         with caplog.at_level(logging.INFO, "exporter"):
@@ -192,10 +195,12 @@ def test_superseded_image_of_an_alias_is_removed(
     ]
 
 
-def test_deleted_image_is_gone_and_later_removed(api: RequestedVersion) -> None:
+def test_deleted_image_is_gone_and_later_removed(api: RequestedVersion, release: Release) -> None:
     """A configured image stays."""
     images = [golden("old", 1), golden("new", 2), SimulatedImage("listed")]
-    with discovered_cloud(*images, entries=[GOLDEN], listed=["listed"], api=api) as cloud:
+    with discovered_cloud(
+        *images, entries=[GOLDEN], listed=["listed"], api=api, release=release
+    ) as cloud:
         cloud.cycle()
         cloud.service.images.delete("new")
         cloud.service.images.delete("listed")
@@ -216,9 +221,12 @@ def test_deleted_image_is_gone_and_later_removed(api: RequestedVersion) -> None:
         assert cloud.series(EXISTS) == shown
 
 
-def test_image_that_returns_keeps_its_counters() -> None:
+def test_image_that_returns_keeps_its_counters(release: Release) -> None:
     with discovered_cloud(
-        golden("a", 1), SimulatedImage("b", tags=("ours",)), entries=[GOLDEN, TAGGED]
+        golden("a", 1),
+        SimulatedImage("b", tags=("ours",)),
+        entries=[GOLDEN, TAGGED],
+        release=release,
     ) as cloud:
         cloud.cycle()
         cloud.service.images.delete("a")
@@ -262,11 +270,11 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_failed_discovery_changes_nothing_and_is_logged_once(
-    fault: str, caplog: pytest.LogCaptureFixture
+    fault: str, release: Release, caplog: pytest.LogCaptureFixture
 ) -> None:
     name, options = FAULTS[fault]
     with discovered_cloud(
-        golden("a", 1), SimulatedImage("b"), entries=[GOLDEN], listed=["b"]
+        golden("a", 1), SimulatedImage("b"), entries=[GOLDEN], listed=["b"], release=release
     ) as cloud:
         cloud.cycle()
         before = cloud.store.cloud(CLOUD)
@@ -304,9 +312,11 @@ def test_another_cause_of_a_failed_discovery_is_logged(caplog: pytest.LogCapture
     assert logged[0]["detail"] != logged[1]["detail"]
 
 
-def test_incomplete_listing_changes_nothing() -> None:
+def test_incomplete_listing_changes_nothing(release: Release) -> None:
     with discovered_cloud(
-        *(golden(str(day), day) for day in range(1, 8)), entries=[DiscoveryRule(name="g*")]
+        *(golden(str(day), day) for day in range(1, 8)),
+        entries=[DiscoveryRule(name="g*")],
+        release=release,
     ) as cloud:
         cloud.service.api.page_limit = 3
         cloud.cycle()
@@ -328,8 +338,8 @@ def test_incomplete_listing_changes_nothing() -> None:
         assert len(cloud.watched) == 7
 
 
-def test_every_cycle_lists_images_until_a_listing_succeeded() -> None:
-    with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
+def test_every_cycle_lists_images_until_a_listing_succeeded(release: Release) -> None:
+    with discovered_cloud(golden("a", 1), entries=[GOLDEN], release=release) as cloud:
         cloud.service.faults.set("status", code=503)
         cloud.cycle()
         assert cloud.series("openstack_image_api_up") == {(): 0}
@@ -345,15 +355,15 @@ def test_every_cycle_lists_images_until_a_listing_succeeded() -> None:
         assert cloud.service.log.count(path="limit=1000&member") == 0
 
 
-def test_api_is_up_without_a_single_image() -> None:
-    with discovered_cloud(SimulatedImage("a"), entries=[GOLDEN]) as cloud:
+def test_api_is_up_without_a_single_image(release: Release) -> None:
+    with discovered_cloud(SimulatedImage("a"), entries=[GOLDEN], release=release) as cloud:
         cloud.cycle()
         assert cloud.series("openstack_image_api_up") == {(): 1}
         assert cloud.series("openstack_image_exporter_targets") == {(): 0}
 
 
-def test_no_listing_while_the_breaker_is_open_or_during_retry_after() -> None:
-    with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
+def test_no_listing_while_the_breaker_is_open_or_during_retry_after(release: Release) -> None:
+    with discovered_cloud(golden("a", 1), entries=[GOLDEN], release=release) as cloud:
         cloud.cycle()
         cloud.service.log.clear()
         cloud.store.update_cloud(CLOUD, lambda state: replace(state, breaker_open=True))
@@ -409,6 +419,37 @@ def test_many_discovered_images_are_few_log_lines(caplog: pytest.LogCaptureFixtu
         "further discovery changes suppressed",
     ]
     assert caplog.records[-1].fields == {"cloud": CLOUD, "suppressed": 30}  # type: ignore[attr-defined]  # ours
+
+
+@pytest.mark.parametrize(
+    ("owner", "discovered"), [(None, "community"), ("p1", "public"), ("p2", "community")]
+)
+def test_community_images_of_other_projects_are_discovered(
+    owner: str | None, discovered: str, api: RequestedVersion, release: Release
+) -> None:
+    images = [
+        golden("public", 1, owner="p1", visibility="public"),
+        golden("community", 2, owner="p2", visibility="community"),
+        golden("private", 3, owner="p2"),
+    ]
+    rule = DiscoveryRule(name="golden-*", owner=owner, alias="golden")
+    with discovered_cloud(*images, entries=[rule], api=api, release=release) as cloud:
+        cloud.cycle()
+        assert cloud.series(EXISTS) == {(discovered, "golden"): 1}
+        assert not cloud.listing_failure
+
+
+def test_upgrade_or_downgrade_of_the_service_changes_nothing() -> None:
+    images = [golden("a", 1), golden("b", 2, owner="other", visibility="community")]
+    with discovered_cloud(
+        *images, entries=[DiscoveryRule(name="golden-*")], release=Release.GLANCE_33
+    ) as cloud:
+        for release in (Release.GLANCE_33, Release.GLANCE_15, Release.GLANCE_33):
+            cloud.service.api.release = release
+            cloud.refresh()
+            cloud.cycle()
+            assert not cloud.listing_failure
+            assert cloud.series(EXISTS) == {("a", "a"): 1, ("b", "b"): 1}
 
 
 def test_hidden_images_and_those_of_other_owners_are_not_discovered() -> None:

@@ -14,7 +14,7 @@ from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.model.target import TargetKey
 from exporter.polling.scheduler import Scheduler
-from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from tests.support.lifecycle import (
     ADMIN_DIFFERENCES,
@@ -56,9 +56,9 @@ def serving(
 
 
 @pytest.fixture
-def service() -> Iterator[SimulatedImageService]:
+def service(release: Release) -> Iterator[SimulatedImageService]:
     """Run a service without v1 that has a few images."""
-    with serving() as running:
+    with serving(release=release) as running:
         yield running
 
 
@@ -78,13 +78,13 @@ def request_count(service: SimulatedImageService) -> int:
     return count
 
 
-def test_thousand_images_of_all_kinds_take_thirty_requests() -> None:
+def test_thousand_images_of_all_kinds_take_thirty_requests(release: Release) -> None:
     images = {
         image_id: SimulatedImage(image_id, **KINDS[number % len(KINDS)])
         for number, image_id in enumerate(IDS)
     }
     with (
-        serving(images) as service,
+        serving(images, release=release) as service,
         polled_cloud(
             service.url, IDS, interval=5.0, timeout=4.0, concurrency=16, api="auto"
         ) as lab,
@@ -103,6 +103,20 @@ def test_thousand_images_of_all_kinds_take_thirty_requests() -> None:
         assert request_count(service) <= 30 + len(gone)
         assert set(lab.reasons().values()) == {""}
         assert lab.state.polls == 4 * len(IDS)
+
+
+def test_upgrade_or_downgrade_of_the_service_fails_no_poll() -> None:
+    with (
+        serving(release=Release.GLANCE_15) as service,
+        polled_cloud(service.url, FEW, interval=0.5, api="v2") as lab,
+    ):
+        service.images.change(FEW[0], visibility="community", owner=OTHER)
+        for release in (Release.GLANCE_15, Release.GLANCE_33, Release.GLANCE_15):
+            service.api.release = release
+            service.images.change(FEW[1], hidden=True)
+            lab.cycle()
+            assert lab.exists() == dict.fromkeys(FEW, True)
+            assert set(lab.reasons().values()) == {""}
 
 
 def test_killed_image_is_in_no_list_but_found(
@@ -176,22 +190,28 @@ def test_batches_in_flight_at_the_deadline_time_out(
 
 
 @pytest.mark.parametrize(
-    ("fault", "options", "most"),
+    ("fault", "options", "lists"),
     [
-        ("status", {"code": 400}, 2),
-        ("status", {"code": 414}, 2),
-        ("status", {"code": 431}, 2),
-        ("other_body", {}, 3),
+        ("status", {"code": 400}, {Release.GLANCE_15: 2, Release.GLANCE_33: 2}),
+        ("status", {"code": 414}, {Release.GLANCE_15: 2, Release.GLANCE_33: 2}),
+        ("status", {"code": 431}, {Release.GLANCE_15: 2, Release.GLANCE_33: 2}),
+        # The fault keeps the status, which is 400 for Glance 15.
+        ("other_body", {}, {Release.GLANCE_15: 2, Release.GLANCE_33: 3}),
     ],
+    ids=["400", "414", "431", "other body"],
 )
 def test_server_without_lists_is_polled_one_by_one(
-    service: SimulatedImageService, fault: str, options: dict[str, Any], most: int
+    service: SimulatedImageService,
+    release: Release,
+    fault: str,
+    options: dict[str, Any],
+    lists: Mapping[Release, int],
 ) -> None:
     service.faults.set(fault, on="list", **options)
     with polled_cloud(service.url, FEW, interval=0.5, api="v2") as lab:
         lab.cycle()
         assert set(lab.reasons().values()) == {""}
-        assert request_count(service) == most + len(FEW)
+        assert request_count(service) == lists[release] + len(FEW)
 
 
 @pytest.mark.parametrize(
@@ -242,8 +262,10 @@ def version_comparable_samples(lab: PolledCloud) -> dict[str, float]:
 
 @pytest.mark.parametrize("prefix", ["", "/image"])
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_auto_uses_the_offered_version_and_prefers_v1(prefix: str, version: str) -> None:
-    with serving(path_prefix=prefix) as service:
+def test_auto_uses_the_offered_version_and_prefers_v1(
+    prefix: str, version: str, release: Release
+) -> None:
+    with serving(path_prefix=prefix, release=release) as service:
         service.api.v1_enabled = version == "v1"
         with polled_cloud(service.url + prefix, FEW, interval=0.5, api="auto") as lab:
             for _ in range(3):
@@ -331,9 +353,9 @@ def test_retry_after_of_the_version_document_is_obeyed() -> None:
 
 
 @pytest.mark.parametrize("admin", [False, True])
-def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool) -> None:
+def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool, release: Release) -> None:
     with ExitStack() as stack:
-        service = stack.enter_context(serving())
+        service = stack.enter_context(serving(release=release))
         service.api.v1_enabled = True
         service.api.admin = admin
         labs = [

@@ -5,7 +5,7 @@ import pytest
 from exporter.simulator import Release, SimulatedImage
 from exporter.simulator.image import OWNER
 from exporter.simulator.listing import Caller, page
-from tests.simulator.recordings import recorded_images, recordings
+from tests.support.recordings import recorded_images, recordings
 
 OTHER = "04d3a5496ee3407c8f6fec2de2a9bccf"
 CALLER = Caller(OWNER)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from exporter.simulator import Release, SimulatedImage, SimulatedImageService
-from tests.simulator.recordings import FOLDERS, Recording, recorded_images, recordings
 from tests.simulator.wire import wire
+from tests.support.recordings import FOLDERS, Recording, recorded_images, recordings
 
 GLANCE_15 = recordings(Release.GLANCE_15)
 GLANCE_33 = recordings(Release.GLANCE_33)
