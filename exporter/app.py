@@ -42,7 +42,7 @@ from exporter.web.server.systemd import sockets_from_systemd
 USER_AGENT = f"openstack-image-exporter/{__version__}"
 
 ANY_HTTPS_URL = "https://localhost"
-"""Placeholder for an endpoint of the catalogue: the same CA bundle verifies every host."""
+"""Placeholder for an endpoint of the catalog: the same CA bundle verifies every host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class CloudRuntime:
 
     Attributes:
         config: The settings of the cloud.
-        identity: The same as long as nothing changes that the poller depends on. Images may change.
-        poller: The poller, which has sent no request yet when it is built.
+        identity: Digest of everything that the poller depends on, apart from the images.
+        poller: The poller. It has sent no request when it is built.
     """
 
     config: ResolvedCloud
@@ -102,7 +102,7 @@ class Application:
         return query_images(self.store, query, now(), self.shard)
 
     def build_clouds(self, configs: Iterable[ResolvedCloud]) -> tuple[CloudRuntime, ...]:
-        """Build clouds without using them: sends no request and changes nothing.
+        """Build clouds without starting them: send no request and change nothing.
 
         Raises:
             CloudConfigError: It is impossible to sign in to a cloud as configured.
@@ -212,7 +212,7 @@ class Application:
 def build_application(
     configs: Sequence[ResolvedCloud], *, shard: Shard = UNSHARDED, all_properties: bool = False
 ) -> Application:
-    """Build the parts for these clouds: sends no request and starts no thread.
+    """Build the parts for these clouds: send no request and start no thread.
 
     Args:
         configs: The clouds.

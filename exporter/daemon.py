@@ -21,7 +21,7 @@ from exporter.web_security import load_security
 log = logging.getLogger(__name__)
 
 MISSED_HEARTBEATS = 3
-"""Intervals without a sign of life of the scheduler after which the daemon is unhealthy."""
+"""Intervals without a heartbeat of the scheduler after which the daemon is unhealthy."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Daemon:
         server: The server.
         stop: Ends ``run`` when it is set.
         started_at: Steady time from which clouds have an interval to finish their first cycle.
-        triggers: What triggers reloads; None if the settings cannot be reloaded.
+        triggers: The triggers of reloads; None if the settings cannot be reloaded.
         security: The security configuration in use.
         prefix: Path below which the pages are served.
     """
@@ -75,9 +75,9 @@ class Daemon:
             application.close()
 
     def check_health(self) -> str | None:
-        """Return why the process should be restarted, or None; never because of a cloud.
+        """Return the reason to restart the process, or None. No state of a cloud is a reason.
 
-        The last sign of life of the scheduler must be younger than three intervals.
+        The last heartbeat of the scheduler must be younger than three intervals.
         """
         age = self.application.scheduler.beat_age()
         intervals = (poller.pacing.interval for poller in self.application.pollers)
@@ -88,8 +88,8 @@ class Daemon:
     def check_readiness(self) -> str | None:
         """Return which clouds are in their first cycle, or None if each has finished one.
 
-        A cloud has one interval for its first cycle. Once ready, the daemon remains ready,
-        whatever clouds a reload adds.
+        A cloud has one interval for its first cycle. Once ready, the daemon remains ready, even if
+        a reload adds clouds.
         """
         if self._was_ready:
             return None
@@ -121,14 +121,14 @@ def run(
         settings: The settings to start with.
         load_settings: Reads the settings again at a reload.
         on_reloaded: Called with the new settings once they are in use.
-        redactor: Learns the secrets that must not be logged.
+        redactor: Receives the secrets that must not be logged.
 
     Raises:
         ListenError: An address cannot be bound.
         CloudConfigError: It is impossible to sign in to a cloud as configured.
         SettingsError: The web configuration cannot be used.
     """
-    # First of all: in a container the kernel drops signals that process 1 does not handle.
+    # Handle signals first: in a container the kernel drops those that process 1 does not handle.
     stop = stop_on_signals()
     triggers = ReloadTriggers(settings, load_settings, on_reloaded, redactor)
     security = load_security(settings.web.config.file, redactor.add, watched=triggers.web_files)

@@ -1,8 +1,8 @@
 """Health check of the exporter in this container, for Docker and for exec probes.
 
 ``python -m exporter.healthcheck [healthy|ready]`` exits with 0 for yes and 1 for no, and prints the
-reason. It runs every few seconds beside the exporter, so it imports no other module of it: 50 ms
-and 18 MiB instead of ten times that.
+reason. It runs every few seconds beside the exporter, so it imports no other module of the
+exporter: it needs 50 ms and 18 MiB, a tenth of the exporter's start.
 """
 
 import http.client
@@ -88,10 +88,10 @@ class DaemonSettings:
 
 
 def _parse_web_settings(text: str) -> object:
-    """Parse the ``web`` settings of a settings file, with or without the others.
+    """Parse the ``web`` settings of a settings file.
 
-    A list of 100,000 images would take longer to parse than a probe may, and more memory than a pod
-    has to spare. Therefore only the lines of ``web`` are parsed if it is a block of its own.
+    Parsing a list of 100,000 images would exceed the time limit of a probe and the memory limit of
+    a pod. Therefore only the lines of ``web`` are parsed, if they form a block of their own.
     """
     block = _WEB_BLOCK.search(f"{text}\n")
     if block is None and _KEY.search(text):
@@ -103,7 +103,7 @@ def _parse_web_settings(text: str) -> object:
 
 
 def first_process_arguments() -> list[str]:
-    """Return the arguments of the first process, or none if they cannot be read."""
+    """Return the arguments of the first process; empty if they cannot be read."""
     try:
         return FIRST_PROCESS.read_text("utf-8", "surrogateescape").split("\0")
     except OSError:

@@ -1,4 +1,4 @@
-"""Log lines in logfmt or JSON, one line per event whatever the event contains.
+"""Log lines in logfmt or JSON: every event is one line, also if it contains line breaks.
 
 Messages and fields may contain text of the Image service, where tenants choose the names. Every
 character that is not printable (control characters, line and paragraph separators, bidirectional
@@ -37,9 +37,9 @@ _FORBIDDEN_IN_KEY = re.compile(r"[^A-Za-z0-9_.]")
 def configure(level: Level, format: Format, stream: TextIO, redactor: Redactor) -> None:  # noqa: A002  # the setting's own name
     """Send all logging of the process to ``stream``, and nowhere else.
 
-    Loggers of this package write from ``level`` on. Those of libraries do too, but never below
-    warning, because they write tokens at debug level. Python's warnings and uncaught exceptions
-    become log lines as well.
+    Loggers of this package write lines of ``level`` and above. Loggers of libraries do so too, but
+    never below warning, because they write tokens at debug level. Python's warnings and uncaught
+    exceptions become log lines as well.
     """
     lowest = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(stream)

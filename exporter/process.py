@@ -13,8 +13,8 @@ def stop_on_signals() -> threading.Event:
     stop = threading.Event()
 
     def handle(number: int, frame: object) -> None:  # noqa: ARG001  # the signature of a handler
-        # A second signal within set() would wait forever for the lock that the first one holds.
-        # With SIG_IGN, Python would complain about a signal that has already arrived.
+        # The handler of a second signal within set() would wait forever for the lock of the first.
+        # With SIG_IGN, Python would print an error for a signal that has already arrived.
         _handle_stop_signals(lambda number, frame: None)  # noqa: ARG005  # as above
         stop.set()
 

@@ -35,7 +35,7 @@ class CloudChanges:
     Attributes:
         clouds: The clouds after the reload, in the order of the new configuration.
         added: Names of clouds that are new.
-        replaced: Names of clouds that get a new poller, which continues with the state of the old.
+        replaced: Names of clouds that get a new poller, which takes over from the old one.
         unchanged: Names of clouds that keep their poller. Their images may differ.
         removed: Names of clouds that the new configuration does not have.
         obsolete_pollers: Pollers to stop after the reload, including those built for unchanged
@@ -111,8 +111,8 @@ class Reloader:
         load_settings: Reads the settings; raises ``SettingsError``.
         on_reloaded: Called with the new settings once they are in use.
         security: The security configuration in use.
-        redactor: Learns the secrets that must not be logged.
-        web_files: The files of the web configuration. A change of one reloads only those.
+        redactor: Receives the secrets that must not be logged.
+        web_files: The files of the web configuration. A change of one reloads only these files.
     """
 
     application: Application
@@ -258,9 +258,9 @@ class Reloader:
 
 
 class ReloadTriggers:
-    """SIGHUP and changed files: collected from the start of the process, served once it runs.
+    """SIGHUP and changed files, collected from the start of the process.
 
-    A trigger that comes before there is anything to reload is not lost.
+    The reload thread serves them once it runs, so an early trigger is not lost.
 
     Attributes:
         web_files: The files of the web configuration, to which their first load adds them.
@@ -300,7 +300,7 @@ class ReloadTriggers:
 
 
 def error_lines(error: Exception) -> tuple[str, ...]:
-    """Return the mistakes for the operator to correct, a line for each."""
+    """Return the lines of an error that the operator can correct."""
     return error.lines if isinstance(error, SettingsError) else (str(error),)
 
 

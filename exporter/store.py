@@ -107,8 +107,13 @@ class Store:
             state = self._clouds[key.cloud]
             self._clouds[key.cloud] = replace(state, targets=state.targets - 1)
 
+    def has_target(self, key: TargetKey) -> bool:
+        """Return True if the target is in the store."""
+        with self._lock:
+            return key in self._targets
+
     def current(self, targets: Iterable[Target]) -> list[tuple[Target, Observation]]:
-        """Return those of the targets that are still in the store, with their observations."""
+        """Return the given targets that are still in the store, with their observations."""
         with self._lock:
             return [
                 (target, self._observations[target.key])
@@ -152,7 +157,7 @@ class Store:
         return self._clouds[name]
 
     def update_cloud(self, name: str, change: Callable[[CloudState], CloudState]) -> None:
-        """Replace the state of a cloud by what ``change`` makes of it.
+        """Replace the state of a cloud by the result of ``change``.
 
         ``change`` is pure. It runs with the lock held, so no update of another thread is lost.
 

@@ -47,13 +47,13 @@ def single_line(text: str, length: int) -> str:
 def excerpt(value: object) -> str:
     """Return at most 60 characters of a value, in quotes and ASCII as Python writes it.
 
-    Of a JSON object or list return only the kind. Bytes are decoded as UTF-8.
+    For a JSON object or list, return only its kind. Bytes are decoded as UTF-8.
     """
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
-    # Escaping never shortens, so what is beyond the limit need not be escaped.
+    # Escaping never shortens a text, so characters beyond the limit need not be escaped.
     start = value[:MAX_EXCERPT_LENGTH] if isinstance(value, str) else value
     return shorten(ascii(start), MAX_EXCERPT_LENGTH)
 

@@ -1,4 +1,4 @@
-"""Security of the web server as a web configuration file (``--web.config.file``) defines it."""
+"""Security of the web server, loaded from a web configuration file (``--web.config.file``)."""
 
 import logging
 import ssl
@@ -78,7 +78,7 @@ def load_security(
     for secret in _secrets(web_config):
         redact(secret)
     tls = _load_tls(path, web_config.tls_server_config)
-    if web_config.asks_for_http2:
+    if web_config.enables_http2:
         fields = {"file": str(path), "key": "http_server_config.http2"}
         log.warning("http2 is not supported, serving HTTP/1.1", extra={"fields": fields})
     headers = web_config.http_server_config.headers

@@ -101,7 +101,7 @@ def installed(dist: Path, dependencies: Path, tmp_path_factory: pytest.TempPathF
 
 
 def run_installed(program: Path, folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed program environment_without_clone the clone."""
+    """Run the installed program outside of the clone."""
     return subprocess.run(
         [program, *argv],
         cwd=folder,

@@ -46,7 +46,7 @@ def test_docstrings_start_with_an_action_or_a_noun(module: Path) -> None:
     "module", [path for path in MODULES if path.parts[0] in {"model", "polling"}], ids=str
 )
 def test_core_does_not_compare_api_versions(module: Path) -> None:
-    """A version differs by its traits: a third one would get the rules of the second unnoticed."""
+    """Versions differ by their traits. A comparison by name would miss a third version."""
     compared = {
         operand.value
         for node in ast.walk(tree(module))

@@ -22,7 +22,7 @@ class AuthError(Exception):
     Attributes:
         reason: The failure reason, as in the label ``reason``.
         detail: One line for the log, without secrets.
-        retry_after: Seconds for which Keystone asked to send no request, or 0.
+        retry_after: Seconds for which Keystone forbids requests (Retry-After), or 0.
     """
 
     def __init__(self, reason: Reason, detail: str, retry_after: float = 0.0) -> None:
@@ -76,11 +76,14 @@ class AuthStats:
 
 
 class Authenticator(Protocol):
-    """Source of tokens for one cloud; thread-safe."""
+    """Source of tokens for one cloud; thread-safe.
+
+    An *attempt* gets one token, with the requests that this takes.
+    """
 
     @property
     def identity(self) -> bytes:
-        """Bytes that are equal for equal configurations. They reveal no secret."""
+        """Digest that is the same for equal configurations. It reveals no secret."""
         ...
 
     @property
@@ -114,7 +117,7 @@ class Authenticator(Protocol):
 
 
 def identity_of(*parts: object) -> bytes:
-    """Return bytes that are equal for equal parts, within this process. They reveal no part."""
+    """Return a digest that is the same for equal parts within this process. It reveals no part."""
     text = json.dumps(parts, sort_keys=True, default=repr)
     return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), key=_KEY).digest()
 
@@ -123,7 +126,7 @@ def check_token(value: str) -> None:
     """Check that a token is valid in a request header.
 
     Raises:
-        ValueError: It is not. The text does not repeat the token.
+        ValueError: The token is invalid. The text does not repeat it.
     """
     if not value:
         raise ValueError("is empty")

@@ -26,7 +26,7 @@ from openstack.warnings import ConfigurationWarning
 
 from exporter.auth.base import Authenticator, CloudConfigError, check_token, identity_of
 from exporter.auth.errors import safe_line, secrets_of
-from exporter.auth.keystone import CatalogueEntry, Keystone
+from exporter.auth.keystone import CatalogEntry, Keystone
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_cache import CachedTokenAuthenticator
 from exporter.model.instant import Instant
@@ -65,7 +65,7 @@ def authenticator_from_clouds_yaml(
     parts = urlsplit(plugin.auth_url or "")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise CloudConfigError("auth_url must be an http or https URL with a host")
-    entry = CatalogueEntry(
+    entry = CatalogEntry(
         region=region or config.get_region_name("image") or None,
         interface=interface or config.get_interface("image") or "public",
         service_type=config.get_service_type("image") or "image",
@@ -226,6 +226,6 @@ def _client_tls(config: CloudRegion) -> ClientTls:
         if not Path(path).exists():
             raise CloudConfigError(f"the certificate file {path} does not exist")
     if verify is False:
-        # urllib3 would repeat the warning on every request, and the operator has asked for it.
+        # urllib3 would repeat the warning on every request, although the operator chose this.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return ClientTls(True if verify is None else verify, cert)

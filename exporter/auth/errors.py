@@ -1,4 +1,4 @@
-"""Failed sign-ins with Keystone: the failure reason, and one line that is safe to log."""
+"""Failed authentication with Keystone: the failure reason, and one line that is safe to log."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +36,7 @@ _SECRET_KEY = re.compile(r"pass|secret|token|code|otp|key|credential$", re.IGNOR
 
 
 def auth_error(error: Exception, *, timed_out: bool, secrets: Iterable[str]) -> AuthError:
-    """Convert an exception of a sign-in.
+    """Convert an exception that was raised while authenticating.
 
     A ``DiscoveryFailure`` has no reason of its own, so its causes are examined as well.
     """
@@ -90,7 +90,7 @@ def _message(error: BaseException) -> str:
 
 
 def _retry_after(error: BaseException) -> float:
-    """Return the seconds for which Keystone asked to send no request, or 0."""
+    """Return the seconds for which Keystone forbids requests (Retry-After), or 0."""
     response = getattr(error, "response", None)
     if response is None or "Retry-After" not in response.headers:
         return 0.0

@@ -32,12 +32,12 @@ def build_authenticator(
     Args:
         name: Name of the cloud, for errors.
         cloud: Entry of clouds.yaml. Without it and ``endpoint``, the ``OS_*`` variables are used.
-        region: Region of the catalogue, if not that of the entry.
-        interface: Interface of the catalogue, if not that of the entry.
+        region: Region of the catalog, if not that of the entry.
+        interface: Interface of the catalog, if not that of the entry.
         endpoint: URL of the Image service, which is then used without Keystone.
         token: Fixed token for ``endpoint``.
         token_file: File with a token for ``endpoint``.
-        timeout: Seconds for a whole sign-in.
+        timeout: Seconds for a whole authentication attempt.
         clock: Returns the current time.
         random: Returns numbers from 0 to 1, for the backoff.
 

@@ -1,4 +1,4 @@
-"""Sign-in with Keystone, by the plugins of keystoneauth."""
+"""Authentication with Keystone, by the plugins of keystoneauth."""
 
 import logging
 import traceback
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token as Keystone issued it, with the endpoint from its catalogue.
+    """A token as Keystone issued it, with the endpoint from its catalog.
 
     Attributes:
         endpoint: Base URL of the Image service.
@@ -38,8 +38,8 @@ class IssuedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueEntry:
-    """The entry of the catalogue to use. ``override`` is an endpoint to use instead."""
+class CatalogEntry:
+    """The entry of the catalog to use. ``override`` is an endpoint to use instead."""
 
     region: str | None
     interface: str | list[str]
@@ -49,12 +49,12 @@ class CatalogueEntry:
 
 
 class Keystone:
-    """Client that signs in by one plugin, for one entry of the catalogue."""
+    """Client that authenticates by one plugin, for one entry of the catalog."""
 
     def __init__(
         self,
         plugin: BaseIdentityPlugin,
-        entry: CatalogueEntry,
+        entry: CatalogEntry,
         *,
         tls: ClientTls,
         timeout: float,
@@ -71,8 +71,8 @@ class Keystone:
     def authenticate(self) -> IssuedToken:
         """Get a token and the endpoint, within ``timeout``; one thread at a time.
 
-        The endpoint comes from the catalogue in the same response, so it needs no request, and a
-        new endpoint is noticed.
+        The catalog in the same response names the endpoint. So the endpoint needs no request of its
+        own, and every new token brings the current one.
 
         Raises:
             AuthError: There is no token or no endpoint.
@@ -84,7 +84,7 @@ class Keystone:
                 return self._issued_token(self._plugin.get_access(self._wrap(session)))
             except AuthError:
                 raise
-            except Exception as error:  # noqa: BLE001  # a bug must not end sign-ins forever
+            except Exception as error:  # noqa: BLE001  # a bug must not end authentication forever
                 failure = auth_error(error, timed_out=session.timed_out, secrets=self._secrets)
                 if failure.reason == "internal":
                     # The message is left out, because it may contain anything.
@@ -97,14 +97,14 @@ class Keystone:
         raise AuthError(failure.reason, detail, failure.retry_after)
 
     def abort(self) -> None:
-        """Abort a sign-in in progress."""
+        """Abort an attempt in progress."""
         session = self._session
         if session is not None:
             session.abort()
 
     def _wrap(self, session: DeadlineSession) -> Session:
-        # Without auth: after a 401 for the version document, keystoneauth would sign in again,
-        # within this sign-in, and wait forever for its own lock.
+        # Without auth: after a 401 for the version document, keystoneauth would authenticate again,
+        # within this attempt, and wait forever for its own lock.
         return Session(
             session=session,
             verify=self._tls.verify,
@@ -142,9 +142,7 @@ class Keystone:
         except ValueError:
             fault = "has an unusable URL for the"
         endpoint = f"{entry.service_type} endpoint for region {entry.region or 'any'}"
-        raise AuthError(
-            "rejected", f"the catalogue {fault} {endpoint}, interface {entry.interface}"
-        )
+        raise AuthError("rejected", f"the catalog {fault} {endpoint}, interface {entry.interface}")
 
 
 def _unix_seconds(moment: datetime) -> float:

@@ -1,4 +1,4 @@
-"""HTTP session of one sign-in, with a deadline for all its requests together."""
+"""HTTP session of one authentication attempt, with a deadline for all its requests together."""
 
 import contextlib
 import socket
@@ -21,7 +21,7 @@ class DeadlineSession(requests.Session):
     """Session whose connections are aborted ``timeout`` seconds after it was created.
 
     The timeout of requests starts again with every byte, so a server that sends one now and then
-    could prolong a sign-in forever. ``~/.netrc`` is never read. Proxies and CA bundles of the
+    could prolong an attempt forever. ``~/.netrc`` is never read. Proxies and CA bundles of the
     environment are used.
     """
 

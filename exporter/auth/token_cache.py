@@ -1,4 +1,4 @@
-"""Token cache: tokens that expire are shared by all threads, and renewed early or after a 401."""
+"""Token cache: all threads share one token, which is renewed before it expires or after a 401."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ MIN_RENEWAL_INTERVAL = 10.0
 """Seconds between two renewals because of a 401."""
 
 MAX_BACKOFF = 60.0
-"""Longest wait after a failed sign-in in seconds. The first wait is at most one second."""
+"""Longest wait after a failed attempt in seconds. The first wait is at most one second."""
 
 
 def renewal_margin(lifetime: float) -> float:
@@ -27,8 +27,8 @@ def renewal_margin(lifetime: float) -> float:
 class _CachedToken:
     """A token in use, and its remaining lifetime.
 
-    Its age is the larger one of what the two clocks say: the wall clock may be set back, and the
-    monotonic clock may stop while a virtual machine is paused.
+    Each of the two clocks measures the age of the token, and the larger age counts: the wall clock
+    may be set back, and the monotonic clock may stop while a virtual machine is paused.
     """
 
     token: AuthToken
@@ -40,8 +40,8 @@ class _CachedToken:
         return self.lifetime - max(monotonic_age, now.wall - self.issued_at.wall)
 
 
-class _SignIn:
-    """A sign-in in progress that any number of threads can wait for."""
+class _Attempt:
+    """An authentication attempt in progress that any number of threads can wait for."""
 
     def __init__(self, timeout: float) -> None:
         self.future: Future[AuthToken] = Future()
@@ -52,7 +52,7 @@ class _SignIn:
         """Wait for the token until the deadline.
 
         Raises:
-            AuthError: The sign-in failed, or the deadline has passed.
+            AuthError: The attempt failed, or the deadline has passed.
         """
         try:
             return self.future.result(max(0.0, self._deadline - time.monotonic()))
@@ -66,8 +66,8 @@ class _SignIn:
 class CachedTokenAuthenticator:
     """Source of tokens from Keystone.
 
-    Each sign-in runs in a thread of its own, one at a time. A thread without a valid token waits
-    for it, at most for the timeout; threads that have a valid token keep using it meanwhile.
+    Each authentication attempt runs in a thread of its own, one at a time. A caller without a valid
+    token waits for the attempt until its timeout; callers with a valid token keep using theirs.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class CachedTokenAuthenticator:
         self._random = random
         self._lock = threading.Lock()
         self._cached: _CachedToken | None = None
-        self._sign_in: _SignIn | None = None
+        self._attempt: _Attempt | None = None
         self._last_failure: AuthError | None = None
         self._retry_at = self._renewed_at = float("-inf")
         self._failures_in_a_row = 0
@@ -105,20 +105,20 @@ class CachedTokenAuthenticator:
             now = self._clock()
             cached = self._cached
             remaining = cached.remaining(now) if cached else 0.0
-            sign_in = self._sign_in
-            if sign_in is None and (not cached or remaining <= renewal_margin(cached.lifetime)):
-                sign_in = self._start_sign_in(now)
+            attempt = self._attempt
+            if attempt is None and (not cached or remaining <= renewal_margin(cached.lifetime)):
+                attempt = self._start_attempt(now)
             if cached and remaining > 0:
                 return cached.token
-            if sign_in is None:
+            if attempt is None:
                 raise self._failure()
-        return sign_in.result()
+        return attempt.result()
 
     def renew(self, rejected: AuthToken) -> AuthToken:
         """Return a newer token than one that the service rejected with 401.
 
-        The first thread with the current token has it renewed. Other threads, and those with an
-        older token, get the current one. If the new token is rejected as well, Keystone is not
+        The first call with the current token renews it. Later calls with that token, or with an
+        older one, return the new token. If the new token is rejected as well, Keystone is not
         contacted again for ``MIN_RENEWAL_INTERVAL``.
 
         Raises:
@@ -136,14 +136,14 @@ class CachedTokenAuthenticator:
         return self.token()
 
     def stats(self) -> AuthStats:
-        """Return the counters of sign-ins, and when the current token expires."""
+        """Return the counters of attempts, and when the current token expires."""
         with self._lock:
             expires_at = self._cached.token.expires_at if self._cached else None
             failure = None if self._last_failure is None else self._last_failure.failed
             return AuthStats(self._authentications, self._failures, expires_at, failure)
 
     def close(self) -> None:
-        """Abort a sign-in in progress, and start no other."""
+        """Abort an attempt in progress, and start no other."""
         with self._lock:
             self._closed = True
         self._keystone.abort()
@@ -153,35 +153,35 @@ class CachedTokenAuthenticator:
             return AuthError("connection", "the exporter is stopping")
         return self._last_failure.copy()
 
-    def _start_sign_in(self, now: Instant) -> _SignIn | None:
-        """Start a sign-in, unless a backoff has not passed yet or this is closed."""
+    def _start_attempt(self, now: Instant) -> _Attempt | None:
+        """Start an attempt; return ``None`` during a backoff, or if the cache is closed."""
         if self._closed or now.monotonic < self._retry_at:
             return None
-        sign_in = _SignIn(self._keystone.timeout)
+        attempt = _Attempt(self._keystone.timeout)
         thread = threading.Thread(
-            target=self._run_sign_in, args=(sign_in, now), name="sign-in", daemon=True
+            target=self._run_attempt, args=(attempt, now), name="sign-in", daemon=True
         )
         try:
             thread.start()
         except RuntimeError:
             raise AuthError("internal", "no thread can be started to sign in") from None
-        self._sign_in = sign_in
-        return sign_in
+        self._attempt = attempt
+        return attempt
 
-    def _run_sign_in(self, sign_in: _SignIn, start: Instant) -> None:
+    def _run_attempt(self, attempt: _Attempt, start: Instant) -> None:
         try:
             token = self._store_token(self._keystone.authenticate(), start)
         except AuthError as error:
-            self._store_failure(sign_in, error)
+            self._store_failure(attempt, error)
         except Exception as error:  # noqa: BLE001  # waiting threads must be released in any case
             bug = AuthError("internal", f"sign-in crashed: {type(error).__name__}")
-            self._store_failure(sign_in, bug)
+            self._store_failure(attempt, bug)
         else:
-            sign_in.future.set_result(token)
+            attempt.future.set_result(token)
 
     def _store_token(self, issued: IssuedToken, start: Instant) -> AuthToken:
         with self._lock:
-            self._sign_in = None
+            self._attempt = None
             self._authentications += 1
             self._failures_in_a_row = 0
             self._last_failure = None
@@ -190,9 +190,9 @@ class CachedTokenAuthenticator:
             self._cached = _CachedToken(token, start, issued.lifetime)
             return token
 
-    def _store_failure(self, sign_in: _SignIn, error: AuthError) -> None:
+    def _store_failure(self, attempt: _Attempt, error: AuthError) -> None:
         with self._lock:
-            self._sign_in = None
+            self._attempt = None
             self._authentications += 1
             self._failures += 1
             # Full jitter, so that many exporters do not return to a Keystone at the same time.
@@ -201,4 +201,4 @@ class CachedTokenAuthenticator:
             wait = max(max_wait * self._random(), error.retry_after)
             self._retry_at = self._clock().monotonic + wait
             self._last_failure = error
-        sign_in.future.set_exception(error)
+        attempt.future.set_exception(error)

@@ -92,8 +92,8 @@ def write_baseline(
         file: The new file.
 
     Returns:
-        0 if ``check`` with the new file finds everything as expected; 1 if it does not, or if
-        nothing was written because a poll or a discovery failed.
+        0 if ``check`` with the new file would find every image as expected; 1 if it would not, or
+        if no file was written because a poll or a discovery failed.
 
     Raises:
         SettingsError: The file cannot be written.
@@ -195,7 +195,7 @@ def _edited(source_text: str, images: Iterable[_BaselineImage]) -> "Edited":
 
 
 def _losses(edited: "Edited", file: Path, source: Path) -> Iterator[str]:
-    """Yield a line for everything of the settings file that the new file does not keep."""
+    """Yield a line for each part of the settings file that is missing or changed in the new one."""
     if edited.is_rewritten:
         yield f"{file}: rewritten without the comments, quotes, anchors and merge keys of {source}"
     if edited.lost_comments:
@@ -205,7 +205,7 @@ def _losses(edited: "Edited", file: Path, source: Path) -> Iterator[str]:
 
 
 def create_file(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> None:
-    """Write a new file that is readable for nobody who cannot read the one it is ``like``.
+    """Write a new file that grants no more access than the file with the status ``like``.
 
     A file with a secret is readable for its owner alone.
 

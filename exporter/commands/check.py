@@ -11,6 +11,7 @@ from exporter.app import Application
 from exporter.clock import now
 from exporter.commands import Exit
 from exporter.commands.output import Report, checked_images, format_json, print_tables
+from exporter.model.cloud import unresolved
 from exporter.polling.engine.results import PollResult
 from exporter.polling.poller import Poller
 from exporter.text import escape
@@ -87,5 +88,5 @@ def _discovery_problems(poller: Poller) -> Iterator[str]:
         failure = discovery.failure
         yield f"{poller.cloud}: discovery failed: {failure.reason}: {failure.detail}"
         return
-    for alias in discovery.unresolved:
+    for alias in unresolved(poller.store.cloud(poller.cloud)):
         yield f"{poller.cloud}: there is no image for the alias {alias}"

@@ -33,7 +33,7 @@ def demo(
     Args:
         settings: The settings; their clouds are ignored.
         print_line: Prints an event of the demo.
-        redact: Keeps a secret out of the log.
+        redact: Called with each secret that must not be logged.
 
     Raises:
         ListenError: An address cannot be bound.

@@ -23,7 +23,7 @@ NEVER_FOLD = 2**16
 
 
 def list_images(application: Application, out: Console, err: Console) -> int:
-    """Print entries for ``images:`` of every cloud; return 0 if every cloud sent its list."""
+    """Print the images of every cloud as entries of ``images:``; return 0 if no list failed."""
     status = Exit.OK
     for poller in application.pollers:
         images = _fetch(poller)

@@ -51,11 +51,11 @@ _BLANK_LINES = re.compile(r"(?: *\n)*")
 
 
 class Edited(NamedTuple):
-    """The new text, and what of the old text is not kept.
+    """The new text, and the losses against the old text.
 
     Attributes:
         text: The new text.
-        is_reformatted: Line breaks or spaces differ, beside the edits.
+        is_reformatted: Line breaks or spaces differ outside the edits.
         is_rewritten: The text is the plain data, without comments, quotes, anchors and merge keys.
         lost_comments: Number of comments that are not in the new text.
     """
@@ -236,7 +236,7 @@ def _shared(root: object) -> set[int]:
 
 
 def _own(parent: Any, key: str | int, shared: set[int]) -> Any:
-    """Return a value that no other place shares, after copying it if necessary."""
+    """Return a value that only ``parent`` uses, after copying it if aliases share it."""
     value = parent[key]
     if id(value) in shared:
         value = deepcopy(value)
@@ -304,7 +304,7 @@ def _needs_quotes(text: str) -> bool:
 
 
 def _last_leaf(parent: Any, key: Any) -> tuple[Any, Any]:
-    """Return the parent and the key of the last value below a key that is not a block."""
+    """Return the parent and the key of the last value below a key, at any depth of its blocks."""
     value = parent[key]
     while isinstance(value, CommentedMap | CommentedSeq) and value and not value.fa.flow_style():
         parent = value
@@ -319,7 +319,7 @@ def _comment_slot(parent: Any) -> int:
 
 
 def _cut_comment_lines(parent: Any, key: Any) -> str:
-    """Remove the comment lines below a value, which belong to what follows, and return them.
+    """Remove and return the comment lines below a value, which belong to the next entry.
 
     ruamel.yaml has them in one token with the comment on the line of the value itself.
     """

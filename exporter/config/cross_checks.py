@@ -1,7 +1,7 @@
 """Rules between settings, checked on the values as written.
 
-A model checks its fields one by one, and what holds between them only if all are valid. These rules
-accept any value, valid or not, so that all errors are reported at once.
+A pydantic model checks rules between its fields only if every field is valid. These rules accept
+any value, valid or not, so that all errors are reported at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from exporter.config.messages import ConfigError, Loc, key_path, shown
 from exporter.model.units import format_duration, parse_duration
 
 OPENSTACK_KEYS = ("cloud", "region", "interface")
-"""Keys of a cloud that belong to a sign-in with OpenStack's own configuration."""
+"""Keys of a cloud that select an entry of OpenStack's own configuration."""
 
 CRITERIA = ("name", "tag", "owner", "visibility", "status", "property")
 """Keys of a discovery rule that select images."""
@@ -65,7 +65,7 @@ def between_fields(
     for index, cloud in clouds:
         loc: Loc = ("clouds", index)
         yield from _check_times(loc, cloud, {**defaults, **_without_null(raw)})
-        yield from _check_sign_in(loc, cloud)
+        yield from _check_authentication(loc, cloud)
         yield from _duplicates(_image_ids((*loc, "images"), cloud.get("images")))
         yield from _check_discovery(loc, cloud)
         yield from _check_expect((*loc, "expect"), cloud.get("expect"))
@@ -90,9 +90,10 @@ def nothing_to_watch(raw: Mapping[str, object]) -> Iterator[ConfigError]:
 def _check_times(
     loc: Loc, raw: Mapping[str, object], inherited: Mapping[str, object]
 ) -> Iterator[ConfigError]:
-    """Check the times of one level. An error is reported at a key that this level has.
+    """Check the times of one level, the general settings or a cloud.
 
-    Therefore an error of the general settings is not repeated for each cloud.
+    An error is reported only at a key that this level has, so that an error in the general settings
+    is not repeated for each cloud.
     """
     own = _without_null(raw)
     effective = {**inherited, **own}
@@ -126,7 +127,7 @@ def _check_shard(raw: object) -> Iterator[ConfigError]:
         yield ConfigError(("shard", "index"), f"{shown(shard['index'])} {problem}")
 
 
-def _check_sign_in(loc: Loc, cloud: Mapping[str, object]) -> Iterator[ConfigError]:
+def _check_authentication(loc: Loc, cloud: Mapping[str, object]) -> Iterator[ConfigError]:
     own = _without_null(cloud)
     if "endpoint" in own:
         for key in OPENSTACK_KEYS:
@@ -217,7 +218,7 @@ def _without_null(raw: Mapping[str, object]) -> dict[str, object]:
 
 
 def _seconds(value: object) -> float | None:
-    """Return a duration in seconds, or none if the value is not one."""
+    """Return a duration in seconds, or None if the value is not a duration."""
     try:
         return parse_duration(value) if isinstance(value, str) else None
     except ValueError:

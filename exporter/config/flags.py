@@ -40,7 +40,7 @@ ARGUMENTS: dict[Command, tuple[str, ...]] = {"show": ("IMAGE_ID",)}
 
 
 class Option(NamedTuple):
-    """A flag of one command that is not a setting. Without ``words`` it accepts any value."""
+    """A flag of one command that is not a setting. If ``words`` is empty it accepts any value."""
 
     metavar: str
     words: tuple[str, ...]

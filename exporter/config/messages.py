@@ -43,7 +43,7 @@ class ConfigError(NamedTuple):
 
 
 def shown(value: object) -> str:
-    """Show a value on one line of at most 80 characters; a collection only as what it is."""
+    """Show a value on one line of at most 80 characters, and a collection by its kind only."""
     for kind, show in _FORMATS.items():
         if isinstance(value, kind):
             return _shortened(show(value))

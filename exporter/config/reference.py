@@ -1,4 +1,4 @@
-"""Reference of all settings, from which the help and the tables of README.md are made."""
+"""Reference of all settings: the source of the help and of the tables in README.md."""
 
 from collections.abc import Iterator
 from enum import Enum, auto
@@ -45,7 +45,8 @@ class _Kind(Enum):
 def reference() -> list[Row]:
     """Return every setting in the order of the models, with those of a cloud and of an image.
 
-    The keys of ``expect`` are there once; any other ``expect`` is one row.
+    Only the general ``expect`` has a row for each key. Those of a cloud and of an image are one row
+    each.
     """
     return list(_rows(Settings, ()))
 

@@ -67,7 +67,7 @@ if _missing := (
 
 
 def resolved_shard(settings: Settings) -> Shard:
-    """Return the shard to watch; without sharding, the one that has all images."""
+    """Return the configured shard, or ``UNSHARDED``, which has all images."""
     index, total = settings.shard.index, settings.shard.total
     return UNSHARDED if index is None or total is None else Shard(index, total)
 

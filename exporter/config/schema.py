@@ -180,7 +180,7 @@ class Discover(_Model):
 
 
 class Cloud(_Model):
-    """A cloud: its sign-in, and its images."""
+    """A cloud: its authentication, and its images."""
 
     name: types.Label = Field(
         description="Label `cloud` of the cloud's series, 1 to 255 printable characters."

@@ -306,7 +306,7 @@ def _property_value(key: str, value: object) -> str:
 
 
 def _bare_number(value: object) -> float | None:
-    """Return a number without a unit, also in a string; none if it is out of range."""
+    """Return a number without a unit, also from a string; None if it is out of range."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

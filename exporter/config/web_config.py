@@ -259,7 +259,7 @@ class WebConfigFile(_Model):
     )
 
     @property
-    def asks_for_http2(self) -> bool:
+    def enables_http2(self) -> bool:
         """True if the file enables HTTP/2 explicitly."""
         return self.http_server_config.http2 and "http2" in self.http_server_config.model_fields_set
 

@@ -17,8 +17,8 @@ from exporter.glance.versions import (
     VERSIONS_PATHS,
     ApiVersion,
     RequestedVersion,
-    choose_version,
     parse_versions,
+    preferred_version,
 )
 from exporter.model.api_traits import ApiName
 from exporter.model.outcome import Failed, Found, ImageResult
@@ -126,7 +126,7 @@ class ImageClient:
         return PageReply(facts, parse_page(response, properties))
 
     def split_into_batches(self, image_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-        """Return the IDs in batches for ``batch``; none if the API has no such requests."""
+        """Return the IDs in batches for ``batch``; empty if the API has no such requests."""
         batches = self._api.batches
         if batches is None:
             return ()
@@ -140,10 +140,10 @@ class ImageClient:
         """
         if self.version is not None and not self._is_version_refused:
             return None
-        facts, version = None, choose_version((), self.requested_version)
+        facts, version = None, preferred_version((), self.requested_version)
         if version is None:
             facts, offered = self._request_versions(deadline)
-            version = choose_version(offered, self.requested_version)
+            version = preferred_version(offered, self.requested_version)
         if version is not None:
             self._is_version_refused = False
             self.version = version
@@ -186,7 +186,7 @@ class ImageClient:
     def _request_versions(self, deadline: Deadline) -> tuple[RequestFacts, frozenset[ApiName]]:
         """Return the facts of the last request, and the versions that the endpoint offers.
 
-        If the endpoint has no version document, that is the probed version if its list responds.
+        An endpoint without a version document offers the probed version if its list responds.
         """
         for path in VERSIONS_PATHS:
             facts, response = self.sender.get(path, deadline, warms_token=False)
@@ -205,8 +205,9 @@ class ImageClient:
 def _is_accepted(response: Response, result: ImageResult) -> bool:
     """Return True if the Image service itself responded and accepted the credentials.
 
-    A gateway in front of it also sends 400 and 429, but without a request ID. A portal's 200 is
-    not the service's, but one that a tenant's image name has garbled is.
+    A gateway in front of it also sends 400 and 429, but without a request ID. A login portal may
+    send any 200, so a 200 needs headers of an image. Malformed headers count too, because the name
+    of an image may garble them.
     """
     code = response.code
     if code in SERVICE_CODES:

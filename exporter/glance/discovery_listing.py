@@ -1,7 +1,7 @@
 """Listings of the images that discovery rules may match, by Image API v2.
 
-v2 is used even if images are polled through v1, whose lists have no tags, and only public images
-and those of one's own project.
+v2 is used even if images are polled through v1: lists of v1 have no tags, and only contain public
+images and images of the caller's project.
 """
 
 import re
@@ -20,7 +20,7 @@ from exporter.model.responses.v2_fields import SCHEMA_KEYS, image_from_document
 from exporter.transport.response import Response
 
 MAX_PAGES = 200
-"""Pages per listing. A faulty server may never end one."""
+"""Pages per listing. A faulty server may send pages without end."""
 
 MAX_PATH = 3000
 """Bytes of a path: with a marker, the request line stays below ``listing.MAX_REQUEST_LINE``."""
@@ -43,7 +43,7 @@ QUERY_PARAMETERS = SCHEMA_KEYS | {
     "sort_key",
     "tag",
 }
-"""Names that a query gives another meaning than that of a custom property."""
+"""Names that mean something other than a custom property in a query."""
 
 _ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}", re.ASCII)
 
@@ -65,7 +65,7 @@ class PageClient(Protocol):
 class ListedImages:
     """The images of all requested listings, or the reason why one page is missing.
 
-    ``retry_at`` is the monotonic time until which the service asked to send no request.
+    ``retry_at`` is the monotonic time until which the service forbids requests (Retry-After).
     """
 
     images: tuple[Image, ...] | Failed
@@ -73,10 +73,11 @@ class ListedImages:
 
 
 def listing_paths(rules: Iterable[DiscoveryRule], filters: ListFilters) -> tuple[str, ...]:
-    """Return the paths of listings that together have every image that any rule may match.
+    """Return the paths of listings that together contain every image that any rule may match.
 
-    Each rule narrows its listings as far as Glance can filter; ``DiscoveryRule.matches`` decides
-    about the rest. If some listings have all images, no other is needed.
+    Each rule narrows its listings by the criteria that Glance can filter by. The caller applies
+    ``DiscoveryRule.matches`` to the images. If some listings contain all images, no other is
+    needed.
     """
     all_images = _paths(DiscoveryRule(), filters)
     unique_paths = dict.fromkeys(path for rule in rules for path in _paths(rule, filters))
@@ -84,10 +85,10 @@ def listing_paths(rules: Iterable[DiscoveryRule], filters: ListFilters) -> tuple
 
 
 def parse_page(response: Response, properties: frozenset[str]) -> Page | Failed:
-    """Parse one page of a listing, with only the custom properties named.
+    """Parse one page of a listing; keep only the custom properties in ``properties``.
 
-    An entry that does not describe an image, or whose ID cannot be requested, is left out. If the
-    next page cannot be requested, the listing would be incomplete, so that is a failure.
+    An entry that does not describe an image, or whose ID cannot be requested, is left out. A next
+    page that cannot be requested is a failure, because the listing would be incomplete.
     """
     if response.code in NO_V2_CODES:
         detail = f"HTTP {response.code}: discovery needs Image API v2, which this endpoint lacks"
@@ -109,7 +110,7 @@ def fetch_images(
 ) -> ListedImages:
     """Request the listings of these rules and return their images.
 
-    If the service refuses filters of a listing, all are requested again with those that remain.
+    If the service refuses a filter, all listings are requested again without that filter.
     """
     filters = client.list_filters
     listed = fetch_listings(client, listing_paths(rules, filters), deadline, properties)
@@ -121,7 +122,7 @@ def fetch_images(
 def fetch_listings(
     client: PageClient, paths: Iterable[str], deadline: Deadline, properties: frozenset[str]
 ) -> ListedImages:
-    """Request every page of these listings and return their images, each one once."""
+    """Request every page of these listings and return their images without duplicates."""
     images: dict[str, Image] = {}
     for first_path in paths:
         path: str | None = first_path

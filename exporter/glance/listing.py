@@ -23,7 +23,7 @@ class ImageList:
 
     Attributes:
         documents: The entries that are JSON objects.
-        next_path: Path of the next page, or ``None`` if there is none that can be requested.
+        next_path: Path of the next page, or ``None`` if there is no next page or no usable link.
         is_cut_off: There is a next page, but its link cannot be requested.
     """
 
@@ -62,8 +62,8 @@ def parse_list(response: Response, *, skip_invalid_entries: bool = False) -> Ima
 def _next_path(link: object) -> str | None:
     """Return the path of the next page if it is a path of the same list and short enough.
 
-    Glance escapes colons and commas, which would make the request line longer than the one that
-    Glance has just accepted.
+    Glance escapes colons and commas in the link. They are restored, because the escapes could make
+    the request line longer than the server accepts.
     """
     if not isinstance(link, str):
         return None

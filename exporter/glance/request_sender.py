@@ -32,7 +32,7 @@ class RequestSender:
     """Sends requests with a valid token, within the rate limit; thread-safe.
 
     Attributes:
-        authenticator: Names the endpoint and issues its tokens.
+        authenticator: Source of the endpoint and of tokens for it.
         proxy_settings_for: Returns the proxy settings for an endpoint.
         user_agent: Value of the header of that name.
         timeout: Seconds for one request, if its deadline is not earlier.
@@ -80,14 +80,14 @@ class RequestSender:
         """Send a request with a valid token, not later than ``latest_start``.
 
         Returns the response, or ``Failed`` if there is none, and the facts of the request.
-        The service does not validate the token of a request without ``warms_token``, so that
-        request does not wait for the warm-up.
+        Endpoints that ignore the token are requested without ``warms_token``: they do not wait for
+        the token warm-up.
         """
         start = steady()
         try:
             response = self._send_authenticated(request, latest_start, warms_token=warms_token)
         except AuthError as error:
-            facts = RequestFacts(start, steady(), failed_at_sign_in=True)
+            facts = RequestFacts(start, steady(), failed_at_authentication=True)
             return facts, Failed(error.reason, f"sign-in: {error.detail}")
         except RequestFailed as error:
             return RequestFacts(start, steady()), Failed(error.reason, error.detail)
@@ -99,7 +99,7 @@ class RequestSender:
         return facts, response
 
     def start_cycle(self) -> None:
-        """Compare the clocks again with the next response, once per cycle."""
+        """Measure the clock skew again with the next response."""
         self._is_skew_due = True
 
     def check_idle(self, grace: float) -> None:
@@ -157,7 +157,7 @@ class RequestSender:
                 self.observe_request(request.method, code, steady() - start, request_id)
 
     def _pool_for(self, endpoint: str) -> ConnectionPool:
-        """Return the pool for the endpoint; a new one if the catalogue names another endpoint."""
+        """Return the pool for the endpoint; a new one if the catalog names another endpoint."""
         pool = self._pool
         if pool is not None and pool.base_url == endpoint:
             return pool

@@ -1,7 +1,7 @@
-"""Warm-up of a new token: one request goes first, because the others would all be slow.
+"""Warm-up of a new token: its first request is sent alone, because otherwise all would be slow.
 
-When Glance meets a token for the first time, it validates the token with Keystone, separately for
-each request. So the first request with a token is sent alone, and the others after its response.
+Glance validates a token that it does not know yet with Keystone, separately for each request. So
+the first request with a token is sent alone, and all other requests wait for its response.
 """
 
 import threading
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class TokenWarmup:
-    """Lets the first request of each token generation go ahead of the others."""
+    """Holds requests back until the first request with a new token is complete."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

@@ -1,7 +1,8 @@
 """Requests and responses of the Image service API v2.
 
-A list with ``id=in:`` has many images at once, but not all of them: see ``batch_path``. An image
-that no list has may still exist, which only a request for that image tells: see ``image_path``.
+A list with ``id=in:`` returns many images at once, but it may lack some of them: see
+``batch_path``. Only a request for a missing image itself shows whether it exists: see
+``image_path``.
 """
 
 import re
@@ -81,16 +82,17 @@ def batch_path(image_ids: Iterable[str], *, filters: str, limit: int) -> str:
     recordings). ``member_status`` and the last paragraph were read in its
     ``glance/db/sqlalchemy/api.py``:
 
-    - ``limit``: more than ``limit_param_default``, 25; the server cuts it to ``api_limit_max``.
-    - ``visibility=all``: community images of other projects. It is not the default: that has
-      only one's own. ``visibility=community`` would leave out all the rest.
-    - ``member_status=all``: images shared with the project that it has not accepted, or rejected.
-    - ``os_hidden=true``: hidden images, and nothing else; there is no value for both.
+    - ``limit``: raises ``limit_param_default``, 25; the server cuts it to ``api_limit_max``.
+    - ``visibility=all``: adds community images of other projects. The default leaves them out, and
+      ``visibility=community`` would leave out all other images.
+    - ``member_status=all``: adds images that are shared with the project but were not accepted, or
+      were rejected.
+    - ``os_hidden=true``: returns only hidden images; no value returns both kinds.
 
-    Glance 15 refuses ``visibility=all``, and without it leaves out the same community images.
+    Glance 15 refuses ``visibility=all``. Its lists leave out the same community images.
 
-    No list has images that are ``killed``, private ones that belong to no project, those of other
-    projects (unless an administrator requests it), or deleted ones. Comma and colon need no escape.
+    No list contains deleted or ``killed`` images, private images without a project, or private
+    images of other projects (except for administrators). Comma and colon need no escape.
     """
     return f"/v2/images?limit={limit}{filters}&member_status=all&id=in:{','.join(image_ids)}"
 
@@ -100,8 +102,8 @@ def parse_batch(
 ) -> Batch | Failed:
     """Parse the response to a request for many images, or for a further page of them.
 
-    An image that was not requested is ignored. One that is listed twice with different contents is
-    malformed. A page that completes the requested images has no next page.
+    Images that were not requested are ignored. An image that is listed twice with different
+    contents is malformed. The next page is ignored once all requested images are found.
     """
     page = parse_list(response)
     if isinstance(page, Failed):
@@ -122,7 +124,7 @@ def parse_batch(
 
 
 def is_splittable(response: Response) -> bool:
-    """Return True if smaller lists of the same images may succeed. The caller judges 5xx."""
+    """Return True if smaller lists of the same images may succeed. The caller decides about 5xx."""
     code = response.code
     if code == HTTPStatus.OK:
         return isinstance(parse_list(response), Failed)

@@ -20,7 +20,7 @@ OFFERED_STATUSES = frozenset({"CURRENT", "SUPPORTED", "DEPRECATED"})
 """Statuses of a version that can be used; EXPERIMENTAL promises nothing."""
 
 DOCUMENT_CODES = frozenset({HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES})
-"""300 is also the response to a version that is switched off, with the document as its body."""
+"""Status codes with a version document. 300 is also sent for a version that is switched off."""
 
 RequestedVersion = Literal["auto"] | ApiName
 """An API version, or ``auto`` for the preferred one of those that the service offers."""
@@ -117,7 +117,7 @@ PROBED = V2
 
 
 def parse_versions(response: Response) -> frozenset[ApiName]:
-    """Return the known versions that a version document offers; none if it is not one."""
+    """Return the supported versions in a version document; empty if the response is not one."""
     if response.code not in DOCUMENT_CODES:
         return frozenset()
     try:
@@ -129,8 +129,8 @@ def parse_versions(response: Response) -> frozenset[ApiName]:
     return frozenset(name for name in API_VERSIONS if name in names)
 
 
-def choose_version(offered: Collection[ApiName], requested: RequestedVersion) -> ApiName | None:
-    """Return the requested version, or for ``auto`` the preferred one of those offered."""
+def preferred_version(offered: Collection[ApiName], requested: RequestedVersion) -> ApiName | None:
+    """Return the requested version, or for ``auto`` the preferred one of the offered versions."""
     if requested != "auto":
         return requested
     return next((version for version in API_VERSIONS if version in offered), None)

@@ -11,7 +11,7 @@ CLOUD_LABELS = ("cloud",)
 
 
 def _of_cloud(attribute: str) -> Callable[[CloudState], Iterable[Point]]:
-    """Return the points of a numeric field: none if it is unknown."""
+    """Return a function that returns the sample of a numeric field, or no sample if unknown."""
 
     def points(cloud: CloudState) -> Iterable[Point]:
         value = getattr(cloud, attribute)

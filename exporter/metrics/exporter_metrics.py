@@ -1,4 +1,4 @@
-"""Metrics of the exporter itself that are counted as things happen, not read from the store."""
+"""Metrics of the exporter itself that are updated by events, not read from the store."""
 
 import platform
 import threading
@@ -17,7 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from exporter.model.sharding import UNSHARDED, Shard
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds in seconds, from a cached response to one at the end of a long timeout."""
+"""Upper bounds in seconds, from a cached response to a response near the longest timeout."""
 
 METHODS = ("HEAD", "GET")
 """API v1 uses HEAD for an image and GET for the list, API v2 uses GET for both."""
@@ -80,7 +80,7 @@ class ExporterMetrics:
         )
 
     def record_load(self, loaded_at: float | None) -> None:
-        """Record when a configuration was taken into use, or None if that failed."""
+        """Record the Unix time of a successful load of the configuration, or None for a failure."""
         self.reload_successful.set(loaded_at is not None)
         if loaded_at is not None:
             self.reload_success_at.set(loaded_at)

@@ -45,7 +45,7 @@ class ImageView:
 
 
 def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
-    """Return what the families export of ``target`` at ``now``."""
+    """Return the view of a target from which its metrics at ``now`` are rendered."""
     return ImageView(target, observation.as_of(now), now, observation.valid_until)
 
 
@@ -54,7 +54,7 @@ def _number(value: float | bool | None) -> Iterable[Point]:
 
 
 def _of_image(attribute: str) -> Callable[[ImageView], Iterable[Point]]:
-    """Return the points of a numeric attribute: none if it is unknown."""
+    """Return a function that returns the sample of a numeric attribute, or none if unknown."""
     return lambda view: () if view.image is None else _number(getattr(view.image, attribute))
 
 
@@ -100,7 +100,7 @@ def _property_info(view: ImageView) -> Iterable[Point]:
 def _lifetime(
     time_of: Callable[[Mapping[str, str]], float | None],
 ) -> Callable[[ImageView], Iterable[Point]]:
-    """Return the points of a time from properties, if all these properties are exported."""
+    """Return a function that returns the sample of a time from the exported properties."""
     return lambda view: _number(time_of(dict(view.properties)))
 
 
@@ -232,7 +232,7 @@ IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (
     Family(
         "openstack_image_provided_until_timestamp_seconds",
         "gauge",
-        "Time until which the image is provided and replaced in seconds since the epoch, from its "
+        "Time until which images of this name are provided in seconds since the epoch, from the "
         "property provided_until, as last polled.",
         _lifetime(provided_until),
     ),

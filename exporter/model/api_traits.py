@@ -1,4 +1,4 @@
-"""Differences between the API versions in what they report of an image."""
+"""Differences between the API versions in the properties that they report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ ApiName = Literal["v1", "v2"]
 
 @dataclass(frozen=True, slots=True)
 class ApiTraits:
-    """How an API version alters the custom properties of an image.
+    """Alterations of an image's custom properties by an API version.
 
     Attributes:
         lowercases_property_names: Names arrive in lower case.
-        trims_property_values: Values arrive without spaces at their ends, and the value ``None``
-            cannot be told from an absent property.
+        trims_property_values: Values arrive without spaces at their ends, and a property with the
+            value ``None`` cannot be distinguished from an absent one.
     """
 
     lowercases_property_names: bool = False
@@ -26,7 +26,7 @@ class ApiTraits:
         return name.lower() if self.lowercases_property_names else name
 
     def property_value(self, value: str) -> str | None:
-        """Return the value as which a property arrives, None if it arrives as absent."""
+        """Return the value in a response for the true value, or None if it arrives as absent."""
         if not self.trims_property_values:
             return value
         trimmed = value.strip(" ")

@@ -15,7 +15,7 @@ API_DEPENDENT_ATTRIBUTES = frozenset({"name"})
 
 
 class Change(NamedTuple):
-    """One change of ``what`` from ``old`` to ``new``, for the log and the counters."""
+    """A change from ``old`` to ``new``; ``what`` names the attribute or counter that changed."""
 
     what: str
     old: object
@@ -46,7 +46,7 @@ NO_CHANGE_COUNTS = ChangeCounts()
 
 
 class ChangeBaseline(NamedTuple):
-    """State that the next response is compared with. It outlives failures and expiry.
+    """State that the next response is compared with. It survives failures and expiry.
 
     Attributes:
         exists: Existence at the last successful poll, None before the first.
@@ -75,7 +75,8 @@ NO_BASELINE = ChangeBaseline()
 def find_changes(baseline: ChangeBaseline, exists: bool, image: Image | None) -> tuple[Change, ...]:
     """Return the changes that a response shows against the baseline.
 
-    A first response shows no change, and neither does a value missing in one of the responses.
+    The first response shows no change. An attribute that is unknown in either response is not
+    compared.
     """
     changes: list[Change] = []
     if baseline.exists is not None and baseline.exists != exists:
@@ -107,6 +108,6 @@ def _format_existence(exists: bool) -> str:
 
 
 def _format_content(content: Content) -> str:
-    """Return the digests, or the size without any."""
+    """Return the digests, or the size if there are none."""
     digests = ",".join(f"{algorithm}:{digest}" for algorithm, digest in content.digests)
     return digests or f"{content.size_bytes} bytes"

@@ -1,4 +1,4 @@
-"""State of one cloud, and the problems that it shows."""
+"""State of one cloud, and the problems that follow from it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ class CycleSummary:
         mass_disappearance: All existing images are gone.
         ended_at: Unix time at which the cycle ended.
         duration: Seconds that the cycle took.
-        concurrency_needed: Requests in flight that would have been enough, ``None`` if unknown.
+        concurrency_needed: Requests in flight that would poll all images in time, None if unknown.
     """
 
     polls: int
@@ -41,16 +41,16 @@ class CycleSummary:
 
 @dataclass(frozen=True, slots=True)
 class ClientTotals:
-    """Counters of a cloud's client since it was created, and what the client knows now.
+    """Counters of a cloud's client since it was created, and the client's current state.
 
     Attributes:
         rate_limit_wait: Seconds for which requests were held back.
-        authentications: Number of sign-ins.
-        authentication_failures: Number of failed sign-ins.
+        authentications: Number of authentication attempts.
+        authentication_failures: Number of failed authentication attempts.
         api_version: Version of the API in use.
         clock_skew: Seconds by which the service's clock is ahead.
         token_expires_at: Unix time at which the token in use expires.
-        sign_in_failure: Why the last sign-in failed.
+        auth_failure: Failure of the last authentication attempt, None if it succeeded.
     """
 
     rate_limit_wait: float
@@ -59,7 +59,7 @@ class ClientTotals:
     api_version: str | None
     clock_skew: float | None
     token_expires_at: float | None
-    sign_in_failure: Failed | None
+    auth_failure: Failed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class CloudState:
 
     Attributes:
         next_cycle_at: Planned start of the next cycle, known once the first has started.
-        sign_in_failure: Failure of the last sign-in, None if it succeeded.
+        auth_failure: Failure of the last authentication attempt, None if it succeeded.
         discovery_interval: None without discovery.
         discovery_failure: Failure of the last list request, None if the last one succeeded.
         discovered_at: Time of the last complete list.
@@ -99,7 +99,7 @@ class CloudState:
     token_expires_at: float | None = None
     authentications: int = 0
     authentication_failures: int = 0
-    sign_in_failure: Failed | None = None
+    auth_failure: Failed | None = None
     discovery_interval: float | None = None
     discovery_failure: Failed | None = None
     discovered_at: float | None = None
@@ -157,12 +157,12 @@ class CloudState:
             authentications=inherited.authentications + client.authentications,
             authentication_failures=inherited.authentication_failures
             + client.authentication_failures,
-            sign_in_failure=client.sign_in_failure,
+            auth_failure=client.auth_failure,
         )
 
     def _api_up_after(self, cycle: CycleSummary) -> bool | None:
         if not cycle.requests and not cycle.breaker_open:
-            # The service had asked for no requests at all.
+            # Retry-After forbade all requests.
             return self.api_up
         return cycle.accepted and not cycle.breaker_open
 
@@ -171,9 +171,9 @@ class CloudState:
     ) -> "CloudState":
         """Return the state with which a new poller continues after a reload.
 
-        ``aliases`` are those of the new configuration, and ``discovery_interval`` is None without
-        discovery. A failure of the discovery and an open circuit breaker belonged to the old
-        poller.
+        ``aliases`` are the discovery aliases of the new configuration. ``discovery_interval`` is
+        None without discovery. A failure of the discovery and an open circuit breaker belonged to
+        the old poller, so they are reset.
         """
         changes = {alias: self.resolved_changes.get(alias, 0) for alias in aliases}
         return replace(
@@ -212,7 +212,7 @@ _PROBLEMS: Mapping[str, CloudProblem] = MappingProxyType(
         ),
         "sign_in_failing": CloudProblem(
             "the last sign-in failed",
-            lambda cloud, _: cloud.sign_in_failure is not None,
+            lambda cloud, _: cloud.auth_failure is not None,
         ),
         "breaker_open": CloudProblem(
             "polling is reduced to one probe per cycle",

@@ -11,7 +11,7 @@ from exporter.model.image import Image
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRule:
-    """Criteria of images to watch. All that are set must be met.
+    """Criteria of images to watch. An image must meet every criterion that is set.
 
     Attributes:
         name: A case-sensitive glob.
@@ -20,8 +20,8 @@ class DiscoveryRule:
         visibility: The visibility.
         statuses: The accepted statuses, any if empty.
         properties: Pairs of name and value that the image must all have.
-        alias: The label of the most recent matching image, which alone is watched. Without an
-            alias all matching images are.
+        alias: The label of the most recent matching image. With an alias, only that image is
+            watched; otherwise all matching images are watched.
         expect: The expectations of the discovered images.
     """
 
@@ -35,7 +35,7 @@ class DiscoveryRule:
     expect: Expectations = ()
 
     def matches(self, image: Image) -> bool:
-        """Return True if the image meets every criterion. Hidden and deleted ones never do."""
+        """Return True if the image meets every criterion. Hidden and deleted images never match."""
         return (
             image.exists
             and not image.hidden
@@ -68,9 +68,9 @@ def apply_rules(
 ) -> DiscoveryResult:
     """Return the result of the rules. ``configured`` images are not discovered again.
 
-    An alias resolves to the image created last, of several created at once to the one whose ID
-    sorts last. An image without an alias is labelled by its ID, one with several by the first
-    alias. If several rules match an image, the expectations of the first one apply.
+    An alias resolves to the image that was created last; if several were created at the same time,
+    the ID that sorts last wins. The label of an image is its first alias, or its ID without an
+    alias. If several rules match an image, the expectations of the first rule apply.
     """
     labels: dict[str, str] = {}
     aliases: dict[str, str] = {}
@@ -98,8 +98,8 @@ def apply_rules(
 class DiscoveredImage:
     """One discovered image.
 
-    An image that no longer matches is polled once more by ID: if it still exists it is superseded
-    and dropped, and if it is gone it stays watched for a while.
+    An image that no longer matches is polled by ID. If it still exists it is superseded and
+    dropped; if it is gone it stays watched for a while.
 
     Attributes:
         label: The value of its label ``image``.
@@ -120,7 +120,7 @@ class DiscoveredImage:
         return replace(self, gone_since=None) if self.matches else None
 
     def is_expired(self, forget_after: float, now: float) -> bool:
-        """Return True if the image has been gone for so long that it is to be dropped."""
+        """Return True if no rule matches the image and it has been gone for ``forget_after``."""
         return (
             not self.matches
             and self.gone_since is not None
@@ -133,8 +133,8 @@ def merge_discovered(
 ) -> dict[str, DiscoveredImage]:
     """Merge a new listing into the known images.
 
-    Each one stays, is added, or is marked as no longer matching. An image that no longer matches
-    keeps its label and expectations, and one that matches again keeps its history.
+    Each image stays, is added, or is marked as no longer matching. An image that no longer matches
+    keeps its label and expectations. An image that matches again keeps ``gone_since``.
     """
     merged: dict[str, DiscoveredImage] = {}
     for image_id, image in known.items():

@@ -60,7 +60,7 @@ class Image:
     Attributes:
         digests: Pairs of algorithm and hexadecimal digest.
         properties: Pairs of name and value. v1 reports names in lower case.
-        requested_properties: The names to which ``properties`` is limited, or None if it is not.
+        requested_properties: The names to which ``properties`` is limited, or None for no limit.
         stores: The names of the backends that hold the data.
     """
 
@@ -91,7 +91,7 @@ class Image:
 
     @property
     def traits(self) -> ApiTraits:
-        """How the API version that reported the image alters it."""
+        """The traits of the API version that reported the image."""
         return API_TRAITS[self.api]
 
     @property
@@ -101,7 +101,7 @@ class Image:
 
     @property
     def is_active(self) -> bool:
-        """True if machines can boot from the image: only then its content is complete."""
+        """True if machines can boot from the image, so that its content is complete."""
         return self.exists and self.status == "active"
 
     @property
@@ -110,5 +110,5 @@ class Image:
         return Content(self.api, self.digests, self.size_bytes)
 
     def tombstone(self) -> "Image":
-        """Return the image reduced to what is exported of a deleted one: status and deletion."""
+        """Return the image with only what is exported of a deleted image: status and deletion."""
         return Image(self.api, self.id, self.status, deleted=True, deleted_at=self.deleted_at)

@@ -1,4 +1,4 @@
-"""State of one target as far as polls have shown it."""
+"""State of one target according to its polls."""
 
 from dataclasses import dataclass, replace
 from math import inf
@@ -79,9 +79,9 @@ class Observation:
     ) -> "Observation":
         """Return the observation after ``outcome`` replaced an untrustworthy one of the same poll.
 
-        ``before`` is the observation from before that poll, and ``self`` the one that has been
-        exported since. The counters stay as exported: they must neither fall, which Prometheus
-        would take for a reset, nor count the same change a second time.
+        ``before`` is the observation from before that poll, and ``self`` is the exported one. The
+        counters stay as exported: Prometheus would take a lower counter for a reset, and the same
+        change must not be counted twice.
         """
         replaced = before.with_outcome(outcome, now, max_stale)
         baseline = self.change_baseline._replace(exists=before.change_baseline.exists)
@@ -115,8 +115,8 @@ class Observation:
     def as_of(self, now: Instant) -> "Observation":
         """Return the observation at ``now``: values expire at ``valid_until``.
 
-        ``exists`` expires with them if it is True. A proved False, ``poll_success`` and all
-        counters never expire.
+        ``exists`` expires with the values if it is True. A False, which was proved,
+        ``poll_success`` and all counters never expire.
         """
         if now.monotonic <= self.valid_until:
             return self
@@ -128,7 +128,7 @@ class Observation:
         return replace(self, exists=None, image=None, state_since=expired_at, valid_until=inf)
 
     def renders_same_as(self, other: "Observation") -> bool:
-        """Return True if both give the same series as long as the values of neither expire."""
+        """Return True if both observations have the same series until their values expire."""
         return (
             self.exists is other.exists
             and self.poll_success is other.poll_success

@@ -51,7 +51,7 @@ REASON_OF_CODE: Mapping[int, Reason] = {
     429: "rate_limited",
     501: "api_version",
 }
-"""Status codes with a reason of their own. ``reason_for_status`` has the rest."""
+"""Status codes with a reason of their own. ``reason_for_status`` maps all other codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """It is proved that these credentials cannot see the image."""
+    """Proof that these credentials cannot see the image."""
 
     request_id: str = ""
 
@@ -95,8 +95,8 @@ ImageResult = Found | NotFound | Failed
 def reason_for_status(code: int, retry_after: bool = False) -> Reason:
     """Return the reason for a status code other than 200 and 404.
 
-    Glance sends 413 for an exceeded quota, and a gateway sends it for too many requests. It means
-    the latter only with Retry-After.
+    Glance sends 413 for an exceeded quota, and a gateway may send it for too many requests. Only
+    with Retry-After it means too many requests.
     """
     if code == 413 and retry_after:
         return "rate_limited"

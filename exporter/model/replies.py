@@ -12,9 +12,11 @@ from exporter.model.outcome import Failed, Found, ImageResult
 
 
 class Deadline(NamedTuple):
-    """Time limits of one request, in monotonic seconds.
+    """Time limits of requests, in monotonic seconds.
 
-    The request is sent at ``latest_start`` at the latest, and its response is complete at ``end``.
+    Attributes:
+        latest_start: Time after which a request is no longer sent.
+        end: Time by which a response must be complete.
     """
 
     latest_start: float
@@ -31,14 +33,14 @@ class RequestFacts:
         retry_after: Seconds for which no request may be sent to this cloud, from ``received_at``.
         retry_after_usable: False if ``Retry-After`` was too long, negative or unreadable, so that
             ``retry_after`` is the maximum instead.
-        failed_at_sign_in: Keystone failed, so no request was sent to the Image service.
+        failed_at_authentication: Keystone failed, so no request was sent to the Image service.
     """
 
     sent_at: float
     received_at: float
     retry_after: float | None = None
     retry_after_usable: bool = True
-    failed_at_sign_in: bool = False
+    failed_at_authentication: bool = False
 
     @property
     def retry_at(self) -> float | None:
@@ -94,8 +96,8 @@ class BatchReply:
 class ListReply:
     """The reply to a request for the list of images, see ``PollReply``.
 
-    A list, whatever is on it, proves that the API responds to these credentials. ``failure`` is the
-    reason why there is none.
+    Any list, even an empty one, proves that the API responds to these credentials. ``failure`` is
+    the reason why the request returned no list.
     """
 
     facts: RequestFacts

@@ -1,9 +1,9 @@
 """Lifetime of an image according to the properties of SCS-0102.
 
 The values are those of the Sovereign Cloud Stack's standard scs-0102-v1 ("Image handling" and
-"Image build info"): dates in UTC, ``YYYY-MM-DD``, of a build also ``YYYY-MM-DD hh:mm[:ss]``.
-Words such as ``none``, ``notice``, ``forever`` and ``last-3`` give no time. Any tenant may write
-any text there, so a date that does not exist gives no time either.
+"Image build info"): dates in UTC as ``YYYY-MM-DD``, and build times also as
+``YYYY-MM-DD hh:mm[:ss]``. Words such as ``none``, ``notice``, ``forever`` and ``last-3`` give no
+time. Any tenant may write any text there, so a date that does not exist gives no time either.
 """
 
 import re
@@ -43,8 +43,8 @@ def uuid_valid_until(properties: Mapping[str, str]) -> float | None:
 def replacement_due(properties: Mapping[str, str]) -> float | None:
     """Return the time at which the next build is due: one calendar period after this build.
 
-    The standard counts "from the first release" and allows three more days, neither of which an
-    image reports. Without a build date there is no time.
+    The standard counts "from the first release" and allows three more days. An image reports
+    neither of these. Without a build date there is no time.
     """
     built, frequency = _time(properties.get(BUILD_DATE)), properties.get(REPLACE_FREQUENCY)
     if built is None or frequency not in {*MONTHS, *DAYS}:

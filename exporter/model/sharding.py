@@ -1,8 +1,8 @@
 """Distribution of images over several exporters: each image belongs to exactly one shard.
 
-Rendezvous hashing: every shard has a score for the image, and the highest score wins. So the
-shards need no coordination, and if one shard is added, an image either stays or moves to the new
-one.
+The distribution is rendezvous hashing: every shard has a score for the image, and the highest score
+wins. So the shards need no coordination, and if a shard is added, an image either stays where it is
+or moves to the new shard.
 """
 
 from collections.abc import Iterable
@@ -24,9 +24,9 @@ class Shard:
         return self._owns(f"image\0{cloud}\0{image_id}")
 
     def owns_alias(self, cloud: str, alias: str) -> bool:
-        """Return True if this shard watches whichever image a discovery alias resolves to.
+        """Return True if this shard watches the image that a discovery alias resolves to.
 
-        So one shard counts all changes of an alias.
+        The shard does not depend on the image, so one shard counts all changes of an alias.
         """
         return self._owns(f"alias\0{cloud}\0{alias}")
 

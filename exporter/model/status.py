@@ -1,4 +1,4 @@
-"""State of one image in a word, and its problems."""
+"""State of one image in one word, and its problems."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def state_of(observation: Observation) -> str:
 
 
 def severity(state: str) -> Literal["good", "bad", "unknown"]:
-    """Return how good the news is: machines boot only from an active image."""
+    """Return the severity of a state. Machines boot only from an active image."""
     if state in {"pending", "unknown"}:
         return "unknown"
     return "good" if state == "active" else "bad"
@@ -74,14 +74,14 @@ class ImageStatus:
 
     @property
     def unverifiable(self) -> tuple[str, ...]:
-        """Expectations of an existing image that the API reports too little to evaluate."""
+        """Expectations of an existing image that cannot be evaluated from the API's response."""
         if self.observation.image is None or not self.observation.exists:
             return ()
         return tuple(result.expectation for result in self.check_results if result.met is None)
 
 
 class ImageProblem(NamedTuple):
-    """Meaning of a problem, and its test by the observation and the expectations that are met."""
+    """Meaning of a problem, and its test by the observation and the results of expectations."""
 
     meaning: str
     is_present: Callable[[Observation, Mapping[str, bool | None]], bool]

@@ -17,7 +17,7 @@ class Target:
 
     Attributes:
         alias: The configured name, or the ID without one.
-        source: How the image came to be watched, ``configured`` or ``discovered``.
+        source: ``configured`` or ``discovered``.
         expect: Pairs of expectation and expected value, see ``expectations.checks``.
         property_names: The properties to export, or None for all that are known.
     """
@@ -42,7 +42,7 @@ class Target:
     def select_properties(
         self, properties: tuple[tuple[str, str], ...]
     ) -> tuple[tuple[str, str], ...]:
-        """Return the properties to export. The others are only requested for expectations."""
+        """Return the properties to export. Other properties are requested for expectations only."""
         if self.property_names is None:
             return properties
         return tuple((name, value) for name, value in properties if name in self.property_names)

@@ -39,7 +39,7 @@ SIZE_UNITS: dict[str, int] = {
 """Every unit of sizes in bytes, the smallest first."""
 
 _DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in MILLISECONDS))
-# Prometheus writes 9d as 9d and not as 1w2d: these are only used if nothing remains.
+# Prometheus writes 9d as 9d and not as 1w2d: these units are only used without a remainder.
 _ONLY_WHOLE = frozenset({"y", "w"})
 _SIZE = re.compile(r"([0-9]{1,19})([A-Za-z]{0,20})", re.ASCII)
 
@@ -53,7 +53,7 @@ def parse_duration(text: str) -> float:
     if text == "0":
         return 0.0
     match = _DURATION.fullmatch(text)
-    # 20 digits are beyond the longest in any unit, and int() refuses thousands of digits.
+    # 20 digits exceed the longest duration in any unit, and int() refuses thousands of digits.
     if not text or match is None or any(len(digits or "") > 19 for digits in match.groups()):
         raise ValueError("not a duration")
     parts = zip(match.groups(), MILLISECONDS.values(), strict=True)
@@ -102,8 +102,8 @@ def parse_size_range(text: str) -> SizeRange:
     """Return the range of a size, or of a range with at most one open end.
 
     Raises:
-        ValueError: ``text`` is neither. The message completes a sentence that begins with the
-            value, for example "is not a size".
+        ValueError: ``text`` is not a size or a range. The message completes a sentence that begins
+            with the value, for example "is not a size".
     """
     first, dots, last = text.partition("..")
     if not dots:

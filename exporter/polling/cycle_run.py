@@ -29,8 +29,8 @@ OnResult = Callable[[PollResult, int], None]
 class StoreAccess:
     """A poller's access to its cloud in the store, until another poller takes over.
 
-    Whoever writes holds ``lock`` and checks ``is_revoked`` first: after a reload the cloud may
-    belong to another poller, or be gone from the store.
+    A writer holds ``lock`` and checks ``is_revoked`` first: after a reload the cloud may belong to
+    another poller, or no longer be in the store.
     """
 
     def __init__(self, store: Store, cloud: str) -> None:
@@ -44,16 +44,16 @@ class StoreAccess:
         return self._revoked.is_set()
 
     def revoke(self) -> None:
-        """Let nothing be written from now on."""
+        """Forbid all writing from now on."""
         with self.lock:
             self._revoked.set()
 
     def state(self) -> CloudState:
-        """Return the state of the cloud; raise ``KeyError`` if it is not in the store any more."""
+        """Return the state of the cloud; raise ``KeyError`` if the store no longer has it."""
         return self.store.cloud(self.cloud)
 
     def update(self, change: Callable[[CloudState], CloudState]) -> None:
-        """Replace the state of the cloud by what ``change`` makes of it, unless revoked."""
+        """Replace the state of the cloud by the result of ``change``, unless revoked."""
         with self.lock:
             if not self.is_revoked():
                 self.store.update_cloud(self.cloud, change)
@@ -61,13 +61,13 @@ class StoreAccess:
 
 @dataclass(slots=True)
 class CycleRun:
-    """A cycle with all that it needs to run.
+    """A cycle with everything that it needs to run.
 
     For each request of the cycle, a thread of the executor calls ``send``, passes the reply to
     ``Cycle.on_reply``, and calls ``publish``, which writes new results to the store.
 
     Attributes:
-        number: Tells the cycles of a poller apart.
+        number: Number of this cycle among the cycles of its poller.
         group_count: Number of requests that poll every image, without retries.
         started_at: Monotonic time at which the work for the cycle started.
         state_before: The state of the cloud before the cycle.
@@ -129,7 +129,7 @@ class CycleRun:
         access = self.access
         with access.lock:
             if access.is_revoked():
-                # What a shutdown leaves undecided is no failure of the service.
+                # Images without an outcome at a shutdown are not failures of the service.
                 return
             for result in results:
                 self._undecided -= not result.replaces_earlier
@@ -167,18 +167,18 @@ class CycleRun:
 
     @property
     def requests_needed(self) -> int:
-        """Return how many requests it takes to poll every image."""
+        """Return the number of requests that poll every image."""
         return max(self.group_count, self.cycle.stats.requests)
 
     @property
     def lacked_time(self) -> bool:
-        """Return True if there was no time for some images, although nothing blocked requests."""
+        """Return True if the cycle was too short for some images although nothing paused it."""
         stats = self.cycle.stats
         is_paused = self.cycle.breaker_open or stats.retry_after_seconds > 0
         return stats.failures["not_polled"] > 0 and not is_paused
 
     def forget_observations(self) -> None:
-        """Forget the observations from before the cycle, which only a retraction needs."""
+        """Forget the observations from before the cycle; only a retraction would need them."""
         self._before = {}
 
     def _reply_to(self, request: PollRequest) -> PollReply:
@@ -194,7 +194,7 @@ class CycleRun:
                 image_id = request.targets[0].image_id
                 tag = (self.number, image_id)
                 return self.client.image(image_id, self.deadline, tag=tag)
-            case RequestKind.CONFIRM:
+            case RequestKind.RECHECK:
                 return self.client.image(request.targets[0].image_id, self.deadline, fresh=True)
             case RequestKind.CANARY:
                 return self.client.image(request.targets[0].image_id, self.deadline)
@@ -203,12 +203,12 @@ class CycleRun:
         target, store, discovery = result.target, self.access.store, self.discovery
         if discovery is not None and discovery.take_outcome(target.image_id, result.outcome):
             return
-        if not store.current((target,)):
-            # A reload removed it while it was polled.
+        if not store.has_target(target.key):
+            # A reload removed the target while it was polled.
             return
         exported = before = store.observation(target.key)
         if result.replaces_earlier:
-            # The exported one already includes the outcome that is replaced.
+            # The exported observation already includes the outcome that is replaced.
             before = self._before.get(target.image_id, before)
             after = exported.with_replaced_outcome(before, result.outcome, now(), self.max_stale)
         else:

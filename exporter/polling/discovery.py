@@ -1,4 +1,4 @@
-"""Discovery of one cloud's images: list all images regularly, poll the matching ones."""
+"""Discovery of one cloud's images: list the images regularly, and watch those that match."""
 
 import logging
 import threading
@@ -59,14 +59,14 @@ class Discovery:
         Args:
             cloud: Name of the cloud.
             rules: An image that matches one of them is watched.
-            configured: Targets of all shards that are watched whatever is listed.
+            configured: Configured targets of all shards, which are watched without a listing.
             client: Client of the cloud.
-            store: Where the targets are kept.
+            store: Store of the targets.
             interval: Seconds between two listings.
             forget_after: Seconds after which a gone image that matches no rule is removed.
-            clock: The current time.
-            shard: Images of other shards are left to those.
-            exported_properties: Those of discovered images, see ``Target``.
+            clock: Returns the current time.
+            shard: The shard whose images are watched.
+            exported_properties: The properties to export of discovered images, see ``Target``.
         """
         self.interval = interval
         self.failure: Failed | None = None
@@ -89,13 +89,6 @@ class Discovery:
         self._resolved: dict[str, str] = {}
         self._failures = FailureTracker()
         self._stopped = threading.Event()
-
-    @property
-    def unresolved(self) -> tuple[str, ...]:
-        """Return the aliases for which the last listing has no image."""
-        resolved = self._store.cloud(self._cloud).resolved
-        aliases = self._shard.own_aliases(self._cloud, self._rules)
-        return tuple(alias for alias in aliases if alias not in resolved)
 
     def refresh(self, deadline: Deadline) -> None:
         """List the images and update the targets; nothing changes if that fails.
@@ -129,17 +122,17 @@ class Discovery:
                 if not self._stopped.is_set() and image.is_expired(self._forget_after, now):
                     self._remove(image_id)
                     log.info("stopped watching image", extra=self._about(image_id, image.label))
-            # Only polls of this cycle count: an earlier request may be older than the listing.
+            # Only polls of this cycle count: an earlier request may precede the listing.
             self.leaving = frozenset(
                 image_id for image_id, image in self._discovered.items() if not image.matches
             )
             return self._targets()
 
     def take_outcome(self, image_id: str, outcome: Outcome) -> bool:
-        """Take the outcome of a poll; return True if the image is not watched (any more).
+        """Take the outcome of a poll; return True if the image is not (or no longer) watched.
 
-        An image that matches no rule any more, but still exists, is removed: another image has its
-        alias, or it was renamed.
+        An image that exists but no longer matches a rule is removed: it was renamed, for example,
+        or its alias resolves to another image.
         """
         if image_id in self._configured:
             return False
@@ -171,8 +164,8 @@ class Discovery:
             for image_id in self._configured_ids:
                 self._discovered.pop(image_id, None)
             if before - self._configured_ids:
-                # A removed image, also one of another shard, may be discovered now: the shard of
-                # its alias need not be the shard of its ID.
+                # A rule may match a removed image now. That includes images of other shards: the
+                # shard of the alias need not be the shard of the ID.
                 self.is_listed = False
             return self._store.set_targets(self._cloud, self._targets())
 
@@ -189,7 +182,7 @@ class Discovery:
             self._resolved = resolved
 
     def stop(self) -> None:
-        """Change nothing from now on; a listing that is under way has no effect."""
+        """Change nothing from now on; ignore the result of a listing in progress."""
         with self._lock:
             self._stopped.set()
 
@@ -199,7 +192,8 @@ class Discovery:
             log.warning("discovery failed", extra={"fields": fields})
         self.failure = failed
         with self._lock:
-            # After a reload the cloud may belong to another discovery, which would not clear it.
+            # After a reload the cloud may belong to another discovery, which would not clear this
+            # failure.
             if not self._stopped.is_set():
                 self._store.update_cloud(
                     self._cloud, lambda state: replace(state, discovery_failure=failed)
@@ -222,7 +216,7 @@ class Discovery:
         self._log_changes(before, after)
 
     def _resolve(self, aliases: Mapping[str, str]) -> None:
-        """Store the image of each alias, and count the aliases that have another one now."""
+        """Store the image of each alias, and count the aliases that resolve to another image."""
         changes = dict(self._store.cloud(self._cloud).resolved_changes)
         for alias, image_id in aliases.items():
             old = self._resolved.get(alias, image_id)

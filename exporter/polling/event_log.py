@@ -1,4 +1,4 @@
-"""Log lines about one cloud: one line for each change, and none while everything stays as it is."""
+"""Log lines about one cloud: one line for each change, and no lines while nothing changes."""
 
 import logging
 
@@ -12,7 +12,8 @@ from exporter.polling.failure_tracker import Cause, FailureTracker
 log = logging.getLogger(__name__)
 
 MAX_TRANSITIONS = 20
-"""Lines per cycle about single polls that began or ceased to fail; an outage is one line more."""
+"""Lines per cycle about single polls that started or stopped failing, so that an outage of the API
+does not flood the log."""
 
 NOT_POLLED: Reason = "not_polled"
 """Logged once per cloud, not per image: the cause is an outage, a wait, or too short a cycle."""
@@ -28,17 +29,17 @@ class CloudEventLog:
         self._cloud = cloud
         self._transitions = 0
         self._failing: dict[TargetKey, FailureTracker] = {}
-        self._sign_in = FailureTracker()
+        self._authentication = FailureTracker()
         self._too_slow_logged = False
         self._retry_after_logged = False
 
     def cycle_started(self) -> None:
-        """Start to count the lines of a cycle."""
+        """Reset the limits that apply to one cycle."""
         self._transitions = 0
         self._retry_after_logged = False
 
     def retry_after_capped(self, wait: float) -> None:
-        """Log, once a cycle, that a Retry-After was not usable and which wait replaces it."""
+        """Log, once per cycle, that a Retry-After was not usable and was replaced by ``wait``."""
         if self._retry_after_logged:
             return
         self._retry_after_logged = True
@@ -88,7 +89,7 @@ class CloudEventLog:
                 "all images of the cloud are gone: role, project, region or policy?",
                 extra={"fields": about},
             )
-        self._log_sign_in(after.sign_in_failure)
+        self._log_authentication(after.auth_failure)
         if not stats.failures[NOT_POLLED]:
             self._too_slow_logged = False
         log.debug("cycle finished", extra={"fields": summary})
@@ -101,7 +102,7 @@ class CloudEventLog:
         concurrency_needed: float | None,
         rate_needed: float,
     ) -> None:
-        """Log, once as long as it lasts, that there was no time for some polls."""
+        """Log that there was no time for some polls, once until a cycle is long enough again."""
         if self._too_slow_logged:
             return
         self._too_slow_logged = True
@@ -128,12 +129,12 @@ class CloudEventLog:
         if tracker is not None and self._may_log_transition():
             log.info("poll recovered", extra={"fields": about | {"after": tracker.reason}})
 
-    def _log_sign_in(self, failure: Failed | None) -> None:
+    def _log_authentication(self, failure: Failed | None) -> None:
         fields: dict[str, object] = {"cloud": self._cloud}
         if failure is None:
-            if self._sign_in.record_success():
+            if self._authentication.record_success():
                 log.info("sign-in recovered", extra={"fields": fields})
-        elif self._sign_in.record_failure(Cause.of(failure)):
+        elif self._authentication.record_failure(Cause.of(failure)):
             fields |= {"reason": failure.reason, "detail": failure.detail}
             log.warning("sign-in failed", extra={"fields": fields})
 

@@ -14,12 +14,11 @@ nothing to send waits in one of three roles::
               | yes                                       ^
               +-------------------> RESTING: waits until it is woken by _wake_next
 
-So an API that responds at once is polled by a single thread, because handing a request over to
-another thread takes longer than sending it. The deputy notices if the leader is still busy, and
-takes over. A slow API is polled by as many threads as it takes, and never by more than requests may
-be in flight.
+So a single thread polls an API that responds immediately, because handing a request over to another
+thread takes longer than sending it. The deputy takes over if the leader is still busy. A slow API
+is polled by as many threads as needed, up to the number of requests that may be in flight.
 
-All fields are guarded by one lock, which is released only while waiting or sending.
+One lock guards all fields. It is released only while waiting or sending.
 """
 
 import logging
@@ -39,7 +38,7 @@ HANDOFF_DELAY = 0.01
 
 
 class Waiter:
-    """The place of one thread that waits for a time; used with the lock held."""
+    """A role that at most one waiting thread has; used with the lock held."""
 
     def __init__(self, lock: threading.Lock, clock: Callable[[], float]) -> None:
         self._condition = threading.Condition(lock)
@@ -96,7 +95,7 @@ class CycleExecutor:
         self.stop()
 
     def stop(self) -> None:
-        """End the cycle now; replies that are still to come are ignored."""
+        """End the cycle now; ignore replies that are still to come."""
         with self._lock:
             if not self._stopped:
                 self._close_cycle()
@@ -165,7 +164,7 @@ class CycleExecutor:
             self._publish()
 
     def _wake_next(self) -> None:
-        """Make sure that some thread asks the cycle for the next request soon."""
+        """Make sure that some thread takes the next request from the cycle soon."""
         if min(self._leader.until, self._deputy.until) <= self._clock() + HANDOFF_DELAY:
             return
         if self._leader.occupied:

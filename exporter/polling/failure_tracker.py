@@ -1,8 +1,8 @@
-"""Detection of failures that are news, so that the log shows each cause without being flooded.
+"""Detection of new failures, so that the log shows each cause once and is not flooded.
 
-The reason of a failure is one of a few; its detail says more, but may hold a number, an address or
-a request ID that differs in every response. Two failures have the same cause if their reasons are
-equal, and their details too once such varying words are masked.
+The detail of a failure may contain a number, an address or a request ID that differs in every
+response. Two failures have the same cause if their reasons are equal and their details are equal
+after such varying words are masked.
 """
 
 import re
@@ -13,8 +13,8 @@ from exporter.model.outcome import Failed, Reason
 MAX_CAUSE_CHANGES = 3
 """Changes of the cause that are logged while the reason stays the same, until a success.
 
-A cause that alternates, for example between a refused and a reset connection, is not logged for
-ever.
+Without a limit, a cause that alternates, for example between a refused and a reset connection,
+would be logged forever.
 """
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -22,7 +22,7 @@ _VARYING_WORD = re.compile(r".*\d|\W*[a-fA-F]{8,}\W*$")
 
 
 class Cause(NamedTuple):
-    """Common part of the failures of one cause."""
+    """The parts of a failure that are equal for all failures of one cause."""
 
     reason: Reason
     detail: str
@@ -34,7 +34,7 @@ class Cause(NamedTuple):
 
 
 class FailureTracker:
-    """The failures of one thing that is tried again and again: an image, a discovery, a sign-in."""
+    """The failures of one repeated operation: the poll of an image, discovery, authentication."""
 
     def __init__(self) -> None:
         self._last: Cause | None = None
@@ -46,7 +46,7 @@ class FailureTracker:
         return None if self._last is None else self._last.reason
 
     def record_failure(self, cause: Cause) -> bool:
-        """Record a failure; return True if it is news."""
+        """Record a failure; return True if it should be logged."""
         last, self._last = self._last, cause
         if last is None or last.reason != cause.reason:
             self._cause_changes = 0
@@ -57,7 +57,7 @@ class FailureTracker:
         return self._cause_changes <= MAX_CAUSE_CHANGES
 
     def record_success(self) -> bool:
-        """Record a success; return True if it is news, because there was a failure before."""
+        """Record a success; return True if there was a failure before."""
         had_failed, self._last = self._last is not None, None
         self._cause_changes = 0
         return had_failed

@@ -1,4 +1,4 @@
-"""Polling of one cloud: one cycle whenever it is called, between discovery and the store."""
+"""Polling of one cloud: one cycle per call, from discovery to the store."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,10 +24,10 @@ STARTUP_SHARE = 0.25
 
 @dataclass(slots=True)
 class Poller:
-    """Polls the images of one cloud; ``run_cycle`` must not be called by two threads at once.
+    """Polls the images of one cloud; two threads must not call ``run_cycle`` at the same time.
 
     With a ``discovery``, ``targets`` are set at the start of each cycle. A detached poller writes
-    nothing to the store, because another one may poll its cloud by then.
+    nothing to the store, because another poller may have taken over its cloud.
     """
 
     cloud: str
@@ -49,7 +49,7 @@ class Poller:
     _inherited: CloudState | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Register for responses that turn out not to be trustworthy."""
+        """Create the event log, and register for responses that cannot be trusted."""
         self._event_log = CloudEventLog(self.cloud)
         self._access = StoreAccess(self.store, self.cloud)
         self.client.sender.on_desync = self._retract
@@ -61,7 +61,7 @@ class Poller:
             if run is not None and self._execute(run):
                 self._finish(run)
         except KeyError:
-            # The cloud was removed from the store meanwhile.
+            # A reload may have removed the cloud from the store in the meantime.
             if not self._access.is_revoked():
                 raise
         finally:
@@ -101,7 +101,7 @@ class Poller:
         self.discovery.refresh(Deadline(started_at + seconds, started_at + seconds))
 
     def detach(self) -> None:
-        """Write nothing to the store from now on; ``stop`` has to be called as well."""
+        """Write nothing to the store from now on; the caller must call ``stop`` as well."""
         self._access.revoke()
         if self.discovery is not None:
             self.discovery.stop()
@@ -109,8 +109,8 @@ class Poller:
     def take_over_from(self, other: "Poller") -> None:
         """Continue where a detached poller left off; called before the first cycle.
 
-        Discovered images stay until the next listing. A Retry-After still holds if it is from the
-        same service.
+        Discovered images stay until the next listing. A Retry-After remains in force if both
+        pollers use the same endpoint and credentials.
         """
         if self.discovery is not None and other.discovery is not None:
             self.discovery.take_over_from(other.discovery)
@@ -133,7 +133,7 @@ class Poller:
     # Steps of a cycle
 
     def _prepare(self, on_result: OnResult | None) -> CycleRun | None:
-        """Find out what to poll; return ``None`` if the poller has been detached."""
+        """Build the next cycle; return ``None`` if the poller has been detached."""
         with self._access.lock:
             if self._access.is_revoked():
                 return None
@@ -210,17 +210,17 @@ class Poller:
         if self.discovery is None:
             return
         if not self.discovery.is_listed:
-            # The first cycle has nothing to poll without a listing, so it may start late.
+            # The first cycle may start late: without a listing it has no images to poll.
             share = 1.0 if self._next_start is None else STARTUP_SHARE
             self.discover(self.pacing.interval * share)
         with self._access.lock:
             self.targets = self.discovery.start_cycle()
 
     def _planned_start(self, started_at: float) -> float:
-        """Return when the cycle was to start, and count the cycles that never started.
+        """Return the planned start of the cycle, and count the cycles that never started.
 
         All cycles are planned from the start of the first one. So a late cycle does not delay the
-        next, and each image is polled at the same place in every interval.
+        next, and each image is polled at the same offset in every interval.
         """
         interval = self.pacing.interval
         planned = started_at if self._next_start is None else min(started_at, self._next_start)
@@ -254,7 +254,7 @@ class Poller:
         )
 
     def _choose_version(self, history: CycleHistory, until: float) -> CycleHistory:
-        """Find out the API version if necessary; return the history with any Retry-After."""
+        """Choose the API version if necessary; return the history with any Retry-After."""
         if steady() < history.wait_until:
             return history
         facts = self.client.choose_version(Deadline(until, until))
@@ -266,7 +266,7 @@ class Poller:
         return replace(history, wait_until=steady() + facts.retry_after)
 
     def _grouped(self, targets: Iterable[Target], gone: frozenset[str]) -> list[Group]:
-        """Return the targets to request together; gone ones by themselves, as no list has them."""
+        """Group the targets into requests. No list has gone images, so each is its own group."""
         remaining = {target.image_id: target for target in targets}
         batches = self.client.split_into_batches(
             image_id for image_id in remaining if image_id not in gone
@@ -281,21 +281,21 @@ class Poller:
         return run is not None and run.add(self._grouped(targets, frozenset()))
 
     def _client_totals(self) -> ClientTotals:
-        sign_in = self.client.sender.authenticator.stats()
+        auth = self.client.sender.authenticator.stats()
         return ClientTotals(
             rate_limit_wait=self.client.sender.limiter.waited + self._retry_after_seconds,
             api_version=self.client.version,
             clock_skew=self.client.sender.clock_skew,
-            token_expires_at=sign_in.expires_at,
-            authentications=sign_in.authentications,
-            authentication_failures=sign_in.failures,
-            sign_in_failure=sign_in.failure,
+            token_expires_at=auth.expires_at,
+            authentications=auth.authentications,
+            authentication_failures=auth.failures,
+            auth_failure=auth.failure,
         )
 
     def _retract(self, tag: object) -> None:
-        """Retract a response of the current cycle; the tag is that of ``CycleRun.send``.
+        """Retract a response of the current cycle; ``tag`` is the tag that ``CycleRun`` sent.
 
-        Once the next cycle is being prepared, it is too late: that cycle polls the image again.
+        A response of an earlier cycle stays: the current cycle polls the image again.
         """
         run = self._run
         if run is None or not isinstance(tag, tuple):

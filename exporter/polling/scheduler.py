@@ -1,4 +1,4 @@
-"""Schedule of poll cycles and discoveries: APScheduler on a clock that nobody sets."""
+"""Schedule of poll cycles and discoveries: APScheduler on the monotonic clock."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ MAX_STAGGER = 0.25
 class SteadyTime(tzinfo):
     """A time zone whose time of day is the monotonic clock's.
 
-    APScheduler reads ``datetime.now(zone)``. With the wall clock it would starve its jobs when that
-    is set back, and run many at once when it is set forward. Python lets the zone decide what "now"
-    is, so this one returns the time since an epoch that does not move.
+    APScheduler reads ``datetime.now(zone)``. With the wall clock, its jobs would starve when the
+    clock is set back, and run many times at once when it is set forward. Python calls ``fromutc``
+    of the zone, so this zone returns the monotonic time since a fixed date.
     """
 
     def fromutc(self, dt: datetime) -> datetime:  # noqa: ARG002  # the wall clock is ignored
@@ -46,7 +46,7 @@ class SteadyTime(tzinfo):
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
-    """A trigger that fires every ``interval``, counted from its first time.
+    """A trigger that fires every ``interval`` after its first time.
 
     APScheduler's own interval trigger converts to Unix time, and so depends on the wall clock.
     """
@@ -55,7 +55,7 @@ class Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
         self._interval = interval
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        """Return when to fire after ``previous``."""
+        """Return the time at which to fire after ``previous``."""
         return now if previous is None else previous + self._interval
 
 
@@ -109,9 +109,9 @@ class Scheduler:
     def every(self, interval: float, run: Callable[[], object], delay: float = 0.0) -> ScheduledJob:
         """Call ``run`` after ``delay`` seconds and then every ``interval`` seconds.
 
-        A late call is made as soon as possible, and only once, however late it is. A call that is
-        due while the previous one still runs waits for its end. Without that, a cycle that takes
-        the whole of its interval would cancel the next one.
+        A late call is made as soon as possible, and only once, even after several intervals. A call
+        that is due while the previous one still runs waits for its end. Otherwise a cycle that
+        takes its whole interval would cancel the next cycle.
         """
         turn = threading.Lock()
 
@@ -158,10 +158,10 @@ class CloudJobs:
         self._discoveries: dict[str, ScheduledJob] = {}
 
     def start(self, pollers: Sequence[Poller]) -> None:
-        """Poll these clouds from now on, with their first cycles shortly one after the other."""
-        for place, poller in enumerate(pollers):
+        """Poll these clouds from now on; their first cycles start shortly after one another."""
+        for index, poller in enumerate(pollers):
             interval = poller.pacing.interval
-            delay = place * min(MAX_STAGGER, interval / 2 / len(pollers))
+            delay = index * min(MAX_STAGGER, interval / 2 / len(pollers))
             cycles = self._scheduler.every(interval, poller.run_cycle, delay=delay)
             self._cycles[poller.cloud] = cycles
             if poller.discovery is not None:

@@ -1,8 +1,8 @@
 """urllib3 connections with one deadline for name resolution, connecting and CONNECT together.
 
 urllib3 gives each address of a host the whole timeout, resolves names without a timeout, and
-reads a proxy's response to CONNECT byte by byte without a total. Only these three are replaced:
-TLS, proxies and certificates remain urllib3's.
+reads a proxy's response to CONNECT byte by byte without a total timeout. Only these three are
+replaced: TLS, proxies and certificates remain urllib3's.
 """
 
 import select
@@ -44,7 +44,7 @@ class _DeadlineConnection(HTTPConnection):
         try:
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
-            # An address that does not respond leaves the other addresses their share of the time.
+            # An address that does not respond must leave time for the other addresses.
             sock.settimeout(_remaining(self.deadline) / untried)
             sock.connect(socket_address)
             # The TLS handshake that follows gets the time that remains.

@@ -38,7 +38,7 @@ class Connector:
     Attributes:
         host: Value of the Host header.
         target_prefix: Part of the request target before the path of a request.
-        proxy_headers: Headers of each request for the proxy.
+        proxy_headers: Additional headers of each request, for the proxy.
     """
 
     def __init__(self, base_url: str, proxy_settings: ProxySettings) -> None:
@@ -58,7 +58,7 @@ class Connector:
         # The prepared URL has the IDNA form of the host name.
         parts = urlsplit(prepared.url or "")
         self.host = parts.netloc.rpartition("@")[2]
-        # An http URL is requested from a proxy as a whole; requests knows when.
+        # A request for an http URL through a proxy has the whole URL as its target.
         target = self._adapter.request_url(prepared, proxies)
         self.target_prefix = target.removesuffix("/").encode()
         self.proxy_headers: dict[str, str] = (
@@ -102,11 +102,11 @@ def _create_urllib3_pool(
         pool = adapter.get_connection_with_tls_context(
             prepared, settings.verify, proxies, settings.cert
         )
-        # requests calls it before each request. Without it, urllib3 uses the system's CAs.
+        # requests calls cert_verify before each request. Without it, urllib3 uses the system's CAs.
         adapter.cert_verify(pool, prepared.url, settings.verify, settings.cert)
     except (OSError, ValueError) as error:
-        # requests' own exceptions are OSErrors, and so is that of a missing CA bundle.
-        # urllib3 raises ValueError for the URL of a proxy and quotes its password.
+        # Exceptions of requests are OSErrors, also for a missing CA bundle. urllib3 raises a
+        # ValueError for an invalid proxy URL, and quotes its password.
         raise ValueError(_detail(error)) from None
     pool.ConnectionCls = CONNECTION_CLASSES.get(pool.ConnectionCls, pool.ConnectionCls)
     return pool

@@ -1,4 +1,4 @@
-"""Connection pool of one endpoint: keep-alive connections with one request in flight each."""
+"""Connection pool of one endpoint: keep-alive connections, each with one request at a time."""
 
 import contextlib
 import threading
@@ -60,10 +60,10 @@ class ConnectionPool:
         proxy_settings: Proxy and certificates of its connections.
         user_agent: Value of the header of that name.
         on_desync: Called with the tag of a request whose response cannot be trusted, because
-            requests and responses on its connection were out of step. That may be noticed only
-            when the connection is about to be used again.
-        limiter: Asked for a permit before a request is sent again; the caller has acquired the
-            permit for the first time.
+            requests and responses on its connection were out of step. The pool may notice this
+            only when it is about to use the connection again.
+        limiter: Grants a permit before a request is sent again on a new connection. The caller has
+            acquired the permit for the first attempt.
     """
 
     base_url: str
@@ -121,8 +121,8 @@ class ConnectionPool:
     def check_idle(self, grace: float) -> None:
         """Close idle connections that have ended or received unexpected data.
 
-        Unexpected data may arrive shortly after a response, so wait until the last response is
-        ``grace`` seconds old.
+        Unexpected data may arrive shortly after a response, so wait first until the last response
+        is ``grace`` seconds old.
         """
         last = max((pooled.idle_since for pooled in tuple(self._idle)), default=-inf)
         time.sleep(max(0.0, last + grace - steady()))
@@ -202,8 +202,8 @@ class ConnectionPool:
     ) -> bool:
         """Return False, after reporting it, if the response belongs to a different request.
 
-        Then a forged response was taken for that of the previous request on the connection, and
-        the true one has arrived only now.
+        In that case the previous request on the connection got a forged response, and its true
+        response has arrived now.
         """
         if request.matches_request(response):
             return True

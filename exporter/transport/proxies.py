@@ -28,7 +28,7 @@ def proxy_settings_for(url: str, tls: ClientTls) -> ProxySettings:
 
     ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` select the proxy.
     ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` apply if ``tls`` requires verification without
-    a bundle of its own. Reads the environment at each call: call it once per cloud.
+    a bundle of its own. Every call reads the environment, so call it once per endpoint.
     """
     with requests.Session() as session:
         settings = session.merge_environment_settings(url, {}, None, tls.verify, tls.cert)

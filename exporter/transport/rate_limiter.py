@@ -1,4 +1,4 @@
-"""Rate limit of outgoing requests, and the pause that a server asks for with Retry-After."""
+"""Rate limit of outgoing requests, and the pause that a server requires with Retry-After."""
 
 import threading
 from collections.abc import Callable
@@ -49,8 +49,8 @@ class RateLimiter:
         """Wait for a permit to send; return False if the deadline is too early.
 
         Without a rate limit or a block, a permit is granted immediately. ``stop`` ends the wait.
-        The next permit is spaced from the time at which this one is granted, not from when it was
-        due, so a thread that wakes late does not cause two requests in quick succession.
+        The interval to the next permit starts when this permit is granted, not when it was due. So
+        a thread that wakes late does not cause two requests in quick succession.
         """
         now = self._clock()
         remaining = deadline - now

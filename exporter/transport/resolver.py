@@ -1,7 +1,7 @@
 """DNS resolution with a timeout.
 
 ``getaddrinfo`` has no timeout and cannot be cancelled, so it runs in a thread of its own. All
-callers that need the same host at that time share the look-up, each with its own timeout.
+callers that need the same host meanwhile share the look-up, each with its own timeout.
 """
 
 import socket

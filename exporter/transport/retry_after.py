@@ -20,7 +20,7 @@ def parse_http_date(raw: bytes | None) -> float | None:
 
 
 def parse_retry_after(raw: bytes, date: bytes | None, now: float) -> tuple[float, bool]:
-    """Return the seconds to wait after a response, and True if they are as the server asked.
+    """Return the seconds to wait after a response, and True if the server's value was usable.
 
     A wait that is too long, negative or unreadable becomes ``MAX_WAIT``, and the second value is
     False.

@@ -28,8 +28,7 @@ def read_tls_files(tls: ClientTls) -> tuple[tuple[str, bytes], ...]:
     """Return the names and contents of the files that secure a connection.
 
     Raises:
-        TlsFileError: A file is missing, unreadable, or not what it should be. Every request would
-            fail because of it.
+        TlsFileError: A file is missing, unreadable or invalid, so that every request would fail.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     names: list[str] = []

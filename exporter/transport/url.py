@@ -13,7 +13,8 @@ def base_url(endpoint: str) -> str:
     ``…/image/v2``. User, password, query and fragment are dropped.
 
     Raises:
-        ValueError: It is not an http or https URL with a host. The text does not repeat it.
+        ValueError: The endpoint is not an http or https URL with a host. The text does not repeat
+            it.
     """
     endpoint = endpoint.strip()
     if not endpoint.isprintable() or " " in endpoint:

@@ -39,7 +39,7 @@ def create_app(handlers: Handlers, prefix: str = "") -> Starlette:
 def with_prefix(routes: Sequence[BaseRoute], prefix: str) -> list[BaseRoute]:
     """Mount the routes below a prefix, and redirect ``/`` and the prefix itself to its first page.
 
-    Redirects are relative to the path of the request, so that they hold behind any proxy.
+    Redirects are relative to the path of the request, so that they work behind any proxy.
     """
     return [
         Route("/", _redirect(f"{prefix.removeprefix('/')}/")),
@@ -49,7 +49,7 @@ def with_prefix(routes: Sequence[BaseRoute], prefix: str) -> list[BaseRoute]:
 
 
 def _redirect(location: str) -> Response:
-    """Return a redirect, which serves as the endpoint of a route for any method."""
+    """Return a redirect that can be the endpoint of a route, for any method."""
     return Response(None, 302, {"Location": location})
 
 

@@ -175,7 +175,7 @@ def api_response(query_images: QueryImages, parameters: Parameters) -> Response:
 
 
 def _compressed(render: Callable[[], Response]) -> Response:
-    """Return the response compressed: a tenth of the size of a page, less of a JSON document."""
+    """Compress the response of ``render``. A page shrinks to a tenth, JSON to even less."""
     response = render()
     response.body = gzip.compress(bytes(response.body), gzip_stream.LEVEL, mtime=0)
     response.headers["Content-Length"] = str(len(response.body))

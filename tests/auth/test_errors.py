@@ -10,7 +10,7 @@ from keystoneauth1.session import Session
 
 from exporter.auth.base import AuthError
 from exporter.auth.errors import MAX_DETAIL, auth_error, safe_line, secrets_of
-from exporter.auth.keystone import CatalogueEntry, Keystone
+from exporter.auth.keystone import CatalogEntry, Keystone
 from exporter.transport.tls_files import ClientTls
 
 
@@ -92,7 +92,7 @@ def test_crash_is_logged_without_its_message(caplog: pytest.LogCaptureFixture) -
     """The message may contain a secret."""
     keystone = Keystone(
         BrokenPlugin("http://me:hunter2@cloud:5000/v3"),
-        CatalogueEntry("r", "public"),
+        CatalogEntry("r", "public"),
         tls=ClientTls(),
         timeout=5,
         secrets=set(),

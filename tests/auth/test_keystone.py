@@ -22,7 +22,7 @@ from tests.support.clouds_yaml import (
     without,
     write_clouds_yaml,
 )
-from tests.support.fakes.keystone import CatalogueEndpoint, KeystoneFault, SimulatedKeystone
+from tests.support.fakes.keystone import CatalogEndpoint, KeystoneFault, SimulatedKeystone
 
 IMAGE = "http://192.0.2.1:9292"
 CREATED = b"HTTP/1.1 201 OK\r\nConnection: close\r\nX-Subject-Token: t\r\nContent-Length: "
@@ -64,7 +64,7 @@ def failure(**config: Any) -> AuthError:
 def test_password_may_be_in_secure_yaml(
     keystone: SimulatedKeystone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sign-in takes one request for the version document and one for the token."""
+    """It takes one request for the version document and one for the token."""
     write_clouds_yaml(
         monkeypatch,
         tmp_path,
@@ -144,8 +144,8 @@ def test_vendor_profile_provides_the_auth_url_and_the_regions(
     vendors.write_text(yaml.safe_dump({"public-clouds": {"acme": profile}}))
     monkeypatch.setattr(loader, "VENDOR_FILES", [str(vendors)])
     keystone.endpoints = [
-        CatalogueEndpoint("http://north/", "North"),
-        CatalogueEndpoint("http://south/v1", "South"),
+        CatalogEndpoint("http://north/", "North"),
+        CatalogEndpoint("http://south/v1", "South"),
     ]
     mine = without(password_auth(keystone), "auth_url")
     write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"profile": "acme", "auth": mine}})
@@ -157,10 +157,10 @@ def test_vendor_profile_provides_the_auth_url_and_the_regions(
 
 def test_region_and_interface_select_the_endpoint(lab: SimulatedKeystone) -> None:
     lab.endpoints = [
-        CatalogueEndpoint("http://volume", service_type="volumev3"),
-        CatalogueEndpoint("http://a/image", "A"),
-        CatalogueEndpoint("http://b/image/v2", "B"),
-        CatalogueEndpoint("http://b-inside:9292/v2.15/", "B", "internal"),
+        CatalogEndpoint("http://volume", service_type="volumev3"),
+        CatalogEndpoint("http://a/image", "A"),
+        CatalogEndpoint("http://b/image/v2", "B"),
+        CatalogEndpoint("http://b-inside:9292/v2.15/", "B", "internal"),
     ]
     assert authenticator(cloud="lab").token().endpoint == "http://a/image"
     assert authenticator(cloud="lab", region="B").token().endpoint == "http://b/image"
@@ -171,20 +171,18 @@ def test_region_and_interface_select_the_endpoint(lab: SimulatedKeystone) -> Non
 def test_missing_endpoint_is_named(lab: SimulatedKeystone) -> None:
     error = failure(cloud="lab", region="East", interface="internal")
     assert error.reason == "rejected"
-    assert error.detail == (
-        "the catalogue has no image endpoint for region East, interface internal"
-    )
+    assert error.detail == ("the catalog has no image endpoint for region East, interface internal")
     lab.endpoints = []
-    assert failure(cloud="lab").detail.startswith("the catalogue has no image endpoint for region")
+    assert failure(cloud="lab").detail.startswith("the catalog has no image endpoint for region")
 
 
-def test_endpoint_of_the_catalogue_that_is_not_a_url_is_rejected(lab: SimulatedKeystone) -> None:
+def test_endpoint_of_the_catalog_that_is_not_a_url_is_rejected(lab: SimulatedKeystone) -> None:
     lab.offer_image("gopher://x")
     error = failure(cloud="lab")
     assert (error.reason, "unusable URL" in error.detail) == ("rejected", True)
 
 
-def test_image_endpoint_override_replaces_the_catalogue(
+def test_image_endpoint_override_replaces_the_catalog(
     keystone: SimulatedKeystone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud = {"auth": password_auth(keystone), "image_endpoint_override": "http://mine/image/v2/"}
@@ -248,7 +246,7 @@ def test_fault_of_keystone_has_a_reason_and_names_the_server(
     assert time.monotonic() - start < 5
     assert error.reason == reason
     source = f"Keystone at 127.0.0.1:{lab.port}: "
-    # Either the waiting thread or the sign-in itself may time out first.
+    # Either the waiting thread or the attempt itself may time out first.
     assert error.detail == "no token within 0.6 s" or error.detail.startswith(source)
     assert reason == "timeout" or detail in error.detail
 

@@ -13,7 +13,7 @@ from keystoneauth1.identity import Password
 
 from exporter.auth.base import Authenticator, AuthError, AuthToken
 from exporter.auth.factory import build_authenticator
-from exporter.auth.keystone import CatalogueEntry, Keystone
+from exporter.auth.keystone import CatalogEntry, Keystone
 from exporter.auth.token_cache import MIN_RENEWAL_INTERVAL, CachedTokenAuthenticator, renewal_margin
 from exporter.transport.tls_files import ClientTls
 from tests.support.clock import START, FakeClock
@@ -68,7 +68,7 @@ def failure(get_token: Callable[[], AuthToken]) -> AuthError:
     return caught.value
 
 
-def test_threads_share_one_sign_in(
+def test_threads_share_one_attempt(
     keystone: SimulatedKeystone, authenticator: Authenticator
 ) -> None:
     tokens = in_all_threads(authenticator.token)
@@ -171,7 +171,7 @@ def test_token_that_has_never_been_valid_is_a_failure_with_backoff(
     assert keystone.token_requests == 1
 
 
-def test_endpoint_is_that_of_the_catalogue_of_the_latest_token(
+def test_endpoint_is_that_of_the_catalog_of_the_latest_token(
     keystone: SimulatedKeystone, authenticator: Authenticator
 ) -> None:
     old = authenticator.token()
@@ -240,7 +240,7 @@ def test_rejected_token_is_not_used_while_keystone_is_down(
     assert authenticator.renew(rejected).generation == 2
 
 
-def test_waiting_threads_time_out_and_the_next_sign_in_succeeds(
+def test_waiting_threads_time_out_and_the_next_attempt_succeeds(
     keystone: SimulatedKeystone, clock: FakeClock
 ) -> None:
     authenticator = build_authenticator(
@@ -278,7 +278,7 @@ def test_hanging_resolver_blocks_one_thread_and_delays_none_beyond_the_timeout(
         for _ in range(20):
             assert str(failure(authenticator.token)) == "timeout: no token within 0.3 s"
         assert [thread.name for thread in threading.enumerate()].count("sign-in") == 1
-        # The sign-in started before its lookup, so its own deadline has passed then as well.
+        # The attempt started before its lookup, so its own deadline has passed then as well.
         wait_until(lambda: lookups and time.monotonic() > lookups[0] + timeout)
         gate.set()
         wait_until(lambda: authenticator.stats().failures == 1)
@@ -287,7 +287,7 @@ def test_hanging_resolver_blocks_one_thread_and_delays_none_beyond_the_timeout(
     assert authenticator.token().generation == 1
 
 
-def test_close_aborts_the_sign_in_and_releases_waiting_threads(
+def test_close_aborts_the_attempt_and_releases_waiting_threads(
     keystone: SimulatedKeystone, authenticator: Authenticator
 ) -> None:
     keystone.fault = KeystoneFault(hang=True)
@@ -317,7 +317,7 @@ class BrokenKeystone(Keystone):
 
 
 def test_crash_releases_waiting_threads(clock: FakeClock) -> None:
-    service = CatalogueEntry("r", "public")
+    service = CatalogEntry("r", "public")
     keystone = BrokenKeystone(
         Password("http://cloud"), service, tls=ClientTls(), timeout=30, secrets=set()
     )
@@ -343,7 +343,7 @@ def test_thread_that_cannot_be_started_is_a_failure(
     assert keystone.accepts(authenticator.token().value)
 
 
-def test_threads_end_with_the_sign_in(authenticator: Authenticator) -> None:
+def test_threads_end_with_the_attempt(authenticator: Authenticator) -> None:
     authenticator.renew(authenticator.token())
     wait_until(
         lambda: not any(thread.name.startswith("sign-in") for thread in threading.enumerate())

@@ -1,4 +1,4 @@
-"""A poller for benchmarks, running_application as the daemon builds it."""
+"""A poller for benchmarks, built as the daemon builds it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -46,7 +46,7 @@ clouds = st.lists(
         optional=dict.fromkeys(OPTIONAL, scalars | documents),
     )
 )
-# The machine may be busy; how long one example takes says nothing.
+# The machine may be busy, so the duration of one example is meaningless.
 
 
 def check(argv: list[str], environ: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from exporter.demo.images import IMAGES
 from exporter.simulator import SimulatedImageService
 from tests.dashboards.servers import Prometheus, prometheus
-from tests.support.fakes.keystone import CatalogueEndpoint, SimulatedKeystone
+from tests.support.fakes.keystone import CatalogEndpoint, SimulatedKeystone
 from tests.support.program import settings_file, start_program
 from tests.support.wait import wait_until
 
@@ -108,7 +108,7 @@ def environment(folder: Path) -> Iterator[Prometheus]:
         service = stack.enter_context(SimulatedImageService(images))
         service.api.admin = True
         keystone = stack.enter_context(SimulatedKeystone())
-        keystone.endpoints = [CatalogueEndpoint(service.url, "North")]
+        keystone.endpoints = [CatalogEndpoint(service.url, "North")]
         dead = stack.enter_context(contextlib.closing(socket.socket()))
         dead.bind(("127.0.0.1", 0))  # without listening
         for name in ("run", "demo"):

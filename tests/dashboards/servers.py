@@ -17,14 +17,14 @@ import yaml
 from tests.support.wait import wait_until
 
 SERVER_TIMEOUT = 60.0
-"""Seconds for a server to start, however busy the machine is."""
+"""Seconds for a server to start, also on a busy machine."""
 
 Command = Callable[[int], Sequence[str]]
 """Returns the command line of a server for a port."""
 
 
 def installed(*names: str, package: str) -> str:
-    """Return the path of the program with one of these names; skip the test if there is none."""
+    """Return the path of the first program found by these names, or skip the test."""
     for name in names:
         if path := shutil.which(name):
             return path

@@ -88,7 +88,7 @@ LABELS = (
     {"job"},
     {"job", "namespace"},
 )
-"""Labels that an alert may have besides its name and severity."""
+"""Labels that an alert may have in addition to its name and severity."""
 
 
 @cache
@@ -109,7 +109,7 @@ def expected_labels(check: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def expected_names(check: dict[str, Any]) -> set[str]:
-    """Return the expected_names of the alerts that must fire."""
+    """Return the names of the alerts that must fire."""
     return {labels["alertname"] for labels in expected_labels(check)}
 
 

@@ -178,21 +178,21 @@ def test_first_request_with_a_new_token_is_sent_alone(
     assert service.log.requests == 6
 
 
-def test_failed_sign_in_is_the_reason_of_the_poll(
+def test_failed_authentication_is_the_reason_of_the_poll(
     service: SimulatedImageService, client: ImageClient, authenticator: FakeAuthenticator
 ) -> None:
     authenticator.failure = AuthError("connection", "Keystone is down")
     reply = request_image(client)
     assert reason(reply) == "connection"
     assert "sign-in: Keystone is down" in str(reply.result)
-    assert reply.facts.failed_at_sign_in
+    assert reply.facts.failed_at_authentication
     assert service.log.requests == 0
 
 
 # Endpoints
 
 
-def test_new_endpoint_of_the_catalogue_is_followed(
+def test_new_endpoint_of_the_catalog_is_followed(
     client: ImageClient, authenticator: FakeAuthenticator
 ) -> None:
     """The connections to the old endpoint are closed."""

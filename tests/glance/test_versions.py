@@ -11,8 +11,8 @@ from exporter.glance.versions import (
     API_VERSIONS,
     VERSIONS_PATHS,
     RequestedVersion,
-    choose_version,
     parse_versions,
+    preferred_version,
 )
 from exporter.model.api_traits import ApiName
 from exporter.simulator import Release, SimulatedImageService
@@ -150,7 +150,7 @@ def test_v1_is_preferred_unless_another_version_is_configured(
     offered: set[ApiName], requested: RequestedVersion, chosen: ApiName | None
 ) -> None:
     """A configured version is used even if the service does not offer it."""
-    assert choose_version(frozenset(offered), requested) == chosen
+    assert preferred_version(frozenset(offered), requested) == chosen
 
 
 @pytest.mark.parametrize("api", ["auto", *API_VERSIONS])

@@ -310,7 +310,7 @@ def test_rotated_token_file_is_used_without_a_failed_poll(tmp_path: Path) -> Non
         program.stop()
 
 
-def test_endpoint_of_keystones_catalogue_is_polled(tmp_path: Path) -> None:
+def test_endpoint_of_keystones_catalog_is_polled(tmp_path: Path) -> None:
     """The credentials are in clouds.yaml."""
     with (
         SimulatedKeystone() as keystone,

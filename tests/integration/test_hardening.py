@@ -57,7 +57,7 @@ def shared_daemon(
 
 
 def send(program: Program, request: bytes) -> bytes:
-    """Send these bytes and return all that is received until the connection is closed."""
+    """Send these bytes and return everything received until the connection is closed."""
     received = b""
     with socket.create_connection(("127.0.0.1", program.port), timeout=BOUND) as client:
         client.sendall(request)

@@ -66,7 +66,7 @@ def test_every_field_of_the_state_is_tested() -> None:
         "resolved",
         "resolved_changes",
         "next_cycle_at",
-        "sign_in_failure",
+        "auth_failure",
         "discovery_interval",
         "discovery_failure",
     }

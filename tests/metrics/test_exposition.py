@@ -370,7 +370,7 @@ def test_new_target_is_in_the_next_scrape() -> None:
     assert watched.scrape(True, compressed=True) == watched.expected(True)
 
 
-def test_image_without_an_answer_never_expires() -> None:
+def test_image_that_was_never_polled_never_expires() -> None:
     watched = WatchedCloud()
     watched.poll(0, Failed("connection"))
     assert watched.store.observation(watched.targets[0].key).valid_until == inf

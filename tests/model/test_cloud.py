@@ -37,7 +37,7 @@ FIELDS: dict[str, dict[str, object]] = {
     "api_down": {"api_up": False},
     "polling_late": {"next_cycle_at": NOW - 60.5},
     "mass_disappearance": {"mass_disappearance": True},
-    "sign_in_failing": {"sign_in_failure": Failed("unauthorized", "HTTP 401")},
+    "sign_in_failing": {"auth_failure": Failed("unauthorized", "HTTP 401")},
     "breaker_open": {"breaker_open": True},
     "discovery_failing": {"discovery_failure": Failed("timeout")},
     "alias_unresolved": {"resolved": {}},
@@ -85,7 +85,7 @@ CLIENT = ClientTotals(
     api_version="v2",
     clock_skew=0.5,
     token_expires_at=NOW + 3600,
-    sign_in_failure=None,
+    auth_failure=None,
 )
 
 
@@ -165,7 +165,7 @@ CARRIED_OVER = {
     "token_expires_at",
     "authentications",
     "authentication_failures",
-    "sign_in_failure",
+    "auth_failure",
     "discovered_at",
 }
 
@@ -211,7 +211,7 @@ OTHER_TOTALS: dict[str, object] = {
     "api_version": "v1",
     "clock_skew": 1.5,
     "token_expires_at": NOW,
-    "sign_in_failure": Failed("timeout", "no response in time"),
+    "auth_failure": Failed("timeout", "no response in time"),
 }
 
 

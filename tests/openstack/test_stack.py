@@ -26,7 +26,7 @@ def status_of(url: str, token: str | None) -> int:
     return send("GET", f"{url}/v2/images", token).status_code
 
 
-def test_endpoint_of_glance_is_that_of_the_catalogue(
+def test_endpoint_of_glance_is_that_of_the_catalog(
     openstack: OpenStack, signin: Authenticator
 ) -> None:
     assert signin.token().endpoint == openstack.glance.url

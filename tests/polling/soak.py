@@ -1,7 +1,7 @@
-"""A process that polls for a long time without pauses, and reports what it holds.
+"""A process that polls for a long time without pauses, and reports its resources.
 
 ``python -m tests.polling.soak URL IMAGE_ID...`` reads numbers of cycles from standard input. After
-each it prints what it holds then, as JSON. It ends with its input.
+each run of so many cycles it prints its resources as JSON. It ends at the end of its input.
 """
 
 import ctypes
@@ -31,9 +31,9 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class HeldResources(NamedTuple):
-    """Resources that the process holds between two cycles, and what it has polled.
+    """Resources that the process holds between two cycles, and the results of its polls.
 
-    ``resident`` is in bytes; ``strays`` are sockets that are no connection it keeps.
+    ``resident`` is in bytes; ``strays`` are sockets that are not in the connection pool.
     """
 
     resident: int
@@ -52,7 +52,7 @@ class PollingProcess:
         self._control, self._output = control, output
 
     def run(self, cycles: int) -> HeldResources:
-        """Run so many cycles; return what the process holds then."""
+        """Run so many cycles; return the resources of the process afterwards."""
         self._control.write(f"{cycles}\n")
         self._control.flush()
         return HeldResources(*json.loads(self._output.readline()))
@@ -62,7 +62,7 @@ class PollingProcess:
 def polling_process(url: str, image_ids: Sequence[str]) -> Iterator[PollingProcess]:
     """Start a process that polls, and stop it at the end."""
     command = [sys.executable, "-m", "tests.polling.soak", url, *image_ids]
-    # What coverage notes of the process grows with every thread that it has had.
+    # Coverage measurement needs memory for every thread that the process has ever had.
     environ = {key: value for key, value in os.environ.items() if "COVERAGE" not in key}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
@@ -97,10 +97,9 @@ def _plan(url: str, image_ids: Sequence[str]) -> ResolvedCloud:
 
 
 def _resident() -> int:
-    """Return the resident size in bytes, without memory that is free already.
+    """Return the resident size in bytes, after releasing all memory that is free.
 
-    Python's collector has its own time, and glibc keeps pages that were freed: what either holds
-    at one moment says nothing of a leak.
+    Python collects garbage at its own times, and glibc keeps freed pages. Neither is a leak.
     """
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
@@ -119,9 +118,10 @@ def _sockets() -> int:
 
 
 def main(url: str, image_ids: Sequence[str]) -> None:
-    """Poll as often as standard input says, until it ends."""
+    """Run as many cycles as each line of standard input requires, until it ends."""
     logging.getLogger().addHandler(logging.NullHandler())
-    # Cycles end when all is answered: nothing is spread over the interval, nor waited for after.
+    # Cycles end with the last response: polls are not spread over the interval, and no time is
+    # spent waiting for stray bytes.
     pace.SPREAD_FRACTION = 1e-9
     pace.MAX_DRAIN_TIMEOUT = 0.0
     parts = build_application([_plan(url, image_ids)])
@@ -143,7 +143,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
             failures=sum(state.failures.values()),
             existing=sum(bool(observation.exists) for _, observation in parts.store.observations()),
         )
-        print(json.dumps(held), flush=True)  # noqa: T201  # that is how the parent learns of it
+        print(json.dumps(held), flush=True)  # noqa: T201  # read by the parent process
     parts.close()
 
 

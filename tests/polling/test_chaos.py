@@ -35,8 +35,8 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("wrong_id", {}),
 ]
 
-# Never both in one cycle: two false 404s of one image, each from a source of its own, the second
-# on a fresh connection to an API that works, are what the rules call gone.
+# Only one of the two in a cycle: two false 404s of one image from different sources, the second on
+# a fresh connection to an API that works, would prove by the rules that the image is gone.
 FALSE_404S: list[list[tuple[str, dict[str, Any]]]] = [
     [("status", {"code": 404})],
     [("leftover", {"data": FORGED}), ("leftover", {"data": FORGED, "delay": 0.002})],
@@ -59,7 +59,7 @@ def test_counts_add_up_and_no_image_is_falsely_gone_under_chaos() -> None:
             faults = FAULTS + 3 * chance.choice(FALSE_404S)
             for image_id in chance.sample(IDS, chance.choice([0, 1, 4, 12])):
                 name, options = chance.choice(faults)
-                # A whole cloud's 404s with a list that works is a lost role, and no fault.
+                # If all images of a cloud are 404 but the list works, a role was lost: no fault.
                 share = 0.5 if options.get("code") == 404 else chance.choice([0.3, 1.0])
                 times = 1 if options.get("code") == 404 else None
                 service.faults.set(name, on=image_id, share=share, times=times, **options)

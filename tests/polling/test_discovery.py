@@ -13,7 +13,7 @@ from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
 from exporter.glance.versions import RequestedVersion
-from exporter.model.cloud import CloudState
+from exporter.model.cloud import CloudState, unresolved
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.instant import Instant
 from exporter.model.replies import Deadline
@@ -92,7 +92,7 @@ class DiscoveredCloud:
         )
 
     def time(self) -> Instant:
-        """Return the current time, as far as the test has not advanced it."""
+        """Return the current time plus the time by which the test has advanced it."""
         moment = now()
         return Instant(moment.monotonic + self.ahead, moment.wall + self.ahead)
 
@@ -206,7 +206,7 @@ def test_deleted_image_is_gone_and_later_removed(api: RequestedVersion, release:
         cloud.service.images.delete("listed")
         cloud.service.images.put(SimulatedImage("other"))
         cloud.refresh()
-        # Both at once is what a lost role looks like, so a second cycle has to say the same.
+        # Both at once look like a lost role, so a second cycle has to confirm it.
         cloud.cycle()
         cloud.cycle()
         shown = {("listed", "listed"): 0.0, ("old", "golden"): 1.0, ("new", "golden"): 0.0}
@@ -299,7 +299,7 @@ def test_failed_discovery_changes_nothing_and_is_logged_once(
 
 
 def test_another_cause_of_a_failed_discovery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The reason stays: the connection fails after the request at first, and then before it."""
+    """The reason stays: first the connection fails after the request, then before it."""
     with discovered_cloud(golden("a", 1), entries=[GOLDEN]) as cloud:
         cloud.service.faults.set("reset", on="list")
         for _ in range(2):
@@ -346,7 +346,7 @@ def test_every_cycle_lists_images_until_a_listing_succeeded(release: Release) ->
         assert (
             cloud.series("openstack_image_exporter_discovery_last_success_timestamp_seconds") == {}
         )
-        assert cloud.discovery.unresolved == ("golden",)
+        assert unresolved(cloud.store.cloud(CLOUD)) == ("golden",)
         cloud.service.faults.clear()
         cloud.cycle()
         assert cloud.series(EXISTS) == {("a", "golden"): 1}
@@ -468,4 +468,4 @@ def test_hidden_images_and_those_of_other_owners_are_not_discovered() -> None:
         cloud.cycle()
         assert cloud.watched == {}
         assert cloud.series("openstack_image_resolved_info") == {}
-        assert cloud.discovery.unresolved == ("golden",)
+        assert unresolved(cloud.store.cloud(CLOUD)) == ("golden",)

@@ -111,7 +111,7 @@ def test_a_failed_poll_is_logged_when_it_starts_changes_and_ends(lines: Lines) -
 
 
 def test_a_change_of_the_cause_is_logged_though_the_reason_stays(lines: Lines) -> None:
-    """A token that is refused is mended otherwise than a token file that is not there."""
+    """A refused token needs another repair than a missing token file."""
     event_log = CloudEventLog("lab")
     seen = NEVER_POLLED
     no_file = "sign-in: token file /run/token cannot be read: No such file or directory"
@@ -173,7 +173,7 @@ def test_not_polled_is_not_logged_per_image(lines: Lines) -> None:
 
 
 def test_an_outage_does_not_flood_the_log(lines: Lines) -> None:
-    """After twenty failures that start in one cycle, the others are one line."""
+    """After twenty failures that start in one cycle, one line counts the others."""
     assert MAX_TRANSITIONS == 20
     event_log = CloudEventLog("lab")
     for reason in ("timeout", "connection"):
@@ -222,7 +222,7 @@ def test_a_failed_sign_in_is_logged_when_it_starts_changes_its_cause_and_ends(
         (None, [("INFO", "sign-in recovered")]),
         (None, []),
     ):
-        now = replace(DOWN, sign_in_failure=failure)
+        now = replace(DOWN, auth_failure=failure)
         event_log.cycle_finished(DOWN, now, CycleStats())
         logged = lines.take()
         assert [(level, message) for level, message, _ in logged] == expected

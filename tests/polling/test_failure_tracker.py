@@ -36,11 +36,11 @@ def test_other_words_or_another_reason_are_another_cause(one: Failed, other: Fai
 
 
 def news(tracker: FailureTracker, *failures: Failed) -> list[bool]:
-    """Return for each failure if it is news."""
+    """Return for each failure if it should be logged."""
     return [tracker.record_failure(Cause.of(failed)) for failed in failures]
 
 
-def test_a_change_of_the_cause_is_news() -> None:
+def test_a_change_of_the_cause_is_logged() -> None:
     tracker = FailureTracker()
     assert news(tracker, REFUSED, REFUSED, NO_FILE, NO_FILE, REFUSED) == [
         True,
@@ -51,19 +51,19 @@ def test_a_change_of_the_cause_is_news() -> None:
     ]
 
 
-def test_a_cause_that_alternates_is_not_news_for_ever() -> None:
+def test_a_cause_that_alternates_is_not_logged_forever() -> None:
     tracker = FailureTracker()
     assert sum(news(tracker, *[REFUSED, NO_FILE] * 20)) == 1 + MAX_CAUSE_CHANGES
 
 
 @pytest.mark.parametrize("reason", ["timeout", "forbidden"])
-def test_a_change_of_the_reason_is_always_news(reason: Reason) -> None:
+def test_a_change_of_the_reason_is_always_logged(reason: Reason) -> None:
     tracker = FailureTracker()
     news(tracker, *[REFUSED, NO_FILE] * 20)
     assert news(tracker, Failed(reason), REFUSED, NO_FILE) == [True, True, True]
 
 
-def test_a_success_is_news_once_after_a_failure() -> None:
+def test_a_success_is_logged_once_after_a_failure() -> None:
     tracker = FailureTracker()
     assert not tracker.record_success()
     news(tracker, *[REFUSED, NO_FILE] * 20)

@@ -19,7 +19,7 @@ RATE = 20.0
 
 
 def busiest_second(times: Sequence[float]) -> int:
-    """Return the most requests in any window of one second."""
+    """Return the largest number of requests in any window of one second."""
     return max(sum(begin <= time < begin + 1.0 for time in times) for begin in times)
 
 
@@ -34,7 +34,7 @@ def test_rate_limit_holds_on_the_wire() -> None:
             assert [exists[image_id] for image_id in IDS] == [False] * 2 + [True] * 18
             assert lab.state.retries >= 2
         times = [record.at for record in service.log.records]
-    # Two cycles of twenty, what failed again, and two confirmations.
+    # Two cycles of twenty requests, the retries, and two rechecks.
     assert len(times) >= 45
     assert busiest_second(times) <= RATE + 1
 
@@ -43,12 +43,12 @@ def test_rate_limit_holds_on_the_wire() -> None:
 def test_request_sent_again_on_a_new_connection_counts_twice(permitted: bool) -> None:
     deadlines: list[float] = []
 
-    class FixedAnswer(RateLimiter):
+    class FixedLimiter(RateLimiter):
         def acquire(self, deadline: float) -> bool:
             deadlines.append(deadline)
             return permitted
 
-    limiter = FixedAnswer(None, steady, threading.Event())
+    limiter = FixedLimiter(None, steady, threading.Event())
     with SimulatedImageService([SimulatedImage("a")]) as service:
         transport = ConnectionPool(service.url, DIRECT, "t", limiter=limiter)
         deadline = steady() + GENEROUS
@@ -65,8 +65,8 @@ def test_request_sent_again_on_a_new_connection_counts_twice(permitted: bool) ->
     assert deadlines == [deadline]
 
 
-def test_every_image_has_its_place_in_each_cycle() -> None:
-    places: dict[str, list[float]] = {f"/v1/images/{image_id}": [] for image_id in IDS}
+def test_every_image_has_the_same_offset_in_each_cycle() -> None:
+    offsets: dict[str, list[float]] = {f"/v1/images/{image_id}": [] for image_id in IDS}
     with image_service(IDS) as service, polled_cloud(service.url, IDS, interval=1.0) as lab:
         lab.cycle()
         for _ in range(3):
@@ -74,15 +74,15 @@ def test_every_image_has_its_place_in_each_cycle() -> None:
             lab.cycle()
             first = service.log.records[0].at
             for record in service.log.records:
-                places[record.path].append(record.at - first)
+                offsets[record.path].append(record.at - first)
     gap = 0.8 / len(IDS)
-    for number, times in enumerate(places.values()):
+    for number, times in enumerate(offsets.values()):
         assert len(times) == 3
-        # One cycle may be held up; the median is not.
+        # One cycle may be delayed on a busy machine, but not the median.
         assert median(times) == pytest.approx(number * gap, abs=0.1)
 
 
-def test_trouble_of_one_cloud_delays_no_other() -> None:
+def test_hanging_cloud_does_not_delay_other_clouds() -> None:
     with (
         image_service(IDS) as hanging,
         image_service(IDS) as service,
@@ -106,7 +106,7 @@ def test_trouble_of_one_cloud_delays_no_other() -> None:
 
 
 @pytest.mark.parametrize("rate", [None, 1000.0])
-def test_block_applies_to_requests_that_wait_already(rate: float | None) -> None:
+def test_block_applies_to_requests_that_already_wait(rate: float | None) -> None:
     limiter = RateLimiter(rate, steady, threading.Event())
     until = steady() + 0.2
     limiter.block_until(until)

@@ -92,7 +92,7 @@ def test_no_image_is_gone_while_everything_is_404(
 ) -> None:
     """The list is 404 as well."""
     with polled_cloud(service.url, IDS, interval=0.05, timeout=0.5) as lab:
-        # On a busy machine one cycle may be too short for all of them.
+        # On a busy machine one cycle may be too short for all images.
         while lab.exists() != dict.fromkeys(IDS, True):
             lab.cycle()
         service.faults.set("status", code=404)
@@ -120,7 +120,7 @@ def test_api_that_hangs_for_a_whole_cycle_is_down(api: RequestedVersion) -> None
         assert lab.exists() == dict.fromkeys(IDS, True)
 
 
-def test_lost_role_is_believed_after_two_cycles(
+def test_lost_role_makes_images_gone_after_two_cycles(
     service: SimulatedImageService, lab: PolledCloud
 ) -> None:
     for image_id in IDS:
@@ -162,7 +162,7 @@ def test_connections_are_reused_across_cycles(service: SimulatedImageService) ->
         assert lab.poller.client.sender.connections <= 5
     assert service.log.connections_opened <= 5
     assert service.log.max_in_flight <= 5
-    # Of 120; on a busy machine some come too late for their cycle.
+    # Of 120 polls; on a busy machine some come too late for their cycle.
     assert service.log.count(method="HEAD") > 40
 
 
@@ -234,7 +234,7 @@ def test_failing_observer_loses_no_outcome(
 
 @pytest.mark.parametrize("forged", ["404", "200"])
 def test_forged_late_response_changes_no_image(service: SimulatedImageService, forged: str) -> None:
-    """Bytes after one response reach the next request on the connection."""
+    """Stray bytes after one response reach the next request on the connection."""
     data = {
         "404": FORGED_404,
         "200": b"HTTP/1.1 200 OK\r\nX-Image-Meta-Id: b\r\nX-Image-Meta-Status: killed\r\n\r\n",
@@ -243,7 +243,7 @@ def test_forged_late_response_changes_no_image(service: SimulatedImageService, f
     with polled_cloud(service.url, ["a", "b", "c"], interval=5.0, timeout=2, concurrency=1) as lab:
         running = threading.Thread(target=lab.cycle)
         running.start()
-        # The second request waits behind the first answer's leftover.
+        # The second request waits behind the bytes that followed the first response.
         wait_until(lambda: any(connection._buffer for connection in tuple(service.connections)))
         service.faults.clear()
         running.join(GENEROUS)
@@ -257,7 +257,7 @@ def test_forged_late_response_changes_no_image(service: SimulatedImageService, f
 def test_stray_bytes_found_at_the_end_retract_the_outcome(
     service: SimulatedImageService, lab: PolledCloud
 ) -> None:
-    """No counter falls, or rises a second time for the same change."""
+    """No counter decreases or counts the same change twice."""
     service.faults.set("leftover", on="a", data=FORGED_404, delay=0.02)
     service.images.change("a", status="deactivated")
     counts: list[int] = []
@@ -318,7 +318,7 @@ def test_open_breaker_is_exported_at_once_and_logged_once(
 def test_retry_after_is_obeyed_and_counted(
     service: SimulatedImageService, lab: PolledCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One that cannot be read is capped, and logged once."""
+    """An unreadable Retry-After is capped, and logged once."""
     service.faults.set("status", code=429, headers={"Retry-After": "soon"})
     asked = service.log.requests
     lab.cycle()
@@ -333,7 +333,7 @@ def test_retry_after_is_obeyed_and_counted(
     assert caplog.text.count("Retry-After is too long, negative or unreadable") == 1
 
 
-def test_rate_limit_covers_polls_and_confirmations() -> None:
+def test_rate_limit_covers_polls_and_rechecks() -> None:
     ids = [f"image-{number}" for number in range(30)]
     with image_service(ids[:20]) as service:
         service.faults.set("status", on=ids[0], code=500, times=2)
@@ -385,25 +385,25 @@ def test_state_of_the_cloud_after_a_cycle(lab: PolledCloud) -> None:
     assert abs((cloud.last_cycle_at or 0) - time.time()) < 5
     assert abs(cloud.clock_skew or 9) < 5
     assert (cloud.token_expires_at, cloud.authentications) == (None, 0)
-    assert cloud.sign_in_failure is None
+    assert cloud.auth_failure is None
     started = (cloud.last_cycle_at or 0) - (cloud.last_cycle_duration or 0)
     assert abs((cloud.next_cycle_at or 0) - started - cloud.interval) < 0.5
 
 
-def test_sign_in_failure_is_kept_until_a_sign_in_succeeds(
+def test_authentication_failure_is_kept_until_an_attempt_succeeds(
     service: SimulatedImageService, tmp_path: Path
 ) -> None:
     path = tmp_path / "token"
     signin = TokenFileAuthenticator(service.url, path, ClientTls(), now)
     with polled_cloud(service.url, IDS, signin=signin) as lab:
         lab.cycle()
-        assert lab.state.sign_in_failure == Failed(
+        assert lab.state.auth_failure == Failed(
             "unauthorized", f"token file {path} cannot be read: No such file or directory"
         )
         path.write_text("a-token")
         signin.renew(AuthToken(service.url, None, None, generation=0))
         lab.cycle()
-        assert lab.state.sign_in_failure is None
+        assert lab.state.auth_failure is None
 
 
 def test_polls_add_up_over_cycles(service: SimulatedImageService, lab: PolledCloud) -> None:

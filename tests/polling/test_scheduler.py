@@ -22,7 +22,7 @@ def scheduler() -> Iterator[Scheduler]:
 
 
 class Recorder:
-    """A call that records when it runs, and how often at the same time."""
+    """A call that records its start times and the largest number of simultaneous runs."""
 
     def __init__(self, work: Callable[[], object] = lambda: None) -> None:
         self.times: list[float] = []
@@ -42,7 +42,7 @@ class Recorder:
             self._running -= 1
 
     def ran(self, times: int) -> bool:
-        """Wait until it has run so often."""
+        """Wait until it has run so many times."""
         return wait_until(lambda: len(self.times) >= times)
 
 
@@ -67,14 +67,14 @@ def test_delay_staggers_the_first_cycle(scheduler: Scheduler) -> None:
 
 
 def test_cycles_do_not_drift(scheduler: Scheduler) -> None:
-    """Each starts a whole number of intervals after the first, however long the last one took."""
+    """Each starts a whole number of intervals after the first, whatever the cycles took."""
     run = Recorder(lambda: threading.Event().wait(0.03))
     scheduler.every(0.1, run)
     scheduler.start()
     assert run.ran(10)
-    late = [time - run.times[0] - place * 0.1 for place, time in enumerate(run.times[:10])]
+    late = [time - run.times[0] - index * 0.1 for index, time in enumerate(run.times[:10])]
     assert all(lateness >= -0.05 for lateness in late)
-    # One that is held up does not put off those after it.
+    # A delayed cycle does not delay the cycles after it.
     assert sorted(late)[5] < 0.1
 
 

@@ -38,7 +38,7 @@ def quiet(service: SimulatedImageService) -> None:
 
 
 def mixed(service: SimulatedImageService) -> None:
-    """Let each image but one fail in its own way, at times."""
+    """Let each image except one fail sometimes, in its own way."""
     for image_id, (name, options) in zip(IDS, SINGLE, strict=False):
         service.faults.set(name, on=image_id, **({"share": 0.3} | options))
 
@@ -57,7 +57,7 @@ def down(service: SimulatedImageService) -> None:
 
 
 def one_round(service: SimulatedImageService, process: PollingProcess) -> HeldResources:
-    """Return what is held after cycles of every kind, the last of them without faults."""
+    """Return the resources after cycles of every kind, the last of them without faults."""
     for begin in (mixed, vanished, down, quiet):
         begin(service)
         held = process.run(PHASE)
@@ -67,7 +67,7 @@ def one_round(service: SimulatedImageService, process: PollingProcess) -> HeldRe
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="sizes are read from /proc")
 def test_nothing_grows_in_two_thousand_cycles() -> None:
-    """Memory, threads and sockets are after 2,000 cycles what they were after 200."""
+    """Memory, threads and sockets are the same after 200 and after 2,000 cycles."""
     with image_service(IDS) as service, polling_process(service.url, IDS) as process:
         rounds = [one_round(service, process) for _ in range(CYCLES // ROUND)]
     warm, last = rounds[WARM // ROUND - 1], rounds[-1]

@@ -23,7 +23,7 @@ def test_polls_within_a_tick_start_together(count: int, interval: float) -> None
     watched = targets(*(str(number) for number in range(count)))
     gap = SPREAD_FRACTION * interval / count
     times = [time for time, _ in schedule(watched, frozenset(), START, interval)]
-    early = [START + place * gap - time for place, time in enumerate(times)]
+    early = [START + index * gap - time for index, time in enumerate(times)]
     assert all(-1e-9 <= seconds < TICK for seconds in early)
     assert len(set(times)) == count or 2 * gap <= TICK
 
@@ -35,17 +35,17 @@ def test_polls_start_at_once_if_there_is_no_time_to_spread_them() -> None:
 
 
 def test_hanging_request_of_the_leader_delays_no_other() -> None:
-    others_asked = threading.Event()
-    asked: list[str] = []
+    others_requested = threading.Event()
+    requested: list[str] = []
 
     def perform(request: PollRequest) -> PollReply:
         image_id = image_id_of(request)
         if image_id == IDS[0]:
-            others_asked.wait(GENEROUS)
+            others_requested.wait(GENEROUS)
         else:
-            asked.append(image_id)
-            if len(asked) == len(IDS) - 1:
-                others_asked.set()
+            requested.append(image_id)
+            if len(requested) == len(IDS) - 1:
+                others_requested.set()
         return FakeReply(found(image_id), seconds=0.0).reply(request.kind, steady())
 
     start = steady()
@@ -53,6 +53,6 @@ def test_hanging_request_of_the_leader_delays_no_other() -> None:
     cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), pacing, start, lambda: 0.0)
     executor = CycleExecutor(cycle, perform, lambda: None, steady, pacing.concurrency)
     executor.run(start + GENEROUS)
-    assert asked == IDS[1:]
+    assert requested == IDS[1:]
     assert cycle.stats.found == len(IDS)
     wait_until(lambda: not threads())

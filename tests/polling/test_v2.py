@@ -247,7 +247,7 @@ def test_401_to_a_list_takes_no_image() -> None:
         assert set(lab.exists().values()) == {None}
 
 
-# Which version is spoken
+# Choice of the API version
 
 
 def version_comparable_samples(lab: PolledCloud) -> dict[str, float]:
@@ -386,7 +386,7 @@ def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool, release:
 
 
 def test_large_image_of_open_telekom_cloud() -> None:
-    """Its size is in a property, and its MD5 that of an empty file, so it is not exported."""
+    """Its size is in a property. Its MD5 is that of an empty file, so it is not exported."""
     image = SimulatedImage(
         FEW[0],
         size=0,
@@ -438,7 +438,7 @@ def cloud(number: int, endpoint: str) -> dict[str, object]:
     return {"name": f"cloud-{number}", "endpoint": endpoint, "api": api, "images": IDS[:20]}
 
 
-def test_trouble_of_some_of_fifty_clouds_delays_no_other() -> None:
+def test_failures_of_some_clouds_do_not_delay_the_others() -> None:
     with ExitStack() as stack:
         services = []
         for number in range(CLOUDS):

@@ -1,4 +1,4 @@
-"""Configuration of clouds to sign in to, in clouds.yaml and secure.yaml."""
+"""Configuration of authentication to clouds, in clouds.yaml and secure.yaml."""
 
 import os
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def write_clouds_yaml(
 
 
 def password_auth(keystone: SimulatedKeystone, **options: Any) -> dict[str, Any]:
-    """Return the section ``auth`` of a cloud that signs in to ``keystone`` by password."""
+    """Return the section ``auth`` of a cloud that authenticates to ``keystone`` by password."""
     keystone.users = {"demo": PASSWORD}
     return {
         "auth_url": keystone.auth_url,

@@ -84,7 +84,7 @@ class FakeReply:
         assert not isinstance(self.result, Found)
         failure = self.result
         if isinstance(failure, NotFound):
-            # The client has no result of a list: a 404 is one of its failures.
+            # A list has no result of its own: a 404 is a failure of the list.
             failure = Failed("rejected", "HTTP 404", failure.request_id)
         if kind is RequestKind.LIST:
             return ListReply(facts, failure, accepted)
@@ -118,7 +118,7 @@ def replies_by_image(
 
 
 def replies_in_order(*replies: "FakeReply | ImageResult") -> Responder:
-    """Return a responder that gives one reply after the other, and the last one for ever."""
+    """Return a responder that gives the replies in order, and then repeats the last one."""
     remaining = list(replies)
 
     def respond(_request: PollRequest, _: float) -> FakeReply | ImageResult:
@@ -234,7 +234,7 @@ class SimulatedCycle:
         return [image_id_of(request) for _, request in self.sent if request.kind is kind]
 
     def next_history(self, history: CycleHistory) -> CycleHistory:
-        """Return what the next cycle has to know, as the poller works it out."""
+        """Return the history for the next cycle, as the poller computes it."""
         existing, gone = set(history.existing), set(history.gone)
         for image_id, outcome in self.outcomes.items():
             if isinstance(outcome, Found):

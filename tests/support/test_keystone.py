@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.fakes.keystone import CatalogueEndpoint, KeystoneFault, SimulatedKeystone
+from tests.support.fakes.keystone import CatalogEndpoint, KeystoneFault, SimulatedKeystone
 
 
 def password(user: str = "demo", secret: str = "secret") -> dict[str, Any]:
@@ -23,10 +23,10 @@ def request_token(keystone: SimulatedKeystone, body: object) -> requests.Respons
         return session.post(f"{keystone.auth_url}/auth/tokens", json=body, timeout=5)
 
 
-def test_token_document_has_lifetime_and_catalogue() -> None:
+def test_token_document_has_lifetime_and_catalog() -> None:
     with SimulatedKeystone() as keystone:
         keystone.token_life, keystone.clock_skew = 60, 1000
-        keystone.endpoints = [CatalogueEndpoint("http://image/v2", "North", "internal")]
+        keystone.endpoints = [CatalogEndpoint("http://image/v2", "North", "internal")]
         response = request_token(keystone, password())
         assert response.status_code == 201
         token = response.json()["token"]

@@ -1,4 +1,4 @@
-"""The one way to wait for a condition in tests."""
+"""The only function that tests use to wait for a condition."""
 
 import inspect
 import time

@@ -14,7 +14,7 @@ from exporter.web.security.middleware import SecurityState
 from exporter.web.server.server import WebServer
 
 TEST_TIMEOUT = 10.0
-"""Seconds within which whatever a test waits for must happen."""
+"""Timeout in seconds of every wait in a test."""
 
 
 @dataclass(frozen=True)

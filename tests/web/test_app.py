@@ -358,7 +358,7 @@ def test_scrapes_of_disconnected_clients_are_not_rendered(
         assert slow.started.acquire(timeout=TEST_TIMEOUT)
         for _ in range(50):
             server.connect(SCRAPE).close()
-        # These are answered after the event loop has noticed the disconnects.
+        # These get their response after the event loop has noticed the disconnects.
         for _ in range(2):
             assert server.request("/-/healthy").status == 200
         slow.finish.set()

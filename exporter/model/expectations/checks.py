@@ -1,4 +1,4 @@
-"""Expectations of the operator, and their comparison with the image."""
+"""Expectations of the operator, and their comparison with an image."""
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -17,7 +17,7 @@ VISIBILITIES = ("public", "private", "shared", "community")
 """Every visibility of API v2. v1 reports only if an image is public."""
 
 EXISTS = "exists"
-"""The one expectation of an image that is gone. The expected value is a boolean."""
+"""The only expectation that is evaluated for a gone image. Its value is a boolean."""
 
 MD5 = "md5"
 
@@ -29,7 +29,7 @@ class CheckResult(NamedTuple):
         expectation: Its name in the settings.
         expected: The value in the settings.
         actual: The value of the image, or None if it is unknown.
-        met: None if the API reports too little to evaluate the expectation.
+        met: None if the expectation cannot be evaluated from the API's response.
     """
 
     expectation: str
@@ -67,7 +67,7 @@ def _among(attribute: str) -> Check:
 def _check_visibility(
     image: Image, expected: tuple[str, ...], _: Instant
 ) -> tuple[object, bool | None]:
-    """Expect one of several visibilities. v1 reports only that an image is not public."""
+    """Expect one of several visibilities. v1 reports only if an image is public or not."""
     if image.visibility is not None:
         return image.visibility, image.visibility in expected
     if image.public is not False:
@@ -137,7 +137,7 @@ def _at_most_since(attribute: str) -> Check:
 
 
 TIME_BASED = {"max_age": "created_at", "max_unchanged": "updated_at"}
-"""The expectations that stop being met by time alone, and the image's time they count from."""
+"""The expectations that stop being met as time passes, and the attribute that they count from."""
 
 CHECKS: dict[str, Check] = {
     "status": _among("status"),
@@ -168,8 +168,8 @@ def evaluate(
 ) -> tuple[CheckResult, ...]:
     """Return a result for each expectation, including those that cannot be evaluated.
 
-    ``observation`` must be one as of ``now``, see ``Observation.as_of``. For a gone image only
-    ``exists`` is evaluated, and nothing for an image in an unknown state.
+    ``observation`` must be as of ``now``, see ``Observation.as_of``. For a gone image only
+    ``exists`` is evaluated. For an image in an unknown state nothing is evaluated.
     """
     return tuple(_evaluate(name, expected, observation, now) for name, expected in expectations)
 
@@ -183,10 +183,10 @@ def verifiable(
 
 
 def as_expected(expectations: Expectations, observation: Observation, now: Instant) -> bool:
-    """Return True if the image exists, or not, as expected, and meets every expectation.
+    """Return True if the image's existence is as expected and it meets every expectation.
 
-    An image is expected to exist unless the settings say otherwise. An expectation that cannot
-    be evaluated counts as not met.
+    An image is expected to exist by default. An expectation that cannot be evaluated counts as not
+    met.
     """
     should_exist = dict(expectations).get(EXISTS, True)
     if observation.exists is not should_exist:
@@ -197,7 +197,7 @@ def as_expected(expectations: Expectations, observation: Observation, now: Insta
 
 
 def next_evaluation(expectations: Expectations, image: Image | None, now: Instant) -> float:
-    """Return the monotonic time at which a result next changes by time alone, or infinity."""
+    """Return the monotonic time at which time alone next changes a result, or infinity."""
     if image is None or not image.exists:
         return inf
     next_at = inf

@@ -10,7 +10,7 @@ SIZES = frozenset({"size", "min_disk", "min_ram"})
 
 
 def format_expected(result: CheckResult) -> str:
-    """Return the expected value as settings write it, as far as it is a single value."""
+    """Return the expected value in the spelling of settings; join several values in one line."""
     text = _format(result.expectation, result.expected)
     return f"at most {text}" if result.expectation in TIME_BASED else text
 
@@ -50,7 +50,7 @@ def _format(expectation: str, value: object) -> str:
 
 
 def _format_several(values: Iterable[object]) -> str:
-    """Join values: all of the pairs are expected, but only one of several single values."""
+    """Join values: commas for pairs, which are all expected, and "or" for alternatives."""
     pairs = [value for value in values if isinstance(value, tuple)]
     if pairs:
         return ", ".join(f"{name}: {'none' if value is None else value}" for name, value in pairs)

@@ -28,9 +28,9 @@ def suggest_expectations(
 ) -> dict[str, object]:
     """Return the changes to an image's own ``expect`` after which the image is as expected.
 
-    An own key that is met stays unchanged. Any other key gets the current value. If that is
-    unknown and the expectation is not met, the value is ``None``, which removes the expectation.
-    The same applies to each property.
+    A key in the image's own ``expect`` that is met stays unchanged. Any other key gets the current
+    value. If the current value is unknown and the expectation is not met, the value is ``None``,
+    which removes the expectation. The same rules apply to each property.
 
     Args:
         expectations: All expectations of the image, inherited ones included.
@@ -64,11 +64,11 @@ def suggest_expectations(
 
 
 def _current_values(image: Image) -> Iterator[tuple[str, object]]:
-    """Yield all that can be expected of an existing image except its properties."""
+    """Yield every expectation of an existing image, except its properties, and the value."""
     yield EXISTS, True
     yield "status", image.status
     yield "protected", image.protected
-    # One of both is enough. v1 does not report the visibility of an image that is not public.
+    # One of the two is enough. v1 does not report the visibility of an image that is not public.
     if image.visibility is None:
         yield "public", image.public
     else:
@@ -91,7 +91,8 @@ def _properties(
 ) -> dict[str, str | None]:
     """Return the values to expect of properties, and ``None`` to remove an expected name.
 
-    Tenants write properties, so a value that settings would reject must not exclude the others.
+    Tenants write properties. One value that settings would reject must not prevent the suggestion
+    of the others.
     """
     reported = dict(image.properties)
     values: dict[str, str | None] = {}

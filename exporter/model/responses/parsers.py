@@ -40,7 +40,7 @@ class Column(Generic[Key, Raw]):
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A response that cannot be trusted. ``problems`` names every bad field."""
+    """A response that cannot be trusted. ``problems`` has a text for every bad field."""
 
     problems: tuple[str, ...]
 

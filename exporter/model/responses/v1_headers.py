@@ -122,7 +122,7 @@ def _collect(
 
 
 def _reject(name: bytes, unusable: set[bytes], problems: list[str]) -> None:
-    """Drop a tenant's value with a line break. In any other header it makes a problem."""
+    """Mark a tenant's value with a line break as unusable. In other headers it is a problem."""
     if _is_of_tenant(name):
         unusable.add(name)
     else:

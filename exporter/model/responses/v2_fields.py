@@ -44,7 +44,7 @@ class ObjectWithDuplicates(dict[str, object]):
 def tenant_text(value: object) -> str | None:
     """Return a string, or None if it is empty or not valid Unicode.
 
-    A tenant chooses it, and must not be able to make the whole response ``Malformed``.
+    A tenant chooses the text, and must not be able to make the whole response ``Malformed``.
     """
     return None if isinstance(value, str) and not is_unicode(value) else json_to_text(value)
 

@@ -1,12 +1,12 @@
-"""Batches: how many images are polled by one list, and how to go on if a list fails.
+"""Batches: lists that poll many images at once, and the requests that follow when a list fails.
 
-A list may fail because it is too long, because of one of its images, or because the server knows no
-such lists. ``BatchPlanner`` finds out with few requests, by one of three strategies:
+A list may fail because it is too long, because of one of its images, or because the server does not
+support such lists. ``BatchPlanner`` finds out with few requests, by one of three strategies:
 
-- ``ONE_BY_ONE``: request each image by itself. For few images, or if lists are unsupported.
-- ``PROBE``: request a list of a single image first, and defer the others until its reply. For the
-  first failure of a cycle, when it is not known yet whether the server supports lists.
-- ``HALVES``: request two lists of half the images each. Once a list of any length has worked.
+- ``ONE_BY_ONE``: request each image by itself. Used for few images, or if lists are unsupported.
+- ``PROBE``: request a list of a single image first, and defer the others until its reply. Used
+  until a list has worked in this cycle, because the server may not support lists.
+- ``HALVES``: request two lists of half the images each. Used once a list of any length has worked.
 
 Example: 16 images, of which the server accepts at most 4 in a list. Lists are requested for 16
 images (refused), 1 (the probe, which works), 7 and 8 (the 15 deferred images; refused), and 3, 4, 4
@@ -25,7 +25,7 @@ from exporter.polling.engine.pacing import MAX_RETRIES
 from exporter.polling.engine.types import Group, PollRequest, RequestKind
 
 MAX_PAGES = 20
-"""Further pages of one batch, which fits on one page: a server that adds pages may never end."""
+"""Limit of further pages of a batch. A batch fits on one page, but a faulty server may add more."""
 
 MIN_LIST_SIZE = 2
 """Up to this many images are requested one by one: a shorter list would save no request."""
@@ -35,7 +35,7 @@ PROBE_FAILURES_BEFORE_FALLBACK = 2
 
 
 class BatchFailure(Enum):
-    """The cause of a failed list, as far as it decides how to go on."""
+    """Kinds of failed lists that need different reactions."""
 
     REFUSED = auto()
     """The server refused the list or sent one that cannot be read; a shorter one may work."""
@@ -76,13 +76,13 @@ STRATEGIES: Mapping[BatchFailure, FailureStrategy] = {
     BatchFailure.UNCLEAR_SERVER_ERROR: FailureStrategy(retry=True, fallback=Fallback.CHECK_API),
     BatchFailure.OTHER: FailureStrategy(retry=True, fallback=Fallback.FAIL),
 }
-"""How to go on after each kind of failure."""
+"""The reaction to each kind of failure."""
 
 
 def classify(
     failed: Failed, *, splittable: bool, api_responds: bool, breaker_open: bool
 ) -> BatchFailure:
-    """Return the kind of a failure; ``api_responds`` if a request of this cycle succeeded."""
+    """Return the kind of a failure. ``api_responds``: a request of this cycle succeeded."""
     if splittable:
         return BatchFailure.REFUSED
     if failed.reason != "server_error" or breaker_open:
@@ -99,9 +99,9 @@ class _Split(Enum):
 
 
 class BatchPlanner:
-    """Plans the requests that follow a list, from what is learned about lists in one cycle.
+    """Plans the requests that follow a list, by the experience with lists in one cycle.
 
-    Lists of hidden images are learned about separately, because old servers have no such lists.
+    Lists of hidden images are tracked separately, because old servers do not support them.
     """
 
     def __init__(self, groups: Iterable[Group]) -> None:
@@ -113,7 +113,7 @@ class BatchPlanner:
         self.add(groups)
 
     def add(self, groups: Iterable[Group]) -> None:
-        """Take the size of these groups as an example of what fits into one list."""
+        """Remember the largest group as the size that fits into one list."""
         for group in groups:
             self._max_targets = max(self._max_targets, len(group))
             self._max_id_bytes = max(self._max_id_bytes, _id_bytes(group))
@@ -129,7 +129,7 @@ class BatchPlanner:
         return unlisted
 
     def hidden_lists(self) -> list[PollRequest]:
-        """Return lists of hidden images for those that wait, as few as they fit into."""
+        """Return as few lists of hidden images as possible for all images that wait for one."""
         requests: list[PollRequest] = []
         for group in self._packed(self.take_unlisted()):
             if len(group) < MIN_LIST_SIZE:
@@ -139,14 +139,14 @@ class BatchPlanner:
         return requests
 
     def unsupported(self, hidden: bool) -> bool:
-        """Return True if the server has proved to support no such lists in this cycle."""
+        """Return True if the probes of this cycle show that the server does not support lists."""
         failures = max(self._probe_failures[False], self._probe_failures[hidden])
         return failures >= PROBE_FAILURES_BEFORE_FALLBACK
 
     def after_page(
         self, request: PollRequest, remaining: tuple[Target, ...], next_path: str | None
     ) -> list[PollRequest]:
-        """Return what follows a page of a list that did not contain the ``remaining`` targets."""
+        """Return the requests after a page of a list that lacked the ``remaining`` targets."""
         self._working.add(request.hidden)
         requests = _halves(request.deferred, request.hidden, None)
         if len(remaining) < MIN_LIST_SIZE:
@@ -161,16 +161,16 @@ class BatchPlanner:
             )
             return [*requests, next_page]
         if request.hidden:
-            # No list has them. Only a request for each image shows whether it is gone.
+            # No list has these images. Only a request for each of them shows whether it is gone.
             return requests + one_by_one(remaining)
-        # Wait for the other lists, to request what all of them lack together.
+        # Wait for the other lists, to request the images that all of them lack together.
         self._unlisted += remaining
         return requests
 
     def after_refusal(
         self, request: PollRequest, remaining: tuple[Target, ...], failed: Failed
     ) -> list[PollRequest]:
-        """Return what follows a list that failed for its length or for one of its images."""
+        """Return the requests after a list that failed for its length or for one of its images."""
         if len(request.targets) > 1:
             return self.shorter_lists(remaining, request.hidden, failed)
         if request.hidden not in self._working:
@@ -218,7 +218,7 @@ def one_by_one(targets: Iterable[Target]) -> list[PollRequest]:
 
 
 def api_check(request: PollRequest, remaining: tuple[Target, ...], failed: Failed) -> PollRequest:
-    """Return a request for the list of all images, on which the images of a failed list wait."""
+    """Return a request for the list of all images; the images of a failed list wait for it."""
     return PollRequest(
         RequestKind.LIST,
         attempt=MAX_RETRIES,
@@ -237,7 +237,7 @@ def _probe(targets: Sequence[Target], hidden: bool, failed: Failed) -> PollReque
 
 
 def _halves(targets: tuple[Target, ...], hidden: bool, failed: Failed | None) -> list[PollRequest]:
-    """Return a list of each half of the targets; a short half is requested one by one."""
+    """Return a list for each half of the targets; request a short half one by one."""
     middle = len(targets) // 2
     requests: list[PollRequest] = []
     for half in (targets[:middle], targets[middle:]):
@@ -249,5 +249,5 @@ def _halves(targets: tuple[Target, ...], hidden: bool, failed: Failed | None) ->
 
 
 def _id_bytes(group: Iterable[Target]) -> int:
-    """Return how much of a request line the IDs of a group take, with a comma each."""
+    """Return the bytes that the IDs of a group take in a request line, with a comma each."""
     return sum(len(target.image_id) + 1 for target in group)

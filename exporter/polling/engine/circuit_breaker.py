@@ -10,7 +10,7 @@ BREAKING: frozenset[Reason] = frozenset({"connection", "timeout", "tls", "server
 """Failures that suggest that the whole API is down."""
 
 NEUTRAL: frozenset[Reason] = frozenset({"not_polled", "internal"})
-"""Failures without a response that say nothing about the API."""
+"""Failures without a response that give no information about the API."""
 
 MIN_FAILURES = 10
 """Failures in a row that open the breaker, at any concurrency."""
@@ -45,13 +45,13 @@ class CircuitBreaker:
 
 
 def probe_target(targets: Sequence[Target], history: CycleHistory) -> Target | None:
-    """Return the only target to poll while the breaker is open, another one in every cycle."""
+    """Return the only target to poll while the breaker is open: a different one in each cycle."""
     if not history.breaker_open or not targets:
         return None
     return targets[history.probe_count % len(targets)]
 
 
 def without_target(groups: Sequence[Group], excluded: Target | None) -> list[Group]:
-    """Return the groups without this target, and without groups that are empty then."""
+    """Return the groups without this target, and drop groups that become empty."""
     smaller = (tuple(target for target in group if target != excluded) for group in groups)
     return [group for group in smaller if group]

@@ -56,7 +56,7 @@ WAIT_TOO_LONG = "Retry-After is longer than the rest of this cycle"
 class Cycle:
     """The state of one cycle; not thread-safe.
 
-    ``groups`` are the targets that are requested together, each target in one group. Without them,
+    ``groups`` are the targets that are requested together, each target in one group. By default
     each target is requested by itself.
     """
 
@@ -97,16 +97,16 @@ class Cycle:
 
     @property
     def breaker_open(self) -> bool:
-        """Return True if the API is sent no requests but one probe a cycle."""
+        """Return True if each cycle sends only one probe to the API."""
         return self._breaker.is_open
 
     @property
     def mass_disappearance(self) -> bool:
-        """Return True if all existing images are gone, after two cycles that said so."""
+        """Return True if all existing images are gone and a second cycle has confirmed it."""
         return self._gone.mass_disappearance
 
     def history(self) -> CycleHistory:
-        """Return what the next cycle depends on; the caller adds the state of the images."""
+        """Return the history for the next cycle; the caller adds the state of the images."""
         return replace(
             self._history,
             breaker_open=self._breaker.is_open,
@@ -133,7 +133,7 @@ class Cycle:
         return True
 
     def next(self, now: float) -> PollRequest | Wait | Done:
-        """Return what to do at ``now``: send a request, wait, or stop."""
+        """Return the next step at ``now``: send a request, wait, or stop."""
         while not self._done:
             self._expire(now)
             step: PollRequest | Wait | Done | None = self._pop_due(now)
@@ -188,7 +188,7 @@ class Cycle:
             self._cancel_pending(WAIT_TOO_LONG)
 
     def _pop_due(self, now: float) -> PollRequest | Wait | None:
-        """Return the request that is due, or when one will be; ``None`` if none is waiting."""
+        """Return the request that is due, a wait until one is due, or ``None`` for no requests."""
         while max(self._queue.due, self.wait_until) <= now:
             request = self._queue.take(now)
             if request.kind is not RequestKind.BATCH:
@@ -235,7 +235,7 @@ class Cycle:
         if reply.failure is None:
             self._api_responded = True
             self._breaker.record_success()
-        elif not reply.facts.failed_at_sign_in or reply.failure.reason in BREAKING:
+        elif not reply.facts.failed_at_authentication or reply.failure.reason in BREAKING:
             # A token that Keystone refuses says nothing about the Image service.
             self._breaker.record_failure(reply.failure.reason)
         if self._breaker.is_open:
@@ -255,8 +255,8 @@ class Cycle:
                 if not self._retry(request, failed, now):
                     self._record_failed(target, failed)
 
-    def _on_confirmation_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
-        """Take the reply to a request for an image that ``GoneConfirmation`` needed."""
+    def _on_evidence_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
+        """Take the reply to a recheck or a canary, which ``GoneConfirmation`` requested."""
         retried = reply.failure is not None and self._retry(request, reply.failure, now)
         self._gone.on_image_reply(request, reply, retried=retried)
 
@@ -281,7 +281,7 @@ class Cycle:
                     self._record_found(target, found, reply.facts.sent_at)
                 case Failed() as failed:
                     self._record_failed(target, failed)
-        # A batch proves that the API works as well as the list requested for that alone.
+        # A batch is as good a proof that the API works as a request for the list of images.
         self._gone.on_list(reply.facts.sent_at)
         remaining = self._results.undecided_of(request.targets)
         self._push_all(now, self._batches.after_page(request, remaining, reply.batch.next_path))
@@ -309,7 +309,7 @@ class Cycle:
                     self._record_failed(target, failed)
 
     def _resolve_404s(self, now: float) -> None:
-        """Take the outcomes of 404s that are decided, and send what the others need."""
+        """Record the outcomes of 404s that are decided, and queue the requests the others need."""
         for target, outcome in self._gone.take_outcomes():
             self._results.record(target, outcome)
         if self._breaker.is_open:
@@ -325,7 +325,7 @@ class Cycle:
             self._queue.push(now, request)
 
     def _retry(self, request: PollRequest, failed: Failed, now: float) -> bool:
-        """Send a request again after a while; return False if that would be of no use."""
+        """Schedule a retry after a backoff; return False if the request cannot be retried."""
         if (
             failed.reason not in TRANSIENT
             or request.attempt >= MAX_RETRIES
@@ -346,7 +346,7 @@ class Cycle:
         self._queue.plan(schedule_groups(self._queue.take_paused(), frozenset(), at, rest))
 
     def _cancel_pending(self, why: str) -> None:
-        """Send no further request: polls that failed before keep their reason."""
+        """Cancel all requests that are not sent yet; polls that failed before keep their reason."""
         not_polled = Failed("not_polled", why)
         self._queue.pause()
         for group in self._queue.take_paused():
@@ -355,7 +355,7 @@ class Cycle:
         self._cancel_added(why)
 
     def _cancel_added(self, why: str) -> None:
-        """Cancel retries, confirmations, and images that wait for a list of hidden images."""
+        """Cancel retries, rechecks, and images that wait for a list of hidden images."""
         not_polled = Failed("not_polled", why)
         for target in self._batches.take_unlisted():
             self._results.record(target, not_polled)
@@ -377,7 +377,7 @@ class Cycle:
         self._results.record(target, failed)
 
     def _finish(self, *, cycle_ended: bool) -> None:
-        """End the cycle; the targets without an outcome are 404s that nothing confirmed."""
+        """End the cycle; the targets that still have no outcome are unconfirmed 404s."""
         unconfirmed = self._gone.unconfirmed(
             cycle_ended=cycle_ended, breaker_open=self._breaker.is_open
         )
@@ -390,7 +390,7 @@ ImageHandler = Callable[[Cycle, PollRequest, ImageReply, float], None]
 
 IMAGE_HANDLERS: Mapping[RequestKind, ImageHandler] = {
     RequestKind.POLL: Cycle._on_poll_reply,
-    RequestKind.CONFIRM: Cycle._on_confirmation_reply,
-    RequestKind.CANARY: Cycle._on_confirmation_reply,
+    RequestKind.RECHECK: Cycle._on_evidence_reply,
+    RequestKind.CANARY: Cycle._on_evidence_reply,
 }
 """The handler of a reply about one image, by the kind of the request."""

@@ -1,38 +1,38 @@
 """Confirmation that an image is gone: everything that decides about a 404.
 
-A 404 means "not visible to these credentials", and a broken API says so about every image. So an
-image is reported as gone only by evidence that was gathered after its 404. Until then it is a
+A 404 means "not visible to these credentials", and a broken API may send it for every image. So an
+image is reported as gone only on evidence that was gathered after its 404. Until then it is a
 *suspect*, in one of these states:
 
 ==========  =======================================  =============================================
 state       meaning                                  next request
 ==========  =======================================  =============================================
-SEEN_404    its poll was 404                         the same image, on a fresh connection
-RECHECKED   it was 404 again                         the list of images, or a canary (see below)
-PROVEN      an image or the list came back in reply  none: it is gone
-            to a request sent after the second 404
-FAILED      the second request failed                none: it is ``unconfirmed``
+SEEN_404    its poll was 404                         a recheck: the image, on a fresh connection
+RECHECKED   the recheck was 404 too                  the list of images, or a canary (see below)
+PROVEN      a request sent after the recheck's 404   none: it is gone
+            returned an image or the list
+FAILED      the recheck failed                       none: it is ``unconfirmed``
 DISMISSED   it has another outcome: it was found,    none
             or its reply cannot be trusted
 ==========  =======================================  =============================================
 
 An image is ``unconfirmed``, with one of these details in the log:
 
-- "404, and the second request failed: ...": the suspect is FAILED,
+- "404, and the recheck failed: ...": the suspect is FAILED,
 - "404, but the cycle ended before it could be proved": it is SEEN_404 or RECHECKED, and the cycle
   has no time left,
 - "404, but the circuit breaker opened before it could be proved": it is SEEN_404 or RECHECKED,
-- "404, but nothing proves that the API responds to these credentials": it is RECHECKED, and neither
-  an image nor the list came back after the second 404,
-- "404, but all images of the cloud turned 404 at once: ...": whatever its state, this may be a mass
-  404, and the next cycle has to say the same (see ``_may_be_mass_404``),
+- "404, but nothing proves that the API responds to these credentials": it is RECHECKED, and no
+  request after the recheck returned an image or the list,
+- "404, but all images of the cloud turned 404 at once: ...": in any state, this may be a mass 404,
+  which the next cycle has to confirm (see ``_may_be_mass_404``),
 - "the list of images is 404": the batch with the image was 404, so it never became a suspect (see
   ``ImageClient.batch``).
 
-If all existing images turn 404 in one cycle, as after a lost role or project, nothing is believed
-until the next cycle says the same. To distinguish that from a few deleted images early, some other
-existing images, the *canaries*, are requested before their turn. An image that was gone already
-needs no new evidence.
+If all existing images turn 404 in one cycle, as after a lost role or project, no image is reported
+as gone until the next cycle confirms it. To distinguish that early from a few deleted images, some
+other existing images, the *canaries*, are requested before their turn. An image that was gone
+before needs no new evidence.
 """
 
 import heapq
@@ -50,14 +50,14 @@ from exporter.polling.engine.request_queue import RequestQueue
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 
 MIN_MASS_404 = 2
-"""Smallest number of existing images of which it is suspicious that all are 404."""
+"""Smallest number of existing images for which a 404 of all of them is suspicious."""
 
 MAX_CANARIES = 3
-"""Canaries that are requested in one cycle, at most."""
+"""Maximum number of canaries in one cycle."""
 
 LIST_DELAY_FRACTION = 0.01
 MAX_LIST_DELAY = 0.5
-"""Delay of the list, so that it proves further 404s too: a share of the interval, and seconds."""
+"""Delay of the list request, so that it proves later 404s too: at most so many seconds."""
 
 
 class SuspectState(Enum):
@@ -91,7 +91,7 @@ class Suspect:
 class GoneConfirmation:
     """The 404s of one cycle and the evidence for them; times are monotonic seconds.
 
-    The cycle reports every reply to it, asks it for the next request and takes its outcomes.
+    The cycle passes every reply to it, and takes its next requests and its outcomes.
     """
 
     def __init__(
@@ -118,13 +118,13 @@ class GoneConfirmation:
     # Events
 
     def forget(self, image_ids: Iterable[str]) -> None:
-        """Forget images that are polled once more in this cycle, because they were added again."""
+        """Forget images that were added to the cycle again, so that they are polled once more."""
         for image_id in image_ids:
             self._suspects.pop(image_id, None)
             self._retracted.discard(image_id)
 
     def on_poll_404(self, target: Target, request_id: str) -> None:
-        """Take note that the poll of an image was 404."""
+        """Record that the poll of an image was 404."""
         suspect = self._suspects[target.image_id] = Suspect(target, request_id=request_id)
         if target.image_id in self._retracted:
             suspect.state = SuspectState.DISMISSED
@@ -137,33 +137,33 @@ class GoneConfirmation:
             self._possible_canaries.discard(target.image_id)
 
     def on_found(self, image_id: str, sent_at: float) -> None:
-        """Take note that an image was found by a request sent at ``sent_at``."""
+        """Record that a request sent at ``sent_at`` found an image."""
         self._api_proved_at = max(self._api_proved_at, sent_at)
         self._existing_found = self._existing_found or image_id in self._history.existing
 
     def on_list(self, sent_at: float) -> None:
-        """Take note that a request sent at ``sent_at`` returned a list of images."""
+        """Record that a request sent at ``sent_at`` returned a list of images."""
         self._api_proved_at = max(self._api_proved_at, sent_at)
 
     def on_poll_failed(self, image_id: str) -> None:
-        """Take note that the poll of an image failed, which says nothing about the image."""
+        """Record that the poll of an image failed, which proves nothing about the image."""
         if image_id in self._history.existing and image_id not in self._missing:
             self._failed.add(image_id)
 
     def on_retracted(self, image_id: str) -> None:
-        """Dismiss an image whose reply, taken or still to be taken, cannot be trusted."""
+        """Dismiss an image whose reply cannot be trusted, even if the reply is still to come."""
         self._retracted.add(image_id)
         suspect = self._suspects.get(image_id)
         if suspect is not None:
             suspect.state = SuspectState.DISMISSED
 
     def on_image_reply(self, request: PollRequest, reply: ImageReply, *, retried: bool) -> None:
-        """Take the reply to a recheck or a canary; ``retried`` if the request is sent again."""
+        """Take the reply to a recheck or a canary. ``retried``: the request is sent again."""
         (target,) = request.targets
         if isinstance(reply.result, Found):
             self.on_found(target.image_id, reply.facts.sent_at)
         suspect = self._suspects.get(target.image_id)
-        is_recheck = request.kind is RequestKind.CONFIRM
+        is_recheck = request.kind is RequestKind.RECHECK
         if suspect is None or suspect.state is not SuspectState.SEEN_404 or not is_recheck:
             return
         match reply.result:
@@ -174,15 +174,15 @@ class GoneConfirmation:
                 suspect.request_id = request_id
                 heapq.heappush(self._rechecked, (reply.facts.received_at, target.image_id))
             case Failed(reason, detail, request_id) if not retried:
-                why = f"404, and the second request failed: {reason}: {detail}"
+                why = f"404, and the recheck failed: {reason}: {detail}"
                 failed = Failed("unconfirmed", why, request_id)
                 self._conclude(suspect, SuspectState.FAILED, failed)
 
     def on_list_reply(self, request: PollRequest, reply: ListReply, *, retried: bool) -> None:
-        """Take the reply to a request for the list; ``retried`` if it is sent again.
+        """Take the reply to a request for the list. ``retried``: the request is sent again.
 
-        A list with deferred targets was requested because a batch failed. If it fails too, that
-        batch has failed, and a list may still be requested as evidence.
+        A list with deferred targets was requested because a batch failed. If that list fails too,
+        only the batch has failed: another list may still be requested as evidence.
         """
         self._list_requested = True
         if reply.failure is None:
@@ -202,10 +202,10 @@ class GoneConfirmation:
     def next_request(self, now: float, queue: RequestQueue) -> tuple[float, PollRequest] | None:
         """Return a request that the suspects need, with the time at which it is due.
 
-        ``None`` if none is needed beside those that are in the queue or in flight.
+        Returns ``None`` if they need no request, or if it is already in the queue or in flight.
         """
         if self._to_recheck:
-            return now, PollRequest(RequestKind.CONFIRM, (self._to_recheck.popleft(),))
+            return now, PollRequest(RequestKind.RECHECK, (self._to_recheck.popleft(),))
         if not self._rechecked:
             return None
         if self._may_be_mass_404:
@@ -217,15 +217,15 @@ class GoneConfirmation:
     def request_when_idle(self, *, accepted: bool) -> PollRequest | None:
         """Return a request to send when the cycle has no others left.
 
-        If there were 404s and nothing but 404s, the list shows whether the API works. ``accepted``
-        is true if the API has accepted the credentials in this cycle.
+        If the cycle saw only 404s, the list shows whether the API works. ``accepted`` is true if
+        the API has accepted the credentials in this cycle.
         """
         if not self._suspects or accepted or self._list_requested:
             return None
         return PollRequest(RequestKind.LIST)
 
     def unconfirmed(self, *, cycle_ended: bool, breaker_open: bool) -> Failed:
-        """Return the failure of the suspects that are left.
+        """Return the failure of the suspects without an outcome.
 
         Args:
             cycle_ended: The cycle's time is over, so there may have been no time for a proof.
@@ -249,14 +249,14 @@ class GoneConfirmation:
 
     @property
     def mass_disappearance(self) -> bool:
-        """Return True if all existing images are gone, after two cycles that said so."""
+        """Return True if all existing images are gone and a second cycle has confirmed it."""
         return self._history.mass_404_suspected and all(
             self._is_proven(image_id) for image_id in self._history.existing
         )
 
     @property
     def mass_404_suspected(self) -> bool:
-        """Return True if it is a mass 404 that the next cycle has to confirm."""
+        """Return True if this cycle saw a mass 404 that the next cycle has to confirm."""
         return self.mass_404 and not self.mass_disappearance
 
     @property
@@ -264,7 +264,7 @@ class GoneConfirmation:
         """Return True if all existing images may have turned 404 at once, for the first time.
 
         That is ruled out once an existing image is found, or once every existing image has been
-        requested and fewer than two are 404. A failed poll says nothing about its image.
+        requested and fewer than two are 404. A failed poll proves nothing about its image.
         """
         existing = self._history.existing
         if len(existing) < MIN_MASS_404 or self._history.mass_404_suspected or self._existing_found:
@@ -281,7 +281,7 @@ class GoneConfirmation:
             return None
         self._canaries += 1
         target = self._targets[self._possible_canaries.pop()]
-        # A canary is not retried: another one says as much.
+        # A canary is not retried: another canary gives the same evidence.
         return now, PollRequest(RequestKind.CANARY, (target,), attempt=MAX_RETRIES)
 
     def _prove_rechecked(self) -> None:

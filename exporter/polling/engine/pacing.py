@@ -11,13 +11,13 @@ SPREAD_FRACTION = 0.8
 """Share of the interval in which the polls of a cycle start; the rest is for retries."""
 
 TICK = 0.02
-"""Polls due within these seconds start together: waking up costs more than sending a request."""
+"""Polls due within so many seconds start together: waking up costs more than sending a request."""
 
 BATCH_WEIGHT = 8
 """Number of single-image requests that cost as much as a list of about a hundred images.
 
-At Glance 33 a list took 31 ms of its processor, a single image 5.6 ms, and one worker answers lists
-one after the other: more of them at once only take longer.
+On Glance 33 a list took 31 ms of processor time and a single image 5.6 ms. A worker process handles
+one list at a time, so more concurrent lists only take longer.
 """
 
 MAX_RETRIES = 2
@@ -36,7 +36,7 @@ class CyclePacing:
 
     @property
     def max_batches(self) -> int:
-        """Return how many lists may be in flight at once; each weighs as several requests."""
+        """Return how many lists may be in flight at once; a list weighs ``BATCH_WEIGHT``."""
         return max(1, self.concurrency // BATCH_WEIGHT)
 
     @property
@@ -51,7 +51,7 @@ class CyclePacing:
     def drain_timeout(self) -> float:
         """Return how long to wait, at the end of a cycle, for bytes that follow a response.
 
-        A little longer than TCP's delayed acknowledgement, which holds such bytes back.
+        It is a little longer than TCP's delayed acknowledgement, which can hold such bytes back.
         """
         return min(MAX_DRAIN_TIMEOUT, self.interval / 50)
 
@@ -60,12 +60,12 @@ class CyclePacing:
         return random() * min(MAX_RETRY_BACKOFF, BACKOFF_BASE * 2.0**attempt)
 
     def rate_needed(self, requests: int) -> float:
-        """Return the requests per second at which so many start within their share of time."""
+        """Return the requests per second that start all requests within ``SPREAD_FRACTION``."""
         return requests / (SPREAD_FRACTION * self.interval)
 
-    def concurrency_needed(self, polls: int, seconds_per_poll: float) -> float:
-        """Return the requests in flight at which so many polls start within their share of time."""
-        busy_seconds = polls * seconds_per_poll
+    def concurrency_needed(self, requests: int, seconds_per_request: float) -> float:
+        """Return the requests in flight that start all requests within ``SPREAD_FRACTION``."""
+        busy_seconds = requests * seconds_per_request
         return float(max(1, ceil(busy_seconds / (SPREAD_FRACTION * self.interval))))
 
 
@@ -74,20 +74,20 @@ def schedule(
 ) -> list[tuple[float, Target]]:
     """Return the time at which each target is polled, soonest first.
 
-    The ``immediate`` ones are polled at the start. The others are spread evenly over a share of the
-    interval, each at the same place in every cycle, so that its polls are an interval apart. Since
-    the first cycle polls all images at once, an image's first two polls are an interval plus its
-    place apart. Targets whose places are less than a tick apart are polled together.
+    The ``immediate`` targets are polled at the start. The others are spread evenly over a share of
+    the interval. Each target has the same offset in every cycle, so its polls are an interval
+    apart. The first cycle polls all images at once, so the first two polls of an image are an
+    interval plus its offset apart. Targets less than a tick apart are polled together.
     """
     gap = SPREAD_FRACTION * interval / max(len(targets), 1)
     per_tick = max(1, int(TICK / gap)) if gap else 1
     planned = []
-    for place, target in enumerate(targets):
+    for index, target in enumerate(targets):
         if target.image_id in immediate:
             planned.append((start, target))
         else:
-            first_place_of_tick = place // per_tick * per_tick
-            planned.append((start + first_place_of_tick * gap, target))
+            first_index_of_tick = index // per_tick * per_tick
+            planned.append((start + first_index_of_tick * gap, target))
     return sorted(planned, key=lambda item: item[0])
 
 

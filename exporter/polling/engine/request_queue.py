@@ -34,7 +34,7 @@ class _Lane:
         return min(self.planned_due, added_due)
 
     def priority(self, now: float) -> tuple[bool, float, int]:
-        """Return the sort key of what ``take`` would return; the smallest is sent first."""
+        """Return the sort key of the lane's next request; the smallest key is sent first."""
         if self._is_added_due(now):
             due, order, _ = self._added[0]
             return False, due, order
@@ -47,7 +47,7 @@ class _Lane:
         return self._planned.popleft()[1]
 
     def push(self, due: float, order: int, request: PollRequest) -> None:
-        """Add a request; of several due at the same time, the lowest ``order`` is the first."""
+        """Add a request; if several are due at the same time, the lowest ``order`` is first."""
         heapq.heappush(self._added, (due, order, request))
 
     def plan(self, planned: Iterable[tuple[float, Group]]) -> None:
@@ -141,7 +141,7 @@ class RequestQueue:
         self._batches_in_flight -= request.kind is RequestKind.BATCH
 
     def push(self, due: float, request: PollRequest) -> None:
-        """Add a request that is sent before planned polls that are due."""
+        """Add a request; once it is due, it precedes the planned polls."""
         self._pending[request.kind] += 1
         lane = self._batches if request.kind is RequestKind.BATCH else self._singles
         lane.push(due, next(self._orders), request)

@@ -1,4 +1,4 @@
-"""Results of one cycle: the outcome of each target, recorded once, and the counts of them."""
+"""Results of one cycle: the outcome of each target, recorded once, and counters of outcomes."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -11,8 +11,8 @@ from exporter.polling.engine.types import CycleStats
 class PollResult(NamedTuple):
     """The outcome of one target.
 
-    ``replaces_earlier`` is true for an outcome that replaces one already reported, because that
-    turned out not to be trustworthy.
+    ``replaces_earlier`` is true if the target already had an outcome in this cycle that turned out
+    not to be trustworthy.
     """
 
     target: Target
@@ -41,7 +41,7 @@ class CycleResults:
         return tuple(self._undecided.values())
 
     def undecided_of(self, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Return those of the targets that have no outcome."""
+        """Return the given targets that have no outcome."""
         return tuple(target for target in targets if target.image_id in self._undecided)
 
     def record(self, target: Target, outcome: Outcome) -> None:
@@ -60,7 +60,7 @@ class CycleResults:
         self._results.append(PollResult(target, outcome))
 
     def retract(self, image_id: str, failed: Failed) -> None:
-        """Replace what was found out about an image by a failure; a failed poll stays as it is."""
+        """Replace the outcome of an image by a failure, unless its poll has failed already."""
         if image_id in self._undecided:
             self.record(self.targets[image_id], failed)
         elif image_id in self._answered:

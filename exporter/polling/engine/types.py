@@ -23,8 +23,8 @@ class RequestKind(Enum):
     BATCH = "batch"
     """Request several images by one list."""
 
-    CONFIRM = "confirm"
-    """Request an image that was 404 again, on a fresh connection."""
+    RECHECK = "recheck"
+    """Request an image again after its 404, on a fresh connection."""
 
     CANARY = "canary"
     """Request another existing image early, to distinguish one deleted image from a lost cloud."""
@@ -34,12 +34,12 @@ class RequestKind(Enum):
 
 
 class PollRequest(NamedTuple):
-    """A request for these targets: one, several for a batch, none for the list.
+    """A request for its targets: one target, several for a batch, or no target for the list.
 
     Attributes:
         number: Identifies the request within its cycle, from the time it is in flight.
         attempt: Number of earlier attempts.
-        failure: How the previous attempt, or the list that this request is a part of, failed.
+        failure: Failure of the previous attempt, or of the list that this request replaces in part.
         hidden: A batch lists either hidden images or those that are not hidden.
         page: Path of a further page of a batch.
         page_number: 0 for the first page of a batch.
@@ -65,13 +65,13 @@ class PollRequest(NamedTuple):
 
 
 def failed_reply(request: PollRequest, failed: Failed, facts: RequestFacts) -> PollReply:
-    """Return the reply to a request that failed, of the type that its kind has."""
+    """Return a failure as the reply to a request, in the type that belongs to its kind."""
     match request.kind:
         case RequestKind.BATCH:
             return BatchReply(facts, failed)
         case RequestKind.LIST:
             return ListReply(facts, failed)
-        case RequestKind.POLL | RequestKind.CONFIRM | RequestKind.CANARY:
+        case RequestKind.POLL | RequestKind.RECHECK | RequestKind.CANARY:
             return ImageReply(facts, failed)
 
 
@@ -92,8 +92,9 @@ class CycleHistory:
     Attributes:
         existing: IDs of the images that existed according to their last response.
         gone: IDs of the images that were gone according to their last response.
-        immediate: IDs of the targets to poll at the start of the cycle instead of at their place
-            in the interval: those never polled, and those that discovery no longer matches.
+        immediate: IDs of the targets to poll at the start of the cycle instead of later in the
+            interval: new targets, those that no discovery rule matches any more, and all of them in
+            the first cycle of a poller.
         breaker_open: The circuit breaker was open at the end of the last cycle.
         probe_count: Number of cycles in a row that ended with an open circuit breaker.
         mass_404_suspected: Several existing images were 404 in the last cycle, and none was found.
@@ -121,8 +122,8 @@ class CycleStats:
         found: Number of images that were found.
         requests: Number of requests that have a reply.
         in_flight_at_end: Number of requests without a reply when the cycle's time was over.
-        busy_seconds: Total time of the requests; a list counts as several requests.
-        retry_after_seconds: Time for which the service asked to send no requests.
+        busy_seconds: Total duration of the requests. A list counts ``BATCH_WEIGHT`` times.
+        retry_after_seconds: Time for which Retry-After forbade requests.
     """
 
     failures: Counter[Reason] = field(default_factory=Counter)

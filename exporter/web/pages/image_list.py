@@ -43,7 +43,7 @@ class ImageList:
         query: The query.
         rows: The images on the requested page.
         matching: Number of images that match the query, on all pages.
-        total: Number of watched images. The counts below are of these too, not of the matching.
+        total: Number of watched images. The next three counts are also for all watched images.
         images_with_problems: Number of images that have at least one problem.
         pending: Number of images that were not polled yet.
         problem_counts: Number of images with each problem, worst problem first, without zeros.
@@ -76,7 +76,7 @@ class ImageList:
 def query_images(store: Store, query: Query, now: Instant, shard: Shard = UNSHARDED) -> ImageList:
     """Run a query on the store; a page after the last one is empty."""
     with store.transaction_lock:
-        # Both belong to the same configuration, also while a reload replaces it.
+        # Under the lock, both lists belong to the same configuration even during a reload.
         observed, clouds = store.observations(), store.clouds()
     statuses = [image_status(target, observation, now) for target, observation in observed]
     matching = [status for status in statuses if _matches(status, query)]
@@ -165,7 +165,7 @@ SortKey = Callable[[ImageStatus], str | float | tuple[str | float, ...] | None]
 
 
 def _by_state(status: ImageStatus) -> tuple[str | float, ...]:
-    """Worst problem first; images with the same problem by its age, youngest first."""
+    """Sort by the worst problem, then the images that are in their state most recently first."""
     since = status.observation.state_since
     newest_first = -since.monotonic if status.problems and since else 0.0
     return (status.rank, newest_first)
@@ -197,7 +197,7 @@ SORT_KEYS: Mapping[str, SortKey] = MappingProxyType(
         "polled": _by_time(lambda observation: observation.polled_at),
     }
 )
-"""Sort keys by the value of the parameter ``sort``. Equal images are sorted by their names."""
+"""Sort keys by the value of the parameter ``sort``. Images with equal keys are sorted by name."""
 
 
 def _sorted(statuses: Iterable[ImageStatus], query: Query) -> list[ImageStatus]:

@@ -121,8 +121,8 @@ def cloud_document(cloud: CloudSummary) -> Document:
             "authentications": state.authentications,
             "failures": state.authentication_failures,
             "failure": None
-            if state.sign_in_failure is None
-            else f"{state.sign_in_failure.reason}: {state.sign_in_failure.detail}",
+            if state.auth_failure is None
+            else f"{state.auth_failure.reason}: {state.auth_failure.detail}",
         },
         "discovery": None if state.discovery_interval is None else discovery,
     }

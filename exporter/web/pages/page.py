@@ -1,4 +1,4 @@
-"""The HTML page. Its policy lets no script run but its own, whatever text it shows."""
+"""The HTML page. Its content security policy forbids every script except its own."""
 
 import base64
 import hashlib
@@ -31,7 +31,7 @@ COLUMNS: Mapping[str, str | None] = MappingProxyType(
 """Columns of the image table, with the value of ``sort`` that each column sorts by."""
 
 LIMITS = (25, 100, 250, 1000)
-"""Page sizes offered in the form; the URL may hold any other."""
+"""Page sizes offered in the form. A URL may name any other size."""
 
 MAX_VALUE_LENGTH = 40
 """Characters of a value in the last change. The API returns the whole value."""
@@ -140,7 +140,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         "X-Content-Type-Options": "nosniff",
     }
 )
-"""Headers of the page: no script may run but its own, and no site may frame it."""
+"""Headers of the page: only its own script may run, and no site may frame it."""
 
 
 def render_page(image_list: ImageList, query: PageQuery, error: QueryError | None = None) -> str:

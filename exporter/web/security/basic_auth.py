@@ -52,7 +52,7 @@ class Users:
     def verify(self, user: bytes, password: bytes) -> bool:
         """Return True if the password is correct.
 
-        For an unknown user another user's hash is compared, so that the time does not reveal
+        For an unknown user the hash of another user is compared, so that the time does not reveal
         which users exist. It is always the same hash, because hashes may differ in their cost.
         """
         if self.is_cached(user, password):

@@ -1,8 +1,8 @@
 """Server-side TLS contexts.
 
-Python's ssl loads certificates and keys only from files, by name. Files are therefore read once,
-and passed to ssl through anonymous memory files: the content that was compared is the content in
-use, and an inline key is never written to disk.
+Python's ssl loads certificates and keys only from named files. Therefore each file is read once and
+passed to ssl as an anonymous memory file: ssl uses exactly the content that was compared at a
+reload, and an inline key is never written to disk.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ class TlsOptions:
         key: Its private key, without a password.
         client_ca: CA of client certificates.
         client_auth: Client certificates are required, optional or not requested.
-        allowed_sans: Names of which a client certificate must contain one; None for no check.
+        allowed_sans: A client certificate must contain one of these names; None for no check.
         min_version: Oldest protocol version, a key of ``VERSIONS``.
         max_version: Newest protocol version.
         ciphers: Cipher suites of TLS 1.2; empty for OpenSSL's default.

@@ -14,7 +14,7 @@ REFUSED_CONNECTIONS = 64
 """Connections beyond the limit that get a 503; further connections are closed immediately."""
 
 EXEMPT_PATHS = ("/-/healthy", "/-/ready")
-"""Ends of paths that are served beyond the limit too, so that probes do not fail."""
+"""Path suffixes that are served beyond the limit too, so that probes do not fail."""
 
 REFUSAL = PlainTextResponse(
     "Too many connections are open; try again later.\n", 503, SECURITY_HEADERS

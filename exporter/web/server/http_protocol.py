@@ -1,19 +1,20 @@
 """Protocol of one server connection: TLS handshake, requests, and a timeout for each state.
 
-            with TLS
-    accept ----------> HANDSHAKE
-       |                   |
-       | without TLS       | client accepted
-       v                   v
-       +----------------> REQUEST <------------------+
-       |                   | response complete       | data received
-       | too many          v                         |
-       | connections      IDLE ----------------------+
-       v
-    REFUSED
+    accept --- with TLS ---> HANDSHAKE --- certificate refused ---> closed
+       |                         |
+       | without TLS             | client accepted
+       +-----------+-------------+
+                   |
+                   +--- too many connections ---> REFUSED ---+
+                   v                                         |
+                REQUEST --- response complete ---> IDLE <----+
+                   ^                                 |
+                   +--------- data received ---------+
 
 A connection that stays in a state for longer than its timeout is aborted: silent clients would use
-up the file descriptors of the process.
+up the file descriptors of the process. Far too many connections are closed at once. A refused
+connection is closed after its response. A request that arrives before the previous response is
+complete (pipelining) is served in the state IDLE.
 """
 
 import asyncio
@@ -52,7 +53,8 @@ class ConnectionState(Enum):
 TIMEOUTS: dict[ConnectionState, float] = {
     ConnectionState.HANDSHAKE: 10.0,
     ConnectionState.REQUEST: 30.0,
-    # A client that has not read its response yet has as long as for a request.
+    # After the response, uvicorn closes an idle connection first. The additional time is for a
+    # client that is still reading the response, and for requests that were pipelined.
     ConnectionState.IDLE: KEEP_ALIVE + 30.0,
     ConnectionState.REFUSED: 5.0,
 }
@@ -62,8 +64,8 @@ TIMEOUTS: dict[ConnectionState, float] = {
 class HttpProtocol(H11Protocol):
     """One connection.
 
-    TLS is looked up for each connection, so that certificates can be replaced while others are
-    served.
+    Each new connection uses the current TLS settings, so that certificates can be replaced while
+    other connections are served.
     """
 
     def __init__(self, security: SecurityState, **options: Any) -> None:
@@ -80,7 +82,8 @@ class HttpProtocol(H11Protocol):
     ) -> None:
         """Start the TLS handshake, or serve requests without TLS."""
         self.transport = transport
-        # Pipelined requests are read, and kept until the request before them is served.
+        # Limits the memory of a connection: pipelined requests are read in advance, and kept until
+        # the request before them is served.
         transport.max_size = READ_BUFFER_BYTES  # type: ignore[attr-defined]  # of asyncio's own
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_BUFFER_BYTES)
@@ -95,7 +98,7 @@ class HttpProtocol(H11Protocol):
         self._handshake = self.loop.create_task(self._start_tls(transport, self._tls))
 
     def data_received(self, data: bytes) -> None:
-        """Parse a request. Data that arrives with the handshake is kept until its end."""
+        """Parse a request. Keep data that arrives during the handshake until the handshake ends."""
         if self._state is ConnectionState.HANDSHAKE:
             self._early_data += data
             return
@@ -104,7 +107,7 @@ class HttpProtocol(H11Protocol):
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request, or serve one that was pipelined."""
         self._enter(ConnectionState.IDLE)
         super().on_response_complete()
 
@@ -115,7 +118,7 @@ class HttpProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Close the connection after its response; abort it during the handshake."""
+        """Close the connection after the current response, or abort it during the handshake."""
         if self._state is ConnectionState.HANDSHAKE:
             self.transport.abort()
         else:

@@ -32,7 +32,7 @@ def parse_listen_address(listen_address: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``, ``[IPV6]:PORT`` or ``:PORT``.
 
     Raises:
-        ValueError: It has another form; the text says what is accepted.
+        ValueError: The address has another form; the text names the accepted forms.
     """
     match = _ADDRESS.fullmatch(listen_address)
     if match and int(match["port"]) <= 65535:

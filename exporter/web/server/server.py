@@ -49,12 +49,12 @@ class WebServer:
     def addresses(self) -> tuple[str, ...]:
         """Addresses of the listening sockets, as ``host:port`` with IPv6 in brackets.
 
-        Of Unix sockets the path; an abstract name begins with ``@``, as in systemd.
+        The address of a Unix socket is its path; an abstract name begins with ``@``, as in systemd.
         """
         return tuple(format_address(sock.getsockname()) for sock in self._sockets)
 
     def bind(self) -> None:
-        """Start to listen, unless sockets were given. Clients can connect from now on.
+        """Start to listen, unless sockets were passed in. Clients can connect from now on.
 
         Raises:
             ListenError: No address can be used, or another program uses one.
@@ -76,7 +76,7 @@ class WebServer:
 
         Args:
             app: The application.
-            stop: Ends the server, whatever clients do.
+            stop: Event that stops the server, also while clients keep connections open.
             security: TLS of new connections.
         """
         config = uvicorn.Config(
@@ -122,7 +122,7 @@ class _UvicornServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().call_later(SHUTDOWN_GRACE, self._abort_connections)
         await super().shutdown(sockets)
-        # What is left was accepted while the server was shutting down.
+        # The remaining connections were accepted while the server was shutting down.
         self._abort_connections()
         for _ in range(CLOSE_ITERATIONS):
             await asyncio.sleep(0)

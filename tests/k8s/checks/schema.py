@@ -17,7 +17,7 @@ VERSIONS = ("1.29", "1.33", "1.37")
 
 OPERATOR = "monitoring.coreos.com/v1"
 
-# Without a cache it reads megabytes of schemas for manifest manifest.
+# Without a cache it reads megabytes of schemas for each manifest.
 utils.schema_contents = cache(utils.schema_contents)
 
 

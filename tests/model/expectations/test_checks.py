@@ -226,7 +226,7 @@ def test_expectation_is_met_or_not_or_unverifiable(case: Case) -> None:
 
 
 def test_every_expectation_is_tested_with_every_result_and_api_version() -> None:
-    """A new expectation needs a case of result kind, or an exception with a reason."""
+    """A new expectation needs a case of each result, or an exception with a reason."""
     tested = {(case.name, api, case.met) for case in CASES for api in case.api.split()}
     possible = {
         (name, api, met) for name in EXPECTATIONS for api in ("v1", "v2") for met in (True, False)

@@ -56,7 +56,7 @@ STATUS = PREFIX + b"status: active"
 
 
 def lines_with(values: dict[bytes, st.SearchStrategy[bytes]]) -> st.SearchStrategy[bytes]:
-    """Return lines of any of these headers, header with a value from its strategy."""
+    """Return lines of any of these headers, each with a value from its strategy."""
     return st.sampled_from(sorted(values)).flatmap(
         lambda name: values[name].map(lambda value: name.title() + b": " + value)
     )
@@ -77,7 +77,7 @@ ODD = st.one_of(
 
 @st.composite
 def heads(draw: st.DrawFn) -> bytes:
-    """Return response heads that are mostly valid, header ended by an empty line."""
+    """Return response heads that are mostly valid, each ended by an empty line."""
     names = st.sampled_from(sorted(FITTING))
     values = {name: FITTING[name] for name in sorted(draw(st.sets(names)))}
     values |= {name: MISFITS[name] for name in draw(st.sets(names, max_size=1))}
@@ -271,7 +271,7 @@ def test_every_image_survives_the_round_trip(image: Image) -> None:
 
 
 def samples(families: Iterable[Metric]) -> dict[str, set[tuple[tuple[str, str], ...]]]:
-    """Return the label sets of header series by name."""
+    """Return the label sets of all series by name."""
     label_sets: defaultdict[str, set[tuple[tuple[str, str], ...]]] = defaultdict(set)
     for family in families:
         for sample in family.samples:

@@ -43,7 +43,7 @@ ONE_AT_A_TIME = replace(PACING, concurrency=1)
 
 @dataclass(frozen=True)
 class FakeCloud:
-    """A simulated cloud: its images, and which of them its lists lack."""
+    """A simulated cloud: its images, and those that its lists lack."""
 
     there: frozenset[str] = frozenset(IDS)
     hidden: frozenset[str] = frozenset()
@@ -67,7 +67,7 @@ def requests_of(run: SimulatedCycle, kind: RequestKind) -> list[PollRequest]:
 
 
 def list_sizes(run: SimulatedCycle) -> list[int]:
-    """Return how many images each list was requested for."""
+    """Return the number of images that each list request names."""
     return [len(request.targets) for request in requests_of(run, RequestKind.BATCH)]
 
 
@@ -93,7 +93,7 @@ def with_list_reply(
     about: str = "",
     hidden: bool | None = None,
 ) -> Responder:
-    """Replace the reply to all lists, to those of more than ``over`` images, or to those of one."""
+    """Replace the reply to all lists, to lists of more than ``over`` images, or of one image."""
 
     def respond_to_lists(request: PollRequest, now: float) -> FakeReply | ImageResult:
         ids = {target.image_id for target in request.targets}
@@ -154,7 +154,7 @@ def test_image_missing_in_a_batch_needs_the_same_proof_as_by_v1() -> None:
     } == gone
     assert (
         sorted(run.ids_requested(RequestKind.POLL))
-        == sorted(run.ids_requested(RequestKind.CONFIRM))
+        == sorted(run.ids_requested(RequestKind.RECHECK))
         == sorted(gone)
     )
     assert len(run.ids_requested(RequestKind.LIST)) == 1
@@ -171,12 +171,12 @@ def test_image_missing_in_lists_but_found_by_the_recheck_is_not_gone() -> None:
 
 
 def test_one_list_proves_all_404s_of_about_the_same_time() -> None:
-    """Without the delay each of them would cost a list."""
+    """Without the delay each 404 would cost a list request."""
     gone = IDS[:4]
     cloud = FakeCloud(there=frozenset(IDS[4:]))
 
     def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
-        if request.kind is RequestKind.CONFIRM:
+        if request.kind is RequestKind.RECHECK:
             return FakeReply(NOT_FOUND, 0.1 * (1 + gone.index(image_id_of(request))))
         return cloud(request, now)
 
@@ -211,7 +211,7 @@ def test_gone_image_takes_one_request() -> None:
     assert [request.kind for _, request in run.sent] == [RequestKind.BATCH, RequestKind.POLL]
 
 
-def test_mass_404_in_batches_is_believed_in_the_second_cycle() -> None:
+def test_mass_404_in_batches_is_confirmed_in_the_second_cycle() -> None:
     nothing = FakeCloud(there=frozenset())
     history = CycleHistory(existing=frozenset(IDS))
     run = run_batches(nothing, history=history)
@@ -284,7 +284,7 @@ def test_page_that_links_to_itself_is_the_last() -> None:
 
 @pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE])
 def test_list_that_is_too_long_is_split(refusal: FakeReply) -> None:
-    """A probe of one image goes first; once it works, halves follow until they are short enough."""
+    """A probe of one image goes first; once it works, lists are halved until they are accepted."""
     run = run_batches(with_list_reply(FakeCloud(), lists=refusal, over=4), pacing=ONE_AT_A_TIME)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert list_sizes(run) == [16, 1, 7, 8, 3, 4, 4, 4]
@@ -336,7 +336,7 @@ def test_refused_lists_in_flight_cost_one_probe_each_at_most() -> None:
 
 
 def test_images_missing_in_several_lists_share_a_hidden_list() -> None:
-    """It is no longer than the lists that were planned."""
+    """A hidden list is not longer than the planned lists."""
     cloud = FakeCloud(hidden=frozenset((*IDS[:3], *IDS[8:11])))
     run = run_batches(cloud, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names == dict.fromkeys(IDS, "found")
@@ -648,7 +648,7 @@ def batch_replies(draw: st.DrawFn, request: PollRequest) -> FakeReply:
 def test_rules_hold_for_any_replies_to_lists(
     data: st.DataObject, lengths: list[int], breaker_open: bool, suspected: bool
 ) -> None:
-    """One outcome each, gone only with proof, a bound on requests, and an end."""
+    """Each image has one outcome, is gone only with proof, and takes few requests."""
     ids = [f"image-{number}" for number in range(sum(lengths))]
     left = list(ids)
     groups = [tuple(left.pop(0) for _ in range(length)) for length in lengths]
@@ -678,7 +678,7 @@ def test_rules_hold_for_any_replies_to_lists(
             check_gone(run, count, image_id, history)
     for image_id in ids:
         assert run.ids_requested(RequestKind.POLL).count(image_id) <= 1 + MAX_RETRIES
-        assert run.ids_requested(RequestKind.CONFIRM).count(image_id) <= 1 + MAX_RETRIES
+        assert run.ids_requested(RequestKind.RECHECK).count(image_id) <= 1 + MAX_RETRIES
     most = 2 * len(ids) + len(groups)
     assert len(requests_of(run, RequestKind.BATCH)) <= (1 + MAX_RETRIES) * (
         most + 2 * most * MAX_PAGES
@@ -686,14 +686,14 @@ def test_rules_hold_for_any_replies_to_lists(
 
 
 def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHistory) -> None:
-    """Check from the replies before it that an image was proved to be gone."""
+    """Return True if the replies before the result prove that the image is gone."""
     roundtrips = run.roundtrips[:count]
     of_it = [h for h in roundtrips if image_id_of(h.request) == image_id]
     polls = [h for h in of_it if h.request.kind is RequestKind.POLL and h.result == NOT_FOUND]
     rechecks = [
         h.received_at
         for h in of_it
-        if h.request.kind is RequestKind.CONFIRM
+        if h.request.kind is RequestKind.RECHECK
         and h.result == NOT_FOUND
         and any(poll.received_at <= h.sent_at for poll in polls)
     ]

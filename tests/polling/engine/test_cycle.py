@@ -172,7 +172,7 @@ def test_retry_after_ends_a_cycle_that_would_request_the_list() -> None:
 
 
 def test_polls_are_spread_over_the_interval() -> None:
-    """Evenly over 80 % of it, with each image always at its place."""
+    """Evenly over 80 % of it, with the same offset of each image in every cycle."""
     run = run_cycle(IDS, all_found, history=CycleHistory(existing=frozenset(IDS)))
     times = {image_id_of(request): now for now, request in run.sent if image_id_of(request)}
     assert [times[image_id] for image_id in IDS] == pytest.approx(
@@ -180,7 +180,7 @@ def test_polls_are_spread_over_the_interval() -> None:
     )
 
 
-def test_new_images_are_polled_at_once_and_others_at_their_place() -> None:
+def test_new_images_are_polled_at_once_and_others_at_their_offset() -> None:
     run = run_cycle(
         "ab", all_found, history=CycleHistory(existing=frozenset("a"), immediate=frozenset("b"))
     )
@@ -240,7 +240,7 @@ def test_recheck_that_hangs_leaves_the_404_unconfirmed() -> None:
         "a",
         lambda request, _now: (
             FakeReply(NOT_FOUND, seconds=100.0)
-            if request.kind is RequestKind.CONFIRM
+            if request.kind is RequestKind.RECHECK
             else NOT_FOUND
         ),
     )
@@ -279,7 +279,7 @@ def test_404_is_retracted_before_it_is_confirmed() -> None:
     cycle.on_reply(poll, FakeReply(NOT_FOUND).reply(poll.kind, START), START)
     confirm = cycle.next(START)
     assert isinstance(confirm, PollRequest)
-    assert confirm.kind is RequestKind.CONFIRM
+    assert confirm.kind is RequestKind.RECHECK
     cycle.retract("a")
     cycle.on_reply(confirm, FakeReply(NOT_FOUND).reply(confirm.kind, START + 1), START + 1)
     assert [result.outcome for result in cycle.take_results()] == [
@@ -300,10 +300,10 @@ def test_image_that_is_added_again_after_a_retraction_is_rechecked() -> None:
     cycle.on_reply(poll, FakeReply(NOT_FOUND).reply(poll.kind, START), START)
     recheck = cycle.next(START)
     assert isinstance(recheck, PollRequest)
-    assert recheck.kind is RequestKind.CONFIRM
+    assert recheck.kind is RequestKind.RECHECK
 
 
-def test_next_says_when_the_next_request_is_due() -> None:
+def test_next_returns_a_wait_until_the_next_request_is_due() -> None:
     cycle = Cycle(
         targets("a", "b"), CycleHistory(immediate=frozenset("a")), PACING, START, lambda: 0.5
     )
@@ -321,7 +321,7 @@ def test_next_says_when_the_next_request_is_due() -> None:
     assert isinstance(waiting.next(START + 1), PollRequest)
 
 
-def test_late_cycle_catches_up_and_keeps_the_other_places() -> None:
+def test_late_cycle_catches_up_and_keeps_the_other_offsets() -> None:
     cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), PACING, START, lambda: 0.5)
     run = SimulatedCycle(cycle, all_found, now=START + 12.0).run()
     assert set(run.outcome_names.values()) == {"found"}
@@ -330,7 +330,7 @@ def test_late_cycle_catches_up_and_keeps_the_other_places() -> None:
 
 
 def test_404_of_a_retracted_image_is_not_rechecked() -> None:
-    """Its connection turned out to be out of step before its reply was taken."""
+    """Its connection was found to be out of step before its reply was taken."""
     cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACING, START, lambda: 0.5)
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)

@@ -72,7 +72,7 @@ def is_proved(result: PollResult, roundtrips: list[Roundtrip], history: CycleHis
     confirms = [
         h.received_at
         for h in roundtrips
-        if h.request.kind is RequestKind.CONFIRM
+        if h.request.kind is RequestKind.RECHECK
         and is_404_of(h, image_id)
         and any(poll.received_at <= h.sent_at for poll in polls)
     ]
@@ -115,7 +115,7 @@ def check(run: SimulatedCycle, history: CycleHistory) -> None:
             )
     for image_id in IDS:
         assert run.ids_requested(RequestKind.POLL).count(image_id) <= 1 + MAX_RETRIES
-        assert run.ids_requested(RequestKind.CONFIRM).count(image_id) <= 1 + MAX_RETRIES
+        assert run.ids_requested(RequestKind.RECHECK).count(image_id) <= 1 + MAX_RETRIES
     assert len(run.ids_requested(RequestKind.CANARY)) <= MAX_CANARIES
     assert len(run.ids_requested(RequestKind.LIST)) <= (1 + MAX_RETRIES) * (1 + len(IDS))
     last_start = run.end - PACING.interval + PACING.sending_time
@@ -129,7 +129,7 @@ PACING = CyclePacing(interval=60.0, timeout=10.0, concurrency=3)
 @settings(max_examples=400)
 @given(st.data(), histories())
 def test_rules_hold_for_any_replies(data: st.DataObject, history: CycleHistory) -> None:
-    """One outcome for each image, and gone only with the whole proof."""
+    """Each image has one outcome, and is gone only with the whole proof."""
 
     def respond(request: PollRequest, _: float) -> FakeReply:
         reading = result_named(data.draw(READINGS), request)

@@ -30,7 +30,7 @@ def test_single_404_is_rechecked_and_proved_by_the_list() -> None:
     run = run_cycle("a", replies_by_image({"a": NOT_FOUND}))
     assert [request.kind for _, request in run.sent] == [
         RequestKind.POLL,
-        RequestKind.CONFIRM,
+        RequestKind.RECHECK,
         RequestKind.LIST,
     ]
     assert run.outcome_names == {"a": "gone"}
@@ -38,7 +38,7 @@ def test_single_404_is_rechecked_and_proved_by_the_list() -> None:
 
 
 def test_image_found_after_the_recheck_is_the_proof() -> None:
-    """No list is needed if another image is found by a request sent after the second 404."""
+    """No list is needed if a request sent after the recheck's 404 finds another image."""
     history = CycleHistory(existing=AB)
     run = run_cycle(
         "ab",
@@ -50,7 +50,7 @@ def test_image_found_after_the_recheck_is_the_proof() -> None:
 
 
 def test_response_to_a_request_before_the_404_proves_nothing() -> None:
-    """It may be older than the cause of the 404."""
+    """The response may be older than the cause of the 404."""
     slow = FakeReply(found("b"), seconds=5.0)
     run = run_cycle("ab", replies_by_image({"a": NOT_FOUND, "b": slow}, failed("forbidden")))
     assert run.outcome_names == {"a": "unconfirmed", "b": "found"}
@@ -100,7 +100,7 @@ def test_list_is_retried_with_backoff_after_a_transient_failure() -> None:
     ("reason", "asks"), [("server_error", 3), ("forbidden", 1), ("malformed", 1)]
 )
 def test_failing_list_is_requested_a_bounded_number_of_times(reason: Reason, asks: int) -> None:
-    """However many 404s wait for it."""
+    """The number does not depend on the number of 404s that wait for it."""
     run = run_cycle(
         "abcdefgh", replies_by_image(dict.fromkeys("abcdefgh", NOT_FOUND), failed(reason))
     )
@@ -111,17 +111,17 @@ def test_failing_list_is_requested_a_bounded_number_of_times(reason: Reason, ask
 def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
     confirm = failed("forbidden")
     run = run_cycle(
-        "a", lambda request, _now: confirm if request.kind is RequestKind.CONFIRM else NOT_FOUND
+        "a", lambda request, _now: confirm if request.kind is RequestKind.RECHECK else NOT_FOUND
     )
     assert run.outcome_names == {"a": "unconfirmed"}
-    assert "second request failed: forbidden" in detail(run.outcomes["a"])
+    assert "recheck failed: forbidden" in detail(run.outcomes["a"])
 
 
 @pytest.mark.parametrize(
     ("recheck", "list_reply", "expected"),
     [
         (NOT_FOUND, failed("forbidden"), "nothing proves that the API responds"),
-        (failed("forbidden"), LIST_OK, "the second request failed: forbidden"),
+        (failed("forbidden"), LIST_OK, "the recheck failed: forbidden"),
         (FakeReply(NOT_FOUND, seconds=100.0), LIST_OK, "the cycle ended before it could be proved"),
         (NOT_FOUND, FakeReply(None, seconds=100.0), "the cycle ended before it could be proved"),
         (FakeReply(NOT_FOUND, seconds=55.0), LIST_OK, "the cycle ended before it could be proved"),
@@ -143,7 +143,7 @@ def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
 def test_unconfirmed_names_the_missing_evidence(
     recheck: FakeReply | ImageResult, list_reply: FakeReply | ImageResult, expected: str
 ) -> None:
-    replies = {RequestKind.POLL: NOT_FOUND, RequestKind.CONFIRM: recheck}
+    replies = {RequestKind.POLL: NOT_FOUND, RequestKind.RECHECK: recheck}
     run = run_cycle("a", lambda request, _now: replies.get(request.kind, list_reply))
     assert run.outcome_names == {"a": "unconfirmed"}
     assert expected in detail(run.outcomes["a"])
@@ -153,7 +153,7 @@ def test_recheck_is_retried_after_a_transient_failure() -> None:
     confirms: Iterator[ImageResult] = iter([failed("timeout"), NOT_FOUND])
 
     def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
-        if request.kind is RequestKind.CONFIRM:
+        if request.kind is RequestKind.RECHECK:
             return next(confirms)
         return NOT_FOUND if image_id_of(request) else LIST_OK
 
@@ -231,7 +231,7 @@ def test_suspected_mass_404_lasts_while_only_the_proof_is_missing() -> None:
 
 
 def test_404_with_another_failure_is_not_a_mass_404() -> None:
-    """The list is proof enough then."""
+    """In that case the list is enough proof."""
     table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": failed("forbidden")}
     run = run_cycle("ab", replies_by_image(table), history=CycleHistory(existing=AB))
     assert run.outcome_names == {"a": "gone", "b": "forbidden"}
@@ -244,7 +244,7 @@ def test_gone_image_stays_gone_without_a_new_proof() -> None:
         history=CycleHistory(gone=frozenset("a")),
     )
     assert run.outcome_names == {"a": "gone"}
-    assert run.ids_requested(RequestKind.CONFIRM) == []
+    assert run.ids_requested(RequestKind.RECHECK) == []
     assert not run.cycle.stats.accepted
 
 
@@ -270,7 +270,7 @@ def test_image_found_deleted_is_a_proof() -> None:
 def test_404_late_in_the_cycle_is_unconfirmed() -> None:
     run = run_cycle("a", replies_by_image({"a": FakeReply(NOT_FOUND, seconds=55.0)}))
     assert run.outcome_names == {"a": "unconfirmed"}
-    assert run.ids_requested(RequestKind.CONFIRM) == []
+    assert run.ids_requested(RequestKind.RECHECK) == []
 
 
 def test_no_image_is_gone_while_the_api_responds_404_to_everything() -> None:

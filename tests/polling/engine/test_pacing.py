@@ -8,7 +8,7 @@ from tests.support.simulated_cycle import START, targets
 
 @given(st.integers(0, 2000), st.floats(0, 1))
 def test_backoff_is_bounded(attempt: int, chance: float) -> None:
-    """However many attempts there were, the wait is between nothing and eight seconds."""
+    """After any number of attempts, the wait is at most eight seconds."""
     assert (
         0
         <= CyclePacing(60, 10, 16).backoff(min(attempt, 1000), lambda: chance)
@@ -29,7 +29,7 @@ def test_no_request_starts_near_the_end_of_the_cycle(
     ("polls", "seconds", "needed"), [(10_000, 0.02, 5), (10_000, 0.5, 105), (1, 0.0, 1), (0, 1, 1)]
 )
 def test_concurrency_needed(polls: int, seconds: float, needed: int) -> None:
-    """So many in flight start all polls within 80 % of the interval; one at the least."""
+    """So many requests in flight start all polls within 80 % of the interval; at least one."""
     assert CyclePacing(60, 10, 16).concurrency_needed(polls, seconds) == needed
 
 

@@ -1,4 +1,4 @@
-"""A simulated Keystone on loopback: tokens, a service catalogue, and faults."""
+"""A simulated Keystone on loopback: tokens, a service catalog, and faults."""
 
 import json
 import secrets
@@ -20,8 +20,8 @@ UNAUTHORIZED = "The request you have made requires authentication."
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueEndpoint:
-    """One endpoint of one service in the catalogue."""
+class CatalogEndpoint:
+    """One endpoint of one service in the catalog."""
 
     url: str
     region: str = "RegionOne"
@@ -64,7 +64,7 @@ class SimulatedKeystone:
     Attributes:
         users: passwords by user name.
         application_credentials: secrets by ID.
-        endpoints: the endpoints in the catalogue of new tokens.
+        endpoints: the endpoints in the catalog of new tokens.
         token_life: lifetime of new tokens in seconds.
         clock_skew: seconds by which Keystone's clock is ahead of the local one.
         fault: the fault that is set, if any.
@@ -74,7 +74,7 @@ class SimulatedKeystone:
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.users = {"demo": "secret"}
         self.application_credentials: dict[str, str] = {}
-        self.endpoints: list[CatalogueEndpoint] = []
+        self.endpoints: list[CatalogEndpoint] = []
         self.token_life = 3600.0
         self.clock_skew = 0.0
         self.fault: KeystoneFault | None = None
@@ -150,8 +150,8 @@ class SimulatedKeystone:
             self._valid = set() if token is None else self._valid - {token}
 
     def offer_image(self, *urls: str) -> None:
-        """Set the public image endpoints in the catalogue."""
-        self.endpoints = [CatalogueEndpoint(url) for url in urls]
+        """Set the public image endpoints in the catalog."""
+        self.endpoints = [CatalogEndpoint(url) for url in urls]
 
     def record(self, request: KeystoneRequest) -> None:
         """Add a request to ``requests``."""
@@ -184,9 +184,9 @@ class SimulatedKeystone:
 
 
 def token_document(
-    methods: list[str], endpoints: Iterable[CatalogueEndpoint], issued_at: float, life: float
+    methods: list[str], endpoints: Iterable[CatalogEndpoint], issued_at: float, life: float
 ) -> dict[str, Any]:
-    """Return the token document: its lifetime and the catalogue. Times are in seconds."""
+    """Return the token document: its lifetime and the catalog. Times are in seconds."""
     services: dict[str, list[dict[str, str]]] = {}
     for number, endpoint in enumerate(endpoints):
         services.setdefault(endpoint.service_type, []).append(

@@ -35,7 +35,7 @@ def ids(**parameters: Any) -> list[str]:
 
 
 def test_empty_query_returns_all_images_worst_first() -> None:
-    """Images with the same problem are sorted by its age, youngest first."""
+    """Images with the same problem are sorted by its age, most recent first."""
     assert ids() == [
         "deleted",
         "gone",
