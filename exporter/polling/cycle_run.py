@@ -188,7 +188,7 @@ class CycleRun:
             case RequestKind.BATCH:
                 ids = tuple(target.image_id for target in request.targets)
                 return self.client.batch(
-                    ids, self.deadline, second=request.hidden, page=request.page
+                    ids, self.deadline, second=request.second_list, page=request.page
                 )
             case RequestKind.POLL:
                 image_id = request.targets[0].image_id

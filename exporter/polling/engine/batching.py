@@ -101,7 +101,8 @@ class _Split(Enum):
 class BatchPlanner:
     """Plans the requests that follow a list, by the experience with lists in one cycle.
 
-    Lists of hidden images are tracked separately, because old servers do not support them.
+    The second list of a batch has images that the first one leaves out, see ``ListFilters``. Second
+    lists are tracked separately, because a server may support only first lists.
     """
 
     def __init__(self, groups: Iterable[Group]) -> None:
@@ -120,47 +121,47 @@ class BatchPlanner:
 
     @property
     def has_unlisted(self) -> bool:
-        """Return True if images were missing in a list and wait for a list of hidden images."""
+        """Return True if images were missing in a first list and wait for a second one."""
         return bool(self._unlisted)
 
     def take_unlisted(self) -> list[Target]:
-        """Remove and return the images that wait for a list of hidden images."""
+        """Remove and return the images that wait for a second list."""
         unlisted, self._unlisted = self._unlisted, []
         return unlisted
 
-    def hidden_lists(self) -> list[PollRequest]:
-        """Return as few lists of hidden images as possible for all images that wait for one."""
+    def second_lists(self) -> list[PollRequest]:
+        """Return as few second lists as possible for all images that wait for one."""
         requests: list[PollRequest] = []
         for group in self._packed(self.take_unlisted()):
             if len(group) < MIN_LIST_SIZE:
                 requests += one_by_one(group)
             else:
-                requests.append(PollRequest(RequestKind.BATCH, group, hidden=True))
+                requests.append(PollRequest(RequestKind.BATCH, group, second_list=True))
         return requests
 
-    def unsupported(self, hidden: bool) -> bool:
+    def unsupported(self, second: bool) -> bool:
         """Return True if the probes of this cycle show that the server does not support lists."""
-        failures = max(self._probe_failures[False], self._probe_failures[hidden])
+        failures = max(self._probe_failures[False], self._probe_failures[second])
         return failures >= PROBE_FAILURES_BEFORE_FALLBACK
 
     def after_page(
         self, request: PollRequest, remaining: tuple[Target, ...], next_path: str | None
     ) -> list[PollRequest]:
         """Return the requests after a page of a list that lacked the ``remaining`` targets."""
-        self._working.add(request.hidden)
-        requests = _halves(request.deferred, request.hidden, None)
+        self._working.add(request.second_list)
+        requests = _halves(request.deferred, request.second_list, None)
         if len(remaining) < MIN_LIST_SIZE:
             return requests + one_by_one(remaining)
         if next_path not in {None, request.page} and request.page_number < MAX_PAGES:
             next_page = PollRequest(
                 RequestKind.BATCH,
                 remaining,
-                hidden=request.hidden,
+                second_list=request.second_list,
                 page=next_path,
                 page_number=request.page_number + 1,
             )
             return [*requests, next_page]
-        if request.hidden:
+        if request.second_list:
             # No list has these images. Only a request for each of them shows whether it is gone.
             return requests + one_by_one(remaining)
         # Wait for the other lists, to request the images that all of them lack together.
@@ -172,31 +173,33 @@ class BatchPlanner:
     ) -> list[PollRequest]:
         """Return the requests after a list that failed for its length or for one of its images."""
         if len(request.targets) > 1:
-            return self.shorter_lists(remaining, request.hidden, failed)
-        if request.hidden not in self._working:
+            return self.shorter_lists(remaining, request.second_list, failed)
+        if request.second_list not in self._working:
             # A 4xx rejects the request's form, so every other list request would be rejected too.
             is_form_rejected = failed.reason == "rejected"
-            self._probe_failures[request.hidden] += (
+            self._probe_failures[request.second_list] += (
                 PROBE_FAILURES_BEFORE_FALLBACK if is_form_rejected else 1
             )
-        return one_by_one(remaining) + self.shorter_lists(request.deferred, request.hidden, failed)
+        return one_by_one(remaining) + self.shorter_lists(
+            request.deferred, request.second_list, failed
+        )
 
     def shorter_lists(
-        self, targets: tuple[Target, ...], hidden: bool, failed: Failed
+        self, targets: tuple[Target, ...], second: bool, failed: Failed
     ) -> list[PollRequest]:
         """Return the requests for the targets of a list that failed."""
-        match self._split(targets, hidden):
+        match self._split(targets, second):
             case _Split.ONE_BY_ONE:
                 return one_by_one(targets)
             case _Split.HALVES:
-                return _halves(targets, hidden, failed)
+                return _halves(targets, second, failed)
             case _Split.PROBE:
-                return [_probe(targets, hidden, failed)]
+                return [_probe(targets, second, failed)]
 
-    def _split(self, targets: tuple[Target, ...], hidden: bool) -> _Split:
-        if len(targets) <= MIN_LIST_SIZE or self.unsupported(hidden):
+    def _split(self, targets: tuple[Target, ...], second: bool) -> _Split:
+        if len(targets) <= MIN_LIST_SIZE or self.unsupported(second):
             return _Split.ONE_BY_ONE
-        return _Split.HALVES if hidden in self._working else _Split.PROBE
+        return _Split.HALVES if second in self._working else _Split.PROBE
 
     def _packed(self, targets: Iterable[Target]) -> list[Group]:
         """Return the targets in groups that are no larger than the largest planned ones."""
@@ -223,20 +226,20 @@ def api_check(request: PollRequest, remaining: tuple[Target, ...], failed: Faile
         RequestKind.LIST,
         attempt=MAX_RETRIES,
         failure=failed,
-        hidden=request.hidden,
+        second_list=request.second_list,
         deferred=(*remaining, *request.deferred),
     )
 
 
-def _probe(targets: Sequence[Target], hidden: bool, failed: Failed) -> PollRequest:
+def _probe(targets: Sequence[Target], second: bool, failed: Failed) -> PollRequest:
     """Return a list of the first target that defers the others."""
     first, *others = targets
     return PollRequest(
-        RequestKind.BATCH, (first,), failure=failed, hidden=hidden, deferred=tuple(others)
+        RequestKind.BATCH, (first,), failure=failed, second_list=second, deferred=tuple(others)
     )
 
 
-def _halves(targets: tuple[Target, ...], hidden: bool, failed: Failed | None) -> list[PollRequest]:
+def _halves(targets: tuple[Target, ...], second: bool, failed: Failed | None) -> list[PollRequest]:
     """Return a list for each half of the targets; request a short half one by one."""
     middle = len(targets) // 2
     requests: list[PollRequest] = []
@@ -244,7 +247,9 @@ def _halves(targets: tuple[Target, ...], hidden: bool, failed: Failed | None) ->
         if len(half) <= MIN_LIST_SIZE:
             requests += one_by_one(half)
         else:
-            requests.append(PollRequest(RequestKind.BATCH, half, failure=failed, hidden=hidden))
+            requests.append(
+                PollRequest(RequestKind.BATCH, half, failure=failed, second_list=second)
+            )
     return requests
 
 

@@ -159,8 +159,8 @@ class Cycle:
                 self._on_list_reply(request, reply, now)
             case ImageReply():
                 IMAGE_HANDLERS[request.kind](self, request, reply, now)
-        if self._batches.has_unlisted and not self._queue.expects_visible_batch(now):
-            self._push_all(now, self._batches.hidden_lists())
+        if self._batches.has_unlisted and not self._queue.expects_first_list(now):
+            self._push_all(now, self._batches.second_lists())
         self._resolve_404s(now)
 
     def retract(self, image_id: str) -> None:
@@ -193,7 +193,7 @@ class Cycle:
             request = self._queue.take(now)
             if request.kind is not RequestKind.BATCH:
                 return request
-            if not self._batches.unsupported(request.hidden):
+            if not self._batches.unsupported(request.second_list):
                 return request
             self._queue.complete(request)
             self._push_all(now, one_by_one(request.targets_to_fail))
@@ -266,8 +266,8 @@ class Cycle:
         if retried or request.failure is None:
             return
         if reply.failure is None:
-            targets, hidden = request.deferred, request.hidden
-            self._push_all(now, self._batches.shorter_lists(targets, hidden, request.failure))
+            targets, second = request.deferred, request.second_list
+            self._push_all(now, self._batches.shorter_lists(targets, second, request.failure))
         else:
             self._fail(request, request.failure)
 
@@ -355,7 +355,7 @@ class Cycle:
         self._cancel_added(why)
 
     def _cancel_added(self, why: str) -> None:
-        """Cancel retries, rechecks, and images that wait for a list of hidden images."""
+        """Cancel retries, rechecks, and images that wait for a second list."""
         not_polled = Failed("not_polled", why)
         for target in self._batches.take_unlisted():
             self._results.record(target, not_polled)

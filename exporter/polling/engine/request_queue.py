@@ -110,12 +110,12 @@ class RequestQueue:
         """Return True if a request of this kind is in flight, or added and not sent yet."""
         return self._pending[kind] > 0
 
-    def expects_visible_batch(self, now: float) -> bool:
-        """Return True if a batch of images that are not hidden is due, or in flight."""
+    def expects_first_list(self, now: float) -> bool:
+        """Return True if the first list of a batch is due, or in flight."""
         if self._batches.planned_due <= now:
             return True
         return any(
-            request.kind is RequestKind.BATCH and not request.hidden
+            request.kind is RequestKind.BATCH and not request.second_list
             for request in self._in_flight.values()
         )
 

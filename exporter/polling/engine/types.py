@@ -40,7 +40,7 @@ class PollRequest(NamedTuple):
         number: Identifies the request within its cycle, from the time it is in flight.
         attempt: Number of earlier attempts.
         failure: Failure of the previous attempt, or of the list that this request replaces in part.
-        hidden: A batch lists either hidden images or those that are not hidden.
+        second_list: A batch requests its second list, for images that its first list left out.
         page: Path of a further page of a batch.
         page_number: 0 for the first page of a batch.
         deferred: Targets that are requested once this request has its reply.
@@ -50,7 +50,7 @@ class PollRequest(NamedTuple):
     targets: tuple[Target, ...] = ()
     attempt: int = 0
     failure: Failed | None = None
-    hidden: bool = False
+    second_list: bool = False
     page: str | None = None
     page_number: int = 0
     deferred: tuple[Target, ...] = ()

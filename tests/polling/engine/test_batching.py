@@ -43,7 +43,10 @@ ONE_AT_A_TIME = replace(PACING, concurrency=1)
 
 @dataclass(frozen=True)
 class FakeCloud:
-    """A simulated cloud: its images, and those that its lists lack."""
+    """A simulated cloud: its images, and those that its lists lack.
+
+    ``hidden`` images are only in second lists, and ``unlisted`` ones in none.
+    """
 
     there: frozenset[str] = frozenset(IDS)
     hidden: frozenset[str] = frozenset()
@@ -57,7 +60,7 @@ class FakeCloud:
             image_id = image_id_of(request)
             return found(image_id) if image_id in self.there else NOT_FOUND
         ids = {target.image_id for target in request.targets} & self.there - self.unlisted
-        ids = ids & self.hidden if request.hidden else ids - self.hidden
+        ids = ids & self.hidden if request.second_list else ids - self.hidden
         return batch_page(*map(found, ids))
 
 
@@ -91,7 +94,7 @@ def with_list_reply(
     lists: FakeReply,
     over: int = 0,
     about: str = "",
-    hidden: bool | None = None,
+    second_list: bool | None = None,
 ) -> Responder:
     """Replace the reply to all lists, to lists of more than ``over`` images, or of one image."""
 
@@ -101,7 +104,7 @@ def with_list_reply(
             request.kind is RequestKind.BATCH
             and len(ids) > over
             and (not about or about in ids)
-            and hidden in {None, request.hidden}
+            and second_list in {None, request.second_list}
         )
         return lists if is_replaced else respond(request, now)
 
@@ -120,12 +123,12 @@ def test_existing_images_of_a_batch_take_one_request() -> None:
     assert (stats.polls, stats.found, stats.requests, stats.accepted) == (16, 16, 1, True)
 
 
-def test_hidden_list_is_requested_for_missing_images_only() -> None:
+def test_second_list_is_requested_for_missing_images_only() -> None:
     run = run_batches(FakeCloud(hidden=frozenset(IDS[3:7])))
     assert set(run.outcome_names.values()) == {"found"}
-    plain, hidden = requests_of(run, RequestKind.BATCH)
-    assert (plain.hidden, hidden.hidden) == (False, True)
-    assert {target.image_id for target in hidden.targets} == set(IDS[3:7])
+    first, second = requests_of(run, RequestKind.BATCH)
+    assert (first.second_list, second.second_list) == (False, True)
+    assert {target.image_id for target in second.targets} == set(IDS[3:7])
     assert len(run.sent) == 2
 
 
@@ -136,7 +139,7 @@ def test_image_in_no_list_is_requested_by_itself() -> None:
     assert len(run.sent) == 2 + 4
 
 
-def test_single_remaining_image_needs_no_hidden_list() -> None:
+def test_single_remaining_image_needs_no_second_list() -> None:
     run = run_batches(FakeCloud(hidden=frozenset(IDS[:1])))
     assert set(run.outcome_names.values()) == {"found"}
     assert list_sizes(run) == [16]
@@ -335,13 +338,13 @@ def test_refused_lists_in_flight_cost_one_probe_each_at_most() -> None:
     assert sorted(run.ids_requested(RequestKind.POLL)) == list(IDS)
 
 
-def test_images_missing_in_several_lists_share_a_hidden_list() -> None:
-    """A hidden list is not longer than the planned lists."""
+def test_images_missing_in_several_lists_share_a_second_list() -> None:
+    """A second list is not longer than the planned lists."""
     cloud = FakeCloud(hidden=frozenset((*IDS[:3], *IDS[8:11])))
     run = run_batches(cloud, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     lists = requests_of(run, RequestKind.BATCH)
-    assert [(request.hidden, len(request.targets)) for request in lists] == [
+    assert [(request.second_list, len(request.targets)) for request in lists] == [
         (False, 8),
         (False, 8),
         (True, 6),
@@ -355,21 +358,23 @@ def test_images_missing_in_several_lists_share_a_hidden_list() -> None:
     ]
 
 
-def test_refused_hidden_lists_do_not_disable_plain_lists() -> None:
+def test_refused_second_lists_do_not_disable_first_lists() -> None:
     cloud = FakeCloud(hidden=frozenset(IDS[:4]))
     run = run_batches(
-        with_list_reply(cloud, lists=REFUSED, hidden=True),
+        with_list_reply(cloud, lists=REFUSED, second_list=True),
         pacing=ONE_AT_A_TIME,
         batches=[(*IDS[:2], *IDS[4:10]), (*IDS[2:4], *IDS[10:])],
     )
     assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert [request.hidden for request in requests_of(run, RequestKind.BATCH)] == [
+    assert [request.second_list for request in requests_of(run, RequestKind.BATCH)] == [
         False,
         False,
         True,
         True,
     ]
-    run = run_batches(with_list_reply(FakeCloud(hidden=frozenset(IDS)), lists=REFUSED, hidden=True))
+    run = run_batches(
+        with_list_reply(FakeCloud(hidden=frozenset(IDS)), lists=REFUSED, second_list=True)
+    )
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert list_sizes(run) == [16, 16, 1]
 
