@@ -2,14 +2,19 @@
 # and no others. PYTHON selects the interpreter of a new environment: make PYTHON=python3.13 test
 PYTHON ?= python3
 VENV := .venv
+# Interpreters with which `make check` repeats the quick tests.
+PYTHON_ALSO ?= python3.13
 BIN := $(VENV)/bin
 OPENSTACK := $(VENV)-openstack
 K8S := $(VENV)-k8s
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# The tests start many programs. They start faster with the bytecode of the first one.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-openstack openstack-env k8s-env check format readme \
+.PHONY: help demo test test-slow test-also test-openstack openstack-env k8s-env check format readme \
 	dashboards draw-dashboards screenshot lint types imports \
 	cover bench bench-openstack build sbom version lock clean
 
@@ -19,13 +24,29 @@ help: ## list the targets
 demo: $(VENV)/.run ## run the exporter against a simulated Image service whose images change
 	@exec $(BIN)/openstack-image-exporter demo
 
-test: $(VENV)/.dev ## run the tests
-	@$(BIN)/pytest
+# Tests of a group run in the same process, because they share a resource such as a browser.
+QUICK := -m 'not slow' --numprocesses=auto --dist=loadgroup
+
+test: $(VENV)/.dev ## run the quick tests, on all cores
+	@$(BIN)/pytest $(QUICK)
+
+test-slow: $(VENV)/.dev ## run the slow tests: alerts end to end, container image, long runs
+	@$(BIN)/pytest -m slow
+
+test-also: ## run the quick tests with each of PYTHON_ALSO as well
+	@for python in $(PYTHON_ALSO); do \
+		if "$$python" --version >/dev/null 2>&1; then \
+			$(MAKE) PYTHON="$$python" VENV="$(VENV)-$${python##*/}" test || exit; \
+		else \
+			echo "Not tested with $$python, which is not installed; PYTHON_ALSO= omits it" >&2; \
+			test "$$CI" != true || exit 1; \
+		fi; \
+	done
 
 test-openstack: $(VENV)/.dev openstack-env ## run the tests against a real Glance and Keystone
 	@OPENSTACK_TESTS=1 $(BIN)/pytest tests/openstack
 
-check: lint types imports cover ## run all checks of CI
+check: lint types imports test-slow test-also cover ## run all checks of CI
 
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -56,7 +77,7 @@ imports: $(VENV)/.dev
 
 # Coverage is checked silently after pytest, so that the summary of pytest remains the last line.
 cover: $(VENV)/.dev
-	@$(BIN)/pytest --cov --cov-report=
+	@THOROUGH=1 $(BIN)/pytest $(QUICK) --cov --cov-report=
 	@$(BIN)/coverage report --include='exporter/model/*,exporter/metrics/*_metrics.py' --fail-under=100 >$(VENV)/cover.txt \
 		|| { cat $(VENV)/cover.txt >&2; exit 1; }
 	@$(BIN)/coverage report --omit='exporter/model/*,exporter/metrics/*_metrics.py' --fail-under=90 >$(VENV)/cover.txt \
@@ -108,7 +129,7 @@ LOCK = $(VENV)-lock/bin/uv pip compile --quiet --no-config --upgrade --universal
 	--python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 
 clean: ## remove everything that make has created
-	rm -rf $(VENV) $(VENV)-lock $(VENV)-sbom $(OPENSTACK) $(K8S) .coverage .coverage.* .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(VENV)-python* $(VENV)-lock $(VENV)-sbom $(OPENSTACK) $(K8S) .coverage .coverage.* .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache build dist \
 		dashboards/preview/dist dashboards/preview/node_modules
 	find dashboards exporter tests -name __pycache__ -type d -prune -exec rm -rf {} +

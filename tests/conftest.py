@@ -10,9 +10,10 @@ import pytest
 
 import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
 from exporter.simulator import Release
+from tests.support.examples import examples
 
 # A busy machine is slow, which says nothing about the code.
-hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("default", examples(100), deadline=None)
 hypothesis.settings.load_profile("default")
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}

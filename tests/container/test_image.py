@@ -27,6 +27,8 @@ sys.path.append('/fakes')
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from keystone import SimulatedKeystone
 import time
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("container")]
 with SimulatedKeystone(port=5000) as keystone, SimulatedImageService(
     [SimulatedImage('{GOLDEN}', name='golden')], port=9292
 ) as service:

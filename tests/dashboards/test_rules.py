@@ -155,7 +155,14 @@ def test_promtool_accepts_the_rules_with_every_lint(promtool: Path) -> None:
     assert f"SUCCESS: {len(rules())} rules found" in process.stdout
 
 
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stat().st_size > 20_000 else [])
+        for path in TESTS
+    ],
+    ids=[path.stem for path in TESTS],
+)
 def test_unit_tests_of_the_rules_pass(promtool: Path, path: Path) -> None:
     process = subprocess.run(
         [promtool, "test", "rules", path], capture_output=True, text=True, check=False

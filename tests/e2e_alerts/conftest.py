@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.e2e_alerts.environment import run_scenarios
 from tests.e2e_alerts.report import report
 from tests.e2e_alerts.results import E2EResults
+from tests.e2e_alerts.run import run_conclusively
 
 RESULTS = pytest.StashKey[E2EResults]()
 
@@ -12,7 +12,7 @@ RESULTS = pytest.StashKey[E2EResults]()
 @pytest.fixture(scope="session")
 def e2e(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> E2EResults:
     """Run all scenarios at the same time."""
-    results = run_scenarios(tmp_path_factory.mktemp("e2e-alerts"))
+    results = run_conclusively(tmp_path_factory.mktemp("e2e-alerts"))
     request.config.stash[RESULTS] = results
     return results
 

@@ -109,7 +109,11 @@ class E2EEnvironment:
         servers = (self.server, *self.own_servers.values())
         broken_rules = [line for server in servers for line in server.broken_rules()]
         return E2EResults(
-            {result.name: result for result in results}, self.record, broken_rules, late
+            {result.name: result for result in results},
+            self.record,
+            broken_rules,
+            late,
+            scaled.FACTOR,
         )
 
     def _exporter_process(self, name: str) -> ExporterProcess:
@@ -166,7 +170,7 @@ class E2EEnvironment:
             inhibited=scenario.inhibited,
             permitted=frozenset(cloud.permitted),
             delays=tuple(_delays(cloud)) if scenario.exporter == "steady" else (),
-            late=late,
+            late=late * scaled.FACTOR,
             failure=self.failures.get(cloud.name, ""),
             **self._alerts(cloud.name),
         )
@@ -179,7 +183,7 @@ class E2EEnvironment:
             notified=lifecycle.notified,
             inhibited=frozenset(),
             permitted=frozenset(exporter.permitted),
-            late=late,
+            late=late * scaled.FACTOR,
             failure=self.failures.get(job, ""),
             **self._alerts(job),
         )

@@ -11,7 +11,7 @@ DELAY_COLUMNS = ("Alert", "Scenarios", "Slowest", "Limit")
 def report(results: E2EResults) -> str:
     """Format a row for each scenario and exporter, then one for each alert with a delay."""
     rows = [_row(result) for result in results.results.values()]
-    late = f"The machine was late by {results.late:.1f} s at worst."
+    late = f"Speed: {results.speed:g}. The machine was late by {results.late:.1f} s at worst."
     delays = _delay_rows(results)
     return f"{_table(RESULT_COLUMNS, rows)}\n\n{_table(DELAY_COLUMNS, delays)}\n\n{late}"
 

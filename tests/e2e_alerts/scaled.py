@@ -1,11 +1,12 @@
 """The rules and routes of the project with every duration shortened by one factor."""
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
-FACTOR = 30
-"""An hour becomes two minutes, the default interval of a minute two seconds."""
+FACTOR = float(os.environ.get("ALERTS_SPEED", "30"))
+"""By default, an hour becomes two minutes, and the default interval of a minute two seconds."""
 
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DURATION = r"\d+(?:ms|[smhd])"

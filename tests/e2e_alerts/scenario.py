@@ -8,15 +8,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.simulator import SimulatedImage
+from tests.e2e_alerts.scaled import seconds
 from tests.support.program import GOLDEN, UBUNTU, simulated
 
 if TYPE_CHECKING:
     from tests.e2e_alerts.scenario_cloud import ScenarioCloud
 
-INTERVAL = 2.0
-TIMEOUT = 2.0
-SCRAPE = 1.0
-EVALUATION = 1.0
+INTERVAL = seconds("1m")
+TIMEOUT = seconds("1m")
+SCRAPE = seconds("30s")
+EVALUATION = seconds("30s")
 
 IMAGE_NAME = "Golden base 2025.06"
 IMAGES: Mapping[str, SimulatedImage] = MappingProxyType(

@@ -10,12 +10,13 @@ from exporter.simulator import SimulatedImageService
 from tests.dashboards.servers import Prometheus
 from tests.e2e_alerts.alert_recorder import AlertRecord
 from tests.e2e_alerts.ports import reserved_port
+from tests.e2e_alerts.scaled import seconds
 from tests.e2e_alerts.scenario import INTERVAL, TIMEOUT, AlertScenario
 from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.program import Metrics
 from tests.support.wait import wait_until
 
-PATIENT_TIMEOUT = 150.0
+PATIENT_TIMEOUT = seconds("75m")
 """Seconds for a condition of a scenario to become true, however busy the machine is."""
 wait_patiently = partial(wait_until, timeout=PATIENT_TIMEOUT, pause=0.1)
 """Wait with a long pause, because many threads wait in the process of the simulated services."""

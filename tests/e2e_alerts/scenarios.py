@@ -3,7 +3,7 @@
 import time
 
 from tests.e2e_alerts.scaled import seconds
-from tests.e2e_alerts.scenario import IMAGES, TIMEOUT, scenario
+from tests.e2e_alerts.scenario import IMAGES, INTERVAL, TIMEOUT, scenario
 from tests.e2e_alerts.scenario_cloud import ScenarioCloud, wait_patiently
 from tests.support.fakes.keystone import KeystoneFault
 from tests.support.program import ABSENT, simulated
@@ -166,7 +166,11 @@ def expectation(cloud: ScenarioCloud) -> None:
 @scenario(
     "a new image is discovered and uploaded",
     notified=f"StatusChanged {NEW_IMAGE}",
-    settings={"discover": [{"name": "nightly-*"}], "discovery_interval": "2s", "api": "v2"},
+    settings={
+        "discover": [{"name": "nightly-*"}],
+        "discovery_interval": f"{INTERVAL:g}s",
+        "api": "v2",
+    },
 )
 def upload(cloud: ScenarioCloud) -> None:
     """Upload a new image that becomes active soon."""
@@ -362,7 +366,7 @@ def sign_in_fails(cloud: ScenarioCloud) -> None:
 def token_not_renewed(cloud: ScenarioCloud) -> None:
     """Let the token expire, then bring Keystone back."""
     assert cloud.keystone
-    cloud.keystone.token_life = 75.0
+    cloud.keystone.token_life = max(75.0, seconds("30m"))
     with cloud.one_more_counted("openstack_image_exporter_authentications_total"):
         cloud.service.faults.set("status", code=401, times=1)
     cloud.keystone.fault = KeystoneFault(status=503)

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.e2e_alerts.results import MAX_BRIDGED_DELAY, ScenarioResult
+from tests.e2e_alerts.alert_recorder import AlertRecord
+from tests.e2e_alerts.results import (
+    MAX_BRIDGED_DELAY,
+    MAX_PUNCTUAL_DELAY,
+    E2EResults,
+    ScenarioResult,
+)
 from tests.e2e_alerts.scenario import alert_names
 
 AS_EXPECTED = ScenarioResult(
@@ -39,8 +45,8 @@ REPEATED = AS_EXPECTED.inhibited
         ({"repeated": REPEATED}, ["fired more than once: NotActive golden"]),
         ({"failure": "it did not happen"}, ["it did not happen"]),
         ({"reached": FALSE_LATE}, ["false alarm: CyclesLate"]),
-        ({"reached": FALSE_LATE, "late": 1.5}, []),
-        ({"reached": FALSE_GONE, "late": 99.0}, ["false alarm: Gone other"]),
+        ({"reached": FALSE_LATE, "late": MAX_PUNCTUAL_DELAY + 1}, []),
+        ({"reached": FALSE_GONE, "late": 3600.0}, ["false alarm: Gone other"]),
         (
             {"repeated": REPEATED, "late": MAX_BRIDGED_DELAY},
             ["fired more than once: NotActive golden"],
@@ -54,3 +60,20 @@ REPEATED = AS_EXPECTED.inhibited
 )
 def test_problems_of_a_scenario(changes: dict[str, object], problems: list[str]) -> None:
     assert replace(AS_EXPECTED, **changes).problems == problems  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("failure", "late", "is_conclusive"),
+    [
+        ("", 0.0, True),
+        ("", 60.0, True),
+        ("it did not happen", 3.9, True),
+        ("it did not happen", 4.1, False),
+    ],
+)
+def test_failure_on_a_machine_that_was_too_slow_is_inconclusive(
+    failure: str, late: float, is_conclusive: bool
+) -> None:
+    result = replace(AS_EXPECTED, failure=failure)
+    results = E2EResults({"cloud": result}, AlertRecord(), [], late, speed=30)
+    assert results.is_conclusive is is_conclusive

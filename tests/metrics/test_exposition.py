@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics_format
@@ -28,6 +28,7 @@ from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.support.clock import FakeClock
+from tests.support.examples import examples
 from tests.support.reference_collector import ImageCollector
 
 MAX_STALE = 100.0
@@ -179,7 +180,7 @@ def counting(counts: list[int]) -> RenderSamples:
     return render
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(STEPS, EXPECTATIONS)
 def test_scrape_equals_what_prometheus_client_renders(
     steps: list[Step], expect: tuple[tuple[str, object], ...]
@@ -193,7 +194,7 @@ def test_scrape_equals_what_prometheus_client_renders(
             assert watched.scrape(openmetrics, compressed=True) == expected
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(STEPS, EXPECTATIONS)
 def test_scrape_after_many_changes_equals_what_prometheus_client_renders(
     steps: list[Step], expect: tuple[tuple[str, object], ...]

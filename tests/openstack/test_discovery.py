@@ -10,6 +10,8 @@ from tests.openstack.stack import OpenStack
 from tests.support.program import Program, run_program, settings_file, start_program
 from tests.support.wait import wait_until
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("openstack")]
+
 EXISTS = "openstack_image_exists"
 TAG = f"ours-{uuid4()}"
 NAME = f"golden & co #{uuid4()}"

@@ -12,6 +12,8 @@ import pytest
 from tests.openstack.exporter import Change, Exporter, Samples, exporter, series
 from tests.openstack.stack import OpenStack
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("openstack")]
+
 DATA = b"sixteen bytes..."
 CLOUDS = ("demo", "demo-appcred")
 """Entries of clouds.yaml: by password and by application credential, with the same images."""

@@ -10,6 +10,8 @@ import pytest
 from tests.openstack.account import Account, send
 from tests.openstack.stack import OpenStack
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("openstack")]
+
 DATA = b"sixteen bytes..."
 
 

@@ -10,7 +10,11 @@ from tests.openstack.account import send
 from tests.openstack.stack import OpenStack
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.usefixtures("clouds_yaml")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("openstack"),
+    pytest.mark.usefixtures("clouds_yaml"),
+]
 
 
 @pytest.fixture(params=["demo", "demo-appcred"])

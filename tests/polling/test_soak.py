@@ -6,6 +6,8 @@ from exporter.simulator import SimulatedImage, SimulatedImageService
 from tests.polling.soak import CONCURRENCY, HeldResources, PollingProcess, polling_process
 from tests.support.polled_cloud import image_service
 
+pytestmark = pytest.mark.slow
+
 IDS = [f"image-{number}" for number in range(12)]
 PHASE = 25
 """Cycles under the same faults."""

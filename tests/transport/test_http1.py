@@ -5,12 +5,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.clock import steady
 from exporter.transport.http1 import ConnectionClosed, send_request
 from exporter.transport.response import RequestFailed, Response
+from tests.support.examples import examples
 
 REQUEST = b"HEAD / HTTP/1.1\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nX-Image-Meta-Status: active\r\n\r\n"
@@ -227,7 +228,7 @@ ANSWERS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(ANSWERS, st.lists(st.integers(0, 200), max_size=6), st.booleans(), st.booleans())
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", [], True, False)
 def test_any_bytes_in_any_pieces_are_a_response_or_a_failure(

@@ -1,11 +1,12 @@
 import asyncio
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
 from exporter.web.streaming import CHUNK_SIZE, PiecewiseResponse
+from tests.support.examples import examples
 from tests.web.conftest import ServerThread
 
 SIZES = st.lists(st.integers(0, 3 * CHUNK_SIZE), max_size=6)
@@ -46,7 +47,7 @@ def send_response(
     return [message["body"] for message in messages[1:]]
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(SIZES)
 def test_pieces_are_sent_in_order_with_small_ones_joined(sizes: list[int]) -> None:
     in_pieces = response(sizes)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
@@ -22,6 +22,7 @@ from exporter.model.outcome import Failed, Found
 from exporter.model.responses.parsers import Malformed
 from exporter.model.responses.v1_headers import image_from_headers
 from exporter.transport.http1 import parse_head
+from tests.support.examples import examples
 from tests.support.images import ID, MAX_STALE, START, TARGET
 from tests.support.reference_collector import store_registry
 
@@ -171,7 +172,7 @@ def check(image: Image, head: bytes) -> None:
 
 
 @given(heads())
-@settings(max_examples=1000)
+@examples(1000)
 def test_any_head_gives_correct_values_or_none(head: bytes) -> None:
     image = image_from_headers(parse_head(head).headers, ID)
     event(type(image).__name__)
@@ -306,7 +307,7 @@ def check_exposition(image: Image | Malformed) -> None:
 
 
 @given(heads())
-@settings(max_examples=200)
+@examples(200)
 def test_any_head_gives_a_valid_exposition(head: bytes) -> None:
     check_exposition(image_from_headers(parse_head(head).headers, ID))
 

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.outcome import Failed, ImageResult, Reason
@@ -17,6 +17,7 @@ from exporter.polling.engine.batching import (
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import BATCH_WEIGHT, MAX_RETRIES, CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from tests.support.examples import examples
 from tests.support.simulated_cycle import (
     LIST_OK,
     NOT_FOUND,
@@ -648,7 +649,7 @@ def batch_replies(draw: st.DrawFn, request: PollRequest) -> FakeReply:
     return replace(page, seconds=seconds)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.data(), GROUP_SIZES, st.booleans(), st.booleans())
 def test_rules_hold_for_any_replies_to_lists(
     data: st.DataObject, lengths: list[int], breaker_open: bool, suspected: bool

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.outcome import REASONS, Failed, Found, Gone, ImageResult, NotFound, Reason
@@ -10,6 +10,7 @@ from exporter.polling.engine.gone_confirmation import MAX_CANARIES
 from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing
 from exporter.polling.engine.results import PollResult
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from tests.support.examples import examples
 from tests.support.simulated_cycle import (
     LIST_OK,
     NOT_FOUND,
@@ -126,7 +127,7 @@ def check(run: SimulatedCycle, history: CycleHistory) -> None:
 PACING = CyclePacing(interval=60.0, timeout=10.0, concurrency=3)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(st.data(), histories())
 def test_rules_hold_for_any_replies(data: st.DataObject, history: CycleHistory) -> None:
     """Each image has one outcome, and is gone only with the whole proof."""
@@ -138,7 +139,7 @@ def test_rules_hold_for_any_replies(data: st.DataObject, history: CycleHistory) 
     check(run_cycle(IDS, respond, history=history, pacing=PACING, random=0.3), history)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.data())
 def test_no_existing_image_is_gone_with_transient_faults(data: st.DataObject) -> None:
     there = data.draw(st.sets(st.sampled_from(IDS)))
@@ -168,7 +169,7 @@ def test_no_existing_image_is_gone_with_transient_faults(data: st.DataObject) ->
         history = run.next_history(history)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.data())
 def test_nothing_is_gone_if_the_list_is_404_too(data: st.DataObject) -> None:
 

@@ -1,0 +1,12 @@
+"""The number of examples that hypothesis tries: all in ``make check``, a fifth in ``make test``."""
+
+import os
+
+import hypothesis
+
+IS_THOROUGH = os.environ.get("THOROUGH") == "1"
+
+
+def examples(number: int) -> hypothesis.settings:
+    """Return settings for this number of examples, or for a fifth without ``THOROUGH=1``."""
+    return hypothesis.settings(max_examples=number if IS_THOROUGH else number // 5)
