@@ -10,7 +10,7 @@ _REQUEST_ID = re.compile(rb"req-[0-9a-f-]{36}")
 
 @dataclass(slots=True)
 class Response:
-    """A response. ``http1`` parses the head to one, and then adds the rest as it is read.
+    """A response. ``http1`` creates it from the head, and adds the rest as it is read.
 
     Attributes:
         code: The status code.
