@@ -1,11 +1,15 @@
 """Rules about the structure of the code that no linter checks."""
 
 import ast
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import exporter
+from exporter.config import ResolvedCloud
+from exporter.model.api_traits import ApiName
 
 PACKAGE = Path(exporter.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
@@ -13,7 +17,7 @@ FOLDERS = sorted({path.parent for path in MODULES})
 
 MAX_MODULES = 16
 MAX_LINES = 400
-API_VERSIONS = frozenset({"v1", "v2"})
+API_VERSIONS = frozenset(get_args(ApiName))
 
 
 def tree(module: Path) -> ast.Module:
@@ -40,6 +44,17 @@ def test_docstrings_start_with_an_action_or_a_noun(module: Path) -> None:
         and isinstance(node.value.value, str)
     }
     assert first_words.isdisjoint({"What", "Who", "Whether"})
+
+
+def test_every_setting_of_a_cloud_is_used() -> None:
+    used = {
+        node.attr
+        for node in ast.walk(tree(Path("app.py")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "config"
+    }
+    assert {field.name for field in fields(ResolvedCloud)} - used == set()
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,9 @@ class Expect(BaseModel):
         return {key: getattr(self, key) for key in EXPECTATIONS if key in self.model_fields_set}
 
 
-assert set(Expect.model_fields) == set(EXPECTATIONS)  # noqa: S101  # every key needs its check
+assert tuple(Expect.model_fields) == EXPECTATIONS, (  # noqa: S101  # every key needs its check
+    f"Expect and CHECKS differ in {set(Expect.model_fields) ^ set(EXPECTATIONS) or 'their order'}"
+)
 
 
 def merged(*levels: Expect) -> Expectations:

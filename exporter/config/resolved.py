@@ -5,12 +5,12 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 from pydantic import SecretStr
 
 from exporter.config.expect import Expect, merged
 from exporter.config.schema import Cloud, Discover, Settings
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.expectations.checks import Expectations
 from exporter.model.sharding import UNSHARDED, Shard
@@ -39,7 +39,7 @@ class ResolvedCloud:
     cloud: str | None
     region: str | None
     interface: str | None
-    api: Literal["auto", "v1", "v2"]
+    api: RequestedVersion
     endpoint: str | None
     token: SecretStr | None
     token_file: Path | None

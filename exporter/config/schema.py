@@ -3,7 +3,7 @@
 ``resolved`` fills in inherited values and defaults.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfi
 from exporter.config import types
 from exporter.config.expect import Expect
 from exporter.config.sources import ENVIRONMENT_PREFIX
+from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.model.expectations.checks import VISIBILITIES
 
 LISTED_STATUSES = ("queued", "saving", "uploading", "importing", "active", "deactivated")
@@ -202,12 +203,12 @@ class Cloud(_Model):
         description="Interface of the endpoint in the catalog: public, internal or admin.",
         json_schema_extra={"default": "from clouds.yaml or OS_INTERFACE, otherwise public"},
     )
-    api: Annotated[
-        Literal["auto", "v1", "v2"], BeforeValidator(types.one_of("auto", "v1", "v2"))
-    ] = Field(
-        default="auto",
-        description="Version of the Image API: v1, v2, or auto, which prefers v1 if the endpoint "
-        "offers both.",
+    api: Annotated[RequestedVersion, BeforeValidator(types.one_of("auto", *get_args(ApiName)))] = (
+        Field(
+            default="auto",
+            description=f"Version of the Image API: {', '.join(get_args(ApiName))}, or auto, which "
+            "prefers v1 if the endpoint offers both.",
+        )
     )
     endpoint: types.Endpoint | None = Field(
         default=None,

@@ -16,11 +16,10 @@ from exporter.glance.versions import (
     PROBED,
     VERSIONS_PATHS,
     ApiVersion,
-    RequestedVersion,
     parse_versions,
     preferred_version,
 )
-from exporter.model.api_traits import ApiName
+from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.model.outcome import Failed, Found, ImageResult
 from exporter.model.replies import (
     BatchReply,

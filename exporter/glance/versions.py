@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Literal, Protocol, get_args
+from typing import Protocol, get_args
 
 from exporter.glance import v1, v2
-from exporter.model.api_traits import ApiName
+from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.model.outcome import Failed, ImageResult
 from exporter.model.replies import Batch
 from exporter.model.responses.v2_fields import parse_json
@@ -21,9 +21,6 @@ OFFERED_STATUSES = frozenset({"CURRENT", "SUPPORTED", "DEPRECATED"})
 
 DOCUMENT_CODES = frozenset({HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES})
 """Status codes with a version document. 300 is also sent for a version that is switched off."""
-
-RequestedVersion = Literal["auto"] | ApiName
-"""An API version, or ``auto`` for the preferred one of those that the service offers."""
 
 _VERSION_ID = re.compile(r"(v[0-9]+)(?:\.[0-9]+)*", re.ASCII)
 
@@ -107,7 +104,9 @@ V2 = ApiVersion(
 API_VERSIONS: dict[ApiName, ApiVersion] = {version.name: version for version in (V1, V2)}
 """All versions by name, in order of preference: v1 first, because it responds to HEAD."""
 
-assert set(API_VERSIONS) == set(get_args(ApiName))  # noqa: S101  # a version needs its row
+assert set(API_VERSIONS) == set(get_args(ApiName)), (  # noqa: S101  # a version needs its row
+    f"ApiName and API_VERSIONS differ in {set(get_args(ApiName)) ^ set(API_VERSIONS)}"
+)
 
 INITIAL = V1
 """The version to use until one has been chosen."""

@@ -7,6 +7,9 @@ from typing import Literal, get_args
 
 ApiName = Literal["v1", "v2"]
 
+RequestedVersion = Literal["auto"] | ApiName
+"""An API version, or ``auto`` for the preferred one of those that the service offers."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApiTraits:
@@ -40,4 +43,6 @@ API_TRAITS: Mapping[ApiName, ApiTraits] = MappingProxyType(
     }
 )
 
-assert set(API_TRAITS) == set(get_args(ApiName))  # noqa: S101  # a version needs its traits
+assert set(API_TRAITS) == set(get_args(ApiName)), (  # noqa: S101  # a version needs its traits
+    f"ApiName and API_TRAITS differ in {set(get_args(ApiName)) ^ set(API_TRAITS)}"
+)

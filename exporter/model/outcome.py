@@ -40,7 +40,9 @@ REASONS: Mapping[Reason, str] = {
 }
 """The meaning of each reason, in the order of the exposition."""
 
-assert tuple(REASONS) == get_args(Reason)  # noqa: S101  # every reason needs its meaning
+assert tuple(REASONS) == get_args(Reason), (  # noqa: S101  # every reason needs its meaning
+    f"Reason and REASONS differ in {set(get_args(Reason)) ^ set(REASONS) or 'their order'}"
+)
 
 REASON_OF_CODE: Mapping[int, Reason] = {
     300: "api_version",

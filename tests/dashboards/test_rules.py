@@ -261,6 +261,14 @@ def test_runbook_of_expectations_explains_each() -> None:
     assert sorted(explained) == sorted(["expectation", *EXPECTATIONS])
 
 
+def test_runbook_of_poll_failures_explains_each_reason() -> None:
+    """The alert excludes ``rate_limited``, which has an alert of its own."""
+    text = (RUNBOOKS / "OpenStackImagePollFailures.md").read_text("utf-8")
+    causes = text.partition("## Usual causes")[2].partition("\n## ")[0]
+    named = re.findall(r"`(\w+)`", " ".join(re.findall(r"^- (.*?): ", causes, re.MULTILINE)))
+    assert sorted(named) == sorted(REASONS.keys() - {"rate_limited"})
+
+
 def test_every_runbook_has_an_alert() -> None:
     assert {path.stem for path in RUNBOOKS.iterdir()} == alerts().keys()
 

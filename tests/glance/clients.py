@@ -8,7 +8,7 @@ from exporter.auth.base import Authenticator
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
-from exporter.glance.versions import RequestedVersion
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.replies import Deadline
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter

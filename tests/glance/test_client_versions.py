@@ -7,7 +7,7 @@ import pytest
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import UNKNOWN_PREFIX_LENGTH
-from exporter.glance.versions import RequestedVersion
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.outcome import Failed, Found, NotFound
 from exporter.model.replies import Batch, BatchReply
 from exporter.simulator import SimulatedImage, SimulatedImageService

@@ -10,11 +10,10 @@ from exporter.config.schema import Cloud
 from exporter.glance.versions import (
     API_VERSIONS,
     VERSIONS_PATHS,
-    RequestedVersion,
     parse_versions,
     preferred_version,
 )
-from exporter.model.api_traits import ApiName
+from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.simulator import Release, SimulatedImageService
 from exporter.transport.http1 import parse_head
 from exporter.transport.response import Response

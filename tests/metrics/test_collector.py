@@ -23,18 +23,11 @@ from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.support.clock import FakeClock
-from tests.support.images import ACTIVE, MAX_STALE, START, later
+from tests.support.images import ACTIVE, COMPLETE, MAX_STALE, START, later
 from tests.support.reference_collector import StoreCollector
 
 LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in IMAGE_FAMILIES}
 LABELS |= {family.name: {*CLOUD_LABELS, *family.labels} for family in CLOUD_FAMILIES}
-
-PROMISES = (
-    ("image_build_date", "2026-11-01"),
-    ("provided_until", "2027-11-01"),
-    ("replace_frequency", "monthly"),
-    ("uuid_validity", "2027-05-01"),
-)
 
 OBSERVATIONS = {
     "living": NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE),
@@ -44,9 +37,7 @@ OBSERVATIONS = {
     "failed": NEVER_POLLED.with_outcome(Failed("timeout"), START, MAX_STALE),
     "deleted": NEVER_POLLED.with_outcome(Found(replace(ACTIVE, deleted=True)), START, MAX_STALE),
     "bare": NEVER_POLLED.with_outcome(Found(Image("v1", "x", "odd")), START, MAX_STALE),
-    "promised": NEVER_POLLED.with_outcome(
-        Found(replace(ACTIVE, properties=PROMISES)), START, MAX_STALE
-    ),
+    "complete": NEVER_POLLED.with_outcome(Found(COMPLETE), START, MAX_STALE),
     "never-polled": NEVER_POLLED,
 }
 
@@ -131,7 +122,6 @@ def test_every_series_has_exactly_the_labels_of_its_family() -> None:
         "openstack_image_exporter_concurrency_needed",
         "openstack_image_exporter_clock_skew_seconds",
         "openstack_image_deleted_timestamp_seconds",
-        "openstack_image_hidden",
     }
 
 

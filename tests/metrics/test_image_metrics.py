@@ -8,7 +8,7 @@ from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageVi
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found
-from tests.support.images import ACTIVE, ID, MAX_STALE, START, TARGET, later
+from tests.support.images import ACTIVE, COMPLETE, ID, MAX_STALE, START, TARGET, later
 
 FOUND = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
 EXPECTING = replace(TARGET, expect=(("status", ("active",)), ("max_age", 1.0)))
@@ -88,8 +88,7 @@ def test_every_point_has_a_value_for_each_label(family: Family[ImageView]) -> No
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
 def test_every_family_has_samples_for_a_fully_known_image(family: Family[ImageView]) -> None:
     """Except the deletion time. Optional attributes are absent if unknown."""
-    image = replace(ACTIVE, hidden=True, properties=LIFETIME_PROPERTIES)
-    observation = NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE)
+    observation = NEVER_POLLED.with_outcome(Found(COMPLETE), START, MAX_STALE)
     shown = list(family.points(view_of(EXPECTING, observation, START)))
     optional = {
         "openstack_image_property_info",
@@ -164,9 +163,10 @@ def test_poll_without_a_change_changes_no_series() -> None:
 
 OTHERWISE: dict[str, object] = dict.fromkeys(field.name for field in fields(Image)) | {
     "digests": (),
-    "hidden": True,
     "properties": (),
     "status": "queued",
+    "stores": (),
+    "tags": (),
     "visibility": "public",
 }
 NOT_EXPORTED = {"api", "id", "deleted", "deleted_at", "tags", "stores", "requested_properties"}
@@ -176,8 +176,12 @@ NOT_EXPORTED = {"api", "id", "deleted", "deleted_at", "tags", "stores", "request
 @pytest.mark.parametrize("attribute", sorted(OTHERWISE.keys() - NOT_EXPORTED))
 def test_every_attribute_of_an_image_is_exported(attribute: str) -> None:
     """An attribute without a metric needs an entry in ``NOT_EXPORTED``."""
-    other = replace(ACTIVE, **{attribute: OTHERWISE[attribute]})  # type: ignore[arg-type]  # fitting
-    assert series(NEVER_POLLED.with_outcome(Found(other), START, MAX_STALE)) != series(FOUND)
+    other = replace(COMPLETE, **{attribute: OTHERWISE[attribute]})  # type: ignore[arg-type]  # fitting
+    shown = [
+        series(NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE))
+        for image in (COMPLETE, other)
+    ]
+    assert shown[0] != shown[1]
 
 
 @pytest.mark.parametrize(

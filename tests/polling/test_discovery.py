@@ -12,7 +12,7 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
-from exporter.glance.versions import RequestedVersion
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.cloud import CloudState, unresolved
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.instant import Instant

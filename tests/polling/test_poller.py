@@ -11,7 +11,7 @@ from exporter.auth.base import AuthToken
 from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now, steady
 from exporter.glance.client import ImageClient
-from exporter.glance.versions import RequestedVersion
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline

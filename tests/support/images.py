@@ -1,5 +1,6 @@
 """Images, instants and observations that tests share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from exporter.model.image import Image
@@ -38,6 +39,21 @@ ACTIVE = Image(
     properties=(("os_distro", "ubuntu"), ("os_version", "22.04")),
 )
 """A private, active image with every attribute that v1 reports."""
+
+COMPLETE = replace(
+    ACTIVE,
+    hidden=True,
+    properties=(
+        *ACTIVE.properties,
+        ("image_build_date", "2025-06-11"),
+        ("provided_until", "2027-04-30"),
+        ("replace_frequency", "monthly"),
+        ("uuid_validity", "2028-04-30"),
+    ),
+    tags=("golden",),
+    stores=("fs",),
+)
+"""The same image with every attribute and property that any metric is made from."""
 
 TARGET = Target("lab", ID, "golden-ubuntu")
 

@@ -10,7 +10,7 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
-from exporter.glance.versions import RequestedVersion
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
 from exporter.model.target import Target, TargetKey

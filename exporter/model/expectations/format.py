@@ -5,9 +5,6 @@ from collections.abc import Iterable
 from exporter.model.expectations.checks import TIME_BASED, CheckResult
 from exporter.model.units import SizeRange, format_duration, format_size, format_size_range
 
-SIZES = frozenset({"size", "min_disk", "min_ram"})
-"""The expectations whose values are bytes."""
-
 
 def format_expected(result: CheckResult) -> str:
     """Return the expected value in the spelling of settings; join several values in one line."""
@@ -17,7 +14,11 @@ def format_expected(result: CheckResult) -> str:
 
 def format_actual(result: CheckResult) -> str:
     """Return the actual value in the same form, empty if it is unknown."""
-    return "" if result.actual is None else _format(result.expectation, result.actual)
+    if result.actual is None:
+        return ""
+    if isinstance(result.expected, SizeRange) and isinstance(result.actual, int):
+        return format_size(result.actual)
+    return _format(result.expectation, result.actual)
 
 
 def to_json(value: object) -> object:
@@ -41,8 +42,6 @@ def _format(expectation: str, value: object) -> str:
             return format_size_range(value)
         case tuple():
             return _format_several(value)
-        case int() if expectation in SIZES:
-            return format_size(value)
         case float() if expectation in TIME_BASED:
             # The age is negative if the clock that dated the image is ahead of this one.
             return format_duration(max(0, round(value)))

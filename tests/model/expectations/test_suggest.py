@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.model.expectations.checks import Expectations
+from exporter.model.expectations.checks import EXPECTATIONS, TIME_BASED, Expectations
 from exporter.model.expectations.suggest import suggest_expectations
 from exporter.model.image import Image
 from exporter.model.observation import Observation
@@ -57,6 +57,12 @@ def test_every_reported_value_is_suggested() -> None:
         "name": "a [[]b][*][?]",
         "properties": {"OS_Distro": "ubuntu"},
     }
+
+
+def test_every_expectation_is_suggested_except_ages() -> None:
+    """``visibility`` is suggested instead of ``public``, and an image implies no maximum age."""
+    suggested = suggest(observed(Found(THROUGH_V2)), properties=("OS_Distro",))
+    assert set(EXPECTATIONS) - suggested.keys() == {"public", *TIME_BASED}
 
 
 def test_unreported_value_is_not_suggested() -> None:

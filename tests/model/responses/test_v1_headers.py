@@ -39,6 +39,9 @@ ONE_FIELD = {
     "spaces-around": (b"X-Image-Meta-Size: \t 5 \t", {"size_bytes": 5}),
     "zero": (SIZE + b"0", {"size_bytes": 0}),
     "largest": (SIZE + b"9223372036854775807", {"size_bytes": 2**63 - 1}),
+    "virtual-size": (b"X-Image-Meta-Virtual_size: 6", {"virtual_size_bytes": 6}),
+    "disk-format": (b"X-Image-Meta-Disk_format: qcow2", {"disk_format": "qcow2"}),
+    "container-format": (b"X-Image-Meta-Container_format: bare", {"container_format": "bare"}),
     "min-disk": (b"X-Image-Meta-Min_disk: 40", {"min_disk_bytes": 42_949_672_960}),
     "min-ram": (b"X-Image-Meta-Min_ram: 512", {"min_ram_bytes": 536_870_912}),
     "protected": (b"X-Image-Meta-Protected: TRUE", {"protected": True}),
@@ -46,6 +49,7 @@ ONE_FIELD = {
     "private": (b"X-Image-Meta-Is_public: False", {"public": False}),
     "deleted": (b"X-Image-Meta-Deleted: false", {"deleted": False}),
     "time": (b"X-Image-Meta-Created_at: 1970-01-01T00:00:01.5", {"created_at": 1.5}),
+    "time-of-deletion": (b"X-Image-Meta-Deleted_at: 1970-01-01T00:00:02", {"deleted_at": 2.0}),
     "time-space": (b"X-Image-Meta-Updated_at: 1970-01-01 00:00:01", {"updated_at": 1.0}),
     "time-zone": (b"X-Image-Meta-Updated_at: 1970-01-01T01:00:00+01:00", {"updated_at": 0.0}),
     "checksum": (b"X-Image-Meta-Checksum: 0f", {"digests": (("md5", "0f"),)}),
@@ -70,6 +74,11 @@ ONE_FIELD = {
 @pytest.mark.parametrize(("line", "attributes"), ONE_FIELD.values(), ids=ONE_FIELD)
 def test_one_header_sets_only_its_attribute(line: bytes, attributes: dict[str, object]) -> None:
     assert parse_v1(STATUS, line) == image(**attributes)
+
+
+def test_every_header_is_in_these_tests() -> None:
+    lines = b"\n".join(line.lower() for line, _ in ONE_FIELD.values())
+    assert [header.key for header in V1_HEADERS if header.key + b":" not in lines] == []
 
 
 @pytest.mark.parametrize("null", [b"", b" ", b"None"])

@@ -1,5 +1,6 @@
 """JSON documents of the Image API v2: recorded, hostile and arbitrary ones."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.model.image import STATUSES, Image
 from exporter.model.responses.parsers import Column, Malformed
+from exporter.model.responses.v1_headers import V1_HEADERS
 from exporter.model.responses.v2_fields import (
     MD5_OF_NOTHING,
     PUBLIC,
@@ -231,6 +233,20 @@ def test_one_field_sets_only_its_attribute(
     fields: dict[str, object], attributes: dict[str, object]
 ) -> None:
     assert parse(fields) == image(**attributes)
+
+
+def test_every_field_is_in_these_tests() -> None:
+    tested = {key for fields, _ in ONE_FIELD.values() for key in fields}
+    assert {field.key for field in OPTIONAL} - tested == set()
+
+
+def test_attributes_of_an_image_are_those_of_the_tables() -> None:
+    """Digests and properties are made of several fields, and the others are no fields."""
+    rows = {header.attribute for header in V1_HEADERS} | {field.attribute for field in V2_FIELDS}
+    attributes = {field.name for field in dataclasses.fields(Image)}
+    without_a_row = {"api", "digests", "properties", "requested_properties"}
+    assert attributes - rows == without_a_row
+    assert rows - attributes == {"checksum", "hash_algorithm", "hash_value"}
 
 
 @pytest.mark.parametrize("field", OPTIONAL, ids=lambda field: field.key)
