@@ -117,7 +117,8 @@ def test_daemon_stops_without_waiting_for_polls_in_flight(
     """The polls that are cancelled are not counted or logged as failed."""
     ids = [f"image-{number}" for number in range(8)]
     with SimulatedImageService(map(simulated, ids)) as service:
-        service.faults.set("hang")
+        for image_id in ids[1:]:  # after the first response, several images are polled at once
+            service.faults.set("hang", on=image_id)
         with daemon(tmp_path, cloud(service.url, *ids)) as program:
             wait_until(lambda: service.log.in_flight >= 3)
             program.stop(*signals)

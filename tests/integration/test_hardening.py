@@ -78,6 +78,7 @@ def trickle(clients: list[socket.socket], stop: threading.Event) -> None:
             return
 
 
+@pytest.mark.slow
 def test_slow_clients_do_not_affect_scrapes(tmp_path: Path, service: SimulatedImageService) -> None:
     """500 clients send a byte a second for 20 seconds; every scrape meanwhile succeeds."""
     with daemon(tmp_path, service) as program, contextlib.ExitStack() as stack:
