@@ -1,39 +1,26 @@
-"""JSON documents of the Image API v2: recorded, hostile and arbitrary ones."""
+"""Fields of the Image API v2, one at a time: valid, untrustworthy and hostile ones."""
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
-from hypothesis import event, given
-from hypothesis import strategies as st
 
 from exporter.model.image import STATUSES, Image
 from exporter.model.responses.parsers import Column, Malformed
 from exporter.model.responses.v1_headers import V1_HEADERS
 from exporter.model.responses.v2_fields import (
     MD5_OF_NOTHING,
-    PUBLIC,
     SCHEMA_KEYS,
     TRUE_SIZE,
     V2_FIELDS,
     image_from_document,
     parse_json,
 )
+from tests.model.responses.v2_documents import ID, LINKS, image, parse_text
 
-RECORDINGS = Path(__file__).parents[2] / "recordings" / "v2"
-ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
 NOT_WHOLE = "not a whole number of 0 or more"
-LINKS = ("self", "file", "schema", "direct_url", "locations")
 OPTIONAL = [field for field in V2_FIELDS if not field.required]
-
-
-def image(**attributes: Any) -> Image:
-    """Return an image with its status and these attributes only."""
-    return Image(**{"api": "v2", "id": ID, "status": "active"} | attributes)
 
 
 def parse(
@@ -42,130 +29,6 @@ def parse(
     """Parse a document with the ID ``ID``, an active status and these fields."""
     return parse_text(json.dumps({"id": ID, "status": "active", **fields}), properties)
 
-
-def parse_text(text: str, properties: frozenset[str] | None = None) -> Image | Malformed:
-    """Parse JSON text as the image ``ID``."""
-    return image_from_document(parse_json(text.encode()), ID, properties)
-
-
-# Recorded documents
-
-
-def _time(written: str) -> float:
-    moment = datetime.fromisoformat(written)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-BY_HAND: dict[str, tuple[str, type, Callable[[Any], object]]] = {
-    "id": ("id", str, str),
-    "status": ("status", str, str),
-    "name": ("name", str, str),
-    "size": ("size_bytes", int, int),
-    "virtual_size": ("virtual_size_bytes", int, int),
-    "protected": ("protected", bool, bool),
-    "os_hidden": ("hidden", bool, bool),
-    "visibility": ("visibility", str, str),
-    "created_at": ("created_at", str, _time),
-    "updated_at": ("updated_at", str, _time),
-    "container_format": ("container_format", str, str),
-    "disk_format": ("disk_format", str, str),
-    "min_disk": ("min_disk_bytes", int, lambda number: number * 1024**3),
-    "min_ram": ("min_ram_bytes", int, lambda number: number * 1024**2),
-    "owner": ("project_id", str, str),
-    "tags": (
-        "tags",
-        list,
-        lambda tags: tuple(sorted(tag for tag in tags if is_valid_unicode(tag))),
-    ),
-    "stores": ("stores", str, lambda names: tuple(name for name in names.split(",") if name)),
-}
-
-
-def is_valid_unicode(text: str) -> bool:
-    """Return True if the text has no half of a surrogate pair."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def parse_by_hand(document: dict[str, Any]) -> Image:
-    """Parse a document in a simple way; raise if a field has the wrong type."""
-    attributes: dict[str, Any] = {}
-    for key, (attribute, kind, convert) in BY_HAND.items():
-        value = document.get(key)
-        if value is None or value == "" or (key == "name" and not is_valid_unicode(value)):
-            continue
-        assert kind in (type(value),)
-        assert kind is not int or 0 <= value < 2**63
-        assert kind is not str or is_valid_unicode(value)
-        attributes[attribute] = convert(value)
-    digests = {}
-    if document.get("checksum"):
-        digests["md5"] = document["checksum"]
-    if document.get("os_hash_algo") and document.get("os_hash_value"):
-        algorithm = document["os_hash_algo"]
-        assert digests.setdefault(algorithm, document["os_hash_value"]) == document["os_hash_value"]
-    true_size = document.get("__image_size")
-    if isinstance(true_size, str) and true_size.isascii() and true_size.isdigit():
-        true_size = int(true_size)
-    if not document.get("size") and type(true_size) is int and 0 < true_size < 2**63:
-        attributes["size_bytes"] = true_size
-        if digests.get("md5") == "d41d8cd98f00b204e9800998ecf8427e":
-            del digests["md5"]
-    if attributes.get("visibility") in ("public", "private", "shared", "community"):
-        attributes["public"] = attributes["visibility"] == "public"
-    fixed = {*BY_HAND, "checksum", "os_hash_algo", "os_hash_value", *LINKS}
-    custom = {
-        key: value
-        for key, value in document.items()
-        if key
-        and key not in fixed
-        and isinstance(value, str)
-        and is_valid_unicode(key)
-        and is_valid_unicode(value)
-    }
-    return Image(
-        **{"api": "v2"} | attributes,
-        digests=tuple(digests.items()),
-        properties=tuple(sorted(custom.items())),
-    )
-
-
-def recorded() -> list[Any]:
-    """Return every document of an image in the recordings, alone or in a list."""
-    parameters = []
-    for path in sorted(RECORDINGS.glob("*.http")):
-        head, _, body = path.read_bytes().partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200 ") or b"application/json" not in head:
-            continue
-        response = json.loads(body)
-        documents = response.get("images", [response] if "id" in response else [])
-        for document in documents:
-            name = f"{path.stem}-{document['id'][:8]}"
-            parameters.append(pytest.param(document, id=name))
-    return parameters
-
-
-RECORDED = recorded()
-
-
-@pytest.mark.parametrize("document", RECORDED)
-def test_every_recorded_field_becomes_its_attribute(document: dict[str, Any]) -> None:
-    assert document.keys() - SCHEMA_KEYS <= {
-        *("os_type", "hw_disk_bus", "empty", "Mixed Case Key", "with:colon", "dash-key"),
-        *("multi", "unicode", "name2", "ключ"),
-    }
-    assert image_from_document(document, document["id"]) == parse_by_hand(document)
-
-
-def test_recordings_have_every_visibility_and_hidden_images() -> None:
-    """Otherwise the test above would compare too little."""
-    documents: list[Any] = [parameter.values[0] for parameter in RECORDED]
-    assert len(documents) >= 100
-    assert {document["visibility"] for document in documents} == PUBLIC.keys()
-    assert {document["os_hidden"] for document in documents} == {True, False}
-    assert {document["status"] for document in documents} == {"active", "queued", "deactivated"}
-
-
-# One field at a time
 
 ONE_FIELD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "name": ({"name": "golden"}, {"name": "golden"}),
@@ -459,78 +322,3 @@ def assert_safe(malformed: Image | Malformed) -> None:
     assert problem.isascii()
     assert problem.isprintable()
     assert len(problem) < 150
-
-
-# Arbitrary JSON
-
-TEXTS = st.text(st.characters(categories=["L", "N", "P", "Zs", "Cc", "Cf", "Cs"]))
-NUMBERS = st.integers(0, 2**63 - 1) | st.integers() | st.sampled_from([2**63, -1, 0])
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    NUMBERS,
-    st.floats(allow_nan=False, allow_infinity=False),
-    TEXTS,
-    st.sampled_from(["", "5", "true", ID, MD5_OF_NOTHING]),
-)
-ANY_JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=8
-)
-TIMES = st.datetimes(timezones=st.just(UTC) | st.none()).map(lambda moment: moment.isoformat())
-FITTING: dict[str, st.SearchStrategy[object]] = {
-    **dict.fromkeys(("size", "virtual_size", "min_disk", "min_ram"), NUMBERS),
-    **dict.fromkeys(("protected", "os_hidden"), st.booleans()),
-    **dict.fromkeys(("created_at", "updated_at"), TIMES),
-    "id": st.just(ID),
-    "status": st.sampled_from(STATUSES),
-    "visibility": st.sampled_from(["public", "private", "shared", "community", "other"]),
-    "checksum": st.sampled_from([MD5_OF_NOTHING, "0f"]),
-    "os_hash_algo": st.sampled_from(["md5", "sha512"]),
-    "tags": st.lists(TEXTS),
-    TRUE_SIZE: NUMBERS | NUMBERS.map(str) | TEXTS,
-}
-KEYS = st.sampled_from([*sorted(SCHEMA_KEYS), TRUE_SIZE])
-MEMBERS = st.one_of(
-    KEYS.flatmap(lambda key: st.tuples(st.just(key), FITTING.get(key, TEXTS) | st.none())),
-    KEYS.flatmap(lambda key: st.tuples(st.just(key), FITTING.get(key, TEXTS))),
-    st.tuples(KEYS, ANY_JSON),
-    st.tuples(TEXTS, ANY_JSON),
-)
-OBJECTS = st.lists(MEMBERS, max_size=12).map(
-    lambda members: [("id", ID), ("status", "active"), *members]
-)
-
-
-@given(OBJECTS | st.lists(MEMBERS, max_size=4))
-def test_any_object_gives_no_exception_and_no_wrong_value(
-    members: list[tuple[str, object]],
-) -> None:
-    text = "{" + ", ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in members) + "}"
-    found = parse_text(text)
-    if isinstance(found, Malformed):
-        event("malformed")
-        assert all(problem.isascii() and problem.isprintable() for problem in found.problems)
-        return
-    event("an image")
-    values_by_key: dict[str, set[str]] = {}
-    for key, value in json.loads(text, object_pairs_hook=list):
-        values_by_key.setdefault(key, set()).add(repr(value))
-    assert all(len(values) == 1 for values in values_by_key.values())
-    assert found.id == ID
-    assert found == parse_by_hand(json.loads(text))
-
-
-@given(ANY_JSON)
-def test_any_json_without_the_id_is_malformed(value: object) -> None:
-    found = image_from_document(parse_json(json.dumps(value).encode()), ID)
-    assert isinstance(found, Malformed)
-    assert found.problems
-
-
-@given(st.binary())
-def test_any_bytes_are_parsed_as_python_does_or_raise_value_error(body: bytes) -> None:
-    try:
-        found = parse_json(body)
-    except ValueError:
-        return
-    assert found == json.loads(body)

@@ -1,116 +1,37 @@
+"""Batches: images that lists have or lack, pages, retries and time."""
+
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from exporter.model.outcome import Failed, ImageResult, Reason
-from exporter.polling.engine.batching import (
-    MAX_PAGES,
-    MIN_LIST_SIZE,
-    PROBE_FAILURES_BEFORE_FALLBACK,
-    BatchPlanner,
-    one_by_one,
-)
+from exporter.polling.engine.batching import MAX_PAGES
 from exporter.polling.engine.cycle import Cycle
-from exporter.polling.engine.pacing import BATCH_WEIGHT, MAX_RETRIES, CyclePacing
+from exporter.polling.engine.pacing import BATCH_WEIGHT, MAX_RETRIES
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
-from tests.support.examples import examples
+from tests.polling.engine.batches import (
+    IDS,
+    ONE_AT_A_TIME,
+    REFUSED,
+    FakeCloud,
+    list_sizes,
+    requests_of,
+    run_batches,
+    with_list_reply,
+)
 from tests.support.simulated_cycle import (
-    LIST_OK,
     NOT_FOUND,
     PACING,
     START,
     FakeReply,
-    Responder,
-    SimulatedCycle,
     batch_page,
     failed,
     found,
     image_id_of,
     outcome_name,
-    run_cycle,
     targets,
 )
-
-IDS = tuple(f"image-{number:02}" for number in range(16))
-REFUSED = FakeReply(failed("rejected"), splittable=True)
-UNREADABLE = FakeReply(failed("malformed"), splittable=True)
-BROKEN = FakeReply(failed("server_error"))
-ONE_AT_A_TIME = replace(PACING, concurrency=1)
-
-
-@dataclass(frozen=True)
-class FakeCloud:
-    """A simulated cloud: its images, and those that its lists lack.
-
-    ``hidden`` images are only in second lists, and ``unlisted`` ones in none.
-    """
-
-    there: frozenset[str] = frozenset(IDS)
-    hidden: frozenset[str] = frozenset()
-    unlisted: frozenset[str] = frozenset()
-
-    def __call__(self, request: PollRequest, _: float) -> FakeReply | ImageResult:
-        """Return the reply to a request."""
-        if request.kind is RequestKind.LIST:
-            return LIST_OK
-        if request.kind is not RequestKind.BATCH:
-            image_id = image_id_of(request)
-            return found(image_id) if image_id in self.there else NOT_FOUND
-        ids = {target.image_id for target in request.targets} & self.there - self.unlisted
-        ids = ids & self.hidden if request.second_list else ids - self.hidden
-        return batch_page(*map(found, ids))
-
-
-def requests_of(run: SimulatedCycle, kind: RequestKind) -> list[PollRequest]:
-    """Return the requests of this kind, in order."""
-    return [request for _, request in run.sent if request.kind is kind]
-
-
-def list_sizes(run: SimulatedCycle) -> list[int]:
-    """Return the number of images that each list request names."""
-    return [len(request.targets) for request in requests_of(run, RequestKind.BATCH)]
-
-
-def run_batches(
-    respond: Responder,
-    *,
-    history: CycleHistory | None = None,
-    pacing: CyclePacing = PACING,
-    batches: Iterable[tuple[str, ...]] = (IDS,),
-    random: float = 0.5,
-) -> SimulatedCycle:
-    """Run a cycle over the images, requested in these batches."""
-    groups = [tuple(targets(*batch)) for batch in batches]
-    ids = [target.image_id for group in groups for target in group]
-    return run_cycle(ids, respond, history=history, pacing=pacing, groups=groups, random=random)
-
-
-def with_list_reply(
-    respond: Responder,
-    *,
-    lists: FakeReply,
-    over: int = 0,
-    about: str = "",
-    second_list: bool | None = None,
-) -> Responder:
-    """Replace the reply to all lists, to lists of more than ``over`` images, or of one image."""
-
-    def respond_to_lists(request: PollRequest, now: float) -> FakeReply | ImageResult:
-        ids = {target.image_id for target in request.targets}
-        is_replaced = (
-            request.kind is RequestKind.BATCH
-            and len(ids) > over
-            and (not about or about in ids)
-            and second_list in {None, request.second_list}
-        )
-        return lists if is_replaced else respond(request, now)
-
-    return respond_to_lists
-
 
 # Images on lists
 
@@ -283,188 +204,6 @@ def test_page_that_links_to_itself_is_the_last() -> None:
     assert len(list_sizes(run)) == 4
 
 
-# Lists that fail
-
-
-@pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE])
-def test_list_that_is_too_long_is_split(refusal: FakeReply) -> None:
-    """A probe of one image goes first; once it works, lists are halved until they are accepted."""
-    run = run_batches(with_list_reply(FakeCloud(), lists=refusal, over=4), pacing=ONE_AT_A_TIME)
-    assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert list_sizes(run) == [16, 1, 7, 8, 3, 4, 4, 4]
-    assert run.ids_requested(RequestKind.POLL) == []
-
-
-def test_image_that_breaks_every_list_is_requested_by_itself() -> None:
-    """The number of requests grows with the logarithm of the length."""
-    spoilt = IDS[9]
-    run = run_batches(with_list_reply(FakeCloud(), lists=UNREADABLE, about=spoilt))
-    assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert spoilt in run.ids_requested(RequestKind.POLL)
-    assert len(run.sent) <= 12
-
-
-def test_second_probe_is_sent_if_the_first_image_breaks_lists() -> None:
-    run = run_batches(
-        with_list_reply(FakeCloud(), lists=UNREADABLE, about=IDS[0]), pacing=ONE_AT_A_TIME
-    )
-    assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert run.ids_requested(RequestKind.POLL) == [IDS[0]]
-    assert list_sizes(run) == [16, 1, 1, 7, 7]
-
-
-@pytest.mark.parametrize(
-    ("refusal", "scouts"), [(REFUSED, 1), (UNREADABLE, PROBE_FAILURES_BEFORE_FALLBACK)]
-)
-def test_images_are_requested_one_by_one_if_every_list_is_refused(
-    refusal: FakeReply, scouts: int
-) -> None:
-    """For all batches of the cycle."""
-    run = run_batches(
-        with_list_reply(FakeCloud(), lists=refusal),
-        pacing=ONE_AT_A_TIME,
-        batches=[IDS[:6], IDS[6:11], IDS[11:]],
-    )
-    assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert sorted(run.ids_requested(RequestKind.POLL)) == list(IDS)
-    assert list_sizes(run) == [6] + [1] * scouts
-    assert len(run.sent) == 1 + scouts + 16
-
-
-def test_refused_lists_in_flight_cost_one_probe_each_at_most() -> None:
-    batches = [IDS[:5], IDS[5:10], IDS[10:]]
-    run = run_batches(with_list_reply(FakeCloud(), lists=REFUSED), batches=batches)
-    assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert len(list_sizes(run)) <= 2 * len(batches)
-    assert sorted(run.ids_requested(RequestKind.POLL)) == list(IDS)
-
-
-def test_images_missing_in_several_lists_share_a_second_list() -> None:
-    """A second list is not longer than the planned lists."""
-    cloud = FakeCloud(hidden=frozenset((*IDS[:3], *IDS[8:11])))
-    run = run_batches(cloud, batches=[IDS[:8], IDS[8:]])
-    assert run.outcome_names == dict.fromkeys(IDS, "found")
-    lists = requests_of(run, RequestKind.BATCH)
-    assert [(request.second_list, len(request.targets)) for request in lists] == [
-        (False, 8),
-        (False, 8),
-        (True, 6),
-    ]
-    crowded = run_batches(FakeCloud(hidden=frozenset(IDS)), batches=[IDS[:8], IDS[8:]])
-    assert [len(request.targets) for request in requests_of(crowded, RequestKind.BATCH)] == [
-        8,
-        8,
-        8,
-        8,
-    ]
-
-
-def test_refused_second_lists_do_not_disable_first_lists() -> None:
-    cloud = FakeCloud(hidden=frozenset(IDS[:4]))
-    run = run_batches(
-        with_list_reply(cloud, lists=REFUSED, second_list=True),
-        pacing=ONE_AT_A_TIME,
-        batches=[(*IDS[:2], *IDS[4:10]), (*IDS[2:4], *IDS[10:])],
-    )
-    assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert [request.second_list for request in requests_of(run, RequestKind.BATCH)] == [
-        False,
-        False,
-        True,
-        True,
-    ]
-    run = run_batches(
-        with_list_reply(FakeCloud(hidden=frozenset(IDS)), lists=REFUSED, second_list=True)
-    )
-    assert run.outcome_names == dict.fromkeys(IDS, "found")
-    assert list_sizes(run) == [16, 16, 1]
-
-
-@pytest.mark.parametrize(
-    "reason",
-    ["connection", "timeout", "tls", "unauthorized", "forbidden", "rate_limited", "api_version"],
-)
-def test_batch_is_not_split_after_failures_of_the_whole_api(reason: Reason) -> None:
-    for batches in ([IDS], [IDS[:8], IDS[8:]]):
-        run = run_batches(
-            with_list_reply(FakeCloud(), lists=FakeReply(failed(reason)), about=IDS[0]),
-            batches=batches,
-            pacing=ONE_AT_A_TIME,
-        )
-        assert {run.outcome_names[image_id] for image_id in batches[0]} == {reason}
-        assert set(list_sizes(run)) == {len(batches[0])}
-        assert run.ids_requested(RequestKind.POLL) == []
-
-
-def test_5xx_splits_a_batch_if_other_requests_succeed() -> None:
-
-    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
-        if IDS[12] in {target.image_id for target in request.targets}:
-            return BROKEN
-        return FakeCloud()(request, now)
-
-    run = run_batches(respond, batches=[IDS[:8], IDS[8:]])
-    assert run.outcome_names == {**dict.fromkeys(IDS, "found"), IDS[12]: "server_error"}
-    assert len(run.sent) <= 16
-
-
-def test_5xx_of_the_first_batch_is_split_after_a_list_succeeded() -> None:
-
-    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
-        if IDS[1] in {target.image_id for target in request.targets}:
-            return BROKEN
-        return FakeCloud()(request, now)
-
-    run = run_batches(respond, history=CycleHistory(existing=frozenset(IDS)))
-    assert run.outcome_names == {**dict.fromkeys(IDS, "found"), IDS[1]: "server_error"}
-    assert list_sizes(run)[:3] == [16, 16, 16]
-    assert len(run.ids_requested(RequestKind.LIST)) == 1
-
-
-def test_5xx_to_everything_splits_nothing() -> None:
-    run = run_batches(lambda *_: BROKEN)
-    assert set(run.outcome_names.values()) == {"server_error"}
-    assert list_sizes(run) == [16, 16, 16]
-    assert [request.kind for _, request in run.sent[3:]] == [RequestKind.LIST]
-    assert run.cycle.stats.polls == run.cycle.stats.failures["server_error"] == 16
-
-
-def test_5xx_that_opens_the_breaker_splits_nothing() -> None:
-    ids = tuple(f"image-{number}" for number in range(60))
-    first = [True]
-
-    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
-        if first:
-            first.clear()
-            return batch_page(*(found(target.image_id) for target in request.targets))
-        return BROKEN
-
-    run = run_batches(respond, batches=[ids[:20], ids[20:40], ids[40:]], pacing=ONE_AT_A_TIME)
-    assert run.cycle.breaker_open
-    assert [len(request.targets) for _, request in run.sent] == [
-        20,
-        20,
-        10,
-        10,
-        5,
-        5,
-        5,
-        5,
-        1,
-        1,
-        3,
-    ]
-    assert run.cycle.stats.polls == 60
-
-
-def test_images_of_a_404_list_are_unconfirmed() -> None:
-    run = run_batches(
-        lambda *_: FakeReply(failed("unconfirmed")), history=CycleHistory(existing=frozenset(IDS))
-    )
-    assert set(run.outcome_names.values()) == {"unconfirmed"}
-    assert len(run.sent) == 1
-
-
 # Time, retries, the breaker
 
 
@@ -590,131 +329,3 @@ def test_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> None:
     words = [outcome_name(result.outcome) for result in cycle.take_results()]
     assert words == ["malformed", "found", "found"]
     assert cycle.stats.polls == 3
-
-
-# Support of lists
-
-
-def test_lists_stay_supported_once_one_has_worked() -> None:
-    batches = BatchPlanner(())
-    one, many = tuple(targets(IDS[0])), tuple(targets(*IDS))
-    batches.after_page(PollRequest(RequestKind.BATCH, many), (), None)
-    for _ in range(PROBE_FAILURES_BEFORE_FALLBACK + 1):
-        batches.after_refusal(PollRequest(RequestKind.BATCH, one), one, failed("rejected"))
-    assert not batches.unsupported(False)
-    assert not batches.unsupported(True)
-
-
-def test_two_images_are_requested_one_by_one_after_a_failure() -> None:
-    few = tuple(targets(*IDS[:MIN_LIST_SIZE]))
-    assert BatchPlanner(()).shorter_lists(few, False, failed("rejected")) == one_by_one(few)
-
-
-# Any replies
-
-READINGS = st.sampled_from(["found", "found", "malformed", "absent", "absent"])
-FAILURES: st.SearchStrategy[Reason] = st.sampled_from(
-    [
-        "connection",
-        "timeout",
-        "server_error",
-        "rate_limited",
-        "forbidden",
-        "unconfirmed",
-        "internal",
-    ]
-)
-SECONDS = st.one_of(st.just(0.01), st.floats(0.0, 30.0), st.just(1000.0))
-GROUP_SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=4)
-
-
-@st.composite
-def batch_replies(draw: st.DrawFn, request: PollRequest) -> FakeReply:
-    """Draw any reply to a list."""
-    seconds = draw(SECONDS)
-    match draw(st.sampled_from(["listed", "listed", "listed", "failed", "splits"])):
-        case "failed":
-            return FakeReply(
-                failed(draw(FAILURES)), seconds, retry_after=draw(st.sampled_from([None, 5.0]))
-            )
-        case "splits":
-            return replace(draw(st.sampled_from([REFUSED, UNREADABLE])), seconds=seconds)
-    says = [(target.image_id, draw(READINGS)) for target in request.targets]
-    readings = [
-        found(image_id) if what == "found" else Failed("malformed", image_id)
-        for image_id, what in says
-        if what != "absent"
-    ]
-    page = batch_page(*readings, next_path=draw(st.sampled_from([None, None, "one", "two"])))
-    return replace(page, seconds=seconds)
-
-
-@examples(300)
-@given(st.data(), GROUP_SIZES, st.booleans(), st.booleans())
-def test_rules_hold_for_any_replies_to_lists(
-    data: st.DataObject, lengths: list[int], breaker_open: bool, suspected: bool
-) -> None:
-    """Each image has one outcome, is gone only with proof, and takes few requests."""
-    ids = [f"image-{number}" for number in range(sum(lengths))]
-    left = list(ids)
-    groups = [tuple(left.pop(0) for _ in range(length)) for length in lengths]
-    living = frozenset(data.draw(st.sets(st.sampled_from(ids))))
-    history = CycleHistory(existing=living, breaker_open=breaker_open, mass_404_suspected=suspected)
-
-    def respond(request: PollRequest, _: float) -> FakeReply:
-        if request.kind is RequestKind.BATCH:
-            return data.draw(batch_replies(request))
-        what = data.draw(st.sampled_from(["found", "missing", "missing", "failed"]))
-        seconds = data.draw(SECONDS)
-        if what == "failed":
-            return FakeReply(failed(data.draw(FAILURES)), seconds)
-        if not image_id_of(request) or request.kind is RequestKind.LIST:
-            return FakeReply(None if what == "found" else failed("server_error"), seconds)
-        return FakeReply(found(image_id_of(request)) if what == "found" else NOT_FOUND, seconds)
-
-    run = run_batches(
-        respond, history=history, batches=groups, pacing=CyclePacing(60.0, 10.0, 3), random=0.3
-    )
-    assert sorted(result.target.image_id for result, _ in run.results) == sorted(ids)
-    assert run.cycle.stats.polls == len(ids)
-    assert run.now <= run.end
-    for result, count in run.results:
-        image_id = result.target.image_id
-        if run.outcome_names[image_id] == "gone":
-            check_gone(run, count, image_id, history)
-    for image_id in ids:
-        assert run.ids_requested(RequestKind.POLL).count(image_id) <= 1 + MAX_RETRIES
-        assert run.ids_requested(RequestKind.RECHECK).count(image_id) <= 1 + MAX_RETRIES
-    most = 2 * len(ids) + len(groups)
-    assert len(requests_of(run, RequestKind.BATCH)) <= (1 + MAX_RETRIES) * (
-        most + 2 * most * MAX_PAGES
-    )
-
-
-def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHistory) -> None:
-    """Return True if the replies before the result prove that the image is gone."""
-    roundtrips = run.roundtrips[:count]
-    of_it = [h for h in roundtrips if image_id_of(h.request) == image_id]
-    polls = [h for h in of_it if h.request.kind is RequestKind.POLL and h.result == NOT_FOUND]
-    rechecks = [
-        h.received_at
-        for h in of_it
-        if h.request.kind is RequestKind.RECHECK
-        and h.result == NOT_FOUND
-        and any(poll.received_at <= h.sent_at for poll in polls)
-    ]
-    existing = {image_id for h in roundtrips for image_id in h.listed_ids} | {
-        image_id_of(h.request)
-        for h in roundtrips
-        if h.request.kind is not RequestKind.BATCH and h.result != NOT_FOUND
-    }
-    proofs = [h.sent_at for h in roundtrips if h.is_list or h.reply.accepted]
-    assert any(proof >= confirmed for proof in proofs for confirmed in rechecks)
-    if len(history.existing) > 1 and not history.mass_404_suspected:
-        failures = {
-            target.image_id
-            for h in roundtrips
-            if isinstance(h.result, Failed)
-            for target in h.request.targets_to_fail
-        }
-        assert history.existing & (existing | failures), "all at once, for the first time"
