@@ -447,7 +447,8 @@ def test_contributing_names_existing_paths_and_code() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     paths = set(re.findall(r"`((?:exporter|tests|\.github)/[\w./]*)`", text))
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
-    code = "".join((ROOT / path).read_text("utf-8") for path in paths if (ROOT / path).is_file())
+    files = [ROOT / path for path in ("Makefile", *paths) if (ROOT / path).is_file()]
+    code = "".join(file.read_text("utf-8") for file in files)
     names = set(re.findall(r"`([A-Z]\w+)`", text)) - {"None"}
     assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", code)] == []
     layout = blocks(text, "text")[0]
