@@ -98,7 +98,10 @@ def test_thousand_images_of_all_kinds_take_thirty_requests(release: Release) -> 
             service.images.delete(image_id)
         lab.cycle()
         assert {image_id for image_id, exists in lab.exists().items() if not exists} == set(gone)
-        assert request_count(service) <= 30 + 2 * len(gone)
+        # A list proves several 404s if they come close together, which depends on the machine.
+        assert service.log.count(path="id=in:") <= 20
+        assert service.log.count(path="/v2/images/") == 2 * len(gone)
+        assert request_count(service) <= 20 + 3 * len(gone)
         lab.cycle()
         assert request_count(service) <= 30 + len(gone)
         assert set(lab.reasons().values()) == {""}
