@@ -12,6 +12,7 @@ import pytest
 from exporter.app import build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
+from exporter.glance.versions import API_VERSIONS
 from exporter.model.target import TargetKey
 from exporter.polling.scheduler import Scheduler
 from exporter.simulator import Release, SimulatedImage, SimulatedImageService
@@ -352,18 +353,20 @@ def test_retry_after_of_the_version_document_is_obeyed() -> None:
         assert lab.state.rate_limit_wait == pytest.approx(100, abs=1)
 
 
-# The same life through both versions
+# The same life through every version
 
 
 @pytest.mark.parametrize("admin", [False, True])
-def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool, release: Release) -> None:
+def test_same_life_gives_the_same_series_through_every_version(
+    admin: bool, release: Release
+) -> None:
     with ExitStack() as stack:
         service = stack.enter_context(serving(release=release))
         service.api.v1_enabled = True
         service.api.admin = admin
         labs = [
             stack.enter_context(polled_cloud(service.url, FEW, interval=0.5, api=api))
-            for api in ("v1", "v2")
+            for api in API_VERSIONS
         ]
         seen = []
         for step, fields in LIFECYCLE.items():
@@ -373,9 +376,10 @@ def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool, release:
                 exceptions |= ADMIN_DIFFERENCES
             for lab in labs:
                 lab.cycle()
-            by_v1, by_v2 = (comparable_samples(lab.store, exceptions) for lab in labs)
-            assert by_v1 == by_v2, step
-            seen.append(by_v1)
+            first, *others = (comparable_samples(lab.store, exceptions) for lab in labs)
+            for api, samples in zip([*API_VERSIONS][1:], others, strict=True):
+                assert samples == first, f"{step}, {api}"
+            seen.append(first)
         unseen = [
             step
             for step, (before, after) in zip(
@@ -383,7 +387,7 @@ def test_same_life_gives_the_same_series_through_v1_and_v2(admin: bool, release:
             )
             if before == after
         ]
-        assert unseen == ["hidden"], "what both can know of a step is shown"
+        assert unseen == ["hidden"], "what all can know of a step is shown"
         counts = labs[1].observation(FEW[2]).change_counts
         assert (counts.status, counts.content, counts.existence) == (4, 1, 1)
 
