@@ -122,11 +122,11 @@ def test_closed_application_sends_no_request_and_has_no_connection(tmp_path: Pat
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         exporter = application(tmp_path, endpoint=service.url)
         exporter.pollers[0].run_cycle()
-        asked = service.log.requests
+        requests_before = service.log.requests
         exporter.close()
         wait_until(lambda: service.log.connections_open == 0)
         exporter.pollers[0].run_cycle()
-        assert service.log.requests == asked
+        assert service.log.requests == requests_before
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

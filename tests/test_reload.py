@@ -136,8 +136,8 @@ def test_reconfigured_cloud_is_polled_immediately_and_keeps_its_history(
         assert metrics.values(EXISTS) == [1, 1]
         assert (metrics.value(POLLS) or 0) >= (polls or 0)
         wait_until(lambda: exporter.metrics().value(POLLS) == (polls or 0) + 2)
-        asked = other if field == "endpoint" else service
-        last = asked.log.records[-1].request
+        polled_service = other if field == "endpoint" else service
+        last = polled_service.log.records[-1].request
         assert last.headers.get("x-auth-token") == ("secret" if field == "token" else None)
         assert exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 1
         wait_until(lambda: service.log.connections_open <= (field != "endpoint"))
@@ -344,10 +344,10 @@ def test_retry_after_outlasts_a_reload_unless_the_endpoint_changes(
         service.faults.set("status", code=429, headers=[("Retry-After", "200")])
         exporter.run_cycle_now()
         wait_until(lambda: exporter.application.pollers[0].wait_until > 0)
-        asked = service.log.requests
+        requests_before = service.log.requests
         assert exporter.reload(cloud(service.url, GOLDEN, api="v1", concurrency=2)) == ()
         wait_until(lambda: exporter.application.pollers[0].wait_until > 0)
-        assert service.log.requests == asked
+        assert service.log.requests == requests_before
         assert exporter.reload(cloud(other.url, GOLDEN, api="v1", concurrency=2)) == ()
         wait_until(lambda: other.log.requests > 0)
 

@@ -20,13 +20,13 @@ from dashboards.generate.promql import CHANGES, ONE, above_zero, cloud, how_many
 from dashboards.generate.states import state
 from dashboards.generate.tables import label, labels_of, listing
 from dashboards.generate.words import (
-    ANSWERED,
     CHANGE_NAMES,
     HIDDEN,
     MET,
     PROTECTED,
     PUBLIC,
     REASONS,
+    SUCCEEDED,
     UP,
 )
 
@@ -61,7 +61,7 @@ SUMMARY = (
             4,
         ),
         ONE.value("poll_success"),
-        words=ANSWERED,
+        words=SUCCEEDED,
     ),
     number(
         Frame(
@@ -102,7 +102,7 @@ HISTORY = (
     bands(
         Frame("State over time", "State and flags of the image over time, as last polled.", 24, 9),
         (over_time(state(ONE), "State"), STATE_WORDS),
-        (over_time(ONE.value("poll_success"), "Last poll"), ANSWERED),
+        (over_time(ONE.value("poll_success"), "Last poll"), SUCCEEDED),
         (over_time(ONE.value("protected"), "Protection"), PROTECTED),
         (over_time(ONE.value("public"), "Sharing"), PUBLIC),
         (over_time(ONE.value("hidden"), "Lists"), HIDDEN),

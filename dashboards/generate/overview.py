@@ -17,7 +17,7 @@ from dashboards.generate.panels import (
 from dashboards.generate.promql import ALL, CHANGES, cloud, how_many
 from dashboards.generate.states import state
 from dashboards.generate.tables import Column, calm, label, labels_of, listing
-from dashboards.generate.words import ANSWERED, CHANGE_NAMES, UP, YES_NO
+from dashboards.generate.words import CHANGE_NAMES, SUCCEEDED, UP, YES_NO
 
 UID = "openstack-images-overview"
 
@@ -159,7 +159,7 @@ TABLES = (
         Column("Size", ALL.value("size_bytes"), unit=units.BytesIEC, width=100),
         Column("Protected", ALL.value("protected"), words=YES_NO, width=100),
         Column("Public", ALL.value("public"), words=YES_NO, width=80),
-        Column("Last poll", ALL.value("poll_success"), words=ANSWERED, width=95),
+        Column("Last poll", ALL.value("poll_success"), words=SUCCEEDED, width=95),
         Column("Not met", NOT_MET, width=90),
         Column("Changes", f"round({ALL_CHANGES})", width=90),
         Column(

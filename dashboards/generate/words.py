@@ -21,7 +21,7 @@ from exporter.model.outcome import REASONS as FAILURE_REASONS
 
 YES_NO = {1: ("yes", GREY), 0: ("no", GREY)}
 UP = {1: ("up", GOOD), 0: ("down", BAD)}
-ANSWERED = {1: ("succeeded", GOOD), 0: ("failed", BAD)}
+SUCCEEDED = {1: ("succeeded", GOOD), 0: ("failed", BAD)}
 MET = {1: ("met", GOOD), 0: ("not met", BAD)}
 PROTECTED = {1: ("protected", BLUE), 0: ("not protected", SKY)}
 PUBLIC = {1: ("public", SKY), 0: ("not public", BLUE)}

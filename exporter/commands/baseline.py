@@ -205,7 +205,7 @@ def _losses(edited: "Edited", file: Path, source: Path) -> Iterator[str]:
 
 
 def create_file(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> None:
-    """Write a new file that grants no more access than the file with the status ``like``.
+    """Write a new file that grants at most the access of the file with the status ``like``.
 
     A file with a secret is readable for its owner alone.
 

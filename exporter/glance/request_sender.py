@@ -79,7 +79,7 @@ class RequestSender:
     ) -> tuple[RequestFacts, Response | Failed]:
         """Send a request with a valid token, not later than ``latest_start``.
 
-        Returns the response, or ``Failed`` if there is none, and the facts of the request.
+        Returns the facts of the request, and the response, or ``Failed`` without a response.
         Endpoints that ignore the token are requested without ``warms_token``: they do not wait for
         the token warm-up.
         """

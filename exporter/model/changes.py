@@ -108,6 +108,6 @@ def _format_existence(exists: bool) -> str:
 
 
 def _format_content(content: Content) -> str:
-    """Return the digests, or the size if there are none."""
+    """Return the digests, or the size if the content has no digest."""
     digests = ",".join(f"{algorithm}:{digest}" for algorithm, digest in content.digests)
     return digests or f"{content.size_bytes} bytes"

@@ -202,7 +202,7 @@ def _is_late(cloud: CloudState, now: float) -> bool:
 _PROBLEMS: Mapping[str, CloudProblem] = MappingProxyType(
     {
         "api_down": CloudProblem(
-            "no request of the last cycle was answered with accepted credentials",
+            "the Image service accepted no request of the last cycle",
             lambda cloud, _: cloud.api_up is False,
         ),
         "polling_late": CloudProblem("the next cycle is late by more than an interval", _is_late),

@@ -102,7 +102,7 @@ IMAGES = st.builds(
     properties=st.lists(st.tuples(st.sampled_from("ab"), TEXTS), max_size=1).map(tuple),
 )
 OUTCOMES = st.one_of(
-    st.builds(Found, IMAGES), st.just(Gone()), st.just(Failed("timeout", "no answer"))
+    st.builds(Found, IMAGES), st.just(Gone()), st.just(Failed("timeout", "no response"))
 )
 
 

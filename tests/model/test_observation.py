@@ -265,13 +265,13 @@ def values(name: str, observation: Observation, seconds: float) -> list[float]:
 @given(STEPS, st.sampled_from([0.0, 60.0, MAX_STALE, MAX_STALE + 1]))
 def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
     """Counts match the history, and values depend on the last success and the time."""
-    observation, clock, answered_at, last = NEVER_POLLED, 0.0, -inf, None
+    observation, clock, succeeded_at, last = NEVER_POLLED, 0.0, -inf, None
     counts = NO_CHANGE_COUNTS
     for number, step in enumerate(steps, 1):
         clock += step.wait
         observation = observation.with_outcome(step.outcome, later(clock), MAX_STALE)
         if not isinstance(step.outcome, Failed):
-            answered_at, last = clock, step.outcome
+            succeeded_at, last = clock, step.outcome
         past = [step.outcome for step in steps[:number]]
         assert observation.change_counts == count_changes(past)
         for field in ChangeCounts.__slots__:
@@ -280,7 +280,7 @@ def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
         assert observation.poll_success is not isinstance(step.outcome, Failed)
     clock += wait
     at = observation.as_of(later(clock))
-    fresh = clock - answered_at <= MAX_STALE
+    fresh = clock - succeeded_at <= MAX_STALE
     there = isinstance(last, Found) and last.image.exists
     assert at.exists is (None if last is None or (there and not fresh) else there)
     assert (at.image is not None) is (fresh and isinstance(last, Found))

@@ -262,7 +262,7 @@ def test_response_older_than_the_listing_removes_no_image() -> None:
 
 FAULTS = {
     "an error": ("status", {"code": 500}),
-    "no answer": ("reset", {}),
+    "no response": ("reset", {}),
     "no list": ("status", {"code": 200}),
     "no v2": ("status", {"code": 300}),
 }

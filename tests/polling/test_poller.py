@@ -304,9 +304,9 @@ def test_open_breaker_is_exported_at_once_and_logged_once(
         service.faults.set("hang", on=ids[-1])
         lab.cycle()
         assert (lab.state.breaker_open, lab.state.api_up) == (True, False)
-        asked = service.log.requests
+        requests_before = service.log.requests
         lab.cycle()
-        assert service.log.requests == asked + 1
+        assert service.log.requests == requests_before + 1
         service.faults.clear()
         lab.cycle()
         assert (lab.state.breaker_open, lab.state.api_up) == (False, True)
@@ -320,16 +320,16 @@ def test_retry_after_is_obeyed_and_counted(
 ) -> None:
     """An unreadable Retry-After is capped, and logged once."""
     service.faults.set("status", code=429, headers={"Retry-After": "soon"})
-    asked = service.log.requests
+    requests_before = service.log.requests
     lab.cycle()
-    assert 1 <= service.log.requests - asked <= 4
+    assert 1 <= service.log.requests - requests_before <= 4
     assert set(lab.reasons().values()) == {"rate_limited", "not_polled"}
     assert lab.state.rate_limit_wait == pytest.approx(300, abs=1)
     assert lab.state.api_up
     service.faults.clear()
-    asked = service.log.requests
+    requests_before = service.log.requests
     lab.cycle()
-    assert service.log.requests == asked
+    assert service.log.requests == requests_before
     assert caplog.text.count("Retry-After is too long, negative or unreadable") == 1
 
 

@@ -75,7 +75,7 @@ def test_proxy_password_is_sent_as_a_header(service: SimulatedImageService) -> N
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "unconfirmed"),
         (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "rejected"),
@@ -84,11 +84,11 @@ def test_proxy_password_is_sent_as_a_header(service: SimulatedImageService) -> N
     ids=["404", "407", "502"],
 )
 def test_response_of_the_proxy_itself_takes_no_image(
-    service: SimulatedImageService, answer: bytes, reason: str
+    service: SimulatedImageService, response: bytes, reason: str
 ) -> None:
     with FakeProxy() as proxy, polled_cloud(service.url, IDS, route=through(proxy)) as lab:
         lab.cycle()
-        proxy.response = answer
+        proxy.response = response
         for _ in range(2):
             lab.cycle()
             assert set(lab.reasons().values()) == {reason}
@@ -122,8 +122,8 @@ def test_refused_tunnel_is_a_connection_failure(
     authority: trustme.CA, bundle: str, code: int
 ) -> None:
     """A 404 to CONNECT is not the Image service's."""
-    answer = f"HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n".encode()
-    with secure(authority) as service, FakeProxy(answer) as proxy:
+    response = f"HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n".encode()
+    with secure(authority) as service, FakeProxy(response) as proxy:
         with polled_cloud(service.url, ["a"], route=ProxySettings(proxy.url, bundle, None)) as lab:
             lab.cycle()
             assert lab.reason("a") == "connection"

@@ -419,7 +419,7 @@ def test_large_image_of_open_telekom_cloud() -> None:
 
 
 @dataclass
-class Trouble:
+class CloudFault:
     """A fault of one cloud, and the reason why all of its polls, or that of one image, fail."""
 
     fault: str = ""
@@ -428,12 +428,12 @@ class Trouble:
     reasons: frozenset[str] = frozenset({""})
 
 
-TROUBLES = (
-    Trouble(),
-    Trouble("status", FEW[0], {"code": 403}, frozenset({"", "forbidden"})),
-    Trouble("status", "all", {"code": 403}, frozenset({"forbidden"})),
-    Trouble("reset", "all", {}, frozenset({"connection", "not_polled"})),
-    Trouble("latency", "all", {"seconds": 0.02}),
+CLOUD_FAULTS = (
+    CloudFault(),
+    CloudFault("status", FEW[0], {"code": 403}, frozenset({"", "forbidden"})),
+    CloudFault("status", "all", {"code": 403}, frozenset({"forbidden"})),
+    CloudFault("reset", "all", {}, frozenset({"connection", "not_polled"})),
+    CloudFault("latency", "all", {"seconds": 0.02}),
 )
 CLOUDS = 50
 HANGING = 7
@@ -452,11 +452,11 @@ def test_failures_of_some_clouds_do_not_delay_the_others() -> None:
             images = [SimulatedImage(image_id) for image_id in IDS[:20]]
             service = stack.enter_context(SimulatedImageService(images))
             service.api.v1_enabled = number % 2 == 0
-            trouble = TROUBLES[number % len(TROUBLES)]
+            cloud_fault = CLOUD_FAULTS[number % len(CLOUD_FAULTS)]
             if number == HANGING:
                 service.faults.set("hang")
-            elif trouble.fault:
-                service.faults.set(trouble.fault, on=trouble.on, **trouble.options)
+            elif cloud_fault.fault:
+                service.faults.set(cloud_fault.fault, on=cloud_fault.on, **cloud_fault.options)
             services.append(service)
         environ = {
             "IMAGE_EXPORTER_CLOUDS": json.dumps(
@@ -486,7 +486,7 @@ def test_failures_of_some_clouds_do_not_delay_the_others() -> None:
             reasons = {
                 observation.failure.reason if observation.failure else "" for observation in seen
             }
-            expected = TROUBLES[number % len(TROUBLES)]
+            expected = CLOUD_FAULTS[number % len(CLOUD_FAULTS)]
             by_list = expected.on == FEW[0] and number % 2
             assert reasons <= expected.reasons, number
             assert by_list or reasons >= expected.reasons - {"not_polled"}, number

@@ -212,7 +212,7 @@ def test_server_that_does_not_read_or_has_left() -> None:
             send_request(client, REQUEST, steady() + TIMEOUT, response_has_body=False)
 
 
-ANSWERS = st.one_of(
+RESPONSES = st.one_of(
     st.binary(max_size=200),
     st.binary(max_size=100).map(lambda raw: b"HTTP/1.1 200 OK\r\n" + raw + b"\r\n\r\n"),
     st.lists(
@@ -229,7 +229,7 @@ ANSWERS = st.one_of(
 
 
 @examples(200)
-@given(ANSWERS, st.lists(st.integers(0, 200), max_size=6), st.booleans(), st.booleans())
+@given(RESPONSES, st.lists(st.integers(0, 200), max_size=6), st.booleans(), st.booleans())
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", [], True, False)
 def test_any_bytes_in_any_pieces_are_a_response_or_a_failure(
     raw: bytes, cuts: list[int], response_has_body: bool, stays: bool

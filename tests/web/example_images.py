@@ -24,7 +24,7 @@ FORMER_NAMES = {RIGHT_TO_LEFT: "اسم قديم"}
 """Names before a rename, by the current name."""
 
 REQUEST_ID = "req-01234567-89ab-cdef-0123-456789abcdef"
-TIMEOUT = Failed("timeout", "no answer in 10 s")
+TIMEOUT = Failed("timeout", "no response in 10 s")
 UNAVAILABLE = Failed("server_error", "HTTP 503", REQUEST_ID)
 
 PollHistory = tuple[tuple[float, Outcome], ...]
@@ -102,7 +102,7 @@ SECOND_CLOUD = CloudState(
     authentication_failures=3,
     auth_failure=Failed("unauthorized", "HTTP 401 from Keystone"),
     discovery_interval=300.0,
-    discovery_failure=Failed("timeout", "no answer in 10 s"),
+    discovery_failure=Failed("timeout", "no response in 10 s"),
     discovered_at=NOW.wall - 900,
     resolved={"ubuntu": "hostile"},
     resolved_changes={"ubuntu": 1, "debian": 0},

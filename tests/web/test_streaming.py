@@ -66,5 +66,5 @@ def test_other_tasks_run_between_chunks() -> None:
 
 
 def test_body_of_many_chunks_arrives_complete(serve: Callable[[ASGIApp], ServerThread]) -> None:
-    answer = serve(response([10, CHUNK_SIZE * 5, 3, CHUNK_SIZE - 1, 1])).request("/")
-    assert answer.headers["content-length"] == str(len(answer.body)) == str(CHUNK_SIZE * 6 + 13)
+    received = serve(response([10, CHUNK_SIZE * 5, 3, CHUNK_SIZE - 1, 1])).request("/")
+    assert received.headers["content-length"] == str(len(received.body)) == str(CHUNK_SIZE * 6 + 13)

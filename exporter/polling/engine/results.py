@@ -27,7 +27,7 @@ class CycleResults:
         self.targets = {target.image_id: target for target in targets}
         self._stats = stats
         self._undecided = dict(self.targets)
-        self._answered: set[str] = set()
+        self._succeeded: set[str] = set()
         self._results: list[PollResult] = []
 
     def add(self, targets: Iterable[Target]) -> None:
@@ -54,17 +54,17 @@ class CycleResults:
                 self._stats.failures[reason] += 1
             case Found():
                 self._stats.found += 1
-                self._answered.add(target.image_id)
+                self._succeeded.add(target.image_id)
             case Gone():
-                self._answered.add(target.image_id)
+                self._succeeded.add(target.image_id)
         self._results.append(PollResult(target, outcome))
 
     def retract(self, image_id: str, failed: Failed) -> None:
         """Replace the outcome of an image by a failure, unless its poll has failed already."""
         if image_id in self._undecided:
             self.record(self.targets[image_id], failed)
-        elif image_id in self._answered:
-            self._answered.discard(image_id)
+        elif image_id in self._succeeded:
+            self._succeeded.discard(image_id)
             self._stats.failures[failed.reason] += 1
             result = PollResult(self.targets[image_id], failed, replaces_earlier=True)
             self._results.append(result)

@@ -293,8 +293,8 @@ def test_batch_with_a_new_image_is_requested_at_once() -> None:
         batches=[IDS[:4], IDS[4:8], IDS[8:]],
         pacing=replace(PACING, concurrency=2 * BATCH_WEIGHT),
     )
-    asked = {request.targets[0].image_id: now for now, request in run.sent}
-    assert asked == {IDS[0]: START, IDS[4]: START + 16.0, IDS[8]: START}
+    started_at = {request.targets[0].image_id: now for now, request in run.sent}
+    assert started_at == {IDS[0]: START, IDS[4]: START + 16.0, IDS[8]: START}
 
 
 @pytest.mark.parametrize("concurrency", [1, BATCH_WEIGHT - 1, BATCH_WEIGHT, 3 * BATCH_WEIGHT])

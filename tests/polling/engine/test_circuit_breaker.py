@@ -73,9 +73,9 @@ def test_each_cycle_probes_another_image() -> None:
     assert probes[:3] == probes[3:]
 
 
-@pytest.mark.parametrize("answer", [found(IDS[0]), NOT_FOUND, failed("forbidden")])
-def test_polls_resume_spread_after_a_probe_succeeded(answer: ImageResult) -> None:
-    first = iter([answer])
+@pytest.mark.parametrize("reply", [found(IDS[0]), NOT_FOUND, failed("forbidden")])
+def test_polls_resume_spread_after_a_probe_succeeded(reply: ImageResult) -> None:
+    first = iter([reply])
 
     def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
         return next(first, None) or found(image_id_of(request))

@@ -178,8 +178,8 @@ def test_canaries_differ_and_are_at_most_three() -> None:
         replies_by_image(dict.fromkeys(ids, NOT_FOUND)),
         history=CycleHistory(existing=frozenset(ids)),
     )
-    witnesses = run.ids_requested(RequestKind.CANARY)
-    assert len(witnesses) == len(set(witnesses)) == 3
+    canaries = run.ids_requested(RequestKind.CANARY)
+    assert len(canaries) == len(set(canaries)) == 3
 
 
 def test_mass_404_is_unconfirmed_at_first_and_gone_after_the_second_cycle() -> None:

@@ -172,7 +172,7 @@ def test_cloud_document_is_complete() -> None:
         },
         "discovery": {
             "last_success_at": "2027-01-15T09:45:00Z",
-            "failure": {"reason": "timeout", "detail": "no answer in 10 s"},
+            "failure": {"reason": "timeout", "detail": "no response in 10 s"},
             "images": 5,
             "aliases": {"debian": None, "ubuntu": "hostile"},
         },

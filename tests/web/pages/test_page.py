@@ -104,7 +104,7 @@ def test_clouds_show_api_cycles_sign_in_breaker_and_discovery() -> None:
         "Next cycle in 10 s",
         "token expired 1 min ago; 5 sign-ins so far, 3 failed unauthorized: HTTP 401 from Keystone",
         "Breaker open: one probe per cycle",
-        "5 images, listed 15 min ago timeout: no answer in 10 s debian: no image "
+        "5 images, listed 15 min ago timeout: no response in 10 s debian: no image "
         "1 alias ubuntu: hostile",
         "first ● API up",
         "Sign-in token expires in 3 h; 2 sign-ins so far",

@@ -170,8 +170,8 @@ def test_two_authorization_headers_are_refused(folder: WebConfigFolder) -> None:
     """Two programs could each use a different one of them."""
     line = "\r\n".join(f"{name}: {value}" for name, value in basic_auth_header().items())
     with serving_with(folder, f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}") as server:
-        asked = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{line}\r\n{line}\r\n\r\n"
-        with server.connect(asked.encode()) as client, client.makefile("rb") as response:
+        request = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{line}\r\n{line}\r\n\r\n"
+        with server.connect(request.encode()) as client, client.makefile("rb") as response:
             assert response.read().startswith(b"HTTP/1.1 401 ")
 
 

@@ -95,9 +95,9 @@ def test_health_pages_are_served_beyond_the_limit(
     server_thread = serve(app())
     for _ in range(3):
         stack.enter_context(server_thread.connect())
-    answer = server_thread.request(path)
-    assert (answer.status, answer.body) == (200, text)
-    assert answer.headers["connection"] == "close"
+    response = server_thread.request(path)
+    assert (response.status, response.body) == (200, text)
+    assert response.headers["connection"] == "close"
 
 
 @pytest.mark.usefixtures("low_limits")
@@ -153,10 +153,10 @@ def test_idle_incomplete_and_slow_clients_do_not_delay_scrapes(
         assert stopped.recv(1000)
     for _ in range(20):
         started = time.monotonic()
-        answer = server_thread.request(
+        response = server_thread.request(
             "/metrics", headers={"Accept": "application/openmetrics-text"}
         )
-        assert (answer.status, answer.body) == (200, b"a 1\n")
+        assert (response.status, response.body) == (200, b"a 1\n")
         assert time.monotonic() - started < QUICKLY
 
 

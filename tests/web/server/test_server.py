@@ -51,8 +51,8 @@ async def pieces(_: Request) -> Response:
 
 async def endless(_: Request) -> Response:
     """Never respond."""
-    answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-    return await answer
+    never: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    return await never
 
 
 APP = Starlette(
@@ -84,8 +84,8 @@ def test_connections_made_before_serving_are_served() -> None:
             stop = threading.Event()
             thread = threading.Thread(target=server.serve, args=(APP, stop))
             thread.start()
-            with early.makefile("rb") as answer:
-                assert answer.read().endswith(b"hello")
+            with early.makefile("rb") as response:
+                assert response.read().endswith(b"hello")
             stop.set()
             thread.join(TEST_TIMEOUT)
             assert not thread.is_alive()
