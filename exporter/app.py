@@ -275,7 +275,7 @@ def bind_server(web: Web) -> WebServer:
 
 
 def configured_targets(config: ResolvedCloud) -> tuple[Target, ...]:
-    """Return the images that a cloud's settings list, those of all shards."""
+    """Return a target for each image in a cloud's settings, for all shards."""
     property_names = frozenset(config.properties)
     return tuple(
         Target(

@@ -64,7 +64,7 @@ class AuthStats:
 
     Attributes:
         authentications: Number of completed attempts to get a token.
-        failures: Number of those that failed.
+        failures: Number of failed attempts.
         expires_at: Unix seconds at which the current token expires, or ``None``.
         failure: Why the last attempt failed, or ``None`` if it did not.
     """
@@ -100,7 +100,7 @@ class Authenticator(Protocol):
         ...
 
     def renew(self, rejected: AuthToken) -> AuthToken:
-        """Return a newer token than one that the service rejected with 401.
+        """Return a newer token than ``rejected``, which the service refused with 401.
 
         Raises:
             AuthError: There is no other token.

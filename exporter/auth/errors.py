@@ -73,7 +73,7 @@ def secrets_of(config: object, *, is_secret: bool = False) -> set[str]:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the exception and those that led to it, the outermost first."""
+    """Yield the exception and its causes, the outermost first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -32,8 +32,8 @@ def build_authenticator(
     Args:
         name: Name of the cloud, for errors.
         cloud: Entry of clouds.yaml. Without it and ``endpoint``, the ``OS_*`` variables are used.
-        region: Region of the catalog, if not that of the entry.
-        interface: Interface of the catalog, if not that of the entry.
+        region: Region of the endpoint, if it is not the entry's region.
+        interface: Interface of the endpoint, if it is not the entry's interface.
         endpoint: URL of the Image service, which is then used without Keystone.
         token: Fixed token for ``endpoint``.
         token_file: File with a token for ``endpoint``.

@@ -115,7 +115,7 @@ class CachedTokenAuthenticator:
         return attempt.result()
 
     def renew(self, rejected: AuthToken) -> AuthToken:
-        """Return a newer token than one that the service rejected with 401.
+        """Return a newer token than ``rejected``, which the service refused with 401.
 
         The first call with the current token renews it. Later calls with that token, or with an
         older one, return the new token. If the new token is rejected as well, Keystone is not

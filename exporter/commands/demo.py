@@ -22,7 +22,7 @@ from exporter.web_security import load_security
 DEFAULTS = MappingProxyType(
     {"interval": 5.0, "timeout": 2.0, "properties": ("os_distro", "os_version")}
 )
-"""Defaults of the demo that differ from those of the settings, to show changes soon."""
+"""The demo's own defaults, which show changes sooner than the defaults of the settings."""
 
 
 def demo(

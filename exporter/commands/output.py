@@ -218,7 +218,7 @@ def _state_color(image: CheckedImage) -> str:
 
 
 def _expectation_table(images: Sequence[CheckedImage]) -> Table:
-    """Return a row for every expectation. Those that are not met are last, nearest the prompt.
+    """Return a row for every expectation. Unmet expectations are last, nearest the prompt.
 
     For a gone image only its existence is verified, so its other expectations are left out.
     """

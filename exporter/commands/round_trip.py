@@ -204,7 +204,7 @@ def _indentation(text: str) -> dict[str, int]:
         for key, value in node.value:
             stack.append(value)
             is_block = isinstance(value, yaml.CollectionNode) and not value.flow_style
-            # The mark of an anchor is not that of the block below it.
+            # A block with an anchor has the mark of the anchor, which is on the line of the key.
             if is_block and value.start_mark.line > key.end_mark.line:
                 kind = mapping if isinstance(value, yaml.MappingNode) else dash
                 kind[value.start_mark.column - key.start_mark.column] += 1

@@ -169,9 +169,9 @@ def _within_a_line(description: str | None) -> str:
 def _error_line(error: ConfigError, config_sources: Sequence[ConfigSource]) -> str:
     """Return an error as one line that names the source of the value.
 
-    The source is the one that has most of the keys that lead to the value. For example, if
+    The named source is the one with most of the keys on the path to the value. For example, if
     ``log.level`` is wrong, a file with the key ``log.level`` is named rather than a variable that
-    sets ``log.format`` only.
+    only sets ``log.format``.
     """
     source = max(config_sources, key=lambda source: source.matched_depth(error.loc))
     # An image that is a bare ID has no key "id"; a missing key is in no source.

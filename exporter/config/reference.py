@@ -43,7 +43,7 @@ class _Kind(Enum):
 
 
 def reference() -> list[Row]:
-    """Return every setting in the order of the models, with those of a cloud and of an image.
+    """Return every setting in the order of the models, including settings of clouds and images.
 
     Only the general ``expect`` has a row for each key. Those of a cloud and of an image are one row
     each.

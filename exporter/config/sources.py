@@ -23,7 +23,7 @@ from exporter.config.messages import Loc, did_you_mean, file_name, key_path, nam
 
 ENVIRONMENT_PREFIX = "IMAGE_EXPORTER_"
 
-# Kubernetes sets variables for every Service in a pod, also for one named image-exporter.
+# Kubernetes sets such variables in a pod for every Service, for example one named image-exporter.
 _KUBERNETES = re.compile(
     r"\w+(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=|"
     r"\w+_PORT=\w+://"

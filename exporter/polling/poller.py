@@ -86,7 +86,7 @@ class Poller:
         return self._preparing or self._add_to_cycle(targets)
 
     def discover(self, seconds: float) -> None:
-        """Update the discovered images within so many seconds.
+        """Update the discovered images, within at most ``seconds``.
 
         Does nothing while Retry-After or an open circuit breaker forbids requests.
         """

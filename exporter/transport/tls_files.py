@@ -50,7 +50,7 @@ def _load_ca_bundle(context: ssl.SSLContext, path: str) -> list[str]:
 def _load_client_certificate(context: ssl.SSLContext, cert: str | tuple[str, str]) -> list[str]:
     certificate, key = (cert, None) if isinstance(cert, str) else cert
     with _as_tls_file_error(f"client certificate {certificate}"):
-        # Without a password OpenSSL would prompt for that of an encrypted key. An empty one fails.
+        # Without this argument, OpenSSL would prompt for the password of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
     return [certificate, key or certificate]
 

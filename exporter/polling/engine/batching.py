@@ -11,7 +11,7 @@ support such lists. ``BatchPlanner`` finds out with few requests, by one of thre
 Example: 16 images, of which the server accepts at most 4 in a list. Lists are requested for 16
 images (refused), 1 (the probe, which works), 7 and 8 (the 15 deferred images; refused), and 3, 4, 4
 and 4 images. A server that rejects every list gets one for 16 images and the probe; after that each
-image is requested by itself, also those of other batches of the cycle.
+image is requested by itself, including the images of the cycle's other batches.
 """
 
 from collections import Counter

@@ -56,8 +56,10 @@ MAX_CANARIES = 3
 """Maximum number of canaries in one cycle."""
 
 LIST_DELAY_FRACTION = 0.01
+"""Share of the interval by which the list request is delayed, so that it proves later 404s too."""
+
 MAX_LIST_DELAY = 0.5
-"""Delay of the list request, so that it proves later 404s too: at most so many seconds."""
+"""Longest delay of the list request in seconds."""
 
 
 class SuspectState(Enum):
@@ -104,7 +106,7 @@ class GoneConfirmation:
         self._to_recheck: deque[Target] = deque()
         self._rechecked: list[tuple[float, str]] = []
         self._outcomes: list[tuple[Target, Outcome]] = []
-        # Existing images that were 404 in this cycle, and those whose poll failed otherwise.
+        # Existing images that were 404 in this cycle, and existing images whose poll failed.
         self._missing: set[str] = set()
         self._failed: set[str] = set()
         self._retracted: set[str] = set()

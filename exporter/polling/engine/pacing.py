@@ -11,7 +11,7 @@ SPREAD_FRACTION = 0.8
 """Share of the interval in which the polls of a cycle start; the rest is for retries."""
 
 TICK = 0.02
-"""Polls due within so many seconds start together: waking up costs more than sending a request."""
+"""Seconds within which due polls start together: waking up costs more than sending a request."""
 
 BATCH_WEIGHT = 8
 """Number of single-image requests that cost as much as a list of about a hundred images.

@@ -58,7 +58,7 @@ class PollRequest(NamedTuple):
 
     @property
     def targets_to_fail(self) -> tuple[Target, ...]:
-        """Return the targets whose polls fail if this request fails for good."""
+        """Return the targets whose polls fail if this request fails and is not retried."""
         if self.kind in {RequestKind.POLL, RequestKind.BATCH}:
             return (*self.targets, *self.deferred)
         return self.deferred
@@ -93,8 +93,8 @@ class CycleHistory:
         existing: IDs of the images that existed according to their last response.
         gone: IDs of the images that were gone according to their last response.
         immediate: IDs of the targets to poll at the start of the cycle instead of later in the
-            interval: new targets, those that no discovery rule matches any more, and all of them in
-            the first cycle of a poller.
+            interval: new targets, targets that no discovery rule matches any more, and all targets
+            in the first cycle of a poller.
         breaker_open: The circuit breaker was open at the end of the last cycle.
         probe_count: Number of cycles in a row that ended with an open circuit breaker.
         mass_404_suspected: Several existing images were 404 in the last cycle, and none was found.

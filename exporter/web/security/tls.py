@@ -100,7 +100,7 @@ def create_server_tls(options: TlsOptions) -> ServerTls:
 def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
     try:
         with _memory_file(options.cert) as cert, _memory_file(options.key) as key:
-            # Without a password OpenSSL would prompt for that of a key; an empty one fails.
+            # Without this argument, OpenSSL would prompt for the password of an encrypted key.
             context.load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":

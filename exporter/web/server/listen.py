@@ -49,7 +49,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     """Return sockets that listen on one port of all addresses of the host on this machine.
 
     Raises:
-        OSError: Another program uses an address, or this machine has none of them.
+        OSError: Another program uses an address, or this machine has no address of the host.
     """
     if host in {"", "::"}:
         return [_listen_on_all_addresses(port)]

@@ -12,7 +12,7 @@ def sockets_from_systemd(environ: MutableMapping[str, str]) -> list[socket.socke
     """Return the listening sockets, and remove the variables that describe them.
 
     Raises:
-        ValueError: systemd passed no socket, or one that does not listen for streams.
+        ValueError: systemd passed no socket, or a socket that is not a listening stream socket.
     """
     pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
     environ.pop("LISTEN_FDNAMES", None)
