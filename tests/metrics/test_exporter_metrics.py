@@ -44,6 +44,15 @@ def test_series_of_a_cloud_start_at_0(exporter_metrics: ExporterMetrics, method:
     assert request_count(exporter_metrics, method, "200", "prod") is None
 
 
+def test_every_metric_of_a_cloud_has_series_before_the_first_event(
+    exporter_metrics: ExporterMetrics,
+) -> None:
+    without_series = {
+        family.name for family in exporter_metrics.registry.collect() if not family.samples
+    }
+    assert without_series == set()
+
+
 @pytest.mark.parametrize("code", ["200", "error", "418"])
 def test_request_is_counted_and_timed(exporter_metrics: ExporterMetrics, code: str) -> None:
     exporter_metrics.observe_request("lab", "HEAD", code, 0.2, "")
