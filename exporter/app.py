@@ -105,7 +105,7 @@ class Application:
         """Build clouds without starting them: send no request and change nothing.
 
         Raises:
-            CloudConfigError: It is impossible to sign in to a cloud as configured.
+            CloudConfigError: The authentication of a cloud cannot work as configured.
         """
         return tuple(self._build_cloud(config) for config in configs)
 
@@ -220,7 +220,7 @@ def build_application(
         all_properties: True to read every property of an image, not only the configured ones.
 
     Raises:
-        CloudConfigError: It is impossible to sign in to a cloud as configured.
+        CloudConfigError: The authentication of a cloud cannot work as configured.
     """
     store = Store()
     exporter_metrics = ExporterMetrics(__version__, shard)

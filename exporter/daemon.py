@@ -125,7 +125,7 @@ def run(
 
     Raises:
         ListenError: An address cannot be bound.
-        CloudConfigError: It is impossible to sign in to a cloud as configured.
+        CloudConfigError: The authentication of a cloud cannot work as configured.
         SettingsError: The web configuration cannot be used.
     """
     # Handle signals first: in a container the kernel drops those that process 1 does not handle.

@@ -58,10 +58,8 @@ def test_remaining_image_keeps_its_counters_and_removed_image_has_no_series(
         count_a_status_change(exporter, service)
         poller = exporter.application.pollers[0]
         before = exporter.observation(GOLDEN)
-        wanted = {"id": GOLDEN, "alias": "golden", "expect": {"protected": True}}
-        assert (
-            exporter.reload(cloud(service.url, wanted, ABSENT), interval="2s", timeout="1s") == ()
-        )
+        image = {"id": GOLDEN, "alias": "golden", "expect": {"protected": True}}
+        assert exporter.reload(cloud(service.url, image, ABSENT), interval="2s", timeout="1s") == ()
         assert exporter.application.pollers == (poller,)
         exporter.wait_for_poll(ABSENT)
         after = exporter.observation(GOLDEN)

@@ -70,8 +70,8 @@ class Observation:
         if isinstance(outcome, Gone):
             return self._with_success(False, None, outcome.request_id, now, max_stale)
         # Keep the first of equal images, so that memory stays flat.
-        known = self.change_baseline.image
-        image = outcome.image if known is None or known != outcome.image else known
+        previous = self.change_baseline.image
+        image = previous if previous == outcome.image else outcome.image
         return self._with_success(image.exists, image, outcome.request_id, now, max_stale)
 
     def with_replaced_outcome(

@@ -146,9 +146,9 @@ class Poller:
         self._cycle_number += 1
         self.client.start_cycle()
         self._event_log.cycle_started()
-        known = self.store.current(self.targets)
-        targets = [target for target, _ in known]
-        observations = {target.image_id: observation for target, observation in known}
+        current = self.store.current(self.targets)
+        targets = [target for target, _ in current]
+        observations = {target.image_id: observation for target, observation in current}
         history = self._choose_version(
             self._history_with(observations), start + self.pacing.interval * STARTUP_SHARE
         )

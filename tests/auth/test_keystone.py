@@ -239,7 +239,7 @@ def test_auth_types_none_and_admin_token_need_no_keystone(
 def test_fault_of_keystone_has_a_reason_and_names_the_server(
     fault: KeystoneFault, reason: str, detail: str, discovery: bool, lab: SimulatedKeystone
 ) -> None:
-    """Also if the request for the version document fails as well."""
+    """The reason is the same if the request for the version document fails as well."""
     lab.fault = dataclasses.replace(fault, discovery=discovery)
     start = time.monotonic()
     error = failure(cloud="lab", timeout=0.6 if reason == "timeout" else 5.0)

@@ -295,7 +295,7 @@ def test_rules_use_existing_metrics_and_recorded_series() -> None:
 
 
 def test_counters_in_rules_start_at_0() -> None:
-    """Otherwise their first increase would be missed."""
+    """Prometheus would miss the first increase of a counter that starts later."""
     counters = {family.name for family in IMAGE_FAMILIES if family.kind == "counter"}
     counters |= {family.name for family in CLOUD_FAMILIES if family.kind == "counter"}
     used = {name for rule in rules() for name in re.findall(r"\bopenstack_\w+_total", rule["expr"])}

@@ -240,7 +240,7 @@ def test_further_page_is_requested_by_the_path_that_the_previous_page_names(
 
 @pytest.mark.parametrize("prefix", ["", "/image", "/" + "deep/" * 60 + "image"])
 def test_batches_leave_room_for_the_path_of_the_endpoint(prefix: str) -> None:
-    """Also before a token has named the endpoint."""
+    """The limit holds even before a token has named the endpoint."""
     ids = [f"{number:036}" for number in range(300)]
     images = [SimulatedImage(image_id) for image_id in ids]
     assert len(prefix) < UNKNOWN_PREFIX_LENGTH

@@ -95,7 +95,7 @@ def test_api_that_is_down_is_0_and_not_absent() -> None:
 
 
 def test_counters_start_at_0() -> None:
-    """Otherwise Prometheus would not see their first increase."""
+    """Prometheus would not see the first increase of a counter that starts later."""
     counters = {family.name for family in CLOUD_FAMILIES if family.kind == "counter"}
     discovering = replace(NEW, resolved_changes={"golden": 0})
     shown = {key: value for key, value in series(discovering).items() if key[0] in counters}

@@ -30,7 +30,7 @@ LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in IMAGE_FAMIL
 LABELS |= {family.name: {*CLOUD_LABELS, *family.labels} for family in CLOUD_FAMILIES}
 
 OBSERVATIONS = {
-    "living": NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE),
+    "existing": NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE),
     "gone": NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE).with_outcome(
         Gone(), START, MAX_STALE
     ),
@@ -126,24 +126,24 @@ def test_every_series_has_exactly_the_labels_of_its_family() -> None:
 
 
 def test_same_image_in_two_clouds_is_two_series() -> None:
-    store = store_with({"living": OBSERVATIONS["living"]})
-    store.observe(Target("prod", "living", "").key, OBSERVATIONS["gone"])
+    store = store_with({"existing": OBSERVATIONS["existing"]})
+    store.observe(Target("prod", "existing", "").key, OBSERVATIONS["gone"])
     values = samples(registry_of(store))
     for cloud, exists in (("lab", 1.0), ("prod", 0.0)):
-        labels = (("cloud", cloud), ("image", "the living"), ("image_id", "living"))
+        labels = (("cloud", cloud), ("image", "the existing"), ("image_id", "existing"))
         assert values["openstack_image_exists", labels] == exists
 
 
 def test_values_expire_without_a_poll() -> None:
     clock = FakeClock()
-    registry = registry_of(store_with({"living": OBSERVATIONS["living"]}), clock)
+    registry = registry_of(store_with({"existing": OBSERVATIONS["existing"]}), clock)
     clock.now = later(MAX_STALE)
     assert registry.get_sample_value(
         "openstack_image_size_bytes",
-        {"cloud": "lab", "image_id": "living", "image": "the living"},
+        {"cloud": "lab", "image_id": "existing", "image": "the existing"},
     )
     clock.now = later(MAX_STALE + 1)
-    names = {name for name, labels in samples(registry) if ("image_id", "living") in labels}
+    names = {name for name, labels in samples(registry) if ("image_id", "existing") in labels}
     assert names == {
         "openstack_image_status_changes_total",
         "openstack_image_existence_changes_total",

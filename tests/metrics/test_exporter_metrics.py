@@ -15,9 +15,9 @@ DURATIONS = "openstack_image_exporter_request_duration_seconds"
 @pytest.fixture
 def exporter_metrics() -> ExporterMetrics:
     """Return the metrics of an exporter that watches one cloud and has sent no request."""
-    made = ExporterMetrics("1.2.3")
-    made.add_cloud("lab")
-    return made
+    metrics = ExporterMetrics("1.2.3")
+    metrics.add_cloud("lab")
+    return metrics
 
 
 def request_count(

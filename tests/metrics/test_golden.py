@@ -141,7 +141,7 @@ def test_series_of_a_cloud(name: str) -> None:
 
 
 def test_every_family_has_help_and_type() -> None:
-    """Also without series."""
+    """Families without series have them too."""
     compare("families", matching_lines(store_registry(), "^# (HELP|TYPE) openstack_image_"))
 
 

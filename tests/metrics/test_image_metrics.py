@@ -87,7 +87,7 @@ def test_every_point_has_a_value_for_each_label(family: Family[ImageView]) -> No
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
 def test_every_family_has_samples_for_a_fully_known_image(family: Family[ImageView]) -> None:
-    """Except the deletion time. Optional attributes are absent if unknown."""
+    """The deletion time is the exception. Optional attributes are absent if unknown."""
     observation = NEVER_POLLED.with_outcome(Found(COMPLETE), START, MAX_STALE)
     shown = list(family.points(view_of(EXPECTING, observation, START)))
     optional = {
@@ -114,8 +114,8 @@ def test_text_of_the_api_is_a_label_only_of_info_metrics() -> None:
 
 @pytest.mark.parametrize("status", [*STATUSES, "unknown", "ACTIVE", "", HOSTILE])
 def test_exactly_one_status_is_1(status: str) -> None:
-    living = replace(ACTIVE, status=status)
-    shown = series(NEVER_POLLED.with_outcome(Found(living), START, MAX_STALE))
+    existing = replace(ACTIVE, status=status)
+    shown = series(NEVER_POLLED.with_outcome(Found(existing), START, MAX_STALE))
     statuses = {key[1]: value for key, value in shown.items() if key[0] == "openstack_image_status"}
     the_one = status if status in STATUSES else "unknown"
     assert statuses == {name: float(name == the_one) for name in (*STATUSES, "unknown")}
@@ -144,16 +144,16 @@ def test_unknown_number_is_absent_and_not_0(name: str, attribute: str, value: in
 
 def test_only_a_deleted_image_has_a_deletion_time() -> None:
     """A tenant can forge the header of an existing image."""
-    living = replace(ACTIVE, deleted_at=5.0)
+    existing = replace(ACTIVE, deleted_at=5.0)
     name = "openstack_image_deleted_timestamp_seconds"
-    assert (name,) not in series(NEVER_POLLED.with_outcome(Found(living), START, MAX_STALE))
-    deleted = NEVER_POLLED.with_outcome(Found(replace(living, deleted=True)), START, MAX_STALE)
+    assert (name,) not in series(NEVER_POLLED.with_outcome(Found(existing), START, MAX_STALE))
+    deleted = NEVER_POLLED.with_outcome(Found(replace(existing, deleted=True)), START, MAX_STALE)
     assert series(deleted)[name,] == 5.0
     assert not [key for key in series(deleted) if key[0] == "openstack_image_info"]
 
 
 def test_poll_without_a_change_changes_no_series() -> None:
-    """So a scrape can send what was rendered before."""
+    """A scrape can therefore send the text that was rendered before."""
     again = FOUND.with_outcome(Found(replace(ACTIVE), "req-another"), later(60), MAX_STALE)
     assert series(again, 60) == series(FOUND, 60)
     failed = FOUND.with_outcome(Failed("timeout"), later(60), MAX_STALE)

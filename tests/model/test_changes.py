@@ -159,7 +159,7 @@ def test_content_without_digest_is_compared_by_size() -> None:
 
 
 def test_baseline_keeps_the_same_content_object() -> None:
-    """Otherwise thousands of images polled for months would keep many copies."""
+    """Separate copies of thousands of images would fill the memory over months."""
     baseline = baseline_of(ACTIVE)
     again = baseline.updated(True, replace(ACTIVE, updated_at=1.0))
     assert again.active is baseline.active

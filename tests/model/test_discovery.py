@@ -208,7 +208,7 @@ def test_superseded_image_is_dropped_at_once() -> None:
 
 
 def test_gone_image_expires_after_forget_after() -> None:
-    """Only if it no longer matches."""
+    """An image that still matches stays watched."""
     gone = DiscoveredImage("x", matches=False).after_poll(False, 5.0)
     assert gone is not None
     assert (

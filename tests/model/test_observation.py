@@ -176,7 +176,7 @@ def test_change_counts_survive_failures_absence_and_deactivation() -> None:
 
 
 def test_equal_image_is_kept_only_once() -> None:
-    """Otherwise thousands of images polled for months would keep many copies."""
+    """Separate copies of thousands of images would fill the memory over months."""
     again = FOUND.with_outcome(Found(replace(ACTIVE)), later(60), MAX_STALE)
     assert again.image is FOUND.image
     assert again.change_baseline.image is FOUND.change_baseline.image

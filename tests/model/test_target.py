@@ -15,11 +15,11 @@ def test_labels_are_cloud_id_and_alias() -> None:
 
 
 def test_only_selected_properties_are_exported() -> None:
-    held = (("os_distro", "ubuntu"), ("os_version", "24.04"))
+    properties = (("os_distro", "ubuntu"), ("os_version", "24.04"))
     target = Target("lab", "1", "golden")
-    assert target.select_properties(held) == held
+    assert target.select_properties(properties) == properties
     assert (
-        replace(target, property_names=frozenset({"os_version"})).select_properties(held)
-        == held[1:]
+        replace(target, property_names=frozenset({"os_version"})).select_properties(properties)
+        == properties[1:]
     )
-    assert replace(target, property_names=frozenset()).select_properties(held) == ()
+    assert replace(target, property_names=frozenset()).select_properties(properties) == ()

@@ -77,7 +77,7 @@ def test_images_are_discovered_superseded_and_deleted(
 
 
 def test_list_prints_all_visible_images(openstack: OpenStack, tmp_path: Path) -> None:
-    """Including community images of other projects."""
+    """That includes community images of other projects."""
     mine, foreign = str(uuid4()), str(uuid4())
     openstack.demo.create(mine, "mine\nof two lines")
     openstack.other.create(foreign, "theirs", visibility="community")

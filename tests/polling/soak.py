@@ -134,7 +134,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
         wait_until(lambda: not threads())
         state = parts.store.cloud(CLOUD)
         connections = poller.client.sender.connections
-        held = HeldResources(
+        resources = HeldResources(
             resident=_resident(),
             threads=threading.active_count(),
             connections=connections,
@@ -143,7 +143,7 @@ def main(url: str, image_ids: Sequence[str]) -> None:
             failures=sum(state.failures.values()),
             existing=sum(bool(observation.exists) for _, observation in parts.store.observations()),
         )
-        print(json.dumps(held), flush=True)  # noqa: T201  # read by the parent process
+        print(json.dumps(resources), flush=True)  # noqa: T201  # read by the parent process
     parts.close()
 
 

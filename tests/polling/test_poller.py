@@ -106,7 +106,7 @@ def test_no_image_is_gone_while_everything_is_404(
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
 def test_api_that_hangs_for_a_whole_cycle_is_down(api: RequestedVersion) -> None:
-    """Even if no request has timed out by itself when the cycle ends."""
+    """This includes a cycle that ends before any request has timed out by itself."""
     with (
         image_service(IDS) as service,
         polled_cloud(service.url, IDS, interval=0.5, timeout=0.5, api=api) as lab,

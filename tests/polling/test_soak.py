@@ -62,9 +62,9 @@ def one_round(service: SimulatedImageService, process: PollingProcess) -> HeldRe
     """Return the resources after cycles of every kind, the last of them without faults."""
     for begin in (mixed, vanished, down, quiet):
         begin(service)
-        held = process.run(PHASE)
+        resources = process.run(PHASE)
         service.log.clear()
-    return held
+    return resources
 
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="sizes are read from /proc")

@@ -29,7 +29,7 @@ def test_polls_within_a_tick_start_together(count: int, interval: float) -> None
 
 
 def test_polls_start_at_once_if_there_is_no_time_to_spread_them() -> None:
-    """For example if the breaker closes at the end of a cycle."""
+    """An example is a breaker that closes at the end of a cycle."""
     times = [time for time, _ in schedule(targets("a", "b"), frozenset(), START, 0.0)]
     assert times == [START, START]
 

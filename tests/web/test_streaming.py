@@ -59,7 +59,7 @@ def test_pieces_are_sent_in_order_with_small_ones_joined(sizes: list[int]) -> No
 
 
 def test_other_tasks_run_between_chunks() -> None:
-    """Even if the client takes everything at once, or has disconnected."""
+    """They run even if the client takes everything at once, or has disconnected."""
     turns: list[None] = []
     bodies = send_response(response([CHUNK_SIZE] * 20), lambda: turns.append(None))
     assert len(turns) >= len(bodies) - 1

@@ -68,7 +68,7 @@ def test_cancelled_work_is_not_started() -> None:
 
 
 def test_work_of_cancelled_callers_still_occupies_its_threads() -> None:
-    """Otherwise clients that disconnect while theirs is rendered could start any number."""
+    """Clients that disconnect during the rendering could otherwise start any number of threads."""
     lock, finish = threading.Lock(), threading.Event()
     running = most_running = 0
 

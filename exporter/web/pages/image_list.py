@@ -165,7 +165,7 @@ SortKey = Callable[[ImageStatus], str | float | tuple[str | float, ...] | None]
 
 
 def _by_state(status: ImageStatus) -> tuple[str | float, ...]:
-    """Sort by the worst problem, then the images that are in their state most recently first."""
+    """Sort by the worst problem. Of images with the same problem, the most recent comes first."""
     since = status.observation.state_since
     newest_first = -since.monotonic if status.problems and since else 0.0
     return (status.rank, newest_first)

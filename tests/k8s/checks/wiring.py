@@ -23,8 +23,8 @@ WEB_FILE = "web.yml"
 def selectors(manifests: Sequence[Manifest]) -> Iterator[str]:
     """Check that every label selector selects something."""
     for workload in workloads(manifests):
-        wanted = workload.manifest["spec"]["selector"]["matchLabels"]
-        if not wanted.items() <= workload.labels.items():
+        selector = workload.manifest["spec"]["selector"]["matchLabels"]
+        if not selector.items() <= workload.labels.items():
             yield f"{workload.title}: its selector does not match its own pods"
         for spread in workload.pod.get("topologySpreadConstraints", ()):
             if not spread["labelSelector"]["matchLabels"].items() <= workload.labels.items():
@@ -38,8 +38,8 @@ def selectors(manifests: Sequence[Manifest]) -> Iterator[str]:
             yield f"{title(manifest)}: selects no pod"
     services = [*of_kind(manifests, "Service")]
     for manifest in of_kind(manifests, "ServiceMonitor"):
-        wanted = manifest["spec"]["selector"]["matchLabels"]
-        if not any(wanted.items() <= labels(service).items() for service in services):
+        selector = manifest["spec"]["selector"]["matchLabels"]
+        if not any(selector.items() <= labels(service).items() for service in services):
             yield f"{title(manifest)}: selects no Service"
 
 

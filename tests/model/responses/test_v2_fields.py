@@ -290,7 +290,7 @@ def test_true_size_replaces_a_missing_size_and_drops_the_md5_of_nothing(
     ids=lambda body: repr(body[:16]),
 )
 def test_invalid_json_raises_value_error(body: bytes) -> None:
-    """Also for invalid UTF-8, deep nesting and long numbers."""
+    """Invalid UTF-8, deep nesting and long numbers count as invalid JSON too."""
     with pytest.raises(ValueError, match=r"."):
         parse_json(body)
 

@@ -40,7 +40,7 @@ def test_every_recorded_field_becomes_its_attribute(document: dict[str, Any]) ->
 
 
 def test_recordings_have_every_visibility_and_hidden_images() -> None:
-    """Otherwise the test above would compare too little."""
+    """Without them the test above would compare too little."""
     documents: list[Any] = [parameter.values[0] for parameter in RECORDED]
     assert len(documents) >= 100
     assert {document["visibility"] for document in documents} == PUBLIC.keys()

@@ -62,7 +62,7 @@ def test_second_probe_is_sent_if_the_first_image_breaks_lists() -> None:
 def test_images_are_requested_one_by_one_if_every_list_is_refused(
     refusal: FakeReply, scouts: int
 ) -> None:
-    """For all batches of the cycle."""
+    """The result holds for all batches of the cycle."""
     run = run_batches(
         with_list_reply(FakeCloud(), lists=refusal),
         pacing=ONE_AT_A_TIME,

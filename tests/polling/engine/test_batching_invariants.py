@@ -65,10 +65,12 @@ def test_rules_hold_for_any_replies_to_lists(
 ) -> None:
     """Each image has one outcome, is gone only with proof, and takes few requests."""
     ids = [f"image-{number}" for number in range(sum(lengths))]
-    left = list(ids)
-    groups = [tuple(left.pop(0) for _ in range(length)) for length in lengths]
-    living = frozenset(data.draw(st.sets(st.sampled_from(ids))))
-    history = CycleHistory(existing=living, breaker_open=breaker_open, mass_404_suspected=suspected)
+    remaining = list(ids)
+    groups = [tuple(remaining.pop(0) for _ in range(length)) for length in lengths]
+    existing = frozenset(data.draw(st.sets(st.sampled_from(ids))))
+    history = CycleHistory(
+        existing=existing, breaker_open=breaker_open, mass_404_suspected=suspected
+    )
 
     def respond(request: PollRequest, _: float) -> FakeReply:
         if request.kind is RequestKind.BATCH:

@@ -172,7 +172,7 @@ def test_retry_after_ends_a_cycle_that_would_request_the_list() -> None:
 
 
 def test_polls_are_spread_over_the_interval() -> None:
-    """Evenly over 80 % of it, with the same offset of each image in every cycle."""
+    """They are even over 80 % of it, with the same offset of each image in every cycle."""
     run = run_cycle(IDS, all_found, history=CycleHistory(existing=frozenset(IDS)))
     times = {image_id_of(request): now for now, request in run.sent if image_id_of(request)}
     assert [times[image_id] for image_id in IDS] == pytest.approx(

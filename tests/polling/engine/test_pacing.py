@@ -29,7 +29,7 @@ def test_no_request_starts_near_the_end_of_the_cycle(
     ("polls", "seconds", "needed"), [(10_000, 0.02, 5), (10_000, 0.5, 105), (1, 0.0, 1), (0, 1, 1)]
 )
 def test_concurrency_needed(polls: int, seconds: float, needed: int) -> None:
-    """So many requests in flight start all polls within 80 % of the interval; at least one."""
+    """The result starts all polls within 80 % of the interval, and is at least 1."""
     assert CyclePacing(60, 10, 16).concurrency_needed(polls, seconds) == needed
 
 

@@ -200,7 +200,7 @@ def test_page_works_with_the_keyboard_only(example_server: ServerThread, open_ta
 def test_page_does_not_scroll_sideways(
     example_server: ServerThread, open_tab: OpenTab, path: str
 ) -> None:
-    """Only the table may, in a region of its own."""
+    """Only the table may scroll, in a region of its own."""
     tab = open_tab(url_of(example_server, path))
     for width in (320, 360, 900, 1030, 1400):
         tab.page.set_viewport_size({"width": width, "height": 740})

@@ -191,7 +191,7 @@ def test_page_loads_only_its_own_script_and_has_nothing_inline() -> None:
 
 
 def test_every_url_is_relative() -> None:
-    """So that the page works behind any prefix."""
+    """The page must work behind any prefix."""
     for name in ("href", "src", "action"):
         for _, attributes in PAGE.elements:
             url = attributes.get(name) or "."
@@ -225,7 +225,7 @@ def test_second_click_on_a_heading_reverses_the_order() -> None:
 
 
 def test_form_holds_the_query() -> None:
-    """Including values that no option offers."""
+    """The form also keeps values that no option offers."""
     html = render(q='"><b>', cloud="elsewhere", limit=7, problem="any", state="saving", sort="size")
     page = Reader(html)
     selected = [option.get("value") for option in page.all("option") if "selected" in option]

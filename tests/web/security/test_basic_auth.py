@@ -82,7 +82,7 @@ def test_cache_drops_the_least_recently_used_password(monkeypatch: pytest.Monkey
 
 
 def test_unknown_user_is_compared_with_one_fixed_hash(compared_hashes: list[bytes]) -> None:
-    """Otherwise the time would reveal which users exist."""
+    """A different time would reveal which users exist."""
     users = Users({str(number): PASSWORD_HASH[:-1] + "eO"[number % 2] for number in range(8)})
     for name in (b"a", b"b", b"c"):
         for _ in range(3):

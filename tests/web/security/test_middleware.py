@@ -350,7 +350,7 @@ def test_open_handshakes_do_not_delay_shutdown(folder: WebConfigFolder) -> None:
 def test_connection_is_closed_after_a_certificate_change(
     folder: WebConfigFolder, after: str, renewed: bool, stays: bool
 ) -> None:
-    """After one more response."""
+    """The connection gets one more response first."""
     security = SecurityState(load_security(folder.write(f"{TLS}}}")).config)
     with serving(security) as server:
         connection = http.client.HTTPSConnection(
