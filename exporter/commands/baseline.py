@@ -204,20 +204,20 @@ def _losses(edited: "Edited", file: Path, source: Path) -> Iterator[str]:
         yield f"{file}: line breaks and spaces differ from {source}"
 
 
-def create_file(file: Path, text: str, like: os.stat_result, *, is_secret: bool) -> None:
-    """Write a new file that grants at most the access of the file with the status ``like``.
+def create_file(file: Path, text: str, source: os.stat_result, *, is_secret: bool) -> None:
+    """Write a new file that grants at most the access of the file with the status ``source``.
 
     A file with a secret is readable for its owner alone.
 
     Raises:
         SettingsError: The file exists or cannot be written; no part of it is left behind.
     """
-    mode = 0o600 if is_secret else stat.S_IMODE(like.st_mode) & 0o666
+    mode = 0o600 if is_secret else stat.S_IMODE(source.st_mode) & 0o666
     created = None
     try:
         with open(file, "x", encoding="utf-8", newline="", opener=_opener(mode)) as new:
             created = os.fstat(new.fileno())
-            if created.st_gid != like.st_gid:
+            if created.st_gid != source.st_gid:
                 os.fchmod(new.fileno(), stat.S_IMODE(created.st_mode) & ~0o070)
             new.write(text)
     except OSError as error:

@@ -277,11 +277,11 @@ def test_404_is_retracted_before_it_is_confirmed() -> None:
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)
     cycle.on_reply(poll, FakeReply(NOT_FOUND).reply(poll.kind, START), START)
-    confirm = cycle.next(START)
-    assert isinstance(confirm, PollRequest)
-    assert confirm.kind is RequestKind.RECHECK
+    recheck = cycle.next(START)
+    assert isinstance(recheck, PollRequest)
+    assert recheck.kind is RequestKind.RECHECK
     cycle.retract("a")
-    cycle.on_reply(confirm, FakeReply(NOT_FOUND).reply(confirm.kind, START + 1), START + 1)
+    cycle.on_reply(recheck, FakeReply(NOT_FOUND).reply(recheck.kind, START + 1), START + 1)
     assert [result.outcome for result in cycle.take_results()] == [
         Failed("malformed", "stray bytes followed the response")
     ]

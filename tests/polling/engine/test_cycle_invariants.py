@@ -70,7 +70,7 @@ def is_proved(result: PollResult, roundtrips: list[Roundtrip], history: CycleHis
     polls = [h for h in roundtrips if h.request.kind is RequestKind.POLL and is_404_of(h, image_id)]
     if image_id in history.gone:
         return bool(polls)
-    confirms = [
+    recheck_times = [
         h.received_at
         for h in roundtrips
         if h.request.kind is RequestKind.RECHECK
@@ -82,7 +82,7 @@ def is_proved(result: PollResult, roundtrips: list[Roundtrip], history: CycleHis
         for h in roundtrips
         if h.is_list or (isinstance(h.result, Found) and h.request.targets != (result.target,))
     ]
-    proved = any(proof >= confirm for confirm in confirms for proof in proofs)
+    proved = any(proof >= recheck for recheck in recheck_times for proof in proofs)
     if len(history.existing) > 1 and not history.mass_404_suspected:
         proved = proved and any(
             image_id_of(h.request) in history.existing and not isinstance(h.result, NotFound)

@@ -109,9 +109,9 @@ def test_failing_list_is_requested_a_bounded_number_of_times(reason: Reason, ask
 
 
 def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
-    confirm = failed("forbidden")
+    recheck = failed("forbidden")
     run = run_cycle(
-        "a", lambda request, _now: confirm if request.kind is RequestKind.RECHECK else NOT_FOUND
+        "a", lambda request, _now: recheck if request.kind is RequestKind.RECHECK else NOT_FOUND
     )
     assert run.outcome_names == {"a": "unconfirmed"}
     assert "recheck failed: forbidden" in detail(run.outcomes["a"])
