@@ -16,6 +16,8 @@ from tests.support.fakes import keystone
 from tests.support.program import BOUND, GOLDEN
 from tests.support.wait import wait_until
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("container")]
+
 PACKAGES = "lib/python3*/site-packages/*"
 CONFIG = "/etc/openstack-image-exporter/exporter.yml"
 
@@ -27,8 +29,6 @@ sys.path.append('/fakes')
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from keystone import SimulatedKeystone
 import time
-
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("container")]
 with SimulatedKeystone(port=5000) as keystone, SimulatedImageService(
     [SimulatedImage('{GOLDEN}', name='golden')], port=9292
 ) as service:

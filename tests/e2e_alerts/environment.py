@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
 from tests.dashboards.alert_table import RULES, alerts
 from tests.dashboards.servers import Prometheus, alertmanager, prometheus
 from tests.e2e_alerts import (  # noqa: F401 - importing them registers their scenarios
