@@ -34,7 +34,7 @@ MIN_SAMPLES = round(seconds("5m") / SCRAPE)
 QUIET_PERIOD = seconds("16m")
 """Seconds at the end in which no other alert may fire.
 
-That is longer than the ``for`` of any alert but one, whose ``for`` is shorter than the whole run.
+It is longer than the ``for`` of all alerts but one, for which the whole run is long enough.
 """
 
 FLAGS = (

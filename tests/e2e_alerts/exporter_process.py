@@ -20,7 +20,7 @@ SHORTER_BACKOFF = f"""
 import exporter.auth.token_cache as token_cache
 token_cache.MAX_BACKOFF /= {FACTOR}
 """
-"""Shortens the only duration on which the rules depend that is not a setting."""
+"""Code that shortens the only duration of the rules that is not a setting of the exporter."""
 
 
 class ExporterProcess:

@@ -114,7 +114,7 @@ def killed(exporter: MonitoredExporter) -> None:
 
 @lifecycle("exporter is away for over an hour and moves", notified="ExporterDown")
 def moved(exporter: MonitoredExporter) -> None:
-    """Start again when no series remembers the state of before."""
+    """Start again when no series has the state before the stop any more."""
     exporter.run_setup()
     start_at = time.time() + seconds("1h") + seconds("2m")
     exporter.process.stop()

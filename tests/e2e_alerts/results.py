@@ -7,7 +7,7 @@ from tests.e2e_alerts.alert_recorder import AlertRecord
 from tests.e2e_alerts.scaled import seconds
 
 LATENESS_ALERTS = frozenset({"CyclesLate", "PollingStopped"})
-"""Alerts that fire for a late exporter, and rightly so on a machine that is too busy."""
+"""Alerts about a late exporter, which are correct on a machine that is too busy."""
 
 MAX_PUNCTUAL_DELAY = seconds("30s", 1)
 """Seconds of delay up to which none of these alerts may fire: half of the default interval."""
@@ -91,6 +91,6 @@ class E2EResults:
 
     @property
     def is_conclusive(self) -> bool:
-        """True if all is as expected, or the machine was fast enough for what is not."""
+        """True if every alert was as expected, or the machine was not too slow for a failure."""
         as_expected = not any(result.problems for result in self.results.values())
         return as_expected or self.late * self.speed <= MAX_BRIDGED_DELAY

@@ -17,7 +17,7 @@ from tests.support.program import Metrics
 from tests.support.wait import wait_until
 
 PATIENT_TIMEOUT = seconds("75m")
-"""Seconds for a condition of a scenario to become true, however busy the machine is."""
+"""Seconds for a condition of a scenario to become true, also on a busy machine."""
 wait_patiently = partial(wait_until, timeout=PATIENT_TIMEOUT, pause=0.1)
 """Wait with a long pause, because many threads wait in the process of the simulated services."""
 

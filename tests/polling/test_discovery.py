@@ -25,7 +25,7 @@ from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.store import Store
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls
-from tests.support.polled_cloud import CLOUD, DIRECT, GENEROUS
+from tests.support.polled_cloud import CLOUD, DIRECT, GENEROUS, PATIENT, quick_cycles
 from tests.support.reference_collector import StoreCollector
 from tests.support.wait import wait_until
 
@@ -59,13 +59,13 @@ class DiscoveredCloud:
         self.ahead = 0.0
         configured = [Target(CLOUD, image_id, image_id) for image_id in listed]
         counts = {entry.alias: 0 for entry in entries if entry.alias is not None}
-        self.store.add_cloud(CloudState(CLOUD, 2.0, resolved_changes=counts), configured)
+        self.store.add_cloud(CloudState(CLOUD, PATIENT, resolved_changes=counts), configured)
         self.stopped = threading.Event()
         sender = RequestSender(
             authenticator=StaticTokenAuthenticator(service.url, None, ClientTls()),
             proxy_settings_for=lambda _: DIRECT,
             user_agent="test",
-            timeout=0.5,
+            timeout=PATIENT,
             limiter=RateLimiter(None, steady, self.stopped),
             observe_request=lambda *_: None,
         )
@@ -84,7 +84,7 @@ class DiscoveredCloud:
             CLOUD,
             client,
             configured,
-            CyclePacing(2.0, 0.5, 4),
+            CyclePacing(PATIENT, PATIENT, 4),
             900.0,
             self.store,
             lambda: 0.0,
@@ -133,7 +133,7 @@ def discovered_cloud(
     release: Release = Release.GLANCE_33,
 ) -> Iterator[DiscoveredCloud]:
     """Run a cloud with these images, discovery rules and configured images."""
-    with SimulatedImageService(images, release=release) as service:
+    with SimulatedImageService(images, release=release) as service, quick_cycles():
         cloud = DiscoveredCloud(service, entries, listed or [], api)
         try:
             yield cloud

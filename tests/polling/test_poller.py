@@ -43,7 +43,7 @@ def service() -> Iterator[SimulatedImageService]:
 @pytest.fixture
 def lab(service: SimulatedImageService) -> Iterator[PolledCloud]:
     """Run a poller that has found all images in its first cycle."""
-    with polled_cloud(service.url, IDS, interval=0.5, timeout=0.2) as lab:
+    with polled_cloud(service.url, IDS) as lab:
         lab.cycle()
         assert lab.exists() == dict.fromkeys(IDS, True)
         yield lab
@@ -109,7 +109,7 @@ def test_api_that_hangs_for_a_whole_cycle_is_down(api: RequestedVersion) -> None
     """This includes a cycle that ends before any request has timed out by itself."""
     with (
         image_service(IDS) as service,
-        polled_cloud(service.url, IDS, interval=0.5, timeout=0.5, api=api) as lab,
+        polled_cloud(service.url, IDS, interval=2.0, timeout=2.0, api=api) as lab,
     ):
         lab.cycle()
         assert set(lab.reasons().values()) == {""}
@@ -156,7 +156,7 @@ def test_connections_are_reused_across_cycles(service: SimulatedImageService) ->
     for image_id in ids:
         service.images.put(SimulatedImage(image_id))
     service.faults.set("latency", seconds=0.01)
-    with polled_cloud(service.url, ids, interval=0.2, concurrency=5) as lab:
+    with polled_cloud(service.url, ids, concurrency=5) as lab:
         for _ in range(3):
             lab.cycle()
         assert lab.poller.client.sender.connections <= 5
@@ -170,7 +170,7 @@ def test_connection_closed_between_requests_fails_no_poll(
     service: SimulatedImageService,
 ) -> None:
     service.faults.set("close_after")
-    with polled_cloud(service.url, IDS, interval=0.2, concurrency=1) as lab:
+    with polled_cloud(service.url, IDS, concurrency=1) as lab:
         for _ in range(3):
             lab.cycle()
             assert lab.reasons() == dict.fromkeys(IDS, "")
@@ -297,7 +297,7 @@ def test_open_breaker_is_exported_at_once_and_logged_once(
     ids = [f"image-{number}" for number in range(20)]
     with (
         image_service(ids) as service,
-        polled_cloud(service.url, ids, interval=0.5, timeout=0.4, concurrency=1) as lab,
+        polled_cloud(service.url, ids, timeout=2.0, concurrency=1) as lab,
     ):
         lab.cycle()
         service.faults.set("status", code=500)

@@ -66,7 +66,7 @@ def service(release: Release) -> Iterator[SimulatedImageService]:
 @pytest.fixture
 def lab(service: SimulatedImageService) -> Iterator[PolledCloud]:
     """Run a poller that has found all images by v2 in its first cycle."""
-    with polled_cloud(service.url, FEW, interval=0.5, timeout=0.3, api="v2") as made:
+    with polled_cloud(service.url, FEW, api="v2") as made:
         made.cycle()
         assert made.exists() == dict.fromkeys(FEW, True)
         yield made
@@ -112,7 +112,7 @@ def test_thousand_images_of_all_kinds_take_thirty_requests(release: Release) -> 
 def test_upgrade_or_downgrade_of_the_service_fails_no_poll() -> None:
     with (
         serving(release=Release.GLANCE_15) as service,
-        polled_cloud(service.url, FEW, interval=0.5, api="v2") as lab,
+        polled_cloud(service.url, FEW, api="v2") as lab,
     ):
         service.images.change(FEW[0], visibility="community", owner=OTHER)
         for release in (Release.GLANCE_15, Release.GLANCE_33, Release.GLANCE_15):
@@ -159,7 +159,7 @@ def test_image_is_gone_and_returns(service: SimulatedImageService, lab: PolledCl
 def test_no_image_is_gone_while_the_api_responds_404_to_all_requests(
     service: SimulatedImageService,
 ) -> None:
-    with polled_cloud(service.url, FEW, interval=0.1, timeout=0.5, api="v2") as lab:
+    with polled_cloud(service.url, FEW, api="v2") as lab:
         lab.cycle()
         service.faults.set("status", code=404)
         for _ in range(10):
@@ -212,7 +212,7 @@ def test_server_without_lists_is_polled_one_by_one(
     lists: Mapping[Release, int],
 ) -> None:
     service.faults.set(fault, on="list", **options)
-    with polled_cloud(service.url, FEW, interval=0.5, api="v2") as lab:
+    with polled_cloud(service.url, FEW, api="v2") as lab:
         lab.cycle()
         assert set(lab.reasons().values()) == {""}
         assert request_count(service) == lists[release] + len(FEW)
@@ -245,7 +245,7 @@ def test_stray_bytes_after_a_list_make_it_malformed(
 
 def test_401_to_a_list_takes_no_image() -> None:
     with serving(token="good") as service:
-        with polled_cloud(service.url, FEW, interval=0.5, api="v2") as lab:
+        with polled_cloud(service.url, FEW, api="v2") as lab:
             lab.cycle()
             assert set(lab.reasons().values()) == {"unauthorized"}
         assert set(lab.exists().values()) == {None}
@@ -271,7 +271,7 @@ def test_auto_uses_the_offered_version_and_prefers_v1(
 ) -> None:
     with serving(path_prefix=prefix, release=release) as service:
         service.api.v1_enabled = version == "v1"
-        with polled_cloud(service.url + prefix, FEW, interval=0.5, api="auto") as lab:
+        with polled_cloud(service.url + prefix, FEW, api="auto") as lab:
             for _ in range(3):
                 lab.cycle()
                 assert set(lab.reasons().values()) == {""}
@@ -284,7 +284,7 @@ def test_auto_uses_v2_if_only_its_list_is_readable(v1_enabled: bool) -> None:
     with serving() as service:
         service.api.v1_enabled = v1_enabled
         service.faults.set("other_body", times=2)
-        with polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab:
+        with polled_cloud(service.url, FEW, api="auto") as lab:
             lab.cycle()
             assert set(lab.reasons().values()) == {""}
             assert version_comparable_samples(lab) == {"v2": 1.0}
@@ -295,7 +295,7 @@ def test_auto_chooses_a_version_once_the_service_responds(version: str) -> None:
     with serving() as service:
         service.api.v1_enabled = version == "v1"
         service.stop()
-        with polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab:
+        with polled_cloud(service.url, FEW, api="auto") as lab:
             lab.cycle()
             assert "connection" in lab.reasons().values()
             assert version_comparable_samples(lab) == {}
@@ -312,7 +312,7 @@ def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
     }
     with (
         serving(images) as service,
-        polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab,
+        polled_cloud(service.url, FEW, api="auto") as lab,
     ):
         service.api.v1_enabled = True
         lab.cycle()
@@ -332,7 +332,7 @@ def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
 
 
 def test_change_during_a_change_of_version_is_counted() -> None:
-    with serving() as service, polled_cloud(service.url, FEW, interval=0.5, api="auto") as lab:
+    with serving() as service, polled_cloud(service.url, FEW, api="auto") as lab:
         service.api.v1_enabled = True
         lab.cycle()
         service.api.v1_enabled = False
@@ -344,7 +344,7 @@ def test_change_during_a_change_of_version_is_counted() -> None:
 
 
 def test_retry_after_of_the_version_document_is_obeyed() -> None:
-    with serving() as service, polled_cloud(service.url, FEW, interval=0.3, api="auto") as lab:
+    with serving() as service, polled_cloud(service.url, FEW, api="auto") as lab:
         service.faults.set("status", code=503, headers={"Retry-After": "100"})
         for _ in range(2):
             lab.cycle()
@@ -365,8 +365,7 @@ def test_same_life_gives_the_same_series_through_every_version(
         service.api.v1_enabled = True
         service.api.admin = admin
         labs = [
-            stack.enter_context(polled_cloud(service.url, FEW, interval=0.5, api=api))
-            for api in API_VERSIONS
+            stack.enter_context(polled_cloud(service.url, FEW, api=api)) for api in API_VERSIONS
         ]
         seen = []
         for step, fields in LIFECYCLE.items():

@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from unittest import mock
 
 from exporter.auth.base import Authenticator
 from exporter.auth.static_token import StaticTokenAuthenticator
@@ -14,6 +15,7 @@ from exporter.model.api_traits import RequestedVersion
 from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
 from exporter.model.target import Target, TargetKey
+from exporter.polling.engine import pacing
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.poller import Poller
 from exporter.simulator import SimulatedImage, SimulatedImageService
@@ -26,6 +28,12 @@ DIRECT = ProxySettings(proxy=None, verify=True, cert=None)
 CLOUD = "lab"
 GENEROUS = 10.0
 """Seconds after which a test fails that waits for something immediate."""
+
+PATIENT = 30.0
+"""Interval and timeout in seconds of a poller on a machine that may be busy."""
+
+QUICK_SPREAD = 0.2
+"""Seconds in which the polls of a quick cycle start."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +91,22 @@ def threads() -> list[str]:
 
 
 @contextlib.contextmanager
+def quick_cycles() -> Iterator[float]:
+    """Let polls start quickly in a long interval, which is yielded.
+
+    A short interval would do the same, but end before a busy machine has polled every image.
+    """
+    with mock.patch.object(pacing, "SPREAD_FRACTION", QUICK_SPREAD / PATIENT):
+        yield PATIENT
+
+
+@contextlib.contextmanager
 def polled_cloud(
     url: str,
     image_ids: Sequence[str],
     *,
-    interval: float = 1.0,
-    timeout: float = 0.3,
+    interval: float | None = None,
+    timeout: float = PATIENT,
     concurrency: int = 4,
     rate: float | None = None,
     route: ProxySettings = DIRECT,
@@ -96,28 +114,34 @@ def polled_cloud(
     random: float = 0.0,
     api: RequestedVersion = "v1",
 ) -> Iterator[PolledCloud]:
-    """Poll these images at this endpoint; backoff takes no time unless ``random`` is set."""
-    store = Store()
-    targets = [Target(CLOUD, image_id, image_id) for image_id in image_ids]
-    store.add_cloud(CloudState(CLOUD, interval), targets)
-    requests: list[MeasuredRequest] = []
-    stop = threading.Event()
-    sender = RequestSender(
-        authenticator=signin or StaticTokenAuthenticator(url, None, ClientTls()),
-        proxy_settings_for=lambda _: route,
-        user_agent="test",
-        timeout=timeout,
-        limiter=RateLimiter(rate, steady, stop),
-        observe_request=lambda *request: requests.append(MeasuredRequest(*request)),
-    )
-    client = ImageClient(sender, properties=frozenset(), requested_version=api)
-    pacing = CyclePacing(interval, timeout, concurrency)
-    poller = Poller(CLOUD, client, targets, pacing, 900.0, store, lambda: random)
-    try:
-        yield PolledCloud(poller, store, requests)
-    finally:
-        stop.set()
-        poller.stop()
+    """Poll these images at this endpoint; backoff takes no time unless ``random`` is set.
+
+    Without an ``interval``, cycles are quick and as long as they need to be.
+    """
+    with contextlib.ExitStack() as stack:
+        if interval is None:
+            interval = stack.enter_context(quick_cycles())
+        store = Store()
+        targets = [Target(CLOUD, image_id, image_id) for image_id in image_ids]
+        store.add_cloud(CloudState(CLOUD, interval), targets)
+        requests: list[MeasuredRequest] = []
+        stop = threading.Event()
+        sender = RequestSender(
+            authenticator=signin or StaticTokenAuthenticator(url, None, ClientTls()),
+            proxy_settings_for=lambda _: route,
+            user_agent="test",
+            timeout=timeout,
+            limiter=RateLimiter(rate, steady, stop),
+            observe_request=lambda *request: requests.append(MeasuredRequest(*request)),
+        )
+        client = ImageClient(sender, properties=frozenset(), requested_version=api)
+        cycle_pacing = CyclePacing(interval, timeout, concurrency)
+        poller = Poller(CLOUD, client, targets, cycle_pacing, 900.0, store, lambda: random)
+        try:
+            yield PolledCloud(poller, store, requests)
+        finally:
+            stop.set()
+            poller.stop()
 
 
 @contextlib.contextmanager
