@@ -25,13 +25,14 @@ demo: $(VENV)/.run ## run the exporter against a simulated Image service whose i
 	@exec $(BIN)/openstack-image-exporter demo
 
 # Tests of a group run in the same process, because they share a resource such as a browser.
-QUICK := -m 'not slow' --numprocesses=auto --dist=loadgroup
+PARALLEL := --numprocesses=auto --dist=loadgroup
+QUICK := -m 'not slow' $(PARALLEL)
 
 test: $(VENV)/.dev ## run the quick tests, on all cores
 	@$(BIN)/pytest $(QUICK)
 
 test-slow: $(VENV)/.dev ## run the slow tests: alerts end to end, container image, long runs
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m slow $(PARALLEL)
 
 test-also: ## run the quick tests with each of PYTHON_ALSO as well
 	@for python in $(PYTHON_ALSO); do \

@@ -1,4 +1,4 @@
-"""Composition root: builds every part of the exporter from its settings."""
+"""Composition root: builds the parts for polling and the web from the settings."""
 
 import os
 import random
@@ -42,7 +42,7 @@ from exporter.web.server.systemd import sockets_from_systemd
 USER_AGENT = f"openstack-image-exporter/{__version__}"
 
 ANY_HTTPS_URL = "https://localhost"
-"""Placeholder for an endpoint of the catalog: the same CA bundle verifies every host."""
+"""Stands in for an endpoint unknown before sign-in; the CA bundle does not depend on the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,15 @@ class CloudRuntime:
 
 @dataclass(slots=True)
 class Application:
-    """The parts that poll and remember: the clouds, the store and the metrics.
+    """The polling side: clouds, scheduler, store and metrics.
 
     Attributes:
         store: The state that polling and the web share.
-        exporter_metrics: Metrics of the exporter itself, and the registry of all metrics.
+        exporter_metrics: Metrics of the exporter, and the registry, which has those of clouds too.
         shard: The part of the images that this exporter watches.
         all_properties: True to read every property of an image, not only the configured ones.
         clouds: The running clouds by name, in the order of the settings.
-        scheduler: The scheduler that starts the cycles; not started yet.
+        scheduler: Starts the cycles. It does not run yet when the application is built.
         jobs: The jobs of the clouds in the scheduler.
     """
 
@@ -243,7 +243,7 @@ def build_web_app(
     reload: Reload | None,
     prefix: str,
 ) -> ASGIApp:
-    """Build the pages of an application, below ``prefix`` and protected by ``security``."""
+    """Build the web application, below ``prefix`` and protected by ``security``."""
     exposition = Exposition(application.store, application.exporter_metrics.registry, now)
     handlers = Handlers(
         render_metrics=exposition.body,

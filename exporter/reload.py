@@ -129,21 +129,21 @@ class Reloader:
     _closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        """Remember the settings that only a restart can change."""
+        """Remember the settings at start, to report those that need a restart."""
         self._settings_at_start = self.settings
 
     def reload(self, trigger: str) -> tuple[str, ...]:
         """Load and apply the settings; return the errors, a line each, if that is impossible."""
         with self._reload_lock:
-            # Loading the web configuration adds its files, which a failure has to undo.
-            web_files = self.web_files.paths
+            # _load_security() adds files to web_files; restore the old ones if the reload fails.
+            paths_before = self.web_files.paths
             try:
                 return self._reload(trigger)
             except (SettingsError, CloudConfigError) as error:
-                self.web_files.watch(web_files)
+                self.web_files.watch(paths_before)
                 return self._reject("settings", trigger, error_lines(error))
             except Exception:
-                self.web_files.watch(web_files)
+                self.web_files.watch(paths_before)
                 log.exception("configuration reload crashed")
                 return self._reject("settings", trigger, (INTERNAL_ERROR,))
 
@@ -151,7 +151,7 @@ class Reloader:
         """Load and apply certificates, users and limits of the web configuration only."""
         trigger = "file changed"
         with self._reload_lock:
-            # A reload that holds the lock may replace the settings, and with them the file.
+            # Read the path with the lock held: the previous reload may have changed it.
             path = self.settings.web.config.file
             try:
                 security = self._load_security(path)
@@ -199,14 +199,19 @@ class Reloader:
         return ()
 
     def _load_security(self, path: Path | None) -> LoadedSecurity:
-        """Load the web configuration, and watch its files from before they are read."""
+        """Load the web configuration; start to watch each file before it is read."""
         # An empty file (truncated while being written, or a full disk) must not disable
         # authentication.
-        is_open = self.security.config == SecurityConfig()
-        return load_security(path, self.redactor.add, watched=self.web_files, may_be_empty=is_open)
+        is_unprotected = self.security.config == SecurityConfig()
+        return load_security(
+            path, self.redactor.add, watched=self.web_files, may_be_empty=is_unprotected
+        )
 
     def close(self) -> None:
-        """Apply no further settings. Does not wait for a reload that is still loading them."""
+        """Apply no further settings; the web configuration is still reloaded.
+
+        Does not wait for a reload that is still loading settings.
+        """
         with self._apply_lock:
             self._closed = True
 
@@ -240,7 +245,8 @@ class Reloader:
         for error in errors:
             fields = {"trigger": trigger, "error": error}
             log.error(
-                "configuration reload failed, keeping the previous one", extra={"fields": fields}
+                "configuration reload failed, keeping the previous configuration",
+                extra={"fields": fields},
             )
         return errors
 

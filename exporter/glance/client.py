@@ -38,7 +38,7 @@ SERVICE_CODES = frozenset({400, 429})
 
 @dataclass(slots=True)
 class ImageClient:
-    """Client of one cloud's Image API; thread-safe. Every failure is part of a reply.
+    """Client of one cloud's Image API; thread-safe. Failures are returned in replies, not raised.
 
     Attributes:
         sender: Sends the requests.
@@ -57,7 +57,7 @@ class ImageClient:
     def image(
         self, image_id: str, deadline: Deadline, *, fresh: bool = False, tag: object = None
     ) -> ImageReply:
-        """Request one image, if ``fresh`` on a connection of its own; see ``HttpRequest``."""
+        """Request one image. ``fresh`` uses a new connection; see ``HttpRequest`` for ``tag``."""
         api = self._api
         request = HttpRequest(
             api.method,
@@ -81,18 +81,18 @@ class ImageClient:
     def batch(
         self, image_ids: tuple[str, ...], deadline: Deadline, *, second: bool, page: str | None
     ) -> BatchReply:
-        """Request many images at once, by the first or the ``second`` list of ``ListFilters``.
+        """Request many images together, by the first or the ``second`` list of ``ListFilters``.
 
         ``page`` is the path of a further page, as the previous reply named it. If the service
-        refuses the filters of the list, it is requested again with those that remain.
+        refuses a filter, the list is requested again with the next entry of ``LIST_FILTERS``.
         """
         batches = self._api.batches
         if batches is None:
             failed = Failed("api_version", f"API {self._api.name} has no lists by ID")
             return BatchReply(RequestFacts(steady(), steady()), failed)
         filters = self.list_filters
-        list_filters = filters.second_list if second else filters.first_list
-        path = page or batches.path(image_ids, filters=list_filters, limit=PAGE_LIMIT)
+        query_filters = filters.second_list if second else filters.first_list
+        path = page or batches.path(image_ids, filters=query_filters, limit=PAGE_LIMIT)
         facts, response = self._get_list(path, deadline)
         if isinstance(response, Failed):
             return BatchReply(facts, response)
@@ -134,8 +134,9 @@ class ImageClient:
     def choose_version(self, deadline: Deadline) -> RequestFacts | None:
         """Choose the API version if none is in use, or if the one in use was refused.
 
-        The version in use is kept unless the service offers another one. Returns the facts of the
-        last request, if there was one: the service may have sent ``Retry-After``.
+        The version in use is kept unless the service offers another one. A configured version needs
+        no request. Returns the facts of the last request, if there was one: the service may have
+        sent ``Retry-After``.
         """
         if self.version is not None and not self._is_version_refused:
             return None
@@ -157,8 +158,9 @@ class ImageClient:
     def end_cycle(self, grace: float) -> None:
         """Look for bytes that followed a response, on idle connections.
 
-        Takes at most ``grace`` seconds, or none if the responses have bodies of a known length,
-        which text from a tenant cannot end early.
+        v1 describes an image in headers, where the text of a tenant could forge the end of a
+        response. The rest of it may arrive late, so wait ``grace`` seconds for it. v2 uses bodies
+        of a known length, so check without waiting.
         """
         self.sender.check_idle(0.0 if self._api.responses_have_bodies else grace)
 

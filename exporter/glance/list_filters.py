@@ -1,7 +1,7 @@
-"""Filters of lists of images in API v2, by what a release of Glance accepts.
+"""Filters of v2 image lists: one set for each group of Glance releases.
 
-No list of Glance has images of every visibility unless a filter requests it, and old releases
-refuse some values of ``visibility``.
+Without a filter no list has images of every visibility, and old releases refuse some values of
+``visibility``.
 """
 
 import re
@@ -18,8 +18,8 @@ class ListFilters:
 
     Attributes:
         visibilities: The values of ``visibility`` in these filters.
-        first_list: Filters of a list of some images by their IDs.
-        second_list: Filters of another list, for the images that the first one leaves out.
+        first_list: Filters of a batch, which is a list of images by ID.
+        second_list: Filters of a second batch, for the images that the first one leaves out.
         listings: Filters of the lists that together have all images that are not hidden.
     """
 
@@ -36,14 +36,14 @@ LIST_FILTERS: tuple[ListFilters, ...] = (
         second_list="&visibility=all&os_hidden=true",
         listings=("&visibility=all",),
     ),
-    # Glance 15 refuses "all", and has no hidden images: a list with any os_hidden is empty.
+    # Glance 15 refuses "all", and has no hidden images: any value of os_hidden makes a list empty.
     ListFilters(
         visibilities=frozenset({"community"}),
         first_list="",
         second_list="&visibility=community",
         listings=("", "&visibility=community"),
     ),
-    # Older releases have no community images.
+    # Older releases have no community images, so a second list can only repeat the first.
     ListFilters(visibilities=frozenset(), first_list="", second_list="", listings=("",)),
 )
 """All filters, those of the current release first."""

@@ -1,7 +1,7 @@
 """All metrics as the body of a scrape response.
 
-Metrics of images are rendered when they change, not when they are scraped. A scrape joins the
-cached bytes and adds the registry of clouds and exporter, which is rendered every time. The result
+A scrape renders only the images that have changed since the last scrape, and joins their text to
+the cached text of the others. It adds the registry (clouds and exporter), rendered anew. The result
 equals, byte for byte, what prometheus_client renders from a plain collector of the images and then
 from that registry; the tests have such a collector in ``tests/support/reference_collector.py``.
 """
@@ -31,22 +31,28 @@ class Exposition:
         self._registry = registry
         self._now = now
         self._lock = threading.Lock()
-        self._layout = -1
+        self._layout = -1  # nothing is rendered yet
         self._tracker = DirtyTracker((), store, now())
         self._cache = RenderCache(0)
 
     def body(self, *, openmetrics: bool, compressed: bool) -> tuple[bytes, ...]:
-        """Return all metrics as they are now, in pieces that are shared with other responses."""
+        """Return all metrics as they are now, in pieces; other responses share them."""
         with self._store.transaction_lock:
             with self._lock:
                 self._update_cache()
                 images = self._cache.pieces(openmetrics=openmetrics, compressed=compressed)
-                plain = self._cache.checksum(openmetrics=openmetrics) if compressed else None
+                plain_checksum = (
+                    self._cache.checksum(openmetrics=openmetrics) if compressed else None
+                )
             registry = render_registry(self._registry, openmetrics)
-        return (*images, registry) if plain is None else _gzip_member(images, plain, registry)
+        return (
+            (*images, registry)
+            if plain_checksum is None
+            else _gzip_member(images, plain_checksum, registry)
+        )
 
     def _update_cache(self) -> None:
-        """Render what has changed since the last scrape, because of a poll or of time."""
+        """Render what has changed since the last scrape, because of polls or of time."""
         now = self._now()
         layout, changed = self._store.take_changes()
         if layout == self._layout:
@@ -65,9 +71,11 @@ class Exposition:
             self._tracker.mark_rendered(views)
 
 
-def _gzip_member(images: Sequence[bytes], plain: Checksum, registry: bytes) -> tuple[bytes, ...]:
-    """Return the compressed images and the registry; ``plain`` is the checksum of the images."""
+def _gzip_member(
+    images: Sequence[bytes], plain_checksum: Checksum, registry: bytes
+) -> tuple[bytes, ...]:
+    """Return the compressed images and the registry, with the checksum of the plain images."""
     last_chunk = gzip_stream.compress_last_chunk(registry)
-    crc32 = zlib.crc32(registry, plain.crc32)
-    trailer = gzip_stream.trailer(crc32, plain.size + len(registry))
+    crc32 = zlib.crc32(registry, plain_checksum.crc32)
+    trailer = gzip_stream.trailer(crc32, plain_checksum.size + len(registry))
     return (gzip_stream.HEADER, *images, last_chunk, trailer)

@@ -1,8 +1,9 @@
 """One poll cycle of a cloud: which request to send next, and the outcome of each image.
 
 It is pure: the caller passes the time as monotonic seconds, sends the ``PollRequest`` that ``next``
-returns, and passes the reply to ``on_reply``. Four parts decide for it: ``RequestQueue`` (the order
-of requests), ``BatchPlanner`` (lists), ``GoneConfirmation`` (404s) and ``CircuitBreaker``.
+returns, and passes the reply to ``on_reply``. Its parts are ``RequestQueue`` (the order of
+requests), ``BatchPlanner`` (lists), ``GoneConfirmation`` (404s), ``CircuitBreaker`` and
+``CycleResults``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,7 +47,7 @@ from exporter.polling.engine.types import (
 )
 
 TRANSIENT: frozenset[Reason] = (BREAKING - {"tls"}) | {"rate_limited"}
-"""Failures after which a request is sent again in the same cycle."""
+"""Failures after which a request is sent again in the same cycle, up to ``MAX_RETRIES`` times."""
 
 TIME_OVER = "the cycle's time was over"
 BREAKER_OPEN = "the circuit breaker is open: the API does not respond"
@@ -93,11 +94,11 @@ class Cycle:
             self._queue.push(start, PollRequest(RequestKind.LIST))
         if probe is not None:
             self._queue.pause()
-            self._queue.push(start, PollRequest(RequestKind.POLL, (probe,), MAX_RETRIES))
+            self._queue.push(start, PollRequest(RequestKind.POLL, (probe,), attempt=MAX_RETRIES))
 
     @property
     def breaker_open(self) -> bool:
-        """Return True if each cycle sends only one probe to the API."""
+        """Return True if the breaker is open: the next cycle then starts with a single probe."""
         return self._breaker.is_open
 
     @property
@@ -120,7 +121,7 @@ class Cycle:
         return self._results.take()
 
     def add(self, groups: Sequence[Group], now: float) -> bool:
-        """Add targets to poll at once; return False if the cycle ends too soon for them."""
+        """Add targets to poll immediately; return False if the cycle ends too soon for them."""
         if self._done or max(now, self.wait_until) >= self._latest_start:
             return False
         added = [target for group in groups for target in group]
@@ -164,7 +165,7 @@ class Cycle:
         self._resolve_404s(now)
 
     def retract(self, image_id: str) -> None:
-        """Fail an image whose response was followed by stray bytes, so it cannot be trusted."""
+        """Fail the poll of an image whose response was followed by stray bytes."""
         self._gone.on_retracted(image_id)
         self._results.retract(image_id, Failed("malformed", "stray bytes followed the response"))
 
@@ -176,7 +177,7 @@ class Cycle:
         self.stats.in_flight_at_end = len(self._queue.in_flight)
         for request in self._queue.in_flight:
             self._fail(request, Failed("timeout", "no response before the cycle ended"))
-        self._finish(cycle_ended=True)
+        self._finish(out_of_time=True)
 
     # Steps of next()
 
@@ -188,7 +189,10 @@ class Cycle:
             self._cancel_pending(WAIT_TOO_LONG)
 
     def _pop_due(self, now: float) -> PollRequest | Wait | None:
-        """Return the request that is due, a wait until one is due, or ``None`` for no requests."""
+        """Return the request that is due, a wait until one is due, or ``None`` if none can be sent.
+
+        A batch of a kind that the API does not support is replaced by requests for its images.
+        """
         while max(self._queue.due, self.wait_until) <= now:
             request = self._queue.take(now)
             if request.kind is not RequestKind.BATCH:
@@ -202,7 +206,7 @@ class Cycle:
         return Wait(min(max(self._queue.due, self.wait_until), self._latest_start))
 
     def _when_idle(self, now: float) -> Wait | Done | None:
-        """Wait for replies, add a last request (``None``), or end the cycle."""
+        """Return a wait for replies, ``None`` after adding a last request, or ``Done``."""
         if self._queue.in_flight:
             return Wait(inf)
         if self._queue.paused:
@@ -212,7 +216,7 @@ class Cycle:
             if request is not None:
                 self._queue.push(now, request)
                 return None
-        self._finish(cycle_ended=max(now, self.wait_until) >= self._latest_start)
+        self._finish(out_of_time=max(now, self.wait_until) >= self._latest_start)
         return Done()
 
     # Steps of on_reply()
@@ -236,7 +240,7 @@ class Cycle:
             self._api_responded = True
             self._breaker.record_success()
         elif not reply.facts.failed_at_authentication or reply.failure.reason in BREAKING:
-            # A token that Keystone refuses says nothing about the Image service.
+            # A token that Keystone refuses says nothing about the Image service; an outage does.
             self._breaker.record_failure(reply.failure.reason)
         if self._breaker.is_open:
             self._queue.pause()
@@ -257,13 +261,13 @@ class Cycle:
 
     def _on_evidence_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
         """Take the reply to a recheck or a canary, which ``GoneConfirmation`` requested."""
-        retried = reply.failure is not None and self._retry(request, reply.failure, now)
-        self._gone.on_image_reply(request, reply, retried=retried)
+        will_retry = reply.failure is not None and self._retry(request, reply.failure, now)
+        self._gone.on_image_reply(request, reply, will_retry=will_retry)
 
     def _on_list_reply(self, request: PollRequest, reply: ListReply, now: float) -> None:
-        retried = reply.failure is not None and self._retry(request, reply.failure, now)
-        self._gone.on_list_reply(request, reply, retried=retried)
-        if retried or request.failure is None:
+        will_retry = reply.failure is not None and self._retry(request, reply.failure, now)
+        self._gone.on_list_reply(request, reply, will_retry=will_retry)
+        if will_retry or request.failure is None:
             return
         if reply.failure is None:
             targets, second = request.deferred, request.second_list
@@ -314,7 +318,7 @@ class Cycle:
             self._results.record(target, outcome)
         if self._breaker.is_open:
             return
-        while (needed := self._gone.next_request(now, self._queue)) is not None:
+        while (needed := self._gone.take_request(now, self._queue)) is not None:
             due, request = needed
             self._queue.push(due, request)
 
@@ -355,7 +359,7 @@ class Cycle:
         self._cancel_added(why)
 
     def _cancel_added(self, why: str) -> None:
-        """Cancel retries, rechecks, and images that wait for a second list."""
+        """Cancel every added request, and the images that wait for a second list."""
         not_polled = Failed("not_polled", why)
         for target in self._batches.take_unlisted():
             self._results.record(target, not_polled)
@@ -376,10 +380,10 @@ class Cycle:
         self._gone.on_poll_failed(target.image_id)
         self._results.record(target, failed)
 
-    def _finish(self, *, cycle_ended: bool) -> None:
+    def _finish(self, *, out_of_time: bool) -> None:
         """End the cycle; the targets that still have no outcome are unconfirmed 404s."""
         unconfirmed = self._gone.unconfirmed(
-            cycle_ended=cycle_ended, breaker_open=self._breaker.is_open
+            out_of_time=out_of_time, breaker_open=self._breaker.is_open
         )
         for target in self._results.undecided():
             self._results.record(target, unconfirmed)

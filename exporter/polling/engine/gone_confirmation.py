@@ -10,7 +10,8 @@ state       meaning                                  next request
 SEEN_404    its poll was 404                         a recheck: the image, on a fresh connection
 RECHECKED   the recheck was 404 too                  the list of images, or a canary (see below)
 PROVEN      a request sent after the recheck's 404   none: it is gone
-            returned an image or the list
+            returned an image or the list, or it
+            was gone before and is 404 again
 FAILED      the recheck failed                       none: it is ``unconfirmed``
 DISMISSED   it has another outcome: it was found,    none
             or its reply cannot be trusted
@@ -24,15 +25,14 @@ An image is ``unconfirmed``, with one of these details in the log:
 - "404, but the circuit breaker opened before it could be proved": it is SEEN_404 or RECHECKED,
 - "404, but nothing proves that the API responds to these credentials": it is RECHECKED, and no
   request after the recheck returned an image or the list,
-- "404, but all images of the cloud turned 404 at once: ...": in any state, this may be a mass 404,
-  which the next cycle has to confirm (see ``_may_be_mass_404``),
+- "404, but all images of the cloud turned 404 at once: ...": it is SEEN_404 or RECHECKED, and this
+  may be a mass 404, which the next cycle has to confirm (see ``_may_be_mass_404``),
 - "the list of images is 404": the batch with the image was 404, so it never became a suspect (see
   ``ImageClient.batch``).
 
 If all existing images turn 404 in one cycle, as after a lost role or project, no image is reported
 as gone until the next cycle confirms it. To distinguish that early from a few deleted images, some
-other existing images, the *canaries*, are requested before their turn. An image that was gone
-before needs no new evidence.
+other existing images, the *canaries*, are requested additionally, ahead of their own poll.
 """
 
 import heapq
@@ -104,13 +104,15 @@ class GoneConfirmation:
         self._list_delay = min(MAX_LIST_DELAY, LIST_DELAY_FRACTION * interval)
         self._suspects: dict[str, Suspect] = {}
         self._to_recheck: deque[Target] = deque()
+        # A heap: when each 404 of a recheck was received, and the ID of the image.
         self._rechecked: list[tuple[float, str]] = []
         self._outcomes: list[tuple[Target, Outcome]] = []
         # Existing images that were 404 in this cycle, and existing images whose poll failed.
         self._missing: set[str] = set()
         self._failed: set[str] = set()
         self._retracted: set[str] = set()
-        self._possible_canaries = set(history.existing)
+        # The keys are a set with an order, so that equal cycles request equal canaries.
+        self._possible_canaries = dict.fromkeys(i for i in targets if i in history.existing)
         self._canaries = 0
         self._existing_found = False
         self._api_proved_at = -inf
@@ -136,7 +138,7 @@ class GoneConfirmation:
             self._to_recheck.append(target)
         if target.image_id in self._history.existing:
             self._missing.add(target.image_id)
-            self._possible_canaries.discard(target.image_id)
+            self._possible_canaries.pop(target.image_id, None)
 
     def on_found(self, image_id: str, sent_at: float) -> None:
         """Record that a request sent at ``sent_at`` found an image."""
@@ -159,8 +161,8 @@ class GoneConfirmation:
         if suspect is not None:
             suspect.state = SuspectState.DISMISSED
 
-    def on_image_reply(self, request: PollRequest, reply: ImageReply, *, retried: bool) -> None:
-        """Take the reply to a recheck or a canary. ``retried``: the request is sent again."""
+    def on_image_reply(self, request: PollRequest, reply: ImageReply, *, will_retry: bool) -> None:
+        """Take the reply to a recheck or a canary. ``will_retry``: the request is sent again."""
         (target,) = request.targets
         if isinstance(reply.result, Found):
             self.on_found(target.image_id, reply.facts.sent_at)
@@ -175,21 +177,21 @@ class GoneConfirmation:
                 suspect.state = SuspectState.RECHECKED
                 suspect.request_id = request_id
                 heapq.heappush(self._rechecked, (reply.facts.received_at, target.image_id))
-            case Failed(reason, detail, request_id) if not retried:
+            case Failed(reason, detail, request_id) if not will_retry:
                 why = f"404, and the recheck failed: {reason}: {detail}"
                 failed = Failed("unconfirmed", why, request_id)
                 self._conclude(suspect, SuspectState.FAILED, failed)
 
-    def on_list_reply(self, request: PollRequest, reply: ListReply, *, retried: bool) -> None:
-        """Take the reply to a request for the list. ``retried``: the request is sent again.
+    def on_list_reply(self, request: PollRequest, reply: ListReply, *, will_retry: bool) -> None:
+        """Take the reply to a request for the list. ``will_retry``: the request is sent again.
 
         A list with deferred targets was requested because a batch failed. If that list fails too,
-        only the batch has failed: another list may still be requested as evidence.
+        only the batch has failed: ``take_request`` may still request another list as evidence.
         """
         self._list_requested = True
         if reply.failure is None:
             self.on_list(reply.facts.sent_at)
-        elif not retried and not request.deferred:
+        elif not will_retry and not request.deferred:
             self._list_failed = True
 
     # Decisions
@@ -201,10 +203,11 @@ class GoneConfirmation:
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    def next_request(self, now: float, queue: RequestQueue) -> tuple[float, PollRequest] | None:
-        """Return a request that the suspects need, with the time at which it is due.
+    def take_request(self, now: float, queue: RequestQueue) -> tuple[float, PollRequest] | None:
+        """Return a request that the suspects need, once, with the time at which it is due.
 
-        Returns ``None`` if they need no request, or if it is already in the queue or in flight.
+        Returns ``None`` if they need no request, if it is already in the queue or in flight, or if
+        the list has failed or no canary is left.
         """
         if self._to_recheck:
             return now, PollRequest(RequestKind.RECHECK, (self._to_recheck.popleft(),))
@@ -226,15 +229,15 @@ class GoneConfirmation:
             return None
         return PollRequest(RequestKind.LIST)
 
-    def unconfirmed(self, *, cycle_ended: bool, breaker_open: bool) -> Failed:
+    def unconfirmed(self, *, out_of_time: bool, breaker_open: bool) -> Failed:
         """Return the failure of the suspects without an outcome.
 
         Args:
-            cycle_ended: The cycle's time is over, so there may have been no time for a proof.
+            out_of_time: The cycle's time is over, so there may have been no time for a proof.
             breaker_open: The circuit breaker is open, so requests for a proof were cancelled.
         """
         why = Unproved.NO_PROOF
-        if cycle_ended:
+        if out_of_time:
             why = Unproved.CYCLE_ENDED
         elif breaker_open:
             why = Unproved.BREAKER_OPEN
@@ -252,8 +255,11 @@ class GoneConfirmation:
     @property
     def mass_disappearance(self) -> bool:
         """Return True if all existing images are gone and a second cycle has confirmed it."""
-        return self._history.mass_404_suspected and all(
-            self._is_proven(image_id) for image_id in self._history.existing
+        existing = self._history.existing
+        return (
+            self._history.mass_404_suspected
+            and bool(existing)
+            and all(map(self._is_proven, existing))
         )
 
     @property
@@ -263,9 +269,9 @@ class GoneConfirmation:
 
     @property
     def _may_be_mass_404(self) -> bool:
-        """Return True if all existing images may have turned 404 at once, for the first time.
+        """Return True while all existing images may be 404, unless the last cycle suspected that.
 
-        That is ruled out once an existing image is found, or once every existing image has been
+        It is ruled out once an existing image is found, or once every existing image has been
         requested and fewer than two are 404. A failed poll proves nothing about its image.
         """
         existing = self._history.existing
@@ -282,8 +288,9 @@ class GoneConfirmation:
         if not self._possible_canaries:
             return None
         self._canaries += 1
-        target = self._targets[self._possible_canaries.pop()]
-        # A canary is not retried: another canary gives the same evidence.
+        image_id, _ = self._possible_canaries.popitem()
+        target = self._targets[image_id]
+        # A canary is not will_retry: another canary gives the same evidence.
         return now, PollRequest(RequestKind.CANARY, (target,), attempt=MAX_RETRIES)
 
     def _prove_rechecked(self) -> None:

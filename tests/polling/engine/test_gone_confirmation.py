@@ -197,6 +197,12 @@ def test_mass_404_is_unconfirmed_at_first_and_gone_after_the_second_cycle() -> N
     assert second.cycle.mass_disappearance
 
 
+def test_removal_of_all_images_after_a_mass_404_is_no_mass_disappearance() -> None:
+    history = CycleHistory(existing=frozenset(), mass_404_suspected=True)
+    run = run_cycle("c", replies_by_image({"c": found("c")}), history=history)
+    assert not run.cycle.mass_disappearance
+
+
 def test_mass_404_requests_the_list_once_for_api_up() -> None:
     run = run_cycle(
         "ab", replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND}), history=CycleHistory(existing=AB)
