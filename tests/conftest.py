@@ -53,6 +53,12 @@ def release(request: pytest.FixtureRequest) -> Release:
     return imitated
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run three workers on two cores, because many tests wait for a program."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.fixture(scope="session")
 def promtool() -> Path:
     """Return the path of promtool, which checks expositions and rules."""
