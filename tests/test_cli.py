@@ -19,6 +19,7 @@ from tests.support.program import (
     ABSENT,
     BOUND,
     GOLDEN,
+    REQUEST_TIMEOUT,
     ROOT,
     STOP_TIMEOUT,
     environment,
@@ -163,7 +164,8 @@ def test_unreadable_token_file(tmp_path: Path, name: str) -> None:
 def test_interrupted_check_has_status_130(tmp_path: Path) -> None:
     with SimulatedImageService([simulated(GOLDEN)]) as service:
         service.faults.set("hang")
-        file = settings_file(tmp_path, {**CLOUD, "endpoint": service.url})
+        settings = {**CLOUD, "endpoint": service.url, "timeout": REQUEST_TIMEOUT}
+        file = settings_file(tmp_path, settings)
         with start_program(tmp_path, "check", f"--config.file={file}") as program:
             wait_until(lambda: service.log.in_flight == 1)
             program.process.send_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import inf
 
 from exporter.clock import steady
 from exporter.glance.discovery_listing import parse_page
@@ -32,6 +33,9 @@ from exporter.model.replies import (
 from exporter.transport.pool import HttpRequest
 from exporter.transport.response import Response
 
+REFUSAL_MEMORY = 3600.0
+"""Seconds for which refused filters of lists are remembered: the service may be upgraded."""
+
 SERVICE_CODES = frozenset({400, 429})
 """Status codes that the Image service sends only after it has accepted the credentials."""
 
@@ -53,6 +57,7 @@ class ImageClient:
     version: ApiName | None = None
     _is_version_refused: bool = field(init=False, default=False)
     _refused_visibilities: frozenset[str] = field(init=False, default=frozenset())
+    _refused_at: float = field(init=False, default=-inf)
 
     def image(
         self, image_id: str, deadline: Deadline, *, fresh: bool = False, tag: object = None
@@ -153,6 +158,8 @@ class ImageClient:
 
     def start_cycle(self) -> None:
         """Prepare for the requests of a cycle."""
+        if steady() > self._refused_at + REFUSAL_MEMORY:
+            self._refused_visibilities = frozenset()
         self.sender.start_cycle()
 
     def end_cycle(self, grace: float) -> None:
@@ -178,6 +185,7 @@ class ImageClient:
         facts, response = self.sender.get(path, deadline)
         if isinstance(response, Response) and (value := refused_visibility(response)):
             self._refused_visibilities |= {value}
+            self._refused_at = steady()
         return facts, response
 
     @property

@@ -113,8 +113,13 @@ def fetch_images(
     If the service refuses a filter, all listings are requested again without that filter.
     """
     filters = client.list_filters
-    listed = fetch_listings(client, listing_paths(rules, filters), deadline, properties)
-    if isinstance(listed.images, Failed) and client.list_filters != filters:
+    paths = listing_paths(rules, filters)
+    if len(filters.listings) > 1:
+        # An image whose visibility changes between two listings may be in neither of them.
+        paths = (*paths, *paths[:-1])
+    listed = fetch_listings(client, paths, deadline, properties)
+    is_refused = isinstance(listed.images, Failed) and listed.images.reason == "rejected"
+    if is_refused and client.list_filters != filters:
         return fetch_images(client, rules, deadline, properties)
     return listed
 

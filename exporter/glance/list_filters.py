@@ -48,7 +48,7 @@ LIST_FILTERS: tuple[ListFilters, ...] = (
 )
 """All filters, those of the current release first."""
 
-_REFUSED_VISIBILITY = re.compile(rb"Invalid visibility value: (\w+)")
+_REFUSED_VISIBILITY = re.compile(rb"Invalid visibility value: (all|community)\b")
 
 
 def choose_filters(refused: Collection[str]) -> ListFilters:
@@ -60,7 +60,8 @@ def refused_visibility(response: Response) -> str | None:
     """Return the value of ``visibility`` for which Glance refused a list.
 
     Glance 15 sends 400 with "Invalid visibility value: all" (``list-visibility-all.http`` among the
-    recordings), and later releases send the same text for values that they do not know.
+    recordings), and later releases send the same text for values that they do not know. Only values
+    that ``LIST_FILTERS`` sends count.
     """
     if response.code != HTTPStatus.BAD_REQUEST:
         return None

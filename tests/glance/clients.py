@@ -32,10 +32,12 @@ def image_client(
         authenticator=authenticator,
         proxy_settings_for=lambda _: ProxySettings(None, True, None),
         user_agent="test",
-        timeout=2.0,
+        timeout=TIMEOUT,
         limiter=RateLimiter(None, steady, threading.Event()),
         observe_request=observe_request,
     )
     client = ImageClient(sender, properties=frozenset(), requested_version=api)
-    yield client
-    client.close()
+    try:
+        yield client
+    finally:
+        client.close()

@@ -9,9 +9,10 @@ import pytest
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.glance.client import ImageClient
 from exporter.glance.discovery_listing import fetch_images
+from exporter.glance.list_filters import ListFilters
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.outcome import Failed
-from exporter.model.replies import Batch, BatchReply
+from exporter.model.replies import Batch, BatchReply, Deadline, PageReply
 from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from exporter.simulator.release import TRAITS
@@ -207,3 +208,47 @@ def test_filters_are_tried_again_with_another_version() -> None:
         assert versions == ["v1", "v2"]
         assert batch_ids(client) == FIRST_LIST[Release.GLANCE_33]
         assert discovered_ids(client) == DISCOVERED[Release.GLANCE_33]
+
+
+def test_filters_are_tried_again_after_an_upgrade_without_another_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with (
+        SimulatedImageService(IMAGES, release=Release.GLANCE_15) as service,
+        client_of(service) as client,
+    ):
+        assert batch_ids(client) == FIRST_LIST[Release.GLANCE_15]
+        service.api.release = Release.GLANCE_33
+        client.start_cycle()
+        assert batch_ids(client) == OF_EVERY_RELEASE
+        monkeypatch.setattr("exporter.glance.client.REFUSAL_MEMORY", -1.0)
+        client.start_cycle()
+        assert batch_ids(client) == FIRST_LIST[Release.GLANCE_33]
+
+
+class ClientDuringAChange:
+    """Publishes an image after each page until none is left to publish."""
+
+    def __init__(self, client: ImageClient, service: SimulatedImageService, ids: list[str]) -> None:
+        self.client = client
+        self.service = service
+        self.ids = ids
+
+    @property
+    def list_filters(self) -> ListFilters:
+        return self.client.list_filters
+
+    def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
+        reply = self.client.page(path, deadline, properties)
+        if self.ids and not isinstance(reply.page, Failed):
+            self.service.images.change(self.ids.pop(), visibility="public")
+        return reply
+
+
+def test_image_that_is_published_between_two_listings_is_discovered(release: Release) -> None:
+    """It is in neither of them: the list without a filter came too early."""
+    with SimulatedImageService(IMAGES, release=release) as service, client_of(service) as client:
+        changing = ClientDuringAChange(client, service, ["community"])
+        listed = fetch_images(changing, (DiscoveryRule(),), soon(), frozenset())
+        assert not isinstance(listed.images, Failed)
+        assert {image.id for image in listed.images} == DISCOVERED[release]

@@ -22,11 +22,13 @@ from tests.support.wait import wait_until
 ROOT = Path(__file__).parents[2]
 BOUND = 60.0
 """Seconds after which a test fails. Generous: only a failing test ever waits that long."""
-STOP_TIMEOUT = 8.0
+REQUEST_TIMEOUT = "60s"
+"""The ``timeout`` of a daemon, so that a request that hangs outlasts the wait for its exit."""
+STOP_TIMEOUT = 30.0
 """Seconds within which the program must exit after a signal.
 
-Generous, but below the default ``timeout`` of 10 seconds: a program that waits for the requests
-in flight before it exits does not pass.
+Generous, but below ``REQUEST_TIMEOUT``: a program that waits for the requests in flight before it
+exits does not pass.
 """
 
 GOLDEN = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
@@ -196,7 +198,7 @@ def start_program(
 @contextmanager
 def daemon(folder: Path, *clouds: Mapping[str, Any], **general: Any) -> Iterator[Program]:
     """Start ``run`` with these settings, on a free port."""
-    general.setdefault("timeout", general.get("interval", "10s"))
+    general.setdefault("timeout", general.get("interval", REQUEST_TIMEOUT))
     file = settings_file(folder, *clouds, **general)
     with start_program(
         folder, f"--config.file={file}", "--web.listen-address=127.0.0.1:0"

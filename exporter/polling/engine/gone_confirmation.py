@@ -290,7 +290,7 @@ class GoneConfirmation:
         self._canaries += 1
         image_id, _ = self._possible_canaries.popitem()
         target = self._targets[image_id]
-        # A canary is not will_retry: another canary gives the same evidence.
+        # A canary is not retried: another canary gives the same evidence.
         return now, PollRequest(RequestKind.CANARY, (target,), attempt=MAX_RETRIES)
 
     def _prove_rechecked(self) -> None:
