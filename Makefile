@@ -24,8 +24,8 @@ help: ## list the targets
 demo: $(VENV)/.run ## run the exporter against a simulated Image service whose images change
 	@exec $(BIN)/openstack-image-exporter demo
 
-# Tests of a group run in the same process, because they share a resource such as a browser.
-PARALLEL := --numprocesses=auto --dist=loadgroup
+# GROUPS in tests/conftest.py names the tests that run in the same process.
+PARALLEL := --numprocesses=auto
 QUICK := -m 'not slow' $(PARALLEL)
 
 test: $(VENV)/.dev ## run the quick tests, on all cores

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling, Scheduling
 
 import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
 from exporter.simulator import Release
@@ -15,6 +17,28 @@ from tests.support.examples import examples
 # A busy machine is slow, which says nothing about the code.
 hypothesis.settings.register_profile("default", examples(100), deadline=None)
 hypothesis.settings.load_profile("default")
+
+GROUPS = (
+    "tests/container/",
+    "tests/dashboards/test_live.py",
+    "tests/e2e_alerts/test_alerts.py",
+    "tests/openstack/",
+    "tests/polling/test_faults.py",
+    "tests/test_release.py",
+    "tests/web/browser/",
+)
+"""Tests that share a resource which is slow to make, such as a browser or a build."""
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Distributes single tests, and each of ``GROUPS`` together.
+
+    The marker ``xdist_group`` has no effect with pytest 9.2 and xdist 3.8.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
+
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
@@ -51,6 +75,12 @@ def release(request: pytest.FixtureRequest) -> Release:
     imitated = request.param
     assert isinstance(imitated, Release)
     return imitated
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Let tests that share a resource run in the same process."""
+    return GroupScheduling(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -21,8 +21,6 @@ from tests.support.program import BOUND, Program, environment
 from tests.support.wait import wait_until
 from tests.test_packaging import locked, pins
 
-pytestmark = pytest.mark.xdist_group("release")
-
 ROOT = Path(__file__).parent.parent
 NAME = f"openstack_image_exporter-{__version__}"
 WHEEL, SDIST = f"{NAME}-py3-none-any.whl", f"{NAME}.tar.gz"

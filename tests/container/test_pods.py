@@ -13,7 +13,7 @@ from tests.k8s.rendering import COMBINATIONS, combined
 from tests.support.program import BOUND
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("container")]
+pytestmark = pytest.mark.slow
 
 POD = "openstack-image-exporter-1"
 NAMES = ("single", "sharded", "single with TLS", "sharded with TLS")

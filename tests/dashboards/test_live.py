@@ -20,8 +20,6 @@ from tests.dashboards.queries import Query, queries, variables
 from tests.dashboards.servers import Prometheus
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.xdist_group("live")
-
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:

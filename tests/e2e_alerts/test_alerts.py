@@ -7,7 +7,7 @@ from tests.e2e_alerts.lifecycles import LIFECYCLES
 from tests.e2e_alerts.results import E2EResults
 from tests.e2e_alerts.scenario import IMAGE_NAME, SCENARIOS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e_alerts")]
+pytestmark = pytest.mark.slow
 
 STEADY = [name for name, scenario in SCENARIOS.items() if scenario.exporter == "steady"]
 

@@ -10,7 +10,7 @@ from tests.openstack.stack import OpenStack
 from tests.support.program import Program, run_program, settings_file, start_program
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("openstack")]
+pytestmark = pytest.mark.slow
 
 EXISTS = "openstack_image_exists"
 TAG = f"ours-{uuid4()}"

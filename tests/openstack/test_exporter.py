@@ -12,7 +12,7 @@ import pytest
 from tests.openstack.exporter import Change, Exporter, Samples, exporter, series
 from tests.openstack.stack import OpenStack
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("openstack")]
+pytestmark = pytest.mark.slow
 
 DATA = b"sixteen bytes..."
 CLOUDS = ("demo", "demo-appcred")

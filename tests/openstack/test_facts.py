@@ -10,7 +10,7 @@ import pytest
 from tests.openstack.account import Account, send
 from tests.openstack.stack import OpenStack
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("openstack")]
+pytestmark = pytest.mark.slow
 
 DATA = b"sixteen bytes..."
 

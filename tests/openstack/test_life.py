@@ -21,7 +21,7 @@ from tests.support.lifecycle import (
 )
 from tests.support.polled_cloud import PolledCloud, polled_cloud
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("openstack")]
+pytestmark = pytest.mark.slow
 
 IMAGE, *NEIGHBOURS = (str(uuid4()) for _ in range(4))
 """Enough images to be polled by list requests."""

@@ -12,7 +12,6 @@ from tests.support.wait import wait_until
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("openstack"),
     pytest.mark.usefixtures("clouds_yaml"),
 ]
 

@@ -9,8 +9,6 @@ from exporter.simulator import SimulatedImageService
 from tests.support.polled_cloud import MeasuredRequest, image_service, polled_cloud, threads
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 HEALTHY = [f"healthy-{number}" for number in range(8)]
 OTHER = (
     b"HTTP/1.1 200 OK\r\nX-Image-Meta-Id: healthy-0\r\nX-Image-Meta-Status: killed\r\n"

@@ -27,8 +27,6 @@ from tests.web.example_images import (
     RIGHT_TO_LEFT,
 )
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 PHONE = {"viewport": {"width": 360, "height": 740}}
 WIDE = {"viewport": {"width": 1400, "height": 900}}
 
