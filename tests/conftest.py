@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from tests.support.examples import examples
 # A busy machine is slow, which says nothing about the code.
 hypothesis.settings.register_profile("default", examples(100), deadline=None)
 hypothesis.settings.load_profile("default")
+
+# A shell lets background jobs ignore Ctrl-C, and the programs that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GROUPS = (
     "tests/container/",
