@@ -119,7 +119,7 @@ class _ResponseReader:
         self.buffer = bytearray()
 
     def read_head(self) -> Response:
-        """Return the final response as far as its head tells, without its body.
+        """Return the final response with what its head contains, without its body.
 
         Interim responses may precede any response (RFC 9110, section 15.2).
         """

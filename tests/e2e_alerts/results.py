@@ -91,6 +91,6 @@ class E2EResults:
 
     @property
     def is_conclusive(self) -> bool:
-        """True if every alert was as expected, or the machine was not too slow for a failure."""
+        """True if there is no problem, or the machine kept up, so that it did not cause one."""
         as_expected = not any(result.problems for result in self.results.values())
         return as_expected or self.late * self.speed <= MAX_PUNCTUAL_DELAY
