@@ -275,3 +275,23 @@ def test_listing_that_fails_for_another_reason_is_not_requested_again() -> None:
     client = FakePageClient({ALL_IMAGES: failed})
     listed = fetch_images(client, [DiscoveryRule()], Deadline(10.0, 10.0), PROPERTIES)
     assert (listed.images, client.requests) == (failed, 1)
+
+
+class ClientDuringARefusal:
+    """Fails every page for another reason, while a request of another thread is refused."""
+
+    def __init__(self) -> None:
+        self.list_filters: ListFilters = CURRENT
+        self.pages = 0
+
+    def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:  # noqa: ARG002 - of PageClient
+        self.pages += 1
+        self.list_filters = BEFORE_ALL
+        return PageReply(RequestFacts(0.0, 1.0, 60.0), Failed("server_error", "HTTP 503"))
+
+
+def test_failure_for_another_reason_keeps_its_reason_and_retry_after() -> None:
+    client = ClientDuringARefusal()
+    listed = fetch_images(client, [DiscoveryRule()], Deadline(9.0, 9.0), frozenset())
+    assert listed.images == Failed("server_error", "HTTP 503")
+    assert (client.pages, listed.retry_at) == (1, 61.0)

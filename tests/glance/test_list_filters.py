@@ -71,3 +71,10 @@ def test_filters_name_the_visibilities_they_have() -> None:
         assert parameters - {"", "os_hidden=true"} == {
             f"visibility={value}" for value in filters.visibilities
         }
+
+
+@pytest.mark.parametrize("value", [b"public", b"other", b"all" + b"x" * 1000])
+def test_value_that_no_list_sends_is_not_refused(value: bytes) -> None:
+    """Otherwise a faulty service could fill the memory, or change the filters."""
+    body = b"Invalid visibility value: " + value
+    assert refused_visibility(replace(REFUSAL, body=body)) is None
