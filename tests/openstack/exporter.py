@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.model.outcome import REASONS
 from tests.support.wait import wait_until
 
 INTERVAL = 2.0
@@ -74,21 +75,25 @@ class Exporter:
         """
         samples = self.scrape()
         for _ in range(MAX_SLOW_CYCLES):
-            slow_polls, samples = _slow_polls(samples), self._next_cycle()
+            slow_polls, samples = _slow_polls(samples), self._next_cycle(samples)
             if _slow_polls(samples) == slow_polls:
                 break
         return samples
 
-    def _next_cycle(self) -> Samples:
+    def _next_cycle(self, before: Samples) -> Samples:
         called_at = time.time()
 
         def is_over(samples: Samples) -> bool:
             own = "openstack_image_exporter_last_cycle"
-            return all(
+            are_over = all(
                 samples.get(series(f"{own}_timestamp_seconds", cloud=cloud), 0.0)
                 - samples.get(series(f"{own}_duration_seconds", cloud=cloud), 0.0)
                 > called_at
                 for cloud in self.clouds
+            )
+            # A failed poll is visible at once, but counted with its reason at the end of its cycle.
+            return are_over and (
+                _are_all_successful(samples) or _failed_polls(samples) > _failed_polls(before)
             )
 
         return self.wait_until(is_over, "a whole cycle")
@@ -117,13 +122,23 @@ class Exporter:
         return self._log.read_text("utf-8")[-4000:]
 
 
+def _are_all_successful(samples: Samples) -> bool:
+    return all(
+        value for (name, _), value in samples.items() if name == "openstack_image_poll_success"
+    )
+
+
 def _slow_polls(samples: Samples) -> float:
     """Return how many polls have timed out or found no time in their cycle."""
+    return _failed_polls(samples, {"timeout", "not_polled"})
+
+
+def _failed_polls(samples: Samples, reasons: Container[str] = REASONS) -> float:
     return sum(
         value
         for (name, labels), value in samples.items()
         if name == "openstack_image_exporter_poll_failures_total"
-        and dict(labels)["reason"] in {"timeout", "not_polled"}
+        and dict(labels)["reason"] in reasons
     )
 
 
