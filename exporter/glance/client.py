@@ -28,6 +28,7 @@ from exporter.model.replies import (
     ImageReply,
     ListReply,
     PageReply,
+    ProbeReply,
     RequestFacts,
 )
 from exporter.transport.pool import HttpRequest
@@ -121,6 +122,13 @@ class ImageClient:
         if isinstance(images, Failed):
             return ListReply(facts, images)
         return ListReply(facts, accepted=True)
+
+    def probe(self, suspect_id: str, control_id: str | None, deadline: Deadline) -> ProbeReply:
+        """Request a control, the suspect and the control again, on one fresh connection.
+
+        ``control_id`` is the ID of an image, or None for a list of images.
+        """
+        raise NotImplementedError
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         """Request one page of a discovery listing, always from v2, whichever version is in use."""

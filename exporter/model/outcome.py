@@ -65,10 +65,38 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class GoneEvidence:
+    """The responses that prove that an image is gone.
+
+    Attributes:
+        first_404_at: Monotonic time of the first 404 since the image was last found.
+        rechecks: Number of 404s on fresh connections without a control.
+        probes: Number of conclusive probes, each on a connection of its own.
+        controls: IDs of the images that were found before and after the 404 of a probe; ``list``
+            stands for a list of images.
+        connections: Local and remote addresses of the connections of the probes.
+        request_ids: Request IDs of the 404s, oldest first, as far as the responses had one.
+        cycles: Number of consecutive cycles that came to this conclusion.
+    """
+
+    first_404_at: float
+    rechecks: int = 0
+    probes: int = 0
+    controls: tuple[str, ...] = ()
+    connections: tuple[str, ...] = ()
+    request_ids: tuple[str, ...] = ()
+    cycles: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
-    """Proof that these credentials cannot see the image."""
+    """Proof that these credentials cannot see the image.
+
+    ``evidence`` is None if the image was known to be gone already.
+    """
 
     request_id: str = ""
+    evidence: GoneEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

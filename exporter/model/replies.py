@@ -106,6 +106,53 @@ class ListReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A list of images as the control of a probe: the IDs of the images on its first page."""
+
+    image_ids: tuple[str, ...]
+    request_id: str = ""
+
+
+ControlResult = ImageResult | Listed
+"""Result of a request for a control: an image that should be found, or a list of images."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReply:
+    """The reply to a controlled probe: control, suspect, control, on one connection.
+
+    The probe ends with the first request after which it cannot be conclusive, so the results of the
+    later ones are None.
+
+    Attributes:
+        facts: Facts of the last request, with the ``sent_at`` of the first one.
+        before: Result of the control before the suspect.
+        suspect: Result of the image that is in doubt.
+        after: Result of the control after the suspect.
+        requests: Number of requests that were sent.
+        connection: Local and remote address of the connection, for people.
+        used_one_connection: False if the server closed the connection between the requests, so that
+            they were sent on several.
+        accepted: See ``PollReply``.
+    """
+
+    facts: RequestFacts
+    before: ControlResult
+    suspect: ImageResult | None = None
+    after: ControlResult | None = None
+    requests: int = 1
+    connection: str = ""
+    used_one_connection: bool = True
+    accepted: bool = False
+
+    @property
+    def failure(self) -> Failed | None:
+        """The reason why a request of the probe failed, if one did."""
+        results = (self.before, self.suspect, self.after)
+        return next((result for result in results if isinstance(result, Failed)), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a discovery listing.
 
@@ -124,7 +171,7 @@ class PageReply:
     page: Page | Failed
 
 
-PollReply = ImageReply | BatchReply | ListReply
+PollReply = ImageReply | BatchReply | ListReply | ProbeReply
 """The reply to a request of a poll cycle.
 
 ``accepted`` is true if the Image service itself responded and accepted the credentials.

@@ -196,6 +196,9 @@ class CycleRun:
                 return self.client.image(image_id, self.deadline, tag=tag)
             case RequestKind.RECHECK:
                 return self.client.image(request.targets[0].image_id, self.deadline, fresh=True)
+            case RequestKind.PROBE:
+                suspect_id = request.targets[0].image_id
+                return self.client.probe(suspect_id, request.control, self.deadline)
             case RequestKind.CANARY:
                 return self.client.image(request.targets[0].image_id, self.deadline)
 

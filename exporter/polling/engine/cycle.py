@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import inf
 
 from exporter.model.outcome import Failed, Found, NotFound, Reason
-from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply
+from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply, ProbeReply
 from exporter.model.target import Target
 from exporter.polling.engine.batching import (
     STRATEGIES,
@@ -160,6 +160,8 @@ class Cycle:
                 self._on_list_reply(request, reply, now)
             case ImageReply():
                 IMAGE_HANDLERS[request.kind](self, request, reply, now)
+            case ProbeReply():
+                pass
         if self._batches.has_unlisted and not self._queue.expects_first_list(now):
             self._push_all(now, self._batches.second_lists())
         self._resolve_404s(now)

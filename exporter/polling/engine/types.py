@@ -7,7 +7,14 @@ from math import inf
 from typing import NamedTuple
 
 from exporter.model.outcome import Failed, Reason
-from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply, RequestFacts
+from exporter.model.replies import (
+    BatchReply,
+    ImageReply,
+    ListReply,
+    PollReply,
+    ProbeReply,
+    RequestFacts,
+)
 from exporter.model.target import Target
 
 Group = tuple[Target, ...]
@@ -29,6 +36,9 @@ class RequestKind(Enum):
     CANARY = "canary"
     """Request another existing image early, to distinguish one deleted image from a lost cloud."""
 
+    PROBE = "probe"
+    """Request a control, the image in doubt, and the control again, on one fresh connection."""
+
     LIST = "list"
     """Request the list of images, to learn whether the API responds to these credentials."""
 
@@ -44,6 +54,7 @@ class PollRequest(NamedTuple):
         page: Path of a further page of a batch.
         page_number: 0 for the first page of a batch.
         deferred: Targets that are requested once this request has its reply.
+        control: ID of the image that is the control of a probe, or None for a list of images.
     """
 
     kind: RequestKind
@@ -54,6 +65,7 @@ class PollRequest(NamedTuple):
     page: str | None = None
     page_number: int = 0
     deferred: tuple[Target, ...] = ()
+    control: str | None = None
     number: int = 0
 
     @property
@@ -71,6 +83,8 @@ def failed_reply(request: PollRequest, failed: Failed, facts: RequestFacts) -> P
             return BatchReply(facts, failed)
         case RequestKind.LIST:
             return ListReply(facts, failed)
+        case RequestKind.PROBE:
+            return ProbeReply(facts, failed)
         case RequestKind.POLL | RequestKind.RECHECK | RequestKind.CANARY:
             return ImageReply(facts, failed)
 
