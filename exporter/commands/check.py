@@ -12,7 +12,6 @@ from exporter.clock import now
 from exporter.commands import Exit
 from exporter.commands.output import Report, checked_images, format_json, print_tables
 from exporter.model.cloud import unresolved
-from exporter.polling.engine.results import PollResult
 from exporter.polling.poller import Poller
 from exporter.text import escape
 
@@ -71,7 +70,7 @@ def _poll_all(pollers: Sequence[Poller], err: Console) -> None:
 
 
 def _run_cycle(poller: Poller, progress: Progress, task: TaskID) -> None:
-    def show_progress(_: PollResult, remaining: int) -> None:
+    def show_progress(remaining: int) -> None:
         # Discovery adds targets at the start of the cycle.
         total = len(poller.targets)
         progress.update(task, completed=total - remaining, total=total)

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from exporter.clock import now, steady
@@ -10,11 +11,12 @@ from exporter.glance.client import ImageClient
 from exporter.model.cloud import CloudState, CycleSummary
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
+from exporter.model.outcome import Failed, Outcome
 from exporter.model.replies import Deadline, PollReply
+from exporter.model.target import Target
 from exporter.polling.discovery import Discovery
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.results import PollResult
 from exporter.polling.engine.types import Group, PollRequest, RequestKind
 from exporter.polling.event_log import CloudEventLog
 from exporter.polling.executor import CycleExecutor
@@ -22,8 +24,8 @@ from exporter.store import Store
 
 log = logging.getLogger(__name__)
 
-OnResult = Callable[[PollResult, int], None]
-"""Called with each result and the number of images that have none yet."""
+OnProgress = Callable[[int], None]
+"""Called after each outcome with the number of images that have none yet."""
 
 
 class StoreAccess:
@@ -87,7 +89,7 @@ class CycleRun:
     discovery: Discovery | None
     pacing: CyclePacing
     max_stale: float
-    on_result: OnResult | None
+    on_progress: OnProgress | None
     _undecided: int = field(init=False)
     _before: dict[str, Observation] = field(init=False, default_factory=dict)
     _executor: CycleExecutor = field(init=False)
@@ -124,21 +126,23 @@ class CycleRun:
         return reply
 
     def publish(self) -> None:
-        """Write the new results of the cycle to the store and the log, and call ``on_result``."""
-        results = self.cycle.take_results()
+        """Write the new outcomes of the cycle to the store and the log, and report progress."""
+        outcomes = self.cycle.results.take_outcomes()
+        retracted = self.cycle.results.take_retracted()
         access = self.access
         with access.lock:
             if access.is_revoked():
                 # Images without an outcome at a shutdown are not failures of the service.
                 return
-            for result in results:
-                self._undecided -= not result.replaces_earlier
-                try:
-                    self._store_result(result)
-                    if self.on_result is not None:
-                        self.on_result(result, self._undecided)
-                except Exception:
-                    log.exception("failed to store poll result")
+            for target, outcome in outcomes:
+                self._undecided -= 1
+                with _errors_logged():
+                    self._store_outcome(target, outcome)
+                    if self.on_progress is not None:
+                        self.on_progress(self._undecided)
+            for target, failed in retracted:
+                with _errors_logged():
+                    self._store_retraction(target, failed)
             if self.cycle.breaker_open and access.state().api_up is not False:
                 access.store.update_cloud(access.cloud, CloudState.with_open_breaker)
 
@@ -202,20 +206,35 @@ class CycleRun:
             case RequestKind.CANARY:
                 return self.client.image(request.targets[0].image_id, self.deadline)
 
-    def _store_result(self, result: PollResult) -> None:
-        target, store, discovery = result.target, self.access.store, self.discovery
-        if discovery is not None and discovery.take_outcome(target.image_id, result.outcome):
-            return
-        if not store.has_target(target.key):
-            # A reload removed the target while it was polled.
-            return
-        exported = before = store.observation(target.key)
-        if result.replaces_earlier:
-            # The exported observation already includes the outcome that is replaced.
-            before = self._before.get(target.image_id, before)
-            after = exported.with_replaced_outcome(before, result.outcome, now(), self.max_stale)
-        else:
-            after = before.with_outcome(result.outcome, now(), self.max_stale)
-        self._before[target.image_id] = before
-        store.observe(target.key, after)
-        self.event_log.image_polled(target, after)
+    def _store_outcome(self, target: Target, outcome: Outcome) -> None:
+        """Store the observation of a target after its poll."""
+        if self._is_watched(target, outcome):
+            before = self._before[target.image_id] = self.access.store.observation(target.key)
+            self._store(target, before.with_outcome(outcome, now(), self.max_stale))
+
+    def _store_retraction(self, target: Target, failed: Failed) -> None:
+        """Replace the observation of a target, which includes an outcome that was retracted."""
+        if self._is_watched(target, failed):
+            exported = self.access.store.observation(target.key)
+            before = self._before.get(target.image_id, exported)
+            replaced = exported.with_replaced_outcome(before, failed, now(), self.max_stale)
+            self._store(target, replaced)
+
+    def _is_watched(self, target: Target, outcome: Outcome) -> bool:
+        """Return False if discovery or a reload has removed the target, or does so now."""
+        if self.discovery is not None and self.discovery.take_outcome(target.image_id, outcome):
+            return False
+        return self.access.store.has_target(target.key)
+
+    def _store(self, target: Target, observation: Observation) -> None:
+        self.access.store.observe(target.key, observation)
+        self.event_log.image_polled(target, observation)
+
+
+@contextmanager
+def _errors_logged() -> Iterator[None]:
+    """Log an error instead of losing the results after it."""
+    try:
+        yield
+    except Exception:
+        log.exception("failed to store poll result")

@@ -10,7 +10,7 @@ from exporter.model.cloud import ClientTotals, CloudState
 from exporter.model.observation import Observation
 from exporter.model.replies import Deadline
 from exporter.model.target import Target
-from exporter.polling.cycle_run import CycleRun, OnResult, StoreAccess
+from exporter.polling.cycle_run import CycleRun, OnProgress, StoreAccess
 from exporter.polling.discovery import Discovery
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
@@ -54,10 +54,10 @@ class Poller:
         self._access = StoreAccess(self.store, self.cloud)
         self.client.sender.on_desync = self._retract
 
-    def run_cycle(self, on_result: OnResult | None = None) -> None:
+    def run_cycle(self, on_progress: OnProgress | None = None) -> None:
         """Poll every image once; return at the start of the next cycle at the latest."""
         try:
-            run = self._prepare(on_result)
+            run = self._prepare(on_progress)
             if run is not None and self._execute(run):
                 self._finish(run)
         except KeyError:
@@ -132,7 +132,7 @@ class Poller:
 
     # Steps of a cycle
 
-    def _prepare(self, on_result: OnResult | None) -> CycleRun | None:
+    def _prepare(self, on_progress: OnProgress | None) -> CycleRun | None:
         """Build the next cycle; return ``None`` if the poller has been detached."""
         with self._access.lock:
             if self._access.is_revoked():
@@ -167,7 +167,7 @@ class Poller:
             discovery=self.discovery,
             pacing=self.pacing,
             max_stale=self.max_stale,
-            on_result=on_result,
+            on_progress=on_progress,
         )
         with self._access.lock:
             self._preparing = False

@@ -4,11 +4,11 @@ from collections.abc import Callable
 import pytest
 
 from exporter.clock import steady
-from exporter.model.outcome import Failed
+from exporter.model.outcome import Failed, Outcome
 from exporter.model.replies import PollReply
+from exporter.model.target import Target
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.results import PollResult
 from exporter.polling.engine.types import CycleHistory, PollRequest
 from exporter.polling.executor import CycleExecutor
 from tests.support.polled_cloud import GENEROUS, threads
@@ -37,16 +37,17 @@ class ExecutorRun:
         self.start = steady()
         self.interval = interval
         self.cycle = Cycle(targets(*IDS), history, pacing, self.start, lambda: 0.0)
-        self.results: list[PollResult] = []
+        self.results: list[tuple[Target, Outcome]] = []
+        self.retracted: list[tuple[Target, Failed]] = []
 
         def collect() -> None:
             publish()
-            self.results += self.cycle.take_results()
-            self.cycle.take_results().clear()
+            self.results += self.cycle.results.take_outcomes()
+            self.retracted += self.cycle.results.take_retracted()
 
         self.executor = CycleExecutor(self.cycle, perform, collect, steady, size)
 
-    def run(self) -> list[PollResult]:
+    def run(self) -> list[tuple[Target, Outcome]]:
         """Run the cycle to its end."""
         self.executor.run(self.start + self.interval)
         return self.results
@@ -57,9 +58,9 @@ def reply_found(request: PollRequest) -> PollReply:
     return FakeReply(found(image_id_of(request)), seconds=0.0).reply(request.kind, steady())
 
 
-def ids_with_outcome(results: list[PollResult]) -> list[str]:
+def ids_with_outcome(results: list[tuple[Target, Outcome]]) -> list[str]:
     """Return the IDs that have an outcome, sorted."""
-    return sorted(result.target.image_id for result in results)
+    return sorted(target.image_id for target, _ in results)
 
 
 def test_every_image_is_polled_and_all_threads_end() -> None:
@@ -116,7 +117,7 @@ def test_crash_of_one_poll_is_internal_and_others_continue(
             raise ZeroDivisionError("as the test has it")
         return reply_found(request)
 
-    outcomes = {result.target.image_id: result.outcome for result in ExecutorRun(perform).run()}
+    outcomes = {target.image_id: outcome for target, outcome in ExecutorRun(perform).run()}
     assert outcomes[IDS[3]] == Failed(
         "internal", "internal error: the log of the exporter has the traceback"
     )
@@ -150,7 +151,7 @@ def test_hanging_requests_time_out_at_the_end() -> None:
     results = run.run()
     assert steady() - run.start < 2.0
     assert ids_with_outcome(results) == sorted(IDS)
-    reasons = [result.outcome.reason for result in results if isinstance(result.outcome, Failed)]
+    reasons = [outcome.reason for _, outcome in results if isinstance(outcome, Failed)]
     assert (reasons.count("timeout"), reasons.count("not_polled")) == (4, 26)
     go_on.set()
     wait_until(lambda: not threads())
@@ -181,5 +182,4 @@ def test_retraction_is_published() -> None:
     run = ExecutorRun(reply_found)
     run.run()
     run.executor.retract(IDS[0])
-    assert run.results[-1].replaces_earlier
-    assert run.results[-1].target.image_id == IDS[0]
+    assert [target.image_id for target, _ in run.retracted] == [IDS[0]]

@@ -19,7 +19,6 @@ from exporter.model.replies import (
 from exporter.model.target import Target
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.results import PollResult
 from exporter.polling.engine.types import (
     CycleHistory,
     Done,
@@ -166,7 +165,8 @@ class Roundtrip:
 class SimulatedCycle:
     """One cycle, all its requests and replies, and its results.
 
-    ``results`` has each result with the number of replies that had been received by then.
+    ``results`` has each target and outcome, with the number of replies that had been received by
+    then. ``retracted`` has those of ``retract``.
     """
 
     cycle: Cycle
@@ -177,7 +177,8 @@ class SimulatedCycle:
     now: float = START
     sent: list[tuple[float, PollRequest]] = field(default_factory=list)
     roundtrips: list[Roundtrip] = field(default_factory=list)
-    results: list[tuple[PollResult, int]] = field(default_factory=list)
+    results: list[tuple[Target, Outcome, int]] = field(default_factory=list)
+    retracted: list[tuple[Target, Failed]] = field(default_factory=list)
     most_in_flight: int = 0
 
     def run(self) -> "SimulatedCycle":
@@ -222,7 +223,8 @@ class SimulatedCycle:
     @property
     def outcomes(self) -> dict[str, Outcome]:
         """The last outcome of each image."""
-        return {result.target.image_id: result.outcome for result, _ in self.results}
+        outcomes = [(target, outcome) for target, outcome, _ in self.results]
+        return {target.image_id: outcome for target, outcome in [*outcomes, *self.retracted]}
 
     @property
     def outcome_names(self) -> dict[str, str]:
@@ -258,7 +260,9 @@ class SimulatedCycle:
         return fake.reply(request.kind, self.now)
 
     def _collect(self) -> None:
-        self.results += [(result, len(self.roundtrips)) for result in self.cycle.take_results()]
+        replies = len(self.roundtrips)
+        self.results += [(*result, replies) for result in self.cycle.results.take_outcomes()]
+        self.retracted += self.cycle.results.take_retracted()
 
 
 def run_cycle(

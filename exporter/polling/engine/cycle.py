@@ -35,7 +35,7 @@ from exporter.polling.engine.pacing import (
     schedule_groups,
 )
 from exporter.polling.engine.request_queue import RequestQueue
-from exporter.polling.engine.results import CycleResults, PollResult
+from exporter.polling.engine.results import CycleResults
 from exporter.polling.engine.types import (
     CycleHistory,
     CycleStats,
@@ -79,10 +79,10 @@ class Cycle:
         self._done = False
         self.wait_until = history.wait_until
         self.stats = CycleStats()
-        self._results = CycleResults(targets, self.stats)
+        self.results = CycleResults(targets, self.stats)
         if groups is None:
             groups = [(target,) for target in targets]
-        self._gone = GoneConfirmation(history, self._results.targets, pacing.interval)
+        self._gone = GoneConfirmation(history, self.results.targets, pacing.interval)
         self._batches = BatchPlanner(groups)
         self._breaker = CircuitBreaker(pacing.concurrency, is_open=history.breaker_open)
         probe = probe_target(targets, history)
@@ -116,16 +116,12 @@ class Cycle:
             wait_until=self.wait_until,
         )
 
-    def take_results(self) -> list[PollResult]:
-        """Return the results that are new since the last call."""
-        return self._results.take()
-
     def add(self, groups: Sequence[Group], now: float) -> bool:
         """Add targets to poll immediately; return False if the cycle ends too soon for them."""
         if self._done or max(now, self.wait_until) >= self._latest_start:
             return False
         added = [target for group in groups for target in group]
-        self._results.add(added)
+        self.results.add(added)
         self._gone.forget(target.image_id for target in added)
         self._batches.add(groups)
         self._queue.plan((now, group) for group in groups)
@@ -169,7 +165,7 @@ class Cycle:
     def retract(self, image_id: str) -> None:
         """Fail the poll of an image whose response was followed by stray bytes."""
         self._gone.on_retracted(image_id)
-        self._results.retract(image_id, Failed("malformed", "stray bytes followed the response"))
+        self.results.retract(image_id, Failed("malformed", "stray bytes followed the response"))
 
     def close(self) -> None:
         """End the cycle now: requests without a reply have timed out, others were not sent."""
@@ -289,7 +285,7 @@ class Cycle:
                     self._record_failed(target, failed)
         # A batch is as good a proof that the API works as a request for the list of images.
         self._gone.on_list(reply.facts.sent_at)
-        remaining = self._results.undecided_of(request.targets)
+        remaining = self.results.undecided_of(request.targets)
         self._push_all(now, self._batches.after_page(request, remaining, reply.batch.next_path))
 
     def _on_batch_failure(
@@ -304,7 +300,7 @@ class Cycle:
         strategy = STRATEGIES[failure]
         if strategy.retry and self._retry(request, failed, now):
             return
-        remaining = self._results.undecided_of(request.targets)
+        remaining = self.results.undecided_of(request.targets)
         match strategy.fallback:
             case Fallback.SPLIT:
                 self._push_all(now, self._batches.after_refusal(request, remaining, failed))
@@ -317,7 +313,7 @@ class Cycle:
     def _resolve_404s(self, now: float) -> None:
         """Record the outcomes of 404s that are decided, and queue the requests the others need."""
         for target, outcome in self._gone.take_outcomes():
-            self._results.record(target, outcome)
+            self.results.record(target, outcome)
         if self._breaker.is_open:
             return
         while (needed := self._gone.take_request(now, self._queue)) is not None:
@@ -357,14 +353,14 @@ class Cycle:
         self._queue.pause()
         for group in self._queue.take_paused():
             for target in group:
-                self._results.record(target, not_polled)
+                self.results.record(target, not_polled)
         self._cancel_added(why)
 
     def _cancel_added(self, why: str) -> None:
         """Cancel every added request, and the images that wait for a second list."""
         not_polled = Failed("not_polled", why)
         for target in self._batches.take_unlisted():
-            self._results.record(target, not_polled)
+            self.results.record(target, not_polled)
         for request in self._queue.drop_added():
             self._fail(request, request.failure or not_polled)
 
@@ -372,23 +368,23 @@ class Cycle:
 
     def _fail(self, request: PollRequest, failed: Failed) -> None:
         for target in request.targets_to_fail:
-            self._results.record(target, failed)
+            self.results.record(target, failed)
 
     def _record_found(self, target: Target, found: Found, sent_at: float) -> None:
         self._gone.on_found(target.image_id, sent_at)
-        self._results.record(target, found)
+        self.results.record(target, found)
 
     def _record_failed(self, target: Target, failed: Failed) -> None:
         self._gone.on_poll_failed(target.image_id)
-        self._results.record(target, failed)
+        self.results.record(target, failed)
 
     def _finish(self, *, out_of_time: bool) -> None:
         """End the cycle; the targets that still have no outcome are unconfirmed 404s."""
         unconfirmed = self._gone.unconfirmed(
             out_of_time=out_of_time, breaker_open=self._breaker.is_open
         )
-        for target in self._results.undecided():
-            self._results.record(target, unconfirmed)
+        for target in self.results.undecided():
+            self.results.record(target, unconfirmed)
         self._done = True
 
 

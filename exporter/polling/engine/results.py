@@ -1,34 +1,22 @@
 """Results of one cycle: the outcome of each target, recorded once, and counters of outcomes."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.polling.engine.types import CycleStats
 
 
-class PollResult(NamedTuple):
-    """The outcome of one target.
-
-    ``replaces_earlier`` is true if the target already had an outcome in this cycle that turned out
-    not to be trustworthy.
-    """
-
-    target: Target
-    outcome: Outcome
-    replaces_earlier: bool = False
-
-
 class CycleResults:
-    """The targets of a cycle, those without an outcome, and the results not taken yet."""
+    """The targets of a cycle, those without an outcome, and the outcomes not taken yet."""
 
     def __init__(self, targets: Sequence[Target], stats: CycleStats) -> None:
         self.targets = {target.image_id: target for target in targets}
         self._stats = stats
         self._undecided = dict(self.targets)
         self._succeeded: set[str] = set()
-        self._results: list[PollResult] = []
+        self._outcomes: list[tuple[Target, Outcome]] = []
+        self._retracted: list[tuple[Target, Failed]] = []
 
     def add(self, targets: Iterable[Target]) -> None:
         """Add targets that have no outcome yet."""
@@ -57,7 +45,7 @@ class CycleResults:
                 self._succeeded.add(target.image_id)
             case Gone():
                 self._succeeded.add(target.image_id)
-        self._results.append(PollResult(target, outcome))
+        self._outcomes.append((target, outcome))
 
     def retract(self, image_id: str, failed: Failed) -> None:
         """Replace the outcome of an image by a failure, unless its poll has failed already."""
@@ -66,10 +54,14 @@ class CycleResults:
         elif image_id in self._succeeded:
             self._succeeded.discard(image_id)
             self._stats.failures[failed.reason] += 1
-            result = PollResult(self.targets[image_id], failed, replaces_earlier=True)
-            self._results.append(result)
+            self._retracted.append((self.targets[image_id], failed))
 
-    def take(self) -> list[PollResult]:
-        """Return the results that are new since the last call."""
-        results, self._results = self._results, []
-        return results
+    def take_outcomes(self) -> list[tuple[Target, Outcome]]:
+        """Return the outcomes that were recorded since the last call."""
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def take_retracted(self) -> list[tuple[Target, Failed]]:
+        """Return the failures that have replaced an outcome since the last call."""
+        retracted, self._retracted = self._retracted, []
+        return retracted

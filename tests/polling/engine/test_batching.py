@@ -326,6 +326,6 @@ def test_image_decided_while_its_batch_is_in_flight_keeps_its_outcome() -> None:
     assert isinstance(request, PollRequest)
     cycle.retract(IDS[0])
     cycle.on_reply(request, batch_page(*map(found, IDS[:3])).reply(request.kind, START), START + 1)
-    words = [outcome_name(result.outcome) for result in cycle.take_results()]
+    words = [outcome_name(outcome) for _, outcome in cycle.results.take_outcomes()]
     assert words == ["malformed", "found", "found"]
     assert cycle.stats.polls == 3

@@ -86,11 +86,11 @@ def test_rules_hold_for_any_replies_to_lists(
     run = run_batches(
         respond, history=history, batches=groups, pacing=CyclePacing(60.0, 10.0, 3), random=0.3
     )
-    assert sorted(result.target.image_id for result, _ in run.results) == sorted(ids)
+    assert sorted(target.image_id for target, _, _ in run.results) == sorted(ids)
     assert run.cycle.stats.polls == len(ids)
     assert run.now <= run.end
-    for result, count in run.results:
-        image_id = result.target.image_id
+    for target, _, count in run.results:
+        image_id = target.image_id
         if run.outcome_names[image_id] == "gone":
             check_gone(run, count, image_id, history)
     for image_id in ids:

@@ -6,7 +6,6 @@ from exporter.model.outcome import Failed, ImageResult, Reason
 from exporter.model.replies import RequestFacts
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
-from exporter.polling.engine.results import PollResult
 from exporter.polling.engine.types import (
     CycleHistory,
     Done,
@@ -220,7 +219,7 @@ def test_pending_retry_at_the_end_keeps_the_failure() -> None:
     )
     assert isinstance(cycle.next(START + 0.01), Wait)
     cycle.close()
-    assert [result.outcome for result in cycle.take_results()] == [failed("connection")]
+    assert [outcome for _, outcome in cycle.results.take_outcomes()] == [failed("connection")]
 
 
 def test_late_replies_are_ignored() -> None:
@@ -230,7 +229,7 @@ def test_late_replies_are_ignored() -> None:
     cycle.close()
     cycle.close()
     cycle.on_reply(request, FakeReply(found("a")).reply(request.kind, START), START + 61.0)
-    assert [result.outcome for result in cycle.take_results()] == [
+    assert [outcome for _, outcome in cycle.results.take_outcomes()] == [
         Failed("timeout", "no response before the cycle ended")
     ]
 
@@ -251,14 +250,9 @@ def test_found_image_is_retracted_once() -> None:
     run = run_cycle("ab", all_found)
     run.retract("a")
     run.retract("a")
-    results = [result for result, _ in run.results]
-    assert results[2:] == [
-        PollResult(
-            targets("a")[0],
-            Failed("malformed", "stray bytes followed the response"),
-            replaces_earlier=True,
-        )
-    ]
+    failed = Failed("malformed", "stray bytes followed the response")
+    assert run.retracted == [(targets("a")[0], failed)]
+    assert len(run.results) == 2
     assert run.cycle.stats.polls == 2
     assert run.cycle.stats.failures == {"malformed": 1}
 
@@ -269,7 +263,8 @@ def test_gone_image_is_retracted_and_failed_polls_are_not() -> None:
     for image_id in ("a", "b", "c"):
         run.retract(image_id)
     assert run.outcome_names == {"a": "malformed", "b": "forbidden"}
-    assert len(run.results) == 3
+    assert len(run.results) == 2
+    assert len(run.retracted) == 1
 
 
 def test_404_is_retracted_before_it_is_confirmed() -> None:
@@ -282,7 +277,7 @@ def test_404_is_retracted_before_it_is_confirmed() -> None:
     assert recheck.kind is RequestKind.RECHECK
     cycle.retract("a")
     cycle.on_reply(recheck, FakeReply(NOT_FOUND).reply(recheck.kind, START + 1), START + 1)
-    assert [result.outcome for result in cycle.take_results()] == [
+    assert [outcome for _, outcome in cycle.results.take_outcomes()] == [
         Failed("malformed", "stray bytes followed the response")
     ]
 
@@ -339,7 +334,7 @@ def test_404_of_a_retracted_image_is_not_rechecked() -> None:
     following = cycle.next(START)
     assert isinstance(following, PollRequest)
     assert following.kind is RequestKind.LIST
-    assert [outcome_name(result.outcome) for result in cycle.take_results()] == ["malformed"]
+    assert [outcome_name(outcome) for _, outcome in cycle.results.take_outcomes()] == ["malformed"]
 
 
 def test_added_images_are_polled_in_the_current_cycle() -> None:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.outcome import REASONS, Failed, Found, Gone, ImageResult, NotFound, Reason
+from exporter.model.target import Target
 from exporter.polling.engine.gone_confirmation import MAX_CANARIES
 from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing
-from exporter.polling.engine.results import PollResult
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.support.examples import examples
 from tests.support.simulated_cycle import (
@@ -61,12 +61,12 @@ def histories(draw: st.DrawFn) -> CycleHistory:
     )
 
 
-def is_proved(result: PollResult, roundtrips: list[Roundtrip], history: CycleHistory) -> bool:
+def is_proved(target: Target, roundtrips: list[Roundtrip], history: CycleHistory) -> bool:
     """Return True if the replies before the result prove that the image is gone.
 
     Written from the rules alone, to check the cycle's own bookkeeping.
     """
-    image_id = result.target.image_id
+    image_id = target.image_id
     polls = [h for h in roundtrips if h.request.kind is RequestKind.POLL and is_404_of(h, image_id)]
     if image_id in history.gone:
         return bool(polls)
@@ -80,7 +80,7 @@ def is_proved(result: PollResult, roundtrips: list[Roundtrip], history: CycleHis
     proofs = [
         h.sent_at
         for h in roundtrips
-        if h.is_list or (isinstance(h.result, Found) and h.request.targets != (result.target,))
+        if h.is_list or (isinstance(h.result, Found) and h.request.targets != (target,))
     ]
     proved = any(proof >= recheck for recheck in recheck_times for proof in proofs)
     if len(history.existing) > 1 and not history.mass_404_suspected:
@@ -99,19 +99,19 @@ def is_404_of(roundtrips: Roundtrip, image_id: str) -> bool:
 
 def check(run: SimulatedCycle, history: CycleHistory) -> None:
     """Check the rules that hold for every cycle."""
-    decided = [result.target.image_id for result, _ in run.results]
+    decided = [target.image_id for target, _, _ in run.results]
     assert sorted(decided) == sorted(IDS), "every image has exactly one outcome"
     stats = run.cycle.stats
     assert stats.polls == len(IDS)
     failures = [outcome for outcome in run.outcome_names.values() if outcome in REASONS]
     assert sorted(stats.failures.elements()) == sorted(failures)
     assert run.now <= run.end
-    for result, count in run.results:
-        if isinstance(result.outcome, Gone):
-            assert is_proved(result, run.roundtrips[:count], history), result
-        if isinstance(result.outcome, Found):
+    for target, outcome, count in run.results:
+        if isinstance(outcome, Gone):
+            assert is_proved(target, run.roundtrips[:count], history), target
+        if isinstance(outcome, Found):
             assert any(
-                h.request.targets == (result.target,) and h.result == result.outcome
+                h.request.targets == (target,) and h.result == outcome
                 for h in run.roundtrips[:count]
             )
     for image_id in IDS:

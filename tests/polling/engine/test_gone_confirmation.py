@@ -167,7 +167,7 @@ def test_canary_is_requested_at_once() -> None:
     run = run_cycle("abc", replies_by_image(table), history=history)
     assert run.outcome_names["a"] == "gone"
     assert len(run.ids_requested(RequestKind.CANARY)) == 1
-    gone_at = next(count for result, count in run.results if result.target.image_id == "a")
+    gone_at = next(count for target, _, count in run.results if target.image_id == "a")
     assert gone_at == 3
 
 
