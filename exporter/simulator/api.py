@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlencode
 
-from exporter.simulator.image import OWNER, SimulatedImage, SimulatedImages
+from exporter.simulator.image import OWNER, ImageSource, SimulatedImage
 from exporter.simulator.listing import DEFAULT_LIMIT, Caller, page
 from exporter.simulator.release import Release, ordered
 from exporter.simulator.request import ReceivedRequest
@@ -48,7 +48,7 @@ class ImageApi:
         replays: raw responses by image ID. They take precedence over everything else.
     """
 
-    images: SimulatedImages
+    images: ImageSource
     tokens: frozenset[str] | None = None
     admin: bool = False
     project: str = OWNER

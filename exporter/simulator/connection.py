@@ -5,10 +5,11 @@ import contextlib
 import socket
 import ssl
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from exporter.simulator.api import ImageApi
+from exporter.simulator.backends import Backend, Balancer
 from exporter.simulator.faults import Action, Fault, FaultContext, Faults, Script
 from exporter.simulator.request import ReceivedRequest
 from exporter.simulator.request_log import RequestLog
@@ -18,23 +19,26 @@ HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Backend:
+class ServiceParts:
     """The parts of a service that its connections share, and the open connections.
 
     The connections add and remove themselves; all access is in the service's event loop.
     """
 
-    api: ImageApi
+    backends: Sequence[Backend]
+    balancer: Balancer
     faults: Faults
     log: RequestLog
+    keep_alive: bool
     connections: "set[Connection]" = field(default_factory=set)
 
 
 class Connection(asyncio.Protocol):
     """A connection that serves one request at a time, in the service's event loop."""
 
-    def __init__(self, backend: Backend, tls: ssl.SSLContext | None) -> None:
-        self._backend = backend
+    def __init__(self, parts: ServiceParts, tls: ssl.SSLContext | None) -> None:
+        self._parts = parts
+        self._backend: Backend | None = None
         self._pending_tls = tls  # None once the handshake is complete
         self._buffer = b""
         self._responding = False
@@ -47,8 +51,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection, before any TLS handshake."""
         self._transport = cast("asyncio.Transport", transport)
-        self._number = self._backend.log.connection_opened()
-        self._backend.connections.add(self)
+        self._number = self._parts.log.connection_opened()
+        self._parts.connections.add(self)
         if self._pending_tls:
             self._handshake = asyncio.get_running_loop().create_task(
                 self._start_tls(self._pending_tls)
@@ -56,7 +60,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Count the end of the connection, and of the request in flight if there is one."""
-        if self not in self._backend.connections:
+        if self not in self._parts.connections:
             return
         if self._timer:
             self._timer.cancel()
@@ -64,9 +68,9 @@ class Connection(asyncio.Protocol):
         self._is_held = False
         if self._responding:
             self._responding = False
-            self._backend.log.request_finished()
-        self._backend.connections.discard(self)
-        self._backend.log.connection_closed()
+            self._parts.log.request_finished()
+        self._parts.connections.discard(self)
+        self._parts.log.connection_closed()
 
     def data_received(self, data: bytes) -> None:
         """Respond to each complete request; data received during a response is buffered."""
@@ -109,24 +113,26 @@ class Connection(asyncio.Protocol):
 
     def _respond(self, head: bytes) -> None:
         try:
-            request = ReceivedRequest.parse(head)
+            request = ReceivedRequest.parse(head, keep_alive=self._parts.keep_alive)
         except ValueError:
             self._transport.write(b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n")
             self._transport.close()
             return
-        backend = self._backend
-        response = backend.api.respond(request)
-        fault = backend.faults.pick(request)
+        parts = self._parts
+        backend = self._backend = parts.balancer.backend(self._backend)
+        number = parts.backends.index(backend)
+        response = backend.respond(request)
+        fault = parts.faults.pick(request) or backend.faults.pick(request)
         self._responding = True
         self._closes = response.closes
         if fault is None:
-            backend.log.request_started(self._number, request, response.status, None)
+            parts.log.request_started(self._number, request, response.status, None, number)
             self._transport.write(response.head + response.body)
             self._finish()
         else:
-            backend.log.request_started(self._number, request, None, fault.name)
+            parts.log.request_started(self._number, request, None, fault.name, number)
             self._fault = fault
-            self._script = fault.script(FaultContext(request, response, backend.faults.random))
+            self._script = fault.script(FaultContext(request, response, parts.faults.random))
             self._run_script()
 
     def _run_script(self) -> None:
@@ -159,6 +165,6 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         self._responding = False
-        self._backend.log.request_finished()
+        self._parts.log.request_finished()
         if self._closes:
             self._transport.close()

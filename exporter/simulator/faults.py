@@ -46,7 +46,18 @@ def status(context: FaultContext, code: int, headers: Mapping[str, str] | None =
     yield response.head + response.body
 
 
-FAULTS: dict[str, Callable[..., Script]] = {"status": status}
+def latency(context: FaultContext, seconds: float = 0.0, jitter: float = 0.0) -> Script:
+    """Send the response after ``seconds``, and up to ``jitter`` seconds more."""
+    yield seconds + context.random.uniform(0.0, jitter)
+    yield context.response.head + context.response.body
+
+
+def close(_: FaultContext) -> Script:
+    """Close the connection without a response."""
+    yield Action.CLOSE
+
+
+FAULTS: dict[str, Callable[..., Script]] = {"status": status, "latency": latency, "close": close}
 """The faults by name. The tests register more of them."""
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from exporter.simulator.release import Release, ordered
 from exporter.simulator.response import header_line
@@ -162,6 +162,16 @@ class SimulatedImage:
         return {key: getattr(self, key) for _, key in V1_FIELDS} | {
             "properties": dict(self.properties)
         }
+
+
+class ImageSource(Protocol):
+    """The images that an API server shows."""
+
+    def get(self, image_id: str) -> SimulatedImage | None:
+        """Return the image with this ID, which may be deleted; None if it is unknown."""
+
+    def all(self) -> tuple[SimulatedImage, ...]:
+        """Return all images, including deleted ones."""
 
 
 class SimulatedImages:

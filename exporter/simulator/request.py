@@ -9,16 +9,18 @@ class ReceivedRequest:
     """The head of a request.
 
     ``target`` is the path with its query, as sent. ``headers`` has lower-case names; the
-    values of a repeated header are joined by commas.
+    values of a repeated header are joined by commas. ``keep_alive`` is False if the service
+    closes the connection after each response, whatever the client requests.
     """
 
     method: str
     target: str
     version: str
     headers: Mapping[str, str]
+    keep_alive: bool = True
 
     @classmethod
-    def parse(cls, head: bytes) -> "ReceivedRequest":
+    def parse(cls, head: bytes, *, keep_alive: bool = True) -> "ReceivedRequest":
         """Parse a head without its empty line.
 
         Raises:
@@ -31,7 +33,7 @@ class ReceivedRequest:
             name, _, value = line.partition(":")
             name, value = name.lower(), value.strip()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return cls(method, target, version, headers)
+        return cls(method, target, version, headers, keep_alive)
 
     @property
     def line(self) -> str:
@@ -63,12 +65,13 @@ class ReceivedRequest:
     def closes(self) -> bool:
         """Return True if the connection must be closed after the response.
 
-        That is the case if the client requests it, or if the request has a body: the
-        simulated service does not read bodies.
+        That is the case if the client requests it, if the service always does, or if the
+        request has a body: the simulated service does not read bodies.
         """
         connection = self.headers.get("connection", "").lower()
         return (
-            "close" in connection
+            not self.keep_alive
+            or "close" in connection
             or (self.version == "HTTP/1.0" and "keep-alive" not in connection)
             or self.headers.get("content-length", "0") != "0"
             or "transfer-encoding" in self.headers

@@ -14,7 +14,8 @@ class RequestRecord:
 
     ``at`` is monotonic time in seconds. ``connection`` is the number of the connection,
     counted from 1 in the order they were opened. ``status`` is the status of the response,
-    or None if a fault replaced it; ``fault`` is then the name of the fault.
+    or None if a fault replaced it; ``fault`` is then the name of the fault. ``backend`` is the
+    number of the API server, counted from 0.
     """
 
     at: float
@@ -22,6 +23,7 @@ class RequestRecord:
     request: ReceivedRequest
     status: int | None
     fault: str | None
+    backend: int = 0
 
     @property
     def method(self) -> str:
@@ -93,10 +95,15 @@ class RequestLog:
             self.connections_open -= 1
 
     def request_started(
-        self, connection: int, request: ReceivedRequest, status: int | None, fault: str | None
+        self,
+        connection: int,
+        request: ReceivedRequest,
+        status: int | None,
+        fault: str | None,
+        backend: int = 0,
     ) -> None:
         """Record a request and count it as in flight."""
-        record = RequestRecord(time.monotonic(), connection, request, status, fault)
+        record = RequestRecord(time.monotonic(), connection, request, status, fault, backend)
         with self._lock:
             self._records.append(record)
             self.requests += 1

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from exporter.simulator.api import ImageApi
-from exporter.simulator.connection import Backend, Connection
+from exporter.simulator.backends import Backend, Balancer, Balancing
+from exporter.simulator.connection import Connection, ServiceParts
 from exporter.simulator.faults import Faults
 from exporter.simulator.image import SimulatedImage, SimulatedImages
 from exporter.simulator.release import Release
@@ -38,10 +39,14 @@ class SimulatedImageService:
         page_limit: the most images in one page of a list.
         path_prefix: the path in front of the version, ``/image`` for example.
         release: the release that API v2 and the version document are those of.
+        servers: the number of API servers behind the address.
+        balancing: how connections or requests are distributed to the servers.
+        keep_alive: False to close each connection after its first response.
 
     Attributes:
         images: the images.
-        faults: the faults that are set, and the requests they apply to.
+        backends: the API servers, each of which may have a fault of its own.
+        faults: the faults that are set for all servers, and the requests they apply to.
         log: the requests received.
         api: further settings: admin, project, v1_enabled, page_limit, release, replays.
     """
@@ -57,6 +62,9 @@ class SimulatedImageService:
         page_limit: int = 1000,
         path_prefix: str = "",
         release: Release = Release.GLANCE_33,
+        servers: int = 1,
+        balancing: Balancing = Balancing(),  # noqa: B008 - immutable
+        keep_alive: bool = True,
     ) -> None:
         self.images = SimulatedImages(images)
         self.faults = Faults(on_clear=self._resume_connections)
@@ -68,7 +76,11 @@ class SimulatedImageService:
             path_prefix=path_prefix,
             release=release,
         )
-        self._backend = Backend(self.api, self.faults, self.log)
+        self.backends = tuple(
+            Backend(self.api, Faults(on_clear=self._resume_connections)) for _ in range(servers)
+        )
+        balancer = Balancer(self.backends, balancing)
+        self._parts = ServiceParts(self.backends, balancer, self.faults, self.log, keep_alive)
         self._host = host
         self._port = port
         self._tls = tls
@@ -101,7 +113,7 @@ class SimulatedImageService:
     @property
     def connections(self) -> tuple[Connection, ...]:
         """Return the open connections."""
-        return tuple(self._backend.connections)
+        return tuple(self._parts.connections)
 
     def start(self) -> Self:
         """Start listening, if the service does not listen already.
@@ -154,7 +166,7 @@ class SimulatedImageService:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         server = await self._loop.create_server(
-            lambda: Connection(self._backend, self._tls), sock=listener, backlog=1024
+            lambda: Connection(self._parts, self._tls), sock=listener, backlog=1024
         )
         ready.set()
         await self._stopping.wait()

@@ -12,12 +12,6 @@ def redirect(context: FaultContext, location: str, code: int = 302) -> Script:
     return status(context, code, {"Location": location})
 
 
-def latency(context: FaultContext, seconds: float = 0.0, jitter: float = 0.0) -> Script:
-    """Send the response after ``seconds``, and up to ``jitter`` seconds more."""
-    yield seconds + context.random.uniform(0.0, jitter)
-    yield _whole(context)
-
-
 def hang(context: FaultContext) -> Script:
     """Send nothing until the fault is cleared."""
     yield Action.HOLD
@@ -48,11 +42,6 @@ def reset_in_head(context: FaultContext, at: int | None = None) -> Script:
     """Reset the connection in the middle of the head, or after ``at`` bytes."""
     yield _split(context, at)[0]
     yield Action.RESET
-
-
-def close(_: FaultContext) -> Script:
-    """Close the connection without a response."""
-    yield Action.CLOSE
 
 
 def close_after(context: FaultContext) -> Script:
@@ -169,13 +158,11 @@ FAULTS.update(
     (fault.__name__, fault)
     for fault in (
         redirect,
-        latency,
         hang,
         hang_in_head,
         trickle,
         reset,
         reset_in_head,
-        close,
         close_after,
         truncate,
         garbage,
