@@ -1,9 +1,10 @@
 """Client of one cloud's Image API: one method for each kind of request."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from math import inf
+from typing import NamedTuple
 
 from exporter.clock import steady
 from exporter.glance.discovery_listing import parse_page
@@ -21,17 +22,18 @@ from exporter.glance.versions import (
     preferred_version,
 )
 from exporter.model.api_traits import ApiName, RequestedVersion
-from exporter.model.outcome import Failed, Found, ImageResult
+from exporter.model.outcome import Failed, Found, ImageResult, NotFound
 from exporter.model.replies import (
     BatchReply,
     Deadline,
     ImageReply,
+    Listed,
     ListReply,
     PageReply,
     ProbeReply,
     RequestFacts,
 )
-from exporter.transport.pool import HttpRequest
+from exporter.transport.pool import HeldConnection, HttpRequest
 from exporter.transport.response import Response
 
 REFUSAL_MEMORY = 3600.0
@@ -39,6 +41,20 @@ REFUSAL_MEMORY = 3600.0
 
 SERVICE_CODES = frozenset({400, 429})
 """Status codes that the Image service sends only after it has accepted the credentials."""
+
+LATE_DATA_TIMEOUT = 0.05
+"""Seconds to wait after a probe of v1 for bytes that follow the last response, see ``end_cycle``.
+
+A server that closes the connection as requested ends the wait earlier.
+"""
+
+
+class _ListControlReply(NamedTuple):
+    """The reply to a request for a list as a control, as ``ImageReply`` is for an image."""
+
+    facts: RequestFacts
+    result: Listed | Failed
+    accepted: bool = False
 
 
 @dataclass(slots=True)
@@ -64,25 +80,8 @@ class ImageClient:
         self, image_id: str, deadline: Deadline, *, fresh: bool = False, tag: object = None
     ) -> ImageReply:
         """Request one image. ``fresh`` uses a new connection; see ``HttpRequest`` for ``tag``."""
-        api = self._api
-        request = HttpRequest(
-            api.method,
-            api.image_path(image_id),
-            deadline.end,
-            fresh_connection=fresh,
-            tag=tag,
-            matches_request=lambda response: may_describe(response, image_id),
-        )
-        facts, response = self.sender.send(request, deadline.latest_start)
-        if isinstance(response, Failed):
-            return ImageReply(facts, response)
-        result = api.parse_image(response, image_id, self.properties)
-        if isinstance(result, Failed) and result.reason == "api_version":
-            self._is_version_refused = True
-        elif isinstance(result, Found) and self.version is None:
-            # No version document offers this version, but the service responds to it.
-            self.version = api.name
-        return ImageReply(facts, result, _is_accepted(response, result))
+        request = self._image_request(image_id, deadline)
+        return self._image(image_id, replace(request, fresh_connection=fresh, tag=tag), deadline)
 
     def batch(
         self, image_ids: tuple[str, ...], deadline: Deadline, *, second: bool, page: str | None
@@ -126,9 +125,30 @@ class ImageClient:
     def probe(self, suspect_id: str, control_id: str | None, deadline: Deadline) -> ProbeReply:
         """Request a control, the suspect and the control again, on one fresh connection.
 
-        ``control_id`` is the ID of an image, or None for a list of images.
+        ``control_id`` is the ID of an image, or None for a list of images. Failures are results,
+        and the probe ends with the first result after which it cannot be conclusive.
         """
-        raise NotImplementedError
+        suspect = after = None
+        with HeldConnection(self._late_data_timeout) as held:
+            before = self._control(control_id, deadline, held)
+            if isinstance(before.result, Found | Listed):
+                request = replace(self._image_request(suspect_id, deadline), held=held)
+                suspect = self._image(suspect_id, request, deadline)
+            if suspect is not None and isinstance(suspect.result, NotFound):
+                after = self._control(control_id, deadline, held, is_last=True)
+            is_followed_by_data = held.is_followed_by_data()
+        replies = [reply for reply in (before, suspect, after) if reply is not None]
+        reply = ProbeReply(
+            facts=replace(replies[-1].facts, sent_at=before.facts.sent_at),
+            before=before.result,
+            suspect=suspect.result if suspect is not None else None,
+            after=after.result if after is not None else None,
+            requests=held.requests,
+            connection=held.addresses,
+            used_one_connection=held.opened <= 1,
+            accepted=any(reply.accepted for reply in replies),
+        )
+        return _without_last_result(reply) if is_followed_by_data else reply
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         """Request one page of a discovery listing, always from v2, whichever version is in use."""
@@ -188,6 +208,55 @@ class ImageClient:
         """The filters of lists that the service has not refused."""
         return choose_filters(self._refused_visibilities)
 
+    def _image_request(self, image_id: str, deadline: Deadline) -> HttpRequest:
+        return HttpRequest(
+            self._api.method,
+            self._api.image_path(image_id),
+            deadline.end,
+            matches_request=lambda response: may_describe(response, image_id),
+        )
+
+    def _image(self, image_id: str, request: HttpRequest, deadline: Deadline) -> ImageReply:
+        """Send a request for one image and parse the response."""
+        api = self._api
+        facts, response = self.sender.send(request, deadline.latest_start)
+        if isinstance(response, Failed):
+            return ImageReply(facts, response)
+        result = api.parse_image(response, image_id, self.properties)
+        if isinstance(result, Failed) and result.reason == "api_version":
+            self._is_version_refused = True
+        elif isinstance(result, Found) and self.version is None:
+            # No version document offers this version, but the service responds to it.
+            self.version = api.name
+        return ImageReply(facts, result, _is_accepted(response, result))
+
+    def _control(
+        self,
+        control_id: str | None,
+        deadline: Deadline,
+        held: HeldConnection,
+        *,
+        is_last: bool = False,
+    ) -> "ImageReply | _ListControlReply":
+        """Request the control of a probe: an image, or a list of images."""
+        if control_id is not None:
+            request = self._image_request(control_id, deadline)
+            return self._image(control_id, replace(request, held=held, is_last=is_last), deadline)
+        path = self._api.control_list_path
+        request = HttpRequest("GET", path, deadline.end, held=held, is_last=is_last)
+        facts, response = self.sender.send(request, deadline.latest_start)
+        if isinstance(response, Failed):
+            return _ListControlReply(facts, response)
+        images = parse_list(response)
+        if isinstance(images, Failed):
+            return _ListControlReply(facts, images, _is_accepted(response, images))
+        listed = Listed(images.image_ids, response.request_id)
+        return _ListControlReply(facts, listed, accepted=True)
+
+    @property
+    def _late_data_timeout(self) -> float:
+        return 0.0 if self._api.responses_have_bodies else LATE_DATA_TIMEOUT
+
     def _get_list(self, path: str, deadline: Deadline) -> tuple[RequestFacts, Response | Failed]:
         """Request a list, and remember if the service refuses its filters."""
         facts, response = self.sender.get(path, deadline)
@@ -217,6 +286,19 @@ class ImageClient:
         if isinstance(response, Failed) or isinstance(parse_list(response), Failed):
             return facts, frozenset()
         return facts, frozenset({PROBED.name})
+
+
+def _without_last_result(reply: ProbeReply) -> ProbeReply:
+    """Replace the last result of a probe by a failure, because data followed the last response.
+
+    An earlier response on the connection may have been forged, and this is the rest of it.
+    """
+    failed = Failed("malformed", "unexpected data after the last response of a probe")
+    if reply.after is not None:
+        return replace(reply, after=failed)
+    if reply.suspect is not None:
+        return replace(reply, suspect=failed)
+    return replace(reply, before=failed)
 
 
 def _is_accepted(response: Response, result: ImageResult) -> bool:

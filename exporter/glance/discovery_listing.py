@@ -4,14 +4,13 @@ v2 is used even if images are polled through v1: lists of v1 have no tags, and o
 images and images of the caller's project.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
 from exporter.glance.list_filters import ListFilters
-from exporter.glance.listing import PAGE_LIMIT, parse_list
+from exporter.glance.listing import PAGE_LIMIT, REQUESTABLE_ID, parse_list
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed
@@ -44,8 +43,6 @@ QUERY_PARAMETERS = SCHEMA_KEYS | {
     "tag",
 }
 """Names that mean something other than a custom property in a query."""
-
-_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}", re.ASCII)
 
 
 class PageClient(Protocol):
@@ -178,7 +175,7 @@ def _filters(rule: DiscoveryRule) -> Iterator[tuple[str, str]]:
 def _images(documents: Iterable[dict[str, object]], properties: frozenset[str]) -> Iterator[Image]:
     for document in documents:
         image_id = document.get("id")
-        if isinstance(image_id, str) and _ID.fullmatch(image_id):
+        if isinstance(image_id, str) and REQUESTABLE_ID.fullmatch(image_id):
             image = image_from_document(document, image_id, properties)
             if isinstance(image, Image):
                 yield image

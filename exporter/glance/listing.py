@@ -14,6 +14,9 @@ PAGE_LIMIT = 1000
 MAX_REQUEST_LINE = 4000
 """Bytes of a request line that common front ends accept: gunicorn refuses more than 4,094."""
 
+REQUESTABLE_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}", re.ASCII)
+"""An image ID that needs no escape in a path."""
+
 _NEXT_PATH = re.compile(r"/v2/images\?[A-Za-z0-9._~%:,=&+-]+", re.ASCII)
 
 
@@ -30,6 +33,12 @@ class ImageList:
     documents: list[dict[str, object]]
     next_path: str | None = None
     is_cut_off: bool = False
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """IDs of the images, except those that cannot be requested."""
+        ids = (document.get("id") for document in self.documents)
+        return tuple(i for i in ids if isinstance(i, str) and REQUESTABLE_ID.fullmatch(i))
 
 
 def parse_list(response: Response, *, skip_invalid_entries: bool = False) -> ImageList | Failed:

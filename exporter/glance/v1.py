@@ -10,6 +10,9 @@ from exporter.transport.response import Response
 LIST_PATH = "/v1/images?limit=1"
 """Served from the same database as single images: a 200 proves the API for a token."""
 
+CONTROL_LIST_PATH = "/v1/images?limit=5"
+"""A list as the control of a probe: short, but it names images that can be controls themselves."""
+
 
 def image_path(image_id: str) -> str:
     """Return the path of a HEAD request; IDs hold only characters that need no escape."""

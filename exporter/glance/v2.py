@@ -20,6 +20,9 @@ from exporter.transport.response import Response
 LIST_PATH = "/v2/images?limit=1"
 """Served from the same database as single images: a 200 proves the API for a token."""
 
+CONTROL_LIST_PATH = "/v2/images?limit=5"
+"""A list as the control of a probe: short, but it names images that can be controls themselves."""
+
 SPLIT_CODES = frozenset({400, 414, 431})
 """Status codes that a list of fewer images may avoid."""
 

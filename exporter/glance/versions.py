@@ -63,6 +63,7 @@ class ApiVersion:
         image_path: Returns the path of the request for one image.
         parse_image: Parses the response to it.
         list_path: Path of a list of images that proves that the API responds.
+        control_list_path: Path of a list of a few images, as the control of a probe.
         batches: Requests for many images at once, or ``None`` if there are none.
     """
 
@@ -71,6 +72,7 @@ class ApiVersion:
     image_path: Callable[[str], str]
     parse_image: Callable[[Response, str, frozenset[str] | None], ImageResult]
     list_path: str
+    control_list_path: str
     batches: BatchTraits | None
 
     @property
@@ -85,6 +87,7 @@ V1 = ApiVersion(
     image_path=v1.image_path,
     parse_image=v1.parse_image,
     list_path=v1.LIST_PATH,
+    control_list_path=v1.CONTROL_LIST_PATH,
     batches=None,
 )
 V2 = ApiVersion(
@@ -93,6 +96,7 @@ V2 = ApiVersion(
     image_path=v2.image_path,
     parse_image=v2.parse_image,
     list_path=v2.LIST_PATH,
+    control_list_path=v2.CONTROL_LIST_PATH,
     batches=BatchTraits(
         split=v2.split_into_batches,
         path=v2.batch_path,

@@ -5,6 +5,8 @@ reads a proxy's response to CONNECT byte by byte without a total timeout. Only t
 replaced: TLS, proxies and certificates remain urllib3's.
 """
 
+import contextlib
+import os
 import select
 import socket
 import ssl
@@ -89,12 +91,41 @@ class IdleState(Enum):
     CLOSED = "closed"
 
 
-def idle_state(sock: socket.socket) -> IdleState:
-    """Return the state of an idle connection. Consumes a byte of unexpected data."""
+def idle_state(sock: socket.socket, wait: float = 0.0) -> IdleState:
+    """Return the state of an idle connection. Consumes a byte of unexpected data.
+
+    A quiet connection is watched for ``wait`` seconds.
+    """
+    end = steady() + wait
+    while (state := _next_state(sock, end - steady())) is IdleState.QUIET and steady() < end:
+        pass
+    return state
+
+
+def addresses_of(sock: socket.socket) -> str:
+    """Return the local and the remote address of a connection, for people.
+
+    The remote address is that of the proxy if there is one. Empty if the connection has ended.
+    """
+    # The duplicate is a plain socket, whichever class of TLS or proxy library wraps the original.
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as plain:
+        return (
+            f"local {_host_and_port(plain.getsockname())} to {_host_and_port(plain.getpeername())}"
+        )
+    return ""
+
+
+def _host_and_port(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _next_state(sock: socket.socket, wait: float) -> IdleState:
+    """Return the state after the next event on the connection, or after ``wait`` seconds."""
     if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
         poller = select.poll()
         poller.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
-        if not poller.poll(0):
+        if not poller.poll(max(0.0, wait) * 1000):
             return IdleState.QUIET
     sock.settimeout(0)
     try:

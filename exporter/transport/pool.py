@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from socket import SHUT_RDWR
-from typing import Any
+from typing import Any, Self
 
 from exporter.clock import steady
-from exporter.transport.connection import IdleState, idle_state
+from exporter.transport.connection import IdleState, addresses_of, idle_state
 from exporter.transport.connector import Connector
 from exporter.transport.http1 import ConnectionClosed, send_request
 from exporter.transport.proxies import ProxySettings
@@ -29,6 +29,8 @@ class HttpRequest:
         deadline: Monotonic time by which the response must be complete.
         headers: Additional header lines, each terminated by CR LF.
         fresh_connection: Use a new connection, and close it after the response.
+        held: Use this connection and none of the pool.
+        is_last: Announce to the server that this is the last request on its connection.
         tag: Identifies the request when ``ConnectionPool.on_desync`` is called.
         matches_request: Returns False for the response to a different request.
     """
@@ -38,17 +40,85 @@ class HttpRequest:
     deadline: float
     headers: bytes = b""
     fresh_connection: bool = False
+    held: "HeldConnection | None" = None
+    is_last: bool = False
     tag: object = None
     matches_request: Callable[[Response], bool] = lambda _: True
 
 
 @dataclass(slots=True)
 class PooledConnection:
-    """A connection, and the tag of the last request sent on it."""
+    """A connection, the tag of the last request sent on it, and what the response announced."""
 
     connection: Any
     request_tag: object = None
+    keeps_alive: bool = True
     idle_since: float = 0.0
+
+
+@dataclass(slots=True)
+class HeldConnection:
+    """A connection for the requests of one caller, who sends them one after the other.
+
+    The first request opens it. If the server closes it, the next request opens another one. Used as
+    a context manager, it is closed at the end.
+
+    Attributes:
+        late_data_timeout: Seconds to wait for data after the last response on a connection.
+        addresses: Local and remote address of the first connection, for people.
+        opened: Number of connections that were opened.
+        requests: Number of requests that were sent.
+    """
+
+    late_data_timeout: float = 0.0
+    addresses: str = ""
+    opened: int = 0
+    requests: int = 0
+    _pool: "ConnectionPool | None" = None
+    _pooled: PooledConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def use(self, pool: "ConnectionPool", pooled: PooledConnection) -> None:
+        """Replace the connection by a new one of this pool."""
+        self.close()
+        self._pool, self._pooled = pool, pooled
+        self.opened += 1
+        self.addresses = self.addresses or addresses_of(pooled.connection.sock)
+
+    def reusable(self, pool: "ConnectionPool") -> PooledConnection | None:
+        """Return the connection if the next request to this pool's endpoint can use it.
+
+        Raises:
+            RequestFailed: The last response cannot be trusted, because data followed it.
+        """
+        is_reusable = self._pooled is not None and self._pooled.keeps_alive and self._pool is pool
+        state = self._check(0.0 if is_reusable else self.late_data_timeout)
+        if state is IdleState.UNEXPECTED_DATA:
+            raise RequestFailed("malformed", "unexpected data after the previous response")
+        return self._pooled if is_reusable and state is IdleState.QUIET else None
+
+    def is_followed_by_data(self) -> bool:
+        """Return True if data follows the last response, so that no response can be trusted.
+
+        Waits for it until the server closes the connection, or ``late_data_timeout`` is over.
+        """
+        return self._check(self.late_data_timeout) is IdleState.UNEXPECTED_DATA
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        if self._pool is not None and self._pooled is not None:
+            self._pool.discard(self._pooled)
+        self._pool = self._pooled = None
+
+    def _check(self, wait: float) -> IdleState:
+        if self._pool is None or self._pooled is None:
+            return IdleState.CLOSED
+        return self._pool.check(self._pooled, wait)
 
 
 @dataclass(slots=True)
@@ -102,7 +172,11 @@ class ConnectionPool:
             RequestFailed: There is no usable response.
         """
         data = self._serialize(request)
-        pooled = None if request.fresh_connection else self._checkout()
+        held = request.held
+        if held is not None:
+            pooled = held.reusable(self)
+        else:
+            pooled = None if request.fresh_connection else self._checkout()
         if pooled is not None:
             try:
                 return self._roundtrip(pooled, request, data)
@@ -113,6 +187,8 @@ class ConnectionPool:
                     problem = "connection closed, and no time left to send the request again"
                     raise RequestFailed("connection", problem) from None
         pooled = self._connect(request.deadline)
+        if held is not None:
+            held.use(self, pooled)
         try:
             return self._roundtrip(pooled, request, data)
         except ConnectionClosed as error:
@@ -131,8 +207,28 @@ class ConnectionPool:
                 pooled = self._idle.popleft()
             except IndexError:
                 return
-            if self._is_usable(pooled):
+            if self.check(pooled) is IdleState.QUIET:
                 self._idle.append(pooled)
+
+    def check(self, pooled: PooledConnection, wait: float = 0.0) -> IdleState:
+        """Return the state of a connection between two requests, and close it unless it is quiet.
+
+        A quiet connection is watched for ``wait`` seconds.
+        """
+        sock = pooled.connection.sock
+        state = IdleState.CLOSED if sock is None else idle_state(sock, wait)
+        if state is IdleState.UNEXPECTED_DATA:
+            self.on_desync(pooled.request_tag)
+        if state is not IdleState.QUIET:
+            self.discard(pooled)
+        return state
+
+    def discard(self, pooled: PooledConnection) -> None:
+        """Close a connection, also if it is closed already."""
+        with self._lock:
+            self._open.pop(id(pooled), None)
+        with contextlib.suppress(OSError):
+            pooled.connection.close()
 
     def close(self) -> None:
         """Close all connections, including those with a request in flight."""
@@ -146,7 +242,7 @@ class ConnectionPool:
                     # Wakes the thread that reads from the socket; closing alone would not.
                     sock.shutdown(SHUT_RDWR)
         while self._idle:
-            self._discard(self._idle.pop())
+            self.discard(self._idle.pop())
         self._connector.close()
 
     @property
@@ -166,10 +262,12 @@ class ConnectionPool:
                 pooled = self._idle.pop()
             except IndexError:
                 return None
-            if self._is_usable(pooled):
+            if self.check(pooled) is IdleState.QUIET:
                 return pooled
 
     def _roundtrip(self, pooled: PooledConnection, request: HttpRequest, data: bytes) -> Response:
+        if request.held is not None:
+            request.held.requests += 1
         try:
             response = send_request(
                 pooled.connection.sock,
@@ -178,23 +276,23 @@ class ConnectionPool:
                 response_has_body=request.method != "HEAD",
             )
         except Exception:
-            self._discard(pooled)
+            self.discard(pooled)
             raise
         if response.has_trailing_data:
-            self._discard(pooled)
+            self.discard(pooled)
             raise RequestFailed("malformed", "unexpected data after the response")
         in_step = self._is_in_step(pooled, request, response)
         pooled.request_tag = request.tag
         pooled.idle_since = response.received_at
-        self._checkin(
-            pooled, reusable=in_step and response.keeps_alive and not request.fresh_connection
-        )
+        pooled.keeps_alive = response.keeps_alive and not request.fresh_connection
+        self._keep_or_close(pooled, request, in_step=in_step)
         return response
 
     def _serialize(self, request: HttpRequest) -> bytes:
         method, path = request.method.encode(), request.path.encode()
         request_line = b"%b %b%b HTTP/1.1\r\n" % (method, self._connector.target_prefix, path)
-        end = b"Connection: close\r\n\r\n" if request.fresh_connection else b"\r\n"
+        is_last = request.is_last or request.fresh_connection
+        end = b"Connection: close\r\n\r\n" if is_last else b"\r\n"
         return request_line + self._common_headers + request.headers + end
 
     def _is_in_step(
@@ -210,21 +308,15 @@ class ConnectionPool:
         self.on_desync(pooled.request_tag)
         return False
 
-    def _checkin(self, pooled: PooledConnection, *, reusable: bool) -> None:
-        if reusable and not self._closed:
+    def _keep_or_close(
+        self, pooled: PooledConnection, request: HttpRequest, *, in_step: bool
+    ) -> None:
+        """Close a connection, or keep it for the next request, after a response."""
+        is_shared = request.held is None
+        if not in_step or self._closed or (is_shared and not pooled.keeps_alive):
+            self.discard(pooled)
+        elif is_shared:
             self._idle.append(pooled)
-        else:
-            self._discard(pooled)
-
-    def _is_usable(self, pooled: PooledConnection) -> bool:
-        sock = pooled.connection.sock
-        state = IdleState.CLOSED if sock is None else idle_state(sock)
-        if state is IdleState.QUIET:
-            return True
-        if state is IdleState.UNEXPECTED_DATA:
-            self.on_desync(pooled.request_tag)
-        self._discard(pooled)
-        return False
 
     def _connect(self, deadline: float) -> PooledConnection:
         pooled = PooledConnection(self._connector.create(deadline))
@@ -238,12 +330,6 @@ class ConnectionPool:
                 # close() ran before there was a socket to shut down.
                 raise RequestFailed("connection", "the exporter is stopping")
         except Exception:
-            self._discard(pooled)
+            self.discard(pooled)
             raise
         return pooled
-
-    def _discard(self, pooled: PooledConnection) -> None:
-        with self._lock:
-            self._open.pop(id(pooled), None)
-        with contextlib.suppress(OSError):
-            pooled.connection.close()
