@@ -5,14 +5,14 @@ The values are real: the exporter polls a simulated service by API v2 once after
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
 
 from exporter.app import Application, build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
-from exporter.metrics.family import Family, Point
+from exporter.metrics.family import Family
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageView, view_of
 from exporter.simulator import SimulatedImage, SimulatedImageService
 
@@ -150,20 +150,16 @@ def _view(application: Application, *, polls: bool) -> ImageView:
 
 def _cell(family: Family[ImageView], view: ImageView) -> str:
     """Return the samples in short form: a value, or the labels of the samples that are not 0."""
-    points = list(family.points(view))
+    samples = family.samples(view)
     if not family.labels:
-        return "".join(f"{value:.0f}" for _, value in points)
+        return "".join(f"{value:.0f}" for value in samples.values())
     if family.name == "openstack_image_expectation_met":
-        return ", ".join(f"{label}: {value:.0f}" for (label,), value in points)
+        return ", ".join(f"{label}: {value:.0f}" for (label,), value in samples.items())
     if family.kind == "counter":
-        return ", ".join(f"{label}: {value:.0f}" for (label,), value in points if value) or _zero(
-            points
-        )
-    return ", ".join(_labels(labels) for labels, value in points if value)
-
-
-def _zero(points: Iterable[Point]) -> str:
-    return "0" if list(points) else ""
+        return ", ".join(
+            f"{label}: {value:.0f}" for (label,), value in samples.items() if value
+        ) or ("0" if samples else "")
+    return ", ".join(_labels(labels) for labels, value in samples.items() if value)
 
 
 def _labels(labels: tuple[str, ...]) -> str:

@@ -1,8 +1,8 @@
 """Table of the metrics of a cloud, one row each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
-from exporter.metrics.family import Family, Point
+from exporter.metrics.family import Family
 from exporter.model.cloud import CloudState
 from exporter.model.outcome import REASONS
 
@@ -10,30 +10,30 @@ CLOUD_LABELS = ("cloud",)
 """The labels of every series of a cloud."""
 
 
-def _of_cloud(attribute: str) -> Callable[[CloudState], Iterable[Point]]:
+def _of_cloud(attribute: str) -> Callable[[CloudState], Mapping[tuple[str, ...], float]]:
     """Return a function that returns the sample of a numeric field, or no sample if unknown."""
 
-    def points(cloud: CloudState) -> Iterable[Point]:
+    def samples(cloud: CloudState) -> Mapping[tuple[str, ...], float]:
         value = getattr(cloud, attribute)
-        return () if value is None else (((), float(value)),)
+        return {} if value is None else {(): float(value)}
 
-    return points
-
-
-def _failures(cloud: CloudState) -> Iterable[Point]:
-    return (((reason,), float(cloud.failures.get(reason, 0))) for reason in REASONS)
+    return samples
 
 
-def _api_version(cloud: CloudState) -> Iterable[Point]:
-    return () if cloud.api_version is None else (((cloud.api_version,), 1.0),)
+def _failures(cloud: CloudState) -> Mapping[tuple[str, ...], float]:
+    return {(reason,): float(cloud.failures.get(reason, 0)) for reason in REASONS}
 
 
-def _resolved(cloud: CloudState) -> Iterable[Point]:
-    return ((alias_and_id, 1.0) for alias_and_id in cloud.resolved.items())
+def _api_version(cloud: CloudState) -> Mapping[tuple[str, ...], float]:
+    return {} if cloud.api_version is None else {(cloud.api_version,): 1.0}
 
 
-def _resolved_changes(cloud: CloudState) -> Iterable[Point]:
-    return (((alias,), float(count)) for alias, count in cloud.resolved_changes.items())
+def _resolved(cloud: CloudState) -> Mapping[tuple[str, ...], float]:
+    return dict.fromkeys(cloud.resolved.items(), 1.0)
+
+
+def _resolved_changes(cloud: CloudState) -> Mapping[tuple[str, ...], float]:
+    return {(alias,): float(count) for alias, count in cloud.resolved_changes.items()}
 
 
 CLOUD_FAMILIES: tuple[Family[CloudState], ...] = (

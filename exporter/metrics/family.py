@@ -4,7 +4,7 @@ Sample lines are the same in the text format and in OpenMetrics, since no sample
 an exemplar. Only the metadata differs.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -26,18 +26,20 @@ class Subject(Protocol):
 SubjectType = TypeVar("SubjectType", bound=Subject)
 Subject_contra = TypeVar("Subject_contra", bound=Subject, contravariant=True)
 
-Point = tuple[tuple[str, ...], float]
-"""The values of a row's own labels, and the value of the sample."""
-
 
 @dataclass(frozen=True, slots=True)
 class Family(Generic[Subject_contra]):
-    """A metric family. ``points`` returns the samples of one subject."""
+    """A metric family.
+
+    Attributes:
+        labels: Labels of the samples, beside those of the subject.
+        samples: Returns the value of each sample of one subject, by the values of ``labels``.
+    """
 
     name: str
     kind: Literal["gauge", "counter"]
     help: str
-    points: Callable[[Subject_contra], Iterable[Point]]
+    samples: Callable[[Subject_contra], Mapping[tuple[str, ...], float]]
     labels: tuple[str, ...] = ()
 
     def metric(self, subject_labels: tuple[str, ...]) -> GaugeMetricFamily | CounterMetricFamily:
@@ -53,7 +55,7 @@ class Family(Generic[Subject_contra]):
         """Add the samples of a subject to the family's metric, and return their number."""
         subject_labels = subject.labels
         before = len(metric.samples)
-        for labels, value in self.points(subject):
+        for labels, value in self.samples(subject).items():
             metric.add_metric((*subject_labels, *labels), value)
         return len(metric.samples) - before
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from exporter.metrics.family import Family, Point
+from exporter.metrics.family import Family
 from exporter.model.changes import COUNTED_ATTRIBUTES
 from exporter.model.expectations.checks import verifiable
 from exporter.model.image import STATUSES, Image
@@ -49,36 +49,36 @@ def view_of(target: Target, observation: Observation, now: Instant) -> ImageView
     return ImageView(target, observation.as_of(now), now, observation.valid_until)
 
 
-def _number(value: float | bool | None) -> Iterable[Point]:
-    return () if value is None else (((), float(value)),)
+def _number(value: float | bool | None) -> Mapping[tuple[str, ...], float]:
+    return {} if value is None else {(): float(value)}
 
 
-def _of_image(attribute: str) -> Callable[[ImageView], Iterable[Point]]:
+def _of_image(attribute: str) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
     """Return a function that returns the sample of a numeric attribute, or none if unknown."""
-    return lambda view: () if view.image is None else _number(getattr(view.image, attribute))
+    return lambda view: {} if view.image is None else _number(getattr(view.image, attribute))
 
 
-def _change_count(what: str) -> Callable[[ImageView], Iterable[Point]]:
+def _change_count(what: str) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
     return lambda view: _number(getattr(view.observation.change_counts, what))
 
 
-def _status(view: ImageView) -> Iterable[Point]:
+def _status(view: ImageView) -> Mapping[tuple[str, ...], float]:
     if view.image is None:
-        return ()
+        return {}
     current = view.image.status if view.image.status in STATUSES else "unknown"
-    return (((status,), float(status == current)) for status in (*STATUSES, "unknown"))
+    return {(status,): float(status == current) for status in (*STATUSES, "unknown")}
 
 
-def _deleted_at(view: ImageView) -> Iterable[Point]:
+def _deleted_at(view: ImageView) -> Mapping[tuple[str, ...], float]:
     # An existing image has no such time. If it seems to have one, a tenant forged the header.
     image = view.image
-    return () if image is None or image.exists else _number(image.deleted_at)
+    return {} if image is None or image.exists else _number(image.deleted_at)
 
 
-def _info(view: ImageView) -> Iterable[Point]:
+def _info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     image = view.image
     if image is None or not image.exists:
-        return ()
+        return {}
     values = (
         image.name,
         image.project_id,
@@ -86,36 +86,36 @@ def _info(view: ImageView) -> Iterable[Point]:
         image.container_format,
         image.visibility,
     )
-    return ((tuple(value or "" for value in values), 1.0),)
+    return {tuple(value or "" for value in values): 1.0}
 
 
-def _content_info(view: ImageView) -> Iterable[Point]:
-    return ((digest, 1.0) for digest in (view.image.digests if view.image else ()))
+def _content_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
+    return dict.fromkeys(view.image.digests if view.image else (), 1.0)
 
 
-def _property_info(view: ImageView) -> Iterable[Point]:
-    return ((name_and_value, 1.0) for name_and_value in view.properties)
+def _property_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
+    return dict.fromkeys(view.properties, 1.0)
 
 
 def _lifetime(
     time_of: Callable[[Mapping[str, str]], float | None],
-) -> Callable[[ImageView], Iterable[Point]]:
+) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
     """Return a function that returns the sample of a time from the exported properties."""
     return lambda view: _number(time_of(dict(view.properties)))
 
 
-def _attribute_changes(view: ImageView) -> Iterable[Point]:
+def _attribute_changes(view: ImageView) -> Mapping[tuple[str, ...], float]:
     counts = view.observation.change_counts
-    return (((attribute,), float(getattr(counts, attribute))) for attribute in COUNTED_ATTRIBUTES)
+    return {(attribute,): float(getattr(counts, attribute)) for attribute in COUNTED_ATTRIBUTES}
 
 
-def _target_info(view: ImageView) -> Iterable[Point]:
-    return (((view.target.source,), 1.0),)
+def _target_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
+    return {(view.target.source,): 1.0}
 
 
-def _expectation_met(view: ImageView) -> Iterable[Point]:
+def _expectation_met(view: ImageView) -> Mapping[tuple[str, ...], float]:
     results = verifiable(view.target.expect, view.observation, view.now)
-    return (((result.expectation,), float(result.met is True)) for result in results)
+    return {(result.expectation,): float(result.met is True) for result in results}
 
 
 IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (

@@ -46,7 +46,7 @@ def series(cloud: CloudState) -> dict[tuple[str, ...], float]:
     return {
         (family.name, *labels): value
         for family in CLOUD_FAMILIES
-        for labels, value in family.points(cloud)
+        for labels, value in family.samples(cloud).items()
     }
 
 

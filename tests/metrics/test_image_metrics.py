@@ -37,7 +37,7 @@ def series(observation: Observation, seconds: float = 0.0) -> Series:
     return {
         (family.name, *labels): value
         for family in IMAGE_FAMILIES
-        for labels, value in family.points(view)
+        for labels, value in family.samples(view).items()
     }
 
 
@@ -76,10 +76,10 @@ def test_names_are_unique_without_the_suffix_of_counters() -> None:
 
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
-def test_every_point_has_a_value_for_each_label(family: Family[ImageView]) -> None:
+def test_every_sample_has_a_value_for_each_label(family: Family[ImageView]) -> None:
     for image in (ACTIVE, POISONED, Image("v1", ID, "active")):
         view = view_of(EXPECTING, NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE), START)
-        for labels, value in family.points(view):
+        for labels, value in family.samples(view).items():
             assert len(labels) == len(family.labels)
             assert all(type(label) is str for label in labels)
             assert type(value) is float
@@ -89,7 +89,7 @@ def test_every_point_has_a_value_for_each_label(family: Family[ImageView]) -> No
 def test_every_family_has_samples_for_a_fully_known_image(family: Family[ImageView]) -> None:
     """The deletion time is the exception. Optional attributes are absent if unknown."""
     observation = NEVER_POLLED.with_outcome(Found(COMPLETE), START, MAX_STALE)
-    shown = list(family.points(view_of(EXPECTING, observation, START)))
+    shown = family.samples(view_of(EXPECTING, observation, START))
     optional = {
         "openstack_image_property_info",
         "openstack_image_content_info",
@@ -100,7 +100,7 @@ def test_every_family_has_samples_for_a_fully_known_image(family: Family[ImageVi
         Found(replace(ACTIVE, digests=(), properties=())), START, MAX_STALE
     )
     if family.name in optional:
-        assert not list(family.points(view_of(EXPECTING, empty, START)))
+        assert not family.samples(view_of(EXPECTING, empty, START))
 
 
 def test_text_of_the_api_is_a_label_only_of_info_metrics() -> None:
@@ -203,7 +203,7 @@ def test_lifetimes_are_exported_with_their_properties(
         Found(replace(ACTIVE, properties=LIFETIME_PROPERTIES)), START, MAX_STALE
     )
     view = view_of(target, observation, START)
-    found = {family.name for family in IMAGE_FAMILIES for _ in family.points(view)}
+    found = {family.name for family in IMAGE_FAMILIES for _ in family.samples(view)}
     names = {f"openstack_image_{name}_timestamp_seconds" for name in exported}
     others = {f"openstack_image_{name}_timestamp_seconds" for name in ("created", "updated")}
     assert {name for name in found if name.endswith("_timestamp_seconds")} == names | others

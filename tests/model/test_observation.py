@@ -259,7 +259,7 @@ def has_new_content(old: Image, new: Image) -> bool:
 def values(name: str, observation: Observation, seconds: float) -> list[float]:
     """Return the values of one family at a time."""
     family = next(family for family in IMAGE_FAMILIES if family.name == name)
-    return [value for _, value in family.points(view_of(TARGET, observation, later(seconds)))]
+    return [*family.samples(view_of(TARGET, observation, later(seconds))).values()]
 
 
 @given(STEPS, st.sampled_from([0.0, 60.0, MAX_STALE, MAX_STALE + 1]))
@@ -298,7 +298,7 @@ def test_series_change_only_at_valid_until(steps: list[Step]) -> None:
 
     def series(seconds: float) -> list[object]:
         view = view_of(TARGET, observation, later(seconds))
-        return [list(family.points(view)) for family in IMAGE_FAMILIES]
+        return [family.samples(view) for family in IMAGE_FAMILIES]
 
     end = min(observation.valid_until - START.monotonic, 1e9)
     assert series(end) == series(0.0)
