@@ -170,9 +170,12 @@ class SimulatedImageService:
         )
         ready.set()
         await self._stopping.wait()
-        server.close()
+        # Accept nothing more, but close the server later: a server that is closed makes no
+        # connection of a socket that was accepted before, and does not close the socket either.
+        self._loop.remove_reader(listener)
         for _ in range(ACCEPT_ITERATIONS):
             await asyncio.sleep(0)
+        server.close()
         # Bounded, so that stop() returns whatever a connection does.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):

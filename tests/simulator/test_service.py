@@ -1,19 +1,24 @@
+import asyncio
 import contextlib
+import gc
 import http.client
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 import trustme
 
 from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.simulator.faults import FAULTS, Action, FaultContext, Script
 from tests.simulator.conftest import ID
 from tests.simulator.wire import wire
 from tests.support.wait import wait_until
 
 TARGET = f"/v1/images/{ID}"
+TIMEOUT = 10.0
 
 
 def server_context(authority: trustme.CA) -> ssl.SSLContext:
@@ -50,6 +55,38 @@ def test_stop_closes_idle_hanging_and_trickling_connections(service: SimulatedIm
         assert [client.read_all() for client in (idle, hanging, trickling)] == [b"", b"", b"H"]
         assert time.monotonic() - began < pause / 2
     assert (service.log.in_flight, service.log.connections_open) == (0, 0)
+
+
+def test_connection_made_at_the_moment_of_stop_is_closed(
+    service: SimulatedImageService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service sees the request to stop before the connection, but accepts it first."""
+    is_busy, stop_requested = threading.Event(), threading.Event()
+
+    def block(_: FaultContext) -> Script:
+        is_busy.set()
+        assert stop_requested.wait(TIMEOUT)
+        yield Action.CLOSE
+
+    def call_soon_threadsafe(
+        loop: asyncio.BaseEventLoop, callback: Callable[[], object]
+    ) -> asyncio.Handle:
+        handle = schedule(loop, callback)
+        stop_requested.set()
+        return handle
+
+    monkeypatch.setitem(FAULTS, "block", block)
+    service.faults.set("block")
+    with wire(service) as first:
+        first.send("HEAD", TARGET)
+        assert is_busy.wait(TIMEOUT)
+        schedule = asyncio.BaseEventLoop.call_soon_threadsafe
+        monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", call_soon_threadsafe)
+        with wire(service) as second:
+            service.stop()
+            assert second.read_all() == b""
+    assert (service.log.connections_opened, service.log.connections_open) == (2, 0)
+    gc.collect()  # of a connection that was not closed, with a ResourceWarning
 
 
 def test_start_and_stop_may_be_called_twice(service: SimulatedImageService) -> None:

@@ -121,7 +121,9 @@ class HttpProtocol(H11Protocol):
         """Close the connection after the current response, or abort it during the handshake."""
         if self._state is ConnectionState.HANDSHAKE:
             self.transport.abort()
-        else:
+        # A TLS connection that waits for its client to close it must not be closed twice:
+        # asyncio could not abort it any more.
+        elif not self.transport.is_closing():
             super().shutdown()
 
     async def _start_tls(self, transport: asyncio.Transport, tls: ServerTls) -> None:

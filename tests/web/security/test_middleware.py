@@ -1,6 +1,7 @@
 """Basic auth, limits, headers and TLS, over real connections."""
 
 import contextlib
+import gc
 import http.client
 import socket
 import ssl
@@ -335,6 +336,27 @@ def test_open_handshakes_do_not_delay_shutdown(folder: WebConfigFolder) -> None:
         started = time.monotonic()
         server.shut_down()
         assert time.monotonic() - started < 2
+
+
+def test_shutdown_closes_a_connection_that_its_client_does_not_close(
+    folder: WebConfigFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TLS waits for the client to close after the last response."""
+    with (
+        serving_with(folder, f"{TLS}}}") as server,
+        connect_tls(server, client_context(folder)) as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while client.recv(1000):
+            pass
+        server.shut_down()
+        with socket.socket(fileno=client.detach()) as connection:
+            connection.settimeout(TEST_TIMEOUT)
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(1000):
+                    pass
+    gc.collect()  # of a connection that was not closed, with a ResourceWarning
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(
