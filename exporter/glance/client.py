@@ -33,8 +33,8 @@ from exporter.model.replies import (
     ProbeReply,
     RequestFacts,
 )
+from exporter.transport.http1 import Response
 from exporter.transport.pool import HeldConnection, HttpRequest
-from exporter.transport.response import Response
 
 REFUSAL_MEMORY = 3600.0
 """Seconds for which refused filters of lists are remembered: the service may be upgraded."""

@@ -16,7 +16,7 @@ from exporter.model.image import Image
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline, Page, PageReply
 from exporter.model.responses.v2_fields import SCHEMA_KEYS, image_from_document
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 MAX_PAGES = 200
 """Pages per listing. A faulty server may send pages without end."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from exporter.model.outcome import Failed
 from exporter.model.responses.v2_fields import ObjectWithDuplicates, parse_json
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 PAGE_LIMIT = 1000
 """Images to request per page: Glance's ``api_limit_max`` unless an operator changed it."""

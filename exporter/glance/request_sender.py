@@ -11,10 +11,10 @@ from exporter.clock import now, steady
 from exporter.glance.token_warmup import TokenWarmup
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline, RequestFacts
+from exporter.transport.http1 import RequestFailed, Response
 from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
-from exporter.transport.response import RequestFailed, Response
 from exporter.transport.retry_after import parse_http_date, parse_retry_after
 
 ObserveRequest = Callable[[str, str, float, str], None]

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from exporter.model.outcome import Failed, Found, ImageResult, NotFound
 from exporter.model.responses.parsers import Malformed
 from exporter.model.responses.v1_headers import META_PREFIX, image_from_headers
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 LIST_PATH = "/v1/images?limit=1"
 """Served from the same database as single images: a 200 proves the API for a token."""

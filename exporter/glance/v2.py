@@ -15,7 +15,7 @@ from exporter.model.outcome import Failed, Found, ImageResult, NotFound
 from exporter.model.replies import Batch
 from exporter.model.responses.parsers import Malformed
 from exporter.model.responses.v2_fields import image_from_document, parse_json
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 LIST_PATH = "/v2/images?limit=1"
 """Served from the same database as single images: a 200 proves the API for a token."""

@@ -11,7 +11,7 @@ from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.model.outcome import Failed, ImageResult
 from exporter.model.replies import Batch
 from exporter.model.responses.v2_fields import parse_json
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 VERSIONS_PATHS = ("/", "/versions")
 """Paths of the version document, in the order to try; neither needs a token."""

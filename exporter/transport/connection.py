@@ -15,9 +15,8 @@ from enum import Enum
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from exporter.clock import steady
-from exporter.transport.http1 import ConnectionClosed, send_request
+from exporter.transport.http1 import ConnectionClosed, RequestFailed, send_request
 from exporter.transport.resolver import Address, Resolver
-from exporter.transport.response import RequestFailed
 
 RESOLVER = Resolver()
 """Shared by all clouds, so that each host is looked up only once at a time."""

@@ -19,8 +19,8 @@ from exporter.clock import steady
 from exporter.redaction import redact
 from exporter.text import single_line
 from exporter.transport.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection
+from exporter.transport.http1 import RequestFailed
 from exporter.transport.proxies import ProxySettings
-from exporter.transport.response import RequestFailed
 
 MAX_DETAIL = 300
 """Characters of a library's error in the detail of a failure."""

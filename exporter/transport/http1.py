@@ -1,4 +1,4 @@
-"""HTTP/1.1 parser, and one request and response on a connected socket.
+"""HTTP/1.1 responses, their parser, and one request on a connected socket.
 
 ``http.client`` cannot parse what Glance v1 sends, and fails silently: a bare line feed in a name
 makes it lose all later headers, a head that was cut off looks complete, and more than 100 headers
@@ -11,10 +11,11 @@ cannot extend the total.
 
 import re
 import socket
+from dataclasses import dataclass
 
 from exporter.clock import steady
+from exporter.model.outcome import Failed, Reason, reason_for_status
 from exporter.model.responses.v1_headers import PROPERTY_PREFIX
-from exporter.transport.response import RequestFailed, Response
 
 MAX_HEAD_BYTES = 256 * 1024
 MAX_FIELDS = 1000
@@ -31,6 +32,69 @@ _HTTP1 = b"HTTP/1."
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?")
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+_REQUEST_ID = re.compile(rb"req-[0-9a-f-]{36}")
+
+
+@dataclass(slots=True)
+class Response:
+    """A response. ``parse_head`` creates it, and ``send_request`` adds what follows the head.
+
+    Attributes:
+        code: The status code.
+        headers: Pairs of lower-case name and value, in the order received. A line that is not a
+            header has an empty name.
+        keeps_alive: True if the server keeps the connection open after this response.
+        body: The body, without the framing of its chunks.
+        has_trailing_data: True if the server sent bytes after the end of the response.
+        sent_at: Monotonic time at which the request was sent.
+        received_at: Monotonic time at which the response was complete.
+    """
+
+    code: int
+    headers: list[tuple[bytes, bytes]]
+    keeps_alive: bool = True
+    body: bytes = b""
+    has_trailing_data: bool = False
+    sent_at: float = 0.0
+    received_at: float = 0.0
+
+    def first(self, name: bytes) -> bytes | None:
+        """Return the value of the first header with this lower-case name."""
+        for header, value in self.headers:
+            if header == name:
+                return value
+        return None
+
+    def only(self, name: bytes) -> bytes | None:
+        """Return the value of the header, or None if it is missing or has several values."""
+        values = {value for header, value in self.headers if header == name}
+        return values.pop() if len(values) == 1 else None
+
+    @property
+    def request_id(self) -> str:
+        """``X-Openstack-Request-Id``, or an empty string if it is not in Glance's format."""
+        raw = self.first(b"x-openstack-request-id")
+        return raw.decode("ascii") if raw and _REQUEST_ID.fullmatch(raw) else ""
+
+    def failure(self) -> Failed:
+        """Return the failure that the status code means."""
+        retry_after = self.first(b"retry-after") is not None
+        reason = reason_for_status(self.code, retry_after)
+        return Failed(reason, f"HTTP {self.code}", self.request_id)
+
+
+class RequestFailed(Exception):  # noqa: N818  # the usual name of this failure
+    """A request without a usable response.
+
+    Attributes:
+        reason: The failure reason, as in the label ``reason``.
+        detail: One line for the log.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 class MalformedHead(Exception):  # noqa: N818  # the server's error

@@ -13,10 +13,9 @@ from typing import Any, Self
 from exporter.clock import steady
 from exporter.transport.connection import IdleState, addresses_of, idle_state
 from exporter.transport.connector import Connector
-from exporter.transport.http1 import ConnectionClosed, send_request
+from exporter.transport.http1 import ConnectionClosed, RequestFailed, Response, send_request
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
-from exporter.transport.response import RequestFailed, Response
 
 
 @dataclass(frozen=True, slots=True)

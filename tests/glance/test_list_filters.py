@@ -4,8 +4,7 @@ import pytest
 
 from exporter.glance.list_filters import LIST_FILTERS, choose_filters, refused_visibility
 from exporter.simulator import Release
-from exporter.transport.http1 import parse_head
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response, parse_head
 from tests.support.recordings import Recording, recordings
 
 REFUSED: dict[Release, dict[str, str]] = {

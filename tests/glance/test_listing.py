@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.glance.listing import MAX_REQUEST_LINE, ImageList, parse_list
 from exporter.model.outcome import Failed
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"
 MALFORMED = Failed("malformed", "the response is not a list of images", REQUEST_ID)

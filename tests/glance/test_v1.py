@@ -2,7 +2,7 @@ import pytest
 
 from exporter.glance.v1 import image_path, may_describe, parse_image
 from exporter.model.outcome import Failed, Found, ImageResult, NotFound
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"

@@ -21,8 +21,7 @@ from exporter.model.outcome import Failed, Found, ImageResult, NotFound, Reason
 from exporter.model.replies import Batch
 from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
-from exporter.transport.http1 import parse_head
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response, parse_head
 from tests.simulator.wire import wire
 from tests.support.recordings import FOLDERS, Recording, recordings
 

@@ -9,7 +9,7 @@ from exporter.glance.list_filters import LIST_FILTERS
 from exporter.glance.listing import MAX_REQUEST_LINE, PAGE_LIMIT
 from exporter.glance.v2 import batch_path, parse_batch, split_into_batches
 from exporter.model.replies import Batch
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response
 
 UUIDS = [f"87ee5d5b-599c-4ce0-a5cf-{number:012x}" for number in range(1000)]
 

@@ -15,8 +15,7 @@ from exporter.glance.versions import (
 )
 from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.simulator import Release, SimulatedImageService
-from exporter.transport.http1 import parse_head
-from exporter.transport.response import Response
+from exporter.transport.http1 import Response, parse_head
 from tests.simulator.wire import wire
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"

@@ -8,9 +8,9 @@ import pytest
 
 from exporter.clock import steady
 from exporter.simulator import SimulatedImage, SimulatedImageService
+from exporter.transport.http1 import RequestFailed
 from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.rate_limiter import RateLimiter
-from exporter.transport.response import RequestFailed
 from tests.support.polled_cloud import DIRECT, GENEROUS, image_service, polled_cloud
 from tests.support.wait import wait_until
 

@@ -9,8 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.clock import steady
-from exporter.transport.http1 import ConnectionClosed, send_request
-from exporter.transport.response import RequestFailed, Response
+from exporter.transport.http1 import ConnectionClosed, RequestFailed, Response, send_request
 from tests.support.examples import examples
 
 REQUEST = b"HEAD / HTTP/1.1\r\n\r\n"

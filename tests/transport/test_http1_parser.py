@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.transport.http1 import MAX_FIELDS, MalformedHead, parse_head
-from exporter.transport.response import Response
+from exporter.transport.http1 import MAX_FIELDS, MalformedHead, Response, parse_head
 
 OK = b"HTTP/1.1 200 OK"
 REQUEST_ID = "req-0f2b1a7e-53c5-4c0e-9a43-3d1b8c7e9f10"

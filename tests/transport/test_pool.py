@@ -9,10 +9,10 @@ import pytest
 from exporter.clock import steady
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport import connection
+from exporter.transport.http1 import RequestFailed, Response
 from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.resolver import Resolver
-from exporter.transport.response import RequestFailed, Response
 from tests.support.wait import wait_until
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
