@@ -11,9 +11,12 @@ from exporter.app import Application
 from exporter.clock import now
 from exporter.commands import Exit
 from exporter.commands.output import Report, checked_images, format_json, print_tables
-from exporter.model.cloud import unresolved
+from exporter.model.cloud import CLOUD_PROBLEMS, cloud_problems, unresolved
 from exporter.polling.poller import Poller
 from exporter.text import escape
+
+WARNINGS = frozenset({"servers_disagree"})
+"""Problems of a cloud that a check reports; an image shows the effect of all others."""
 
 Format = Literal["table", "json"]
 """Output formats."""
@@ -45,7 +48,13 @@ def poll_report(application: Application, err: Console) -> Report:
     )
     moment = now()
     images = checked_images(application.store, moment)
-    return Report(images, problems, application.shard, moment)
+    warnings = tuple(
+        f"{cloud.name}: {CLOUD_PROBLEMS[problem]}"
+        for cloud in application.store.clouds()
+        for problem in cloud_problems(cloud, moment.wall)
+        if problem in WARNINGS
+    )
+    return Report(images, problems, warnings, application.shard, moment)
 
 
 def _poll_all(pollers: Sequence[Poller], err: Console) -> None:

@@ -48,10 +48,16 @@ RESULT_KEYS = {True: "met", False: "not_met", None: "not_judged"}
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The state of every image after one poll, and the problems of discovery."""
+    """The state of every image after one poll.
+
+    Attributes:
+        problems: Problems of discovery.
+        warnings: Problems of the clouds that do not prevent an image from being as expected.
+    """
 
     images: tuple["CheckedImage", ...]
     problems: tuple[str, ...]
+    warnings: tuple[str, ...]
     shard: Shard
     now: Instant
 
@@ -84,7 +90,7 @@ def print_line(console: Console, line: str) -> None:
 
 
 def print_tables(report: Report, out: Console) -> None:
-    """Print the images, their expectations, the counts and the problems of discovery."""
+    """Print the images, their expectations, the counts, the problems and the warnings."""
     out.print(_image_table(report.images, out.width))
     expectations = _expectation_table(report.images)
     if expectations.row_count:
@@ -95,8 +101,8 @@ def print_tables(report: Report, out: Console) -> None:
     shard = report.shard
     of_shard = f" (shard {shard.index} of {shard.total})" if shard.total > 1 else ""
     out.print(f"images: {len(report.images)}, not as expected: {wrong}{of_shard}")
-    for problem in report.problems:
-        print_line(out, problem)
+    for line in (*report.problems, *report.warnings):
+        print_line(out, line)
 
 
 def format_json(report: Report) -> str:
@@ -107,6 +113,7 @@ def format_json(report: Report) -> str:
         "as_expected": report.is_as_expected,
         "expectations": {key: counts[key] for key in RESULT_KEYS.values()},
         "problems": list(report.problems),
+        "warnings": list(report.warnings),
         "images": [_image_document(image) for image in report.images],
     }
     return json.dumps(document, indent=2)

@@ -88,6 +88,12 @@ CLOUD_FAMILIES: tuple[Family[CloudState], ...] = (
         _of_cloud("mass_disappearance"),
     ),
     Family(
+        "openstack_image_exporter_contradictions_total",
+        "counter",
+        "Responses of the Image service that contradict other responses about the same image.",
+        _of_cloud("contradictions"),
+    ),
+    Family(
         "openstack_image_exporter_last_cycle_timestamp_seconds",
         "gauge",
         "End of the last completed cycle in seconds since the epoch.",

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from exporter.model.outcome import Failed, Reason
 
+CONTRADICTION_MEMORY = 3600.0
+"""Seconds after a contradiction for which the API servers of a cloud are said to disagree."""
+
 
 @dataclass(frozen=True, slots=True)
 class CycleSummary:
@@ -24,6 +27,7 @@ class CycleSummary:
         ended_at: Unix time at which the cycle ended.
         duration: Seconds that the cycle took.
         concurrency_needed: Requests in flight that would poll all images in time, None if unknown.
+        unavailable: A 503 with Retry-After forbids all requests until after the cycle.
     """
 
     polls: int
@@ -37,6 +41,7 @@ class CycleSummary:
     ended_at: float
     duration: float
     concurrency_needed: float | None
+    unavailable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class CloudState:
         discovered_at: Time of the last complete list.
         resolved: The image ID that each discovery alias resolved to in the last list.
         resolved_changes: Number of changes of the image ID, for each configured alias.
+        contradictions: Number of contradictions between responses of the Image service.
+        contradicted_at: Time of the last contradiction, None before the first one.
     """
 
     name: str
@@ -105,6 +112,8 @@ class CloudState:
     discovered_at: float | None = None
     resolved: Mapping[str, str] = field(default_factory=dict)
     resolved_changes: Mapping[str, int] = field(default_factory=dict)
+    contradictions: int = 0
+    contradicted_at: float | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -123,6 +132,12 @@ class CloudState:
     def with_open_breaker(self) -> "CloudState":
         """Return the state when the circuit breaker opens in the middle of a cycle."""
         return replace(self, api_up=False, breaker_open=True)
+
+    def with_contradictions(self, count: int, at: float) -> "CloudState":
+        """Return the state after ``count`` more contradictions, the last one at ``at``."""
+        if not count:
+            return self
+        return replace(self, contradictions=self.contradictions + count, contradicted_at=at)
 
     def after_cycle(
         self, cycle: CycleSummary, client: ClientTotals, inherited: "CloudState"
@@ -161,8 +176,10 @@ class CloudState:
         )
 
     def _api_up_after(self, cycle: CycleSummary) -> bool | None:
+        if cycle.unavailable:
+            return False
         if not cycle.requests and not cycle.breaker_open:
-            # Retry-After forbade all requests.
+            # Retry-After of a 429 forbade all requests.
             return self.api_up
         return cycle.accepted and not cycle.breaker_open
 
@@ -199,6 +216,10 @@ def _is_late(cloud: CloudState, now: float) -> bool:
     return cloud.next_cycle_at is not None and now > cloud.next_cycle_at + cloud.interval
 
 
+def _servers_disagree(cloud: CloudState, now: float) -> bool:
+    return cloud.contradicted_at is not None and now < cloud.contradicted_at + CONTRADICTION_MEMORY
+
+
 _PROBLEMS: Mapping[str, CloudProblem] = MappingProxyType(
     {
         "api_down": CloudProblem(
@@ -209,6 +230,9 @@ _PROBLEMS: Mapping[str, CloudProblem] = MappingProxyType(
         "mass_disappearance": CloudProblem(
             "all images vanished at once: role, project, region or policy?",
             lambda cloud, _: cloud.mass_disappearance,
+        ),
+        "servers_disagree": CloudProblem(
+            "API servers behind the endpoint contradict each other", _servers_disagree
         ),
         "sign_in_failing": CloudProblem(
             "the last sign-in failed",

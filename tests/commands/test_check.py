@@ -1,6 +1,7 @@
 """Checks of every image, against simulated services."""
 
 import io
+import json
 import re
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,8 @@ import yaml
 from rich.console import Console
 
 from exporter.app import build_application
-from exporter.commands.check import check
+from exporter.clock import now
+from exporter.commands.check import Format, check
 from exporter.config import parse, resolved_clouds
 from exporter.simulator import SimulatedImageService
 from tests.commands.checks import EXPECTING, GOLDEN_ALIAS, row, run_check
@@ -154,6 +156,30 @@ def test_state_is_green_only_if_it_is_expected(
     with closing(build_application(clouds)) as application:
         check(application, colored, Console(file=io.StringIO()))
     assert f"{color}{status}" in out.getvalue()
+
+
+@pytest.mark.parametrize("output_format", ["table", "json"])
+def test_contradicting_api_servers_are_a_warning_and_no_reason_to_fail(
+    tmp_path: Path, service: SimulatedImageService, output_format: Format
+) -> None:
+    cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN]}
+    clouds = resolved_clouds(
+        parse([f"--config.file={settings_file(tmp_path, cloud)}"], {}).settings
+    )
+    out = io.StringIO()
+    with closing(build_application(clouds)) as application:
+        application.store.update_cloud(
+            "lab", lambda state: state.with_contradictions(1, now().wall)
+        )
+        status = check(
+            application, Console(file=out, width=1000), Console(file=io.StringIO()), output_format
+        )
+    assert status == 0
+    line = "lab: API servers behind the endpoint contradict each other"
+    if output_format == "table":
+        assert out.getvalue().endswith(f"images: 1, not as expected: 0\n{line}\n")
+    else:
+        assert json.loads(out.getvalue())["warnings"] == [line]
 
 
 def test_unreachable_cloud_does_not_hide_other_clouds(

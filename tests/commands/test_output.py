@@ -104,6 +104,7 @@ def test_json_has_problems_of_discovery(tmp_path: Path) -> None:
         "as_expected": False,
         "expectations": {"met": 0, "not_met": 0, "not_judged": 0},
         "problems": ["lab: there is no image for the alias golden"],
+        "warnings": [],
         "images": [],
     }
 

@@ -108,6 +108,7 @@ CLOUDS = {
         token_expires_at=START.wall + 3600,
         authentications=2,
         authentication_failures=1,
+        contradictions=3,
         discovered_at=START.wall,
         resolved={"golden": "3c3d1d01"},
         resolved_changes={"golden": 2, "silver": 0},

@@ -37,6 +37,7 @@ FIELDS: dict[str, dict[str, object]] = {
     "api_down": {"api_up": False},
     "polling_late": {"next_cycle_at": NOW - 60.5},
     "mass_disappearance": {"mass_disappearance": True},
+    "servers_disagree": {"contradicted_at": NOW - 3599},
     "sign_in_failing": {"auth_failure": Failed("unauthorized", "HTTP 401")},
     "breaker_open": {"breaker_open": True},
     "discovery_failing": {"discovery_failure": Failed("timeout")},
@@ -127,12 +128,40 @@ def test_api_is_up_if_it_accepted_the_credentials(
     breaker_open: bool,
     expected: bool | str,
 ) -> None:
-    """A cycle without requests, because of Retry-After, changes nothing."""
+    """A cycle without requests, because of Retry-After of a 429, changes nothing."""
     cycle = replace(CYCLE, accepted=accepted, requests=requests, breaker_open=breaker_open)
     state = replace(HEALTHY, api_up=before)
     after = state.after_cycle(cycle, CLIENT, state)
     assert after.api_up is (before if expected == "as before" else expected)
     assert after.breaker_open is breaker_open
+
+
+@pytest.mark.parametrize("before", [None, True, False])
+@pytest.mark.parametrize(("accepted", "requests"), [(True, 7), (False, 7), (False, 0)])
+def test_api_is_down_while_a_503_forbids_requests(
+    before: bool | None, accepted: bool, requests: int
+) -> None:
+    """Responses from before the 503, in the same cycle, do not count."""
+    cycle = replace(CYCLE, accepted=accepted, requests=requests, unavailable=True)
+    state = replace(HEALTHY, api_up=before)
+    assert state.after_cycle(cycle, CLIENT, state).api_up is False
+
+
+def test_contradictions_add_up_and_the_last_one_is_dated() -> None:
+    first = HEALTHY.with_contradictions(2, NOW - 60)
+    assert (first.contradictions, first.contradicted_at) == (2, NOW - 60)
+    second = first.with_contradictions(1, NOW)
+    assert (second.contradictions, second.contradicted_at) == (3, NOW)
+
+
+def test_cycle_without_contradictions_does_not_renew_their_time() -> None:
+    state = HEALTHY.with_contradictions(1, NOW - 60)
+    assert state.with_contradictions(0, NOW) == state
+
+
+def test_servers_disagree_for_an_hour_after_the_last_contradiction() -> None:
+    assert cloud_problems(HEALTHY.with_contradictions(1, NOW), NOW) == ("servers_disagree",)
+    assert cloud_problems(HEALTHY.with_contradictions(1, NOW - 3600), NOW) == ()
 
 
 def test_a_mass_disappearance_lasts_until_an_image_is_found() -> None:
@@ -167,6 +196,8 @@ CARRIED_OVER = {
     "authentication_failures",
     "auth_failure",
     "discovered_at",
+    "contradictions",
+    "contradicted_at",
 }
 
 
@@ -174,7 +205,11 @@ def test_every_field_is_carried_over_or_reset_at_a_reload() -> None:
     """A new field of ``CloudState`` needs a decision here."""
     names = {field.name for field in fields(CloudState)}
     assert names == RESET_AT_A_RELOAD | FROM_THE_NEW_CONFIGURATION | CARRIED_OVER
-    state = replace(HEALTHY, breaker_open=True, discovery_failure=Failed("timeout"))
+    state = replace(
+        HEALTHY.with_contradictions(3, NOW),
+        breaker_open=True,
+        discovery_failure=Failed("timeout"),
+    )
     reconfigured = state.reconfigured(30.0, 600.0, ["ubuntu", "debian"])
     for name in CARRIED_OVER:
         assert getattr(reconfigured, name) == getattr(state, name), name
@@ -203,6 +238,7 @@ OTHER_RESULTS: dict[str, object] = {
     "ended_at": NOW + 1,
     "duration": 2.5,
     "concurrency_needed": 4.0,
+    "unavailable": True,
 }
 OTHER_TOTALS: dict[str, object] = {
     "rate_limit_wait": 5.0,

@@ -106,6 +106,8 @@ SECOND_CLOUD = CloudState(
     discovered_at=NOW.wall - 900,
     resolved={"ubuntu": "hostile"},
     resolved_changes={"ubuntu": 1, "debian": 0},
+    contradictions=3,
+    contradicted_at=NOW.wall - 300,
 )
 
 

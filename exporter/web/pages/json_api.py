@@ -111,6 +111,8 @@ def cloud_document(cloud: CloudSummary) -> Document:
         "api_version": state.api_version,
         "breaker_open": state.breaker_open,
         "mass_disappearance": state.mass_disappearance,
+        "contradictions": state.contradictions,
+        "last_contradiction_at": _format_time(state.contradicted_at),
         "interval_seconds": state.interval,
         "last_cycle_at": _format_time(state.last_cycle_at),
         "last_cycle_seconds": state.last_cycle_duration,

@@ -47,6 +47,7 @@ _LABELS = MappingProxyType(
         "api_down": "API down",
         "polling_late": "polling late",
         "mass_disappearance": "all gone at once",
+        "servers_disagree": "API servers disagree",
         "sign_in_failing": "sign-in failing",
         "breaker_open": "breaker open",
         "discovery_failing": "discovery failing",

@@ -77,7 +77,7 @@ def test_clouds_with_problems_come_first() -> None:
     assert (first.state.name, first.images) == ("first", 13)
     assert (first.images_with_problems, first.discovered_images) == (9, 0)
     assert (second.images, second.images_with_problems, second.discovered_images) == (5, 5, 5)
-    assert (first.problems, len(second.problems)) == ((), 5)
+    assert (first.problems, len(second.problems)) == ((), 6)
     assert run_query().clouds_with_problems == 1
 
 

@@ -150,6 +150,7 @@ def test_cloud_document_is_complete() -> None:
         "images_with_problems": 5,
         "troubles": [
             "api_down",
+            "servers_disagree",
             "sign_in_failing",
             "breaker_open",
             "discovery_failing",
@@ -159,6 +160,8 @@ def test_cloud_document_is_complete() -> None:
         "api_version": "v2",
         "breaker_open": True,
         "mass_disappearance": False,
+        "contradictions": 3,
+        "last_contradiction_at": "2027-01-15T09:55:00Z",
         "interval_seconds": 30.0,
         "last_cycle_at": "2027-01-15T09:59:40Z",
         "last_cycle_seconds": 30.0,

@@ -97,13 +97,14 @@ def test_summary_without_problems(count: int, polled: bool, summary: str) -> Non
 def test_clouds_show_api_cycles_sign_in_breaker_and_discovery() -> None:
     text = text_of(render())
     for part in (
-        "second ▲ API down ▲ sign-in failing ▲ breaker open ▲ discovery failing "
-        "▲ alias without an image 5 of 5 images with a problem Images 5",
+        "second ▲ API down ▲ API servers disagree ▲ sign-in failing ▲ breaker open "
+        "▲ discovery failing ▲ alias without an image 5 of 5 images with a problem Images 5",
         "API v2, polled every 30 s",
         "Last cycle 20 s ago, took 30.0 s; 2 skipped",
         "Next cycle in 10 s",
         "token expired 1 min ago; 5 sign-ins so far, 3 failed unauthorized: HTTP 401 from Keystone",
         "Breaker open: one probe per cycle",
+        "Contradictions 3 so far, the last one 5 min ago",
         "5 images, listed 15 min ago timeout: no response in 10 s debian: no image "
         "1 alias ubuntu: hostile",
         "first ● API up",
@@ -112,6 +113,7 @@ def test_clouds_show_api_cycles_sign_in_breaker_and_discovery() -> None:
     ):
         assert part in text
     assert text.count("Discovered") == 1
+    assert text.count("Contradictions") == 1
 
 
 def test_cloud_before_its_first_cycle_and_with_an_overdue_one() -> None:

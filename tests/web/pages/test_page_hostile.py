@@ -73,6 +73,8 @@ CLOUDS = st.builds(
     discovered_at=TIMESTAMPS,
     resolved=st.dictionaries(TEXTS, TEXTS, max_size=5),
     resolved_changes=st.dictionaries(TEXTS, COUNTS, max_size=5),
+    contradictions=COUNTS,
+    contradicted_at=TIMESTAMPS,
 )
 IMAGES = st.builds(
     Image,
