@@ -1,62 +1,18 @@
 import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import pytest
 
-from exporter.auth.base import AuthError, AuthStats, AuthToken
+from exporter.auth.base import AuthError
 from exporter.clock import steady
 from exporter.glance.client import ImageClient
 from exporter.model.outcome import Found, NotFound
 from exporter.model.replies import Deadline, ImageReply, ListReply
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from exporter.transport.tls_files import ClientTls
-from tests.glance.clients import TIMEOUT, image_client, soon
+from tests.glance.clients import TIMEOUT, FakeAuthenticator, ObservedRequest, image_client, soon
 from tests.support.wait import wait_until
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
-
-
-class FakeAuthenticator:
-    """Authenticator that a test controls: renewal issues the next token, or fails."""
-
-    identity = b""
-    tls = ClientTls()
-
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
-        self.number = 1
-        self.renewals = 0
-        self.failure: AuthError | None = None
-        self.closed = False
-        self._lock = threading.Lock()
-
-    def token(self) -> AuthToken:
-        if self.failure is not None:
-            raise self.failure
-        return AuthToken(self.endpoint, f"token-{self.number}", None, self.number)
-
-    def renew(self, rejected: AuthToken) -> AuthToken:
-        with self._lock:
-            if rejected.generation == self.number:
-                self.renewals += 1
-                self.number += 1
-        return self.token()
-
-    def stats(self) -> AuthStats:
-        return AuthStats(self.number, 0, None)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class ObservedRequest(NamedTuple):
-    """Arguments of ``observe_request``."""
-
-    method: str
-    code: str
-    seconds: float
-    request_id: str
 
 
 @pytest.fixture

@@ -23,6 +23,14 @@ def test_list_has_its_entries(images: list[dict[str, object]]) -> None:
     assert parse_list(response({"images": images})) == ImageList(images)
 
 
+def test_ids_of_a_list_are_those_that_need_no_escape_in_a_path() -> None:
+    """The server may be a broken or hostile one."""
+    ids = ["a-1", "", "..", "a/b", "a b", "a\n", "x" * 256, 7, None]
+    images = parse_list(response({"images": [*({"id": value} for value in ids), {}]}))
+    assert isinstance(images, ImageList)
+    assert images.image_ids == ("a-1",)
+
+
 @pytest.mark.parametrize(
     "body",
     [

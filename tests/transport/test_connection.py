@@ -9,7 +9,12 @@ import trustme
 
 from exporter.clock import steady
 from exporter.transport import connection as connection_module
-from exporter.transport.connection import DeadlineHTTPConnection, IdleState, idle_state
+from exporter.transport.connection import (
+    DeadlineHTTPConnection,
+    IdleState,
+    addresses_of,
+    idle_state,
+)
 from exporter.transport.resolver import Address, Resolver
 
 
@@ -149,6 +154,32 @@ def test_idle_state(act: Callable[[socket.socket], None], state: IdleState) -> N
         assert idle_state(client) is state
 
 
+def test_quiet_connection_is_watched_for_data() -> None:
+    with socket_pair() as (client, server):
+        started = steady()
+        assert idle_state(client, 0.05) is IdleState.QUIET
+        assert steady() - started >= 0.05
+        late = threading.Timer(0.02, server.sendall, [b"x"])
+        late.start()
+        assert idle_state(client, 60.0) is IdleState.UNEXPECTED_DATA
+        late.join()
+        assert steady() - started < 60.0
+
+
+@pytest.mark.parametrize(
+    ("host", "family", "text"),
+    [("127.0.0.1", socket.AF_INET, "127.0.0.1"), ("::1", socket.AF_INET6, "[::1]")],
+)
+def test_addresses_of_a_connection(host: str, family: socket.AddressFamily, text: str) -> None:
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection((host, port)) as client:
+            local = client.getsockname()[1]
+            assert addresses_of(client) == f"local {text}:{local} to {text}:{port}"
+            assert client.fileno() >= 0
+        assert addresses_of(client) == ""
+
+
 def test_reset_connection_is_closed() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     with listener, socket.create_connection(listener.getsockname()) as client:
@@ -156,6 +187,7 @@ def test_reset_connection_is_closed() -> None:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00" + bytes(4))
         server.close()
         assert wait_until_not_quiet(client) is IdleState.CLOSED
+        assert addresses_of(client) == ""
 
 
 def test_tls_session_tickets_are_not_unexpected_data() -> None:
