@@ -16,13 +16,15 @@ unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-slow test-also test-openstack openstack-env k8s-env check format readme \
 	dashboards draw-dashboards screenshot lint types imports \
-	cover bench bench-openstack build sbom version lock clean
+	cover simulate bench bench-openstack build sbom version lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## run the exporter against a simulated Image service whose images change
 	@exec $(BIN)/openstack-image-exporter demo
+
+WORLDS ?= 2000
 
 # GROUPS in tests/conftest.py names the tests that run in the same process.
 PARALLEL := --numprocesses=auto
@@ -83,6 +85,9 @@ cover: $(VENV)/.dev
 		|| { cat $(VENV)/cover.txt >&2; exit 1; }
 	@$(BIN)/coverage report --omit='exporter/model/*,exporter/metrics/*_metrics.py' --fail-under=90 >$(VENV)/cover.txt \
 		|| { cat $(VENV)/cover.txt >&2; exit 1; }
+
+simulate: $(VENV)/.dev ## simulate WORLDS random clouds on virtual time, and print a summary
+	@$(BIN)/python -m tests.simulation --worlds=$(WORLDS)
 
 bench: $(VENV)/.dev ## run the benchmarks
 	@$(BENCH) tests/benchmarks

@@ -1,0 +1,49 @@
+"""Bounds that the oracle checks, and the classes of worlds in which one cannot hold."""
+
+from enum import Enum
+from math import ceil, log
+
+from exporter.polling.engine.pacing import MAX_RETRIES
+
+MISS_PROBABILITY = 1e-6
+"""Probability at which a change that is reported by chance counts as missed."""
+
+EVIDENCE_CYCLES = 2
+"""Cycles that the evidence may take after a contradiction: two in a row have to agree."""
+
+MAX_BAD_SHARE = 0.5
+"""Share of lying backends up to which a poller can know which answers are right."""
+
+FIXED_REQUESTS = 10
+"""Requests of a cycle that do not depend on its images: lists that prove that the API responds."""
+
+REQUESTS_PER_IMAGE = 2 * (1 + MAX_RETRIES)
+"""A poll of an image with its retries, and its share of lists that are refused and split."""
+
+EVIDENCE_REQUESTS = 20
+"""Requests for the evidence that an image is gone, on a healthy cloud."""
+
+MAX_EVIDENCE_REQUESTS = 600
+"""Requests for the evidence about one image in a cycle, while servers contradict each other."""
+
+
+class Excluded(Enum):
+    """Reasons for which a bound cannot hold. An excluded violation is counted by its reason."""
+
+    MAJORITY_LIES = "more servers lie than respond truly, so nothing shows which ones are right"
+    STALE_SERVES_DELETED = (
+        "a stale server still responds with an image that is gone, as if it had been shared again"
+    )
+    PINNED_TO_STALE = (
+        "a keep-alive connection leads to a stale server, whose answers do not show their age"
+    )
+
+
+def cycles_to_report(bad_share: float) -> int:
+    """Return the complete cycles after which a change must be reported, by share of bad servers.
+
+    Each cycle reaches a healthy server with a probability of at least ``1 - bad_share``.
+    """
+    if not 0.0 < bad_share < 1.0:
+        return 0
+    return EVIDENCE_CYCLES + ceil(log(MISS_PROBABILITY) / log(bad_share))

@@ -1,0 +1,365 @@
+"""The oracle: knows the truth, and compares it with everything that the exporter reports."""
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from math import inf
+from typing import NamedTuple
+
+from exporter.model.changes import ChangeCounts
+from exporter.model.cloud import CloudState
+from exporter.model.observation import Observation
+from exporter.model.outcome import Failed, Found, Gone, Outcome
+from exporter.model.target import Target
+from exporter.polling.engine.gone_confirmation import MIN_MASS_404
+from exporter.polling.engine.types import PollRequest, RequestKind
+from tests.simulation import bounds
+from tests.simulation.bounds import Excluded
+from tests.simulation.process import CycleReport
+from tests.simulation.servers import Servers, version_of
+from tests.simulation.service import Exchange
+from tests.simulation.timeline import Timeline
+from tests.simulation.world import FaultKind, World
+
+CLOCK_ERROR = 1e-6
+
+
+class Check(Enum):
+    """Properties that every world has to have."""
+
+    FALSE_GONE = "an existing image was reported as gone"
+    FALSE_CHANGE = "a change was counted that did not happen"
+    MISSED_CHANGE = "a change was not reported in time"
+    OUTCOMES = "an image did not have exactly one outcome in a cycle"
+    COUNTER_FELL = "a counter decreased"
+    REQUESTS = "a cycle sent too many requests"
+    CONCURRENCY = "too many requests were in flight"
+    RETRY_AFTER = "a request was sent before the time that Retry-After named"
+
+
+class Violation(NamedTuple):
+    """A property that a world did not have, at a time of the world."""
+
+    check: Check
+    at: float
+    image_id: str
+    detail: str
+
+    def __str__(self) -> str:
+        """Return the line of a report."""
+        return f"{self.at:9.3f}  {self.check.value}: {self.image_id} {self.detail}"
+
+
+@dataclass(slots=True)
+class ImageRecord:
+    """What the exporter has reported about one image.
+
+    Attributes:
+        version: The latest version that was reported, -1 for none.
+        late_cycles: Complete cycles in a row whose result was older than their start.
+        is_excused: The last report was wrong for a reason that excludes it, or is a violation
+            already, so the report that corrects it is not a second one.
+    """
+
+    timeline: Timeline
+    version: int = -1
+    late_cycles: int = 0
+    outcomes: int = 0
+    is_excused: bool = False
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Figures of one or more worlds.
+
+    Attributes:
+        deletion_delays: Number of deletions by the cycles from the one in which the image was
+            deleted to the one that reported it.
+        excluded: Number of violations that a reason excludes.
+    """
+
+    worlds: int = 0
+    cycles: int = 0
+    image_cycles: int = 0
+    bad_image_cycles: int = 0
+    requests: int = 0
+    changes: int = 0
+    deletion_delays: Counter[int] = field(default_factory=Counter)
+    excluded: Counter[Excluded] = field(default_factory=Counter)
+    violations: Counter[Check] = field(default_factory=Counter)
+
+    def add(self, other: "Statistics") -> None:
+        """Add the figures of other worlds."""
+        for of in fields(self):
+            total = getattr(self, of.name)
+            if isinstance(total, Counter):
+                total.update(getattr(other, of.name))
+            else:
+                setattr(self, of.name, total + getattr(other, of.name))
+
+
+class Oracle:
+    """Checks one world while it runs; see ``process.Observer``."""
+
+    def __init__(self, world: World, servers: Servers) -> None:
+        self._world = world
+        self._images = {
+            timeline_id: ImageRecord(timeline)
+            for timeline_id, timeline in zip(
+                (f"image-{index}" for index in range(len(world.initial))),
+                servers.timelines,
+                strict=True,
+            )
+        }
+        self._bad_share = world.worst_bad_share()
+        self._lies = [fault for fault in world.faults if fault.kind.lies]
+        self._troubles = [fault for fault in world.faults if not fault.kind.lies]
+        self._cycle_starts: list[float] = []
+        self._suspects: set[str] = set()
+        self._existing: list[ImageRecord] = []
+        self._blocked_until = -inf
+        self._state: CloudState | None = None
+        self.violations: list[Violation] = []
+        self.statistics = Statistics(worlds=1)
+        self._start_of_cycle = 0.0
+
+    # Events
+
+    def on_request(self, request: PollRequest, at: float) -> None:
+        """See ``Observer.on_request``."""
+        if request.kind is RequestKind.RECHECK or request.kind is RequestKind.PROBE:
+            self._suspects.add(request.targets[0].image_id)
+        if at < self._blocked_until - CLOCK_ERROR:
+            left = self._blocked_until - at
+            self._report(Check.RETRY_AFTER, at, "", f"{left:.3f} seconds too early")
+
+    def on_exchange(self, _: PollRequest, exchange: Exchange, at: float) -> None:
+        """See ``Observer.on_exchange``."""
+        retry_after = exchange.reply.facts.retry_after
+        if retry_after is not None:
+            self._blocked_until = max(self._blocked_until, at + retry_after)
+
+    def on_cycle_start(self, at: float) -> None:
+        """See ``Observer.on_cycle_start``."""
+        self._start_of_cycle = at
+        self._cycle_starts.append(at)
+        self._suspects.clear()
+        self._existing = [
+            record
+            for record in self._images.values()
+            if record.version >= 0 and record.timeline.states[record.version].exists
+        ]
+        for record in self._images.values():
+            record.outcomes = 0
+
+    def on_outcome(
+        self, target: Target, outcome: Outcome, before: Observation, after: Observation, at: float
+    ) -> None:
+        """See ``Observer.on_outcome``."""
+        image_id = target.image_id
+        record = self._images[image_id]
+        record.outcomes += 1
+        if after.change_counts is not before.change_counts:
+            self._check_counts(image_id, before.change_counts, after.change_counts, at)
+        match outcome:
+            case Failed():
+                return
+            case Found():
+                is_real = self._check_found(image_id, record, outcome, after, at)
+            case Gone():
+                is_real = self._check_gone(image_id, record, before, after, at)
+        if is_real:
+            record.is_excused = False
+
+    def on_restart(self) -> None:
+        """See ``Observer.on_restart``."""
+        self._blocked_until = -inf
+        self._state = None
+        for record in self._images.values():
+            record.version, record.late_cycles, record.is_excused = -1, 0, False
+
+    def on_cycle_end(self, report: CycleReport) -> None:
+        """See ``Observer.on_cycle_end``."""
+        statistics, images = self.statistics, len(self._images)
+        statistics.cycles += 1
+        statistics.image_cycles += images
+        statistics.requests += report.requests
+        lies = any(lie.start < report.end and report.start < lie.end for lie in self._lies)
+        statistics.bad_image_cycles += images if lies else 0
+        self._check_outcomes(report)
+        self._check_costs(report)
+        if not report.is_complete:
+            return
+        self._check_state(report)
+        self._check_missed(report, troubled=self._is_troubled(report))
+
+    # Checks
+
+    def _check_found(
+        self, image_id: str, record: ImageRecord, found: Found, after: Observation, at: float
+    ) -> bool:
+        """Return True if a counted change to a version really happened."""
+        version = version_of(found.request_id)
+        changes = after.new_changes
+        if version > record.version:
+            self._accept(record, version)
+            self.statistics.changes += len(changes)
+            return True
+        if not changes:
+            return not record.is_excused
+        if record.is_excused:
+            return True
+        was_gone = not record.timeline.states[record.version].exists
+        excluded = Excluded.STALE_SERVES_DELETED if was_gone and version < record.version else None
+        detail = f"{changes}: version {version} after {record.version}"
+        self._report(Check.FALSE_CHANGE, at, image_id, detail, excluded)
+        record.is_excused = True
+        return False
+
+    def _check_gone(
+        self,
+        image_id: str,
+        record: ImageRecord,
+        before: Observation,
+        after: Observation,
+        at: float,
+    ) -> bool:
+        """Return True if an image that was reported as gone did not exist in this cycle."""
+        timeline = record.timeline
+        first, last = timeline.version(self._start_of_cycle), timeline.version(at)
+        for version in range(last, first - 1, -1):
+            if timeline.states[version].exists:
+                continue
+            if version > record.version:
+                self._accept(record, version)
+                self.statistics.changes += len(after.new_changes)
+            elif after.new_changes and not record.is_excused:
+                detail = f"{after.new_changes}: reported before"
+                self._report(Check.FALSE_CHANGE, at, image_id, detail)
+            return True
+        if before.change_baseline.exists is not False:
+            self._report(Check.FALSE_GONE, at, image_id, f"version {last} exists")
+            record.is_excused = True
+            return False
+        return not record.is_excused
+
+    def _accept(self, record: ImageRecord, version: int) -> None:
+        """Record that a newer version was reported, and the delay of a deletion."""
+        states = record.timeline.states
+        if record.version >= 0 and not states[version].exists and states[version - 1].exists:
+            cycle_of_change = bisect_right(self._cycle_starts, states[version].at)
+            self.statistics.deletion_delays[len(self._cycle_starts) - cycle_of_change] += 1
+        record.version = version
+
+    def _check_counts(
+        self, image_id: str, before: ChangeCounts, after: ChangeCounts, at: float
+    ) -> None:
+        for of in fields(ChangeCounts):
+            if getattr(after, of.name) < getattr(before, of.name):
+                self._report(Check.COUNTER_FELL, at, image_id, of.name)
+
+    def _check_outcomes(self, report: CycleReport) -> None:
+        for image_id, record in self._images.items():
+            is_right = record.outcomes == 1 or (record.outcomes == 0 and not report.is_complete)
+            if not is_right:
+                self._report(Check.OUTCOMES, report.end, image_id, f"{record.outcomes} outcomes")
+
+    def _check_costs(self, report: CycleReport) -> None:
+        world = self._world
+        if report.most_in_flight > world.concurrency:
+            self._report(Check.CONCURRENCY, report.end, "", f"{report.most_in_flight} in flight")
+        is_healthy = not world.faults
+        evidence = bounds.EVIDENCE_REQUESTS if is_healthy else bounds.MAX_EVIDENCE_REQUESTS
+        allowed = (
+            bounds.FIXED_REQUESTS
+            + bounds.REQUESTS_PER_IMAGE * len(self._images)
+            + evidence * len(self._suspects)
+        )
+        if report.requests > allowed:
+            detail = f"{report.requests} requests, {allowed} allowed"
+            self._report(Check.REQUESTS, report.end, "", detail)
+
+    def _check_state(self, report: CycleReport) -> None:
+        old, new = self._state, report.state
+        self._state = new
+        if old is None:
+            return
+        fell = [
+            name
+            for name in ("polls", "retries", "rate_limit_wait", "authentications")
+            if getattr(new, name) < getattr(old, name)
+        ] + [
+            reason for reason, count in old.failures.items() if new.failures.get(reason, 0) < count
+        ]
+        if fell:
+            self._report(Check.COUNTER_FELL, report.end, "", ", ".join(fell))
+
+    def _is_troubled(self, report: CycleReport) -> bool:
+        """Return True if a cycle could not request everything: no bound holds in it."""
+        return (
+            report.end >= report.start + self._world.pacing.sending_time
+            or self._blocked_until > report.start
+            or any(
+                fault.start < report.end and report.start < fault.end for fault in self._troubles
+            )
+        )
+
+    def _check_missed(self, report: CycleReport, *, troubled: bool) -> None:
+        """Count the cycles whose result is older than the start of the cycle."""
+        for image_id, record in self._images.items():
+            timeline, version = record.timeline, record.version
+            first = timeline.version(report.start)
+            if version >= first or self._looks_current(record, first, report.end):
+                record.late_cycles = 0
+            elif not troubled:
+                record.late_cycles += 1
+                allowed = self._allowed_cycles(report)
+                if record.late_cycles > allowed:
+                    detail = f"version {version} after {record.late_cycles} cycles, not {first}"
+                    self._report(
+                        Check.MISSED_CHANGE, report.end, image_id, detail, self._excluded_miss()
+                    )
+                    record.late_cycles = 0
+
+    def _looks_current(self, record: ImageRecord, first: int, end: float) -> bool:
+        """Return True if the reported version looks like one that was current in the cycle."""
+        if record.version < 0:
+            return False
+        states = record.timeline.states
+        last = record.timeline.version(end)
+        reported = states[record.version].signature
+        return any(state.signature == reported for state in states[first : last + 1])
+
+    def _allowed_cycles(self, report: CycleReport) -> int:
+        """Return the complete cycles that may pass before a change is reported."""
+        vanished = len(self._existing) >= MIN_MASS_404 and not any(
+            record.timeline.existed_throughout(report.start, report.end)
+            for record in self._existing
+        )
+        # If all images vanish at once, a second cycle has to say so.
+        return bounds.cycles_to_report(self._bad_share) + vanished
+
+    def _excluded_miss(self) -> Excluded | None:
+        world = self._world
+        is_pinned = world.keep_alive > 0 and not world.balancing.is_per_request
+        if is_pinned and any(lie.kind is FaultKind.STALE for lie in self._lies):
+            return Excluded.PINNED_TO_STALE
+        return None
+
+    def _report(
+        self,
+        check: Check,
+        at: float,
+        image_id: str,
+        detail: str,
+        excluded: Excluded | None = None,
+    ) -> None:
+        about_truth = check in {Check.FALSE_GONE, Check.FALSE_CHANGE, Check.MISSED_CHANGE}
+        if about_truth and self._bad_share > bounds.MAX_BAD_SHARE:
+            excluded = Excluded.MAJORITY_LIES
+        if excluded is not None:
+            self.statistics.excluded[excluded] += 1
+            return
+        self.statistics.violations[check] += 1
+        self.violations.append(Violation(check, at, image_id, detail))

@@ -1,0 +1,290 @@
+"""The exporter of a simulated world: the real cycles and observations, on virtual time.
+
+It does what ``Poller``, ``CycleRun`` and ``CycleExecutor`` do, without threads, sockets and clocks.
+"""
+
+import heapq
+from dataclasses import dataclass, field, replace
+from math import inf
+from random import Random
+from typing import NamedTuple, Protocol
+
+from exporter.glance import v2
+from exporter.model.cloud import ClientTotals, CloudState, CycleSummary
+from exporter.model.instant import Instant
+from exporter.model.observation import NEVER_POLLED, Observation
+from exporter.model.outcome import Outcome
+from exporter.model.target import Target
+from exporter.polling.engine.cycle import Cycle
+from exporter.polling.engine.types import CycleHistory, Done, Group, PollRequest, Wait
+from tests.simulation.service import Exchange, SimulatedService
+from tests.simulation.timeline import WALL_START, image_id
+from tests.simulation.world import World
+
+MAX_STALE = 600.0
+CLOUD = "lab"
+NO_TOTALS = ClientTotals(0.0, 0, 0, None, None, None, None)
+
+
+class CycleReport(NamedTuple):
+    """One cycle that has ended; times are those of the world.
+
+    Attributes:
+        requests: Number of HTTP requests that were sent.
+        is_complete: False if a reload or a restart ended it.
+        first_of_memory: It is the first cycle since the start or a restart.
+    """
+
+    number: int
+    start: float
+    end: float
+    requests: int
+    most_in_flight: int
+    is_complete: bool
+    first_of_memory: bool
+    state: CloudState
+
+
+class Observer(Protocol):
+    """Sees everything that the exporter does; times are those of the world."""
+
+    def on_cycle_start(self, at: float) -> None:
+        """See the start of a cycle."""
+
+    def on_request(self, request: PollRequest, at: float) -> None:
+        """See a request at the time at which the cycle returned it."""
+
+    def on_exchange(self, _: PollRequest, exchange: Exchange, at: float) -> None:
+        """See the reply to a request when it is received."""
+
+    def on_outcome(
+        self, target: Target, outcome: Outcome, before: Observation, after: Observation, at: float
+    ) -> None:
+        """See the outcome of an image, with the observations before and after it."""
+
+    def on_cycle_end(self, report: CycleReport) -> None:
+        """See the end of a cycle."""
+
+    def on_restart(self) -> None:
+        """See that the exporter has lost its memory."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The state of one cycle: its time, and its requests in flight by the time of their reply."""
+
+    now: float
+    in_flight: list[tuple[float, int, PollRequest, Exchange]] = field(default_factory=list)
+    sent: int = 0
+    requests: int = 0
+    most_in_flight: int = 0
+
+    @property
+    def next_reply_at(self) -> float:
+        """The time of the next reply, or infinity."""
+        return self.in_flight[0][0] if self.in_flight else inf
+
+    def add(self, request: PollRequest, exchange: Exchange) -> None:
+        """Add a request that was sent."""
+        self.sent += 1
+        self.requests += exchange.requests
+        received_at = exchange.reply.facts.received_at
+        heapq.heappush(self.in_flight, (received_at, self.sent, request, exchange))
+        self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
+
+
+@dataclass(slots=True)
+class SimulatedExporter:
+    """Polls the images of a world until the world ends."""
+
+    world: World
+    service: SimulatedService
+    observer: Observer
+    random: Random
+    targets: list[Target]
+    observations: dict[str, Observation]
+    state: CloudState
+    inherited: CloudState
+    history: CycleHistory
+    cycle_number: int = 0
+    cycles: int = 0
+
+    @classmethod
+    def of(
+        cls, world: World, service: SimulatedService, observer: Observer, random: Random
+    ) -> "SimulatedExporter":
+        """Return an exporter that has polled nothing yet."""
+        targets = [
+            Target(CLOUD, image_id(index), image_id(index)) for index in range(len(world.initial))
+        ]
+        state = CloudState(CLOUD, world.interval, targets=len(targets))
+        observations = {target.image_id: NEVER_POLLED for target in targets}
+        return cls(
+            world,
+            service,
+            observer,
+            random,
+            targets,
+            observations,
+            state,
+            state,
+            CycleHistory(),
+        )
+
+    def run(self) -> None:
+        """Run all cycles of the world."""
+        interruptions = sorted(self.world.interruptions)
+        start = 0.0
+        while start < self.world.duration:
+            end = start + self.world.interval
+            while interruptions and interruptions[0].at <= start:
+                interruptions.pop(0)
+            interrupted_at = interruptions[0].at if interruptions else inf
+            self._run_cycle(start, min(end, interrupted_at), interrupted_at < end)
+            start = end
+            if interrupted_at < end:
+                start = interrupted_at
+                self._interrupt(restarts=interruptions.pop(0).restarts)
+
+    def _interrupt(self, *, restarts: bool) -> None:
+        """Continue with a new poller, or with a new process."""
+        self.cycle_number = 0
+        self.service.reset_connections()
+        if restarts:
+            state = CloudState(CLOUD, self.world.interval, targets=len(self.targets))
+            self.state = self.inherited = state
+            self.observations = dict.fromkeys(self.observations, NEVER_POLLED)
+            self.history = CycleHistory()
+            self.service.blocked_until = -inf
+            self.observer.on_restart()
+        else:
+            # As ``Poller.take_over_from``: the state of the images stays in the store.
+            blocked_until = max(self.history.wait_until, self.service.blocked_until)
+            self.history = replace(CycleHistory(), wait_until=blocked_until)
+            self.state = self.inherited = self.state.reconfigured(self.world.interval, None, ())
+
+    def _history(self) -> CycleHistory:
+        """Return the history of a cycle, as ``Poller._history_with``."""
+        existing, gone, immediate = set(), set(), set()
+        for image, observation in self.observations.items():
+            if observation.change_baseline.exists:
+                existing.add(image)
+            elif observation.change_baseline.exists is False:
+                gone.add(image)
+            if observation.polled_at is None or self.cycle_number == 1:
+                immediate.add(image)
+        return replace(
+            self.history,
+            existing=frozenset(existing),
+            gone=frozenset(gone),
+            immediate=frozenset(immediate),
+        )
+
+    def _groups(self, gone: frozenset[str]) -> list[Group] | None:
+        """Return the targets in groups, as ``Poller._grouped``."""
+        if self.world.api == "v1":
+            return None
+        remaining = {target.image_id: target for target in self.targets}
+        batches = v2.split_into_batches(
+            (image for image in remaining if image not in gone),
+            prefix_length=0,
+            page_limit=self.world.batch_limit,
+        )
+        groups = [tuple(remaining.pop(image) for image in batch) for batch in batches]
+        return [*groups, *((target,) for target in remaining.values())]
+
+    def _run_cycle(self, start: float, end: float, is_cut: bool) -> None:
+        """Run one cycle from ``start``; ``is_cut``: a reload or restart ends it at ``end``."""
+        self.cycle_number += 1
+        self.cycles += 1
+        self.observer.on_cycle_start(start)
+        pacing = self.world.pacing
+        history = self._history()
+        groups = self._groups(history.gone)
+        cycle = Cycle(self.targets, history, pacing, start, self.random.random, groups=groups)
+        progress = _Progress(start)
+        while (wake_at := self._send_due(cycle, progress, start)) < end:
+            progress.now = max(progress.now, wake_at)
+            if progress.next_reply_at <= wake_at:
+                self._receive(cycle, progress)
+            self._publish(cycle, progress.now)
+        is_done = wake_at == inf
+        if not is_done:
+            progress.now = end
+            if not is_cut:
+                cycle.close()
+        is_complete = is_done or not is_cut
+        if is_complete:
+            self._publish(cycle, progress.now)
+            self._finish(cycle, start, progress.now)
+        report = CycleReport(
+            self.cycles,
+            start,
+            progress.now,
+            progress.requests,
+            progress.most_in_flight,
+            is_complete,
+            self.cycle_number == 1,
+            self.state,
+        )
+        self.observer.on_cycle_end(report)
+
+    def _send_due(self, cycle: Cycle, progress: "_Progress", start: float) -> float:
+        """Send all requests that are due; return when to continue, infinity if the cycle is done.
+
+        As in ``CycleExecutor``, the cycle has no turn while all threads are busy.
+        """
+        pacing, now = self.world.pacing, progress.now
+        latest_start = start + pacing.sending_time
+        while len(progress.in_flight) < pacing.concurrency:
+            step = cycle.next(now)
+            if isinstance(step, Done):
+                return inf
+            if isinstance(step, Wait):
+                wake_at = min(step.until, progress.next_reply_at)
+                assert now < step.until, "the cycle waits for the past"
+                assert wake_at < inf, "the cycle waits for nothing"
+                return wake_at
+            self.observer.on_request(step, now)
+            exchange = self.service.send(step, now, latest_start, start + pacing.interval)
+            progress.add(step, exchange)
+        return progress.next_reply_at
+
+    def _receive(self, cycle: Cycle, progress: "_Progress") -> None:
+        """Pass the next reply to the cycle."""
+        _, _, request, exchange = heapq.heappop(progress.in_flight)
+        if exchange.connection is not None:
+            self.service.release(exchange.connection, progress.now)
+        self.observer.on_exchange(request, exchange, progress.now)
+        cycle.on_reply(request, exchange.reply, progress.now)
+
+    def _publish(self, cycle: Cycle, now: float) -> None:
+        """Store the new results of a cycle, as ``CycleRun.publish``."""
+        for target, outcome in cycle.results.take_outcomes():
+            before = self.observations[target.image_id]
+            after = before.with_outcome(outcome, _instant(now), MAX_STALE)
+            self.observations[target.image_id] = after
+            self.observer.on_outcome(target, outcome, before, after, now)
+
+    def _finish(self, cycle: Cycle, start: float, now: float) -> None:
+        """Update the state of the cloud after a complete cycle, as ``Poller._finish``."""
+        self.history = cycle.history()
+        stats = cycle.stats
+        summary = CycleSummary(
+            polls=stats.polls,
+            failures=stats.failures,
+            retries=stats.retries,
+            found=stats.found,
+            requests=stats.requests + stats.in_flight_at_end,
+            accepted=stats.accepted,
+            breaker_open=cycle.breaker_open,
+            mass_disappearance=cycle.mass_disappearance,
+            ended_at=_instant(now).wall,
+            duration=now - start,
+            concurrency_needed=None,
+        )
+        self.state = self.state.after_cycle(summary, NO_TOTALS, self.inherited)
+
+
+def _instant(now: float) -> Instant:
+    return Instant(now, WALL_START + now)

@@ -1,0 +1,212 @@
+"""The oracle finds what is wrong: it gets outcomes that no exporter should report."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.model.changes import ChangeCounts
+from exporter.model.cloud import CloudState
+from exporter.model.instant import Instant
+from exporter.model.observation import NEVER_POLLED, Observation
+from exporter.model.outcome import Failed, Gone, Outcome
+from exporter.model.replies import ListReply, RequestFacts
+from exporter.model.target import Target
+from exporter.polling.engine.types import PollRequest, RequestKind
+from tests.simulation.bounds import Excluded
+from tests.simulation.oracle import Check, Oracle
+from tests.simulation.process import CycleReport
+from tests.simulation.servers import Servers
+from tests.simulation.service import Exchange
+from tests.simulation.timeline import Event, EventKind
+from tests.simulation.world import Fault, FaultKind, World
+
+TARGET = Target("lab", "image-0", "image-0")
+GONE = Gone("b0-v-1")
+
+
+class Reports:
+    """What an exporter reports about the only image of a world, a cycle per call."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.servers = Servers(world)
+        self.oracle = Oracle(world, self.servers)
+        self.observation = NEVER_POLLED
+        self.cycles = 0
+
+    def found(self, version: int) -> Outcome:
+        """Return the outcome of a poll that found a version of the image."""
+        starts = self.servers.timelines[0].starts
+        outcome = self.servers.image(0, starts[version], "image-0")
+        assert not isinstance(outcome, Failed)
+        return outcome  # type: ignore[return-value]  # the version exists
+
+    def cycle(self, *outcomes: Outcome, requests: int = 1, most_in_flight: int = 1) -> None:
+        """Report a cycle with these outcomes, one second after its start."""
+        start = self.cycles * self.world.interval
+        self.cycles += 1
+        self.oracle.on_cycle_start(start)
+        for outcome in outcomes:
+            self._outcome(outcome, start + 1.0)
+        self.oracle.on_cycle_end(self.report(start, requests, most_in_flight))
+
+    def report(self, start: float, requests: int = 1, most_in_flight: int = 1) -> CycleReport:
+        """Return the report of a complete cycle."""
+        return CycleReport(
+            number=self.cycles,
+            start=start,
+            end=start + 1.0,
+            requests=requests,
+            most_in_flight=most_in_flight,
+            is_complete=True,
+            first_of_memory=self.cycles == 1,
+            state=CloudState("lab", self.world.interval),
+        )
+
+    def _outcome(self, outcome: Outcome, at: float) -> None:
+        before = self.observation
+        self.observation = before.with_outcome(outcome, Instant(at, at), 600.0)
+        self.oracle.on_outcome(TARGET, outcome, before, self.observation, at)
+
+    @property
+    def checks(self) -> list[Check]:
+        """The properties that were violated."""
+        return [violation.check for violation in self.oracle.violations]
+
+
+def world(*events: Event, **settings: object) -> World:
+    return replace(World(seed=0, events=events), **settings)  # type: ignore[arg-type]
+
+
+RENAMED = Event(70.0, EventKind.RENAME, 0)
+DELETED = Event(70.0, EventKind.DELETE, 0)
+RECREATED = Event(130.0, EventKind.RECREATE, 0)
+STALE = Fault(1, FaultKind.STALE, 0.0, 1000.0)
+
+
+def test_existing_image_is_not_gone() -> None:
+    reports = Reports(world())
+    reports.cycle(reports.found(0))
+    reports.cycle(GONE)
+    assert reports.checks == [Check.FALSE_GONE]
+
+
+def test_image_that_never_existed_is_gone() -> None:
+    reports = Reports(world(initial=(False,)))
+    reports.cycle(GONE)
+    assert reports.checks == []
+
+
+def test_deleted_image_is_gone_once() -> None:
+    reports = Reports(world(DELETED))
+    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(0))
+    reports.cycle(GONE)
+    reports.cycle(GONE)
+    assert reports.checks == []
+    assert reports.oracle.statistics.deletion_delays == {1: 1}
+
+
+def test_old_name_after_the_new_one_is_a_false_change() -> None:
+    reports = Reports(world(RENAMED, backends=2))
+    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(0))
+    assert reports.checks == [Check.FALSE_CHANGE]
+    reports.cycle(reports.found(1))
+    assert reports.checks == [Check.FALSE_CHANGE], "the correction is not a second false change"
+
+
+def test_image_that_a_stale_server_still_has_is_excluded_by_name() -> None:
+    reports = Reports(world(DELETED, backends=2, faults=(STALE,)))
+    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(0))
+    reports.cycle(GONE)
+    reports.cycle(reports.found(0))
+    reports.cycle(GONE)
+    assert reports.checks == []
+    assert reports.oracle.statistics.excluded == {Excluded.STALE_SERVES_DELETED: 1}
+
+
+@pytest.mark.parametrize("event", [RENAMED, DELETED])
+def test_change_is_reported_by_the_next_complete_cycle(event: Event) -> None:
+    reports = Reports(world(event))
+    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(0))
+    assert reports.checks == []
+    reports.cycle(reports.found(0))
+    assert reports.checks == [Check.MISSED_CHANGE]
+
+
+def test_change_during_an_outage_may_be_reported_later() -> None:
+    outage = Fault(0, FaultKind.SERVER_ERROR, 100.0, 200.0)
+    reports = Reports(world(RENAMED, faults=(outage,)))
+    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(0))
+    reports.cycle(Failed("server_error"))
+    reports.cycle(Failed("server_error"))
+    assert reports.checks == []
+    reports.cycle(Failed("server_error"))
+    assert reports.checks == [Check.MISSED_CHANGE]
+
+
+def test_recreated_image_may_still_be_known_as_gone_but_not_for_long() -> None:
+    reports = Reports(world(DELETED, RECREATED))
+    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(0))
+    reports.cycle(GONE)
+    reports.cycle(GONE)
+    assert reports.checks == [Check.MISSED_CHANGE]
+
+
+def test_wrong_majority_is_excluded_by_name() -> None:
+    reports = Reports(world(backends=1, faults=(Fault(0, FaultKind.EMPTY, 0.0, 1000.0),)))
+    reports.cycle(reports.found(0))
+    reports.cycle(GONE)
+    assert reports.checks == []
+    assert reports.oracle.statistics.excluded == {Excluded.MAJORITY_LIES: 1}
+
+
+def test_image_has_one_outcome_per_cycle() -> None:
+    reports = Reports(world())
+    reports.cycle()
+    reports.cycle(reports.found(0), reports.found(0))
+    assert reports.checks.count(Check.OUTCOMES) == 2
+
+
+def test_counts_do_not_fall() -> None:
+    reports = Reports(world())
+    reports.cycle(reports.found(0))
+    before = replace(reports.observation, change_counts=ChangeCounts(name=1))
+    after: Observation = replace(reports.observation, change_counts=ChangeCounts())
+    reports.oracle.on_outcome(TARGET, reports.found(0), before, after, 1.0)
+    assert reports.checks == [Check.COUNTER_FELL]
+
+
+def test_counters_of_the_cloud_do_not_fall() -> None:
+    reports = Reports(world())
+    for polls in (2, 1):
+        reports.oracle.on_cycle_start(0.0)
+        reports.oracle.on_outcome(TARGET, reports.found(0), NEVER_POLLED, NEVER_POLLED, 0.0)
+        state = CloudState("lab", 60.0, polls=polls)
+        reports.oracle.on_cycle_end(reports.report(0.0)._replace(state=state))
+    assert reports.checks == [Check.COUNTER_FELL]
+
+
+def test_requests_have_a_limit() -> None:
+    reports = Reports(world())
+    reports.cycle(reports.found(0), requests=100)
+    reports.cycle(reports.found(0), most_in_flight=5)
+    assert reports.checks == [Check.REQUESTS, Check.CONCURRENCY]
+
+
+def test_no_request_is_sent_before_retry_after() -> None:
+    reports = Reports(world())
+    request = PollRequest(RequestKind.LIST)
+    reply = ListReply(RequestFacts(0.0, 1.0, retry_after=10.0), Failed("rate_limited"))
+    reports.oracle.on_exchange(request, Exchange(reply, 1, None), 1.0)
+    reports.oracle.on_request(request, 11.0)
+    assert reports.checks == []
+    reports.oracle.on_request(request, 10.9)
+    assert reports.checks == [Check.RETRY_AFTER]
