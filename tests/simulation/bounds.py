@@ -14,6 +14,9 @@ EVIDENCE_CYCLES = 2
 MAX_BAD_SHARE = 0.5
 """Share of lying backends up to which a poller can know which answers are right."""
 
+MASS_IMAGES = 2
+"""Number of existing images that may vanish at once only if a second cycle says the same."""
+
 FIXED_REQUESTS = 10
 """Requests of a cycle that do not depend on its images: lists that prove that the API responds."""
 

@@ -12,7 +12,6 @@ from exporter.model.cloud import CloudState
 from exporter.model.observation import Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
-from exporter.polling.engine.gone_confirmation import MIN_MASS_404
 from exporter.polling.engine.types import PollRequest, RequestKind
 from tests.simulation import bounds
 from tests.simulation.bounds import Excluded
@@ -333,7 +332,7 @@ class Oracle:
 
     def _allowed_cycles(self, report: CycleReport) -> int:
         """Return the complete cycles that may pass before a change is reported."""
-        vanished = len(self._existing) >= MIN_MASS_404 and not any(
+        vanished = len(self._existing) >= bounds.MASS_IMAGES and not any(
             record.timeline.existed_throughout(report.start, report.end)
             for record in self._existing
         )
