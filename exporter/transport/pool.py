@@ -89,13 +89,13 @@ class HeldConnection:
         self.opened += 1
         self.addresses = self.addresses or addresses_of(pooled.connection.sock)
 
-    def reusable(self, pool: "ConnectionPool") -> PooledConnection | None:
-        """Return the connection if the next request to this pool's endpoint can use it.
+    def reusable(self) -> PooledConnection | None:
+        """Return the connection if the next request can use it.
 
         Raises:
             RequestFailed: The last response cannot be trusted, because data followed it.
         """
-        is_reusable = self._pooled is not None and self._pooled.keeps_alive and self._pool is pool
+        is_reusable = self._pooled is not None and self._pooled.keeps_alive
         state = self._check(0.0 if is_reusable else self.late_data_timeout)
         if state is IdleState.UNEXPECTED_DATA:
             raise RequestFailed("malformed", "unexpected data after the previous response")
@@ -173,7 +173,7 @@ class ConnectionPool:
         data = self._serialize(request)
         held = request.held
         if held is not None:
-            pooled = held.reusable(self)
+            pooled = held.reusable()
         else:
             pooled = None if request.fresh_connection else self._checkout()
         if pooled is not None:

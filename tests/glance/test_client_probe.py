@@ -168,6 +168,7 @@ def test_list_can_be_the_control(
     list_path = f"/{api}/images?limit=5"
     assert [record.path for record in records] == [list_path, records[1].path, list_path]
     assert connections(service) == [1, 1, 1]
+    assert [record.request.headers.get("connection") for record in records] == [None, None, "close"]
     assert reply.accepted
 
 

@@ -13,6 +13,7 @@ from exporter.transport.http1 import RequestFailed, Response
 from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.resolver import Resolver
+from tests.support.fakes.scripted_server import scripted_server
 from tests.support.wait import wait_until
 
 ID = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
@@ -83,6 +84,14 @@ def test_connections_are_reused_unless_a_fresh_one_is_requested(
     assert (service.log.connections_opened, pool.connections) == (2, 1)
     wait_until(lambda: service.log.connections_open == 1)
     assert service.log.records[-1].request.headers["connection"] == "close"
+
+
+def test_fresh_connection_is_closed_although_the_server_keeps_it_open() -> None:
+    keeps_open = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    with scripted_server([keeps_open, keeps_open]) as url:
+        pool = ConnectionPool(url, DIRECT, "t")
+        assert send(pool, fresh=True).keeps_alive
+        assert pool.connections == 0
 
 
 def test_connection_close_is_honoured(service: SimulatedImageService, pool: ConnectionPool) -> None:
