@@ -172,7 +172,7 @@ SERVICE = (
         Frame(
             "Failed polls by reason",
             "Failed polls by reason. There should be none.",
-            12,
+            8,
             8,
         ),
         over_time(
@@ -184,9 +184,21 @@ SERVICE = (
     ),
     lines(
         Frame(
+            "Contradictions",
+            "Responses that contradict others about the same image. If they go on, API servers "
+            "behind the endpoint disagree.",
+            8,
+            8,
+        ),
+        over_time(_increase("exporter_contradictions_total"), "{{cloud}}"),
+        bars=True,
+        up_to=1,
+    ),
+    lines(
+        Frame(
             "Polls",
             "Polls of images: one per image and cycle, without retries.",
-            12,
+            8,
             8,
         ),
         over_time(_increase("exporter_polls_total"), "{{cloud}}"),

@@ -127,13 +127,17 @@ def served_metrics() -> set[str]:
     return set(re.findall(r"^\| `(\w+)`", tables, re.MULTILINE))
 
 
-def inhibitions() -> dict[str, tuple[set[str], list[str]]]:
-    """Return the alerts that each pattern of alerts inhibits, and the labels that must be equal."""
+def inhibitions() -> dict[str, tuple[set[str], list[str], list[str]]]:
+    """Return what each pattern of alerts inhibits.
+
+    Returns:
+        The alerts, the labels that must be equal, and the matchers of further labels.
+    """
     inhibited_by = {}
     for rule in yaml.safe_load(ALERTMANAGER.read_text("utf-8"))["inhibit_rules"]:
-        (source,), (target,) = rule["source_matchers"], rule["target_matchers"]
+        (source,), (target, *others) = rule["source_matchers"], rule["target_matchers"]
         inhibited = {name for name in alerts() if re.fullmatch(pattern(target), name)}
-        inhibited_by[pattern(source)] = (inhibited, rule["equal"])
+        inhibited_by[pattern(source)] = (inhibited, rule["equal"], others)
     return inhibited_by
 
 
@@ -351,19 +355,27 @@ def test_gone_alerts_outlast_a_restart_of_the_exporter() -> None:
 def test_outage_inhibits_only_alerts_about_missing_data() -> None:
     """A mass disappearance inhibits the alerts about single images."""
     missing_data = {"OpenStackImageDataStale", "OpenStackImageNeverPolled"}
+    failed_polls = missing_data | {"OpenStackImagePollFailures"}
     assert inhibitions() == {
-        "OpenStackImageApiDown": (missing_data | {"OpenStackImagePollFailures"}, ["cloud"]),
-        "OpenStackImagePollingStopped": (missing_data, ["cloud"]),
-        "OpenStackImageMassDisappearance": ({"OpenStackImageGone"}, ["cloud"]),
+        "OpenStackImageApiDown": (failed_polls, ["cloud"], []),
+        "OpenStackImageApiServersDisagree": (
+            failed_polls,
+            ["cloud"],
+            ['reason =~ "(|unconfirmed)"'],
+        ),
+        "OpenStackImagePollingStopped": (missing_data, ["cloud"], []),
+        "OpenStackImageMassDisappearance": ({"OpenStackImageGone"}, ["cloud"], []),
         "OpenStackImage(Deactivated|Killed|BackToQueued|Stuck)": (
             {"OpenStackImageNotActive"},
             ["cloud", "image_id"],
+            [],
         ),
         "OpenStackImageExporterDown": (
             {"OpenStackImageShardMissing"},
             ["job", "namespace"],
+            [],
         ),
-        "OpenStackImageGone": ({"OpenStackImageNotAsExpected"}, ["cloud", "image_id"]),
+        "OpenStackImageGone": ({"OpenStackImageNotAsExpected"}, ["cloud", "image_id"], []),
     }
 
 

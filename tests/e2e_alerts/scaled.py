@@ -28,8 +28,10 @@ def shortened(duration: str, factor: float = FACTOR) -> str:
 
 
 def scaled_queries(text: str, factor: float = FACTOR) -> str:
-    """Shorten the ranges and offsets of an expression or a template."""
-    pattern = re.compile(rf"(?<=\[)({DURATION})(?=\])|(?<=offset )({DURATION})\b")
+    """Shorten the ranges, steps and offsets of an expression or a template."""
+    pattern = re.compile(
+        rf"(?<=\[){DURATION}(?=[\]:])|(?<=\d[smhd]:){DURATION}(?=\])|(?<=offset ){DURATION}\b"
+    )
     return pattern.sub(lambda match: shortened(match[0], factor), text)
 
 

@@ -7,7 +7,7 @@ import yaml
 from tests.dashboards.alert_table import RULES
 from tests.e2e_alerts import scaled
 
-DURATIONS = re.compile(r"\[\w+\]|offset \w+|(?:for|keep_firing_for|interval): \w+")
+DURATIONS = re.compile(r"\[\w+(?=[\]:])|:\w+\]|offset \w+|(?:for|keep_firing_for|interval): \w+")
 
 
 def test_every_duration_of_the_rules_is_divided_by_the_factor() -> None:
@@ -29,9 +29,10 @@ def test_factor_of_one_changes_only_how_durations_are_written() -> None:
 
 
 def test_durations_in_sentences_and_numbers_are_not_changed() -> None:
-    text = "for 10 minutes; rate(x[10m] offset 1h) > 30 and y == 60"
+    text = "for 10 minutes; rate(x[10m] offset 1h) > 30 and y == 60 and (z > 5)[30m:4m] > 5"
     assert scaled.scaled_queries(text, 10) == (
         "for 10 minutes; rate(x[60000ms] offset 360000ms) > 30 and y == 60"
+        " and (z > 5)[180000ms:24000ms] > 5"
     )
 
 
