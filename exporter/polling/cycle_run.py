@@ -2,8 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from exporter.clock import now, steady
@@ -136,13 +135,17 @@ class CycleRun:
                 return
             for target, outcome in outcomes:
                 self._undecided -= 1
-                with _errors_logged():
+                try:
                     self._store_outcome(target, outcome)
                     if self.on_progress is not None:
                         self.on_progress(self._undecided)
+                except Exception:
+                    log.exception("failed to store poll result")
             for target, failed in retracted:
-                with _errors_logged():
+                try:
                     self._store_retraction(target, failed)
+                except Exception:
+                    log.exception("failed to store poll result")
             if self.cycle.breaker_open and access.state().api_up is not False:
                 access.store.update_cloud(access.cloud, CloudState.with_open_breaker)
 
@@ -229,12 +232,3 @@ class CycleRun:
     def _store(self, target: Target, observation: Observation) -> None:
         self.access.store.observe(target.key, observation)
         self.event_log.image_polled(target, observation)
-
-
-@contextmanager
-def _errors_logged() -> Iterator[None]:
-    """Log an error instead of losing the results after it."""
-    try:
-        yield
-    except Exception:
-        log.exception("failed to store poll result")
