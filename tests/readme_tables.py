@@ -18,7 +18,7 @@ from exporter.model.cloud import CLOUD_PROBLEMS
 from exporter.model.outcome import REASONS
 from exporter.model.status import PROBLEMS
 from exporter.polling.engine.circuit_breaker import BREAKING
-from exporter.polling.engine.cycle import TRANSIENT
+from exporter.polling.engine.pacing import TRANSIENT
 from exporter.web.pages.query import Query
 from tests.lifecycle_table import lifecycle_rows, steps
 

@@ -13,7 +13,7 @@ from exporter.model.changes import (
 )
 from exporter.model.image import Image
 from exporter.model.instant import Instant
-from exporter.model.outcome import Failed, Gone, Outcome
+from exporter.model.outcome import Failed, Gone, GoneEvidence, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ class Observation:
         valid_until: Monotonic time at which values expire. ``as_of`` then drops them.
         change_counts: Counters of the changes.
         change_baseline: State to compare the next response with.
+        gone_evidence: Evidence for the image being gone, None if it is not, or if a response
+            describes it as deleted.
+        first_404_at: Unix time of the first response of that evidence.
     """
 
     exists: bool | None = None
@@ -51,6 +54,8 @@ class Observation:
     change_counts: ChangeCounts = NO_CHANGE_COUNTS
     change_baseline: ChangeBaseline = NO_BASELINE
     new_changes: tuple[Change, ...] = ()
+    gone_evidence: GoneEvidence | None = None
+    first_404_at: float | None = None
 
     def with_outcome(self, outcome: Outcome, now: Instant, max_stale: float) -> "Observation":
         """Return the observation after a poll that ended with ``outcome`` at ``now``.
@@ -68,7 +73,8 @@ class Observation:
                 new_changes=(),
             )
         if isinstance(outcome, Gone):
-            return self._with_success(False, None, outcome.request_id, now, max_stale)
+            observation = self._with_success(False, None, outcome.request_id, now, max_stale)
+            return observation._with_evidence(self, outcome.evidence, now)
         # Keep the first of equal images, so that memory stays flat.
         previous = self.change_baseline.image
         image = previous if previous == outcome.image else outcome.image
@@ -111,6 +117,16 @@ class Observation:
             change_baseline=self.change_baseline.updated(exists, image),
             new_changes=changes,
         )
+
+    def _with_evidence(
+        self, before: "Observation", evidence: GoneEvidence | None, now: Instant
+    ) -> "Observation":
+        """Return the observation of an image that is gone, with the evidence for it."""
+        if evidence is None:
+            earlier = before.gone_evidence
+            return replace(self, gone_evidence=earlier, first_404_at=before.first_404_at)
+        age = now.monotonic - evidence.first_404_at
+        return replace(self, gone_evidence=evidence, first_404_at=now.wall - age)
 
     def as_of(self, now: Instant) -> "Observation":
         """Return the observation at ``now``: values expire at ``valid_until``.

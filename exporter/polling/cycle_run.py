@@ -128,6 +128,7 @@ class CycleRun:
         """Write the new outcomes of the cycle to the store and the log, and report progress."""
         outcomes = self.cycle.results.take_outcomes()
         retracted = self.cycle.results.take_retracted()
+        contradictions = self.cycle.take_contradictions()
         access = self.access
         with access.lock:
             if access.is_revoked():
@@ -146,6 +147,12 @@ class CycleRun:
                     self._store_retraction(target, failed)
                 except Exception:
                     log.exception("failed to store poll result")
+            if contradictions:
+                self.event_log.contradicted(contradictions)
+                access.store.update_cloud(
+                    access.cloud,
+                    lambda state: state.with_contradictions(len(contradictions), now().wall),
+                )
             if self.cycle.breaker_open and access.state().api_up is not False:
                 access.store.update_cloud(access.cloud, CloudState.with_open_breaker)
 
@@ -166,6 +173,7 @@ class CycleRun:
             requests=stats.requests + stats.in_flight_at_end,
             accepted=stats.accepted,
             breaker_open=self.cycle.breaker_open,
+            unavailable=self.cycle.unavailable and self.cycle.wait_until > ended_at.monotonic,
             mass_disappearance=self.cycle.mass_disappearance,
             ended_at=ended_at.wall,
             duration=ended_at.monotonic - self.started_at,
@@ -206,8 +214,6 @@ class CycleRun:
             case RequestKind.PROBE:
                 suspect_id = request.targets[0].image_id
                 return self.client.probe(suspect_id, request.control, self.deadline)
-            case RequestKind.CANARY:
-                return self.client.image(request.targets[0].image_id, self.deadline)
 
     def _store_outcome(self, target: Target, outcome: Outcome) -> None:
         """Store the observation of a target after its poll."""

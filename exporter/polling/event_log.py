@@ -1,10 +1,12 @@
 """Log lines about one cloud: one line for each change, and no lines while nothing changes."""
 
 import logging
+from collections.abc import Sequence
 
 from exporter.model.cloud import CloudState
+from exporter.model.contradiction import Contradiction
 from exporter.model.observation import Observation
-from exporter.model.outcome import Failed, Reason
+from exporter.model.outcome import Failed, GoneEvidence, Reason
 from exporter.model.target import Target, TargetKey
 from exporter.polling.engine.types import CycleStats
 from exporter.polling.failure_tracker import Cause, FailureTracker
@@ -32,11 +34,13 @@ class CloudEventLog:
         self._authentication = FailureTracker()
         self._too_slow_logged = False
         self._retry_after_logged = False
+        self._contradiction_logged = False
 
     def cycle_started(self) -> None:
         """Reset the limits that apply to one cycle."""
         self._transitions = 0
         self._retry_after_logged = False
+        self._contradiction_logged = False
 
     def retry_after_capped(self, wait: float) -> None:
         """Log, once per cycle, that a Retry-After was not usable and was replaced by ``wait``."""
@@ -45,6 +49,20 @@ class CloudEventLog:
         self._retry_after_logged = True
         fields = {"cloud": self._cloud, "waits": wait}
         log.warning("Retry-After is too long, negative or unreadable", extra={"fields": fields})
+
+    def contradicted(self, contradictions: Sequence[Contradiction]) -> None:
+        """Log the first contradiction of a cycle; the metric counts all of them."""
+        if self._contradiction_logged:
+            return
+        self._contradiction_logged = True
+        first = contradictions[0]
+        fields = {
+            "cloud": self._cloud,
+            "image_id": first.image_id,
+            "what": first.kind.value,
+            "request_ids": ",".join(filter(None, first.request_ids)),
+        }
+        log.warning("API servers contradict each other", extra={"fields": fields})
 
     def image_polled(self, target: Target, observation: Observation) -> None:
         """Log what changed with the last poll of an image."""
@@ -58,6 +76,8 @@ class CloudEventLog:
         for change in observation.new_changes:
             level = logging.WARNING if change.what in ALARMING else logging.INFO
             fields = about | {"what": change.what, "old": change.old, "new": change.new}
+            if change.what == "existence" and observation.gone_evidence is not None:
+                fields |= _evidence_fields(observation.gone_evidence)
             log.log(level, "image changed", extra={"fields": fields})
         if observation.failure is None:
             self._log_recovery(target.key, about)
@@ -142,3 +162,12 @@ class CloudEventLog:
         """Count a change of one image's poll; return False if there were too many this cycle."""
         self._transitions += 1
         return self._transitions <= MAX_TRANSITIONS
+
+
+def _evidence_fields(evidence: GoneEvidence) -> dict[str, object]:
+    return {
+        "rechecks": evidence.rechecks,
+        "probes": evidence.probes,
+        "controls": ",".join(evidence.controls),
+        "request_ids": ",".join(evidence.request_ids),
+    }

@@ -115,7 +115,12 @@ class Poller:
         if self.discovery is not None and other.discovery is not None:
             self.discovery.take_over_from(other.discovery)
         if self.client.sender.authenticator.identity == other.client.sender.authenticator.identity:
-            self._history = replace(self._history, wait_until=other.wait_until)
+            self._history = replace(
+                self._history,
+                wait_until=other.wait_until,
+                unavailable=other._history.unavailable,
+                contradictions=other._history.contradictions,
+            )
 
     @property
     def wait_until(self) -> float:
@@ -235,23 +240,16 @@ class Poller:
 
     def _history_with(self, observations: Mapping[str, Observation]) -> CycleHistory:
         """Return the history of earlier cycles with the last state of each image."""
-        existing, gone, immediate = set(), set(), set()
-        for image_id, observation in observations.items():
-            if observation.change_baseline.exists:
-                existing.add(image_id)
-            elif observation.change_baseline.exists is False:
-                gone.add(image_id)
-            if observation.polled_at is None or self._cycle_number == 1:
-                immediate.add(image_id)
+        immediate = {
+            image_id
+            for image_id, observation in observations.items()
+            if observation.polled_at is None or self._cycle_number == 1
+        }
         if self.discovery is not None:
             immediate |= self.discovery.leaving
-        return replace(
-            self._history,
-            wait_until=max(self._history.wait_until, self._discovery_wait_until),
-            existing=frozenset(existing),
-            gone=frozenset(gone),
-            immediate=frozenset(immediate),
-        )
+        wait_until = max(self._history.wait_until, self._discovery_wait_until)
+        history = replace(self._history, wait_until=wait_until)
+        return history.with_observations(observations, frozenset(immediate))
 
     def _choose_version(self, history: CycleHistory, until: float) -> CycleHistory:
         """Choose the API version if necessary; return the history with any Retry-After."""

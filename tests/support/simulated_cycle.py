@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
+from exporter.model.contradiction import Contradiction
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, Gone, ImageResult, NotFound, Outcome, Reason
 from exporter.model.replies import (
     Batch,
     BatchReply,
+    ControlResult,
     ImageReply,
+    Listed,
     ListReply,
     PollReply,
+    ProbeReply,
     RequestFacts,
 )
 from exporter.model.target import Target
@@ -62,7 +66,8 @@ def outcome_name(outcome: Outcome) -> str:
 class FakeReply:
     """The reply of a simulated cloud to one request, ``seconds`` after it.
 
-    ``result`` is None for a list that does not fail.
+    ``result`` is None for a list that does not fail. As the control of a probe it has the images
+    ``listed_ids``.
     """
 
     result: ImageResult | None
@@ -71,6 +76,7 @@ class FakeReply:
     accepted: bool | None = None
     batch: Batch | None = None
     splittable: bool = False
+    listed_ids: tuple[str, ...] = ()
 
     def reply(self, kind: RequestKind, sent_at: float) -> PollReply:
         """Return the reply to a request of this kind that was sent at that time."""
@@ -88,6 +94,14 @@ class FakeReply:
         if kind is RequestKind.LIST:
             return ListReply(facts, failure, accepted)
         return BatchReply(facts, failure or self.batch or Batch({}), accepted, self.splittable)
+
+    def probe_result(self, kind: RequestKind) -> ControlResult:
+        """Return the result of one request of a probe, for an image or for the list."""
+        if self.result is None:
+            return Listed(self.listed_ids)
+        if kind is RequestKind.LIST and isinstance(self.result, NotFound):
+            return Failed("rejected", "HTTP 404", self.result.request_id)
+        return self.result
 
 
 LIST_OK = FakeReply(None)
@@ -135,8 +149,28 @@ class Roundtrip:
 
     @property
     def result(self) -> ImageResult | None:
-        """The result of an image, or the failure of a list; None for a list that did not fail."""
+        """The result of an image, or the failure of a list or a probe; None if neither failed."""
         return self.reply.result if isinstance(self.reply, ImageReply) else self.reply.failure
+
+    @property
+    def is_conclusive(self) -> bool:
+        """True for a probe whose control was found before and after a 404."""
+        reply = self.reply
+        return (
+            isinstance(reply, ProbeReply)
+            and isinstance(reply.before, Found | Listed)
+            and isinstance(reply.suspect, NotFound)
+            and isinstance(reply.after, Found | Listed)
+        )
+
+    @property
+    def has_found_image(self) -> bool:
+        """True if the request found an image, also as the control of a probe."""
+        reply = self.reply
+        if isinstance(reply, ProbeReply):
+            results = (reply.before, reply.suspect, reply.after)
+            return any(isinstance(result, Found) for result in results)
+        return isinstance(reply, ImageReply) and isinstance(reply.result, Found)
 
     @property
     def is_list(self) -> bool:
@@ -179,6 +213,7 @@ class SimulatedCycle:
     roundtrips: list[Roundtrip] = field(default_factory=list)
     results: list[tuple[Target, Outcome, int]] = field(default_factory=list)
     retracted: list[tuple[Target, Failed]] = field(default_factory=list)
+    contradictions: list[Contradiction] = field(default_factory=list)
     most_in_flight: int = 0
 
     def run(self) -> "SimulatedCycle":
@@ -255,14 +290,49 @@ class SimulatedCycle:
     def _send(self, request: PollRequest) -> PollReply:
         self.sent.append((self.now, request))
         assert len(self.sent) <= self.max_requests, "too many requests"
+        if request.kind is RequestKind.PROBE:
+            return self._send_probe(request)
+        return self._response(request).reply(request.kind, self.now)
+
+    def _response(self, request: PollRequest) -> FakeReply:
         response = self.respond(request, self.now)
-        fake = response if isinstance(response, FakeReply) else FakeReply(response)
-        return fake.reply(request.kind, self.now)
+        return response if isinstance(response, FakeReply) else FakeReply(response)
+
+    def _send_probe(self, request: PollRequest) -> ProbeReply:
+        """Request the control, the suspect and the control again, as ``ImageClient.probe`` does."""
+        control = PollRequest(RequestKind.LIST)
+        if request.control is not None:
+            target = replace(request.targets[0], image_id=request.control)
+            control = PollRequest(RequestKind.PROBE, (target,))
+        replies: list[FakeReply] = []
+        results: list[ControlResult] = []
+        for step in (control, request, control):
+            reply = self._response(step)
+            replies.append(reply)
+            results.append(reply.probe_result(step.kind))
+            if isinstance(results[-1], Failed):
+                break
+            is_suspect = step is request
+            if is_suspect == isinstance(results[-1], Found | Listed):
+                break
+        seconds = sum(reply.seconds for reply in replies)
+        retry_after = replies[-1].retry_after
+        suspect = results[1] if len(results) > 1 else None
+        assert not isinstance(suspect, Listed)
+        return ProbeReply(
+            RequestFacts(self.now, self.now + seconds, retry_after=retry_after),
+            results[0],
+            suspect,
+            results[2] if len(results) > 2 else None,
+            requests=len(results),
+            accepted=any(isinstance(result, Found | Listed) for result in results),
+        )
 
     def _collect(self) -> None:
         replies = len(self.roundtrips)
         self.results += [(*result, replies) for result in self.cycle.results.take_outcomes()]
         self.retracted += self.cycle.results.take_retracted()
+        self.contradictions += self.cycle.take_contradictions()
 
 
 def run_cycle(

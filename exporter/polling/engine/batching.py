@@ -103,6 +103,9 @@ class BatchPlanner:
 
     The second list of a batch has images that the first one leaves out, see ``ListFilters``. Second
     lists are tracked separately, because a server may support only first lists.
+
+    Attributes:
+        listed: The images that lists had, by ID; true if it was a second list.
     """
 
     def __init__(self, groups: Iterable[Group]) -> None:
@@ -111,6 +114,8 @@ class BatchPlanner:
         self._max_targets = 1
         self._max_id_bytes = 0
         self._unlisted: list[Target] = []
+        self.listed: dict[str, bool] = {}
+        self._left_out: dict[str, bool] = {}
         self.add(groups)
 
     def add(self, groups: Iterable[Group]) -> None:
@@ -139,6 +144,11 @@ class BatchPlanner:
                 requests.append(PollRequest(RequestKind.BATCH, group, second_list=True))
         return requests
 
+    def was_left_out(self, image_id: str, listed_before: Mapping[str, bool]) -> bool:
+        """Return True if the kind of list that had an image before has left it out now."""
+        second_list = listed_before.get(image_id)
+        return second_list is not None and self._left_out.get(image_id) is second_list
+
     def unsupported(self, second: bool) -> bool:
         """Return True if the probes of this cycle show that the server does not support lists."""
         failures = max(self._probe_failures[False], self._probe_failures[second])
@@ -149,6 +159,10 @@ class BatchPlanner:
     ) -> list[PollRequest]:
         """Return the requests after a page of a list that lacked the ``remaining`` targets."""
         self._working.add(request.second_list)
+        remaining_ids = {target.image_id for target in remaining}
+        for target in request.targets:
+            left_out = target.image_id in remaining_ids
+            (self._left_out if left_out else self.listed)[target.image_id] = request.second_list
         requests = _halves(request.deferred, request.second_list, None)
         if len(remaining) < MIN_LIST_SIZE:
             return requests + one_by_one(remaining)

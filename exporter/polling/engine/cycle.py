@@ -2,15 +2,16 @@
 
 It is pure: the caller passes the time as monotonic seconds, sends the ``PollRequest`` that ``next``
 returns, and passes the reply to ``on_reply``. Its parts are ``RequestQueue`` (the order of
-requests), ``BatchPlanner`` (lists), ``GoneConfirmation`` (404s), ``CircuitBreaker`` and
+requests), ``BatchPlanner`` (lists), ``Doubts`` (404s and older answers), ``CircuitBreaker`` and
 ``CycleResults``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import inf
 
-from exporter.model.outcome import Failed, Found, NotFound, Reason
+from exporter.model.contradiction import Contradiction
+from exporter.model.outcome import Failed, Found, NotFound
 from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply, ProbeReply
 from exporter.model.target import Target
 from exporter.polling.engine.batching import (
@@ -27,10 +28,11 @@ from exporter.polling.engine.circuit_breaker import (
     probe_target,
     without_target,
 )
-from exporter.polling.engine.gone_confirmation import GoneConfirmation
+from exporter.polling.engine.doubts import Doubts
 from exporter.polling.engine.pacing import (
     BATCH_WEIGHT,
     MAX_RETRIES,
+    TRANSIENT,
     CyclePacing,
     schedule_groups,
 )
@@ -45,9 +47,6 @@ from exporter.polling.engine.types import (
     RequestKind,
     Wait,
 )
-
-TRANSIENT: frozenset[Reason] = (BREAKING - {"tls"}) | {"rate_limited"}
-"""Failures after which a request is sent again in the same cycle, up to ``MAX_RETRIES`` times."""
 
 TIME_OVER = "the cycle's time was over"
 BREAKER_OPEN = "the circuit breaker is open: the API does not respond"
@@ -78,11 +77,12 @@ class Cycle:
         self._api_responded = False
         self._done = False
         self.wait_until = history.wait_until
+        self.unavailable = history.unavailable
         self.stats = CycleStats()
         self.results = CycleResults(targets, self.stats)
         if groups is None:
             groups = [(target,) for target in targets]
-        self._gone = GoneConfirmation(history, self.results.targets, pacing.interval)
+        self._doubts = Doubts(history, self.results.targets, pacing.interval)
         self._batches = BatchPlanner(groups)
         self._breaker = CircuitBreaker(pacing.concurrency, is_open=history.breaker_open)
         probe = probe_target(targets, history)
@@ -104,17 +104,23 @@ class Cycle:
     @property
     def mass_disappearance(self) -> bool:
         """Return True if all existing images are gone and a second cycle has confirmed it."""
-        return self._gone.mass_disappearance
+        return self._doubts.gone.mass_disappearance
 
     def history(self) -> CycleHistory:
         """Return the history for the next cycle; the caller adds the state of the images."""
-        return replace(
+        history = replace(
             self._history,
             breaker_open=self._breaker.is_open,
             probe_count=self._history.probe_count + 1 if self._breaker.is_open else 0,
-            mass_404_suspected=self._gone.mass_404_suspected,
             wait_until=self.wait_until,
+            unavailable=self.unavailable,
+            listed=self._batches.listed,
         )
+        return self._doubts.add_to(history)
+
+    def take_contradictions(self) -> list[Contradiction]:
+        """Return the contradictions that are new since the last call."""
+        return self._doubts.contradictions.take()
 
     def add(self, groups: Sequence[Group], now: float) -> bool:
         """Add targets to poll immediately; return False if the cycle ends too soon for them."""
@@ -122,7 +128,7 @@ class Cycle:
             return False
         added = [target for group in groups for target in group]
         self.results.add(added)
-        self._gone.forget(target.image_id for target in added)
+        self._doubts.forget(target.image_id for target in added)
         self._batches.add(groups)
         self._queue.plan((now, group) for group in groups)
         if self._breaker.is_open:
@@ -146,25 +152,30 @@ class Cycle:
             return
         self._queue.complete(request)
         self._update_stats(request, reply, now)
+        if reply.failure is None:
+            self.unavailable = False
         if reply.facts.retry_after is not None:
             self._apply_retry_after(now, now + reply.facts.retry_after)
+            self.unavailable = reply.failure is not None and reply.failure.reason != "rate_limited"
         self._update_breaker(reply, now)
         match reply:
             case BatchReply():
                 self._on_batch_reply(request, reply, now)
             case ListReply():
                 self._on_list_reply(request, reply, now)
+            case ImageReply() if request.kind is RequestKind.RECHECK:
+                self._doubts.on_recheck_reply(request, reply, now)
             case ImageReply():
-                IMAGE_HANDLERS[request.kind](self, request, reply, now)
+                self._on_poll_reply(request, reply, now)
             case ProbeReply():
-                pass
+                self._doubts.on_probe_reply(request, reply, now)
         if self._batches.has_unlisted and not self._queue.expects_first_list(now):
             self._push_all(now, self._batches.second_lists())
-        self._resolve_404s(now)
+        self._resolve_doubts(now)
 
     def retract(self, image_id: str) -> None:
         """Fail the poll of an image whose response was followed by stray bytes."""
-        self._gone.on_retracted(image_id)
+        self._doubts.on_retracted(image_id)
         self.results.retract(image_id, Failed("malformed", "stray bytes followed the response"))
 
     def close(self) -> None:
@@ -210,7 +221,7 @@ class Cycle:
         if self._queue.paused:
             self._cancel_pending(BREAKER_OPEN)
         if not self._breaker.is_open and max(now, self.wait_until) < self._latest_start:
-            request = self._gone.request_when_idle(accepted=self.stats.accepted)
+            request = self._doubts.gone.request_when_idle(accepted=self.stats.accepted)
             if request is not None:
                 self._queue.push(now, request)
                 return None
@@ -221,7 +232,7 @@ class Cycle:
 
     def _update_stats(self, request: PollRequest, reply: PollReply, now: float) -> None:
         weight = BATCH_WEIGHT if request.kind is RequestKind.BATCH else 1
-        self.stats.requests += 1
+        self.stats.requests += reply.requests if isinstance(reply, ProbeReply) else 1
         self.stats.busy_seconds += weight * max(0.0, now - reply.facts.sent_at)
         self.stats.accepted = self.stats.accepted or reply.accepted
 
@@ -250,21 +261,18 @@ class Cycle:
         (target,) = request.targets
         match reply.result:
             case Found() as found:
-                self._record_found(target, found, reply.facts.sent_at)
+                if self._batches.was_left_out(target.image_id, self._history.listed):
+                    self._doubts.on_left_out(found, now)
+                self._record_found(target, found, now)
             case NotFound(request_id):
-                self._gone.on_poll_404(target, request_id)
+                self._doubts.gone.on_poll_404(target, request_id, now)
             case Failed() as failed:
                 if not self._retry(request, failed, now):
                     self._record_failed(target, failed)
 
-    def _on_evidence_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
-        """Take the reply to a recheck or a canary, which ``GoneConfirmation`` requested."""
-        will_retry = reply.failure is not None and self._retry(request, reply.failure, now)
-        self._gone.on_image_reply(request, reply, will_retry=will_retry)
-
     def _on_list_reply(self, request: PollRequest, reply: ListReply, now: float) -> None:
         will_retry = reply.failure is not None and self._retry(request, reply.failure, now)
-        self._gone.on_list_reply(request, reply, will_retry=will_retry)
+        self._doubts.gone.is_list_requested = True
         if will_retry or request.failure is None:
             return
         if reply.failure is None:
@@ -280,11 +288,9 @@ class Cycle:
         for target in request.targets:
             match reply.batch.results.get(target.image_id):
                 case Found() as found:
-                    self._record_found(target, found, reply.facts.sent_at)
+                    self._record_found(target, found, now)
                 case Failed() as failed:
                     self._record_failed(target, failed)
-        # A batch is as good a proof that the API works as a request for the list of images.
-        self._gone.on_list(reply.facts.sent_at)
         remaining = self.results.undecided_of(request.targets)
         self._push_all(now, self._batches.after_page(request, remaining, reply.batch.next_path))
 
@@ -310,15 +316,15 @@ class Cycle:
                 for target in request.targets_to_fail:
                     self._record_failed(target, failed)
 
-    def _resolve_404s(self, now: float) -> None:
-        """Record the outcomes of 404s that are decided, and queue the requests the others need."""
-        for target, outcome in self._gone.take_outcomes():
+    def _resolve_doubts(self, now: float) -> None:
+        """Queue the requests that doubtful answers need, and record the outcomes decided by now."""
+        if not self._breaker.is_open:
+            for failures, request in self._doubts.take_requests(now):
+                backoff = self._pacing.backoff(failures - 1, self._random) if failures else 0.0
+                self.stats.retries += failures > 0
+                self._queue.push(now + backoff, request)
+        for target, outcome in self._doubts.take_outcomes():
             self.results.record(target, outcome)
-        if self._breaker.is_open:
-            return
-        while (needed := self._gone.take_request(now, self._queue)) is not None:
-            due, request = needed
-            self._queue.push(due, request)
 
     # Requests
 
@@ -362,6 +368,7 @@ class Cycle:
         for target in self._batches.take_unlisted():
             self.results.record(target, not_polled)
         for request in self._queue.drop_added():
+            self._doubts.on_dropped(request)
             self._fail(request, request.failure or not_polled)
 
     # Outcomes
@@ -370,29 +377,19 @@ class Cycle:
         for target in request.targets_to_fail:
             self.results.record(target, failed)
 
-    def _record_found(self, target: Target, found: Found, sent_at: float) -> None:
-        self._gone.on_found(target.image_id, sent_at)
-        self.results.record(target, found)
+    def _record_found(self, target: Target, found: Found, now: float) -> None:
+        if self._doubts.believes(target, found, now):
+            self.results.record(target, found)
 
     def _record_failed(self, target: Target, failed: Failed) -> None:
-        self._gone.on_poll_failed(target.image_id)
+        self._doubts.gone.mass.on_failed(target.image_id)
         self.results.record(target, failed)
 
     def _finish(self, *, out_of_time: bool) -> None:
         """End the cycle; the targets that still have no outcome are unconfirmed 404s."""
-        unconfirmed = self._gone.unconfirmed(
-            out_of_time=out_of_time, breaker_open=self._breaker.is_open
-        )
         for target in self.results.undecided():
+            unconfirmed = self._doubts.unconfirmed(
+                target, out_of_time=out_of_time, breaker_open=self._breaker.is_open
+            )
             self.results.record(target, unconfirmed)
         self._done = True
-
-
-ImageHandler = Callable[[Cycle, PollRequest, ImageReply, float], None]
-
-IMAGE_HANDLERS: Mapping[RequestKind, ImageHandler] = {
-    RequestKind.POLL: Cycle._on_poll_reply,
-    RequestKind.RECHECK: Cycle._on_evidence_reply,
-    RequestKind.CANARY: Cycle._on_evidence_reply,
-}
-"""The handler of a reply about one image, by the kind of the request."""

@@ -1,223 +1,211 @@
 """Confirmation that an image is gone: everything that decides about a 404.
 
-A 404 means "not visible to these credentials", and a broken API may send it for every image. So an
-image is reported as gone only on evidence that was gathered after its 404. Until then it is a
-*suspect*, in one of these states:
+A 404 means "not visible to these credentials", and a broken API may send it for every image, or one
+of several API servers for some. So a 404 is an experiment with a control. An image that was 404 in
+this cycle is a *suspect*:
 
-==========  =======================================  =============================================
-state       meaning                                  next request
-==========  =======================================  =============================================
-SEEN_404    its poll was 404                         a recheck: the image, on a fresh connection
-RECHECKED   the recheck was 404 too                  the list of images, or a canary (see below)
-PROVEN      a request sent after the recheck's 404   none: it is gone
-            returned an image or the list, or it
-            was gone before and is 404 again
-FAILED      the recheck failed                       none: it is ``unconfirmed``
-DISMISSED   it has another outcome: it was found,    none
-            or its reply cannot be trusted
-==========  =======================================  =============================================
+===========  ============================================  ========================================
+state        meaning                                       next requests
+===========  ============================================  ========================================
+OPEN         the evidence is not complete                  rechecks, then probes (see below)
+PROVEN       the evidence is complete, or the image was    none: it is gone
+             gone before and is 404 again
+WAITING      the evidence of this cycle is complete, and   none: it is ``unconfirmed``, and the
+             servers contradicted each other recently      next cycle has to find the same
+UNCONFIRMED  a request failed for good, or too many        none: it is ``unconfirmed``
+             requests showed nothing
+DISMISSED    it has another outcome: it was found, or its  none
+             reply cannot be trusted
+===========  ============================================  ========================================
+
+- A *recheck* requests the suspect on a fresh connection, to reach another server.
+- A *probe* requests a control, the suspect and the control again on one fresh connection. It is
+  conclusive if the control is found both times and the suspect is 404 in between. The *control* is
+  an image that was found in this cycle, or else one that existed before, or else one from the list
+  of the service. If the list is empty, the list itself is the control: it shows only that a server
+  responds to these credentials.
+
+``Requirement`` has the number of rechecks and probes. If any request finds the suspect, the
+suspicion is over, and the contradiction is recorded.
 
 An image is ``unconfirmed``, with one of these details in the log:
 
-- "404, and the recheck failed: ...": the suspect is FAILED,
-- "404, but the cycle ended before it could be proved": it is SEEN_404 or RECHECKED, and the cycle
-  has no time left,
-- "404, but the circuit breaker opened before it could be proved": it is SEEN_404 or RECHECKED,
-- "404, but nothing proves that the API responds to these credentials": it is RECHECKED, and no
-  request after the recheck returned an image or the list,
-- "404, but all images of the cloud turned 404 at once: ...": it is SEEN_404 or RECHECKED, and this
-  may be a mass 404, which the next cycle has to confirm (see ``_may_be_mass_404``),
+- "404, but the recheck failed: ...": its state is UNCONFIRMED,
+- "404, but no control could be found before and after it: ...": likewise,
+- "404, but the list of images has it", or "... a server has an older state of it": likewise,
+- "404, but the next cycle has to confirm it, because servers contradict each other": WAITING,
+- "404, but the cycle ended before it could be proved": OPEN, and the cycle has no time left,
+- "404, but the circuit breaker opened before it could be proved": OPEN,
+- "404, but nothing proves that the API responds to these credentials": there is no control,
+- "404, but all images of the cloud turned 404 at once: ...": OPEN, and this may be a mass 404,
+  which the next cycle has to confirm (see ``Mass404``),
 - "the list of images is 404": the batch with the image was 404, so it never became a suspect (see
   ``ImageClient.batch``).
 
 If all existing images turn 404 in one cycle, as after a lost role or project, no image is reported
-as gone until the next cycle confirms it. To distinguish that early from a few deleted images, some
-other existing images, the *canaries*, are requested additionally, ahead of their own poll.
+as gone until the next cycle confirms it. A few probes then look for an image that still exists.
 """
 
-import heapq
-from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
-from math import inf
+from collections.abc import Mapping
+from enum import Enum
 
+from exporter.model.contradiction import ContradictionKind
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
-from exporter.model.replies import ImageReply, ListReply
+from exporter.model.replies import ImageReply, Listed, ProbeReply
 from exporter.model.target import Target
-from exporter.polling.engine.pacing import MAX_RETRIES
-from exporter.polling.engine.request_queue import RequestQueue
-from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from exporter.polling.engine.contradictions import Contradictions, Requirement
+from exporter.polling.engine.controls import Controls
+from exporter.polling.engine.mass_404 import Mass404
+from exporter.polling.engine.pacing import TRANSIENT
+from exporter.polling.engine.suspect import Suspect, SuspectState, new_suspect
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 
-MIN_MASS_404 = 2
-"""Smallest number of existing images for which a 404 of all of them is suspicious."""
-
-MAX_CANARIES = 3
-"""Maximum number of canaries in one cycle."""
-
-LIST_DELAY_FRACTION = 0.01
-"""Share of the interval by which the list request is delayed, so that it proves later 404s too."""
-
-MAX_LIST_DELAY = 0.5
-"""Longest delay of the list request in seconds."""
-
-
-class SuspectState(Enum):
-    """Progress of the confirmation of one image; see the module's docstring."""
-
-    SEEN_404 = auto()
-    RECHECKED = auto()
-    PROVEN = auto()
-    FAILED = auto()
-    DISMISSED = auto()
+MAX_MASS_PROBES = 6
+"""Probes that look for an existing image while all of them may be gone, per cycle."""
 
 
 class Unproved(Enum):
-    """The reason why a suspect is not proved to be gone at the end of a cycle."""
+    """The reason why a suspect is not proved to be gone in this cycle."""
 
+    RECHECK_FAILED = "the recheck failed"
     NO_PROOF = "nothing proves that the API responds to these credentials"
+    NO_CONTROL = "no control could be found before and after it"
+    LISTED = "the list of images has it"
+    OLDER = "a server has an older state of it"
+    CONTRADICTED = "the next cycle has to confirm it, because servers contradict each other"
     CYCLE_ENDED = "the cycle ended before it could be proved"
     BREAKER_OPEN = "the circuit breaker opened before it could be proved"
     ALL_AT_ONCE = "all images of the cloud turned 404 at once: role, project, region or policy?"
 
 
-@dataclass(slots=True)
-class Suspect:
-    """One image that was 404 in this cycle."""
-
-    target: Target
-    state: SuspectState = SuspectState.SEEN_404
-    request_id: str = ""
-
-
 class GoneConfirmation:
     """The 404s of one cycle and the evidence for them; times are monotonic seconds.
 
-    The cycle passes every reply to it, and takes its next requests and its outcomes.
+    ``is_list_requested`` is true once a list has shown if the API works.
     """
 
     def __init__(
-        self, history: CycleHistory, targets: Mapping[str, Target], interval: float
+        self, history: CycleHistory, targets: Mapping[str, Target], contradictions: Contradictions
     ) -> None:
         self._history = history
         self._targets = targets
-        self._list_delay = min(MAX_LIST_DELAY, LIST_DELAY_FRACTION * interval)
+        self._contradictions = contradictions
+        self._controls = Controls(history, targets, contradictions)
         self._suspects: dict[str, Suspect] = {}
-        self._to_recheck: deque[Target] = deque()
-        # A heap: when each 404 of a recheck was received, and the ID of the image.
-        self._rechecked: list[tuple[float, str]] = []
+        self._open: dict[str, Suspect] = {}
+        self._to_advance: dict[str, Suspect] = {}
         self._outcomes: list[tuple[Target, Outcome]] = []
-        # Existing images that were 404 in this cycle, and existing images whose poll failed.
-        self._missing: set[str] = set()
-        self._failed: set[str] = set()
+        self.mass = Mass404(history)
         self._retracted: set[str] = set()
-        # The keys are a set with an order, so that equal cycles request equal canaries.
-        self._possible_canaries = dict.fromkeys(i for i in targets if i in history.existing)
-        self._canaries = 0
-        self._existing_found = False
-        self._api_proved_at = -inf
-        self._list_requested = False
-        self._list_failed = False
+        self.is_list_requested = False
+        self._mode: tuple[object, ...] = ()
+        self._mass_probes = 0
+        self._shared_probes = 0
+        self._probes_in_flight = 0
 
     # Events
 
-    def forget(self, image_ids: Iterable[str]) -> None:
-        """Forget images that were added to the cycle again, so that they are polled once more."""
-        for image_id in image_ids:
-            self._suspects.pop(image_id, None)
-            self._retracted.discard(image_id)
+    def forget(self, image_id: str) -> None:
+        """Forget an image that was added to the cycle again, so that it is polled once more."""
+        suspect = self._suspects.pop(image_id, None)
+        if suspect is not None:
+            self._close(suspect, SuspectState.DISMISSED)
+        self._retracted.discard(image_id)
 
-    def on_poll_404(self, target: Target, request_id: str) -> None:
+    def on_poll_404(self, target: Target, request_id: str, now: float) -> None:
         """Record that the poll of an image was 404."""
-        suspect = self._suspects[target.image_id] = Suspect(target, request_id=request_id)
-        if target.image_id in self._retracted:
+        image_id = target.image_id
+        suspect = self._suspects[image_id] = new_suspect(
+            target, self._history.suspicions.get(image_id), now
+        )
+        suspect.add_404(request_id)
+        self._controls.remove(image_id)
+        self.mass.on_404(image_id)
+        if image_id in self._retracted:
             suspect.state = SuspectState.DISMISSED
-        elif target.image_id in self._history.gone:
-            self._conclude(suspect, SuspectState.PROVEN, Gone(request_id))
+        elif image_id in self._history.gone:
+            suspect.state = SuspectState.PROVEN
+            self._outcomes.append((target, Gone(request_id)))
         else:
-            self._to_recheck.append(target)
-        if target.image_id in self._history.existing:
-            self._missing.add(target.image_id)
-            self._possible_canaries.pop(target.image_id, None)
+            self._open[image_id] = self._to_advance[image_id] = suspect
 
-    def on_found(self, image_id: str, sent_at: float) -> None:
-        """Record that a request sent at ``sent_at`` found an image."""
-        self._api_proved_at = max(self._api_proved_at, sent_at)
-        self._existing_found = self._existing_found or image_id in self._history.existing
-
-    def on_list(self, sent_at: float) -> None:
-        """Record that a request sent at ``sent_at`` returned a list of images."""
-        self._api_proved_at = max(self._api_proved_at, sent_at)
-
-    def on_poll_failed(self, image_id: str) -> None:
-        """Record that the poll of an image failed, which proves nothing about the image."""
-        if image_id in self._history.existing and image_id not in self._missing:
-            self._failed.add(image_id)
+    def on_found(self, image_id: str) -> None:
+        """Record that a request found an image."""
+        self._controls.on_found(image_id)
+        self.mass.on_found(image_id)
 
     def on_retracted(self, image_id: str) -> None:
         """Dismiss an image whose reply cannot be trusted, even if the reply is still to come."""
         self._retracted.add(image_id)
+        self._controls.remove(image_id)
         suspect = self._suspects.get(image_id)
         if suspect is not None:
-            suspect.state = SuspectState.DISMISSED
+            self._close(suspect, SuspectState.DISMISSED)
 
-    def on_image_reply(self, request: PollRequest, reply: ImageReply, *, will_retry: bool) -> None:
-        """Take the reply to a recheck or a canary. ``will_retry``: the request is sent again."""
-        (target,) = request.targets
-        if isinstance(reply.result, Found):
-            self.on_found(target.image_id, reply.facts.sent_at)
-        suspect = self._suspects.get(target.image_id)
-        is_recheck = request.kind is RequestKind.RECHECK
-        if suspect is None or suspect.state is not SuspectState.SEEN_404 or not is_recheck:
+    def on_recheck_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
+        """Take the reply to a recheck."""
+        image_id = request.targets[0].image_id
+        if image_id not in self._suspects:
+            if self._controls.on_check_reply(image_id, reply, now):
+                self.on_found(image_id)
             return
-        match reply.result:
-            case Found() as found:
-                self._conclude(suspect, SuspectState.DISMISSED, found)
-            case NotFound(request_id):
-                suspect.state = SuspectState.RECHECKED
-                suspect.request_id = request_id
-                heapq.heappush(self._rechecked, (reply.facts.received_at, target.image_id))
-            case Failed(reason, detail, request_id) if not will_retry:
-                why = f"404, and the recheck failed: {reason}: {detail}"
-                failed = Failed("unconfirmed", why, request_id)
-                self._conclude(suspect, SuspectState.FAILED, failed)
+        suspect = self._suspect_of(request, failed=reply.failure is not None)
+        if suspect is None:
+            return
+        if isinstance(reply.result, NotFound):
+            suspect.count_recheck()
+        self._take_suspect_result(suspect, reply.result, now)
 
-    def on_list_reply(self, request: PollRequest, reply: ListReply, *, will_retry: bool) -> None:
-        """Take the reply to a request for the list. ``will_retry``: the request is sent again.
+    def on_probe_reply(self, request: PollRequest, reply: ProbeReply, now: float) -> None:
+        """Take the reply to a probe: control, suspect, control."""
+        self._probes_in_flight -= 1
+        if self._controls.on_probe_reply(request, reply, self._suspects.keys()):
+            self.mass.on_found(str(request.control))
+        suspect = self._suspect_of(request, failed=reply.failure is not None)
+        if suspect is None:
+            return
+        if reply.suspect is not None:
+            self._take_suspect_result(suspect, reply.suspect, now)
+        if suspect.is_open:
+            self._count_probe(suspect, request, reply, now)
 
-        A list with deferred targets was requested because a batch failed. If that list fails too,
-        only the batch has failed: ``take_request`` may still request another list as evidence.
-        """
-        self._list_requested = True
-        if reply.failure is None:
-            self.on_list(reply.facts.sent_at)
-        elif not will_retry and not request.deferred:
-            self._list_failed = True
+    def on_dropped(self, request: PollRequest) -> None:
+        """Record that a recheck or a probe was cancelled before it was sent."""
+        self._probes_in_flight -= request.kind is RequestKind.PROBE
+        suspect = self._suspects.get(request.targets[0].image_id)
+        if suspect is None:
+            self._controls.on_check_dropped()
+        else:
+            suspect.requests.drop()
+            if suspect.is_open:
+                self._to_advance[suspect.target.image_id] = suspect
 
     # Decisions
 
+    def take_requests(self, now: float) -> list[tuple[int, PollRequest]]:
+        """Return the requests that the suspects need now, and record the outcomes decided by now.
+
+        Each request comes with the number of requests about its image that have failed in a row.
+        """
+        requirement = self._contradictions.memory.requirement(now)
+        if self.mass.is_possible:
+            return [*self._controls.check_requests(), *self._search_for_existing()]
+        shared = (self._shared_probes, self._probes_in_flight) if self._is_evidence_shared else None
+        mode = (requirement, shared, self._controls.available)
+        if mode != self._mode:
+            self._mode = mode
+            self._to_advance = dict(self._open)
+        requests = self._controls.check_requests()
+        to_advance, self._to_advance = self._to_advance, {}
+        for suspect in to_advance.values():
+            if suspect.is_open:
+                requests += self._advance(suspect, requirement)
+        return requests
+
     def take_outcomes(self) -> list[tuple[Target, Outcome]]:
         """Return the outcomes that were decided since the last call."""
-        if self._rechecked and not self._may_be_mass_404:
-            self._prove_rechecked()
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
-
-    def take_request(self, now: float, queue: RequestQueue) -> tuple[float, PollRequest] | None:
-        """Return a request that the suspects need, once, with the time at which it is due.
-
-        Returns ``None`` if they need no request, if it is already in the queue or in flight, or if
-        the list has failed or no canary is left.
-        """
-        if self._to_recheck:
-            return now, PollRequest(RequestKind.RECHECK, (self._to_recheck.popleft(),))
-        if not self._rechecked:
-            return None
-        if self._may_be_mass_404:
-            return self._next_canary(now, queue)
-        if self._list_failed or queue.has(RequestKind.LIST):
-            return None
-        return now + self._list_delay, PollRequest(RequestKind.LIST)
 
     def request_when_idle(self, *, accepted: bool) -> PollRequest | None:
         """Return a request to send when the cycle has no others left.
@@ -225,7 +213,7 @@ class GoneConfirmation:
         If the cycle saw only 404s, the list shows whether the API works. ``accepted`` is true if
         the API has accepted the credentials in this cycle.
         """
-        if not self._suspects or accepted or self._list_requested:
+        if not self._suspects or accepted or self.is_list_requested:
             return None
         return PollRequest(RequestKind.LIST)
 
@@ -241,16 +229,19 @@ class GoneConfirmation:
             why = Unproved.CYCLE_ENDED
         elif breaker_open:
             why = Unproved.BREAKER_OPEN
-        if self.mass_404 and self._may_be_mass_404:
+        if self.mass.is_seen and self.mass.is_possible:
             why = Unproved.ALL_AT_ONCE
-        return Failed("unconfirmed", f"404, but {why.value}")
+        return _unconfirmed(why.value)
 
-    # Mass 404
+    def suspicions(self) -> dict[str, Suspicion]:
+        """Return the evidence by image ID. After a mass 404 the next cycle starts from nothing."""
+        return {
+            image_id: suspect.suspicion(counts=not self.mass_404_suspected)
+            for image_id, suspect in self._suspects.items()
+            if suspect.state not in {SuspectState.PROVEN, SuspectState.DISMISSED}
+        }
 
-    @property
-    def mass_404(self) -> bool:
-        """Return True if several existing images are 404 in this cycle and none is found."""
-        return len(self._missing) >= MIN_MASS_404 and not self._existing_found
+    # All images at once
 
     @property
     def mass_disappearance(self) -> bool:
@@ -265,45 +256,145 @@ class GoneConfirmation:
     @property
     def mass_404_suspected(self) -> bool:
         """Return True if this cycle saw a mass 404 that the next cycle has to confirm."""
-        return self.mass_404 and not self.mass_disappearance
+        return self.mass.is_seen and not self.mass_disappearance
 
     @property
-    def _may_be_mass_404(self) -> bool:
-        """Return True while all existing images may be 404, unless the last cycle suspected that.
+    def _is_evidence_shared(self) -> bool:
+        """Return True if the suspects share their evidence: several, and no image at all is found.
 
-        It is ruled out once an existing image is found, or once every existing image has been
-        requested and fewer than two are 404. A failed poll proves nothing about its image.
+        They are then missing for one reason, so that it is enough to find out about all of them.
         """
-        existing = self._history.existing
-        if len(existing) < MIN_MASS_404 or self._history.mass_404_suspected or self._existing_found:
-            return False
-        is_undecided = len(self._missing) + len(self._failed) < len(existing)
-        return self.mass_404 or is_undecided
+        return len(self._suspects) > 1 and not self._controls.any_found
+
+    def _search_for_existing(self) -> list[tuple[int, PollRequest]]:
+        """Return a probe that may find an existing image, while all of them may be gone."""
+        suspect = next(iter(self._open.values()), None)
+        if suspect is None or self._probes_in_flight or self._mass_probes >= MAX_MASS_PROBES:
+            return []
+        if not self._controls.available:
+            return []
+        if not suspect.requests.take(1, required=MAX_MASS_PROBES):
+            return []
+        self._mass_probes += 1
+        return [(suspect.requests.failures_in_a_row, self._probe(suspect))]
+
+    # One suspect
+
+    def _advance(self, suspect: Suspect, full: Requirement) -> list[tuple[int, PollRequest]]:
+        """Return the next requests about an open suspect, or record its outcome."""
+        required = full.shared_by(len(self._suspects)) if self._is_evidence_shared else full
+        rechecks = required.rechecks - suspect.rechecks
+        probes = required.probes - suspect.probes
+        if self._is_evidence_shared:
+            probes = required.probes - self._shared_probes - self._probes_in_flight
+        if rechecks <= 0 and probes <= 0:
+            self._complete(suspect, full)
+            return []
+        if rechecks <= 0 and not self._controls.available:
+            if not self._controls.are_checked:
+                self._give_up(suspect, Unproved.NO_PROOF.value)
+            return []
+        total = required.rechecks + required.probes
+        count = suspect.requests.take(rechecks if rechecks > 0 else probes, total)
+        if not count and not suspect.requests.in_flight:
+            self._give_up(suspect, f"{Unproved.NO_CONTROL.value}: {suspect.problem}")
+        failures = suspect.requests.failures_in_a_row
+        if rechecks > 0:
+            return [(failures, PollRequest(RequestKind.RECHECK, (suspect.target,)))] * count
+        return [(failures, self._probe(suspect)) for _ in range(count)]
+
+    def _complete(self, suspect: Suspect, full: Requirement) -> None:
+        """Record the outcome of a suspect whose evidence is complete."""
+        if self._is_evidence_shared and self._shared_probes < full.probes:
+            # The probes of other suspects are still in flight.
+            return
+        if suspect.evidence.cycles < full.cycles:
+            waiting = _unconfirmed(Unproved.CONTRADICTED.value, suspect.request_id)
+            self._conclude(suspect, SuspectState.WAITING, waiting)
+        else:
+            outcome = Gone(suspect.request_id, suspect.evidence)
+            self._conclude(suspect, SuspectState.PROVEN, outcome)
+
+    def _probe(self, suspect: Suspect) -> PollRequest:
+        self._probes_in_flight += 1
+        control = self._controls.next()
+        return PollRequest(RequestKind.PROBE, (suspect.target,), control=control)
+
+    def _suspect_of(self, request: PollRequest, *, failed: bool) -> Suspect | None:
+        """Return the open suspect of a request that has its reply."""
+        suspect = self._suspects.get(request.targets[0].image_id)
+        if suspect is None:
+            return None
+        suspect.requests.complete(failed=failed)
+        if not suspect.is_open:
+            return None
+        self._to_advance[suspect.target.image_id] = suspect
+        return suspect
+
+    def _take_suspect_result(
+        self, suspect: Suspect, result: Found | NotFound | Failed, now: float
+    ) -> None:
+        match result:
+            case Found(_, request_id) as found:
+                self._record_contradiction(suspect, request_id, now)
+                if self._history.is_older(found.image):
+                    self._give_up(suspect, Unproved.OLDER.value)
+                else:
+                    self.on_found(suspect.target.image_id)
+                    self._conclude(suspect, SuspectState.DISMISSED, found)
+            case NotFound(request_id):
+                suspect.requests.answers += 1
+                suspect.add_404(request_id)
+            case Failed(reason, detail, request_id):
+                suspect.problem = f"{reason}: {detail}"
+                if reason not in TRANSIENT:
+                    suspect.request_id = request_id
+                    self._give_up(suspect, f"{Unproved.RECHECK_FAILED.value}: {suspect.problem}")
+
+    def _count_probe(
+        self, suspect: Suspect, request: PollRequest, reply: ProbeReply, now: float
+    ) -> None:
+        """Count a probe of an open suspect if it is conclusive."""
+        for result in (reply.before, reply.after):
+            if isinstance(result, Listed) and suspect.target.image_id in result.image_ids:
+                self._record_contradiction(suspect, result.request_id, now)
+                self._give_up(suspect, Unproved.LISTED.value)
+                return
+        if not isinstance(reply.suspect, NotFound) or not isinstance(reply.after, Found | Listed):
+            if reply.failure is None:
+                suspect.problem = "the control was 404"
+        elif request.control is not None or not self._controls.has_image:
+            # A list is only the control if there is no image to be one.
+            suspect.count_probe(request.control, reply.connection)
+            self._shared_probes += 1
 
     # Helpers
 
-    def _next_canary(self, now: float, queue: RequestQueue) -> tuple[float, PollRequest] | None:
-        if self._canaries >= MAX_CANARIES or queue.has(RequestKind.CANARY):
-            return None
-        if not self._possible_canaries:
-            return None
-        self._canaries += 1
-        image_id, _ = self._possible_canaries.popitem()
-        target = self._targets[image_id]
-        # A canary is not retried: another canary gives the same evidence.
-        return now, PollRequest(RequestKind.CANARY, (target,), attempt=MAX_RETRIES)
+    def _record_contradiction(self, suspect: Suspect, request_id: str, now: float) -> None:
+        self._contradictions.record(
+            suspect.target.image_id,
+            ContradictionKind.NOT_FOUND,
+            (suspect.request_id, request_id),
+            now,
+            run=suspect.requests.answers,
+        )
 
-    def _prove_rechecked(self) -> None:
-        while self._rechecked and self._rechecked[0][0] <= self._api_proved_at:
-            _, image_id = heapq.heappop(self._rechecked)
-            suspect = self._suspects.get(image_id)
-            if suspect is not None and suspect.state is SuspectState.RECHECKED:
-                self._conclude(suspect, SuspectState.PROVEN, Gone(suspect.request_id))
+    def _give_up(self, suspect: Suspect, why: str) -> None:
+        failed = _unconfirmed(why, suspect.request_id)
+        self._conclude(suspect, SuspectState.UNCONFIRMED, failed)
 
     def _conclude(self, suspect: Suspect, state: SuspectState, outcome: Outcome) -> None:
-        suspect.state = state
+        self._close(suspect, state)
         self._outcomes.append((suspect.target, outcome))
+
+    def _close(self, suspect: Suspect, state: SuspectState) -> None:
+        suspect.state = state
+        self._open.pop(suspect.target.image_id, None)
 
     def _is_proven(self, image_id: str) -> bool:
         suspect = self._suspects.get(image_id)
         return suspect is not None and suspect.state is SuspectState.PROVEN
+
+
+def _unconfirmed(why: str, request_id: str = "") -> Failed:
+    return Failed("unconfirmed", f"404, but {why}", request_id)

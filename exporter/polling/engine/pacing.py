@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from exporter.model.outcome import Reason
 from exporter.model.target import Target
+from exporter.polling.engine.circuit_breaker import BREAKING
 from exporter.polling.engine.types import Group
 
 SPREAD_FRACTION = 0.8
@@ -19,6 +21,9 @@ BATCH_WEIGHT = 8
 On Glance 33 a list took 31 ms of processor time and a single image 5.6 ms. A worker process handles
 one list at a time, so more concurrent lists only take longer.
 """
+
+TRANSIENT: frozenset[Reason] = (BREAKING - {"tls"}) | {"rate_limited"}
+"""Failures after which a request is sent again in the same cycle, up to ``MAX_RETRIES`` times."""
 
 MAX_RETRIES = 2
 BACKOFF_BASE = 0.5

@@ -1,12 +1,15 @@
 """Values that a poll cycle exchanges with its executor, with the poller and with later cycles."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import inf
 from typing import NamedTuple
 
-from exporter.model.outcome import Failed, Reason
+from exporter.model.image import Image
+from exporter.model.observation import Observation
+from exporter.model.outcome import Failed, GoneEvidence, Reason
 from exporter.model.replies import (
     BatchReply,
     ImageReply,
@@ -16,6 +19,7 @@ from exporter.model.replies import (
     RequestFacts,
 )
 from exporter.model.target import Target
+from exporter.polling.engine.contradictions import ContradictionMemory
 
 Group = tuple[Target, ...]
 """Targets that are requested together: several by one list, a single one by itself."""
@@ -31,10 +35,7 @@ class RequestKind(Enum):
     """Request several images by one list."""
 
     RECHECK = "recheck"
-    """Request an image again after its 404, on a fresh connection."""
-
-    CANARY = "canary"
-    """Request another existing image early, to distinguish one deleted image from a lost cloud."""
+    """Request an image again after a doubtful answer, on a fresh connection."""
 
     PROBE = "probe"
     """Request a control, the image in doubt, and the control again, on one fresh connection."""
@@ -85,7 +86,7 @@ def failed_reply(request: PollRequest, failed: Failed, facts: RequestFacts) -> P
             return ListReply(facts, failed)
         case RequestKind.PROBE:
             return ProbeReply(facts, failed)
-        case RequestKind.POLL | RequestKind.RECHECK | RequestKind.CANARY:
+        case RequestKind.POLL | RequestKind.RECHECK:
             return ImageReply(facts, failed)
 
 
@@ -99,11 +100,28 @@ class Done(NamedTuple):
     """Every target has its outcome."""
 
 
+class Suspicion(NamedTuple):
+    """Evidence about an image that is 404, to be continued in the next cycle.
+
+    Attributes:
+        evidence: All 404s since the image was last found.
+        rechecks: 404s of rechecks that still count in the next cycle.
+        probes: Conclusive probes that still count in the next cycle.
+        is_complete: The evidence was complete, and the next cycle has to find the same.
+    """
+
+    evidence: GoneEvidence
+    rechecks: int
+    probes: int
+    is_complete: bool
+
+
 @dataclass(frozen=True, slots=True)
 class CycleHistory:
     """Results of earlier cycles that the next cycle depends on.
 
     Attributes:
+        seen: Each image as it was last described, by ID.
         existing: IDs of the images that existed according to their last response.
         gone: IDs of the images that were gone according to their last response.
         immediate: IDs of the targets to poll at the start of the cycle instead of later in the
@@ -113,8 +131,14 @@ class CycleHistory:
         probe_count: Number of cycles in a row that ended with an open circuit breaker.
         mass_404_suspected: Several existing images were 404 in the last cycle, and none was found.
         wait_until: Monotonic time until which no request may be sent (Retry-After).
+        unavailable: ``wait_until`` was set by a service that is not available, not by a rate limit.
+        suspicions: The images that were 404 in the last cycle without a proof, by ID.
+        older_once: IDs of the images whose older answer was confirmed once, in the last cycle.
+        listed: The images that lists of batches had, by ID; true if it was a second list.
+        contradictions: Contradictions that are remembered.
     """
 
+    seen: Mapping[str, Image] = field(default_factory=dict)
     existing: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
     immediate: frozenset[str] = frozenset()
@@ -122,6 +146,47 @@ class CycleHistory:
     probe_count: int = 0
     mass_404_suspected: bool = False
     wait_until: float = -inf
+    unavailable: bool = False
+    suspicions: Mapping[str, Suspicion] = field(default_factory=dict)
+    older_once: frozenset[str] = frozenset()
+    listed: Mapping[str, bool] = field(default_factory=dict)
+    contradictions: ContradictionMemory = field(default_factory=ContradictionMemory)
+
+    def is_older(self, image: Image) -> bool:
+        """Return True if an answer is older than the last one that was believed.
+
+        An image that is gone and is found as it was before its deletion is older, too.
+        """
+        seen = self.seen.get(image.id)
+        if seen is None or seen.created_at != image.created_at:
+            return False
+        if seen.updated_at is None or image.updated_at is None:
+            return False
+        if image.id in self.gone and image.exists:
+            return image.updated_at <= seen.updated_at
+        return image.updated_at < seen.updated_at
+
+    def with_observations(
+        self, observations: Mapping[str, Observation], immediate: frozenset[str]
+    ) -> "CycleHistory":
+        """Return the history with the last state of each image, by ID."""
+        seen: dict[str, Image] = {}
+        existing, gone = set(), set()
+        for image_id, observation in observations.items():
+            baseline = observation.change_baseline
+            if baseline.image is not None:
+                seen[image_id] = baseline.image
+            if baseline.exists:
+                existing.add(image_id)
+            elif baseline.exists is False:
+                gone.add(image_id)
+        return replace(
+            self,
+            seen=seen,
+            existing=frozenset(existing),
+            gone=frozenset(gone),
+            immediate=immediate,
+        )
 
 
 @dataclass(slots=True)

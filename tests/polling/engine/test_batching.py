@@ -7,6 +7,7 @@ import pytest
 
 from exporter.model.outcome import Failed, ImageResult, Reason
 from exporter.polling.engine.batching import MAX_PAGES
+from exporter.polling.engine.contradictions import USUAL
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import BATCH_WEIGHT, MAX_RETRIES
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
@@ -28,7 +29,6 @@ from tests.support.simulated_cycle import (
     batch_page,
     failed,
     found,
-    image_id_of,
     outcome_name,
     targets,
 )
@@ -77,13 +77,9 @@ def test_image_missing_in_a_batch_needs_the_same_proof_as_by_v1() -> None:
     assert {
         image_id for image_id, outcome_name in run.outcome_names.items() if outcome_name == "gone"
     } == gone
-    assert (
-        sorted(run.ids_requested(RequestKind.POLL))
-        == sorted(run.ids_requested(RequestKind.RECHECK))
-        == sorted(gone)
-    )
-    assert len(run.ids_requested(RequestKind.LIST)) == 1
-    assert len(run.sent) == 2 + 2 * 3 + 1
+    assert sorted(run.ids_requested(RequestKind.POLL)) == sorted(gone)
+    assert set(run.ids_requested(RequestKind.RECHECK)) == gone
+    assert len(run.sent) == 2 + 3 * (1 + USUAL.rechecks + USUAL.probes)
 
 
 def test_image_missing_in_lists_but_found_by_the_recheck_is_not_gone() -> None:
@@ -95,34 +91,18 @@ def test_image_missing_in_lists_but_found_by_the_recheck_is_not_gone() -> None:
     assert run_batches(respond).outcome_names == dict.fromkeys(IDS, "found")
 
 
-def test_one_list_proves_all_404s_of_about_the_same_time() -> None:
-    """Without the delay each 404 would cost a list request."""
+def test_images_of_a_batch_are_the_controls() -> None:
+    """No list is needed, although the API would refuse it."""
     gone = IDS[:4]
     cloud = FakeCloud(there=frozenset(IDS[4:]))
 
     def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
-        if request.kind is RequestKind.RECHECK:
-            return FakeReply(NOT_FOUND, 0.1 * (1 + gone.index(image_id_of(request))))
-        return cloud(request, now)
+        return failed("forbidden") if request.kind is RequestKind.LIST else cloud(request, now)
 
     run = run_batches(respond, history=CycleHistory(existing=frozenset(IDS)))
     assert [run.outcome_names[image_id] for image_id in gone] == ["gone"] * 4
-    assert len(run.ids_requested(RequestKind.LIST)) == 1
-
-
-def test_later_batch_is_a_proof() -> None:
-    cloud = FakeCloud(there=frozenset(IDS[1:8]))
-
-    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
-        return failed("forbidden") if request.kind is RequestKind.LIST else cloud(request, now)
-
-    history = CycleHistory(existing=frozenset(IDS[:8]), gone=frozenset(IDS[8:]))
-    assert (
-        run_batches(respond, history=history, batches=[IDS[:8]]).outcome_names[IDS[0]]
-        == "unconfirmed"
-    )
-    run = run_batches(respond, history=history, batches=[IDS[:8], IDS[8:]])
-    assert run.outcome_names[IDS[0]] == "gone"
+    controls = {request.control for request in requests_of(run, RequestKind.PROBE)}
+    assert controls == set(IDS[4:])
 
 
 def test_gone_image_takes_one_request() -> None:

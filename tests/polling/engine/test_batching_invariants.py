@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from exporter.model.outcome import Failed, Reason
 from exporter.polling.engine.batching import MAX_PAGES
+from exporter.polling.engine.contradictions import AFTER_CONTRADICTION, MAX_RECHECKS, USUAL
+from exporter.polling.engine.evidence_requests import MAX_ATTEMPTS
 from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.polling.engine.batches import REFUSED, UNREADABLE, requests_of, run_batches
@@ -95,7 +97,8 @@ def test_rules_hold_for_any_replies_to_lists(
             check_gone(run, count, image_id, history)
     for image_id in ids:
         assert run.ids_requested(RequestKind.POLL).count(image_id) <= 1 + MAX_RETRIES
-        assert run.ids_requested(RequestKind.RECHECK).count(image_id) <= 1 + MAX_RETRIES
+        rechecks = run.ids_requested(RequestKind.RECHECK).count(image_id)
+        assert rechecks <= MAX_ATTEMPTS * (MAX_RECHECKS + AFTER_CONTRADICTION.probes)
     most = 2 * len(ids) + len(groups)
     assert len(requests_of(run, RequestKind.BATCH)) <= (1 + MAX_RETRIES) * (
         most + 2 * most * MAX_PAGES
@@ -108,7 +111,7 @@ def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHis
     of_it = [h for h in roundtrips if image_id_of(h.request) == image_id]
     polls = [h for h in of_it if h.request.kind is RequestKind.POLL and h.result == NOT_FOUND]
     rechecks = [
-        h.received_at
+        h
         for h in of_it
         if h.request.kind is RequestKind.RECHECK
         and h.result == NOT_FOUND
@@ -119,8 +122,9 @@ def check_gone(run: SimulatedCycle, count: int, image_id: str, history: CycleHis
         for h in roundtrips
         if h.request.kind is not RequestKind.BATCH and h.result != NOT_FOUND
     }
-    proofs = [h.sent_at for h in roundtrips if h.is_list or h.reply.accepted]
-    assert any(proof >= confirmed for proof in proofs for confirmed in rechecks)
+    assert rechecks
+    assert sum(h.is_conclusive for h in roundtrips) >= USUAL.probes
+    existing |= {h.request.control or "" for h in roundtrips if h.has_found_image}
     if len(history.existing) > 1 and not history.mass_404_suspected:
         failures = {
             target.image_id

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from exporter.model.outcome import REASONS, Failed, Found, Gone, ImageResult, NotFound, Reason
 from exporter.model.target import Target
-from exporter.polling.engine.gone_confirmation import MAX_CANARIES
+from exporter.polling.engine.contradictions import (
+    AFTER_CONTRADICTION,
+    MAX_RECHECKS,
+    USUAL,
+    ContradictionMemory,
+)
+from exporter.polling.engine.doubts import EVIDENCE_KINDS
+from exporter.polling.engine.evidence_requests import MAX_ATTEMPTS
 from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.support.examples import examples
@@ -53,7 +60,10 @@ def histories(draw: st.DrawFn) -> CycleHistory:
         for kind in ("existing", "gone", "immediate")
     }
     return CycleHistory(
-        **by_kind,
+        existing=by_kind["existing"],
+        gone=by_kind["gone"],
+        immediate=by_kind["immediate"],
+        contradictions=ContradictionMemory(until=draw(st.sampled_from([float("-inf"), 1e9]))),
         breaker_open=draw(st.booleans()),
         probe_count=draw(st.integers(0, 100)),
         mass_404_suspected=draw(st.booleans()),
@@ -70,25 +80,26 @@ def is_proved(target: Target, roundtrips: list[Roundtrip], history: CycleHistory
     polls = [h for h in roundtrips if h.request.kind is RequestKind.POLL and is_404_of(h, image_id)]
     if image_id in history.gone:
         return bool(polls)
-    recheck_times = [
-        h.received_at
+    rechecks = [
+        h
         for h in roundtrips
         if h.request.kind is RequestKind.RECHECK
         and is_404_of(h, image_id)
         and any(poll.received_at <= h.sent_at for poll in polls)
     ]
-    proofs = [
-        h.sent_at
-        for h in roundtrips
-        if h.is_list or (isinstance(h.result, Found) and h.request.targets != (target,))
-    ]
-    proved = any(proof >= recheck for recheck in recheck_times for proof in proofs)
+    probes = [h for h in roundtrips if h.is_conclusive]
+    own_probes = [h for h in probes if h.request.targets == (target,)]
+    is_shared = not any(h.has_found_image for h in roundtrips)
+    if not is_shared and (len(rechecks) < USUAL.rechecks or len(own_probes) < USUAL.probes):
+        return False
+    if not rechecks or len(probes) < USUAL.probes:
+        return False
     if len(history.existing) > 1 and not history.mass_404_suspected:
-        proved = proved and any(
+        return any(
             image_id_of(h.request) in history.existing and not isinstance(h.result, NotFound)
             for h in roundtrips
-        )
-    return proved
+        ) or any(h.request.control in history.existing and h.has_found_image for h in roundtrips)
+    return True
 
 
 def is_404_of(roundtrips: Roundtrip, image_id: str) -> bool:
@@ -111,13 +122,13 @@ def check(run: SimulatedCycle, history: CycleHistory) -> None:
             assert is_proved(target, run.roundtrips[:count], history), target
         if isinstance(outcome, Found):
             assert any(
-                h.request.targets == (target,) and h.result == outcome
-                for h in run.roundtrips[:count]
+                h.request.targets == (target,) and h.has_found_image for h in run.roundtrips[:count]
             )
     for image_id in IDS:
         assert run.ids_requested(RequestKind.POLL).count(image_id) <= 1 + MAX_RETRIES
-        assert run.ids_requested(RequestKind.RECHECK).count(image_id) <= 1 + MAX_RETRIES
-    assert len(run.ids_requested(RequestKind.CANARY)) <= MAX_CANARIES
+        evidence = [h for h in run.sent if h[1].kind in EVIDENCE_KINDS]
+        about_image = [h for h in evidence if h[1].targets[0].image_id == image_id]
+        assert len(about_image) <= MAX_ATTEMPTS * (MAX_RECHECKS + AFTER_CONTRADICTION.probes)
     assert len(run.ids_requested(RequestKind.LIST)) <= (1 + MAX_RETRIES) * (1 + len(IDS))
     last_start = run.end - PACING.interval + PACING.sending_time
     assert all(now < last_start for now, _ in run.sent)

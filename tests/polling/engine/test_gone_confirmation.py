@@ -1,15 +1,23 @@
 """Every rule that decides if a 404 means gone, by whole cycles without threads."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from exporter.model.outcome import Failed, ImageResult, Reason
-from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from exporter.model.contradiction import ContradictionKind
+from exporter.model.outcome import Failed, Gone, GoneEvidence, ImageResult, NotFound, Reason
+from exporter.model.replies import ProbeReply
+from exporter.polling.engine.contradictions import ContradictionMemory
+from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
     LIST_OK,
     NOT_FOUND,
+    START,
     FakeReply,
+    SimulatedCycle,
     failed,
     found,
     image_id_of,
@@ -20,25 +28,219 @@ from tests.support.simulated_cycle import (
 AB = frozenset("ab")
 
 
+def evidence(run: SimulatedCycle, image_id: str) -> GoneEvidence:
+    """Return the evidence for an image that is gone."""
+    outcome = run.outcomes[image_id]
+    assert isinstance(outcome, Gone)
+    assert outcome.evidence is not None
+    return outcome.evidence
+
+
+def waiting(image_id: str) -> dict[str, Suspicion]:
+    """Return the suspicion of an image whose evidence was complete in the last cycle."""
+    return {image_id: Suspicion(GoneEvidence(START - 60.0), 20, 6, is_complete=True)}
+
+
+def requests_of(run: SimulatedCycle) -> int:
+    """Return the number of HTTP requests of a cycle; a probe sends several."""
+    return sum(h.reply.requests if isinstance(h.reply, ProbeReply) else 1 for h in run.roundtrips)
+
+
 def detail(outcome: object) -> str:
     """Return the detail of a failure."""
     assert isinstance(outcome, Failed)
     return outcome.detail
 
 
-def test_single_404_is_rechecked_and_proved_by_the_list() -> None:
+def test_single_404_is_rechecked_and_probed_with_the_list_as_control() -> None:
     run = run_cycle("a", replies_by_image({"a": NOT_FOUND}))
-    assert [request.kind for _, request in run.sent] == [
-        RequestKind.POLL,
-        RequestKind.RECHECK,
-        RequestKind.LIST,
-    ]
+    kinds = Counter(request.kind for _, request in run.sent)
+    assert kinds == {RequestKind.POLL: 1, RequestKind.RECHECK: 9, RequestKind.PROBE: 3}
     assert run.outcome_names == {"a": "gone"}
     assert run.cycle.stats.accepted
+    assert evidence(run, "a").controls == ("list",)
 
 
-def test_image_found_after_the_recheck_is_the_proof() -> None:
-    """No list is needed if a request sent after the recheck's 404 finds another image."""
+def test_gone_image_has_its_evidence() -> None:
+    run = run_cycle("ab", replies_by_image({"a": NotFound("req-1"), "b": found("b")}))
+    proof = evidence(run, "a")
+    assert (proof.rechecks, proof.probes, proof.cycles) == (9, 3, 1)
+    assert proof.controls == ("b",)
+    assert proof.request_ids == ("req-1",) * 13
+    assert len(proof.connections) == 3
+    assert proof.first_404_at == pytest.approx(START, abs=0.1)
+
+
+def test_deleted_image_costs_at_most_20_requests_more() -> None:
+    table: dict[str, FakeReply | ImageResult] = {i: found(i) for i in "bcdefgh"}
+    run = run_cycle("abcdefgh", replies_by_image({"a": NOT_FOUND, **table}))
+    assert run.outcome_names["a"] == "gone"
+    assert requests_of(run) - len("abcdefgh") <= 20
+
+
+def test_controls_are_used_in_turn() -> None:
+    table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, **{i: found(i) for i in "bcd"}}
+    run = run_cycle("abcd", replies_by_image(table))
+    assert evidence(run, "a").controls == ("b", "c", "d")
+
+
+def test_evidence_is_gathered_in_few_round_trips() -> None:
+    """A right 404 is confirmed by as many requests at once as there were 404s before."""
+    pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=16)
+    run = run_cycle("ab", replies_by_image({"a": NOT_FOUND, "b": found("b")}), pacing=pacing)
+    times = [now for now, request in run.sent if request.kind is RequestKind.RECHECK]
+    assert len(set(times)) == 4
+    assert run.now - START < 0.1
+
+
+def test_probe_without_its_control_is_not_conclusive() -> None:
+    """The control is 404 too, so the server of that connection knows no image."""
+    answers: Iterator[ImageResult] = itertools.cycle([NOT_FOUND, found("b"), found("b")])
+
+    def respond(request: PollRequest, _: float) -> ImageResult:
+        if image_id_of(request) == "a":
+            return NOT_FOUND
+        return next(answers) if request.kind is RequestKind.PROBE else found("b")
+
+    run = run_cycle("ab", respond, history=CycleHistory(existing=AB, suspicions=waiting("a")))
+    assert run.outcome_names == {"a": "gone", "b": "found"}
+    assert evidence(run, "a").probes == 6
+    assert run.ids_requested(RequestKind.PROBE).count("a") > 6
+
+
+def test_image_found_by_a_probe_is_not_gone() -> None:
+    def respond(request: PollRequest, _: float) -> ImageResult:
+        if image_id_of(request) == "a" and request.kind is not RequestKind.PROBE:
+            return NOT_FOUND
+        return found(image_id_of(request))
+
+    run = run_cycle("ab", respond)
+    assert run.outcome_names == {"a": "found", "b": "found"}
+    assert [c.kind for c in run.contradictions] == [ContradictionKind.NOT_FOUND]
+
+
+def test_unwatched_image_of_the_list_is_a_control() -> None:
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return FakeReply(None, listed_ids=("other",))
+        return NOT_FOUND if image_id_of(request) == "a" else found("other")
+
+    run = run_cycle("a", respond)
+    assert run.outcome_names == {"a": "gone"}
+    assert evidence(run, "a").controls == ("other",)
+
+
+def test_image_that_the_list_has_is_not_gone() -> None:
+    """The service contradicts itself."""
+    run = run_cycle("a", replies_by_image({"a": NOT_FOUND}, FakeReply(None, listed_ids=("a", "b"))))
+    assert run.outcome_names == {"a": "unconfirmed"}
+    assert "the list of images has it" in detail(run.outcomes["a"])
+    assert run.contradictions
+
+
+def test_list_is_no_control_if_an_image_was_found() -> None:
+    """The only control turns 404, so the list of that server proves nothing."""
+    seen = iter([found("b")])
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return LIST_OK
+        return next(seen, NOT_FOUND) if image_id_of(request) == "b" else NOT_FOUND
+
+    run = run_cycle("ab", respond)
+    assert run.outcome_names == {"a": "unconfirmed", "b": "found"}
+    assert "no control" in detail(run.outcomes["a"]) or "nothing proves" in detail(
+        run.outcomes["a"]
+    )
+
+
+def test_control_that_is_404_and_found_again_is_a_contradiction() -> None:
+    answers: Iterator[ImageResult] = iter([found("b"), NOT_FOUND, found("b")])
+
+    def respond(request: PollRequest, _: float) -> ImageResult:
+        return NOT_FOUND if image_id_of(request) == "a" else next(answers, found("b"))
+
+    run = run_cycle("ab", respond)
+    assert [c.image_id for c in run.contradictions] == ["b"]
+    assert run.outcome_names == {"a": "unconfirmed", "b": "found"}
+    assert "servers contradict each other" in detail(run.outcomes["a"])
+
+
+def test_control_that_was_deleted_meanwhile_is_no_contradiction() -> None:
+    answers = iter([found("b")])
+
+    def respond(request: PollRequest, _: float) -> ImageResult:
+        image_id = image_id_of(request)
+        if image_id == "c":
+            return found("c")
+        return NOT_FOUND if image_id == "a" else next(answers, NOT_FOUND)
+
+    run = run_cycle("abc", respond)
+    assert run.contradictions == []
+    assert run.outcome_names == {"a": "gone", "b": "found", "c": "found"}
+
+
+def test_contradiction_raises_the_evidence_that_later_404s_need() -> None:
+    first: Iterator[ImageResult] = iter([NOT_FOUND, NOT_FOUND, found("a")])
+    before = CycleHistory(existing=AB)
+    run = run_cycle(
+        "ab",
+        lambda request, _: next(first, found("a")) if image_id_of(request) == "a" else found("b"),
+        history=before,
+    )
+    assert run.outcome_names == {"a": "found", "b": "found"}
+    assert run.cycle.history().contradictions.longest_run == 2
+    history = run.next_history(before)
+    missing = replies_by_image({"a": NOT_FOUND, "b": found("b")})
+    second = run_cycle("ab", missing, history=history)
+    assert second.outcome_names == {"a": "unconfirmed", "b": "found"}
+    assert len(second.ids_requested(RequestKind.RECHECK)) == 20
+    assert len(second.ids_requested(RequestKind.PROBE)) == 6
+    third = run_cycle("ab", missing, history=second.next_history(history))
+    assert third.outcome_names == {"a": "gone", "b": "found"}
+    assert evidence(third, "a").cycles == 2
+
+
+def test_image_found_between_two_cycles_starts_its_evidence_again() -> None:
+    distrust = ContradictionMemory(until=1e9)
+    history = CycleHistory(existing=AB, contradictions=distrust)
+    for reply, expected in (
+        (NOT_FOUND, "unconfirmed"),
+        (found("a"), "found"),
+        (NOT_FOUND, "unconfirmed"),
+        (NOT_FOUND, "gone"),
+    ):
+        run = run_cycle("ab", replies_by_image({"a": reply, "b": found("b")}), history=history)
+        assert run.outcome_names["a"] == expected
+        history = run.next_history(history)
+
+
+def test_contradiction_is_forgotten_after_an_hour() -> None:
+    run = run_cycle(
+        "ab",
+        replies_by_image({"a": NOT_FOUND, "b": found("b")}),
+        history=CycleHistory(existing=AB, contradictions=ContradictionMemory(until=START - 1)),
+    )
+    assert run.outcome_names["a"] == "gone"
+
+
+def test_evidence_of_a_cycle_that_ended_too_soon_is_continued() -> None:
+    """A slow API must not keep a deletion from ever being reported."""
+    history = CycleHistory(existing=AB)
+    table: dict[str, FakeReply | ImageResult] = {
+        "a": FakeReply(NOT_FOUND, seconds=9.0),
+        "b": FakeReply(found("b"), seconds=9.0),
+    }
+    names = []
+    for _ in range(4):
+        run = run_cycle("ab", replies_by_image(table), history=history)
+        names.append(run.outcome_names["a"])
+        history = run.next_history(history)
+    assert names[0] == "unconfirmed"
+    assert "gone" in names
+
+
+def test_image_is_a_control_although_the_list_fails() -> None:
     history = CycleHistory(existing=AB)
     run = run_cycle(
         "ab",
@@ -47,14 +249,6 @@ def test_image_found_after_the_recheck_is_the_proof() -> None:
     )
     assert run.outcome_names == {"a": "gone", "b": "found"}
     assert run.ids_requested(RequestKind.LIST) == []
-
-
-def test_response_to_a_request_before_the_404_proves_nothing() -> None:
-    """The response may be older than the cause of the 404."""
-    slow = FakeReply(found("b"), seconds=5.0)
-    run = run_cycle("ab", replies_by_image({"a": NOT_FOUND, "b": slow}, failed("forbidden")))
-    assert run.outcome_names == {"a": "unconfirmed", "b": "found"}
-    assert run.ids_requested(RequestKind.LIST) == [""]
 
 
 def test_image_found_by_the_recheck_is_not_gone() -> None:
@@ -82,30 +276,28 @@ def test_404_is_unconfirmed_if_the_list_fails(list_reply: ImageResult) -> None:
     assert not run.cycle.stats.accepted
 
 
-def test_list_is_retried_with_backoff_after_a_transient_failure() -> None:
-    replies: Iterator[FakeReply | ImageResult] = iter(
-        [failed("server_error"), failed("timeout"), LIST_OK]
-    )
+def test_probe_is_sent_again_with_backoff_after_a_transient_failure() -> None:
+    replies: Iterator[FakeReply | ImageResult] = iter([failed("server_error")] * 3)
+    pacing = CyclePacing(interval=60.0, timeout=10.0, concurrency=1)
     run = run_cycle(
-        "a", lambda request, _now: NOT_FOUND if image_id_of(request) else next(replies), random=1.0
+        "a",
+        lambda request, _now: NOT_FOUND if image_id_of(request) else next(replies, LIST_OK),
+        random=1.0,
+        pacing=pacing,
     )
     assert run.outcome_names == {"a": "gone"}
-    times = [now for now, request in run.sent if request.kind is RequestKind.LIST]
-    assert times[1] - times[0] == pytest.approx(0.51)
-    assert times[2] - times[1] == pytest.approx(1.01)
-    assert run.cycle.stats.retries == 2
+    assert run.cycle.stats.retries == 1
+    assert run.now - START > 0.5
 
 
-@pytest.mark.parametrize(
-    ("reason", "asks"), [("server_error", 3), ("forbidden", 1), ("malformed", 1)]
-)
-def test_failing_list_is_requested_a_bounded_number_of_times(reason: Reason, asks: int) -> None:
+@pytest.mark.parametrize("reason", ["server_error", "forbidden", "malformed"])
+def test_failing_list_is_requested_a_bounded_number_of_times(reason: Reason) -> None:
     """The number does not depend on the number of 404s that wait for it."""
     run = run_cycle(
         "abcdefgh", replies_by_image(dict.fromkeys("abcdefgh", NOT_FOUND), failed(reason))
     )
     assert set(run.outcome_names.values()) == {"unconfirmed"}
-    assert len(run.ids_requested(RequestKind.LIST)) == asks
+    assert len(run.ids_requested(RequestKind.PROBE)) <= 12
 
 
 def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
@@ -143,43 +335,51 @@ def test_failed_recheck_leaves_the_404_unconfirmed() -> None:
 def test_unconfirmed_names_the_missing_evidence(
     recheck: FakeReply | ImageResult, list_reply: FakeReply | ImageResult, expected: str
 ) -> None:
-    replies = {RequestKind.POLL: NOT_FOUND, RequestKind.RECHECK: recheck}
-    run = run_cycle("a", lambda request, _now: replies.get(request.kind, list_reply))
+    replies = {RequestKind.LIST: list_reply, RequestKind.RECHECK: recheck}
+    run = run_cycle("a", lambda request, _now: replies.get(request.kind, NOT_FOUND))
     assert run.outcome_names == {"a": "unconfirmed"}
     assert expected in detail(run.outcomes["a"])
 
 
 def test_recheck_is_retried_after_a_transient_failure() -> None:
-    confirms: Iterator[ImageResult] = iter([failed("timeout"), NOT_FOUND])
+    answers: Iterator[ImageResult] = iter([failed("timeout")])
 
     def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
         if request.kind is RequestKind.RECHECK:
-            return next(confirms)
+            return next(answers, NOT_FOUND)
         return NOT_FOUND if image_id_of(request) else LIST_OK
 
     assert run_cycle("a", respond).outcome_names == {"a": "gone"}
 
 
-def test_canary_is_requested_at_once() -> None:
-    """Another existing image is requested early if one of several is 404."""
-    history = CycleHistory(existing=frozenset("abc"))
+def test_another_existing_image_is_the_control_before_its_own_poll() -> None:
+    """It shows early that not all images are 404."""
     table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": found("b"), "c": found("c")}
-    run = run_cycle("abc", replies_by_image(table), history=history)
+    run = run_cycle("abc", replies_by_image(table), history=CycleHistory(existing=frozenset("abc")))
     assert run.outcome_names["a"] == "gone"
-    assert len(run.ids_requested(RequestKind.CANARY)) == 1
     gone_at = next(count for target, _, count in run.results if target.image_id == "a")
-    assert gone_at == 3
+    polls = [h for h in run.roundtrips[:gone_at] if h.request.kind is RequestKind.POLL]
+    assert len(polls) == 1
 
 
-def test_canaries_differ_and_are_at_most_three() -> None:
+def test_mass_404_costs_few_requests_in_the_first_cycle() -> None:
     ids = "abcdefgh"
     run = run_cycle(
         ids,
         replies_by_image(dict.fromkeys(ids, NOT_FOUND)),
         history=CycleHistory(existing=frozenset(ids)),
     )
-    canaries = run.ids_requested(RequestKind.CANARY)
-    assert len(canaries) == len(set(canaries)) == 3
+    assert set(run.outcome_names.values()) == {"unconfirmed"}
+    assert run.ids_requested(RequestKind.RECHECK) == []
+    assert len(run.ids_requested(RequestKind.PROBE)) == 6
+
+
+def test_images_that_are_missing_for_one_reason_share_their_evidence() -> None:
+    """A lost role or a wrong region must not cost twenty requests per image."""
+    ids = [f"image-{number}" for number in range(500)]
+    run = run_cycle(ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)))
+    assert set(run.outcome_names.values()) == {"gone"}
+    assert requests_of(run) < 3 * len(ids)
 
 
 def test_mass_404_is_unconfirmed_at_first_and_gone_after_the_second_cycle() -> None:
@@ -203,11 +403,10 @@ def test_removal_of_all_images_after_a_mass_404_is_no_mass_disappearance() -> No
     assert not run.cycle.mass_disappearance
 
 
-def test_mass_404_requests_the_list_once_for_api_up() -> None:
+def test_list_shows_during_a_mass_404_if_the_api_is_up() -> None:
     run = run_cycle(
         "ab", replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND}), history=CycleHistory(existing=AB)
     )
-    assert run.ids_requested(RequestKind.LIST) == [""]
     assert run.cycle.stats.accepted
     assert set(run.outcome_names.values()) == {"unconfirmed"}
 
@@ -237,7 +436,7 @@ def test_suspected_mass_404_lasts_while_only_the_proof_is_missing() -> None:
 
 
 def test_404_with_another_failure_is_not_a_mass_404() -> None:
-    """In that case the list is enough proof."""
+    """In that case the list is the control."""
     table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": failed("forbidden")}
     run = run_cycle("ab", replies_by_image(table), history=CycleHistory(existing=AB))
     assert run.outcome_names == {"a": "gone", "b": "forbidden"}

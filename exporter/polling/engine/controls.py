@@ -1,0 +1,147 @@
+"""Controls of the probes of one cycle: images that should be found."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from exporter.model.contradiction import ContradictionKind
+from exporter.model.outcome import Failed, Found, NotFound
+from exporter.model.replies import ImageReply, Listed, ProbeReply
+from exporter.model.target import Target
+from exporter.polling.engine.contradictions import Contradictions
+from exporter.polling.engine.pacing import TRANSIENT
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+
+MAX_LIST_FAILURES = 6
+"""Failures of the list after which it is not used as a control any more in this cycle."""
+
+MAX_CHECKS = 3
+"""Times that a control is requested again after it was found and then 404."""
+
+
+class Controls:
+    """Chooses the control of each probe, in turn, from the best source that has one.
+
+    1. Images that were found in this cycle.
+    2. Images that existed before and were not polled yet.
+    3. Images that the list of the service has.
+    4. The list itself, if no image at all was found in this cycle.
+    """
+
+    def __init__(
+        self, history: CycleHistory, targets: Mapping[str, Target], contradictions: Contradictions
+    ) -> None:
+        self._targets = targets
+        self._contradictions = contradictions
+        self._found: dict[str, None] = {}
+        self._expected = dict.fromkeys(i for i in targets if i in history.existing)
+        self._listed: dict[str, None] = {}
+        self._rejected: set[str] = set()
+        self._last_404: dict[str, str] = {}
+        self._checks: dict[str, int] = {}
+        self._to_check: list[str] = []
+        self._checks_in_flight = 0
+        self._list_failures = 0
+        self._is_list_unusable = False
+        self.any_found = False
+
+    @property
+    def has_image(self) -> bool:
+        """Return True if an image can be the control."""
+        return bool(self._found or self._expected or self._listed)
+
+    @property
+    def available(self) -> bool:
+        """Return True if there is any control, an image or the list."""
+        return self.has_image or not (self.any_found or self._is_list_unusable)
+
+    @property
+    def are_checked(self) -> bool:
+        """Return True while an image may still turn out to be a control."""
+        return bool(self._to_check or self._checks_in_flight)
+
+    def next(self) -> str | None:
+        """Return the image that is the next control, or None for the list of images."""
+        for source in (self._found, self._expected, self._listed):
+            if source:
+                image_id = next(iter(source))
+                # To the end, so that all of them are used in turn.
+                del source[image_id]
+                source[image_id] = None
+                return image_id
+        return None
+
+    def on_found(self, image_id: str) -> None:
+        """Record that an image was found in this cycle."""
+        self.any_found = True
+        self._expected.pop(image_id, None)
+        self._listed.pop(image_id, None)
+        self._found.setdefault(image_id)
+        self._checks.pop(image_id, None)
+
+    def on_probe_reply(
+        self, request: PollRequest, reply: ProbeReply, suspects: Collection[str]
+    ) -> bool:
+        """Take the results of the control of a probe; return True if an image was found."""
+        is_found = False
+        for result in (reply.before, reply.after):
+            match result:
+                case Found():
+                    is_found = True
+                    self.on_found(str(request.control))
+                case NotFound(request_id):
+                    self._on_404(str(request.control), request_id)
+                case Listed(image_ids):
+                    self._add_listed(image_id for image_id in image_ids if image_id not in suspects)
+                case Failed() as failed:
+                    self._on_failed(request.control, failed)
+        return is_found
+
+    def check_requests(self) -> list[tuple[int, PollRequest]]:
+        """Return requests for the controls that were found and then 404, see ``Doubts``."""
+        checks, self._to_check = self._to_check, []
+        self._checks_in_flight += len(checks)
+        return [(0, PollRequest(RequestKind.RECHECK, (self._targets[i],))) for i in checks]
+
+    def on_check_reply(self, image_id: str, reply: ImageReply, now: float) -> bool:
+        """Take the reply to such a request; return True if the control is found again."""
+        self.on_check_dropped()
+        match reply.result:
+            case Found(_, request_id):
+                ids = (self._last_404.get(image_id, ""), request_id)
+                self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now)
+            case NotFound(request_id):
+                self._on_404(image_id, request_id)
+        return isinstance(reply.result, Found)
+
+    def on_check_dropped(self) -> None:
+        """Record that such a request has its reply, or was cancelled."""
+        self._checks_in_flight -= 1
+
+    def remove(self, image_id: str) -> None:
+        """Do not use an image as a control any more in this cycle, unless it is found again."""
+        for source in (self._found, self._expected, self._listed):
+            source.pop(image_id, None)
+        self._rejected.add(image_id)
+
+    def _on_404(self, image_id: str, request_id: str) -> None:
+        """Record that a control was 404. If it was found before, it has to be checked."""
+        was_found = image_id in self._found or image_id in self._checks
+        checks = self._checks.get(image_id, 0)
+        self._last_404[image_id] = request_id
+        self.remove(image_id)
+        if was_found and checks < MAX_CHECKS and image_id in self._targets:
+            self._checks[image_id] = checks + 1
+            self._to_check.append(image_id)
+
+    def _on_failed(self, image_id: str | None, failed: Failed) -> None:
+        """Record that the request for a control, or for the list if None, failed."""
+        if image_id is not None:
+            if failed.reason not in TRANSIENT:
+                self.remove(image_id)
+            return
+        self._list_failures += 1
+        if failed.reason not in TRANSIENT or self._list_failures >= MAX_LIST_FAILURES:
+            self._is_list_unusable = True
+
+    def _add_listed(self, image_ids: Iterable[str]) -> None:
+        for image_id in sorted(set(image_ids) - self._rejected - self._found.keys()):
+            self._listed.setdefault(image_id)

@@ -1,0 +1,109 @@
+"""Doubtful answers of one cycle: 404s and older answers, and the contradictions they reveal."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from exporter.model.contradiction import ContradictionKind
+from exporter.model.outcome import Failed, Found, Outcome
+from exporter.model.replies import ImageReply, ProbeReply
+from exporter.model.target import Target
+from exporter.polling.engine.contradictions import Contradictions
+from exporter.polling.engine.gone_confirmation import GoneConfirmation
+from exporter.polling.engine.older_answers import OlderAnswers
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+
+EVIDENCE_KINDS = frozenset({RequestKind.RECHECK, RequestKind.PROBE})
+"""Requests that gather evidence about a doubtful answer."""
+
+
+class Doubts:
+    """Passes each answer to the class that decides about it; times are monotonic seconds."""
+
+    def __init__(
+        self, history: CycleHistory, targets: Mapping[str, Target], interval: float
+    ) -> None:
+        self._history = history
+        self.contradictions = Contradictions(history.contradictions, interval)
+        self.gone = GoneConfirmation(history, targets, self.contradictions)
+        self._older = OlderAnswers(history, self.contradictions)
+
+    def add_to(self, history: CycleHistory) -> CycleHistory:
+        """Return a history with the doubts of this cycle, for the next one."""
+        return replace(
+            history,
+            mass_404_suspected=self.gone.mass_404_suspected,
+            suspicions=self.gone.suspicions(),
+            older_once=self._older.confirmed_once,
+            contradictions=self.contradictions.memory,
+        )
+
+    def forget(self, image_ids: Iterable[str]) -> None:
+        """Forget images that were added to the cycle again, so that they are polled once more."""
+        for image_id in image_ids:
+            self.gone.forget(image_id)
+            self._older.forget(image_id)
+
+    def on_retracted(self, image_id: str) -> None:
+        """Dismiss an image whose reply cannot be trusted, even if the reply is still to come."""
+        self.gone.on_retracted(image_id)
+        self._older.forget(image_id)
+
+    def believes(self, target: Target, found: Found, now: float) -> bool:
+        """Return True if an image that its poll found needs no confirmation."""
+        if self._history.is_older(found.image):
+            self._older.add(target, found)
+            return False
+        self.gone.on_found(target.image_id)
+        suspicion = self._history.suspicions.get(target.image_id)
+        if suspicion is not None and not self._history.mass_404_suspected:
+            ids = ((*suspicion.evidence.request_ids, "")[0], found.request_id)
+            run = 1 + suspicion.rechecks + suspicion.probes
+            self.contradictions.record(
+                target.image_id, ContradictionKind.NOT_FOUND, ids, now, run=run
+            )
+        return True
+
+    def on_left_out(self, found: Found, now: float) -> None:
+        """Record a contradiction if a list lacks an image that it had, and that is unchanged."""
+        image, seen = found.image, self._history.seen.get(found.image.id)
+        if seen is not None and (seen.visibility, seen.hidden) == (image.visibility, image.hidden):
+            ids = ("", found.request_id)
+            self.contradictions.record(image.id, ContradictionKind.NOT_LISTED, ids, now)
+
+    def on_recheck_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
+        """Take the reply to a recheck."""
+        if self._older.has(request.targets[0].image_id):
+            self._older.on_recheck_reply(request, reply, now)
+        else:
+            self.gone.on_recheck_reply(request, reply, now)
+
+    def on_probe_reply(self, request: PollRequest, reply: ProbeReply, now: float) -> None:
+        """Take the reply to a probe."""
+        self.gone.on_probe_reply(request, reply, now)
+
+    def on_dropped(self, request: PollRequest) -> None:
+        """Record that a request for evidence was cancelled before it was sent."""
+        if request.kind not in EVIDENCE_KINDS:
+            return
+        image_id = request.targets[0].image_id
+        if request.kind is RequestKind.RECHECK and self._older.has(image_id):
+            self._older.on_dropped(image_id)
+        else:
+            self.gone.on_dropped(request)
+
+    def take_requests(self, now: float) -> list[tuple[int, PollRequest]]:
+        """Return the requests that are needed now, and record the outcomes decided by now.
+
+        Each request comes with the number of requests about its image that have failed in a row.
+        """
+        return [*self.gone.take_requests(now), *self._older.take_requests(now)]
+
+    def take_outcomes(self) -> list[tuple[Target, Outcome]]:
+        """Return the outcomes that were decided since the last call."""
+        return [*self.gone.take_outcomes(), *self._older.take_outcomes()]
+
+    def unconfirmed(self, target: Target, *, out_of_time: bool, breaker_open: bool) -> Failed:
+        """Return the failure of an image that has no outcome at the end of the cycle."""
+        if self._older.has(target.image_id):
+            return self._older.unconfirmed()
+        return self.gone.unconfirmed(out_of_time=out_of_time, breaker_open=breaker_open)

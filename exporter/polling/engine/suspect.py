@@ -1,0 +1,100 @@
+"""Suspects: images that were 404 in this cycle."""
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from exporter.model.outcome import GoneEvidence
+from exporter.model.target import Target
+from exporter.polling.engine.evidence_requests import EvidenceRequests
+from exporter.polling.engine.types import Suspicion
+
+MAX_KEPT = 20
+"""Limit of the request IDs, and of the connections, that are kept as evidence."""
+
+LIST_AS_CONTROL = "list"
+"""Stands for a list of images among the controls."""
+
+
+class SuspectState(Enum):
+    """Progress of the confirmation of one image; see ``gone_confirmation``."""
+
+    OPEN = auto()
+    PROVEN = auto()
+    WAITING = auto()
+    UNCONFIRMED = auto()
+    DISMISSED = auto()
+
+
+@dataclass(slots=True)
+class Suspect:
+    """One image that was 404 in this cycle.
+
+    Attributes:
+        evidence: All 404s, also those of earlier cycles that came to the same conclusion.
+        requests: Requests of this cycle that gather the evidence.
+        rechecks: 404s of rechecks that count for this cycle.
+        probes: Conclusive probes that count for this cycle.
+        request_id: Request ID of the last 404.
+        problem: The reason why the last request showed nothing.
+    """
+
+    target: Target
+    evidence: GoneEvidence
+    requests: EvidenceRequests
+    rechecks: int = 0
+    probes: int = 0
+    request_id: str = ""
+    problem: str = ""
+    state: SuspectState = SuspectState.OPEN
+
+    @property
+    def is_open(self) -> bool:
+        """Return True if the evidence is not complete."""
+        return self.state is SuspectState.OPEN
+
+    def add_404(self, request_id: str) -> None:
+        """Add the request ID of a 404 to the evidence."""
+        self.request_id = request_id
+        ids = self.evidence.request_ids
+        if request_id and len(ids) < MAX_KEPT:
+            self.evidence = replace(self.evidence, request_ids=(*ids, request_id))
+
+    def count_recheck(self) -> None:
+        """Count a recheck that was 404."""
+        self.rechecks += 1
+        self.evidence = replace(self.evidence, rechecks=self.evidence.rechecks + 1)
+
+    def count_probe(self, control: str | None, connection: str) -> None:
+        """Count a conclusive probe with this control, or with a list if it is None."""
+        self.probes += 1
+        evidence = self.evidence
+        self.evidence = replace(
+            evidence,
+            probes=evidence.probes + 1,
+            controls=tuple(dict.fromkeys((*evidence.controls, control or LIST_AS_CONTROL))),
+            connections=(*evidence.connections, connection)[-MAX_KEPT:],
+        )
+
+    def suspicion(self, *, counts: bool) -> Suspicion:
+        """Return the evidence with which the next cycle may continue, if it ``counts``."""
+        is_complete = self.state is SuspectState.WAITING
+        if counts:
+            return Suspicion(self.evidence, self.rechecks, self.probes, is_complete)
+        return Suspicion(self.evidence, 0, 0, is_complete=False)
+
+
+def new_suspect(target: Target, earlier: Suspicion | None, now: float) -> Suspect:
+    """Return a new suspect, with the evidence of the last cycle if that has some."""
+    if earlier is None:
+        return Suspect(target, GoneEvidence(now), EvidenceRequests())
+    if earlier.is_complete:
+        evidence = replace(earlier.evidence, cycles=earlier.evidence.cycles + 1)
+        return Suspect(target, evidence, EvidenceRequests())
+    rechecks, probes = earlier.rechecks, earlier.probes
+    return Suspect(
+        target,
+        earlier.evidence,
+        EvidenceRequests(answers=1 + rechecks + probes),
+        rechecks=rechecks,
+        probes=probes,
+    )

@@ -1,0 +1,153 @@
+"""Answers that are older than one received before, by whole cycles without threads."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.model.contradiction import ContradictionKind
+from exporter.model.image import Image
+from exporter.model.outcome import Failed, Found
+from exporter.polling.engine.contradictions import ContradictionMemory
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from tests.polling.engine.batches import IDS, FakeCloud, run_batches
+from tests.support.simulated_cycle import (
+    NOT_FOUND,
+    FakeReply,
+    SimulatedCycle,
+    failed,
+    run_cycle,
+)
+
+CREATED, YESTERDAY, TODAY = 1000.0, 2000.0, 3000.0
+
+
+def image(updated_at: float | None, created_at: float = CREATED) -> Found:
+    """Return the outcome of image ``a`` as it was updated at that time."""
+    return Found(Image("v2", "a", "active", created_at=created_at, updated_at=updated_at))
+
+
+def history_of(seen: Found, **fields: object) -> CycleHistory:
+    """Return the history of a cloud whose image ``a`` was last seen like this."""
+    return CycleHistory(existing=frozenset("a"), seen={"a": seen.image}, **fields)  # type: ignore[arg-type]  # fields of CycleHistory
+
+
+def only_rechecks(run: SimulatedCycle) -> int:
+    """Return the number of rechecks."""
+    return len(run.ids_requested(RequestKind.RECHECK))
+
+
+def test_older_answer_is_not_believed_if_another_server_has_the_newer_state() -> None:
+    answers: Iterator[Found] = iter([image(YESTERDAY), image(YESTERDAY)])
+    run = run_cycle("a", lambda *_: next(answers, image(TODAY)), history=history_of(image(TODAY)))
+    assert run.outcomes == {"a": image(TODAY)}
+    assert [c.kind for c in run.contradictions] == [ContradictionKind.OLDER]
+    assert run.cycle.history().contradictions.longest_run == 2
+
+
+def test_older_answer_is_believed_after_it_was_repeated_on_fresh_connections() -> None:
+    """The database was restored from a backup."""
+    run = run_cycle("a", lambda *_: image(YESTERDAY), history=history_of(image(TODAY)))
+    assert run.outcomes == {"a": image(YESTERDAY)}
+    assert run.contradictions == []
+    assert only_rechecks(run) == 9
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [image(TODAY), image(TODAY + 1), image(None), image(YESTERDAY, created_at=CREATED + 1)],
+    ids=["equal", "newer", "without time", "another image with the same ID"],
+)
+def test_answer_that_is_not_older_is_believed_at_once(answer: Found) -> None:
+    run = run_cycle("a", lambda *_: answer, history=history_of(image(TODAY)))
+    assert run.outcomes == {"a": answer}
+    assert only_rechecks(run) == 0
+
+
+def test_older_answer_needs_two_cycles_while_servers_contradict_each_other() -> None:
+    history = history_of(image(TODAY), contradictions=ContradictionMemory(until=1e9))
+    first = run_cycle("a", lambda *_: image(YESTERDAY), history=history)
+    assert first.outcome_names == {"a": "unconfirmed"}
+    second_history = history_of(
+        image(TODAY),
+        contradictions=ContradictionMemory(until=1e9),
+        older_once=first.cycle.history().older_once,
+    )
+    second = run_cycle("a", lambda *_: image(YESTERDAY), history=second_history)
+    assert second.outcomes == {"a": image(YESTERDAY)}
+
+
+def test_gone_image_that_returns_unchanged_is_rechecked() -> None:
+    """A stale replica still has it; but it may also have been shared again."""
+    history = CycleHistory(gone=frozenset("a"), seen={"a": image(TODAY).image})
+    back = run_cycle("a", lambda *_: image(TODAY), history=history)
+    assert back.outcomes == {"a": image(TODAY)}
+    assert only_rechecks(back) == 9
+    answers = iter([image(TODAY)])
+    stale = run_cycle("a", lambda *_: next(answers, NOT_FOUND), history=history)
+    assert stale.outcome_names == {"a": "gone"}
+    assert [c.kind for c in stale.contradictions] == [ContradictionKind.NOT_FOUND]
+
+
+def test_gone_image_that_was_created_again_exists_at_once() -> None:
+    history = CycleHistory(gone=frozenset("a"), seen={"a": image(TODAY).image})
+    run = run_cycle("a", lambda *_: image(TODAY + 1, created_at=TODAY + 1), history=history)
+    assert run.outcome_names == {"a": "found"}
+    assert only_rechecks(run) == 0
+
+
+def test_older_answer_after_a_404_is_unconfirmed() -> None:
+    answers = iter([NOT_FOUND])
+    run = run_cycle(
+        "a", lambda *_: next(answers, image(YESTERDAY)), history=history_of(image(TODAY))
+    )
+    assert run.outcome_names == {"a": "unconfirmed"}
+    outcome = run.outcomes["a"]
+    assert isinstance(outcome, Failed)
+    assert "an older state" in outcome.detail
+
+
+def test_404_of_an_existing_image_after_an_older_answer_is_unconfirmed() -> None:
+    answers = iter([image(YESTERDAY)])
+    run = run_cycle("a", lambda *_: next(answers, NOT_FOUND), history=history_of(image(TODAY)))
+    assert run.outcome_names == {"a": "unconfirmed"}
+    assert len(run.contradictions) == 1
+
+
+def test_failed_recheck_leaves_the_older_answer_unconfirmed() -> None:
+    def respond(request: PollRequest, _: float) -> FakeReply | Found | Failed:
+        return failed("forbidden") if request.kind is RequestKind.RECHECK else image(YESTERDAY)
+
+    run = run_cycle("a", respond, history=history_of(image(TODAY)))
+    assert run.outcome_names == {"a": "unconfirmed"}
+
+
+def test_transient_failures_delay_the_decision() -> None:
+    answers: Iterator[Found | Failed] = itertools.cycle([image(YESTERDAY), failed("timeout")])
+    run = run_cycle("a", lambda *_: next(answers), history=history_of(image(TODAY)))
+    assert run.outcomes == {"a": image(YESTERDAY)}
+
+
+def test_image_left_out_of_a_list_that_had_it_is_a_contradiction() -> None:
+    first = run_batches(FakeCloud())
+    images = {
+        image_id: outcome.image
+        for image_id, outcome in first.outcomes.items()
+        if isinstance(outcome, Found)
+    }
+    history = CycleHistory(
+        existing=frozenset(IDS), seen=images, listed=first.cycle.history().listed
+    )
+    assert set(history.listed) == set(IDS)
+    run = run_batches(FakeCloud(unlisted=frozenset({IDS[3]})), history=history)
+    assert run.outcome_names == dict.fromkeys(IDS, "found")
+    assert [(c.image_id, c.kind) for c in run.contradictions] == [
+        (IDS[3], ContradictionKind.NOT_LISTED)
+    ]
+    again = run_batches(
+        FakeCloud(unlisted=frozenset({IDS[3]})),
+        history=CycleHistory(
+            existing=frozenset(IDS), seen=images, listed=run.cycle.history().listed
+        ),
+    )
+    assert again.contradictions == [], "a list may leave out images for good"
