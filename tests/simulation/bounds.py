@@ -40,6 +40,9 @@ class Excluded(Enum):
     PINNED_TO_STALE = (
         "a keep-alive connection leads to a stale server, whose answers do not show their age"
     )
+    RESONANCE = (
+        "servers take turns and have no other clients, so equal cycles reach the same servers"
+    )
 
 
 def cycles_to_report(bad_share: float) -> int:

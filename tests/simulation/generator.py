@@ -63,6 +63,7 @@ def world_of_seed(seed: int, profile: Profile = EVERYTHING) -> World:
         api=random.choice(("v1", "v2")),
         backends=random.choice((1, 2, 2, 2, 3, 3, 4, 5)),
         balancing=random.choice(tuple(Balancing)),
+        background=random.choice((0.0, 0.3, 3.0)),
         keep_alive=random.choice((0.0, 0.0, 30.0, 900.0)),
         initial=tuple(random.random() < 0.9 for _ in range(images)),
         unwatched=random.choice((0, 1, 3)),

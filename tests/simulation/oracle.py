@@ -344,6 +344,8 @@ class Oracle:
         is_pinned = world.keep_alive > 0 and not world.balancing.is_per_request
         if is_pinned and any(lie.kind is FaultKind.STALE for lie in self._lies):
             return Excluded.PINNED_TO_STALE
+        if self._lies and not (world.balancing.is_random or world.background):
+            return Excluded.RESONANCE
         return None
 
     def _report(

@@ -4,7 +4,7 @@ It does what ``Poller``, ``CycleRun`` and ``CycleExecutor`` do, without threads,
 """
 
 import heapq
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from random import Random
 from typing import NamedTuple, Protocol
@@ -160,25 +160,21 @@ class SimulatedExporter:
         else:
             # As ``Poller.take_over_from``: the state of the images stays in the store.
             blocked_until = max(self.history.wait_until, self.service.blocked_until)
-            self.history = replace(CycleHistory(), wait_until=blocked_until)
+            self.history = CycleHistory(
+                wait_until=blocked_until,
+                unavailable=self.history.unavailable,
+                contradictions=self.history.contradictions,
+            )
             self.state = self.inherited = self.state.reconfigured(self.world.interval, None, ())
 
     def _history(self) -> CycleHistory:
         """Return the history of a cycle, as ``Poller._history_with``."""
-        existing, gone, immediate = set(), set(), set()
-        for image, observation in self.observations.items():
-            if observation.change_baseline.exists:
-                existing.add(image)
-            elif observation.change_baseline.exists is False:
-                gone.add(image)
-            if observation.polled_at is None or self.cycle_number == 1:
-                immediate.add(image)
-        return replace(
-            self.history,
-            existing=frozenset(existing),
-            gone=frozenset(gone),
-            immediate=frozenset(immediate),
+        immediate = frozenset(
+            image
+            for image, observation in self.observations.items()
+            if observation.polled_at is None or self.cycle_number == 1
         )
+        return self.history.with_observations(self.observations, immediate)
 
     def _groups(self, gone: frozenset[str]) -> list[Group] | None:
         """Return the targets in groups, as ``Poller._grouped``."""

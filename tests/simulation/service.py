@@ -26,6 +26,9 @@ from tests.simulation.world import Fault, FaultKind, World
 LISTED_IDS = 5
 """Number of IDs on the first page of a list that is a control."""
 
+UNDECIDED = -1
+"""The backend of a connection before its first request."""
+
 NOT_POLLED = Failed("not_polled", "no time was left in this cycle")
 CLOSED = Failed("connection", "closed without a response")
 TIMEOUT = Failed("timeout", "no response in time")
@@ -122,6 +125,9 @@ class SimulatedService:
         return None
 
     def _connect(self, now: float) -> Connection:
+        if self._world.balancing.is_per_request:
+            # The balancer selects a backend when it has the request.
+            return Connection(UNDECIDED, now)
         return Connection(self._balance(), now)
 
     def _balance(self) -> int:
@@ -129,6 +135,11 @@ class SimulatedService:
         if self._world.balancing.is_random:
             return int(self._random.random() * backends)
         self._turn = (self._turn + 1) % backends
+        others = self._world.background
+        if others:
+            # A geometric number of other requests with this mean.
+            while self._random.random() * (1.0 + others) < others:
+                self._turn = (self._turn + 1) % backends
         return self._turn
 
     def _roundtrip(self, connection: Connection, at: float, end: float) -> Response:

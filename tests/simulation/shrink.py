@@ -15,6 +15,7 @@ SIMPLER = {
     "interruptions": (),
     "rate": None,
     "shows_deleted": False,
+    "background": 0.3,
     "keep_alive": 0.0,
     "concurrency": 4,
     "latency": 0.05,

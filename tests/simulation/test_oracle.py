@@ -35,7 +35,7 @@ class Reports:
         self.cycles = 0
 
     def found(self, version: int) -> Outcome:
-        """Return the outcome of a poll that found a version of the image."""
+        """Return the outcome of a poll that found a version of the image; the first is 1."""
         starts = self.servers.timelines[0].starts
         outcome = self.servers.image(0, starts[version], "image-0")
         assert not isinstance(outcome, Failed)
@@ -86,7 +86,7 @@ STALE = Fault(1, FaultKind.STALE, 0.0, 1000.0)
 
 def test_existing_image_is_not_gone() -> None:
     reports = Reports(world())
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
     reports.cycle(GONE)
     assert reports.checks == [Check.FALSE_GONE]
 
@@ -99,8 +99,8 @@ def test_image_that_never_existed_is_gone() -> None:
 
 def test_deleted_image_is_gone_once() -> None:
     reports = Reports(world(DELETED))
-    reports.cycle(reports.found(0))
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(1))
     reports.cycle(GONE)
     reports.cycle(GONE)
     assert reports.checks == []
@@ -109,21 +109,21 @@ def test_deleted_image_is_gone_once() -> None:
 
 def test_old_name_after_the_new_one_is_a_false_change() -> None:
     reports = Reports(world(RENAMED, backends=2))
-    reports.cycle(reports.found(0))
-    reports.cycle(reports.found(0))
     reports.cycle(reports.found(1))
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(2))
+    reports.cycle(reports.found(1))
     assert reports.checks == [Check.FALSE_CHANGE]
-    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(2))
     assert reports.checks == [Check.FALSE_CHANGE], "the correction is not a second false change"
 
 
 def test_image_that_a_stale_server_still_has_is_excluded_by_name() -> None:
     reports = Reports(world(DELETED, backends=2, faults=(STALE,)))
-    reports.cycle(reports.found(0))
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(1))
     reports.cycle(GONE)
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
     reports.cycle(GONE)
     assert reports.checks == []
     assert reports.oracle.statistics.excluded == {Excluded.STALE_SERVES_DELETED: 1}
@@ -132,18 +132,18 @@ def test_image_that_a_stale_server_still_has_is_excluded_by_name() -> None:
 @pytest.mark.parametrize("event", [RENAMED, DELETED])
 def test_change_is_reported_by_the_next_complete_cycle(event: Event) -> None:
     reports = Reports(world(event))
-    reports.cycle(reports.found(0))
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(1))
     assert reports.checks == []
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
     assert reports.checks == [Check.MISSED_CHANGE]
 
 
 def test_change_during_an_outage_may_be_reported_later() -> None:
     outage = Fault(0, FaultKind.SERVER_ERROR, 100.0, 200.0)
     reports = Reports(world(RENAMED, faults=(outage,)))
-    reports.cycle(reports.found(0))
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(1))
     reports.cycle(Failed("server_error"))
     reports.cycle(Failed("server_error"))
     assert reports.checks == []
@@ -153,8 +153,8 @@ def test_change_during_an_outage_may_be_reported_later() -> None:
 
 def test_recreated_image_may_still_be_known_as_gone_but_not_for_long() -> None:
     reports = Reports(world(DELETED, RECREATED))
-    reports.cycle(reports.found(0))
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(1))
     reports.cycle(GONE)
     reports.cycle(GONE)
     assert reports.checks == [Check.MISSED_CHANGE]
@@ -162,7 +162,7 @@ def test_recreated_image_may_still_be_known_as_gone_but_not_for_long() -> None:
 
 def test_wrong_majority_is_excluded_by_name() -> None:
     reports = Reports(world(backends=1, faults=(Fault(0, FaultKind.EMPTY, 0.0, 1000.0),)))
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
     reports.cycle(GONE)
     assert reports.checks == []
     assert reports.oracle.statistics.excluded == {Excluded.MAJORITY_LIES: 1}
@@ -171,16 +171,16 @@ def test_wrong_majority_is_excluded_by_name() -> None:
 def test_image_has_one_outcome_per_cycle() -> None:
     reports = Reports(world())
     reports.cycle()
-    reports.cycle(reports.found(0), reports.found(0))
+    reports.cycle(reports.found(1), reports.found(1))
     assert reports.checks.count(Check.OUTCOMES) == 2
 
 
 def test_counts_do_not_fall() -> None:
     reports = Reports(world())
-    reports.cycle(reports.found(0))
+    reports.cycle(reports.found(1))
     before = replace(reports.observation, change_counts=ChangeCounts(name=1))
     after: Observation = replace(reports.observation, change_counts=ChangeCounts())
-    reports.oracle.on_outcome(TARGET, reports.found(0), before, after, 1.0)
+    reports.oracle.on_outcome(TARGET, reports.found(1), before, after, 1.0)
     assert reports.checks == [Check.COUNTER_FELL]
 
 
@@ -188,7 +188,7 @@ def test_counters_of_the_cloud_do_not_fall() -> None:
     reports = Reports(world())
     for polls in (2, 1):
         reports.oracle.on_cycle_start(0.0)
-        reports.oracle.on_outcome(TARGET, reports.found(0), NEVER_POLLED, NEVER_POLLED, 0.0)
+        reports.oracle.on_outcome(TARGET, reports.found(1), NEVER_POLLED, NEVER_POLLED, 0.0)
         state = CloudState("lab", 60.0, polls=polls)
         reports.oracle.on_cycle_end(reports.report(0.0)._replace(state=state))
     assert reports.checks == [Check.COUNTER_FELL]
@@ -196,8 +196,8 @@ def test_counters_of_the_cloud_do_not_fall() -> None:
 
 def test_requests_have_a_limit() -> None:
     reports = Reports(world())
-    reports.cycle(reports.found(0), requests=100)
-    reports.cycle(reports.found(0), most_in_flight=5)
+    reports.cycle(reports.found(1), requests=100)
+    reports.cycle(reports.found(1), most_in_flight=5)
     assert reports.checks == [Check.REQUESTS, Check.CONCURRENCY]
 
 

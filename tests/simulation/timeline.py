@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import inf
 from typing import NamedTuple
 
 from exporter.model.api_traits import ApiName
@@ -148,8 +149,10 @@ def build_timelines(
         Record(exists, status="active", digest=f"{index}-0", name=f"name {index}")
         for index, exists in enumerate(initial)
     ]
+    absent = ImageState(-inf, None, None, listed=False, hidden=False)
     states = [
-        [_state(api, index, CREATED, record, shows_deleted)] for index, record in enumerate(records)
+        [absent, _state(api, index, CREATED, record, shows_deleted)] if record.exists else [absent]
+        for index, record in enumerate(records)
     ]
     for event in sorted(events, key=lambda event: event.at):
         for index in range(len(records)) if event.image == ALL else (event.image,):

@@ -100,6 +100,7 @@ class World:
         seed: Seed of latencies, of the balancer and of the exporter's jitter.
         api: The API version in use.
         backends: Number of API servers.
+        background: Requests of other clients per request of the exporter, which also take turns.
         keep_alive: Seconds for which servers keep an idle connection; 0 closes after a response.
         initial: Existence of each watched image at the start.
         unwatched: Number of further images of the service.
@@ -114,6 +115,7 @@ class World:
     api: ApiName = "v1"
     backends: int = 1
     balancing: Balancing = Balancing.RANDOM_CONNECTION
+    background: float = 0.0
     keep_alive: float = 0.0
     initial: tuple[bool, ...] = (True,)
     unwatched: int = 1
