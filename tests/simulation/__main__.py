@@ -69,6 +69,7 @@ def summary(statistics: Statistics, seconds: float) -> str:
         ("image-cycles with bad backends", figures.bad_image_cycles),
         ("requests", figures.requests),
         ("real changes reported", figures.changes),
+        ("contradictions reported", figures.contradictions),
         *((check.value, figures.violations[check]) for check in Check),
     ]
     lines = [f"{value:>12,}  {name}" for name, value in rows]

@@ -40,11 +40,13 @@ class Profile:
         lies: The faults of backends that lie.
         lying_share: Share of the worlds in which a backend lies.
         majority_share: Share of those worlds in which more backends lie than not.
+        page_limits: Numbers of images on a page of a list.
     """
 
     lies: tuple[FaultKind, ...] = tuple(sorted(LIES, key=lambda kind: kind.name))
     lying_share: float = 0.7
     majority_share: float = 0.05
+    page_limits: tuple[int, ...] = (1000,)
 
 
 EVERYTHING = Profile()
@@ -73,7 +75,7 @@ def world_of_seed(seed: int, profile: Profile = EVERYTHING) -> World:
         concurrency=16 if is_large else concurrency,
         rate=None if is_large else random.choice((None, None, 50.0)),
         latency=0.02 if is_large else random.choice((0.005, 0.05, 0.2)),
-        page_limit=random.choice((1000, 1000, 25, 3)),
+        page_limit=random.choice(profile.page_limits),
         batch_limit=random.choice((100, 100, 10)),
     )
     world = replace(world, shows_deleted=world.api == "v1" and random.random() < 0.15)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from exporter.model.changes import ChangeCounts
 from exporter.model.cloud import CloudState
+from exporter.model.contradiction import Contradiction
 from exporter.model.observation import Observation
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
@@ -30,6 +31,7 @@ class Check(Enum):
     FALSE_GONE = "an existing image was reported as gone"
     FALSE_CHANGE = "a change was counted that did not happen"
     MISSED_CHANGE = "a change was not reported in time"
+    FALSE_CONTRADICTION = "healthy servers were reported to contradict each other"
     OUTCOMES = "an image did not have exactly one outcome in a cycle"
     COUNTER_FELL = "a counter decreased"
     REQUESTS = "a cycle sent too many requests"
@@ -84,6 +86,7 @@ class Statistics:
     bad_image_cycles: int = 0
     requests: int = 0
     changes: int = 0
+    contradictions: int = 0
     deletion_delays: Counter[int] = field(default_factory=Counter)
     excluded: Counter[Excluded] = field(default_factory=Counter)
     violations: Counter[Check] = field(default_factory=Counter)
@@ -118,6 +121,7 @@ class Oracle:
         self._suspects: set[str] = set()
         self._existing: list[ImageRecord] = []
         self._blocked_until = -inf
+        self._is_contradicted = False
         self._state: CloudState | None = None
         self.violations: list[Violation] = []
         self.statistics = Statistics(worlds=1)
@@ -170,6 +174,23 @@ class Oracle:
                 is_real = self._check_gone(image_id, record, before, after, at)
         if is_real:
             record.is_excused = False
+
+    def on_contradiction(self, contradiction: Contradiction, at: float) -> None:
+        """See ``Observer.on_contradiction``."""
+        self.statistics.contradictions += 1
+        self._is_contradicted = True
+        timeline = self._images[contradiction.image_id].timeline
+        # The contradicting responses may be those of two consecutive cycles.
+        since = self._cycle_starts[-2] if len(self._cycle_starts) > 1 else 0.0
+        has_changed = timeline.version(since) != timeline.version(at)
+        if not (self._lies or has_changed):
+            detail = f"{contradiction.kind.value} {contradiction.request_ids}"
+            self._report(Check.FALSE_CONTRADICTION, at, contradiction.image_id, detail)
+
+    def on_reload(self) -> None:
+        """See ``Observer.on_reload``."""
+        for record in self._images.values():
+            record.late_cycles = 0
 
     def on_restart(self) -> None:
         """See ``Observer.on_restart``."""
@@ -268,8 +289,8 @@ class Oracle:
         world = self._world
         if report.most_in_flight > world.concurrency:
             self._report(Check.CONCURRENCY, report.end, "", f"{report.most_in_flight} in flight")
-        is_healthy = not world.faults
-        evidence = bounds.EVIDENCE_REQUESTS if is_healthy else bounds.MAX_EVIDENCE_REQUESTS
+        is_simple = not (world.faults or self._is_contradicted)
+        evidence = bounds.EVIDENCE_REQUESTS if is_simple else bounds.MAX_EVIDENCE_REQUESTS
         allowed = (
             bounds.FIXED_REQUESTS
             + bounds.REQUESTS_PER_IMAGE * len(self._images)
@@ -286,7 +307,7 @@ class Oracle:
             return
         fell = [
             name
-            for name in ("polls", "retries", "rate_limit_wait", "authentications")
+            for name in ("polls", "retries", "rate_limit_wait", "contradictions")
             if getattr(new, name) < getattr(old, name)
         ] + [
             reason for reason, count in old.failures.items() if new.failures.get(reason, 0) < count
@@ -311,7 +332,8 @@ class Oracle:
             first = timeline.version(report.start)
             if version >= first or self._looks_current(record, first, report.end):
                 record.late_cycles = 0
-            elif not troubled:
+            elif not troubled and first == timeline.version(report.end):
+                # Evidence that is gathered while the image changes contradicts itself.
                 record.late_cycles += 1
                 allowed = self._allowed_cycles(report)
                 if record.late_cycles > allowed:
@@ -336,8 +358,11 @@ class Oracle:
             record.timeline.existed_throughout(report.start, report.end)
             for record in self._existing
         )
+        allowed = bounds.cycles_to_report(self._bad_share)
+        if self._is_contradicted:
+            allowed = max(allowed, bounds.EVIDENCE_CYCLES - 1)
         # If all images vanish at once, a second cycle has to say so.
-        return bounds.cycles_to_report(self._bad_share) + vanished
+        return allowed + vanished * bounds.VANISH_CYCLES
 
     def _excluded_miss(self) -> Excluded | None:
         world = self._world

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from exporter.glance import v2
 from exporter.model.cloud import ClientTotals, CloudState, CycleSummary
+from exporter.model.contradiction import Contradiction
 from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Outcome
@@ -62,8 +63,14 @@ class Observer(Protocol):
     ) -> None:
         """See the outcome of an image, with the observations before and after it."""
 
+    def on_contradiction(self, contradiction: Contradiction, at: float) -> None:
+        """See that responses about an image contradict each other."""
+
     def on_cycle_end(self, report: CycleReport) -> None:
         """See the end of a cycle."""
+
+    def on_reload(self) -> None:
+        """See that a new poller continues with the observations, and begins its evidence anew."""
 
     def on_restart(self) -> None:
         """See that the exporter has lost its memory."""
@@ -166,6 +173,7 @@ class SimulatedExporter:
                 contradictions=self.history.contradictions,
             )
             self.state = self.inherited = self.state.reconfigured(self.world.interval, None, ())
+            self.observer.on_reload()
 
     def _history(self) -> CycleHistory:
         """Return the history of a cycle, as ``Poller._history_with``."""
@@ -261,6 +269,10 @@ class SimulatedExporter:
             after = before.with_outcome(outcome, _instant(now), MAX_STALE)
             self.observations[target.image_id] = after
             self.observer.on_outcome(target, outcome, before, after, now)
+        contradictions = cycle.take_contradictions()
+        for contradiction in contradictions:
+            self.observer.on_contradiction(contradiction, now)
+        self.state = self.state.with_contradictions(len(contradictions), _instant(now).wall)
 
     def _finish(self, cycle: Cycle, start: float, now: float) -> None:
         """Update the state of the cloud after a complete cycle, as ``Poller._finish``."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from exporter.model.contradiction import Contradiction
 from exporter.model.observation import Observation
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
 from exporter.model.replies import (
@@ -92,6 +93,17 @@ class TracedObserver:
         text = f"OUTCOME {target.image_id}: {_outcome_text(outcome)}{changes}"
         self._trace.add(at, text)
         self._oracle.on_outcome(target, outcome, before, after, at)
+
+    def on_contradiction(self, contradiction: Contradiction, at: float) -> None:
+        """See ``Observer``."""
+        kind, ids = contradiction.kind.value, contradiction.request_ids
+        self._trace.add(at, f"CONTRADICTION {contradiction.image_id}: {kind} {ids}")
+        self._oracle.on_contradiction(contradiction, at)
+
+    def on_reload(self) -> None:
+        """See ``Observer``."""
+        self._trace.add(self._trace.lines[-1][0], "RELOAD")
+        self._oracle.on_reload()
 
     def on_restart(self) -> None:
         """See ``Observer``."""
