@@ -14,8 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-also test-openstack openstack-env k8s-env check format readme \
-	dashboards draw-dashboards screenshot lint types imports \
+.PHONY: help demo test test-slow test-also test-openstack dev-env also-env compile-tests \
+	openstack-env k8s-env check meanwhile format readme dashboards draw-dashboards screenshot lint types imports \
 	cover simulate bench bench-openstack build sbom version lock clean
 
 help: ## list the targets
@@ -49,7 +49,26 @@ test-also: ## run the quick tests with each of PYTHON_ALSO as well
 test-openstack: $(VENV)/.dev openstack-env ## run the tests against a real Glance and Keystone
 	@OPENSTACK_TESTS=1 $(BIN)/pytest tests/openstack
 
-check: lint types imports test-slow test-also cover ## run all checks of CI
+# The slow tests mostly wait. Meanwhile, work with the lowest priority prepares the next steps.
+check: ## run all checks of CI
+	@$(MAKE) --no-print-directory --jobs=2 test-slow meanwhile
+	@$(MAKE) --no-print-directory test-also
+	@$(MAKE) --no-print-directory cover
+
+meanwhile: $(VENV)/.dev
+	@nice -n 19 $(MAKE) --no-print-directory lint types imports also-env
+
+# Collecting the tests once compiles them, which each of the parallel processes would do otherwise.
+also-env:
+	@for python in $(PYTHON_ALSO); do \
+		! "$$python" --version >/dev/null 2>&1 || { \
+			$(MAKE) --no-print-directory PYTHON="$$python" VENV="$(VENV)-$${python##*/}" compile-tests \
+				|| exit; \
+		}; \
+	done
+
+compile-tests: $(VENV)/.dev
+	@$(BIN)/pytest --collect-only --quiet >$(VENV)/collected.txt || { cat $(VENV)/collected.txt >&2; exit 1; }
 
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -160,6 +179,8 @@ $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --require-hashes --requirement requirements-dev.txt
 	@$(PIP) install --no-deps --editable .
 	@touch $@
+
+dev-env: $(VENV)/.dev
 
 # An environment of its own: OpenStack needs other versions of the same packages.
 openstack-env: $(OPENSTACK)/.made

@@ -85,7 +85,7 @@ def test_console_script_is_the_same_program(tmp_path: Path) -> None:
             timeout=BOUND,
             check=False,
         )
-        same = run_program(tmp_path, *argv)
+        same = run_program(tmp_path, *argv, is_preloaded=False)
         assert (process.returncode, process.stdout, process.stderr) == (
             same.returncode,
             same.stdout,

@@ -172,8 +172,9 @@ def test_name_outside_the_encoding_of_stdout_is_escaped(
 ) -> None:
     service.images.change(GOLDEN, name="東京 “x”")
     file = settings_file(tmp_path, {"name": "lab", "endpoint": service.url, "images": [GOLDEN]})
+    environ = {"PYTHONIOENCODING": "ascii"}
     process = run_program(
-        tmp_path, "check", f"--config.file={file}", environ={"PYTHONIOENCODING": "ascii"}
+        tmp_path, "check", f"--config.file={file}", environ=environ, is_preloaded=False
     )
     assert (process.returncode, process.stderr) == (0, "")
     assert "\\u6771\\u4eac \\u201cx\\u201d" in process.stdout

@@ -162,7 +162,7 @@ def test_promtool_accepts_the_rules_with_every_lint(promtool: Path) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=[pytest.mark.slow] if path.stat().st_size > 20_000 else [])
+        pytest.param(path, marks=[pytest.mark.slow] if path.stat().st_size > 15_000 else [])
         for path in TESTS
     ],
     ids=[path.stem for path in TESTS],

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import SimulatedImage
+from tests.support.preloaded import preloaded_exporter
 from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -58,13 +60,22 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def run_program(
-    folder: Path, *argv: str, environ: Mapping[str, str] | None = None
+    folder: Path,
+    *argv: str,
+    environ: Mapping[str, str] | None = None,
+    is_preloaded: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program until it exits by itself."""
+    """Run the program until it exits by itself.
+
+    ``is_preloaded`` is for tests of the start itself, which takes long: False imports the program.
+    """
+    env = environment(folder, **(environ or {}))
+    if is_preloaded:
+        return preloaded_exporter().run(argv, cwd=folder, env=env, timeout=BOUND)
     return subprocess.run(
         [sys.executable, "-m", "exporter", *argv],
         cwd=folder,
-        env=environment(folder, **(environ or {})),
+        env=env,
         capture_output=True,
         text=True,
         timeout=BOUND,
@@ -123,7 +134,7 @@ class Program:
         (line,) = wait_until(lambda: self.lines(*parts))
         return line
 
-    @property
+    @cached_property
     def port(self) -> int:
         """Wait until the program listens, and return its port."""
 

@@ -10,6 +10,9 @@ Value = TypeVar("Value")
 DEADLINE = 30.0
 """Seconds after which a test fails. Generous: only a failing test ever waits that long."""
 
+PAUSE_LIMIT = 0.1
+"""Longest pause in seconds, unless the caller sets a longer one."""
+
 
 def wait_until(
     condition: Callable[[], Value | None],
@@ -20,16 +23,19 @@ def wait_until(
 ) -> Value:
     """Call ``condition`` until it returns a true value, and return that value.
 
+    The pause grows to a tenth of the time waited, because many conditions send a request.
+
     Raises:
         AssertionError: It did not within ``timeout`` seconds. The message has the source of the
             condition, its last value, and ``details()``, for example the log of a program.
     """
-    deadline = time.monotonic() + timeout
+    started = time.monotonic()
     while not (value := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > timeout:
             message = f"not within {timeout:g} s: {_source(condition)}\nlast value: {value!r}"
             raise AssertionError(f"{message}\n{details()}" if details else message)
-        time.sleep(pause)
+        time.sleep(max(pause, min(waited / 10, PAUSE_LIMIT)))
     return value
 
 

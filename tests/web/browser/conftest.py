@@ -4,6 +4,7 @@ import gzip
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -53,10 +54,19 @@ class Tab:
     def __post_init__(self) -> None:
         """Record messages, errors, dialogs and requests."""
         self.page.set_default_timeout(TEST_TIMEOUT * 1000)
-        self.page.on("console", lambda message: self.messages.append(message.text))
-        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.messages.append(dialog.message))
-        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.listeners: dict[str, Callable[[Any], None]] = {
+            "console": lambda message: self.messages.append(message.text),
+            "pageerror": lambda error: self.messages.append(str(error)),
+            "dialog": lambda dialog: self.messages.append(dialog.message),
+            "request": lambda request: self.requests.append(request.url),
+        }
+        for event, listener in self.listeners.items():
+            self.page.on(event, listener)  # type: ignore[call-overload]  # one of its literals
+
+    def stop_recording(self) -> None:
+        """Ignore what the page does from now on."""
+        for event, listener in self.listeners.items():
+            self.page.remove_listener(event, listener)
 
     def expect_message(self, text: str) -> None:
         """Remove the messages that contain a text; there must be at least one."""
@@ -70,7 +80,11 @@ class Tab:
 
 
 OpenTab = Callable[..., Tab]
-"""Opens a URL in a new tab, with options of ``Browser.new_context``."""
+"""Opens a URL, see ``open_tab``."""
+
+Size = dict[str, int]
+ColorScheme = Literal["light", "dark"]
+DEFAULT_SIZE = {"width": 1280, "height": 720}
 
 
 @pytest.fixture(scope="package")
@@ -111,21 +125,47 @@ def prefixed_server(browser: Browser) -> Iterator[ServerThread]:  # noqa: ARG001
         yield server
 
 
+@pytest.fixture(scope="package")
+def shared_page(browser: Browser) -> Page:
+    """A page that tests use one after the other; a new one would start a process each time."""
+    return browser.new_context().new_page()
+
+
 @pytest.fixture
-def open_tab(browser: Browser) -> Iterator[OpenTab]:
-    """Opens tabs; the test fails if a tab has messages that it did not expect."""
+def open_tab(browser: Browser, shared_page: Page) -> Iterator[OpenTab]:
+    """Opens tabs; the test fails if a tab has messages that it did not expect.
+
+    Tabs share a page, so that only the last one is open, unless a test opens one with
+    ``is_shared=False``, which may have any options of ``Browser.new_context``.
+    """
     contexts: list[BrowserContext] = []
     tabs: list[Tab] = []
 
-    def open_(url: str, **options: object) -> Tab:
+    def page_of_its_own(**options: object) -> Page:
         contexts.append(browser.new_context(**options))  # type: ignore[arg-type]  # Playwright checks them
-        tabs.append(Tab(contexts[-1].new_page()))
-        tabs[-1].page.goto(url)
+        return contexts[-1].new_page()
+
+    def open_(
+        url: str,
+        *,
+        viewport: Size = DEFAULT_SIZE,
+        color_scheme: ColorScheme = "light",
+        is_shared: bool = True,
+        **options: object,
+    ) -> Tab:
+        page = shared_page if is_shared else page_of_its_own(**options)
+        page.set_viewport_size(viewport)  # type: ignore[arg-type]  # a dict, not a TypedDict
+        page.emulate_media(color_scheme=color_scheme)
+        tabs.append(Tab(page))
+        page.goto(url)
         return tabs[-1]
 
     try:
         yield open_
         assert [tab.messages for tab in tabs] == [[] for _ in tabs]
     finally:
+        for tab in tabs:
+            tab.stop_recording()
+        shared_page.goto("about:blank")
         for context in contexts:
             context.close()

@@ -274,7 +274,7 @@ def test_page_has_landmarks_headings_and_table_roles(
 
 
 def test_page_works_without_scripts(example_server: ServerThread, open_tab: OpenTab) -> None:
-    tab = open_tab(url_of(example_server), java_script_enabled=False)
+    tab = open_tab(url_of(example_server), is_shared=False, java_script_enabled=False)
     assert tab.page.locator("head meta[http-equiv=refresh]").get_attribute("content") == "30"
     tab.page.get_by_role("searchbox").fill("id-of-s")
     select(tab, "Refresh").select_option("0")
@@ -343,7 +343,7 @@ def server(image: ChangingImage) -> Iterator[ServerThread]:
 
 def open_tab_with_fake_clock(open_tab: OpenTab, url: str) -> Tab:
     """Open a URL in a tab whose clock only the test advances."""
-    tab = open_tab("about:blank")
+    tab = open_tab("about:blank", is_shared=False)
     tab.page.clock.install()
     tab.page.goto(url)
     return tab
