@@ -27,7 +27,7 @@ class BackendFault(enum.Enum):
 
     NOT_FOUND = "404 to everything, as from a server without the Image service"
     EMPTY_DATABASE = "404 to every image, and empty lists with 200"
-    STALE_REPLICA = "the images as they were when the fault was set"
+    STALE_REPLICA = "the images as they were when the fault was set, or at an earlier time"
     IMAGES_MISSING = "404 to some images, all others are served"
     OTHER_REGION = "the images of another region"
     SERVER_ERROR = "5xx to everything"
@@ -109,8 +109,8 @@ def _empty_database(backend: Backend) -> None:
     backend.show(SimulatedImages())
 
 
-def _stale_replica(backend: Backend) -> None:
-    backend.show(SimulatedImages(backend.images.all()))
+def _stale_replica(backend: Backend, images: Iterable[SimulatedImage] | None = None) -> None:
+    backend.show(SimulatedImages(backend.images.all() if images is None else images))
 
 
 def _images_missing(backend: Backend, missing: Collection[str]) -> None:

@@ -30,6 +30,7 @@ class ServiceParts:
     faults: Faults
     log: RequestLog
     keep_alive: bool
+    idle_timeout: float | None
     connections: "set[Connection]" = field(default_factory=set)
 
 
@@ -121,6 +122,9 @@ class Connection(asyncio.Protocol):
         parts = self._parts
         backend = self._backend = parts.balancer.backend(self._backend)
         number = parts.backends.index(backend)
+        if self._timer:
+            # The request came before the idle timeout.
+            self._timer.cancel()
         response = backend.respond(request)
         fault = parts.faults.pick(request) or backend.faults.pick(request)
         self._responding = True
@@ -168,3 +172,6 @@ class Connection(asyncio.Protocol):
         self._parts.log.request_finished()
         if self._closes:
             self._transport.close()
+        elif (idle_timeout := self._parts.idle_timeout) is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(idle_timeout, self._transport.close)

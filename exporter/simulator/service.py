@@ -42,6 +42,7 @@ class SimulatedImageService:
         servers: the number of API servers behind the address.
         balancing: how connections or requests are distributed to the servers.
         keep_alive: False to close each connection after its first response.
+        idle_timeout: seconds without a request after which a connection is closed.
 
     Attributes:
         images: the images.
@@ -65,6 +66,7 @@ class SimulatedImageService:
         servers: int = 1,
         balancing: Balancing = Balancing(),  # noqa: B008 - immutable
         keep_alive: bool = True,
+        idle_timeout: float | None = None,
     ) -> None:
         self.images = SimulatedImages(images)
         self.faults = Faults(on_clear=self._resume_connections)
@@ -80,7 +82,9 @@ class SimulatedImageService:
             Backend(self.api, Faults(on_clear=self._resume_connections)) for _ in range(servers)
         )
         balancer = Balancer(self.backends, balancing)
-        self._parts = ServiceParts(self.backends, balancer, self.faults, self.log, keep_alive)
+        self._parts = ServiceParts(
+            self.backends, balancer, self.faults, self.log, keep_alive, idle_timeout
+        )
         self._host = host
         self._port = port
         self._tls = tls

@@ -13,10 +13,9 @@ import yaml
 import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
 from tests.dashboards.alert_table import RULES, alerts
 from tests.dashboards.servers import Prometheus, alertmanager, prometheus
-from tests.e2e_alerts import (  # noqa: F401 - importing them registers their scenarios
-    interruption_scenarios,
+from tests.e2e_alerts import (
     scaled,
-    scenarios,
+    scenarios,  # noqa: F401 - registers all scenarios
 )
 from tests.e2e_alerts.alert_recorder import PREFIX, record_alerts
 from tests.e2e_alerts.exporter_process import JOB, ExporterProcess

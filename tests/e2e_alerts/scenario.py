@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from exporter.simulator import SimulatedImage
+from exporter.simulator import Balancing, SimulatedImage
 from tests.e2e_alerts.scaled import seconds
 from tests.support.program import GOLDEN, UBUNTU, simulated
 
@@ -52,6 +52,9 @@ class AlertScenario:
         settings: Further settings of the cloud. ``{}`` in ``endpoint`` is the URL of the service.
         uses_keystone: True if the exporter signs in with Keystone.
         cycles: Poll cycles that the exporter needs to detect the result of the action.
+        servers: Number of API servers of the cloud.
+        balancing: How connections or requests are distributed to the servers.
+        idle_timeout: Seconds after which a server closes an idle connection, None if it does not.
     """
 
     name: str
@@ -66,6 +69,9 @@ class AlertScenario:
     settings: Mapping[str, Any] = field(default_factory=dict)
     uses_keystone: bool = False
     cycles: int = 1
+    servers: int = 1
+    balancing: Balancing = Balancing()  # noqa: RUF009 - immutable
+    idle_timeout: float | None = None
 
 
 SCENARIOS: dict[str, AlertScenario] = {}
@@ -73,15 +79,23 @@ SCENARIOS: dict[str, AlertScenario] = {}
 
 
 def scenario(
-    description: str, *, notified: str = "", inhibited: str = "", **more: Any
+    description: str,
+    *,
+    name: str | None = None,
+    notified: str = "",
+    inhibited: str = "",
+    **more: Any,
 ) -> Callable[[Action], Action]:
-    """Register an action as a scenario; ``notified`` and ``inhibited`` separate names by commas."""
+    """Register an action as a scenario, by default under the name of its function.
+
+    ``notified`` and ``inhibited`` separate names by commas.
+    """
 
     def register(action: Action) -> Action:
-        name = action.__name__.replace("_", "-")
-        assert name not in SCENARIOS
-        SCENARIOS[name] = AlertScenario(
-            name, description, alert_names(notified), alert_names(inhibited), action, **more
+        unique_name = name or action.__name__.replace("_", "-")
+        assert unique_name not in SCENARIOS
+        SCENARIOS[unique_name] = AlertScenario(
+            unique_name, description, alert_names(notified), alert_names(inhibited), action, **more
         )
         return action
 

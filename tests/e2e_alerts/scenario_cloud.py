@@ -40,7 +40,13 @@ class ScenarioCloud:
         self.record = record
         port = stack.enter_context(reserved_port())
         self.service = stack.enter_context(
-            SimulatedImageService(scenario.images.values(), port=port)
+            SimulatedImageService(
+                scenario.images.values(),
+                port=port,
+                servers=scenario.servers,
+                balancing=scenario.balancing,
+                idle_timeout=scenario.idle_timeout,
+            )
         )
         self.keystone = stack.enter_context(SimulatedKeystone()) if scenario.uses_keystone else None
         self.changes: list[float] = []

@@ -150,6 +150,12 @@ def test_stale_replica_shows_the_images_of_the_moment_at_which_the_fault_was_set
         assert images_of(service, BAD) == {ID: "old", OLD_ID: "deleted"}
 
 
+def test_stale_replica_may_be_older_than_its_fault() -> None:
+    with two_servers() as service:
+        service.backends[BAD].fail(BackendFault.STALE_REPLICA, images=[SimulatedImage(ID, "old")])
+        assert images_of(service, BAD) == {ID: "old"}
+
+
 def test_missing_images_are_not_shown_and_all_others_are_up_to_date() -> None:
     with two_servers(SimulatedImage(ID), SimulatedImage(OLD_ID, "old")) as service:
         service.backends[BAD].fail(BackendFault.IMAGES_MISSING, missing={ID})
@@ -223,6 +229,22 @@ def test_service_without_keep_alive_closes_every_connection() -> None:
         client.send("HEAD", f"/v1/images/{ID}")
         response = client.read_all()
     assert re.search(rb"\r\nConnection: close\r\n\r\n$", response)
+
+
+def test_service_with_an_idle_timeout_closes_connections_that_send_no_request() -> None:
+    service = SimulatedImageService([SimulatedImage(ID)], idle_timeout=0.05)
+    with service, wire(service) as client:
+        client.ask("HEAD", f"/v1/images/{ID}")
+        assert client.read_all() == b""
+
+
+def test_idle_timeout_does_not_interrupt_a_slow_response() -> None:
+    service = SimulatedImageService([SimulatedImage(ID)], idle_timeout=0.1)
+    with service, wire(service) as client:
+        client.ask("HEAD", f"/v1/images/{ID}")
+        service.faults.set("latency", seconds=0.3)
+        client.send("HEAD", f"/v1/images/{ID}")
+        assert b" 200 " in client.read_all()
 
 
 def test_unknown_options_of_a_fault_are_rejected_and_every_fault_has_its_function() -> None:

@@ -1,4 +1,4 @@
-"""Scenarios in which the exporter runs continuously; see also interruption_scenarios.py."""
+"""Scenarios in which the exporter runs continuously and all API servers agree."""
 
 import time
 
@@ -319,6 +319,19 @@ def error_500(cloud: ScenarioCloud) -> None:
 def error_503_sometimes(cloud: ScenarioCloud) -> None:
     """Fail some requests, which are retried."""
     cloud.service.faults.set("status", code=503, share=0.2)
+
+
+@scenario(
+    "maintenance with a long Retry-After that begins in the middle of a cycle",
+    notified="ApiDown",
+    inhibited=f"PollFailures not_polled, {STALE_DATA}",
+    settings={"api": "v1", "concurrency": 1},
+)
+def maintenance(cloud: ScenarioCloud) -> None:
+    """Begin after the first image of the cycle was found; then nothing is requested for long."""
+    cloud.fail(503, on=cloud.id("other"), Retry_After="3600")
+    cloud.wait_for_metric("openstack_image_api_up", 0)
+    cloud.fail(503, Retry_After="3600")
 
 
 @scenario(
