@@ -139,7 +139,8 @@ def why(status: ImageStatus) -> str:
         if dict(status.target.expect).get("exists") is False:
             return ""
         if observation.image is None:
-            return NOT_FOUND
+            evidence = observation.gone_evidence
+            return NOT_FOUND if evidence is None else f"{NOT_FOUND}; {evidence.summary}"
     reasons = (("does not match", failed), ("cannot be verified", status.unverifiable))
     text = "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons if names)
     return text or (DELETED if observation.exists is False else "")

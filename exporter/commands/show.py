@@ -13,6 +13,7 @@ from exporter.commands import Exit
 from exporter.commands.check import poll_report
 from exporter.commands.output import format_bytes, why, yes_no
 from exporter.model.image import Image
+from exporter.model.observation import Observation
 from exporter.model.status import ImageStatus
 from exporter.text import escape
 
@@ -50,8 +51,19 @@ def _rows(status: ImageStatus) -> Iterable[tuple[str, str]]:
         yield "request_id", status.observation.request_id
     if reason := why(status):
         yield "why", reason
+    if status.observation.exists is False:
+        yield from _evidence_rows(status.observation)
     if status.observation.image is not None:
         yield from image_rows(status.observation.image)
+
+
+def _evidence_rows(observation: Observation) -> Iterable[tuple[str, str]]:
+    evidence = observation.gone_evidence
+    if evidence is not None and observation.first_404_at is not None:
+        yield "first_404_at", datetime.fromtimestamp(observation.first_404_at, UTC).isoformat()
+        yield "controls", ", ".join(evidence.controls)
+        yield "connections", "; ".join(evidence.connections)
+        yield "404s", ", ".join(evidence.request_ids)
 
 
 def image_rows(image: Image) -> Iterable[tuple[str, str]]:

@@ -52,11 +52,13 @@ class ChangeBaseline(NamedTuple):
         exists: Existence at the last successful poll, None before the first.
         image: The image as last described.
         active: The last known content of the image while it was active.
+        since: Unix time of the first successful poll by the service's clock, None if unknown.
     """
 
     exists: bool | None = None
     image: Image | None = None
     active: Content | None = None
+    since: float | None = None
 
     def updated(self, exists: bool, image: Image | None) -> "ChangeBaseline":
         """Return the baseline after a poll. ``image`` is None if the response describes none."""
@@ -65,15 +67,20 @@ class ChangeBaseline(NamedTuple):
         # Content without a digest or a size must not replace content that has one.
         if content is not None and content != active and (content.is_known or active is None):
             active = content
-        return ChangeBaseline(exists, image or self.image, active)
+        return self._replace(exists=exists, image=image or self.image, active=active)
 
 
 NO_BASELINE = ChangeBaseline()
 """The baseline of a target that was never polled successfully."""
 
 
-def find_changes(baseline: ChangeBaseline, exists: bool, image: Image | None) -> tuple[Change, ...]:
+def find_changes(
+    baseline: ChangeBaseline, exists: bool, image: Image | None, *, corrects: bool = False
+) -> tuple[Change, ...]:
     """Return the changes that a response shows against the baseline.
+
+    ``corrects`` is true if the baseline was wrong, see ``Found.corrects``: then only the existence
+    is compared.
 
     The first response shows no change. An attribute that is unknown in either response is not
     compared.
@@ -82,7 +89,7 @@ def find_changes(baseline: ChangeBaseline, exists: bool, image: Image | None) ->
     if baseline.exists is not None and baseline.exists != exists:
         old, new = _format_existence(baseline.exists), _format_existence(exists)
         changes.append(Change("existence", old, new))
-    if image is None or image == baseline.image:
+    if image is None or image == baseline.image or corrects:
         return tuple(changes)
     if baseline.image is not None:
         changes.extend(_attribute_changes(baseline.image, image))

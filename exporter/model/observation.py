@@ -57,10 +57,13 @@ class Observation:
     gone_evidence: GoneEvidence | None = None
     first_404_at: float | None = None
 
-    def with_outcome(self, outcome: Outcome, now: Instant, max_stale: float) -> "Observation":
+    def with_outcome(
+        self, outcome: Outcome, now: Instant, max_stale: float, clock_skew: float | None = None
+    ) -> "Observation":
         """Return the observation after a poll that ended with ``outcome`` at ``now``.
 
         Values survive failures for ``max_stale`` seconds after the last successful poll.
+        ``clock_skew`` is the number of seconds by which the service's clock is ahead of ours.
         """
         if isinstance(outcome, Failed):
             return replace(
@@ -78,7 +81,13 @@ class Observation:
         # Keep the first of equal images, so that memory stays flat.
         previous = self.change_baseline.image
         image = previous if previous == outcome.image else outcome.image
-        return self._with_success(image.exists, image, outcome.request_id, now, max_stale)
+        observation = self._with_success(
+            image.exists, image, outcome.request_id, now, max_stale, corrects=outcome.corrects
+        )
+        if previous is not None or clock_skew is None:
+            return observation
+        since = observation.change_baseline._replace(since=now.wall + clock_skew)
+        return replace(observation, change_baseline=since)
 
     def with_replaced_outcome(
         self, before: "Observation", outcome: Outcome, now: Instant, max_stale: float
@@ -94,9 +103,16 @@ class Observation:
         return replace(replaced, change_counts=self.change_counts, change_baseline=baseline)
 
     def _with_success(
-        self, exists: bool, image: Image | None, request_id: str, now: Instant, max_stale: float
+        self,
+        exists: bool,
+        image: Image | None,
+        request_id: str,
+        now: Instant,
+        max_stale: float,
+        *,
+        corrects: bool = False,
     ) -> "Observation":
-        changes = find_changes(self.change_baseline, exists, image)
+        changes = find_changes(self.change_baseline, exists, image, corrects=corrects)
         exported = image if image is None or image.exists else image.tombstone()
         is_same_state = self.exists is exists and _status(self.image) == _status(exported)
         return Observation(

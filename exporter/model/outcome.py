@@ -58,10 +58,15 @@ REASON_OF_CODE: Mapping[int, Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The response describes the image, existing or deleted."""
+    """The response describes the image, existing or deleted.
+
+    ``corrects`` is true if an earlier answer was older than the state at that time, so that what
+    differs is not a change since then.
+    """
 
     image: Image
     request_id: str = ""
+    corrects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,14 @@ class GoneEvidence:
     connections: tuple[str, ...] = ()
     request_ids: tuple[str, ...] = ()
     cycles: int = 1
+
+    @property
+    def summary(self) -> str:
+        """The evidence in words."""
+        text = f"404 on {1 + self.rechecks + self.probes} connections"
+        if self.probes:
+            text += f", {self.probes} of them with a control"
+        return text if self.cycles == 1 else f"{text}, in {self.cycles} cycles"
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,10 @@ class CycleRun:
         """Store the observation of a target after its poll."""
         if self._is_watched(target, outcome):
             before = self._before[target.image_id] = self.access.store.observation(target.key)
-            self._store(target, before.with_outcome(outcome, now(), self.max_stale))
+            self._store(
+                target,
+                before.with_outcome(outcome, now(), self.max_stale, self.client.sender.clock_skew),
+            )
 
     def _store_retraction(self, target: Target, failed: Failed) -> None:
         """Replace the observation of a target, which includes an outcome that was retracted."""

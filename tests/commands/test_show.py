@@ -90,7 +90,14 @@ def test_show_of_a_gone_image(tmp_path: Path) -> None:
     assert status == 1
     rows = dict(line.split(maxsplit=1) for line in lines if line)
     assert rows["state"] == "gone"
-    assert rows["why"] == "404: deleted, never there, or not visible to these credentials"
+    assert rows["why"] == (
+        "404: deleted, never there, or not visible to these credentials; "
+        "404 on 12 connections, 3 of them with a control"
+    )
+    assert rows["404s"].count("req-") == 13  # one probe found the control in the list
+    assert rows["connections"].count(" to 127.0.0.1:") == 3
+    assert rows["controls"] == GOLDEN
+    assert "first_404_at" in rows
     assert rows["request_id"].startswith("req-")
 
 

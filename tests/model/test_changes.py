@@ -185,3 +185,13 @@ def test_names_are_compared_again_after_a_switch_of_api_version() -> None:
     assert find_changes(baseline, True, replace(BY_V2, name="silver")) == (
         Change("name", " golden ", "silver"),
     )
+
+
+def test_correction_of_a_wrong_baseline_is_not_a_change() -> None:
+    baseline = baseline_of(ACTIVE)
+    newer = replace(ACTIVE, protected=not ACTIVE.protected, status="deactivated")
+    assert find_changes(baseline, True, newer, corrects=True) == ()
+    deleted = replace(newer, deleted=True, status="deleted")
+    assert [change.what for change in find_changes(baseline, False, deleted, corrects=True)] == [
+        "existence"
+    ]

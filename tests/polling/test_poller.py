@@ -336,7 +336,7 @@ def test_rate_limit_covers_polls_and_rechecks() -> None:
     ids = [f"image-{number}" for number in range(30)]
     with image_service(ids[:20]) as service:
         service.faults.set("status", on=ids[0], code=500, times=2)
-        with polled_cloud(service.url, ids, interval=3.0, rate=100, concurrency=16) as lab:
+        with polled_cloud(service.url, ids, interval=60.0, rate=100, concurrency=16) as lab:
             lab.cycle()
             assert lab.state.rate_limit_wait > 0
             assert sum(seen is False for seen in lab.exists().values()) == 10

@@ -161,8 +161,10 @@ class BatchPlanner:
         self._working.add(request.second_list)
         remaining_ids = {target.image_id for target in remaining}
         for target in request.targets:
-            left_out = target.image_id in remaining_ids
-            (self._left_out if left_out else self.listed)[target.image_id] = request.second_list
+            if target.image_id not in remaining_ids:
+                self.listed[target.image_id] = request.second_list
+            elif next_path is None:
+                self._left_out[target.image_id] = request.second_list
         requests = _halves(request.deferred, request.second_list, None)
         if len(remaining) < MIN_LIST_SIZE:
             return requests + one_by_one(remaining)

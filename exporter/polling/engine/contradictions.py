@@ -7,9 +7,9 @@ requests) that reach a server on which the image is missing:
 - A server that answers 404 to everything, chosen per connection: it fails the control of a probe,
   so ``PROBES`` conclusive probes are impossible.
 - The same server, chosen per request: ``p * p**RECHECKS * (p * (1 - p)**2)**PROBES``, which is at
-  most 6e-6, at p = 3/4.
+  most 8e-6, at p = 3/4.
 - A server that lacks only some images passes the control: ``p**(1 + RECHECKS + PROBES)``, which is
-  1e-13 at p = 1/10, 6e-7 at 1/3 and 1e-4 at 1/2.
+  1e-12 at p = 1/10, 2e-6 at 1/3 and 2e-4 at 1/2.
 
 The first contradiction that is seen raises the numbers for an hour, and the next cycle has to come
 to the same conclusion. ``make probabilities`` computes and simulates the whole table.
@@ -46,8 +46,9 @@ class Requirement(NamedTuple):
         return self._replace(rechecks=max(1, min(self.rechecks, most)))
 
 
-USUAL = Requirement(rechecks=9, probes=3, cycles=1)
-"""At most 20 requests more than for an existing image: 9 + 3 * 3, and 2 with lists of v2."""
+USUAL = Requirement(rechecks=8, probes=3, cycles=1)
+"""At most 20 requests more than for an existing image: 8 + 3 * 3, and 2 with lists of v2 or 3 to
+find an image in the list of the service that can be the control."""
 
 AFTER_CONTRADICTION = Requirement(rechecks=20, probes=6, cycles=2)
 """While a contradiction is remembered; more rechecks after long runs, see ``RUN_FACTOR``."""

@@ -23,7 +23,8 @@ class Controls:
     1. Images that were found in this cycle.
     2. Images that existed before and were not polled yet.
     3. Images that the list of the service has.
-    4. The list itself, if no image at all was found in this cycle.
+    4. The list itself, if no image at all was found in this cycle. Otherwise it is only requested
+       once, for the images that it has.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Controls:
         self._to_check: list[str] = []
         self._checks_in_flight = 0
         self._list_failures = 0
-        self._is_list_unusable = False
+        self._is_list_seen = False
         self.any_found = False
 
     @property
@@ -49,9 +50,22 @@ class Controls:
         return bool(self._found or self._expected or self._listed)
 
     @property
+    def is_list_best(self) -> bool:
+        """Return True if the list itself is the control, because no image can be one."""
+        return not self.has_image and not self.any_found
+
+    @property
+    def is_list_next(self) -> bool:
+        """Return True if a first list may name images that can be controls."""
+        return not self.has_image and not self._is_list_seen
+
+    @property
     def available(self) -> bool:
         """Return True if there is any control, an image or the list."""
-        return self.has_image or not (self.any_found or self._is_list_unusable)
+        if self.has_image:
+            return True
+        is_list_useful = self.is_list_best or not (self._is_list_seen or self.are_checked)
+        return is_list_useful and self._list_failures < MAX_LIST_FAILURES
 
     @property
     def are_checked(self) -> bool:
@@ -90,6 +104,7 @@ class Controls:
                 case NotFound(request_id):
                     self._on_404(str(request.control), request_id)
                 case Listed(image_ids):
+                    self._is_list_seen = True
                     self._add_listed(image_id for image_id in image_ids if image_id not in suspects)
                 case Failed() as failed:
                     self._on_failed(request.control, failed)
@@ -134,13 +149,10 @@ class Controls:
 
     def _on_failed(self, image_id: str | None, failed: Failed) -> None:
         """Record that the request for a control, or for the list if None, failed."""
-        if image_id is not None:
-            if failed.reason not in TRANSIENT:
-                self.remove(image_id)
-            return
-        self._list_failures += 1
-        if failed.reason not in TRANSIENT or self._list_failures >= MAX_LIST_FAILURES:
-            self._is_list_unusable = True
+        if image_id is None:
+            self._list_failures += 1
+        elif failed.reason not in TRANSIENT:
+            self.remove(image_id)
 
     def _add_listed(self, image_ids: Iterable[str]) -> None:
         for image_id in sorted(set(image_ids) - self._rejected - self._found.keys()):

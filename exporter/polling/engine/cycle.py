@@ -104,7 +104,7 @@ class Cycle:
     @property
     def mass_disappearance(self) -> bool:
         """Return True if all existing images are gone and a second cycle has confirmed it."""
-        return self._doubts.gone.mass_disappearance
+        return self._doubts.gone.mass.has_disappeared
 
     def history(self) -> CycleHistory:
         """Return the history for the next cycle; the caller adds the state of the images."""
@@ -378,8 +378,9 @@ class Cycle:
             self.results.record(target, failed)
 
     def _record_found(self, target: Target, found: Found, now: float) -> None:
-        if self._doubts.believes(target, found, now):
-            self.results.record(target, found)
+        believed = self._doubts.believed(target, found, now)
+        if believed is not None:
+            self.results.record(target, believed)
 
     def _record_failed(self, target: Target, failed: Failed) -> None:
         self._doubts.gone.mass.on_failed(target.image_id)

@@ -31,7 +31,7 @@ class Doubts:
         """Return a history with the doubts of this cycle, for the next one."""
         return replace(
             history,
-            mass_404_suspected=self.gone.mass_404_suspected,
+            mass_404_suspected=self.gone.mass.is_suspected,
             suspicions=self.gone.suspicions(),
             older_once=self._older.confirmed_once,
             contradictions=self.contradictions.memory,
@@ -48,11 +48,13 @@ class Doubts:
         self.gone.on_retracted(image_id)
         self._older.forget(image_id)
 
-    def believes(self, target: Target, found: Found, now: float) -> bool:
-        """Return True if an image that its poll found needs no confirmation."""
-        if self._history.is_older(found.image):
+    def believed(self, target: Target, found: Found, now: float) -> Found | None:
+        """Return the outcome of an image that its poll found, or None if it has to be confirmed."""
+        is_late = self._history.is_late(found.image)
+        is_distrusted = now <= self.contradictions.memory.until
+        if self._history.is_older(found.image) or (is_late and not is_distrusted):
             self._older.add(target, found)
-            return False
+            return None
         self.gone.on_found(target.image_id)
         suspicion = self._history.suspicions.get(target.image_id)
         if suspicion is not None and not self._history.mass_404_suspected:
@@ -61,7 +63,7 @@ class Doubts:
             self.contradictions.record(
                 target.image_id, ContradictionKind.NOT_FOUND, ids, now, run=run
             )
-        return True
+        return replace(found, corrects=True) if is_late else found
 
     def on_left_out(self, found: Found, now: float) -> None:
         """Record a contradiction if a list lacks an image that it had, and that is unchanged."""

@@ -191,7 +191,7 @@ class GoneConfirmation:
         if self.mass.is_possible:
             return [*self._controls.check_requests(), *self._search_for_existing()]
         shared = (self._shared_probes, self._probes_in_flight) if self._is_evidence_shared else None
-        mode = (requirement, shared, self._controls.available)
+        mode = (requirement, shared, self._controls.available, self._waits_for_list)
         if mode != self._mode:
             self._mode = mode
             self._to_advance = dict(self._open)
@@ -236,27 +236,10 @@ class GoneConfirmation:
     def suspicions(self) -> dict[str, Suspicion]:
         """Return the evidence by image ID. After a mass 404 the next cycle starts from nothing."""
         return {
-            image_id: suspect.suspicion(counts=not self.mass_404_suspected)
+            image_id: suspect.suspicion(counts=not self.mass.is_suspected)
             for image_id, suspect in self._suspects.items()
             if suspect.state not in {SuspectState.PROVEN, SuspectState.DISMISSED}
         }
-
-    # All images at once
-
-    @property
-    def mass_disappearance(self) -> bool:
-        """Return True if all existing images are gone and a second cycle has confirmed it."""
-        existing = self._history.existing
-        return (
-            self._history.mass_404_suspected
-            and bool(existing)
-            and all(map(self._is_proven, existing))
-        )
-
-    @property
-    def mass_404_suspected(self) -> bool:
-        """Return True if this cycle saw a mass 404 that the next cycle has to confirm."""
-        return self.mass.is_seen and not self.mass_disappearance
 
     @property
     def _is_evidence_shared(self) -> bool:
@@ -294,6 +277,10 @@ class GoneConfirmation:
             if not self._controls.are_checked:
                 self._give_up(suspect, Unproved.NO_PROOF.value)
             return []
+        if rechecks <= 0 and self._controls.is_list_next:
+            if self._waits_for_list:
+                return []
+            probes = 1
         total = required.rechecks + required.probes
         count = suspect.requests.take(rechecks if rechecks > 0 else probes, total)
         if not count and not suspect.requests.in_flight:
@@ -302,6 +289,11 @@ class GoneConfirmation:
         if rechecks > 0:
             return [(failures, PollRequest(RequestKind.RECHECK, (suspect.target,)))] * count
         return [(failures, self._probe(suspect)) for _ in range(count)]
+
+    @property
+    def _waits_for_list(self) -> bool:
+        """Return True while a probe is about to show which images can be controls."""
+        return self._controls.is_list_next and self._probes_in_flight > 0
 
     def _complete(self, suspect: Suspect, full: Requirement) -> None:
         """Record the outcome of a suspect whose evidence is complete."""
@@ -314,6 +306,7 @@ class GoneConfirmation:
         else:
             outcome = Gone(suspect.request_id, suspect.evidence)
             self._conclude(suspect, SuspectState.PROVEN, outcome)
+            self.mass.on_proven(suspect.target.image_id)
 
     def _probe(self, suspect: Suspect) -> PollRequest:
         self._probes_in_flight += 1
@@ -363,8 +356,7 @@ class GoneConfirmation:
         if not isinstance(reply.suspect, NotFound) or not isinstance(reply.after, Found | Listed):
             if reply.failure is None:
                 suspect.problem = "the control was 404"
-        elif request.control is not None or not self._controls.has_image:
-            # A list is only the control if there is no image to be one.
+        elif request.control is not None or self._controls.is_list_best:
             suspect.count_probe(request.control, reply.connection)
             self._shared_probes += 1
 
@@ -390,10 +382,6 @@ class GoneConfirmation:
     def _close(self, suspect: Suspect, state: SuspectState) -> None:
         suspect.state = state
         self._open.pop(suspect.target.image_id, None)
-
-    def _is_proven(self, image_id: str) -> bool:
-        suspect = self._suspects.get(image_id)
-        return suspect is not None and suspect.state is SuspectState.PROVEN
 
 
 def _unconfirmed(why: str, request_id: str = "") -> Failed:

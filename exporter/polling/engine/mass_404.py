@@ -17,6 +17,7 @@ class Mass404:
         self._was_suspected = history.mass_404_suspected
         self._missing: set[str] = set()
         self._failed: set[str] = set()
+        self._proven: set[str] = set()
         self._existing_found = False
 
     def on_404(self, image_id: str) -> None:
@@ -32,6 +33,20 @@ class Mass404:
         """Record that the poll of an image failed, which proves nothing about the image."""
         if image_id in self._existing and image_id not in self._missing:
             self._failed.add(image_id)
+
+    def on_proven(self, image_id: str) -> None:
+        """Record that an image is proved to be gone."""
+        self._proven.add(image_id)
+
+    @property
+    def has_disappeared(self) -> bool:
+        """Return True if all existing images are gone and a second cycle has confirmed it."""
+        return self._was_suspected and bool(self._existing) and self._existing <= self._proven
+
+    @property
+    def is_suspected(self) -> bool:
+        """Return True if this cycle saw a mass 404 that the next cycle has to confirm."""
+        return self.is_seen and not self.has_disappeared
 
     @property
     def is_seen(self) -> bool:

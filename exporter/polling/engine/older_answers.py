@@ -5,11 +5,17 @@ A stale replica answers with the state of yesterday. Its answer about an image h
 gone, and that has not changed since. Such an answer is believed only after the same answer on
 several fresh connections: a database may have been restored from a backup, and an image may be
 shared again.
+
+A *late* answer is newer than the last one, but from before the first poll: perhaps the answers
+until now came from a stale replica. If another server still has the state that was seen, the late
+answer corrects it, and what differs is not counted as a change.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 from exporter.model.contradiction import ContradictionKind
+from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
 from exporter.model.replies import ImageReply
 from exporter.model.target import Target
@@ -18,14 +24,18 @@ from exporter.polling.engine.evidence_requests import EvidenceRequests
 from exporter.polling.engine.pacing import TRANSIENT
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 
+LATE_RECHECKS = 60
+"""Rechecks of a late answer. It is rare and costs this much only if no server contradicts it."""
+
 
 @dataclass(slots=True)
 class OlderAnswer:
-    """One image with an older answer in this cycle; ``found`` is the last such answer."""
+    """One image with an older or a late answer in this cycle; ``found`` is the last such answer."""
 
     target: Target
     found: Found
     requests: EvidenceRequests
+    is_late: bool
     is_open: bool = True
 
 
@@ -45,8 +55,9 @@ class OlderAnswers:
         return image_id in self._answers
 
     def add(self, target: Target, found: Found) -> None:
-        """Add an older answer, which has to be confirmed."""
-        answer = OlderAnswer(target, found, EvidenceRequests())
+        """Add an older or a late answer, which has to be confirmed."""
+        is_late = self._history.is_late(found.image)
+        answer = OlderAnswer(target, found, EvidenceRequests(), is_late)
         self._answers[target.image_id] = answer
         self._to_advance.append(answer)
 
@@ -64,7 +75,10 @@ class OlderAnswers:
             return
         self._to_advance.append(answer)
         match reply.result:
-            case Found(image) as found if self._history.is_older(image):
+            case Found(image) as found if answer.is_late and self._was_seen_before(image):
+                self._record(answer, ContradictionKind.OLDER, found.request_id, now)
+                self._conclude(answer, replace(answer.found, corrects=True))
+            case Found(image) as found if answer.is_late or self._history.is_older(image):
                 answer.requests.answers += 1
                 answer.found = found
             case Found(_, request_id) as found:
@@ -112,20 +126,28 @@ class OlderAnswers:
     def _advance(self, answer: OlderAnswer, now: float) -> list[tuple[int, PollRequest]]:
         requirement = self._contradictions.memory.requirement(now)
         image_id = answer.target.image_id
-        missing = requirement.rechecks + 1 - answer.requests.answers
+        rechecks = LATE_RECHECKS if answer.is_late else requirement.rechecks
+        missing = rechecks + 1 - answer.requests.answers
         if missing <= 0:
-            if requirement.cycles > 1 and image_id not in self._history.older_once:
+            if answer.is_late:
+                self._conclude(answer, answer.found)
+            elif requirement.cycles > 1 and image_id not in self._history.older_once:
                 self._confirmed_once.add(image_id)
                 why = "the next cycle has to confirm it, because servers contradict each other"
                 self._conclude(answer, _unconfirmed(why))
             else:
                 self._conclude(answer, answer.found)
             return []
-        count = answer.requests.take(missing, requirement.rechecks)
+        count = answer.requests.take(missing, rechecks)
         if not count and not answer.requests.in_flight:
             self._conclude(answer, _unconfirmed("too many requests failed"))
         failures = answer.requests.failures_in_a_row
         return [(failures, PollRequest(RequestKind.RECHECK, (answer.target,)))] * count
+
+    def _was_seen_before(self, image: Image) -> bool:
+        """Return True if a server still has the state that the first answers had."""
+        seen = self._history.seen[image.id]
+        return (image.updated_at or -inf) <= (seen.updated_at or -inf)
 
     def _record(
         self, answer: OlderAnswer, kind: ContradictionKind, request_id: str, now: float

@@ -21,6 +21,9 @@ from exporter.model.replies import (
 from exporter.model.target import Target
 from exporter.polling.engine.contradictions import ContradictionMemory
 
+CLOCK_MARGIN = 60.0
+"""Seconds by which the clocks of a service may differ, after the correction by ``Date``."""
+
 Group = tuple[Target, ...]
 """Targets that are requested together: several by one list, a single one by itself."""
 
@@ -122,6 +125,7 @@ class CycleHistory:
 
     Attributes:
         seen: Each image as it was last described, by ID.
+        seen_since: Unix time of the first answer about an image by the service's clock, by ID.
         existing: IDs of the images that existed according to their last response.
         gone: IDs of the images that were gone according to their last response.
         immediate: IDs of the targets to poll at the start of the cycle instead of later in the
@@ -139,6 +143,7 @@ class CycleHistory:
     """
 
     seen: Mapping[str, Image] = field(default_factory=dict)
+    seen_since: Mapping[str, float] = field(default_factory=dict)
     existing: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
     immediate: frozenset[str] = frozenset()
@@ -158,24 +163,40 @@ class CycleHistory:
         An image that is gone and is found as it was before its deletion is older, too.
         """
         seen = self.seen.get(image.id)
-        if seen is None or seen.created_at != image.created_at:
+        if seen is None or seen.updated_at is None or image.updated_at is None:
             return False
-        if seen.updated_at is None or image.updated_at is None:
-            return False
+        if seen.created_at != image.created_at:
+            # An ID may be used again, but not for an image that was created earlier.
+            return (image.created_at or inf) < (seen.created_at or -inf)
         if image.id in self.gone and image.exists:
             return image.updated_at <= seen.updated_at
         return image.updated_at < seen.updated_at
+
+    def is_late(self, image: Image) -> bool:
+        """Return True if an answer is newer than the last one, but older than the first poll.
+
+        The answers until now should have shown this state, so perhaps they came from a stale
+        replica.
+        """
+        seen = self.seen.get(image.id)
+        since = self.seen_since.get(image.id, -inf) - CLOCK_MARGIN
+        if seen is None or seen.created_at != image.created_at:
+            return False
+        return (seen.updated_at or inf) < (image.updated_at or -inf) < since
 
     def with_observations(
         self, observations: Mapping[str, Observation], immediate: frozenset[str]
     ) -> "CycleHistory":
         """Return the history with the last state of each image, by ID."""
         seen: dict[str, Image] = {}
+        seen_since: dict[str, float] = {}
         existing, gone = set(), set()
         for image_id, observation in observations.items():
             baseline = observation.change_baseline
             if baseline.image is not None:
                 seen[image_id] = baseline.image
+            if baseline.since is not None:
+                seen_since[image_id] = baseline.since
             if baseline.exists:
                 existing.add(image_id)
             elif baseline.exists is False:
@@ -183,6 +204,7 @@ class CycleHistory:
         return replace(
             self,
             seen=seen,
+            seen_since=seen_since,
             existing=frozenset(existing),
             gone=frozenset(gone),
             immediate=immediate,

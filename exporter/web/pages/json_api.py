@@ -11,6 +11,7 @@ from exporter.model.cloud import unresolved
 from exporter.model.expectations.checks import CheckResult
 from exporter.model.expectations.format import to_json
 from exporter.model.instant import Instant
+from exporter.model.observation import Observation
 from exporter.model.outcome import Failed
 from exporter.model.status import ImageStatus
 from exporter.text import format_utc
@@ -80,6 +81,7 @@ def image_document(status: ImageStatus) -> Document:
         "last_change": _last_change(status),
         "last_poll": _last_poll(status),
         "last_answer_at": _format_instant(observation.last_success_at),
+        "gone_evidence": _gone_evidence(observation),
     }
 
 
@@ -166,6 +168,21 @@ def _last_poll(status: ImageStatus) -> Document | None:
         "success": observation.poll_success,
         "failure": _failure(observation.failure),
         "request_id": observation.request_id or None,
+    }
+
+
+def _gone_evidence(observation: Observation) -> Document | None:
+    evidence = observation.gone_evidence
+    if evidence is None:
+        return None
+    return {
+        "first_404_at": _format_time(observation.first_404_at),
+        "rechecks": evidence.rechecks,
+        "probes": evidence.probes,
+        "controls": list(evidence.controls),
+        "connections": list(evidence.connections),
+        "request_ids": list(evidence.request_ids),
+        "cycles": evidence.cycles,
     }
 
 

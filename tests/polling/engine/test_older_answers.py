@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -9,13 +10,16 @@ from exporter.model.contradiction import ContradictionKind
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found
 from exporter.polling.engine.contradictions import ContradictionMemory
-from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from exporter.polling.engine.older_answers import LATE_RECHECKS
+from exporter.polling.engine.types import CLOCK_MARGIN, CycleHistory, PollRequest, RequestKind
 from tests.polling.engine.batches import IDS, FakeCloud, run_batches
 from tests.support.simulated_cycle import (
     NOT_FOUND,
     FakeReply,
     SimulatedCycle,
+    batch_page,
     failed,
+    found,
     run_cycle,
 )
 
@@ -50,7 +54,7 @@ def test_older_answer_is_believed_after_it_was_repeated_on_fresh_connections() -
     run = run_cycle("a", lambda *_: image(YESTERDAY), history=history_of(image(TODAY)))
     assert run.outcomes == {"a": image(YESTERDAY)}
     assert run.contradictions == []
-    assert only_rechecks(run) == 9
+    assert only_rechecks(run) == 8
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,31 @@ def test_answer_that_is_not_older_is_believed_at_once(answer: Found) -> None:
     run = run_cycle("a", lambda *_: answer, history=history_of(image(TODAY)))
     assert run.outcomes == {"a": answer}
     assert only_rechecks(run) == 0
+
+
+def test_image_that_was_created_earlier_is_older() -> None:
+    """It was deleted and created again under the same ID, and a stale replica has the old one."""
+    old = image(TODAY, created_at=CREATED - 1)
+    answers = iter([old])
+    run = run_cycle("a", lambda *_: next(answers, image(TODAY)), history=history_of(image(TODAY)))
+    assert run.outcomes == {"a": image(TODAY)}
+    assert len(run.contradictions) == 1
+
+
+def test_image_on_a_further_page_was_not_left_out() -> None:
+    """A list of a few images is cut, and the rest of them is requested one by one."""
+    history = CycleHistory(
+        existing=frozenset(IDS),
+        seen={image_id: found(image_id).image for image_id in IDS},
+        listed=dict.fromkeys(IDS, False),
+    )
+
+    def respond(request: PollRequest, _: float) -> FakeReply | Found:
+        if request.kind is RequestKind.BATCH:
+            return batch_page(*map(found, IDS[:-1]), next_path="/v2/images?p=2")
+        return found(request.targets[0].image_id)
+
+    assert run_batches(respond, history=history).contradictions == []
 
 
 def test_older_answer_needs_two_cycles_while_servers_contradict_each_other() -> None:
@@ -82,7 +111,7 @@ def test_gone_image_that_returns_unchanged_is_rechecked() -> None:
     history = CycleHistory(gone=frozenset("a"), seen={"a": image(TODAY).image})
     back = run_cycle("a", lambda *_: image(TODAY), history=history)
     assert back.outcomes == {"a": image(TODAY)}
-    assert only_rechecks(back) == 9
+    assert only_rechecks(back) == 8
     answers = iter([image(TODAY)])
     stale = run_cycle("a", lambda *_: next(answers, NOT_FOUND), history=history)
     assert stale.outcome_names == {"a": "gone"}
@@ -151,3 +180,41 @@ def test_image_left_out_of_a_list_that_had_it_is_a_contradiction() -> None:
         ),
     )
     assert again.contradictions == [], "a list may leave out images for good"
+
+
+def late_history(seen: Found) -> CycleHistory:
+    """Return the history of an image that was first polled long after its changes."""
+    return history_of(seen, seen_since={"a": TODAY + 1000.0})
+
+
+def test_late_answer_corrects_the_first_one_if_another_server_still_has_that() -> None:
+    """A stale replica answered the first poll, so what differs did not change since then."""
+    answers: Iterator[Found] = iter([image(TODAY), image(TODAY), image(YESTERDAY)])
+    run = run_cycle(
+        "a", lambda *_: next(answers, image(TODAY)), history=late_history(image(YESTERDAY))
+    )
+    assert run.outcomes == {"a": replace(image(TODAY), corrects=True)}
+    assert [c.kind for c in run.contradictions] == [ContradictionKind.OLDER]
+
+
+def test_late_answer_is_a_change_if_no_server_has_the_first_one() -> None:
+    run = run_cycle("a", lambda *_: image(TODAY), history=late_history(image(YESTERDAY)))
+    assert run.outcomes == {"a": image(TODAY)}
+    assert only_rechecks(run) == LATE_RECHECKS
+
+
+def test_late_answer_is_a_correction_while_servers_contradict_each_other() -> None:
+    history = replace(late_history(image(YESTERDAY)), contradictions=ContradictionMemory(until=1e9))
+    run = run_cycle("a", lambda *_: image(TODAY), history=history)
+    assert run.outcomes == {"a": replace(image(TODAY), corrects=True)}
+    assert only_rechecks(run) == 0
+
+
+def test_change_since_the_first_poll_is_not_late() -> None:
+    run = run_cycle(
+        "a",
+        lambda *_: image(TODAY + 1000.0 - CLOCK_MARGIN),
+        history=late_history(image(YESTERDAY)),
+    )
+    assert run.outcome_names == {"a": "found"}
+    assert only_rechecks(run) == 0

@@ -114,6 +114,7 @@ def test_image_document_is_complete() -> None:
             "request_id": REQUEST_ID,
         },
         "last_answer_at": "2027-01-15T09:58:30Z",
+        "gone_evidence": None,
     }
 
 

@@ -1,0 +1,147 @@
+"""The controls of probes, by whole cycles without threads."""
+
+from collections.abc import Iterator
+
+from exporter.model.outcome import Failed, Gone, GoneEvidence, ImageResult
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from tests.support.simulated_cycle import (
+    LIST_OK,
+    NOT_FOUND,
+    FakeReply,
+    SimulatedCycle,
+    failed,
+    found,
+    image_id_of,
+    replies_by_image,
+    run_cycle,
+)
+
+AB = frozenset("ab")
+
+
+def evidence(run: SimulatedCycle, image_id: str) -> GoneEvidence:
+    """Return the evidence for an image that is gone."""
+    outcome = run.outcomes[image_id]
+    assert isinstance(outcome, Gone)
+    assert outcome.evidence is not None
+    return outcome.evidence
+
+
+def detail(outcome: object) -> str:
+    """Return the detail of a failure."""
+    assert isinstance(outcome, Failed)
+    return outcome.detail
+
+
+def test_controls_are_used_in_turn() -> None:
+    table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, **{i: found(i) for i in "bcd"}}
+    run = run_cycle("abcd", replies_by_image(table))
+    assert evidence(run, "a").controls == ("b", "c", "d")
+
+
+def test_unwatched_image_of_the_list_is_a_control() -> None:
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return FakeReply(None, listed_ids=("other",))
+        return NOT_FOUND if image_id_of(request) == "a" else found("other")
+
+    run = run_cycle("a", respond)
+    assert run.outcome_names == {"a": "gone"}
+    assert evidence(run, "a").controls == ("other",)
+    probes = run.ids_requested(RequestKind.PROBE)
+    assert len(probes) == 1 + 3, "one to find the control in the list"
+
+
+def test_image_that_the_list_has_is_not_gone() -> None:
+    """The service contradicts itself."""
+    run = run_cycle("a", replies_by_image({"a": NOT_FOUND}, FakeReply(None, listed_ids=("a", "b"))))
+    assert run.outcome_names == {"a": "unconfirmed"}
+    assert "the list of images has it" in detail(run.outcomes["a"])
+    assert run.contradictions
+
+
+def test_list_is_no_control_if_an_image_was_found() -> None:
+    """The only control turns 404, so the list of that server proves nothing."""
+    seen = iter([found("b")])
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return LIST_OK
+        return next(seen, NOT_FOUND) if image_id_of(request) == "b" else NOT_FOUND
+
+    run = run_cycle("ab", respond)
+    assert run.outcome_names == {"a": "unconfirmed", "b": "found"}
+    assert "no control" in detail(run.outcomes["a"]) or "nothing proves" in detail(
+        run.outcomes["a"]
+    )
+
+
+def test_control_that_is_404_and_found_again_is_a_contradiction() -> None:
+    answers: Iterator[ImageResult] = iter([found("b"), NOT_FOUND, found("b")])
+
+    def respond(request: PollRequest, _: float) -> ImageResult:
+        return NOT_FOUND if image_id_of(request) == "a" else next(answers, found("b"))
+
+    run = run_cycle("ab", respond)
+    assert [c.image_id for c in run.contradictions] == ["b"]
+    assert run.outcome_names == {"a": "unconfirmed", "b": "found"}
+    assert "servers contradict each other" in detail(run.outcomes["a"])
+
+
+def test_control_that_was_deleted_meanwhile_is_no_contradiction() -> None:
+    answers = iter([found("b")])
+
+    def respond(request: PollRequest, _: float) -> ImageResult:
+        image_id = image_id_of(request)
+        if image_id == "c":
+            return found("c")
+        return NOT_FOUND if image_id == "a" else next(answers, NOT_FOUND)
+
+    run = run_cycle("abc", respond)
+    assert run.contradictions == []
+    assert run.outcome_names == {"a": "gone", "b": "found", "c": "found"}
+
+
+def test_another_existing_image_is_the_control_before_its_own_poll() -> None:
+    """It shows early that not all images are 404."""
+    table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": found("b"), "c": found("c")}
+    run = run_cycle("abc", replies_by_image(table), history=CycleHistory(existing=frozenset("abc")))
+    assert run.outcome_names["a"] == "gone"
+    gone_at = next(count for target, _, count in run.results if target.image_id == "a")
+    polls = [h for h in run.roundtrips[:gone_at] if h.request.kind is RequestKind.POLL]
+    assert len(polls) == 1
+
+
+def test_image_is_a_control_although_the_list_fails() -> None:
+    history = CycleHistory(existing=AB)
+    run = run_cycle(
+        "ab",
+        replies_by_image({"a": NOT_FOUND, "b": found("b")}, failed("server_error")),
+        history=history,
+    )
+    assert run.outcome_names == {"a": "gone", "b": "found"}
+    assert run.ids_requested(RequestKind.LIST) == []
+
+
+def test_list_names_other_controls_if_the_only_one_is_gone() -> None:
+    answers = iter([found("b")])
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        image_id = image_id_of(request)
+        if not image_id:
+            return FakeReply(None, listed_ids=("other",))
+        if image_id == "other":
+            return found("other")
+        return next(answers, NOT_FOUND) if image_id == "b" else NOT_FOUND
+
+    run = run_cycle("ab", respond, history=CycleHistory(existing=AB, immediate=AB))
+    assert run.outcome_names["a"] == "gone"
+    assert evidence(run, "a").controls == ("other",)
+
+
+def test_list_that_is_404_once_does_not_end_the_search_for_a_control() -> None:
+    answers: Iterator[FakeReply | ImageResult] = iter([NOT_FOUND, LIST_OK, NOT_FOUND])
+    run = run_cycle(
+        "a", lambda request, _: NOT_FOUND if image_id_of(request) else next(answers, LIST_OK)
+    )
+    assert run.outcome_names == {"a": "gone"}
