@@ -21,7 +21,8 @@ class Controls:
     """Chooses the control of each probe, in turn, from the best source that has one.
 
     1. Images that were found in this cycle.
-    2. Images that existed before and were not polled yet.
+    2. Images that existed before and were not polled yet, unless the last cycle suspected that all
+       of them are gone.
     3. Images that the list of the service has.
     4. The list itself, if no image at all was found in this cycle. Otherwise it is only requested
        once, for the images that it has.
@@ -33,7 +34,8 @@ class Controls:
         self._targets = targets
         self._contradictions = contradictions
         self._found: dict[str, None] = {}
-        self._expected = dict.fromkeys(i for i in targets if i in history.existing)
+        expected = frozenset() if history.mass_404_suspected else history.existing
+        self._expected = dict.fromkeys(i for i in targets if i in expected)
         self._listed: dict[str, None] = {}
         self._rejected: set[str] = set()
         self._last_404: dict[str, str] = {}

@@ -145,3 +145,21 @@ def test_list_that_is_404_once_does_not_end_the_search_for_a_control() -> None:
         "a", lambda request, _: NOT_FOUND if image_id_of(request) else next(answers, LIST_OK)
     )
     assert run.outcome_names == {"a": "gone"}
+
+
+def test_existing_images_are_no_controls_after_a_suspected_mass_404() -> None:
+    """All of them are probably gone, so the list is the first source of controls."""
+    ids = [f"image-{number}" for number in range(8)]
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return FakeReply(None, listed_ids=("other",))
+        return found("other") if image_id_of(request) == "other" else NOT_FOUND
+
+    history = CycleHistory(existing=frozenset(ids), mass_404_suspected=True)
+    run = run_cycle(ids, respond, history=history)
+    assert set(run.outcome_names.values()) == {"gone"}
+    assert {request.control for _, request in run.sent if request.kind is RequestKind.PROBE} == {
+        None,
+        "other",
+    }
