@@ -6,6 +6,7 @@ ends as any other process.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import signal
@@ -14,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any, NoReturn, TextIO
 
 import exporter.cli  # noqa: F401  # so that no run imports it
 from exporter import __main__
@@ -26,8 +28,48 @@ MAX_REQUEST = 256 * 1024
 """Bytes of arguments and environment."""
 
 
+class ForkedProcess:
+    """A process that the server has forked, with the methods of ``Popen``."""
+
+    def __init__(self, status: socket.socket) -> None:
+        self._status = status
+        self.pid = int(status.recv(100))
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the status, or None if the process has not ended."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float) -> int:
+        """Wait for the end of the process and return its status, negative for a signal.
+
+        Raises:
+            subprocess.TimeoutExpired: It did not end within ``timeout`` seconds.
+        """
+        if self.returncode is None:
+            self._status.settimeout(timeout)
+            try:
+                self.returncode = int(self._status.recv(100))
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(["exporter"], timeout) from None
+            self._status.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if the process has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the process, if it has not ended."""
+        self.send_signal(signal.SIGKILL)
+
+
 class PreloadedExporter:
-    """A server that runs the exporter, one run at a time."""
+    """A server that forks processes of the exporter."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,6 +82,22 @@ class PreloadedExporter:
                 pass_fds=[server_end.fileno()],
             )
 
+    def start(
+        self,
+        argv: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: IO[Any],
+        stderr: IO[Any],
+    ) -> ForkedProcess:
+        """Start the program."""
+        request = json.dumps([argv, str(cwd), dict(env)]).encode()
+        status, server_end = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        with server_end, self._lock:
+            descriptors = [file.fileno() for file in (server_end, stdout, stderr)]
+            socket.send_fds(self._socket, [request], descriptors)
+        return ForkedProcess(status)
+
     def run(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
@@ -48,22 +106,17 @@ class PreloadedExporter:
         Raises:
             subprocess.TimeoutExpired: It did not within ``timeout`` seconds, and was killed.
         """
-        request = json.dumps([argv, str(cwd), dict(env)]).encode()
         with (
-            self._lock,
             tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
             tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
         ):
-            socket.send_fds(self._socket, [request], [stdout.fileno(), stderr.fileno()])
-            pid = int(self._socket.recv(100))
-            kill = threading.Timer(timeout, os.kill, (pid, signal.SIGKILL))
-            kill.start()
-            status = int(self._socket.recv(100))
-            kill.cancel()
-            result = subprocess.CompletedProcess(argv, status, _text(stdout), _text(stderr))
-        if status == -signal.SIGKILL:
-            raise subprocess.TimeoutExpired(argv, timeout, result.stdout, result.stderr)
-        return result
+            process = self.start(argv, cwd, env, stdout, stderr)
+            try:
+                status = process.wait(timeout)
+            finally:
+                process.kill()
+                process.wait(timeout)
+            return subprocess.CompletedProcess(argv, status, _text(stdout), _text(stderr))
 
     def stop(self) -> None:
         """Let the server exit."""
@@ -85,22 +138,37 @@ def _text(file: TextIO) -> str:
 
 
 def serve(requests: socket.socket) -> int:
-    """Fork a process for each request; return the status of the program in those processes."""
+    """Start the program for each request; return its status in its own process."""
     while True:
-        request, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST, 2)
+        request, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST, 3)
+        _reap()
         if not request:
             return 0
-        pid = os.fork()
-        if pid == 0:
+        if os.fork() == 0:
             requests.close()
-            return _run(*json.loads(request), *descriptors)
+            status, *outputs = descriptors
+            if (pid := os.fork()) == 0:
+                os.close(status)
+                return _run(*json.loads(request), *outputs)
+            _monitor(pid, socket.socket(fileno=status))
         for descriptor in descriptors:
             os.close(descriptor)
-        requests.send(str(pid).encode())
-        requests.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _monitor(pid: int, status: socket.socket) -> NoReturn:
+    status.send(str(pid).encode())
+    status.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+    os._exit(0)
 
 
 def _run(argv: list[str], cwd: str, env: dict[str, str], stdout: int, stderr: int) -> int:
+    warnings.simplefilter("always", ResourceWarning)
     for number, descriptor in ((1, stdout), (2, stderr)):
         os.dup2(descriptor, number)
         os.close(descriptor)

@@ -18,7 +18,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import SimulatedImage
-from tests.support.preloaded import preloaded_exporter
+from tests.support.preloaded import ForkedProcess, preloaded_exporter
 from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ class Metrics:
 class Program:
     """A running program."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     out: Path
     err: Path
 
@@ -198,12 +198,19 @@ def start_program(
             stdout=stdout if stdout_to is None else stdout_to,
             stderr=stderr,
         )
+    with killed_at_the_end(Program(process, out, err)) as program:
+        yield program
+
+
+@contextmanager
+def killed_at_the_end(program: Program) -> Iterator[Program]:
+    """Kill the program at the end of the block if the test did not stop it."""
     try:
-        yield Program(process, out, err)
+        yield program
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(BOUND)
+        if program.process.poll() is None:
+            program.process.kill()
+        program.process.wait(BOUND)
 
 
 @contextmanager
@@ -211,7 +218,10 @@ def daemon(folder: Path, *clouds: Mapping[str, Any], **general: Any) -> Iterator
     """Start ``run`` with these settings, on a free port."""
     general.setdefault("timeout", general.get("interval", REQUEST_TIMEOUT))
     file = settings_file(folder, *clouds, **general)
-    with start_program(
-        folder, f"--config.file={file}", "--web.listen-address=127.0.0.1:0"
-    ) as program:
+    argv = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0"]
+    env = environment(folder)
+    out, err = folder / "stdout", folder / "stderr"
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        process = preloaded_exporter().start(argv, folder, env, stdout, stderr)
+    with killed_at_the_end(Program(process, out, err)) as program:
         yield program
