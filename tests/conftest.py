@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling, Scheduling
 import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
 from exporter.simulator import Release
 from tests.support.examples import examples
+from tests.support.preloaded import stop_preloaded_exporter
 
 # A busy machine is slow, which says nothing about the code.
 hypothesis.settings.register_profile("default", examples(100), deadline=None)
@@ -79,6 +80,11 @@ def release(request: pytest.FixtureRequest) -> Release:
     imitated = request.param
     assert isinstance(imitated, Release)
     return imitated
+
+
+def pytest_sessionfinish() -> None:
+    """Stop the server of this process, which then saves its coverage before all are combined."""
+    stop_preloaded_exporter()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,7 +5,6 @@ process for each run, which has arguments, environment, folder and output of its
 ends as any other process.
 """
 
-import atexit
 import contextlib
 import json
 import os
@@ -126,10 +125,15 @@ class PreloadedExporter:
 
 @cache
 def preloaded_exporter() -> PreloadedExporter:
-    """Return the server of this process, which ends with it."""
-    server = PreloadedExporter()
-    atexit.register(server.stop)
-    return server
+    """Return the server of this process."""
+    return PreloadedExporter()
+
+
+def stop_preloaded_exporter() -> None:
+    """Stop the server of this process, if it has one."""
+    if preloaded_exporter.cache_info().currsize:
+        preloaded_exporter().stop()
+        preloaded_exporter.cache_clear()
 
 
 def _text(file: TextIO) -> str:
