@@ -13,8 +13,8 @@ from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 MAX_LIST_FAILURES = 6
 """Failures of the list after which it is not used as a control any more in this cycle."""
 
-MAX_CHECKS = 3
-"""Times that a control is requested again after it was found and then 404."""
+MAX_MISSES = 3
+"""404s in a row after which an image that was found is no control any more in this cycle."""
 
 
 class Controls:
@@ -39,7 +39,7 @@ class Controls:
         self._listed: dict[str, None] = {}
         self._rejected: set[str] = set()
         self._last_404: dict[str, str] = {}
-        self._checks: dict[str, int] = {}
+        self._misses: dict[str, int] = {}
         self._to_check: list[str] = []
         self._checks_in_flight = 0
         self._list_failures = 0
@@ -91,20 +91,20 @@ class Controls:
         self._expected.pop(image_id, None)
         self._listed.pop(image_id, None)
         self._found.setdefault(image_id)
-        self._checks.pop(image_id, None)
+        self._misses.pop(image_id, None)
 
     def on_probe_reply(
-        self, request: PollRequest, reply: ProbeReply, suspects: Collection[str]
+        self, request: PollRequest, reply: ProbeReply, suspects: Collection[str], now: float
     ) -> bool:
         """Take the results of the control of a probe; return True if an image was found."""
         is_found = False
         for result in (reply.before, reply.after):
             match result:
-                case Found():
+                case Found(_, request_id):
                     is_found = True
-                    self.on_found(str(request.control))
+                    self._on_found_again(str(request.control), request_id, now)
                 case NotFound(request_id):
-                    self._on_404(str(request.control), request_id)
+                    self._on_404(str(request.control), request_id, now)
                 case Listed(image_ids):
                     self._is_list_seen = True
                     self._add_listed(image_id for image_id in image_ids if image_id not in suspects)
@@ -116,17 +116,16 @@ class Controls:
         """Return requests for the controls that were found and then 404, see ``Doubts``."""
         checks, self._to_check = self._to_check, []
         self._checks_in_flight += len(checks)
-        return [(0, PollRequest(RequestKind.RECHECK, (self._targets[i],))) for i in checks]
+        return [(0, PollRequest(RequestKind.RECHECK, (self._target(i),))) for i in checks]
 
     def on_check_reply(self, image_id: str, reply: ImageReply, now: float) -> bool:
         """Take the reply to such a request; return True if the control is found again."""
         self.on_check_dropped()
         match reply.result:
             case Found(_, request_id):
-                ids = (self._last_404.get(image_id, ""), request_id)
-                self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now)
+                self._on_found_again(image_id, request_id, now)
             case NotFound(request_id):
-                self._on_404(image_id, request_id)
+                self._on_404(image_id, request_id, now)
         return isinstance(reply.result, Found)
 
     def on_check_dropped(self) -> None:
@@ -139,15 +138,35 @@ class Controls:
             source.pop(image_id, None)
         self._rejected.add(image_id)
 
-    def _on_404(self, image_id: str, request_id: str) -> None:
-        """Record that a control was 404. If it was found before, it has to be checked."""
-        was_found = image_id in self._found or image_id in self._checks
-        checks = self._checks.get(image_id, 0)
+    def _on_found_again(self, image_id: str, request_id: str, now: float) -> None:
+        """Record that a control was found; a contradiction if it was 404 before."""
+        last_404 = self._last_404.pop(image_id, None)
+        if last_404 is not None:
+            ids = (last_404, request_id)
+            self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now)
+        self.on_found(image_id)
+
+    def _on_404(self, image_id: str, request_id: str, now: float) -> None:
+        """Record that a control was 404: it was deleted, or a server does not know it.
+
+        If it was found before, it is requested again. While servers contradict each other, it
+        remains a control.
+        """
+        was_found = image_id in self._found or image_id in self._misses
+        misses = self._misses.get(image_id, 0) + 1
         self._last_404[image_id] = request_id
-        self.remove(image_id)
-        if was_found and checks < MAX_CHECKS and image_id in self._targets:
-            self._checks[image_id] = checks + 1
+        if not was_found or misses > MAX_MISSES:
+            self.remove(image_id)
+            return
+        self._misses[image_id] = misses
+        if now > self._contradictions.memory.until:
+            self.remove(image_id)
             self._to_check.append(image_id)
+
+    def _target(self, image_id: str) -> Target:
+        """Return the target of an image, which may be one that is not watched."""
+        any_target = next(iter(self._targets.values()))
+        return self._targets.get(image_id) or Target(any_target.cloud, image_id, image_id)
 
     def _on_failed(self, image_id: str | None, failed: Failed) -> None:
         """Record that the request for a control, or for the list if None, failed."""

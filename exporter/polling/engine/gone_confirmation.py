@@ -159,7 +159,7 @@ class GoneConfirmation:
     def on_probe_reply(self, request: PollRequest, reply: ProbeReply, now: float) -> None:
         """Take the reply to a probe: control, suspect, control."""
         self._probes_in_flight -= 1
-        if self._controls.on_probe_reply(request, reply, self._suspects.keys()):
+        if self._controls.on_probe_reply(request, reply, self._suspects.keys(), now):
             self.mass.on_found(str(request.control))
         suspect = self._suspect_of(request, failed=reply.failure is not None)
         if suspect is None:

@@ -1,12 +1,15 @@
 """The controls of probes, by whole cycles without threads."""
 
+import itertools
 from collections.abc import Iterator
 
 from exporter.model.outcome import Failed, Gone, GoneEvidence, ImageResult
-from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from exporter.polling.engine.contradictions import ContradictionMemory
+from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
     LIST_OK,
     NOT_FOUND,
+    START,
     FakeReply,
     SimulatedCycle,
     failed,
@@ -163,3 +166,36 @@ def test_existing_images_are_no_controls_after_a_suspected_mass_404() -> None:
         None,
         "other",
     }
+
+
+def test_control_that_one_server_lacks_is_used_again_while_servers_contradict_each_other() -> None:
+    """It is the only control, so each probe needs it."""
+    answers: Iterator[ImageResult] = itertools.cycle([found("other")] * 3 + [NOT_FOUND])
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return FakeReply(None, listed_ids=("other",))
+        return next(answers) if image_id_of(request) == "other" else NOT_FOUND
+
+    evidence_before = Suspicion(GoneEvidence(START - 60.0), 20, 6, is_complete=True)
+    history = CycleHistory(
+        existing=frozenset("a"),
+        contradictions=ContradictionMemory(until=START + 1000.0),
+        suspicions={"a": evidence_before},
+    )
+    run = run_cycle("a", respond, history=history)
+    assert run.outcome_names == {"a": "gone"}
+    assert run.contradictions
+
+
+def test_unwatched_control_that_is_404_and_found_again_is_a_contradiction() -> None:
+    answers: Iterator[ImageResult] = iter([found("other"), NOT_FOUND, found("other")])
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return FakeReply(None, listed_ids=("other",))
+        return next(answers, found("other")) if image_id_of(request) == "other" else NOT_FOUND
+
+    run = run_cycle("a", respond)
+    assert [c.image_id for c in run.contradictions] == ["other"]
+    assert run.outcome_names == {"a": "unconfirmed"}
