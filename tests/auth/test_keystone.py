@@ -242,8 +242,8 @@ def test_fault_of_keystone_has_a_reason_and_names_the_server(
     """The reason is the same if the request for the version document fails as well."""
     lab.fault = dataclasses.replace(fault, discovery=discovery)
     start = time.monotonic()
-    error = failure(cloud="lab", timeout=0.6 if reason == "timeout" else 5.0)
-    assert time.monotonic() - start < 5
+    error = failure(cloud="lab", timeout=0.6 if reason == "timeout" else 30.0)
+    assert time.monotonic() - start < 30
     assert error.reason == reason
     source = f"Keystone at 127.0.0.1:{lab.port}: "
     # Either the waiting thread or the attempt itself may time out first.

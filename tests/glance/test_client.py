@@ -264,7 +264,7 @@ def test_request_without_a_response_is_observed_as_error(
     assert reason(reply) == "timeout"
     [request] = observed
     assert (request.method, request.code) == ("HEAD", "error")
-    assert request.seconds < 1.0
+    assert request.seconds < 30.0, "it would never end by itself"
 
 
 def test_closed_client_sends_nothing(

@@ -24,7 +24,7 @@ SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 PIECE = b"x" * 1_000_000
 LARGE = (PIECE,) * 20
 """A body larger than all socket buffers."""
-QUICKLY = 1.0
+QUICKLY = 4.0
 
 
 @pytest.fixture

@@ -29,8 +29,9 @@ from tests.support.wait import wait_until
 from tests.web.conftest import TEST_TIMEOUT, ServerThread
 
 Serve = Callable[[ASGIApp], ServerThread]
-QUICKLY = 2.0
-"""Seconds within which a server must stop."""
+QUICKLY = 10.0
+"""Seconds within which a server must stop, also on a busy machine; no connection would end by itself
+sooner than in 30 seconds."""
 LARGE = b"x" * 20_000_000
 
 
@@ -99,7 +100,7 @@ def test_incomplete_requests_do_not_delay_others(serve: Serve) -> None:
         for _ in range(10):
             started = time.monotonic()
             assert server_thread.request("/").body == b"hello"
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < min(TIMEOUTS.values()) / 2
     finally:
         for connection in silent:
             connection.close()
