@@ -30,8 +30,8 @@ from tests.web.conftest import TEST_TIMEOUT, ServerThread
 
 Serve = Callable[[ASGIApp], ServerThread]
 QUICKLY = 10.0
-"""Seconds within which a server must stop, also on a busy machine; no connection would end by itself
-sooner than in 30 seconds."""
+"""Seconds within which a server must stop, also on a busy machine. No connection ends by itself in
+that time."""
 LARGE = b"x" * 20_000_000
 
 
