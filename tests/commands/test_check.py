@@ -12,10 +12,9 @@ import yaml
 from rich.console import Console
 
 from exporter.app import build_application
-from exporter.clock import now
 from exporter.commands.check import Format, check
 from exporter.config import parse, resolved_clouds
-from exporter.simulator import SimulatedImageService
+from exporter.simulator import BackendFault, Balancing, SimulatedImageService, Unit
 from tests.commands.checks import EXPECTING, GOLDEN_ALIAS, row, run_check
 from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.program import ABSENT, GOLDEN, UBUNTU, run_program, settings_file, simulated
@@ -158,28 +157,22 @@ def test_state_is_green_only_if_it_is_expected(
     assert f"{color}{status}" in out.getvalue()
 
 
+@pytest.mark.parametrize("api", ["v1", "v2"])
 @pytest.mark.parametrize("output_format", ["table", "json"])
 def test_contradicting_api_servers_are_a_warning_and_no_reason_to_fail(
-    tmp_path: Path, service: SimulatedImageService, output_format: Format
+    tmp_path: Path, api: str, output_format: Format
 ) -> None:
-    cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN]}
-    clouds = resolved_clouds(
-        parse([f"--config.file={settings_file(tmp_path, cloud)}"], {}).settings
-    )
-    out = io.StringIO()
-    with closing(build_application(clouds)) as application:
-        application.store.update_cloud(
-            "lab", lambda state: state.with_contradictions(1, now().wall)
-        )
-        status = check(
-            application, Console(file=out, width=1000), Console(file=io.StringIO()), output_format
-        )
+    images = [simulated(GOLDEN), simulated(UBUNTU)]
+    with SimulatedImageService(images, servers=2, balancing=Balancing(Unit.REQUEST)) as service:
+        service.backends[0].fail(BackendFault.EMPTY_DATABASE)
+        cloud = {"name": "lab", "endpoint": service.url, "api": api, "images": [GOLDEN, UBUNTU]}
+        status, text = run_check(tmp_path, cloud, output_format=output_format)
     assert status == 0
     line = "lab: API servers behind the endpoint contradict each other"
     if output_format == "table":
-        assert out.getvalue().endswith(f"images: 1, not as expected: 0\n{line}\n")
+        assert text.endswith(f"images: 2, not as expected: 0\n{line}\n")
     else:
-        assert json.loads(out.getvalue())["warnings"] == [line]
+        assert json.loads(text)["warnings"] == [line]
 
 
 def test_unreachable_cloud_does_not_hide_other_clouds(
