@@ -6,15 +6,24 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
+from exporter.auth.base import AuthError
+from exporter.text import single_line
 from exporter.transport.proxies import proxy_settings_for
 from exporter.transport.tls_files import ClientTls
 
 ABORT_INTERVAL = 1.0
 """Seconds after which connections that were opened after the deadline are aborted as well."""
+
+MAX_TARGET = 120
+"""Characters of the target of a redirect in an error."""
+
+_REDIRECTS = frozenset({301, 302, 303, 305, 307, 308})
+"""Status codes after which keystoneauth sends the same request, with the password, again."""
 
 
 class DeadlineSession(requests.Session):
@@ -46,6 +55,7 @@ class DeadlineSession(requests.Session):
 
         Raises:
             requests.Timeout: The deadline has passed.
+            AuthError: The response is a redirect that leaves https or the host.
         """
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
@@ -54,10 +64,15 @@ class DeadlineSession(requests.Session):
             str(url), ClientTls(kwargs.get("verify", True), kwargs.get("cert"))
         )
         kwargs.update(timeout=remaining, verify=settings.verify, cert=settings.cert)
+        # keystoneauth follows redirects itself, after the check below.
+        kwargs["allow_redirects"] = False
         kwargs["proxies"] = {"all": settings.proxy} if settings.proxy else {}
         response = super().request(method, url, *args, **kwargs)
         if self.timed_out:  # to http.client, headers that were cut off look complete
             raise requests.Timeout("the deadline passed before the end of the response")
+        if response.status_code in _REDIRECTS and "Location" in response.headers:
+            # keystoneauth follows absolute URLs only.
+            response.headers["Location"] = _safe_target(str(url), response.headers["Location"])
         return response
 
     def abort(self) -> None:
@@ -75,6 +90,33 @@ class DeadlineSession(requests.Session):
         while not self._closed.wait(wait):
             self._adapter.abort_connections()
             wait = ABORT_INTERVAL
+
+
+def _safe_target(url: str, location: str) -> str:
+    """Return the URL that a redirect leads to.
+
+    Raises:
+        AuthError: Following it would send the credentials to plain http or to another host.
+    """
+    target = urljoin(url, location)
+    source, destination = urlsplit(url), urlsplit(target)
+    if source.scheme == "https" != destination.scheme:
+        fault = "which is not https"
+    elif source.hostname != destination.hostname:
+        fault = "which is another host"
+    else:
+        return target
+    shown = single_line(f"{destination.scheme}://{_host_and_port(destination)}", MAX_TARGET)
+    raise AuthError(
+        "rejected",
+        f"sign-in at {_host_and_port(source)} is redirected to {shown}, {fault}: not followed, "
+        "because the request contains the credentials; correct auth_url, or the proxy in front of "
+        "Keystone",
+    )
+
+
+def _host_and_port(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
 
 
 class _AbortableAdapter(HTTPAdapter):

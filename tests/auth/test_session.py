@@ -44,3 +44,14 @@ def test_aborted_session_sends_nothing(server: SimulatedKeystone) -> None:
         with pytest.raises(requests.Timeout):
             session.get(f"{server.url}/v3")
     assert server.requests() == []
+
+
+def test_relative_redirect_becomes_absolute(server: SimulatedKeystone) -> None:
+    """Nginx sends one with ``absolute_redirect off``, and keystoneauth would fail."""
+    server.fault = KeystoneFault(301, {"Location": "/identity/v3"}, discovery=True)
+    with DeadlineSession(5) as session:
+        response = session.get(f"{server.url}/v3")
+    assert (response.status_code, response.headers["Location"]) == (
+        301,
+        f"{server.url}/identity/v3",
+    )

@@ -68,6 +68,7 @@ class SimulatedKeystone:
         token_life: lifetime of new tokens in seconds.
         clock_skew: seconds by which Keystone's clock is ahead of the local one.
         fault: the fault that is set, if any.
+        link_url: the URL in the version document, if it is not ``auth_url``.
         gate: an event that requests for a token wait for before they get a response.
     """
 
@@ -78,6 +79,7 @@ class SimulatedKeystone:
         self.token_life = 3600.0
         self.clock_skew = 0.0
         self.fault: KeystoneFault | None = None
+        self.link_url: str | None = None
         self.gate: threading.Event | None = None
         self._lock = threading.Lock()
         self._valid: set[str] = set()
@@ -254,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
         version = {
             "id": "v3.14",
             "status": "stable",
-            "links": [{"rel": "self", "href": f"{keystone.auth_url}/"}],
+            "links": [{"rel": "self", "href": f"{keystone.link_url or keystone.auth_url}/"}],
         }
         if keystone.fault is not None and keystone.fault.discovery:
             self._send_fault(keystone, keystone.fault)
