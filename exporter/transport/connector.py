@@ -21,6 +21,7 @@ from exporter.text import single_line
 from exporter.transport.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection
 from exporter.transport.http1 import RequestFailed
 from exporter.transport.proxies import ProxySettings
+from exporter.transport.url import without_default_port
 
 MAX_DETAIL = 300
 """Characters of a library's error in the detail of a failure."""
@@ -47,7 +48,8 @@ class Connector:
         Raises:
             ValueError: The URL, the proxy or a certificate cannot be used.
         """
-        prepared = requests.Request("HEAD", base_url + "/").prepare()
+        url = without_default_port(base_url)
+        prepared = requests.Request("HEAD", url + "/").prepare()
         proxy = proxy_settings.proxy
         proxies = {"all": proxy} if proxy else {}
         self._adapter = HTTPAdapter(pool_maxsize=1)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from exporter.clock import steady
 from exporter.model.outcome import Failed, Reason, reason_for_status
 from exporter.model.responses.v1_headers import PROPERTY_PREFIX
+from exporter.transport.url import origin
 
 MAX_HEAD_BYTES = 256 * 1024
 MAX_FIELDS = 1000
@@ -26,6 +27,9 @@ CHUNK_BYTES = 65536
 INTERIM_CODES = frozenset({100, 102, 103})
 """Status codes that precede the final response. 101 is final, and is never requested."""
 MAX_INTERIM_RESPONSES = 8
+
+REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
+"""Status codes of a redirect. It is not followed: it would lead the token to another server."""
 
 _HEAD_END = b"\r\n\r\n"
 _HTTP1 = b"HTTP/1."
@@ -80,7 +84,14 @@ class Response:
         """Return the failure that the status code means."""
         retry_after = self.first(b"retry-after") is not None
         reason = reason_for_status(self.code, retry_after)
-        return Failed(reason, f"HTTP {self.code}", self.request_id)
+        return Failed(reason, f"HTTP {self.code}{self._redirect_target()}", self.request_id)
+
+    def _redirect_target(self) -> str:
+        """Return where a redirect leads, without path and query, or an empty string."""
+        location = self.first(b"location")
+        if location is None or self.code not in REDIRECT_CODES:
+            return ""
+        return f", a redirect to {origin(location.decode('latin-1')) or 'an unusable URL'}"
 
 
 class RequestFailed(Exception):  # noqa: N818  # the usual name of this failure

@@ -1,10 +1,17 @@
 """Parsing of Retry-After and other HTTP dates."""
 
+import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 MAX_WAIT = 300.0
 """Longest accepted wait in seconds. Longer or unreadable waits are replaced by it."""
+
+_SECONDS = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{0,9})?")
+"""Whole seconds as RFC 9110 defines them, or with the fraction that some gateways send.
+
+More digits would be decades.
+"""
 
 
 def parse_http_date(raw: bytes | None) -> float | None:
@@ -23,21 +30,19 @@ def parse_retry_after(raw: bytes, date: bytes | None, now: float) -> tuple[float
     """Return the seconds to wait after a response, and True if the server's value was usable.
 
     A wait that is too long, negative or unreadable becomes ``MAX_WAIT``, and the second value is
-    False.
+    False. A date that has passed means that there is nothing to wait for.
 
     Args:
-        raw: ``Retry-After``: seconds or a date.
+        raw: ``Retry-After``: seconds, also with a fraction, or a date.
         date: ``Date`` of the response. A date in ``raw`` is relative to it, because the clock
             of the server may be wrong.
         now: Unix seconds, used without a valid ``date``.
     """
-    if raw.isdigit() and len(raw) < 10:  # more digits would be decades
+    if _SECONDS.fullmatch(raw):
         seconds = float(raw)
     else:
         until = parse_http_date(raw)
         if until is None:
             return MAX_WAIT, False
-        seconds = until - (parse_http_date(date) or now)
-    if 0 <= seconds <= MAX_WAIT:
-        return seconds, True
-    return MAX_WAIT, False
+        seconds = max(0.0, until - (parse_http_date(date) or now))
+    return (seconds, True) if seconds <= MAX_WAIT else (MAX_WAIT, False)

@@ -3,6 +3,11 @@
 import re
 from urllib.parse import urlsplit
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+MAX_HOST = 260
+"""Characters of a host with its port: a host name has at most 253."""
+
 _VERSION = re.compile(r"v[0-9]+(\.[0-9]+)*", re.IGNORECASE)
 
 
@@ -28,3 +33,33 @@ def base_url(endpoint: str) -> str:
     while segments and (not segments[-1] or _VERSION.fullmatch(segments[-1])):
         segments.pop()
     return f"{parts.scheme}://{host}{port}{'/'.join(segments)}"
+
+
+def without_default_port(url: str) -> str:
+    """Return a URL of ``base_url`` without the port that its scheme implies.
+
+    A gateway may select a virtual host by the exact Host header, which browsers and other clients
+    send without that port (RFC 9110, section 4.2.3).
+    """
+    parts = urlsplit(url)
+    if parts.port is None or parts.port != DEFAULT_PORTS.get(parts.scheme):
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition(":")[0]).geturl()
+
+
+def origin(location: str) -> str:
+    """Return scheme, host and port of a ``Location``, or an empty string if it has no valid host.
+
+    The rest of a URL may contain secrets or hostile text. A location without scheme and host is
+    "another path".
+    """
+    try:
+        parts = urlsplit(location)
+        if not parts.netloc:
+            return "another path" if location and not parts.scheme else ""
+        # A location may leave out the scheme, which is then that of the request.
+        url = parts._replace(scheme=parts.scheme or "https").geturl()
+        host = urlsplit(base_url(url)).netloc
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{host}".removeprefix(":") if len(host) <= MAX_HOST else ""

@@ -209,7 +209,9 @@ def test_failures_back_off_up_to_a_minute(
     assert authenticator.stats().failures == 10
 
 
-@pytest.mark.parametrize(("header", "wait"), [("7", 7), ("86400", 300), ("nonsense", 300)])
+@pytest.mark.parametrize(
+    ("header", "wait"), [("7", 7), ("3.5", 3.5), ("86400", 300), ("nonsense", 300)]
+)
 def test_retry_after_of_keystone_is_obeyed_up_to_five_minutes(
     keystone: SimulatedKeystone,
     authenticator: Authenticator,
@@ -225,6 +227,17 @@ def test_retry_after_of_keystone_is_obeyed_up_to_five_minutes(
     clock.advance(0.5)
     failure(authenticator.token)
     assert keystone.token_requests == 2
+
+
+def test_retry_after_of_keystone_with_a_past_date_does_not_delay_the_next_attempt(
+    keystone: SimulatedKeystone, authenticator: Authenticator, clock: FakeClock
+) -> None:
+    past = {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    keystone.fault = KeystoneFault(status=503, headers=past)
+    assert failure(authenticator.token).reason == "server_error"
+    clock.advance(1)  # the longest backoff after one failure
+    keystone.fault = None
+    assert authenticator.token().value
 
 
 def test_rejected_token_is_not_used_while_keystone_is_down(

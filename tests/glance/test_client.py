@@ -167,6 +167,41 @@ def test_endpoint_that_is_not_a_url_is_a_connection_failure(
     assert reason(request_image(client)) == "connection"
 
 
+# Redirects
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "where"),
+    [
+        ("https://images.example.com/v1/images/x?key=s3cret", "https://images.example.com"),
+        ("http://user:s3cret@cloud:9292/", "http://cloud:9292"),
+        ("https://cloud:443/v2", "https://cloud:443"),
+        ("/login", "another path"),
+        ("//elsewhere/", "//elsewhere"),
+        ("https://\x7f/", "an unusable URL"),
+    ],
+)
+def test_redirect_is_not_followed_and_the_detail_says_where_to(
+    service: SimulatedImageService, client: ImageClient, code: int, location: str, where: str
+) -> None:
+    service.faults.set("redirect", location=location, code=code)
+    failure = request_image(client).failure
+    assert failure is not None
+    assert failure.reason == "rejected"
+    assert failure.detail == f"HTTP {code}, a redirect to {where}"
+    assert service.log.requests == 1
+
+
+def test_other_codes_do_not_name_a_location(
+    service: SimulatedImageService, client: ImageClient
+) -> None:
+    service.faults.set("redirect", location="https://elsewhere/", code=503)
+    failure = request_image(client).failure
+    assert failure is not None
+    assert failure.detail == "HTTP 503"
+
+
 # Retry-After and clock skew
 
 
@@ -176,6 +211,10 @@ def test_endpoint_that_is_not_a_url_is_a_connection_failure(
         (429, "7", 7.0, True),
         (503, "7", 7.0, True),
         (413, "7", 7.0, True),
+        (429, "0.5", 0.5, True),
+        (503, "1.0", 1.0, True),
+        (413, "1.5", 1.5, True),
+        (503, "Wed, 21 Oct 2015 07:28:00 GMT", 0.0, True),
         (429, "9999", 300.0, False),
         (429, "-1", 300.0, False),
         (403, "7", None, True),

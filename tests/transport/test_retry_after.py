@@ -19,7 +19,16 @@ NOON_AT = 1795435200.0
         (b"301", MAX_WAIT, False),
         (b"999999999999999999", MAX_WAIT, False),
         (b"-1", MAX_WAIT, False),
-        (b"1.5", MAX_WAIT, False),
+        (b"0.5", 0.5, True),
+        (b"1.0", 1.0, True),
+        (b"1.5", 1.5, True),
+        (b"2.", 2.0, True),
+        (b"300.5", MAX_WAIT, False),
+        (b"-0.5", MAX_WAIT, False),
+        (b"1.5.0", MAX_WAIT, False),
+        (b"1e3", MAX_WAIT, False),
+        (b".", MAX_WAIT, False),
+        (b"nan", MAX_WAIT, False),
         (b"", MAX_WAIT, False),
         (b"soon", MAX_WAIT, False),
         (b"\xff\xfe", MAX_WAIT, False),
@@ -27,7 +36,8 @@ NOON_AT = 1795435200.0
         (b"Mon, 23 Nov 2026 12:01:00", 60.0, True),
         (b"Monday, 23-Nov-26 12:01:00 GMT", 60.0, True),
         (b"Mon, 23 Nov 2026 12:00:00 GMT", 0.0, True),
-        (b"Mon, 23 Nov 2026 11:59:59 GMT", MAX_WAIT, False),
+        (b"Mon, 23 Nov 2026 11:59:59 GMT", 0.0, True),
+        (b"Wed, 21 Oct 2015 07:28:00 GMT", 0.0, True),
         (b"Mon, 23 Nov 2026 13:00:00 GMT", MAX_WAIT, False),
         (b"Mon, 99 Nov 2026 12:01:00 GMT", MAX_WAIT, False),
     ],
@@ -42,6 +52,7 @@ def test_date_is_relative_to_that_of_the_response() -> None:
     assert parse_retry_after(later, NOON, now=NOON_AT + 86400) == (30.0, True)
     assert parse_retry_after(later, None, now=NOON_AT + 10) == (20.0, True)
     assert parse_retry_after(later, b"nonsense", now=NOON_AT + 10) == (20.0, True)
+    assert parse_retry_after(later, None, now=NOON_AT + 31) == (0.0, True)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.transport.url import base_url
+from exporter.transport.url import base_url, origin, without_default_port
 
 HOSTS = st.sampled_from(["cloud", "cloud.example.com", "192.0.2.1", "[2001:db8::1]"])
 PORTS = st.sampled_from(["", ":9292", ":443"])
@@ -63,3 +63,49 @@ def test_any_text_is_a_base_url_or_an_error(endpoint: str) -> None:
         return
     assert base.startswith(("http://", "https://"))
     assert base.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("url", "without"),
+    [
+        ("https://cloud:443", "https://cloud"),
+        ("https://cloud:443/image", "https://cloud/image"),
+        ("http://cloud:80/image", "http://cloud/image"),
+        ("https://[2001:db8::1]:443", "https://[2001:db8::1]"),
+        ("https://cloud:80", "https://cloud:80"),
+        ("http://cloud:443", "http://cloud:443"),
+        ("https://cloud:9292/image", "https://cloud:9292/image"),
+        ("https://cloud", "https://cloud"),
+        ("https://[2001:db8::443]", "https://[2001:db8::443]"),
+    ],
+)
+def test_only_the_port_of_the_scheme_is_dropped(url: str, without: str) -> None:
+    assert without_default_port(url) == without
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://images.example.com/v2/images/?token=s3cret", "https://images.example.com"),
+        ("https://user:s3cret@Cloud:9292/v2", "https://cloud:9292"),
+        ("HTTPS://cloud/", "https://cloud"),
+        ("//elsewhere:9292/v2", "//elsewhere:9292"),
+        ("/v2/images", "another path"),
+        ("login?from=//cloud", "another path"),
+        ("", ""),
+        ("///v2", "another path"),
+        ("https://" + "x" * 300, ""),
+        ("https://clo\x1bud/", ""),
+        ("https://cloud:99999", ""),
+        ("javascript:alert(1)", ""),
+    ],
+)
+def test_origin_of_a_redirect_has_only_scheme_host_and_port(url: str, expected: str) -> None:
+    assert origin(url) == expected
+
+
+@given(st.text())
+def test_origin_of_any_location_is_short_and_printable(url: str) -> None:
+    """A server chooses the text, and it gets into the log."""
+    assert len(origin(url)) <= 300
+    assert origin(url).isprintable()
