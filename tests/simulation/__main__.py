@@ -74,9 +74,15 @@ def summary(statistics: Statistics, seconds: float) -> str:
     ]
     lines = [f"{value:>12,}  {name}" for name, value in rows]
     lines += [f"{count:>12,}  excluded: {why.value}" for why, count in figures.excluded.items()]
-    for cycles in (1, 2, 3):
-        share = share_within(figures.deletion_delays, cycles)
-        lines.append(f"{share:>12.2%}  of the deletions reported within {cycles} cycles")
+    for where, delays in (
+        ("in all worlds", figures.deletion_delays),
+        ("at one lying server of three", figures.third_delays),
+    ):
+        for cycles in (1, 2, 3):
+            share = share_within(delays, cycles)
+            lines.append(
+                f"{share:>12.2%}  of the deletions {where} reported within {cycles} cycles"
+            )
     lines.append(f"{seconds:>12.1f}  seconds")
     return "\n".join(lines)
 

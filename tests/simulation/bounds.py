@@ -11,6 +11,16 @@ MISS_PROBABILITY = 1e-6
 EVIDENCE_CYCLES = 2
 """Cycles that the evidence may take after a contradiction: two in a row have to agree."""
 
+MIN_PROBES = 3
+"""Conclusive probes on which an image may be reported as gone.
+
+Without rechecks the probability of a false one were 1/8 per poll at one bad server of two. The
+table of ``probabilities`` shows what rechecks add.
+"""
+
+CONTRADICTION_MEMORY = 3600.0
+"""Seconds after a contradiction in which two consecutive cycles have to agree on a 404."""
+
 MAX_BAD_SHARE = 0.5
 """Share of lying backends up to which a poller can know which answers are right."""
 

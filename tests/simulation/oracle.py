@@ -11,7 +11,8 @@ from exporter.model.changes import ChangeCounts
 from exporter.model.cloud import CloudState
 from exporter.model.contradiction import Contradiction
 from exporter.model.observation import Observation
-from exporter.model.outcome import Failed, Found, Gone, Outcome
+from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
+from exporter.model.replies import ImageReply, Listed, ProbeReply
 from exporter.model.target import Target
 from exporter.polling.engine.types import PollRequest, RequestKind
 from tests.simulation import bounds
@@ -19,7 +20,7 @@ from tests.simulation.bounds import Excluded
 from tests.simulation.process import CycleReport
 from tests.simulation.servers import Servers, version_of
 from tests.simulation.service import Exchange
-from tests.simulation.timeline import Timeline
+from tests.simulation.timeline import ImageState, Timeline
 from tests.simulation.world import FaultKind, World
 
 CLOCK_ERROR = 1e-6
@@ -29,6 +30,7 @@ class Check(Enum):
     """Properties that every world has to have."""
 
     FALSE_GONE = "an existing image was reported as gone"
+    EVIDENCE = "an image was reported as gone on too little evidence"
     FALSE_CHANGE = "a change was counted that did not happen"
     MISSED_CHANGE = "a change was not reported in time"
     FALSE_CONTRADICTION = "healthy servers were reported to contradict each other"
@@ -58,6 +60,8 @@ class ImageRecord:
 
     Attributes:
         version: The latest version that was reported, -1 for none.
+        probes: Conclusive probes since the image was last found.
+        first_404_in: Number of the cycle with the first 404 since then, 0 for none.
         late_cycles: Complete cycles in a row whose result was older than their start.
         is_excused: The last report was wrong for a reason that excludes it, or is a violation
             already, so the report that corrects it is not a second one.
@@ -65,6 +69,8 @@ class ImageRecord:
 
     timeline: Timeline
     version: int = -1
+    probes: int = 0
+    first_404_in: int = 0
     late_cycles: int = 0
     outcomes: int = 0
     is_excused: bool = False
@@ -77,6 +83,7 @@ class Statistics:
     Attributes:
         deletion_delays: Number of deletions by the cycles from the one in which the image was
             deleted to the one that reported it.
+        third_delays: The same for worlds in which one server of three lies.
         excluded: Number of violations that a reason excludes.
     """
 
@@ -88,6 +95,7 @@ class Statistics:
     changes: int = 0
     contradictions: int = 0
     deletion_delays: Counter[int] = field(default_factory=Counter)
+    third_delays: Counter[int] = field(default_factory=Counter)
     excluded: Counter[Excluded] = field(default_factory=Counter)
     violations: Counter[Check] = field(default_factory=Counter)
 
@@ -121,7 +129,9 @@ class Oracle:
         self._suspects: set[str] = set()
         self._existing: list[ImageRecord] = []
         self._blocked_until = -inf
-        self._is_contradicted = False
+        self._contradicted_at = -inf
+        self._probes_in_cycle = 0
+        self._is_any_found = False
         self._state: CloudState | None = None
         self.violations: list[Violation] = []
         self.statistics = Statistics(worlds=1)
@@ -137,17 +147,28 @@ class Oracle:
             left = self._blocked_until - at
             self._report(Check.RETRY_AFTER, at, "", f"{left:.3f} seconds too early")
 
-    def on_exchange(self, _: PollRequest, exchange: Exchange, at: float) -> None:
+    def on_exchange(self, request: PollRequest, exchange: Exchange, at: float) -> None:
         """See ``Observer.on_exchange``."""
-        retry_after = exchange.reply.facts.retry_after
-        if retry_after is not None:
-            self._blocked_until = max(self._blocked_until, at + retry_after)
+        reply = exchange.reply
+        if reply.facts.retry_after is not None:
+            self._blocked_until = max(self._blocked_until, at + reply.facts.retry_after)
+        match reply:
+            case ImageReply(result=NotFound()):
+                record = self._images[request.targets[0].image_id]
+                record.first_404_in = record.first_404_in or len(self._cycle_starts)
+            case ProbeReply(
+                before=Found() | Listed(), suspect=NotFound(), after=Found() | Listed()
+            ):
+                self._images[request.targets[0].image_id].probes += 1
+                self._probes_in_cycle += 1
 
     def on_cycle_start(self, at: float) -> None:
         """See ``Observer.on_cycle_start``."""
         self._start_of_cycle = at
         self._cycle_starts.append(at)
         self._suspects.clear()
+        self._probes_in_cycle = 0
+        self._is_any_found = False
         self._existing = [
             record
             for record in self._images.values()
@@ -169,8 +190,11 @@ class Oracle:
             case Failed():
                 return
             case Found():
+                record.probes, record.first_404_in, self._is_any_found = 0, 0, True
                 is_real = self._check_found(image_id, record, outcome, after, at)
             case Gone():
+                if before.change_baseline.exists is not False:
+                    self._check_evidence(image_id, record, at)
                 is_real = self._check_gone(image_id, record, before, after, at)
         if is_real:
             record.is_excused = False
@@ -178,7 +202,7 @@ class Oracle:
     def on_contradiction(self, contradiction: Contradiction, at: float) -> None:
         """See ``Observer.on_contradiction``."""
         self.statistics.contradictions += 1
-        self._is_contradicted = True
+        self._contradicted_at = at
         timeline = self._images[contradiction.image_id].timeline
         # The contradicting responses may be those of two consecutive cycles.
         since = self._cycle_starts[-2] if len(self._cycle_starts) > 1 else 0.0
@@ -198,6 +222,8 @@ class Oracle:
         self._state = None
         for record in self._images.values():
             record.version, record.late_cycles, record.is_excused = -1, 0, False
+            record.probes = record.first_404_in = 0
+        self._contradicted_at = -inf
 
     def on_cycle_end(self, report: CycleReport) -> None:
         """See ``Observer.on_cycle_end``."""
@@ -264,12 +290,25 @@ class Oracle:
             return False
         return not record.is_excused
 
+    def _check_evidence(self, image_id: str, record: ImageRecord, at: float) -> None:
+        """Check the evidence for an image that was not known to be gone."""
+        # If no image at all is found, all suspects share the evidence.
+        probes = record.probes if self._is_any_found else self._probes_in_cycle
+        if max(probes, record.probes) < bounds.MIN_PROBES:
+            self._report(Check.EVIDENCE, at, image_id, f"{probes} conclusive probes")
+        is_first_cycle = record.first_404_in == len(self._cycle_starts)
+        if is_first_cycle and at < self._contradicted_at + bounds.CONTRADICTION_MEMORY:
+            self._report(Check.EVIDENCE, at, image_id, "one cycle, in spite of contradictions")
+
     def _accept(self, record: ImageRecord, version: int) -> None:
         """Record that a newer version was reported, and the delay of a deletion."""
         states = record.timeline.states
         if record.version >= 0 and not states[version].exists and states[version - 1].exists:
             cycle_of_change = bisect_right(self._cycle_starts, states[version].at)
-            self.statistics.deletion_delays[len(self._cycle_starts) - cycle_of_change] += 1
+            delay = len(self._cycle_starts) - cycle_of_change
+            self.statistics.deletion_delays[delay] += 1
+            if self._bad_share == 1 / 3:
+                self.statistics.third_delays[delay] += 1
         record.version = version
 
     def _check_counts(
@@ -289,7 +328,7 @@ class Oracle:
         world = self._world
         if report.most_in_flight > world.concurrency:
             self._report(Check.CONCURRENCY, report.end, "", f"{report.most_in_flight} in flight")
-        is_simple = not (world.faults or self._is_contradicted)
+        is_simple = not (world.faults or self._contradicted_at > -inf)
         evidence = bounds.EVIDENCE_REQUESTS if is_simple else bounds.MAX_EVIDENCE_REQUESTS
         allowed = (
             bounds.FIXED_REQUESTS
@@ -338,9 +377,8 @@ class Oracle:
                 allowed = self._allowed_cycles(report)
                 if record.late_cycles > allowed:
                     detail = f"version {version} after {record.late_cycles} cycles, not {first}"
-                    self._report(
-                        Check.MISSED_CHANGE, report.end, image_id, detail, self._excluded_miss()
-                    )
+                    excluded = self._excluded_miss(record, timeline.states[first])
+                    self._report(Check.MISSED_CHANGE, report.end, image_id, detail, excluded)
                     record.late_cycles = 0
 
     def _looks_current(self, record: ImageRecord, first: int, end: float) -> bool:
@@ -359,15 +397,18 @@ class Oracle:
             for record in self._existing
         )
         allowed = bounds.cycles_to_report(self._bad_share)
-        if self._is_contradicted:
+        if self._contradicted_at > -inf:
             allowed = max(allowed, bounds.EVIDENCE_CYCLES - 1)
         # If all images vanish at once, a second cycle has to say so.
         return allowed + vanished * bounds.VANISH_CYCLES
 
-    def _excluded_miss(self) -> Excluded | None:
+    def _excluded_miss(self, record: ImageRecord, current: ImageState) -> Excluded | None:
         world = self._world
+        is_stale = any(lie.kind is FaultKind.STALE for lie in self._lies)
+        if is_stale and not current.exists and record.timeline.states[record.version].exists:
+            return Excluded.STALE_SERVES_DELETED
         is_pinned = world.keep_alive > 0 and not world.balancing.is_per_request
-        if is_pinned and any(lie.kind is FaultKind.STALE for lie in self._lies):
+        if is_pinned and is_stale:
             return Excluded.PINNED_TO_STALE
         if self._lies and not (world.balancing.is_random or world.background):
             return Excluded.RESONANCE

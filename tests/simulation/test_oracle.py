@@ -6,10 +6,12 @@ import pytest
 
 from exporter.model.changes import ChangeCounts
 from exporter.model.cloud import CloudState
+from exporter.model.contradiction import Contradiction, ContradictionKind
+from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED, Observation
-from exporter.model.outcome import Failed, Gone, Outcome
-from exporter.model.replies import ListReply, RequestFacts
+from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
+from exporter.model.replies import ImageReply, ListReply, ProbeReply, RequestFacts
 from exporter.model.target import Target
 from exporter.polling.engine.types import PollRequest, RequestKind
 from tests.simulation.bounds import Excluded
@@ -38,15 +40,22 @@ class Reports:
         """Return the outcome of a poll that found a version of the image; the first is 1."""
         starts = self.servers.timelines[0].starts
         outcome = self.servers.image(0, starts[version], "image-0")
-        assert not isinstance(outcome, Failed)
-        return outcome  # type: ignore[return-value]  # the version exists
+        assert not isinstance(outcome, NotFound)
+        return outcome
 
-    def cycle(self, *outcomes: Outcome, requests: int = 1, most_in_flight: int = 1) -> None:
-        """Report a cycle with these outcomes, one second after its start."""
+    def cycle(
+        self, *outcomes: Outcome, probes: int = 3, requests: int = 1, most_in_flight: int = 1
+    ) -> None:
+        """Report a cycle with these outcomes, one second after its start.
+
+        ``probes`` is the number of conclusive probes before an outcome that is ``Gone``.
+        """
         start = self.cycles * self.world.interval
         self.cycles += 1
         self.oracle.on_cycle_start(start)
         for outcome in outcomes:
+            if isinstance(outcome, Gone):
+                self._evidence(probes, start + 1.0)
             self._outcome(outcome, start + 1.0)
         self.oracle.on_cycle_end(self.report(start, requests, most_in_flight))
 
@@ -62,6 +71,16 @@ class Reports:
             first_of_memory=self.cycles == 1,
             state=CloudState("lab", self.world.interval),
         )
+
+    def _evidence(self, probes: int, at: float) -> None:
+        facts, control = RequestFacts(at, at), Found(Image("v1", "control", "active"))
+        missing = NotFound()
+        poll = PollRequest(RequestKind.POLL, (TARGET,))
+        self.oracle.on_exchange(poll, Exchange(ImageReply(facts, missing), 1, None), at)
+        for _ in range(probes):
+            request = PollRequest(RequestKind.PROBE, (TARGET,))
+            reply = ProbeReply(facts, control, missing, control)
+            self.oracle.on_exchange(request, Exchange(reply, 3, None), at)
 
     def _outcome(self, outcome: Outcome, at: float) -> None:
         before = self.observation
@@ -105,6 +124,35 @@ def test_deleted_image_is_gone_once() -> None:
     reports.cycle(GONE)
     assert reports.checks == []
     assert reports.oracle.statistics.deletion_delays == {1: 1}
+
+
+def test_image_is_not_gone_on_two_probes() -> None:
+    reports = Reports(world(DELETED))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(1))
+    reports.cycle(GONE, probes=2)
+    assert reports.checks == [Check.EVIDENCE]
+
+
+def test_image_is_gone_only_in_a_second_cycle_after_a_contradiction() -> None:
+    reports = Reports(world(DELETED, backends=2, faults=(STALE,)))
+    reports.cycle(reports.found(1))
+    kind = ContradictionKind.NOT_FOUND
+    reports.oracle.on_contradiction(Contradiction("image-0", kind, ("", "")), 30.0)
+    reports.cycle(reports.found(1))
+    reports.cycle(GONE)
+    assert reports.checks == [Check.EVIDENCE]
+
+
+def test_healthy_servers_do_not_contradict_each_other() -> None:
+    reports = Reports(world(RENAMED))
+    reports.cycle(reports.found(1))
+    contradiction = Contradiction("image-0", ContradictionKind.OLDER, ("", ""))
+    reports.oracle.on_contradiction(contradiction, 30.0)
+    assert reports.checks == [Check.FALSE_CONTRADICTION]
+    reports.cycle(reports.found(1))
+    reports.oracle.on_contradiction(contradiction, 100.0)
+    assert reports.checks == [Check.FALSE_CONTRADICTION], "the image has changed"
 
 
 def test_old_name_after_the_new_one_is_a_false_change() -> None:
