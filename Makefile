@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-slow test-also test-openstack dev-env also-env compile-tests \
 	openstack-env k8s-env check meanwhile format readme dashboards draw-dashboards screenshot lint types imports \
-	cover simulate bench bench-openstack build sbom version lock clean
+	cover simulate probabilities bench bench-openstack build sbom version lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +107,9 @@ cover: $(VENV)/.dev
 
 simulate: $(VENV)/.dev ## simulate WORLDS random clouds on virtual time, and print a summary
 	@$(BIN)/python -m tests.simulation --worlds=$(WORLDS)
+
+probabilities: $(VENV)/.dev ## compute and simulate the probability of a false "gone"
+	@$(BIN)/python -m tests.simulation.probabilities
 
 bench: $(VENV)/.dev ## run the benchmarks
 	@$(BENCH) tests/benchmarks

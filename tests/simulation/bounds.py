@@ -27,7 +27,7 @@ MAX_BAD_SHARE = 0.5
 MASS_IMAGES = 2
 """Number of existing images that may vanish at once only if a second cycle says the same."""
 
-VANISH_CYCLES = 2
+VANISH_CYCLES = 1
 """Additional cycles until all images that vanish at once are reported."""
 
 FIXED_REQUESTS = 10

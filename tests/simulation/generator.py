@@ -46,7 +46,7 @@ class Profile:
     lies: tuple[FaultKind, ...] = tuple(sorted(LIES, key=lambda kind: kind.name))
     lying_share: float = 0.7
     majority_share: float = 0.05
-    page_limits: tuple[int, ...] = (1000,)
+    page_limits: tuple[int, ...] = (1000, 1000, 25, 3)
 
 
 EVERYTHING = Profile()

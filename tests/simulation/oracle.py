@@ -60,6 +60,7 @@ class ImageRecord:
 
     Attributes:
         version: The latest version that was reported, -1 for none.
+        is_gone: The image was gone according to the last report.
         probes: Conclusive probes since the image was last found.
         first_404_in: Number of the cycle with the first 404 since then, 0 for none.
         late_cycles: Complete cycles in a row whose result was older than their start.
@@ -69,6 +70,7 @@ class ImageRecord:
 
     timeline: Timeline
     version: int = -1
+    is_gone: bool = False
     probes: int = 0
     first_404_in: int = 0
     late_cycles: int = 0
@@ -154,8 +156,9 @@ class Oracle:
             self._blocked_until = max(self._blocked_until, at + reply.facts.retry_after)
         match reply:
             case ImageReply(result=NotFound()):
-                record = self._images[request.targets[0].image_id]
-                record.first_404_in = record.first_404_in or len(self._cycle_starts)
+                record = self._images.get(request.targets[0].image_id)
+                if record is not None:
+                    record.first_404_in = record.first_404_in or len(self._cycle_starts)
             case ProbeReply(
                 before=Found() | Listed(), suspect=NotFound(), after=Found() | Listed()
             ):
@@ -186,6 +189,7 @@ class Oracle:
         record.outcomes += 1
         if after.change_counts is not before.change_counts:
             self._check_counts(image_id, before.change_counts, after.change_counts, at)
+        record.is_gone = after.change_baseline.exists is False
         match outcome:
             case Failed():
                 return
@@ -203,10 +207,12 @@ class Oracle:
         """See ``Observer.on_contradiction``."""
         self.statistics.contradictions += 1
         self._contradicted_at = at
-        timeline = self._images[contradiction.image_id].timeline
+        record = self._images.get(contradiction.image_id)
         # The contradicting responses may be those of two consecutive cycles.
         since = self._cycle_starts[-2] if len(self._cycle_starts) > 1 else 0.0
-        has_changed = timeline.version(since) != timeline.version(at)
+        has_changed = record is not None and record.timeline.version(
+            since
+        ) != record.timeline.version(at)
         if not (self._lies or has_changed):
             detail = f"{contradiction.kind.value} {contradiction.request_ids}"
             self._report(Check.FALSE_CONTRADICTION, at, contradiction.image_id, detail)
@@ -222,6 +228,7 @@ class Oracle:
         self._state = None
         for record in self._images.values():
             record.version, record.late_cycles, record.is_excused = -1, 0, False
+            record.is_gone = False
             record.probes = record.first_404_in = 0
         self._contradicted_at = -inf
 
@@ -277,6 +284,9 @@ class Oracle:
         for version in range(last, first - 1, -1):
             if timeline.states[version].exists:
                 continue
+            if timeline.states[version].image is not None:
+                # An administrator still sees the deleted image, which this 404 is not about.
+                return not record.is_excused
             if version > record.version:
                 self._accept(record, version)
                 self.statistics.changes += len(after.new_changes)
@@ -369,7 +379,8 @@ class Oracle:
         for image_id, record in self._images.items():
             timeline, version = record.timeline, record.version
             first = timeline.version(report.start)
-            if version >= first or self._looks_current(record, first, report.end):
+            is_gone = record.is_gone and not timeline.states[first].exists
+            if version >= first or is_gone or self._looks_current(record, first, report.end):
                 record.late_cycles = 0
             elif not troubled and first == timeline.version(report.end):
                 # Evidence that is gathered while the image changes contradicts itself.

@@ -5,13 +5,13 @@ A failing seed is reduced and printed with its trace. ``make simulate`` runs mor
 
 import pytest
 
-from tests.simulation.generator import HONEST, Profile, world_of_seed
+from tests.simulation.generator import EVERYTHING, HONEST, Profile, world_of_seed
 from tests.simulation.oracle import Statistics
 from tests.simulation.run import run_world
 from tests.simulation.shrink import shrink
 
 CYCLES_IN_CI = 20_000
-QUICK_WORLDS = 120
+QUICK_WORLDS = 60
 
 
 def simulate(world_seed: int, profile: Profile) -> Statistics:
@@ -24,16 +24,17 @@ def simulate(world_seed: int, profile: Profile) -> Statistics:
     return report.statistics
 
 
-def test_worlds() -> None:
-    for seed in range(QUICK_WORLDS):
-        simulate(seed, HONEST)
+@pytest.mark.parametrize("profile", [HONEST, EVERYTHING], ids=["honest", "everything"])
+def test_worlds(profile: Profile) -> None:
+    for seed in range(100, 100 + QUICK_WORLDS):
+        simulate(seed, profile)
 
 
 @pytest.mark.slow
 def test_many_worlds() -> None:
     total, seed = Statistics(), 1_000_000
     while total.cycles < CYCLES_IN_CI:
-        total.add(simulate(seed, HONEST))
+        total.add(simulate(seed, EVERYTHING))
         seed += 1
 
 

@@ -1,0 +1,129 @@
+"""Worlds that once made the exporter report something wrong, or nothing, reduced and named."""
+
+from dataclasses import replace
+from math import inf
+
+import pytest
+
+from tests.simulation.run import run_world
+from tests.simulation.timeline import ALL, Event, EventKind
+from tests.simulation.world import Balancing, Fault, FaultKind, Interruption, World
+
+WORLDS: dict[str, World] = {
+    "further_page_of_a_batch_is_not_a_contradiction": World(
+        seed=33,
+        api="v2",
+        initial=(True, False, True, True, True),
+        page_limit=3,
+        cycles=4,
+        events=(Event(31.0, EventKind.MOVE, 0),),
+    ),
+    "control_deleted_in_the_same_cycle_does_not_delay_the_deletion": World(
+        seed=213,
+        initial=(True, True),
+        cycles=4,
+        interval=300.0,
+        events=(Event(548.0, EventKind.REVOKE_SHARE, 1), Event(607.0, EventKind.MOVE, 0)),
+    ),
+    "older_created_at_is_an_older_answer": World(
+        seed=3,
+        backends=2,
+        balancing=Balancing.RANDOM_REQUEST,
+        initial=(True, True),
+        events=(Event(38.0, EventKind.DELETE, ALL), Event(80.0, EventKind.RECREATE, 1)),
+        faults=(Fault(1, FaultKind.STALE, 0.0, inf, as_of=28.0),),
+    ),
+    "stale_server_has_the_content_from_before_a_recreation": World(
+        seed=3,
+        backends=2,
+        balancing=Balancing.ROBIN_REQUEST,
+        background=0.3,
+        cycles=6,
+        events=(Event(203.0, EventKind.DELETE, 0), Event(223.0, EventKind.RECREATE, 0)),
+        faults=(Fault(1, FaultKind.STALE, 0.0, inf, as_of=-60.0),),
+    ),
+    "many_images_deleted_at_once_are_confirmed_in_the_second_cycle": World(
+        seed=3,
+        initial=(True,) * 32,
+        cycles=3,
+        interval=300.0,
+        events=(Event(156.0, EventKind.DELETE, ALL),),
+    ),
+    "image_changes_while_evidence_is_gathered": World(
+        seed=2,
+        initial=(False,),
+        cycles=2,
+        concurrency=1,
+        latency=0.2,
+        events=(Event(3.0, EventKind.RECREATE, 0),),
+    ),
+    "reload_begins_the_evidence_of_a_mass_disappearance_anew": World(
+        seed=41,
+        initial=(True, True),
+        cycles=4,
+        interval=30.0,
+        events=(Event(16.0, EventKind.DELETE, ALL),),
+        interruptions=(Interruption(57.2, restarts=False),),
+    ),
+    "administrator_sees_an_image_deleted_that_was_not_shared_before": World(
+        seed=19,
+        backends=2,
+        balancing=Balancing.RANDOM_REQUEST,
+        background=0.3,
+        cycles=4,
+        shows_deleted=True,
+        events=(Event(28.0, EventKind.REVOKE_SHARE, 0), Event(95.0, EventKind.DELETE, 0)),
+        faults=(Fault(0, FaultKind.EMPTY, 0.0, inf),),
+    ),
+}
+
+RECREATED_BETWEEN_CYCLES = World(
+    seed=2471,
+    backends=2,
+    balancing=Balancing.ROBIN_CONNECTION,
+    background=0.3,
+    initial=(True, True, False),
+    unwatched=0,
+    cycles=6,
+    interval=30.0,
+    concurrency=8,
+    rate=50.0,
+    events=(Event(66.0, EventKind.DELETE, 0), Event(129.0, EventKind.RECREATE, 0)),
+    faults=(Fault(1, FaultKind.EMPTY, 0.0, inf),),
+)
+
+PINNED_TO_A_404 = World(
+    seed=0,
+    api="v2",
+    backends=2,
+    balancing=Balancing.ROBIN_CONNECTION,
+    background=0.3,
+    keep_alive=900.0,
+    initial=(True, True, True),
+    cycles=26,
+    faults=(Fault(1, FaultKind.NOT_FOUND, 0.0, inf),),
+)
+
+
+def failures(world: World) -> str:
+    """Return what a world violates, with its trace."""
+    report = run_world(world, traced=True)
+    return report.trace.text(report.violations) if report.violations else ""
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+@pytest.mark.parametrize("seed", range(5))
+def test_world(world: World, seed: int) -> None:
+    assert failures(replace(world, seed=world.seed + seed)) == ""
+
+
+@pytest.mark.xfail(reason="the engine does not handle this yet", strict=False)
+def test_evidence_of_an_earlier_cycle_does_not_count_for_a_recreated_image() -> None:
+    for seed in range(400):
+        assert failures(replace(RECREATED_BETWEEN_CYCLES, seed=seed)) == ""
+
+
+@pytest.mark.xfail(reason="the engine does not handle this yet", strict=False)
+def test_keep_alive_connection_to_a_server_without_images_is_left() -> None:
+    for seed in range(4):
+        assert failures(replace(PINNED_TO_A_404, seed=seed)) == ""
