@@ -84,12 +84,19 @@ class ImageClient:
         return self._image(image_id, replace(request, fresh_connection=fresh, tag=tag), deadline)
 
     def batch(
-        self, image_ids: tuple[str, ...], deadline: Deadline, *, second: bool, page: str | None
+        self,
+        image_ids: tuple[str, ...],
+        deadline: Deadline,
+        *,
+        second: bool,
+        page: str | None,
+        fresh: bool = False,
     ) -> BatchReply:
         """Request many images together, by the first or the ``second`` list of ``ListFilters``.
 
-        ``page`` is the path of a further page, as the previous reply named it. If the service
-        refuses a filter, the list is requested again with the next entry of ``LIST_FILTERS``.
+        ``page`` is the path of a further page, as the previous reply named it, and ``fresh`` uses a
+        new connection. If the service refuses a filter, the list is requested again with the next
+        entry of ``LIST_FILTERS``.
         """
         batches = self._api.batches
         if batches is None:
@@ -98,11 +105,11 @@ class ImageClient:
         filters = self.list_filters
         query_filters = filters.second_list if second else filters.first_list
         path = page or batches.path(image_ids, filters=query_filters, limit=PAGE_LIMIT)
-        facts, response = self._get_list(path, deadline)
+        facts, response = self._get_list(path, deadline, fresh=fresh)
         if isinstance(response, Failed):
             return BatchReply(facts, response)
         if page is None and refused_visibility(response) and self.list_filters != filters:
-            return self.batch(image_ids, deadline, second=second, page=None)
+            return self.batch(image_ids, deadline, second=second, page=None, fresh=fresh)
         batch = batches.parse(response, image_ids, self.properties)
         if not isinstance(batch, Failed):
             return BatchReply(facts, batch, accepted=True)
@@ -257,9 +264,12 @@ class ImageClient:
     def _late_data_timeout(self) -> float:
         return 0.0 if self._api.responses_have_bodies else LATE_DATA_TIMEOUT
 
-    def _get_list(self, path: str, deadline: Deadline) -> tuple[RequestFacts, Response | Failed]:
+    def _get_list(
+        self, path: str, deadline: Deadline, *, fresh: bool = False
+    ) -> tuple[RequestFacts, Response | Failed]:
         """Request a list, and remember if the service refuses its filters."""
-        facts, response = self.sender.get(path, deadline)
+        request = HttpRequest("GET", path, deadline.end, fresh_connection=fresh)
+        facts, response = self.sender.send(request, deadline.latest_start)
         if isinstance(response, Response) and (value := refused_visibility(response)):
             self._refused_visibilities |= {value}
             self._refused_at = steady()

@@ -128,7 +128,7 @@ class CycleRun:
         """Write the new outcomes of the cycle to the store and the log, and report progress."""
         outcomes = self.cycle.results.take_outcomes()
         retracted = self.cycle.results.take_retracted()
-        contradictions = self.cycle.take_contradictions()
+        contradictions = self.cycle.doubts.contradictions.take()
         access = self.access
         with access.lock:
             if access.is_revoked():
@@ -174,7 +174,7 @@ class CycleRun:
             accepted=stats.accepted,
             breaker_open=self.cycle.breaker_open,
             unavailable=self.cycle.unavailable and self.cycle.wait_until > ended_at.monotonic,
-            mass_disappearance=self.cycle.mass_disappearance,
+            mass_disappearance=self.cycle.doubts.gone.mass.has_disappeared,
             ended_at=ended_at.wall,
             duration=ended_at.monotonic - self.started_at,
             concurrency_needed=concurrency_needed,
@@ -203,7 +203,11 @@ class CycleRun:
             case RequestKind.BATCH:
                 ids = tuple(target.image_id for target in request.targets)
                 return self.client.batch(
-                    ids, self.deadline, second=request.second_list, page=request.page
+                    ids,
+                    self.deadline,
+                    second=request.second_list,
+                    page=request.page,
+                    fresh=request.fresh,
                 )
             case RequestKind.POLL:
                 image_id = request.targets[0].image_id

@@ -269,7 +269,7 @@ class SimulatedExporter:
             after = before.with_outcome(outcome, _instant(now), MAX_STALE)
             self.observations[target.image_id] = after
             self.observer.on_outcome(target, outcome, before, after, now)
-        contradictions = cycle.take_contradictions()
+        contradictions = cycle.doubts.contradictions.take()
         for contradiction in contradictions:
             self.observer.on_contradiction(contradiction, now)
         self.state = self.state.with_contradictions(len(contradictions), _instant(now).wall)
@@ -286,7 +286,7 @@ class SimulatedExporter:
             requests=stats.requests + stats.in_flight_at_end,
             accepted=stats.accepted,
             breaker_open=cycle.breaker_open,
-            mass_disappearance=cycle.mass_disappearance,
+            mass_disappearance=cycle.doubts.gone.mass.has_disappeared,
             ended_at=_instant(now).wall,
             duration=now - start,
             concurrency_needed=None,

@@ -332,7 +332,7 @@ class SimulatedCycle:
         replies = len(self.roundtrips)
         self.results += [(*result, replies) for result in self.cycle.results.take_outcomes()]
         self.retracted += self.cycle.results.take_retracted()
-        self.contradictions += self.cycle.take_contradictions()
+        self.contradictions += self.cycle.doubts.contradictions.take()
 
 
 def run_cycle(

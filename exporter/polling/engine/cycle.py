@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import inf
 
-from exporter.model.contradiction import Contradiction
 from exporter.model.outcome import Failed, Found, NotFound
 from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply, ProbeReply
 from exporter.model.target import Target
@@ -82,7 +81,7 @@ class Cycle:
         self.results = CycleResults(targets, self.stats)
         if groups is None:
             groups = [(target,) for target in targets]
-        self._doubts = Doubts(history, self.results.targets, pacing.interval)
+        self.doubts = Doubts(history, self.results.targets, pacing.interval)
         self._batches = BatchPlanner(groups)
         self._breaker = CircuitBreaker(pacing.concurrency, is_open=history.breaker_open)
         probe = probe_target(targets, history)
@@ -101,11 +100,6 @@ class Cycle:
         """Return True if the breaker is open: the next cycle then starts with a single probe."""
         return self._breaker.is_open
 
-    @property
-    def mass_disappearance(self) -> bool:
-        """Return True if all existing images are gone and a second cycle has confirmed it."""
-        return self._doubts.gone.mass.has_disappeared
-
     def history(self) -> CycleHistory:
         """Return the history for the next cycle; the caller adds the state of the images."""
         history = replace(
@@ -116,11 +110,7 @@ class Cycle:
             unavailable=self.unavailable,
             listed=self._batches.listed,
         )
-        return self._doubts.add_to(history)
-
-    def take_contradictions(self) -> list[Contradiction]:
-        """Return the contradictions that are new since the last call."""
-        return self._doubts.contradictions.take()
+        return self.doubts.add_to(history)
 
     def add(self, groups: Sequence[Group], now: float) -> bool:
         """Add targets to poll immediately; return False if the cycle ends too soon for them."""
@@ -128,7 +118,7 @@ class Cycle:
             return False
         added = [target for group in groups for target in group]
         self.results.add(added)
-        self._doubts.forget(target.image_id for target in added)
+        self.doubts.forget(target.image_id for target in added)
         self._batches.add(groups)
         self._queue.plan((now, group) for group in groups)
         if self._breaker.is_open:
@@ -164,18 +154,18 @@ class Cycle:
             case ListReply():
                 self._on_list_reply(request, reply, now)
             case ImageReply() if request.kind is RequestKind.RECHECK:
-                self._doubts.on_recheck_reply(request, reply, now)
+                self.doubts.on_recheck_reply(request, reply, now)
             case ImageReply():
                 self._on_poll_reply(request, reply, now)
             case ProbeReply():
-                self._doubts.on_probe_reply(request, reply, now)
+                self.doubts.on_probe_reply(request, reply, now)
         if self._batches.has_unlisted and not self._queue.expects_first_list(now):
             self._push_all(now, self._batches.second_lists())
         self._resolve_doubts(now)
 
     def retract(self, image_id: str) -> None:
         """Fail the poll of an image whose response was followed by stray bytes."""
-        self._doubts.on_retracted(image_id)
+        self.doubts.on_retracted(image_id)
         self.results.retract(image_id, Failed("malformed", "stray bytes followed the response"))
 
     def close(self) -> None:
@@ -221,7 +211,7 @@ class Cycle:
         if self._queue.paused:
             self._cancel_pending(BREAKER_OPEN)
         if not self._breaker.is_open and max(now, self.wait_until) < self._latest_start:
-            request = self._doubts.gone.request_when_idle(accepted=self.stats.accepted)
+            request = self.doubts.request_when_idle(accepted=self.stats.accepted)
             if request is not None:
                 self._queue.push(now, request)
                 return None
@@ -262,17 +252,17 @@ class Cycle:
         match reply.result:
             case Found() as found:
                 if self._batches.was_left_out(target.image_id, self._history.listed):
-                    self._doubts.on_left_out(found, now)
+                    self.doubts.on_left_out(found, now)
                 self._record_found(target, found, now)
             case NotFound(request_id):
-                self._doubts.gone.on_poll_404(target, request_id, now)
+                self.doubts.gone.on_poll_404(target, request_id, now)
             case Failed() as failed:
                 if not self._retry(request, failed, now):
                     self._record_failed(target, failed)
 
     def _on_list_reply(self, request: PollRequest, reply: ListReply, now: float) -> None:
         will_retry = reply.failure is not None and self._retry(request, reply.failure, now)
-        self._doubts.gone.is_list_requested = True
+        self.doubts.is_list_requested = True
         if will_retry or request.failure is None:
             return
         if reply.failure is None:
@@ -285,6 +275,8 @@ class Cycle:
         if isinstance(reply.batch, Failed):
             self._on_batch_failure(request, reply.batch, now, splittable=reply.splittable)
             return
+        if request.fresh:
+            self.doubts.on_list_found_again(request, now)
         for target in request.targets:
             match reply.batch.results.get(target.image_id):
                 case Found() as found:
@@ -303,6 +295,10 @@ class Cycle:
             api_responds=self._api_responded,
             breaker_open=self._breaker.is_open,
         )
+        if failed.reason == "unconfirmed" and not request.fresh:
+            # Another server may be behind another connection.
+            self._queue.push(now, request._replace(fresh=True, failure=failed))
+            return
         strategy = STRATEGIES[failure]
         if strategy.retry and self._retry(request, failed, now):
             return
@@ -319,11 +315,11 @@ class Cycle:
     def _resolve_doubts(self, now: float) -> None:
         """Queue the requests that doubtful answers need, and record the outcomes decided by now."""
         if not self._breaker.is_open:
-            for failures, request in self._doubts.take_requests(now):
+            for failures, request in self.doubts.take_requests(now):
                 backoff = self._pacing.backoff(failures - 1, self._random) if failures else 0.0
                 self.stats.retries += failures > 0
                 self._queue.push(now + backoff, request)
-        for target, outcome in self._doubts.take_outcomes():
+        for target, outcome in self.doubts.take_outcomes():
             self.results.record(target, outcome)
 
     # Requests
@@ -368,7 +364,7 @@ class Cycle:
         for target in self._batches.take_unlisted():
             self.results.record(target, not_polled)
         for request in self._queue.drop_added():
-            self._doubts.on_dropped(request)
+            self.doubts.on_dropped(request)
             self._fail(request, request.failure or not_polled)
 
     # Outcomes
@@ -378,18 +374,17 @@ class Cycle:
             self.results.record(target, failed)
 
     def _record_found(self, target: Target, found: Found, now: float) -> None:
-        believed = self._doubts.believed(target, found, now)
-        if believed is not None:
+        if (believed := self.doubts.believed(target, found, now)) is not None:
             self.results.record(target, believed)
 
     def _record_failed(self, target: Target, failed: Failed) -> None:
-        self._doubts.gone.mass.on_failed(target.image_id)
+        self.doubts.gone.mass.on_failed(target.image_id)
         self.results.record(target, failed)
 
     def _finish(self, *, out_of_time: bool) -> None:
         """End the cycle; the targets that still have no outcome are unconfirmed 404s."""
         for target in self.results.undecided():
-            unconfirmed = self._doubts.unconfirmed(
+            unconfirmed = self.doubts.unconfirmed(
                 target, out_of_time=out_of_time, breaker_open=self._breaker.is_open
             )
             self.results.record(target, unconfirmed)

@@ -17,7 +17,10 @@ EVIDENCE_KINDS = frozenset({RequestKind.RECHECK, RequestKind.PROBE})
 
 
 class Doubts:
-    """Passes each answer to the class that decides about it; times are monotonic seconds."""
+    """Passes each answer to the class that decides about it; times are monotonic seconds.
+
+    ``is_list_requested`` is true once a list has shown if the API works.
+    """
 
     def __init__(
         self, history: CycleHistory, targets: Mapping[str, Target], interval: float
@@ -26,6 +29,7 @@ class Doubts:
         self.contradictions = Contradictions(history.contradictions, interval)
         self.gone = GoneConfirmation(history, targets, self.contradictions)
         self._older = OlderAnswers(history, self.contradictions)
+        self.is_list_requested = False
 
     def add_to(self, history: CycleHistory) -> CycleHistory:
         """Return a history with the doubts of this cycle, for the next one."""
@@ -65,6 +69,12 @@ class Doubts:
             )
         return replace(found, corrects=True) if is_late else found
 
+    def on_list_found_again(self, request: PollRequest, now: float) -> None:
+        """Record a contradiction: a list was 404, and is there on another connection."""
+        request_id = request.failure.request_id if request.failure else ""
+        image_id = request.targets[0].image_id
+        self.contradictions.record(image_id, ContradictionKind.NOT_FOUND, (request_id, ""), now)
+
     def on_left_out(self, found: Found, now: float) -> None:
         """Record a contradiction if a list lacks an image that it had, and that is unchanged."""
         image, seen = found.image, self._history.seen.get(found.image.id)
@@ -103,6 +113,16 @@ class Doubts:
     def take_outcomes(self) -> list[tuple[Target, Outcome]]:
         """Return the outcomes that were decided since the last call."""
         return [*self.gone.take_outcomes(), *self._older.take_outcomes()]
+
+    def request_when_idle(self, *, accepted: bool) -> PollRequest | None:
+        """Return a request to send when the cycle has no others left.
+
+        If the cycle saw only 404s, the list shows whether the API works. ``accepted`` is true if
+        the API has accepted the credentials in this cycle.
+        """
+        if not self.gone.has_suspects or accepted or self.is_list_requested:
+            return None
+        return PollRequest(RequestKind.LIST)
 
     def unconfirmed(self, target: Target, *, out_of_time: bool, breaker_open: bool) -> Failed:
         """Return the failure of an image that has no outcome at the end of the cycle."""

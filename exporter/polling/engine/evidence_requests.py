@@ -25,11 +25,11 @@ class EvidenceRequests:
     def take(self, wanted: int, required: int) -> int:
         """Return how many of the ``wanted`` requests to send now.
 
-        At most as many are in flight as there were equal answers before: a wrong answer is mostly
-        refuted by the first request, and a right one is confirmed in few round trips. After a
-        failure there is one at a time. ``required`` is the number that would do without failures.
+        The more equal answers there were, the more are in flight: a wrong answer is mostly refuted
+        by the first few requests, and a right one is confirmed in few round trips. After a failure
+        there is one at a time. ``required`` is the number that would do without failures.
         """
-        at_once = 1 if self.failures_in_a_row else self.answers
+        at_once = 1 if self.failures_in_a_row else self.answers**2 + 2
         count = min(wanted, at_once) - self.in_flight
         count = max(0, min(count, MAX_ATTEMPTS * required - self.sent))
         self.sent += count

@@ -53,12 +53,15 @@ from exporter.model.contradiction import ContradictionKind
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
 from exporter.model.replies import ImageReply, Listed, ProbeReply
 from exporter.model.target import Target
-from exporter.polling.engine.contradictions import Contradictions, Requirement
+from exporter.polling.engine.contradictions import USUAL, Contradictions, Requirement
 from exporter.polling.engine.controls import Controls
 from exporter.polling.engine.mass_404 import Mass404
 from exporter.polling.engine.pacing import TRANSIENT
 from exporter.polling.engine.suspect import Suspect, SuspectState, new_suspect
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
+
+MAX_PROBES = 100
+"""No limit of probes beyond what the evidence needs."""
 
 MAX_MASS_PROBES = 6
 """Probes that look for an existing image while all of them may be gone, per cycle."""
@@ -79,10 +82,7 @@ class Unproved(Enum):
 
 
 class GoneConfirmation:
-    """The 404s of one cycle and the evidence for them; times are monotonic seconds.
-
-    ``is_list_requested`` is true once a list has shown if the API works.
-    """
+    """The 404s of one cycle and the evidence for them; times are monotonic seconds."""
 
     def __init__(
         self, history: CycleHistory, targets: Mapping[str, Target], contradictions: Contradictions
@@ -97,8 +97,8 @@ class GoneConfirmation:
         self._outcomes: list[tuple[Target, Outcome]] = []
         self.mass = Mass404(history)
         self._retracted: set[str] = set()
-        self.is_list_requested = False
         self._mode: tuple[object, ...] = ()
+        self._requirement = USUAL
         self._mass_probes = 0
         self._shared_probes = 0
         self._probes_in_flight = 0
@@ -177,21 +177,27 @@ class GoneConfirmation:
             self._controls.on_check_dropped()
         else:
             suspect.requests.drop()
+            suspect.probes_in_flight -= request.kind is RequestKind.PROBE
             if suspect.is_open:
                 self._to_advance[suspect.target.image_id] = suspect
 
     # Decisions
+
+    @property
+    def has_suspects(self) -> bool:
+        """Return True if any image was 404 in this cycle."""
+        return bool(self._suspects)
 
     def take_requests(self, now: float) -> list[tuple[int, PollRequest]]:
         """Return the requests that the suspects need now, and record the outcomes decided by now.
 
         Each request comes with the number of requests about its image that have failed in a row.
         """
-        requirement = self._contradictions.memory.requirement(now)
+        requirement = self._requirement = self._contradictions.memory.requirement(now)
         if self.mass.is_possible:
             return [*self._controls.check_requests(), *self._search_for_existing()]
         shared = (self._shared_probes, self._probes_in_flight) if self._is_evidence_shared else None
-        mode = (requirement, shared, self._controls.available, self._waits_for_list)
+        mode = (requirement, shared, self._max_probes, self._may_find_control)
         if mode != self._mode:
             self._mode = mode
             self._to_advance = dict(self._open)
@@ -206,16 +212,6 @@ class GoneConfirmation:
         """Return the outcomes that were decided since the last call."""
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
-
-    def request_when_idle(self, *, accepted: bool) -> PollRequest | None:
-        """Return a request to send when the cycle has no others left.
-
-        If the cycle saw only 404s, the list shows whether the API works. ``accepted`` is true if
-        the API has accepted the credentials in this cycle.
-        """
-        if not self._suspects or accepted or self.is_list_requested:
-            return None
-        return PollRequest(RequestKind.LIST)
 
     def unconfirmed(self, *, out_of_time: bool, breaker_open: bool) -> Failed:
         """Return the failure of the suspects without an outcome.
@@ -234,9 +230,13 @@ class GoneConfirmation:
         return _unconfirmed(why.value)
 
     def suspicions(self) -> dict[str, Suspicion]:
-        """Return the evidence by image ID. After a mass 404 the next cycle starts from nothing."""
+        """Return the evidence by image ID.
+
+        It counts in the next cycle if only time was too short, and nothing contradicts it.
+        """
+        is_trusted = self._requirement.cycles == 1 and not self.mass.is_suspected
         return {
-            image_id: suspect.suspicion(counts=not self.mass.is_suspected)
+            image_id: suspect.suspicion(counts=is_trusted and suspect.is_open)
             for image_id, suspect in self._suspects.items()
             if suspect.state not in {SuspectState.PROVEN, SuspectState.DISMISSED}
         }
@@ -266,34 +266,43 @@ class GoneConfirmation:
     def _advance(self, suspect: Suspect, full: Requirement) -> list[tuple[int, PollRequest]]:
         """Return the next requests about an open suspect, or record its outcome."""
         required = full.shared_by(len(self._suspects)) if self._is_evidence_shared else full
-        rechecks = required.rechecks - suspect.rechecks
-        probes = required.probes - suspect.probes
+        rechecks = max(0, required.rechecks - suspect.rechecks)
+        probes = max(0, required.probes - suspect.probes)
         if self._is_evidence_shared:
-            probes = required.probes - self._shared_probes - self._probes_in_flight
-        if rechecks <= 0 and probes <= 0:
+            probes = max(0, required.probes - self._shared_probes - self._probes_in_flight)
+        if not rechecks and not probes:
             self._complete(suspect, full)
             return []
-        if rechecks <= 0 and not self._controls.available:
-            if not self._controls.are_checked:
+        probes = min(probes, self._max_probes)
+        if not rechecks and not probes:
+            if not self._may_find_control:
                 self._give_up(suspect, Unproved.NO_PROOF.value)
             return []
-        if rechecks <= 0 and self._controls.is_list_next:
-            if self._waits_for_list:
-                return []
-            probes = 1
+        rechecks_to_send = max(0, rechecks - suspect.rechecks_in_flight)
         total = required.rechecks + required.probes
-        count = suspect.requests.take(rechecks if rechecks > 0 else probes, total)
+        count = suspect.requests.take(rechecks + probes, total)
         if not count and not suspect.requests.in_flight:
             self._give_up(suspect, f"{Unproved.NO_CONTROL.value}: {suspect.problem}")
         failures = suspect.requests.failures_in_a_row
-        if rechecks > 0:
-            return [(failures, PollRequest(RequestKind.RECHECK, (suspect.target,)))] * count
-        return [(failures, self._probe(suspect)) for _ in range(count)]
+        recheck = PollRequest(RequestKind.RECHECK, (suspect.target,))
+        return [
+            (failures, recheck if number < rechecks_to_send else self._probe(suspect))
+            for number in range(count)
+        ]
 
     @property
-    def _waits_for_list(self) -> bool:
-        """Return True while a probe is about to show which images can be controls."""
-        return self._controls.is_list_next and self._probes_in_flight > 0
+    def _max_probes(self) -> int:
+        """Return how many probes may be sent now: one, while it shows what can be a control."""
+        if not self._controls.available:
+            return 0
+        if self._controls.is_list_next:
+            return 0 if self._probes_in_flight else 1
+        return MAX_PROBES
+
+    @property
+    def _may_find_control(self) -> bool:
+        """Return True while a request in flight may show what can be a control."""
+        return self._controls.are_checked or self._probes_in_flight > 0
 
     def _complete(self, suspect: Suspect, full: Requirement) -> None:
         """Record the outcome of a suspect whose evidence is complete."""
@@ -310,6 +319,7 @@ class GoneConfirmation:
 
     def _probe(self, suspect: Suspect) -> PollRequest:
         self._probes_in_flight += 1
+        suspect.probes_in_flight += 1
         control = self._controls.next()
         return PollRequest(RequestKind.PROBE, (suspect.target,), control=control)
 
@@ -319,6 +329,7 @@ class GoneConfirmation:
         if suspect is None:
             return None
         suspect.requests.complete(failed=failed)
+        suspect.probes_in_flight -= request.kind is RequestKind.PROBE
         if not suspect.is_open:
             return None
         self._to_advance[suspect.target.image_id] = suspect

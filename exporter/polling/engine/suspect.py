@@ -43,6 +43,7 @@ class Suspect:
     requests: EvidenceRequests
     rechecks: int = 0
     probes: int = 0
+    probes_in_flight: int = 0
     request_id: str = ""
     problem: str = ""
     state: SuspectState = SuspectState.OPEN
@@ -51,6 +52,11 @@ class Suspect:
     def is_open(self) -> bool:
         """Return True if the evidence is not complete."""
         return self.state is SuspectState.OPEN
+
+    @property
+    def rechecks_in_flight(self) -> int:
+        """Return the number of rechecks without a reply."""
+        return self.requests.in_flight - self.probes_in_flight
 
     def add_404(self, request_id: str) -> None:
         """Add the request ID of a 404 to the evidence."""
@@ -78,9 +84,8 @@ class Suspect:
     def suspicion(self, *, counts: bool) -> Suspicion:
         """Return the evidence with which the next cycle may continue, if it ``counts``."""
         is_complete = self.state is SuspectState.WAITING
-        if counts:
-            return Suspicion(self.evidence, self.rechecks, self.probes, is_complete)
-        return Suspicion(self.evidence, 0, 0, is_complete=False)
+        rechecks, probes = (self.rechecks, self.probes) if counts else (0, 0)
+        return Suspicion(self.evidence, rechecks, probes, is_complete)
 
 
 def new_suspect(target: Target, earlier: Suspicion | None, now: float) -> Suspect:
@@ -93,7 +98,7 @@ def new_suspect(target: Target, earlier: Suspicion | None, now: float) -> Suspec
     rechecks, probes = earlier.rechecks, earlier.probes
     return Suspect(
         target,
-        earlier.evidence,
+        replace(earlier.evidence, cycles=1),
         EvidenceRequests(answers=1 + rechecks + probes),
         rechecks=rechecks,
         probes=probes,

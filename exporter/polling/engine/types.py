@@ -58,6 +58,7 @@ class PollRequest(NamedTuple):
         page: Path of a further page of a batch.
         page_number: 0 for the first page of a batch.
         deferred: Targets that are requested once this request has its reply.
+        fresh: A batch is requested on a fresh connection, because its list was 404.
         control: ID of the image that is the control of a probe, or None for a list of images.
     """
 
@@ -69,6 +70,7 @@ class PollRequest(NamedTuple):
     page: str | None = None
     page_number: int = 0
     deferred: tuple[Target, ...] = ()
+    fresh: bool = False
     control: str | None = None
     number: int = 0
 

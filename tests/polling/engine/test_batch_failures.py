@@ -205,7 +205,7 @@ def test_images_of_a_404_list_are_unconfirmed() -> None:
         lambda *_: FakeReply(failed("unconfirmed")), history=CycleHistory(existing=frozenset(IDS))
     )
     assert set(run.outcome_names.values()) == {"unconfirmed"}
-    assert len(run.sent) == 1
+    assert [request.fresh for _, request in run.sent] == [False, True]
 
 
 # Support of lists

@@ -123,7 +123,7 @@ def test_mass_404_in_batches_is_confirmed_in_the_second_cycle() -> None:
     assert set(run.outcome_names.values()) == {"unconfirmed"}
     rechecks = run_batches(nothing, history=run.next_history(history))
     assert set(rechecks.outcome_names.values()) == {"gone"}
-    assert rechecks.cycle.mass_disappearance
+    assert rechecks.cycle.doubts.gone.mass.has_disappeared
 
 
 def test_malformed_entry_fails_its_own_image_only() -> None:

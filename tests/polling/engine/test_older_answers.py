@@ -8,7 +8,7 @@ import pytest
 
 from exporter.model.contradiction import ContradictionKind
 from exporter.model.image import Image
-from exporter.model.outcome import Failed, Found
+from exporter.model.outcome import Failed, Found, ImageResult
 from exporter.polling.engine.contradictions import ContradictionMemory
 from exporter.polling.engine.older_answers import LATE_RECHECKS
 from exporter.polling.engine.types import CLOCK_MARGIN, CycleHistory, PollRequest, RequestKind
@@ -91,6 +91,23 @@ def test_image_on_a_further_page_was_not_left_out() -> None:
         return found(request.targets[0].image_id)
 
     assert run_batches(respond, history=history).contradictions == []
+
+
+def test_list_that_is_404_is_requested_again_on_a_fresh_connection() -> None:
+    """A connection that is kept open may lead to the one server that answers 404."""
+    cloud = FakeCloud()
+
+    def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
+        if request.kind is RequestKind.BATCH and not request.fresh:
+            return Failed("unconfirmed", "the list of images is 404", "req-1")
+        return cloud(request, now)
+
+    run = run_batches(respond)
+    assert run.outcome_names == dict.fromkeys(IDS, "found")
+    assert run.contradictions[0].request_ids[0] == "req-1"
+    missing = run_batches(lambda *_: Failed("unconfirmed", "the list of images is 404"))
+    assert set(missing.outcome_names.values()) == {"unconfirmed"}
+    assert len(missing.sent) == 2
 
 
 def test_older_answer_needs_two_cycles_while_servers_contradict_each_other() -> None:
