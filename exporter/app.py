@@ -305,6 +305,7 @@ def _build_authenticator(config: ResolvedCloud) -> Authenticator:
         config.name,
         cloud=config.cloud,
         region=config.region,
+        image_service_name=config.image_service_name,
         interface=config.interface,
         endpoint=config.endpoint,
         token=config.token.get_secret_value() if config.token else None,

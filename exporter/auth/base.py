@@ -75,6 +75,23 @@ class AuthStats:
     failure: Failed | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CloudSelection:
+    """What the settings of a cloud select in OpenStack's own configuration.
+
+    Attributes:
+        cloud: Entry of clouds.yaml. Without it, the ``OS_*`` variables are used.
+        region: Region of the endpoint, if it is not the entry's region.
+        interface: Interface of the endpoint, if it is not the entry's interface.
+        image_service_name: Name of the Image service in the catalog, if it is not the entry's.
+    """
+
+    cloud: str | None = None
+    region: str | None = None
+    interface: str | None = None
+    image_service_name: str | None = None
+
+
 class Authenticator(Protocol):
     """Source of tokens for one cloud; thread-safe.
 

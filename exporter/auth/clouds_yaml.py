@@ -24,9 +24,16 @@ from openstack.config.cloud_region import CloudRegion
 from openstack.exceptions import ConfigException
 from openstack.warnings import ConfigurationWarning
 
-from exporter.auth.base import Authenticator, CloudConfigError, check_token, identity_of
+from exporter.auth.base import (
+    Authenticator,
+    CloudConfigError,
+    CloudSelection,
+    check_token,
+    identity_of,
+)
+from exporter.auth.catalog import CatalogEntry
 from exporter.auth.errors import safe_line, secrets_of
-from exporter.auth.keystone import CatalogEntry, Keystone
+from exporter.auth.keystone import Keystone
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_cache import CachedTokenAuthenticator
 from exporter.model.instant import Instant
@@ -38,9 +45,7 @@ _INTERACTIVE_AUTH_TYPES = {"v3websso", "v3oidcdeviceauthz"}
 
 
 def authenticator_from_clouds_yaml(
-    cloud: str | None,
-    region: str | None,
-    interface: str | None,
+    selection: CloudSelection,
     *,
     timeout: float,
     clock: Callable[[], Instant],
@@ -53,7 +58,7 @@ def authenticator_from_clouds_yaml(
     Raises:
         CloudConfigError: The entry is missing or cannot work.
     """
-    config = load_cloud_region(cloud, region, interface)
+    config = load_cloud_region(selection.cloud, selection.region, selection.interface)
     tls = _client_tls(config)
     override = _endpoint_override(config)
     plugin = config.get_auth()
@@ -66,10 +71,10 @@ def authenticator_from_clouds_yaml(
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise CloudConfigError("auth_url must be an http or https URL with a host")
     entry = CatalogEntry(
-        region=region or config.get_region_name("image") or None,
-        interface=interface or config.get_interface("image") or "public",
+        region=selection.region or config.get_region_name("image") or None,
+        interface=selection.interface or config.get_interface("image") or "public",
         service_type=config.get_service_type("image") or "image",
-        service_name=config.get_service_name("image"),
+        service_name=selection.image_service_name or config.get_service_name("image"),
         override=override,
     )
     secrets = secrets_of({"auth": config.config["auth"]})

@@ -5,7 +5,13 @@ import random as default_random
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.auth.base import Authenticator, AuthError, CloudConfigError, check_token
+from exporter.auth.base import (
+    Authenticator,
+    AuthError,
+    CloudConfigError,
+    CloudSelection,
+    check_token,
+)
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now
@@ -19,6 +25,7 @@ def build_authenticator(
     *,
     cloud: str | None = None,
     region: str | None = None,
+    image_service_name: str | None = None,
     interface: str | None = None,
     endpoint: str | None = None,
     token: str | None = None,
@@ -33,6 +40,7 @@ def build_authenticator(
         name: Name of the cloud, for errors.
         cloud: Entry of clouds.yaml. Without it and ``endpoint``, the ``OS_*`` variables are used.
         region: Region of the endpoint, if it is not the entry's region.
+        image_service_name: Name of the Image service in the catalog, if a region has several.
         interface: Interface of the endpoint, if it is not the entry's interface.
         endpoint: URL of the Image service, which is then used without Keystone.
         token: Fixed token for ``endpoint``.
@@ -48,7 +56,10 @@ def build_authenticator(
         if endpoint is not None:
             return _without_keystone(endpoint, token, token_file, clock)
         return _import_clouds_yaml()(
-            cloud, region, interface, timeout=timeout, clock=clock, random=random
+            CloudSelection(cloud, region, interface, image_service_name),
+            timeout=timeout,
+            clock=clock,
+            random=random,
         )
     except CloudConfigError as error:
         raise CloudConfigError(f"cloud {name!r}: {error}") from None

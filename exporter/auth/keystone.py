@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from keystoneauth1 import exceptions
 from keystoneauth1.access import AccessInfo
 from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.session import Session
 
 from exporter.auth.base import AuthError, check_token
+from exporter.auth.catalog import CatalogEntry, Endpoint, find_endpoint
 from exporter.auth.errors import auth_error, safe_line
 from exporter.auth.session import DeadlineSession
 from exporter.transport.tls_files import ClientTls
-from exporter.transport.url import base_url
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +36,8 @@ class IssuedToken:
     lifetime: float
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogEntry:
-    """The entry of the catalog to use. ``override`` is an endpoint to use instead."""
-
-    region: str | None
-    interface: str | list[str]
-    service_type: str = "image"
-    service_name: str | None = None
-    override: str | None = None
+SCOPE_NEEDED = "name project_id or project_name"
+"""Advice if a token is not scoped to a project: such a token sees no image of any project."""
 
 
 class Keystone:
@@ -66,6 +58,7 @@ class Keystone:
         self._tls = tls
         self._secrets = secrets
         self._host = urlsplit(plugin.auth_url or "").netloc.rpartition("@")[2]
+        self._first_endpoint: Endpoint | None = None
         self._session: DeadlineSession | None = None
 
     def authenticate(self) -> IssuedToken:
@@ -126,23 +119,42 @@ class Keystone:
         return IssuedToken(self._endpoint(access), value, expires_at, lifetime)
 
     def _endpoint(self, access: AccessInfo) -> str:
-        entry = self._entry
-        if entry.override:
-            return entry.override
-        try:
-            url = access.service_catalog.url_for(
-                service_type=entry.service_type,
-                interface=entry.interface,
-                region_name=entry.region or None,
-                service_name=entry.service_name,
+        _check_scope(access)
+        if self._entry.override:
+            return self._entry.override
+        endpoint = find_endpoint(access.service_catalog, self._entry)
+        first = self._first_endpoint
+        if first is not None and endpoint.is_moved_from(first):
+            raise AuthError(
+                "rejected",
+                f"the catalog no longer has the image endpoint of region {first.region}, service "
+                f"{first.service}, but that of region {endpoint.region}, service "
+                f"{endpoint.service}, which may have other images; name region_name and "
+                "image_service_name, or restart to use it",
             )
-            return base_url(str(url))
-        except exceptions.EndpointNotFound:
-            fault = "has no"
-        except ValueError:
-            fault = "has an unusable URL for the"
-        endpoint = f"{entry.service_type} endpoint for region {entry.region or 'any'}"
-        raise AuthError("rejected", f"the catalog {fault} {endpoint}, interface {entry.interface}")
+        self._first_endpoint = endpoint
+        return endpoint.url
+
+
+def _check_scope(access: AccessInfo) -> None:
+    """Check that a token is for a project.
+
+    Glance answers 404 for the images of projects to any other token, and an empty list, so every
+    image would look deleted.
+
+    Raises:
+        AuthError: The token is for no project.
+    """
+    if access.project_scoped:
+        return
+    fault = f"the token is for no project: {SCOPE_NEEDED}"
+    if access.system_scoped:
+        fault = f"the token is scoped to the system, a project is needed: {SCOPE_NEEDED}"
+        fault += " instead of system_scope"
+    elif access.domain_scoped:
+        fault = f"the token is scoped to a domain, a project is needed: {SCOPE_NEEDED}"
+        fault += " instead of domain_id or domain_name"
+    raise AuthError("rejected", fault)
 
 
 def _unix_seconds(moment: datetime) -> float:

@@ -14,7 +14,7 @@ from exporter.config.expect import REMOVE
 from exporter.config.messages import ConfigError, Loc, key_path, shown
 from exporter.model.units import format_duration, parse_duration
 
-OPENSTACK_KEYS = ("cloud", "region", "interface")
+OPENSTACK_KEYS = ("cloud", "region", "image_service_name", "interface")
 """Keys of a cloud that select an entry of OpenStack's own configuration."""
 
 CRITERIA = ("name", "tag", "owner", "visibility", "status", "property")

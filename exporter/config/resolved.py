@@ -38,6 +38,7 @@ class ResolvedCloud:
     name: str
     cloud: str | None
     region: str | None
+    image_service_name: str | None
     interface: str | None
     api: RequestedVersion
     endpoint: str | None
@@ -88,6 +89,7 @@ def _resolved_cloud(settings: Settings, cloud: Cloud) -> ResolvedCloud:
         name=cloud.name,
         cloud=cloud.cloud,
         region=cloud.region,
+        image_service_name=cloud.image_service_name,
         interface=cloud.interface,
         api=cloud.api,
         endpoint=cloud.endpoint,

@@ -196,6 +196,11 @@ class Cloud(_Model):
         description="Region of the Image service.",
         json_schema_extra={"default": "from clouds.yaml or OS_REGION_NAME"},
     )
+    image_service_name: types.Label | None = Field(
+        default=None,
+        description="Name of the Image service in the catalog, if a region has several.",
+        json_schema_extra={"default": "from clouds.yaml or OS_IMAGE_SERVICE_NAME"},
+    )
     interface: (
         Annotated[str, BeforeValidator(types.one_of("public", "internal", "admin"))] | None
     ) = Field(

@@ -9,8 +9,9 @@ from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.session import Session
 
 from exporter.auth.base import AuthError
+from exporter.auth.catalog import CatalogEntry
 from exporter.auth.errors import MAX_DETAIL, auth_error, safe_line, secrets_of
-from exporter.auth.keystone import CatalogEntry, Keystone
+from exporter.auth.keystone import Keystone
 from exporter.transport.tls_files import ClientTls
 
 

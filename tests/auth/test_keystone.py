@@ -5,60 +5,24 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
 import yaml
 from openstack.config import loader
 
-from exporter.auth.base import Authenticator, AuthError, CloudConfigError
-from exporter.auth.factory import build_authenticator
+from exporter.auth.base import AuthError, CloudConfigError
 from exporter.transport.tls_files import ClientTls
+from tests.auth.sign_in import IMAGE, authenticator, failure
 from tests.support.clouds_yaml import (
     PASSWORD,
-    clear_configuration,
     password_auth,
     without,
     write_clouds_yaml,
 )
 from tests.support.fakes.keystone import CatalogEndpoint, KeystoneFault, SimulatedKeystone
 
-IMAGE = "http://192.0.2.1:9292"
 CREATED = b"HTTP/1.1 201 OK\r\nConnection: close\r\nX-Subject-Token: t\r\nContent-Length: "
-
-
-@pytest.fixture(autouse=True)
-def _clear_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_configuration(monkeypatch)
-
-
-@pytest.fixture
-def keystone() -> Iterator[SimulatedKeystone]:
-    """Return a Keystone with one user and one image endpoint."""
-    with SimulatedKeystone() as keystone:
-        keystone.users = {"demo": PASSWORD}
-        keystone.offer_image(f"{IMAGE}/v2/")
-        yield keystone
-
-
-@pytest.fixture
-def lab(
-    keystone: SimulatedKeystone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> SimulatedKeystone:
-    """Return a Keystone that clouds.yaml knows as ``lab``."""
-    write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": password_auth(keystone)}})
-    return keystone
-
-
-def authenticator(**config: Any) -> Authenticator:
-    return build_authenticator("name", **{"timeout": 5.0, **config})
-
-
-def failure(**config: Any) -> AuthError:
-    with pytest.raises(AuthError) as caught:
-        authenticator(**config).token()
-    return caught.value
 
 
 def test_password_may_be_in_secure_yaml(
@@ -153,27 +117,6 @@ def test_vendor_profile_provides_the_auth_url_and_the_regions(
     assert authenticator(cloud="lab", region="South").token().endpoint == "http://south"
     with pytest.raises(CloudConfigError, match=r"Region East is not.*North,South"):
         authenticator(cloud="lab", region="East")
-
-
-def test_region_and_interface_select_the_endpoint(lab: SimulatedKeystone) -> None:
-    lab.endpoints = [
-        CatalogEndpoint("http://volume", service_type="volumev3"),
-        CatalogEndpoint("http://a/image", "A"),
-        CatalogEndpoint("http://b/image/v2", "B"),
-        CatalogEndpoint("http://b-inside:9292/v2.15/", "B", "internal"),
-    ]
-    assert authenticator(cloud="lab").token().endpoint == "http://a/image"
-    assert authenticator(cloud="lab", region="B").token().endpoint == "http://b/image"
-    inside = authenticator(cloud="lab", region="B", interface="internal").token()
-    assert inside.endpoint == "http://b-inside:9292"
-
-
-def test_missing_endpoint_is_named(lab: SimulatedKeystone) -> None:
-    error = failure(cloud="lab", region="East", interface="internal")
-    assert error.reason == "rejected"
-    assert error.detail == ("the catalog has no image endpoint for region East, interface internal")
-    lab.endpoints = []
-    assert failure(cloud="lab").detail.startswith("the catalog has no image endpoint for region")
 
 
 def test_endpoint_of_the_catalog_that_is_not_a_url_is_rejected(lab: SimulatedKeystone) -> None:

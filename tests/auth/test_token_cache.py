@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from keystoneauth1.identity import Password
 
 from exporter.auth.base import Authenticator, AuthError, AuthToken
+from exporter.auth.catalog import CatalogEntry
 from exporter.auth.factory import build_authenticator
-from exporter.auth.keystone import CatalogEntry, Keystone
+from exporter.auth.keystone import Keystone
 from exporter.auth.token_cache import MIN_RENEWAL_INTERVAL, CachedTokenAuthenticator, renewal_margin
 from exporter.transport.tls_files import ClientTls
 from tests.support.clock import START, FakeClock

@@ -86,6 +86,10 @@ ONE_MISTAKE = {
         cloud("interface: publicURL"),
         "clouds[0].interface: 'publicURL' is not accepted; accepted: public, internal, admin",
     ),
+    "image_service_name": (
+        cloud("image_service_name: 1"),
+        "clouds[0].image_service_name: 1 must be a string; quote it",
+    ),
     "region": (cloud("region: 1"), "clouds[0].region: 1 must be a string; quote it"),
     # authentication
     "endpoint without scheme": (
@@ -123,6 +127,10 @@ ONE_MISTAKE = {
     "endpoint beside cloud": (
         cloud("endpoint: 'http://a', cloud: c"),
         "clouds[0].cloud: 'c' is excluded by endpoint; accepted: one of the two",
+    ),
+    "endpoint beside image_service_name": (
+        cloud("endpoint: 'http://a', image_service_name: g"),
+        "clouds[0].image_service_name: 'g' is excluded by endpoint; accepted: one of the two",
     ),
     "endpoint beside region": (
         cloud("endpoint: 'http://a', region: r"),

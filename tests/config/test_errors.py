@@ -16,9 +16,9 @@ from tests.config.error_lines import (
 )
 
 OF_A_CLOUD = (
-    "name, cloud, region, interface, api, endpoint, token, token_file, images, discover, "
-    "interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, forget_after, "
-    "properties, expect"
+    "name, cloud, region, image_service_name, interface, api, endpoint, token, token_file, images, "
+    "discover, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "
+    "forget_after, properties, expect"
 )
 AT_TOP = (
     "web, log, shard, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "

@@ -22,6 +22,7 @@ OF_CLOUD_ONLY: dict[str, Any] = {
     "name": "b",
     "cloud": "entry",
     "region": "north",
+    "image_service_name": "glance",
     "interface": "internal",
     "api": "v2",
     "endpoint": "http://b",

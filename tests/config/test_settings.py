@@ -42,6 +42,7 @@ def test_defaults(read: Read) -> None:
             name="a",
             cloud=None,
             region=None,
+            image_service_name=None,
             interface=None,
             api="auto",
             endpoint=None,

@@ -78,6 +78,7 @@ def _plan(url: str, image_ids: Sequence[str]) -> ResolvedCloud:
         name=CLOUD,
         cloud=None,
         region=None,
+        image_service_name=None,
         interface=None,
         api="v1",
         endpoint=url,

@@ -18,6 +18,12 @@ LOOPBACK = "127.0.0.1"
 
 UNAUTHORIZED = "The request you have made requires authentication."
 
+DOMAIN = {"id": "default", "name": "Default"}
+PROJECT_SCOPE = {"project": {"id": "p1", "name": "demo", "domain": DOMAIN}}
+SYSTEM_SCOPE = {"system": {"all": True}}
+DOMAIN_SCOPE = {"domain": DOMAIN}
+UNSCOPED: Mapping[str, Any] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogEndpoint:
@@ -27,6 +33,7 @@ class CatalogEndpoint:
     region: str = "RegionOne"
     interface: str = "public"
     service_type: str = "image"
+    service_name: str = "glance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ class SimulatedKeystone:
         users: passwords by user name.
         application_credentials: secrets by ID.
         endpoints: the endpoints in the catalog of new tokens.
+        scope: the keys of new tokens that say what they are for.
         token_life: lifetime of new tokens in seconds.
         clock_skew: seconds by which Keystone's clock is ahead of the local one.
         fault: the fault that is set, if any.
@@ -76,6 +84,7 @@ class SimulatedKeystone:
         self.users = {"demo": "secret"}
         self.application_credentials: dict[str, str] = {}
         self.endpoints: list[CatalogEndpoint] = []
+        self.scope: Mapping[str, Any] = PROJECT_SCOPE
         self.token_life = 3600.0
         self.clock_skew = 0.0
         self.fault: KeystoneFault | None = None
@@ -174,7 +183,9 @@ class SimulatedKeystone:
             token = f"token-{self._issued}-{secrets.token_urlsafe(12)}"
             self._valid.add(token)
         now = time.time() + self.clock_skew
-        return token, token_document(identity["methods"], self.endpoints, now, self.token_life)
+        return token, token_document(
+            identity["methods"], self.endpoints, now, self.token_life, self.scope
+        )
 
     def _authenticates(self, method: str, proof: Mapping[str, Any]) -> bool:
         if method == "password":
@@ -186,12 +197,16 @@ class SimulatedKeystone:
 
 
 def token_document(
-    methods: list[str], endpoints: Iterable[CatalogEndpoint], issued_at: float, life: float
+    methods: list[str],
+    endpoints: Iterable[CatalogEndpoint],
+    issued_at: float,
+    life: float,
+    scope: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the token document: its lifetime and the catalog. Times are in seconds."""
-    services: dict[str, list[dict[str, str]]] = {}
+    services: dict[tuple[str, str], list[dict[str, str]]] = {}
     for number, endpoint in enumerate(endpoints):
-        services.setdefault(endpoint.service_type, []).append(
+        services.setdefault((endpoint.service_type, endpoint.service_name), []).append(
             {
                 "id": f"endpoint-{number}",
                 "interface": endpoint.interface,
@@ -200,19 +215,18 @@ def token_document(
                 "url": endpoint.url,
             }
         )
-    domain = {"id": "default", "name": "Default"}
     return {
         "token": {
             "methods": methods,
-            "user": {"id": "u1", "name": "demo", "domain": domain},
-            "project": {"id": "p1", "name": "demo", "domain": domain},
+            "user": {"id": "u1", "name": "demo", "domain": DOMAIN},
+            **scope,
             "roles": [{"id": "r1", "name": "reader"}],
             "audit_ids": ["simulated"],
             "issued_at": _isotime(issued_at),
             "expires_at": _isotime(issued_at + life),
             "catalog": [
-                {"id": f"service-{kind}", "type": kind, "name": kind, "endpoints": addresses}
-                for kind, addresses in services.items()
+                {"id": f"{kind}-{name}", "type": kind, "name": name, "endpoints": addresses}
+                for (kind, name), addresses in services.items()
             ],
         }
     }
