@@ -8,6 +8,7 @@ HOLD run when the fault is cleared. To add a fault, add a function and a row of 
 import enum
 import inspect
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from exporter.simulator.request import ReceivedRequest
-from exporter.simulator.response import SimulatedResponse, error_response
+from exporter.simulator.response import (
+    SimulatedResponse,
+    error_response,
+    header_line,
+    reason_phrase,
+)
+
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Action(enum.Enum):
@@ -57,7 +65,34 @@ def close(_: FaultContext) -> Script:
     yield Action.CLOSE
 
 
-FAULTS: dict[str, Callable[..., Script]] = {"status": status, "latency": latency, "close": close}
+def error_page(
+    _: FaultContext, code: int = 503, headers: Mapping[str, str] | None = None
+) -> Script:
+    """Send the page of a gateway also in response to HEAD, and close, as HAProxy up to 2.1 does."""
+    phrase = reason_phrase(code)
+    lines = {"Connection": "close", "Content-Type": "text/html"} | dict(headers or {})
+    head = b"".join(header_line(name, value) for name, value in lines.items())
+    page = f"<html><body><h1>{code} {phrase}</h1>\nNo server is available.\n</body></html>\n"
+    yield f"HTTP/1.0 {code} {phrase}\r\n".encode() + head + b"\r\n" + page.encode()
+    yield Action.CLOSE
+
+
+def last_chunk(context: FaultContext, delay: float = 0.0, data: bytes = b"") -> Script:
+    """Send the response in chunks, and the last chunk also in response to HEAD, as uWSGI does.
+
+    ``delay`` is the time from the head to the last chunk, and ``data`` follows the last chunk.
+    """
+    head, body = context.response.head, context.response.body
+    head = re.sub(rb"(?<=\r\n)Content-Length: \d+", b"Transfer-Encoding: chunked", head, count=1)
+    yield head + (b"%x\r\n%b\r\n" % (len(body), body) if body else b"")
+    if delay:
+        yield delay
+    yield LAST_CHUNK + data
+
+
+FAULTS: dict[str, Callable[..., Script]] = {
+    fault.__name__: fault for fault in (status, latency, close, error_page, last_chunk)
+}
 """The faults by name. The tests register more of them."""
 
 

@@ -31,11 +31,25 @@ MAX_INTERIM_RESPONSES = 8
 REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
 """Status codes of a redirect. It is not followed: it would lead the token to another server."""
 
+LAST_CHUNK = b"0\r\n\r\n"
+"""What some servers (uWSGI, HAProxy) send after a chunked response to HEAD, which has no chunks."""
+LAST_CHUNK_WAIT = 0.1
+"""Seconds to wait for the last chunk, and again for anything after it.
+
+It is longer than TCP's delayed acknowledgement, which can hold bytes back.
+"""
+
+MAX_ERROR_PAGE_BYTES = 1024 * 1024
+
 _HEAD_END = b"\r\n\r\n"
 _HTTP1 = b"HTTP/1."
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?")
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+_RESPONSE_LINE = re.compile(
+    rb"^(?:HTTP/1\.[01] [1-5]|X-(?:Image-Meta|Openstack)-)", re.IGNORECASE | re.MULTILINE
+)
+"""A line of another response of the Image service, which no error page has."""
 _REQUEST_ID = re.compile(rb"req-[0-9a-f-]{36}")
 
 
@@ -73,6 +87,16 @@ class Response:
         """Return the value of the header, or None if it is missing or has several values."""
         values = {value for header, value in self.headers if header == name}
         return values.pop() if len(values) == 1 else None
+
+    @property
+    def is_error(self) -> bool:
+        """True if only the status code counts: a redirect, or an error of client or server."""
+        return self.code >= 300
+
+    @property
+    def is_chunked(self) -> bool:
+        """True if ``Transfer-Encoding`` announces chunks."""
+        return b"chunked" in (self.first(b"transfer-encoding") or b"").lower()
 
     @property
     def request_id(self) -> str:
@@ -152,7 +176,12 @@ def _parse_header(line: bytes) -> tuple[bytes, bytes]:
 
 
 def send_request(
-    sock: socket.socket, request: bytes, deadline: float, *, response_has_body: bool
+    sock: socket.socket,
+    request: bytes,
+    deadline: float,
+    *,
+    response_has_body: bool,
+    is_reused: bool = False,
 ) -> Response:
     """Send ``request`` and read its response.
 
@@ -161,6 +190,7 @@ def send_request(
         request: Request line, headers and the empty line.
         deadline: Monotonic time by which the response must be complete.
         response_has_body: False for HEAD and CONNECT, whose responses have no body.
+        is_reused: The connection has had another response before.
 
     Raises:
         ConnectionClosed: The connection ended before the first byte of a response.
@@ -179,8 +209,12 @@ def send_request(
     reader = _ResponseReader(sock, deadline)
     response = reader.read_head()
     if response_has_body:
-        response.body = _read_body(reader, response)
-    response.has_trailing_data = bool(reader.buffer)
+        response.body = _read_usable_body(reader, response)
+    elif response.is_chunked:
+        _skip_last_chunk(reader, response)
+    if reader.buffer:
+        is_page = _is_followed_by_error_page(reader, response, is_reused=is_reused)
+        response.has_trailing_data = not is_page
     response.sent_at, response.received_at = sent_at, steady()
     return response
 
@@ -224,6 +258,28 @@ class _ResponseReader:
             if len(self.buffer) > MAX_BODY_BYTES:
                 raise RequestFailed("malformed", "the body is too large")
         return self._consume(len(self.buffer))
+
+    def receive_within(self, seconds: float) -> bool:
+        """Append the next bytes to ``buffer``; return False if the stream ends or is quiet."""
+        self._sock.settimeout(max(min(seconds, self._deadline - steady()), 0.001))
+        try:
+            chunk = self._sock.recv(CHUNK_BYTES)
+        except OSError:
+            return False
+        self.buffer += chunk
+        return bool(chunk)
+
+    def ends_without_response(self) -> bool:
+        """Read to the end of the stream; return False if it has another response, or no end."""
+        try:
+            while len(self.buffer) <= MAX_ERROR_PAGE_BYTES:
+                if _RESPONSE_LINE.search(self.buffer):
+                    return False
+                if not self._receive():
+                    return True
+        except RequestFailed as error:
+            return error.reason == "connection"  # a reset ends the stream as well
+        return False
 
     def _read_any_head(self) -> Response:
         searched = 0
@@ -276,11 +332,50 @@ class _ResponseReader:
         return consumed
 
 
+def _skip_last_chunk(reader: _ResponseReader, response: Response) -> None:
+    """Skip the last chunk after the head of a response without a body.
+
+    The name of an image can forge these bytes, but not prevent the rest of the headers from
+    following them. So wait for it, and do not keep the connection.
+    """
+    while LAST_CHUNK.startswith(reader.buffer) and reader.receive_within(LAST_CHUNK_WAIT):
+        pass
+    if reader.buffer == LAST_CHUNK:
+        reader.buffer.clear()
+        response.keeps_alive = False
+
+
+def _is_followed_by_error_page(
+    reader: _ResponseReader, response: Response, *, is_reused: bool
+) -> bool:
+    """Return True if the bytes after a response are the page of an error, and can be dropped.
+
+    HAProxy up to 2.1 and other gateways send a page also to HEAD, and close the connection. The
+    first response on a connection is that of the server. A later one may have been forged by the
+    name of the image that was requested before; then the true response follows it.
+    """
+    if not response.is_error or response.keeps_alive:
+        return False
+    return not is_reused or reader.ends_without_response()
+
+
+def _read_usable_body(reader: _ResponseReader, response: Response) -> bytes:
+    """Read the body; the status code of an error counts although its body is cut off or invalid."""
+    try:
+        return _read_body(reader, response)
+    except RequestFailed as error:
+        if not response.is_error or error.reason == "timeout":
+            raise
+        reader.buffer.clear()
+        response.keeps_alive = False
+        return b""
+
+
 def _read_body(reader: _ResponseReader, response: Response) -> bytes:
     """Read the body as RFC 9112, section 6.3, delimits it."""
     if response.code in (204, 304):
         return b""
-    if b"chunked" in (response.first(b"transfer-encoding") or b"").lower():
+    if response.is_chunked:
         return _read_chunks(reader)
     length = response.first(b"content-length")
     if length is None:

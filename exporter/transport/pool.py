@@ -47,12 +47,20 @@ class HttpRequest:
 
 @dataclass(slots=True)
 class PooledConnection:
-    """A connection, the tag of the last request sent on it, and what the response announced."""
+    """A connection, the tag of the last request sent on it, and what the response announced.
+
+    ``idle_since`` is the monotonic time of the last response, or None before the first one.
+    """
 
     connection: Any
     request_tag: object = None
     keeps_alive: bool = True
-    idle_since: float = 0.0
+    idle_since: float | None = None
+
+    @property
+    def is_reused(self) -> bool:
+        """True if there was a response on the connection."""
+        return self.idle_since is not None
 
 
 @dataclass(slots=True)
@@ -199,7 +207,7 @@ class ConnectionPool:
         Unexpected data may arrive shortly after a response, so wait first until the last response
         is ``grace`` seconds old.
         """
-        last = max((pooled.idle_since for pooled in tuple(self._idle)), default=-inf)
+        last = max((pooled.idle_since or -inf for pooled in tuple(self._idle)), default=-inf)
         time.sleep(max(0.0, last + grace - steady()))
         for _ in range(len(self._idle)):
             try:
@@ -273,6 +281,7 @@ class ConnectionPool:
                 data,
                 request.deadline,
                 response_has_body=request.method != "HEAD",
+                is_reused=pooled.is_reused,
             )
         except Exception:
             self.discard(pooled)
@@ -281,10 +290,12 @@ class ConnectionPool:
             self.discard(pooled)
             raise RequestFailed("malformed", "unexpected data after the response")
         in_step = self._is_in_step(pooled, request, response)
+        # Nothing can have forged the first response, so what follows an error is its page.
+        is_final = response.is_error and not response.keeps_alive and not pooled.is_reused
         pooled.request_tag = request.tag
         pooled.idle_since = response.received_at
         pooled.keeps_alive = response.keeps_alive and not request.fresh_connection
-        self._keep_or_close(pooled, request, in_step=in_step)
+        self._keep_or_close(pooled, request, in_step=in_step and not is_final)
         return response
 
     def _serialize(self, request: HttpRequest) -> bytes:

@@ -111,6 +111,17 @@ def test_revoked_token_is_renewed_once_for_all_threads_and_no_poll_is_lost(
     assert authenticator.renewals == 1
 
 
+def test_401_with_a_page_renews_the_token(
+    service: SimulatedImageService, client: ImageClient, authenticator: FakeAuthenticator
+) -> None:
+    """HAProxy up to 2.1 and firewalls send a page also in response to HEAD."""
+    request_image(client)
+    service.accept("token-2")
+    service.faults.set("error_page", code=401, times=1)
+    assert isinstance(request_image(client).result, Found)
+    assert authenticator.renewals == 1
+
+
 def test_401_for_the_renewed_token_is_unauthorized(
     service: SimulatedImageService, client: ImageClient
 ) -> None:
@@ -232,6 +243,15 @@ def test_retry_after_counts_on_413_429_and_503_and_is_capped(
     service.faults.set("status", code=code, headers={"Retry-After": value})
     facts = request_image(client).facts
     assert (facts.retry_after, facts.retry_after_usable) == (retry_after, usable)
+
+
+def test_retry_after_counts_also_with_a_page(
+    service: SimulatedImageService, client: ImageClient
+) -> None:
+    request_image(client)
+    service.faults.set("error_page", code=503, headers={"Retry-After": "7"})
+    reply = request_image(client)
+    assert (reason(reply), reply.facts.retry_after) == ("server_error", 7.0)
 
 
 def test_retry_after_as_a_date_is_relative_to_the_clock_of_the_server(

@@ -31,6 +31,8 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("latency", {"seconds": 0.0, "jitter": 0.1}),
     ("many_headers", {"count": 1001}),
     ("body_on_head", {}),
+    ("error_page", {}),
+    ("last_chunk", {}),
     ("interim", {}),
     ("wrong_id", {}),
 ]

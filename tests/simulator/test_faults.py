@@ -18,6 +18,7 @@ from tests.support.wait import wait_until
 
 TARGET = f"/v1/images/{ID}"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Image-Meta-Id: abc\r\n\r\n"
+CHUNKED = HEAD.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
 CONTEXT = FaultContext(
     ReceivedRequest("HEAD", "/v1/images/abc", "HTTP/1.1", {}),
     SimulatedResponse(200, HEAD),
@@ -43,6 +44,18 @@ def script(name: str, **options: object) -> list[Step]:
         ("truncate", {}, [HEAD[: len(HEAD) // 2], Action.CLOSE]),
         ("garbage", {"data": b"?"}, [b"?", Action.CLOSE]),
         ("body_on_head", {"body": b"abc"}, [HEAD.replace(b"th: 0", b"th: 3") + b"abc"]),
+        (
+            "error_page",
+            {"code": 403, "headers": {"Retry-After": "7"}},
+            [
+                b"HTTP/1.0 403 Forbidden\r\nConnection: close\r\nContent-Type: text/html\r\n"
+                b"Retry-After: 7\r\n\r\n<html><body><h1>403 Forbidden</h1>\n"
+                b"No server is available.\n</body></html>\n",
+                Action.CLOSE,
+            ],
+        ),
+        ("last_chunk", {}, [CHUNKED, b"0\r\n\r\n"]),
+        ("last_chunk", {"delay": 0.2, "data": b"x"}, [CHUNKED, 0.2, b"0\r\n\r\nx"]),
         ("leftover", {"data": b"x"}, [HEAD + b"x"]),
         ("leftover", {"data": b"x", "delay": 0.2}, [HEAD, 0.2, b"x"]),
         ("leftover", {"data": b"x", "held": True}, [HEAD, Action.HOLD, b"x"]),
@@ -57,6 +70,13 @@ def script(name: str, **options: object) -> list[Step]:
 )
 def test_script_of_every_fault(name: str, options: dict[str, object], steps: list[Step]) -> None:
     assert script(name, **options) == steps
+
+
+def test_body_of_a_response_with_a_last_chunk_is_one_chunk() -> None:
+    response = SimulatedResponse(200, HEAD, b"body of 15 byte")
+    context = FaultContext(CONTEXT.request, response, CONTEXT.random)
+    steps = list(FAULTS["last_chunk"](context))
+    assert steps == [CHUNKED + b"f\r\nbody of 15 byte\r\n", b"0\r\n\r\n"]
 
 
 def test_jitter_adds_to_latency() -> None:
