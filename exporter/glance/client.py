@@ -282,7 +282,8 @@ class ImageClient:
     def _request_versions(self, deadline: Deadline) -> tuple[RequestFacts, frozenset[ApiName]]:
         """Return the facts of the last request, and the versions that the endpoint offers.
 
-        An endpoint without a version document offers the probed version if its list responds.
+        An endpoint without a version document offers the probed version if its list responds, also
+        if the list cannot be decompressed: polls then report that.
         """
         for path in VERSIONS_PATHS:
             facts, response = self.sender.get(path, deadline, warms_token=False)
@@ -293,9 +294,11 @@ class ImageClient:
             if offered or facts.retry_after is not None:
                 return facts, offered
         facts, response = self.sender.get(PROBED.list_path, deadline)
-        if isinstance(response, Failed) or isinstance(parse_list(response), Failed):
+        if isinstance(response, Failed):
             return facts, frozenset()
-        return facts, frozenset({PROBED.name})
+        is_list = not isinstance(parse_list(response), Failed)
+        is_unreadable = response.code == HTTPStatus.OK and bool(response.compressed)
+        return facts, frozenset({PROBED.name}) if is_list or is_unreadable else frozenset()
 
 
 def _without_last_result(reply: ProbeReply) -> ProbeReply:

@@ -49,6 +49,8 @@ def parse_list(response: Response, *, skip_invalid_entries: bool = False) -> Ima
     """
     if response.code != HTTPStatus.OK:
         return response.failure()
+    if response.compressed:
+        return Failed("malformed", response.compressed, response.request_id)
     try:
         body = parse_json(response.body)
     except ValueError:

@@ -43,6 +43,8 @@ def parse_image(
         return NotFound(response.request_id)
     if response.code != HTTPStatus.OK:
         return response.failure()
+    if response.compressed:
+        return Failed("malformed", response.compressed, response.request_id)
     try:
         document = parse_json(response.body)
     except ValueError:
@@ -129,6 +131,8 @@ def parse_batch(
 def is_splittable(response: Response) -> bool:
     """Return True if smaller lists of the same images may succeed. The caller decides about 5xx."""
     code = response.code
+    if response.compressed:
+        return False
     if code == HTTPStatus.OK:
         return isinstance(parse_list(response), Failed)
     return code in SPLIT_CODES

@@ -6,6 +6,7 @@ HOLD run when the fault is cleared. To add a fault, add a function and a row of 
 """
 
 import enum
+import gzip
 import inspect
 import random
 import re
@@ -90,8 +91,18 @@ def last_chunk(context: FaultContext, delay: float = 0.0, data: bytes = b"") -> 
     yield LAST_CHUNK + data
 
 
+def compressed(
+    context: FaultContext, coding: str = "gzip", compress: Callable[[bytes], bytes] = gzip.compress
+) -> Script:
+    """Send a compressed body although ``identity`` was requested, as some gateways do."""
+    body = compress(context.response.body) if context.response.body else b""
+    lines = b"\r\nContent-Encoding: %b\r\nContent-Length: %d" % (coding.encode(), len(body))
+    head = context.response.head
+    yield re.sub(rb"\r\nContent-Length: \d+", lines if body else rb"\g<0>", head, count=1) + body
+
+
 FAULTS: dict[str, Callable[..., Script]] = {
-    fault.__name__: fault for fault in (status, latency, close, error_page, last_chunk)
+    fault.__name__: fault for fault in (status, latency, close, error_page, last_chunk, compressed)
 }
 """The faults by name. The tests register more of them."""
 

@@ -36,8 +36,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 LAST_CHUNK_WAIT = 0.1
 """Seconds to wait for the last chunk, and again for anything after it.
 
-It is longer than TCP's delayed acknowledgement, which can hold bytes back.
-"""
+TCP's delayed acknowledgement, which can hold bytes back, is shorter."""
 
 MAX_ERROR_PAGE_BYTES = 1024 * 1024
 
@@ -62,7 +61,8 @@ class Response:
         headers: Pairs of lower-case name and value, in the order received. A line that is not a
             header has an empty name.
         keeps_alive: True if the server keeps the connection open after this response.
-        body: The body, without the framing of its chunks.
+        body: The body, without the framing of its chunks. The pool decompresses it.
+        compressed: Why the body could not be decompressed, or an empty string.
         has_trailing_data: True if the server sent bytes after the end of the response.
         sent_at: Monotonic time at which the request was sent.
         received_at: Monotonic time at which the response was complete.
@@ -72,6 +72,7 @@ class Response:
     headers: list[tuple[bytes, bytes]]
     keeps_alive: bool = True
     body: bytes = b""
+    compressed: str = ""
     has_trailing_data: bool = False
     sent_at: float = 0.0
     received_at: float = 0.0
@@ -108,14 +109,9 @@ class Response:
         """Return the failure that the status code means."""
         retry_after = self.first(b"retry-after") is not None
         reason = reason_for_status(self.code, retry_after)
-        return Failed(reason, f"HTTP {self.code}{self._redirect_target()}", self.request_id)
-
-    def _redirect_target(self) -> str:
-        """Return where a redirect leads, without path and query, or an empty string."""
-        location = self.first(b"location")
-        if location is None or self.code not in REDIRECT_CODES:
-            return ""
-        return f", a redirect to {origin(location.decode('latin-1')) or 'an unusable URL'}"
+        location = self.first(b"location") if self.code in REDIRECT_CODES else None
+        target = "" if location is None else f", a redirect to {origin(location.decode('latin-1'))}"
+        return Failed(reason, f"HTTP {self.code}{target}", self.request_id)
 
 
 class RequestFailed(Exception):  # noqa: N818  # the usual name of this failure

@@ -13,6 +13,7 @@ from typing import Any, Self
 from exporter.clock import steady
 from exporter.transport.connection import IdleState, addresses_of, idle_state
 from exporter.transport.connector import Connector
+from exporter.transport.content_coding import decompress
 from exporter.transport.http1 import ConnectionClosed, RequestFailed, Response, send_request
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
@@ -289,6 +290,8 @@ class ConnectionPool:
         if response.has_trailing_data:
             self.discard(pooled)
             raise RequestFailed("malformed", "unexpected data after the response")
+        if response.body:
+            decompress(response)
         in_step = self._is_in_step(pooled, request, response)
         # Nothing can have forged the first response, so what follows an error is its page.
         is_final = response.is_error and not response.keeps_alive and not pooled.is_reused

@@ -8,6 +8,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_HOST = 260
 """Characters of a host with its port: a host name has at most 253."""
 
+UNUSABLE = "an unusable URL"
+
 _VERSION = re.compile(r"v[0-9]+(\.[0-9]+)*", re.IGNORECASE)
 
 
@@ -48,18 +50,17 @@ def without_default_port(url: str) -> str:
 
 
 def origin(location: str) -> str:
-    """Return scheme, host and port of a ``Location``, or an empty string if it has no valid host.
+    """Return scheme, host and port of a ``Location``, or what else it is, for people.
 
-    The rest of a URL may contain secrets or hostile text. A location without scheme and host is
-    "another path".
+    The rest of a URL may contain secrets or hostile text.
     """
     try:
         parts = urlsplit(location)
         if not parts.netloc:
-            return "another path" if location and not parts.scheme else ""
+            return UNUSABLE if parts.scheme or not location else "another path"
         # A location may leave out the scheme, which is then that of the request.
         url = parts._replace(scheme=parts.scheme or "https").geturl()
         host = urlsplit(base_url(url)).netloc
     except ValueError:
-        return ""
-    return f"{parts.scheme}://{host}".removeprefix(":") if len(host) <= MAX_HOST else ""
+        return UNUSABLE
+    return f"{parts.scheme}://{host}".removeprefix(":") if len(host) <= MAX_HOST else UNUSABLE

@@ -79,6 +79,15 @@ def test_body_of_a_response_with_a_last_chunk_is_one_chunk() -> None:
     assert steps == [CHUNKED + b"f\r\nbody of 15 byte\r\n", b"0\r\n\r\n"]
 
 
+def test_compressed_body_has_its_coding_and_length() -> None:
+    response = SimulatedResponse(200, HEAD, b"body")
+    context = FaultContext(CONTEXT.request, response, CONTEXT.random)
+    (step,) = FAULTS["compressed"](context, coding="x", compress=lambda body: body + b"!")
+    lines = b"Content-Encoding: x\r\nContent-Length: 5"
+    assert step == HEAD.replace(b"Content-Length: 0", lines) + b"body!"
+    assert script("compressed") == [HEAD]
+
+
 def test_jitter_adds_to_latency() -> None:
     waits = [script("latency", seconds=1.0, jitter=0.5)[0] for _ in range(20)]
     assert len(set(waits)) == 20
