@@ -77,7 +77,7 @@ class AuthStats:
 
 @dataclass(frozen=True, slots=True)
 class CloudSelection:
-    """What the settings of a cloud select in OpenStack's own configuration.
+    """Selection that the settings of a cloud make in OpenStack's own configuration.
 
     Attributes:
         cloud: Entry of clouds.yaml. Without it, the ``OS_*`` variables are used.

@@ -62,11 +62,13 @@ class PageClient(Protocol):
 class ListedImages:
     """The images of all requested listings, or the reason why one page is missing.
 
-    ``retry_at`` is the monotonic time until which the service forbids requests (Retry-After).
+    ``retry_at`` is the monotonic time until which the service forbids requests (Retry-After), and
+    ``is_unavailable`` is true if it did so with 503.
     """
 
     images: tuple[Image, ...] | Failed
     retry_at: float | None = None
+    is_unavailable: bool = False
 
 
 def listing_paths(rules: Iterable[DiscoveryRule], filters: ListFilters) -> tuple[str, ...]:
@@ -136,7 +138,8 @@ def fetch_listings(
             requested.add(path)
             reply = client.page(path, deadline, properties)
             if isinstance(reply.page, Failed):
-                return ListedImages(reply.page, reply.facts.retry_at)
+                facts = reply.facts
+                return ListedImages(reply.page, facts.retry_at, facts.is_unavailable)
             images.update((image.id, image) for image in reply.page.images)
             path = reply.page.next_path
     return ListedImages(tuple(images.values()))

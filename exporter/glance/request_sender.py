@@ -199,5 +199,11 @@ def _facts_of(response: Response) -> RequestFacts:
         retry_after = response.first(b"retry-after")
         if retry_after is not None:
             seconds, is_usable = parse_retry_after(retry_after, response.first(b"date"), now().wall)
-            return RequestFacts(response.sent_at, response.received_at, seconds, is_usable)
+            return RequestFacts(
+                response.sent_at,
+                response.received_at,
+                seconds,
+                is_usable,
+                is_unavailable=response.code == HTTPStatus.SERVICE_UNAVAILABLE,
+            )
     return RequestFacts(response.sent_at, response.received_at)

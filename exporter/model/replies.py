@@ -33,6 +33,7 @@ class RequestFacts:
         retry_after: Seconds for which no request may be sent to this cloud, from ``received_at``.
         retry_after_usable: False if ``Retry-After`` was too long, negative or unreadable, so that
             ``retry_after`` is the maximum instead.
+        is_unavailable: ``Retry-After`` came with 503: the service is down, not limiting a rate.
         failed_at_authentication: Keystone failed, so no request was sent to the Image service.
     """
 
@@ -41,6 +42,7 @@ class RequestFacts:
     retry_after: float | None = None
     retry_after_usable: bool = True
     failed_at_authentication: bool = False
+    is_unavailable: bool = False
 
     @property
     def retry_at(self) -> float | None:

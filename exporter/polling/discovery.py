@@ -37,6 +37,7 @@ class Discovery:
         failure: Why the last listing failed.
         is_listed: A listing has succeeded since the start, or since a configured image was removed.
         wait_until: Monotonic time until which no request may be sent (Retry-After).
+        is_unavailable: The service set ``wait_until`` with 503.
         leaving: IDs of the images that matched no rule when the current cycle started.
     """
 
@@ -72,6 +73,7 @@ class Discovery:
         self.failure: Failed | None = None
         self.is_listed = False
         self.wait_until = -inf
+        self.is_unavailable = False
         self.leaving: frozenset[str] = frozenset()
         self._cloud = cloud
         self._rules = rules
@@ -101,6 +103,7 @@ class Discovery:
             listed = fetch_images(self._client, self._rules, deadline, self._properties)
             if listed.retry_at is not None:
                 self.wait_until = listed.retry_at
+                self.is_unavailable = listed.is_unavailable
             images = listed.images
             if self._stopped.is_set():
                 return

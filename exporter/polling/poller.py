@@ -120,6 +120,9 @@ class Poller:
                 wait_until=other.wait_until,
                 unavailable=other._history.unavailable,
                 contradictions=other._history.contradictions,
+                mass_404_suspected=other._history.mass_404_suspected,
+                suspicions=other._history.suspicions,
+                older_once=other._history.older_once,
             )
 
     @property
@@ -247,8 +250,16 @@ class Poller:
         }
         if self.discovery is not None:
             immediate |= self.discovery.leaving
-        wait_until = max(self._history.wait_until, self._discovery_wait_until)
-        history = replace(self._history, wait_until=wait_until)
+        history = self._history
+        if self.discovery is not None and self.discovery.wait_until > history.wait_until:
+            history = replace(
+                history,
+                wait_until=self.discovery.wait_until,
+                unavailable=self.discovery.is_unavailable,
+            )
+        skew, instant = self.client.sender.clock_skew, now()
+        service_clock = None if skew is None else instant.wall + skew - instant.monotonic
+        history = replace(history, service_clock=service_clock)
         return history.with_observations(observations, frozenset(immediate))
 
     def _choose_version(self, history: CycleHistory, until: float) -> CycleHistory:
@@ -261,7 +272,11 @@ class Poller:
         if not facts.retry_after_usable:
             self._event_log.retry_after_capped(facts.retry_after)
         self._retry_after_seconds += facts.retry_after
-        return replace(history, wait_until=steady() + facts.retry_after)
+        return replace(
+            history,
+            wait_until=steady() + facts.retry_after,
+            unavailable=facts.is_unavailable,
+        )
 
     def _grouped(self, targets: Iterable[Target], gone: frozenset[str]) -> list[Group]:
         """Group the targets into requests. No list has gone images, so each is its own group."""

@@ -118,6 +118,6 @@ def test_forgotten_contradictions_lead_to_false_reports(monkeypatch: pytest.Monk
     assert Check.FALSE_GONE in violations(LACKING, 60)
 
 
-def test_belief_in_older_answers_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_belief_in_older_responses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CycleHistory, "is_older", lambda *_: False)
     assert Check.FALSE_CHANGE in violations(STALE, 10)

@@ -77,12 +77,18 @@ class FakeReply:
     batch: Batch | None = None
     splittable: bool = False
     listed_ids: tuple[str, ...] = ()
+    is_unavailable: bool = False
 
     def reply(self, kind: RequestKind, sent_at: float) -> PollReply:
         """Return the reply to a request of this kind that was sent at that time."""
         succeeded = isinstance(self.result, Found) or self.result is None
         accepted = succeeded if self.accepted is None else self.accepted
-        facts = RequestFacts(sent_at, sent_at + self.seconds, retry_after=self.retry_after)
+        facts = RequestFacts(
+            sent_at,
+            sent_at + self.seconds,
+            retry_after=self.retry_after,
+            is_unavailable=self.is_unavailable,
+        )
         if kind not in {RequestKind.BATCH, RequestKind.LIST}:
             assert self.result is not None
             return ImageReply(facts, self.result, accepted)

@@ -41,10 +41,10 @@ class Controls:
         self._last_404: dict[str, str] = {}
         self._misses: dict[str, int] = {}
         self._to_check: list[str] = []
-        self._checks_in_flight = 0
+        self._under_check: set[str] = set()
         self._list_failures = 0
         self._is_list_seen = False
-        self.any_found = False
+        self.any_found = self.any_watched_found = False
 
     @property
     def has_image(self) -> bool:
@@ -70,9 +70,14 @@ class Controls:
         return is_list_useful and self._list_failures < MAX_LIST_FAILURES
 
     @property
+    def have_worked(self) -> bool:
+        """Return True if an image was found, or the list was there, in this cycle."""
+        return self.any_found or self._is_list_seen
+
+    @property
     def are_checked(self) -> bool:
         """Return True while an image may still turn out to be a control."""
-        return bool(self._to_check or self._checks_in_flight)
+        return bool(self._to_check or self._under_check)
 
     def next(self) -> str | None:
         """Return the image that is the next control, or None for the list of images."""
@@ -88,6 +93,7 @@ class Controls:
     def on_found(self, image_id: str) -> None:
         """Record that an image was found in this cycle."""
         self.any_found = True
+        self.any_watched_found = self.any_watched_found or image_id in self._targets
         self._expected.pop(image_id, None)
         self._listed.pop(image_id, None)
         self._found.setdefault(image_id)
@@ -115,12 +121,15 @@ class Controls:
     def check_requests(self) -> list[tuple[int, PollRequest]]:
         """Return requests for the controls that were found and then 404, see ``Doubts``."""
         checks, self._to_check = self._to_check, []
-        self._checks_in_flight += len(checks)
-        return [(0, PollRequest(RequestKind.RECHECK, (self._target(i),))) for i in checks]
+        self._under_check.update(checks)
+        return [
+            (0, PollRequest(RequestKind.RECHECK, (self._target(image_id),), control=image_id))
+            for image_id in checks
+        ]
 
     def on_check_reply(self, image_id: str, reply: ImageReply, now: float) -> bool:
         """Take the reply to such a request; return True if the control is found again."""
-        self.on_check_dropped()
+        self.on_check_dropped(image_id)
         match reply.result:
             case Found(_, request_id):
                 self._on_found_again(image_id, request_id, now)
@@ -128,9 +137,9 @@ class Controls:
                 self._on_404(image_id, request_id, now)
         return isinstance(reply.result, Found)
 
-    def on_check_dropped(self) -> None:
+    def on_check_dropped(self, image_id: str) -> None:
         """Record that such a request has its reply, or was cancelled."""
-        self._checks_in_flight -= 1
+        self._under_check.discard(image_id)
 
     def remove(self, image_id: str) -> None:
         """Do not use an image as a control any more in this cycle, unless it is found again."""

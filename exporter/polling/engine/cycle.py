@@ -142,11 +142,12 @@ class Cycle:
             return
         self._queue.complete(request)
         self._update_stats(request, reply, now)
-        if reply.failure is None:
+        if reply.failure is None and now >= self.wait_until:
             self.unavailable = False
         if reply.facts.retry_after is not None:
+            if now + reply.facts.retry_after > self.wait_until:
+                self.unavailable = reply.facts.is_unavailable
             self._apply_retry_after(now, now + reply.facts.retry_after)
-            self.unavailable = reply.failure is not None and reply.failure.reason != "rate_limited"
         self._update_breaker(reply, now)
         match reply:
             case BatchReply():

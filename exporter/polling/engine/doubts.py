@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from exporter.model.contradiction import ContradictionKind
+from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, Outcome
 from exporter.model.replies import ImageReply, ProbeReply
 from exporter.model.target import Target
 from exporter.polling.engine.contradictions import Contradictions
 from exporter.polling.engine.gone_confirmation import GoneConfirmation
-from exporter.polling.engine.older_answers import OlderAnswers
+from exporter.polling.engine.older_responses import OlderResponses
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 
 EVIDENCE_KINDS = frozenset({RequestKind.RECHECK, RequestKind.PROBE})
@@ -28,7 +29,7 @@ class Doubts:
         self._history = history
         self.contradictions = Contradictions(history.contradictions, interval)
         self.gone = GoneConfirmation(history, targets, self.contradictions)
-        self._older = OlderAnswers(history, self.contradictions)
+        self._older = OlderResponses(history, self.contradictions)
         self.is_list_requested = False
 
     def add_to(self, history: CycleHistory) -> CycleHistory:
@@ -63,10 +64,9 @@ class Doubts:
         suspicion = self._history.suspicions.get(target.image_id)
         if suspicion is not None and not self._history.mass_404_suspected:
             ids = ((*suspicion.evidence.request_ids, "")[0], found.request_id)
-            run = 1 + suspicion.rechecks + suspicion.probes
-            self.contradictions.record(
-                target.image_id, ContradictionKind.NOT_FOUND, ids, now, run=run
-            )
+            if not self._history.is_news(found.image, suspicion.evidence.first_404_at):
+                kind, run = ContradictionKind.NOT_FOUND, suspicion.run
+                self.contradictions.record(target.image_id, kind, ids, now, run=run)
         return replace(found, corrects=True) if is_late else found
 
     def on_list_found_again(self, request: PollRequest, now: float) -> None:
@@ -78,13 +78,13 @@ class Doubts:
     def on_left_out(self, found: Found, now: float) -> None:
         """Record a contradiction if a list lacks an image that it had, and that is unchanged."""
         image, seen = found.image, self._history.seen.get(found.image.id)
-        if seen is not None and (seen.visibility, seen.hidden) == (image.visibility, image.hidden):
+        if seen is not None and _listing_traits(seen) == _listing_traits(image):
             ids = ("", found.request_id)
             self.contradictions.record(image.id, ContradictionKind.NOT_LISTED, ids, now)
 
     def on_recheck_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
         """Take the reply to a recheck."""
-        if self._older.has(request.targets[0].image_id):
+        if request.control is None and self._older.has(request.targets[0].image_id):
             self._older.on_recheck_reply(request, reply, now)
         else:
             self.gone.on_recheck_reply(request, reply, now)
@@ -98,7 +98,8 @@ class Doubts:
         if request.kind not in EVIDENCE_KINDS:
             return
         image_id = request.targets[0].image_id
-        if request.kind is RequestKind.RECHECK and self._older.has(image_id):
+        is_check = request.control is not None
+        if request.kind is RequestKind.RECHECK and not is_check and self._older.has(image_id):
             self._older.on_dropped(image_id)
         else:
             self.gone.on_dropped(request)
@@ -129,3 +130,8 @@ class Doubts:
         if self._older.has(target.image_id):
             return self._older.unconfirmed()
         return self.gone.unconfirmed(out_of_time=out_of_time, breaker_open=breaker_open)
+
+
+def _listing_traits(image: Image) -> tuple[object, ...]:
+    """Return what decides which lists have an image."""
+    return image.status, image.visibility, image.hidden

@@ -47,7 +47,6 @@ as gone until the next cycle confirms it. A few probes then look for an image th
 """
 
 from collections.abc import Mapping
-from enum import Enum
 
 from exporter.model.contradiction import ContradictionKind
 from exporter.model.outcome import Failed, Found, Gone, NotFound, Outcome
@@ -55,30 +54,14 @@ from exporter.model.replies import ImageReply, Listed, ProbeReply
 from exporter.model.target import Target
 from exporter.polling.engine.contradictions import USUAL, Contradictions, Requirement
 from exporter.polling.engine.controls import Controls
+from exporter.polling.engine.evidence_requests import MAX_FAILURES_IN_A_ROW
 from exporter.polling.engine.mass_404 import Mass404
 from exporter.polling.engine.pacing import TRANSIENT
-from exporter.polling.engine.suspect import Suspect, SuspectState, new_suspect
+from exporter.polling.engine.suspect import Suspect, SuspectState, Unproved, new_suspect
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
-
-MAX_PROBES = 100
-"""No limit of probes beyond what the evidence needs."""
 
 MAX_MASS_PROBES = 6
 """Probes that look for an existing image while all of them may be gone, per cycle."""
-
-
-class Unproved(Enum):
-    """The reason why a suspect is not proved to be gone in this cycle."""
-
-    RECHECK_FAILED = "the recheck failed"
-    NO_PROOF = "nothing proves that the API responds to these credentials"
-    NO_CONTROL = "no control could be found before and after it"
-    LISTED = "the list of images has it"
-    OLDER = "a server has an older state of it"
-    CONTRADICTED = "the next cycle has to confirm it, because servers contradict each other"
-    CYCLE_ENDED = "the cycle ended before it could be proved"
-    BREAKER_OPEN = "the circuit breaker opened before it could be proved"
-    ALL_AT_ONCE = "all images of the cloud turned 404 at once: role, project, region or policy?"
 
 
 class GoneConfirmation:
@@ -92,6 +75,7 @@ class GoneConfirmation:
         self._contradictions = contradictions
         self._controls = Controls(history, targets, contradictions)
         self._suspects: dict[str, Suspect] = {}
+        self._new_suspects = 0
         self._open: dict[str, Suspect] = {}
         self._to_advance: dict[str, Suspect] = {}
         self._outcomes: list[tuple[Target, Outcome]] = []
@@ -127,6 +111,7 @@ class GoneConfirmation:
             suspect.state = SuspectState.PROVEN
             self._outcomes.append((target, Gone(request_id)))
         else:
+            self._new_suspects += 1
             self._open[image_id] = self._to_advance[image_id] = suspect
 
     def on_found(self, image_id: str) -> None:
@@ -144,10 +129,9 @@ class GoneConfirmation:
 
     def on_recheck_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
         """Take the reply to a recheck."""
-        image_id = request.targets[0].image_id
-        if image_id not in self._suspects:
-            if self._controls.on_check_reply(image_id, reply, now):
-                self.on_found(image_id)
+        if request.control is not None:
+            if self._controls.on_check_reply(request.control, reply, now):
+                self.on_found(request.control)
             return
         suspect = self._suspect_of(request, failed=reply.failure is not None)
         if suspect is None:
@@ -171,11 +155,12 @@ class GoneConfirmation:
 
     def on_dropped(self, request: PollRequest) -> None:
         """Record that a recheck or a probe was cancelled before it was sent."""
+        if request.kind is RequestKind.RECHECK and request.control is not None:
+            self._controls.on_check_dropped(request.control)
+            return
         self._probes_in_flight -= request.kind is RequestKind.PROBE
         suspect = self._suspects.get(request.targets[0].image_id)
-        if suspect is None:
-            self._controls.on_check_dropped()
-        else:
+        if suspect is not None:
             suspect.requests.drop()
             suspect.probes_in_flight -= request.kind is RequestKind.PROBE
             if suspect.is_open:
@@ -227,7 +212,7 @@ class GoneConfirmation:
             why = Unproved.BREAKER_OPEN
         if self.mass.is_seen and self.mass.is_possible:
             why = Unproved.ALL_AT_ONCE
-        return _unconfirmed(why.value)
+        return why.failed()
 
     def suspicions(self) -> dict[str, Suspicion]:
         """Return the evidence by image ID.
@@ -247,7 +232,7 @@ class GoneConfirmation:
 
         They are then missing for one reason, so that it is enough to find out about all of them.
         """
-        return len(self._suspects) > 1 and not self._controls.any_found
+        return self._new_suspects > 1 and not self._controls.any_watched_found
 
     def _search_for_existing(self) -> list[tuple[int, PollRequest]]:
         """Return a probe that may find an existing image, while all of them may be gone."""
@@ -265,7 +250,7 @@ class GoneConfirmation:
 
     def _advance(self, suspect: Suspect, full: Requirement) -> list[tuple[int, PollRequest]]:
         """Return the next requests about an open suspect, or record its outcome."""
-        required = full.shared_by(len(self._suspects)) if self._is_evidence_shared else full
+        required = full.shared_by(self._new_suspects) if self._is_evidence_shared else full
         rechecks = max(0, required.rechecks - suspect.rechecks)
         probes = max(0, required.probes - suspect.probes)
         if self._is_evidence_shared:
@@ -274,15 +259,18 @@ class GoneConfirmation:
             self._complete(suspect, full)
             return []
         probes = min(probes, self._max_probes)
+        if suspect.is_repeated and not self._controls.have_worked:
+            # It was unconfirmed in the last cycle: first find out if there is a control at all.
+            rechecks, probes = 0, min(probes, 1)
         if not rechecks and not probes:
             if not self._may_find_control:
-                self._give_up(suspect, Unproved.NO_PROOF.value)
+                self._give_up(suspect, Unproved.NO_PROOF)
             return []
         rechecks_to_send = max(0, rechecks - suspect.rechecks_in_flight)
         total = required.rechecks + required.probes
         count = suspect.requests.take(rechecks + probes, total)
         if not count and not suspect.requests.in_flight:
-            self._give_up(suspect, f"{Unproved.NO_CONTROL.value}: {suspect.problem}")
+            self._give_up(suspect, Unproved.NO_CONTROL)
         failures = suspect.requests.failures_in_a_row
         recheck = PollRequest(RequestKind.RECHECK, (suspect.target,))
         return [
@@ -297,7 +285,7 @@ class GoneConfirmation:
             return 0
         if self._controls.is_list_next:
             return 0 if self._probes_in_flight else 1
-        return MAX_PROBES
+        return self._requirement.probes
 
     @property
     def _may_find_control(self) -> bool:
@@ -310,7 +298,7 @@ class GoneConfirmation:
             # The probes of other suspects are still in flight.
             return
         if suspect.evidence.cycles < full.cycles:
-            waiting = _unconfirmed(Unproved.CONTRADICTED.value, suspect.request_id)
+            waiting = Unproved.CONTRADICTED.failed(suspect.request_id)
             self._conclude(suspect, SuspectState.WAITING, waiting)
         else:
             outcome = Gone(suspect.request_id, suspect.evidence)
@@ -340,20 +328,23 @@ class GoneConfirmation:
     ) -> None:
         match result:
             case Found(_, request_id) as found:
-                self._record_contradiction(suspect, request_id, now)
+                if not self._history.is_news(found.image, suspect.evidence.first_404_at):
+                    run = suspect.requests.responses
+                    self._record_contradiction(suspect, request_id, now, run=run)
                 if self._history.is_older(found.image):
-                    self._give_up(suspect, Unproved.OLDER.value)
+                    self._give_up(suspect, Unproved.OLDER)
                 else:
                     self.on_found(suspect.target.image_id)
                     self._conclude(suspect, SuspectState.DISMISSED, found)
             case NotFound(request_id):
-                suspect.requests.answers += 1
+                suspect.requests.responses += 1
                 suspect.add_404(request_id)
             case Failed(reason, detail, request_id):
                 suspect.problem = f"{reason}: {detail}"
-                if reason not in TRANSIENT:
+                is_final = reason not in TRANSIENT
+                if is_final and suspect.requests.failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
                     suspect.request_id = request_id
-                    self._give_up(suspect, f"{Unproved.RECHECK_FAILED.value}: {suspect.problem}")
+                    self._give_up(suspect, Unproved.RECHECK_FAILED)
 
     def _count_probe(
         self, suspect: Suspect, request: PollRequest, reply: ProbeReply, now: float
@@ -361,8 +352,9 @@ class GoneConfirmation:
         """Count a probe of an open suspect if it is conclusive."""
         for result in (reply.before, reply.after):
             if isinstance(result, Listed) and suspect.target.image_id in result.image_ids:
-                self._record_contradiction(suspect, result.request_id, now)
-                self._give_up(suspect, Unproved.LISTED.value)
+                # The rechecks were not wrong: a policy may hide an image that lists have.
+                self._record_contradiction(suspect, result.request_id, now, run=1)
+                self._give_up(suspect, Unproved.LISTED)
                 return
         if not isinstance(reply.suspect, NotFound) or not isinstance(reply.after, Found | Listed):
             if reply.failure is None:
@@ -373,17 +365,19 @@ class GoneConfirmation:
 
     # Helpers
 
-    def _record_contradiction(self, suspect: Suspect, request_id: str, now: float) -> None:
+    def _record_contradiction(
+        self, suspect: Suspect, request_id: str, now: float, *, run: int
+    ) -> None:
         self._contradictions.record(
             suspect.target.image_id,
             ContradictionKind.NOT_FOUND,
             (suspect.request_id, request_id),
             now,
-            run=suspect.requests.answers,
+            run=run,
         )
 
-    def _give_up(self, suspect: Suspect, why: str) -> None:
-        failed = _unconfirmed(why, suspect.request_id)
+    def _give_up(self, suspect: Suspect, why: Unproved) -> None:
+        failed = why.failed(suspect.request_id, suspect.problem)
         self._conclude(suspect, SuspectState.UNCONFIRMED, failed)
 
     def _conclude(self, suspect: Suspect, state: SuspectState, outcome: Outcome) -> None:
@@ -393,7 +387,3 @@ class GoneConfirmation:
     def _close(self, suspect: Suspect, state: SuspectState) -> None:
         suspect.state = state
         self._open.pop(suspect.target.image_id, None)
-
-
-def _unconfirmed(why: str, request_id: str = "") -> Failed:
-    return Failed("unconfirmed", f"404, but {why}", request_id)

@@ -15,10 +15,13 @@ from exporter.polling.engine.types import Group, PollRequest, RequestKind
 class _Lane:
     """Requests of one weight: planned groups in the order they are due, and added requests.
 
-    Added requests that are due precede the planned ones.
+    Added requests that are due precede the planned ones. If the lane ``takes_turns``, they do so
+    only every second time: neither evidence and retries nor polls must wait for all of the others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_turns: bool) -> None:
+        self._takes_turns = takes_turns
+        self._was_added = False
         self._planned: deque[tuple[float, Group]] = deque()
         self._added: list[tuple[float, int, PollRequest]] = []
 
@@ -42,7 +45,8 @@ class _Lane:
 
     def take(self, now: float) -> PollRequest | Group:
         """Remove and return the request or the group that is due."""
-        if self._is_added_due(now):
+        self._was_added = self._is_added_due(now)
+        if self._was_added:
             return heapq.heappop(self._added)[2]
         return self._planned.popleft()[1]
 
@@ -67,7 +71,10 @@ class _Lane:
         return requests
 
     def _is_added_due(self, now: float) -> bool:
-        return bool(self._added) and self._added[0][0] <= now
+        """Return True if the next request is an added one."""
+        is_due = bool(self._added) and self._added[0][0] <= now
+        is_turn_over = self._takes_turns and self._was_added and self.planned_due <= now
+        return is_due and not is_turn_over
 
 
 class RequestQueue:
@@ -77,8 +84,8 @@ class RequestQueue:
         self._max_batches = max_batches
         self._orders = count()
         self._numbers = count(1)
-        self._batches = _Lane()
-        self._singles = _Lane()
+        self._batches = _Lane(takes_turns=False)
+        self._singles = _Lane(takes_turns=True)
         self._in_flight: dict[int, PollRequest] = {}
         self._batches_in_flight = 0
         self._pending: Counter[RequestKind] = Counter()
@@ -141,7 +148,7 @@ class RequestQueue:
         self._batches_in_flight -= request.kind is RequestKind.BATCH
 
     def push(self, due: float, request: PollRequest) -> None:
-        """Add a request; once it is due, it precedes the planned polls."""
+        """Add a request; once it is due, it takes turns with the planned polls."""
         self._pending[request.kind] += 1
         lane = self._batches if request.kind is RequestKind.BATCH else self._singles
         lane.push(due, next(self._orders), request)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from exporter.model.outcome import GoneEvidence
+from exporter.model.outcome import Failed, GoneEvidence
 from exporter.model.target import Target
 from exporter.polling.engine.evidence_requests import EvidenceRequests
 from exporter.polling.engine.types import Suspicion
@@ -25,6 +25,27 @@ class SuspectState(Enum):
     DISMISSED = auto()
 
 
+class Unproved(Enum):
+    """The reason why a suspect is not proved to be gone in this cycle."""
+
+    RECHECK_FAILED = "the recheck failed"
+    NO_PROOF = "nothing proves that the API responds to these credentials"
+    NO_CONTROL = "no control could be found before and after it"
+    LISTED = "the list of images has it"
+    OLDER = "a server has an older state of it"
+    CONTRADICTED = "the next cycle has to confirm it, because servers contradict each other"
+    CYCLE_ENDED = "the cycle ended before it could be proved"
+    BREAKER_OPEN = "the circuit breaker opened before it could be proved"
+    ALL_AT_ONCE = "all images of the cloud turned 404 at once: role, project, region or policy?"
+
+    def failed(self, request_id: str = "", problem: str = "") -> Failed:
+        """Return the failure of a poll for this reason; ``problem`` is the last that occurred."""
+        detail = f"404, but {self.value}"
+        if self in {Unproved.RECHECK_FAILED, Unproved.NO_CONTROL} and problem:
+            detail += f": {problem}"
+        return Failed("unconfirmed", detail, request_id)
+
+
 @dataclass(slots=True)
 class Suspect:
     """One image that was 404 in this cycle.
@@ -36,6 +57,7 @@ class Suspect:
         probes: Conclusive probes that count for this cycle.
         request_id: Request ID of the last 404.
         problem: The reason why the last request showed nothing.
+        is_repeated: It was unconfirmed in the last cycle as well, and not for lack of time.
     """
 
     target: Target
@@ -46,6 +68,7 @@ class Suspect:
     probes_in_flight: int = 0
     request_id: str = ""
     problem: str = ""
+    is_repeated: bool = False
     state: SuspectState = SuspectState.OPEN
 
     @property
@@ -77,7 +100,7 @@ class Suspect:
         self.evidence = replace(
             evidence,
             probes=evidence.probes + 1,
-            controls=tuple(dict.fromkeys((*evidence.controls, control or LIST_AS_CONTROL))),
+            controls=_newest((*evidence.controls, control or LIST_AS_CONTROL)),
             connections=(*evidence.connections, connection)[-MAX_KEPT:],
         )
 
@@ -85,7 +108,9 @@ class Suspect:
         """Return the evidence with which the next cycle may continue, if it ``counts``."""
         is_complete = self.state is SuspectState.WAITING
         rechecks, probes = (self.rechecks, self.probes) if counts else (0, 0)
-        return Suspicion(self.evidence, rechecks, probes, is_complete)
+        is_unconfirmed = self.state is SuspectState.UNCONFIRMED
+        run = self.requests.responses
+        return Suspicion(self.evidence, rechecks, probes, run, is_complete, is_unconfirmed)
 
 
 def new_suspect(target: Target, earlier: Suspicion | None, now: float) -> Suspect:
@@ -99,7 +124,12 @@ def new_suspect(target: Target, earlier: Suspicion | None, now: float) -> Suspec
     return Suspect(
         target,
         replace(earlier.evidence, cycles=1),
-        EvidenceRequests(answers=1 + rechecks + probes),
+        EvidenceRequests(responses=1 + rechecks + probes),
         rechecks=rechecks,
         probes=probes,
+        is_repeated=earlier.is_unconfirmed,
     )
+
+
+def _newest(controls: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(controls))[-MAX_KEPT:]

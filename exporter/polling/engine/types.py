@@ -112,13 +112,17 @@ class Suspicion(NamedTuple):
         evidence: All 404s since the image was last found.
         rechecks: 404s of rechecks that still count in the next cycle.
         probes: Conclusive probes that still count in the next cycle.
+        run: Number of 404s in a row in the last cycle.
         is_complete: The evidence was complete, and the next cycle has to find the same.
+        is_unconfirmed: The last cycle came to no conclusion, although it had the time.
     """
 
     evidence: GoneEvidence
     rechecks: int
     probes: int
+    run: int
     is_complete: bool
+    is_unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ class CycleHistory:
         probe_count: Number of cycles in a row that ended with an open circuit breaker.
         mass_404_suspected: Several existing images were 404 in the last cycle, and none was found.
         wait_until: Monotonic time until which no request may be sent (Retry-After).
+        service_clock: Seconds to add to a monotonic time for the Unix time by the service's clock,
+            None if unknown.
         unavailable: ``wait_until`` was set by a service that is not available, not by a rate limit.
         suspicions: The images that were 404 in the last cycle without a proof, by ID.
         older_once: IDs of the images whose older answer was confirmed once, in the last cycle.
@@ -153,6 +159,7 @@ class CycleHistory:
     probe_count: int = 0
     mass_404_suspected: bool = False
     wait_until: float = -inf
+    service_clock: float | None = None
     unavailable: bool = False
     suspicions: Mapping[str, Suspicion] = field(default_factory=dict)
     older_once: frozenset[str] = frozenset()
@@ -164,15 +171,18 @@ class CycleHistory:
 
         An image that is gone and is found as it was before its deletion is older, too.
         """
-        seen = self.seen.get(image.id)
-        if seen is None or seen.updated_at is None or image.updated_at is None:
+        seen, is_gone = self.seen.get(image.id), image.id in self.gone and image.exists
+        if seen is None:
+            return is_gone
+        created, updated = _whole(image.created_at), _whole(image.updated_at)
+        if updated is None or seen.updated_at is None:
             return False
-        if seen.created_at != image.created_at:
+        if created != _whole(seen.created_at):
             # An ID may be used again, but not for an image that was created earlier.
             return (image.created_at or inf) < (seen.created_at or -inf)
-        if image.id in self.gone and image.exists:
-            return image.updated_at <= seen.updated_at
-        return image.updated_at < seen.updated_at
+        if is_gone:
+            return updated <= int(seen.updated_at)
+        return updated < int(seen.updated_at)
 
     def is_late(self, image: Image) -> bool:
         """Return True if an answer is newer than the last one, but older than the first poll.
@@ -182,9 +192,24 @@ class CycleHistory:
         """
         seen = self.seen.get(image.id)
         since = self.seen_since.get(image.id, -inf) - CLOCK_MARGIN
-        if seen is None or seen.created_at != image.created_at:
+        if seen is None or _whole(seen.created_at) != _whole(image.created_at):
             return False
-        return (seen.updated_at or inf) < (image.updated_at or -inf) < since
+        if seen.updated_at is None or image.updated_at is None:
+            return False
+        return int(seen.updated_at) < int(image.updated_at) < since
+
+    def is_news(self, image: Image, since: float) -> bool:
+        """Return True if an image is new since a monotonic time: it was not there before.
+
+        A 404 before that is no contradiction. An image that was never seen may just have become
+        visible.
+        """
+        if image.id not in self.seen:
+            return image.id not in self.existing
+        if self.service_clock is None:
+            return False
+        changed_at = max(image.created_at or -inf, image.updated_at or -inf)
+        return changed_at > since + self.service_clock - CLOCK_MARGIN
 
     def with_observations(
         self, observations: Mapping[str, Observation], immediate: frozenset[str]
@@ -211,6 +236,11 @@ class CycleHistory:
             gone=frozenset(gone),
             immediate=immediate,
         )
+
+
+def _whole(seconds: float | None) -> int | None:
+    """Return whole seconds: v1 has fractions of them, and v2 has none."""
+    return None if seconds is None else int(seconds)
 
 
 @dataclass(slots=True)

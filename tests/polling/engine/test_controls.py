@@ -177,7 +177,7 @@ def test_control_that_one_server_lacks_is_used_again_while_servers_contradict_ea
             return FakeReply(None, listed_ids=("other",))
         return next(answers) if image_id_of(request) == "other" else NOT_FOUND
 
-    evidence_before = Suspicion(GoneEvidence(START - 60.0), 20, 6, is_complete=True)
+    evidence_before = Suspicion(GoneEvidence(START - 60.0), 20, 6, 27, is_complete=True)
     history = CycleHistory(
         existing=frozenset("a"),
         contradictions=ContradictionMemory(until=START + 1000.0),

@@ -364,3 +364,38 @@ def test_failed_reply_has_the_type_of_its_kind(kind: RequestKind) -> None:
         RequestKind.PROBE: ProbeReply,
     }
     assert type(reply) is expected.get(kind, ImageReply)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [FakeReply(found("b"), 0.5), FakeReply(failed("rate_limited"), 0.5, retry_after=1.0)],
+    ids=["a response that was in flight", "a shorter wait"],
+)
+def test_maintenance_lasts_until_its_wait_is_over(later: FakeReply) -> None:
+    maintenance = FakeReply(failed("server_error"), 0.01, 3600.0, is_unavailable=True)
+    replies = {"a": maintenance, "b": later}
+    history = CycleHistory(immediate=frozenset("ab"))
+    run = run_cycle("ab", lambda request, _: replies[image_id_of(request)], history=history)
+    assert run.cycle.unavailable
+    assert run.cycle.wait_until > START + 3000.0
+
+
+def test_wait_for_a_rate_limit_is_not_maintenance() -> None:
+    limit = FakeReply(failed("rate_limited"), 0.01, 3600.0)
+    short = FakeReply(failed("server_error"), 0.5, 1.0, is_unavailable=True)
+    replies = {"a": limit, "b": short}
+    history = CycleHistory(immediate=frozenset("ab"))
+    run = run_cycle("ab", lambda request, _: replies[image_id_of(request)], history=history)
+    assert not run.cycle.unavailable
+
+
+def test_evidence_and_polls_take_turns() -> None:
+    """Many deleted images must not keep living ones from being polled."""
+    ids = [f"image-{number}" for number in range(40)]
+    replies: dict[str, FakeReply | ImageResult] = {
+        i: FakeReply(NOT_FOUND if n < 10 else found(i), 0.25) for n, i in enumerate(ids)
+    }
+    pacing = CyclePacing(interval=30.0, timeout=10.0, concurrency=1)
+    run = run_cycle(ids, replies_by_image(replies), pacing=pacing)
+    found_ids = [i for i, name in run.outcome_names.items() if name == "found"]
+    assert len(found_ids) == 30

@@ -79,7 +79,7 @@ def is_proved(target: Target, roundtrips: list[Roundtrip], history: CycleHistory
     image_id = target.image_id
     polls = [h for h in roundtrips if h.request.kind is RequestKind.POLL and is_404_of(h, image_id)]
     if image_id in history.gone:
-        return bool(polls)
+        return any(is_404_of(h, image_id) for h in roundtrips)
     rechecks = [
         h
         for h in roundtrips

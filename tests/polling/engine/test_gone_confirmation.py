@@ -7,9 +7,18 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.model.contradiction import ContradictionKind
-from exporter.model.outcome import Failed, Gone, GoneEvidence, ImageResult, NotFound, Reason
+from exporter.model.image import Image
+from exporter.model.outcome import (
+    Failed,
+    Found,
+    Gone,
+    GoneEvidence,
+    ImageResult,
+    NotFound,
+    Reason,
+)
 from exporter.model.replies import ProbeReply
-from exporter.polling.engine.contradictions import ContradictionMemory
+from exporter.polling.engine.contradictions import USUAL, ContradictionMemory
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
@@ -38,7 +47,7 @@ def evidence(run: SimulatedCycle, image_id: str) -> GoneEvidence:
 
 def waiting(image_id: str) -> dict[str, Suspicion]:
     """Return the suspicion of an image whose evidence was complete in the last cycle."""
-    return {image_id: Suspicion(GoneEvidence(START - 60.0), 20, 6, is_complete=True)}
+    return {image_id: Suspicion(GoneEvidence(START - 60.0), 20, 6, 27, is_complete=True)}
 
 
 def requests_of(run: SimulatedCycle) -> int:
@@ -108,7 +117,7 @@ def test_image_found_by_a_probe_is_not_gone() -> None:
             return NOT_FOUND
         return found(image_id_of(request))
 
-    run = run_cycle("ab", respond)
+    run = run_cycle("ab", respond, history=CycleHistory(existing=AB))
     assert run.outcome_names == {"a": "found", "b": "found"}
     assert [c.kind for c in run.contradictions] == [ContradictionKind.NOT_FOUND]
 
@@ -160,6 +169,61 @@ def test_incomplete_cycle_ends_the_agreement_of_two_cycles() -> None:
         names.append(run.outcome_names["a"])
         history = run.next_history(history)
     assert names == ["unconfirmed", "unconfirmed", "unconfirmed", "gone"]
+
+
+def test_image_that_may_have_been_created_meanwhile_is_no_contradiction() -> None:
+    """It was never seen before, or its times show that it is newer than the 404."""
+    answers: Iterator[ImageResult] = iter([NOT_FOUND])
+    run = run_cycle("a", lambda *_: next(answers, found("a")))
+    assert (run.outcome_names, run.contradictions) == ({"a": "found"}, [])
+    created = Found(Image("v2", "a", "queued", created_at=START + 5000.0))
+    history = CycleHistory(
+        existing=frozenset("a"),
+        seen={"a": Image("v2", "a", "active", created_at=1.0)},
+        service_clock=5000.0,
+    )
+    answers = iter([NOT_FOUND])
+    run = run_cycle("a", lambda *_: next(answers, created), history=history)
+    assert (run.outcome_names, run.contradictions) == ({"a": "found"}, [])
+
+
+def test_server_that_refuses_requests_does_not_end_the_search_for_evidence() -> None:
+    """One of three servers has another policy."""
+    answers: Iterator[ImageResult] = itertools.cycle([NOT_FOUND, NOT_FOUND, failed("forbidden")])
+    run = run_cycle(
+        "ab", lambda request, _: next(answers) if image_id_of(request) == "a" else found("b")
+    )
+    assert run.outcome_names == {"a": "gone", "b": "found"}
+
+
+def test_images_known_to_be_gone_do_not_weaken_the_evidence_for_another() -> None:
+    ids = ["a", *(f"gone-{number}" for number in range(160))]
+    history = CycleHistory(existing=frozenset("a"), gone=frozenset(ids[1:]))
+    run = run_cycle(ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)), history=history)
+    assert run.outcome_names["a"] == "gone"
+    assert run.ids_requested(RequestKind.RECHECK).count("a") == USUAL.rechecks
+
+
+def test_image_without_a_control_costs_few_requests_in_later_cycles() -> None:
+    history = CycleHistory(existing=frozenset("a"))
+    counts = []
+    for _ in range(3):
+        run = run_cycle(
+            "a", replies_by_image({"a": NOT_FOUND}, failed("forbidden")), history=history
+        )
+        assert run.outcome_names == {"a": "unconfirmed"}
+        counts.append(requests_of(run))
+        history = run.next_history(history)
+    assert counts[1] == counts[2] <= 8
+
+
+def test_image_that_only_lists_have_does_not_raise_the_evidence_for_others() -> None:
+    history = CycleHistory(existing=frozenset("a"))
+    listed = FakeReply(None, listed_ids=("a",))
+    for _ in range(4):
+        run = run_cycle("a", replies_by_image({"a": NOT_FOUND}, listed), history=history)
+        history = run.next_history(history)
+        assert history.contradictions.longest_run == 1
 
 
 def test_contradiction_is_forgotten_after_an_hour() -> None:

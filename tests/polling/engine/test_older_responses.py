@@ -10,7 +10,7 @@ from exporter.model.contradiction import ContradictionKind
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, ImageResult
 from exporter.polling.engine.contradictions import ContradictionMemory
-from exporter.polling.engine.older_answers import LATE_RECHECKS
+from exporter.polling.engine.older_responses import LATE_RECHECKS
 from exporter.polling.engine.types import CLOCK_MARGIN, CycleHistory, PollRequest, RequestKind
 from tests.polling.engine.batches import IDS, FakeCloud, run_batches
 from tests.support.simulated_cycle import (
@@ -235,3 +235,31 @@ def test_change_since_the_first_poll_is_not_late() -> None:
     )
     assert run.outcome_names == {"a": "found"}
     assert only_rechecks(run) == 0
+
+
+def test_many_older_responses_share_their_rechecks() -> None:
+    """A whole database was restored from a backup."""
+    ids = [f"image-{number}" for number in range(500)]
+    old = {i: Found(Image("v2", i, "active", created_at=1.0, updated_at=YESTERDAY)) for i in ids}
+    seen = {i: replace(old[i].image, updated_at=TODAY) for i in ids}
+    history = CycleHistory(existing=frozenset(ids), seen=seen, immediate=frozenset(ids))
+    run = run_cycle(ids, lambda request, _: old[request.targets[0].image_id], history=history)
+    assert run.outcomes == old
+    assert len(run.sent) < 3 * len(ids)
+    late = replace(history, seen={i: replace(image, updated_at=500.0) for i, image in seen.items()})
+    late = replace(late, seen_since=dict.fromkeys(ids, TODAY))
+    run = run_cycle(ids, lambda request, _: old[request.targets[0].image_id], history=late)
+    assert run.outcomes == old
+    assert len(run.sent) < 3 * len(ids)
+
+
+def test_fractions_of_seconds_in_v1_do_not_make_v2_older() -> None:
+    run = run_cycle("a", lambda *_: image(TODAY), history=history_of(image(TODAY + 0.99)))
+    assert only_rechecks(run) == 0
+
+
+def test_gone_image_that_was_never_seen_is_rechecked() -> None:
+    answers = iter([image(TODAY)])
+    history = CycleHistory(gone=frozenset("a"))
+    run = run_cycle("a", lambda *_: next(answers, NOT_FOUND), history=history)
+    assert run.outcome_names == {"a": "gone"}
