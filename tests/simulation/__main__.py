@@ -111,12 +111,13 @@ def main() -> int:
             total.add(report.statistics)
             failures += report.failures
     failures.sort()
-    for seed, check in islice(failures, SHOWN_FAILURES):
-        sys.stdout.write(show_failure(seed, check, arguments.profile) + "\n")
     sys.stdout.write(summary(total, time.monotonic() - started_at) + "\n")
     if failures:
         seeds = ", ".join(str(seed) for seed, _ in failures)
         sys.stdout.write(f"{len(failures):>12,}  worlds failed, seeds: {seeds}\n")
+    sys.stdout.flush()
+    for seed, check in islice(failures, SHOWN_FAILURES):
+        sys.stdout.write("\n" + show_failure(seed, check, arguments.profile))
     return 1 if failures else 0
 
 
