@@ -1,5 +1,7 @@
 """``list``: print the visible images of each cloud as YAML for the settings."""
 
+import threading
+
 import yaml
 from rich.console import Console
 
@@ -12,6 +14,7 @@ from exporter.model.discovery import DiscoveryRule
 from exporter.model.image import Image
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline
+from exporter.polling.page_retries import RetryingPageClient
 from exporter.polling.poller import Poller
 from exporter.text import escape
 
@@ -49,4 +52,5 @@ def image_entry(image: Image) -> str:
 def _fetch(poller: Poller) -> tuple[Image, ...] | Failed:
     end = steady() + LIST_TIMEOUT
     deadline = Deadline(end, end)
-    return fetch_images(poller.client, [DiscoveryRule()], deadline, frozenset()).images
+    client = RetryingPageClient(poller.client, poller.random, threading.Event())
+    return fetch_images(client, [DiscoveryRule()], deadline, frozenset()).images

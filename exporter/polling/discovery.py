@@ -1,6 +1,7 @@
 """Discovery of one cloud's images: list the images regularly, and watch those that match."""
 
 import logging
+import random as default_random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from exporter.model.replies import Deadline
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.model.target import Target, TargetKey
 from exporter.polling.failure_tracker import Cause, FailureTracker
+from exporter.polling.page_retries import RetryingPageClient
 from exporter.store import Store
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Discovery:
         clock: Callable[[], Instant],
         shard: Shard = UNSHARDED,
         exported_properties: frozenset[str] | None = None,
+        random: Callable[[], float] = default_random.random,
     ) -> None:
         """Create a discovery that has listed nothing yet.
 
@@ -68,6 +71,7 @@ class Discovery:
             clock: Returns the current time.
             shard: The shard whose images are watched.
             exported_properties: The properties to export of discovered images, see ``Target``.
+            random: Returns numbers from 0 to 1, for the backoff before a retry.
         """
         self.interval = interval
         self.failure: Failed | None = None
@@ -79,7 +83,6 @@ class Discovery:
         self._rules = rules
         self._shard = shard
         self._configured_ids, self._configured = self._split(configured)
-        self._client = client
         self._store = store
         self._forget_after = forget_after
         self._clock = clock
@@ -91,6 +94,7 @@ class Discovery:
         self._resolved: dict[str, str] = {}
         self._failures = FailureTracker()
         self._stopped = threading.Event()
+        self._client = RetryingPageClient(client, random, self._stopped)
 
     def refresh(self, deadline: Deadline) -> None:
         """List the images and update the targets; nothing changes if that fails.

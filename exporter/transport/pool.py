@@ -18,6 +18,13 @@ from exporter.transport.http1 import ConnectionClosed, RequestFailed, Response, 
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
 
+MAX_IDLE = 50.0
+"""Seconds after which an idle connection is not used again.
+
+Firewalls forget a connection that has been idle for minutes, some for one, without telling its
+ends: a request on it would time out.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
@@ -62,6 +69,11 @@ class PooledConnection:
     def is_reused(self) -> bool:
         """True if there was a response on the connection."""
         return self.idle_since is not None
+
+    @property
+    def is_idle_too_long(self) -> bool:
+        """True if there was no response for ``MAX_IDLE``."""
+        return self.idle_since is not None and steady() - self.idle_since > MAX_IDLE
 
 
 @dataclass(slots=True)
@@ -203,7 +215,7 @@ class ConnectionPool:
             raise RequestFailed("connection", f"closed without a response: {error}") from None
 
     def check_idle(self, grace: float) -> None:
-        """Close idle connections that have ended or received unexpected data.
+        """Close idle connections that are too old, have ended or received unexpected data.
 
         Unexpected data may arrive shortly after a response, so wait first until the last response
         is ``grace`` seconds old.
@@ -221,10 +233,12 @@ class ConnectionPool:
     def check(self, pooled: PooledConnection, wait: float = 0.0) -> IdleState:
         """Return the state of a connection between two requests, and close it unless it is quiet.
 
-        A quiet connection is watched for ``wait`` seconds.
+        A quiet connection is watched for ``wait`` seconds, and closed after ``MAX_IDLE``.
         """
         sock = pooled.connection.sock
         state = IdleState.CLOSED if sock is None else idle_state(sock, wait)
+        if state is IdleState.QUIET and pooled.is_idle_too_long:
+            state = IdleState.CLOSED
         if state is IdleState.UNEXPECTED_DATA:
             self.on_desync(pooled.request_tag)
         if state is not IdleState.QUIET:

@@ -19,7 +19,7 @@ from exporter.model.instant import Instant
 from exporter.model.replies import Deadline
 from exporter.model.target import Target, TargetKey
 from exporter.polling.discovery import MAX_LOG_LINES, Discovery
-from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing
 from exporter.polling.poller import Poller
 from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.store import Store
@@ -79,6 +79,7 @@ class DiscoveredCloud:
             interval=GENEROUS,
             forget_after=FORGET_AFTER,
             clock=self.time,
+            random=lambda: 0.0,
         )
         self.poller = Poller(
             CLOUD,
@@ -329,7 +330,7 @@ def test_incomplete_listing_changes_nothing(release: Release) -> None:
         assert [record.fault for record in cloud.service.log.records] == [
             "latency",
             "latency",
-            "status",
+            *["status"] * (1 + MAX_RETRIES),
         ]
         assert len(cloud.watched) == 7
         assert cloud.listing_failure == "server_error"

@@ -9,6 +9,7 @@ import pytest
 from exporter.clock import steady
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport import connection
+from exporter.transport import pool as pool_module
 from exporter.transport.http1 import RequestFailed, Response
 from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
@@ -155,6 +156,44 @@ def test_response_of_another_request_retracts_the_previous_one(
     assert response.code == 200
     assert desyncs == ["before"]
     assert pool.connections == 0
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(40.0, 1), (50.1, 2)])
+def test_connection_that_was_idle_for_a_minute_is_not_used_again(
+    service: SimulatedImageService,
+    pool: ConnectionPool,
+    idle: float,
+    connections: int,
+) -> None:
+    """A firewall may have forgotten it, so that a request on it would time out."""
+    send(pool)
+    (pooled,) = pool._idle
+    pooled.idle_since = steady() - idle
+    assert send(pool).code == 200
+    assert service.log.connections_opened == connections
+    assert pool.connections == 1
+
+
+def test_check_idle_closes_connections_that_are_idle_for_too_long(
+    pool: ConnectionPool, desyncs: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "MAX_IDLE", 0.0)
+    send(pool)
+    pool.check_idle(0.0)
+    assert (pool.connections, desyncs) == (0, [])
+
+
+def test_unexpected_data_is_detected_on_a_connection_that_is_idle_for_too_long(
+    service: SimulatedImageService,
+    pool: ConnectionPool,
+    desyncs: list[object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "MAX_IDLE", 0.0)
+    service.faults.set("leftover", data=b"x", delay=0.02)
+    pool.send(HttpRequest("HEAD", PATH, steady() + TIMEOUT, tag="late"))
+    pool.check_idle(1.0)
+    assert desyncs == ["late"]
 
 
 def test_check_idle_waits_for_late_data(

@@ -61,8 +61,8 @@ class CyclePacing:
         return min(MAX_DRAIN_TIMEOUT, self.interval / 50)
 
     def backoff(self, attempt: int, random: Callable[[], float]) -> float:
-        """Return the seconds before an attempt (0 is the first retry), with full jitter."""
-        return random() * min(MAX_RETRY_BACKOFF, BACKOFF_BASE * 2.0**attempt)
+        """Return the seconds before an attempt, see ``retry_backoff``."""
+        return retry_backoff(attempt, random)
 
     def rate_needed(self, requests: int) -> float:
         """Return the requests per second that start all requests within ``SPREAD_FRACTION``."""
@@ -72,6 +72,11 @@ class CyclePacing:
         """Return the requests in flight that start all requests within ``SPREAD_FRACTION``."""
         busy_seconds = requests * seconds_per_request
         return float(max(1, ceil(busy_seconds / (SPREAD_FRACTION * self.interval))))
+
+
+def retry_backoff(attempt: int, random: Callable[[], float]) -> float:
+    """Return the seconds before an attempt (0 is the first retry), with full jitter."""
+    return random() * min(MAX_RETRY_BACKOFF, BACKOFF_BASE * 2.0**attempt)
 
 
 def schedule(
