@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from exporter import __version__
 from exporter.auth.base import Authenticator, CloudConfigError, identity_of
-from exporter.auth.factory import build_authenticator
+from exporter.auth.factory import OpenStackSource, build_authenticator
 from exporter.clock import now, steady
 from exporter.config import ResolvedCloud, Web, expected_properties
 from exporter.glance.client import ImageClient
@@ -107,7 +107,8 @@ class Application:
         Raises:
             CloudConfigError: The authentication of a cloud cannot work as configured.
         """
-        return tuple(self._build_cloud(config) for config in configs)
+        source = OpenStackSource()
+        return tuple(self._build_cloud(config, source) for config in configs)
 
     def add_cloud(self, cloud: CloudRuntime) -> None:
         """Add a cloud to the store and the metrics, without images."""
@@ -145,8 +146,8 @@ class Application:
         targets = configured_targets(cloud.config)
         return cloud.poller.set_targets(targets if has_discovery else self._in_shard(targets))
 
-    def _build_cloud(self, config: ResolvedCloud) -> CloudRuntime:
-        authenticator = _build_authenticator(config)
+    def _build_cloud(self, config: ResolvedCloud, source: OpenStackSource) -> CloudRuntime:
+        authenticator = _build_authenticator(config, source)
         files_identity = _tls_files_identity(config, authenticator.tls)
         properties = _needed_properties(config)
         client = self._build_client(config, authenticator, properties)
@@ -300,9 +301,10 @@ def _discovery_interval(config: ResolvedCloud) -> float | None:
     return config.discovery_interval if config.discover else None
 
 
-def _build_authenticator(config: ResolvedCloud) -> Authenticator:
+def _build_authenticator(config: ResolvedCloud, source: OpenStackSource) -> Authenticator:
     return build_authenticator(
         config.name,
+        source=source,
         cloud=config.cloud,
         region=config.region,
         image_service_name=config.image_service_name,

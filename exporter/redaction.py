@@ -11,16 +11,22 @@ REDACTED = "***"
 
 _USERINFO = re.compile(r"//[^/\s]*@")
 
+_PEM = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*-----.*?(?:-----END[^-]*-----|\Z)|LS0tLS1CRUdJTi[A-Za-z0-9+/=\s]*",
+    re.DOTALL,
+)
+"""PEM text, also in base64 as in a Kubernetes Secret."""
+
 MIN_ENCODED_LENGTH = 8
 """Characters of a secret that is also searched for encoded; a shorter one would match by chance."""
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Replace the secrets, and users and passwords in URLs, by ``***``."""
+    """Replace the secrets, and users and passwords in URLs, and PEM text by ``***``."""
     # The longest secret first, so that no part of it remains.
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
-    return _USERINFO.sub(f"//{REDACTED}@", text)
+    return _USERINFO.sub(f"//{REDACTED}@", _PEM.sub(REDACTED, text))
 
 
 class Redactor:
@@ -51,7 +57,8 @@ class Redactor:
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def redact(self, text: str) -> str:
-        """Return the text with every secret replaced."""
+        """Return the text with every secret, and all PEM text, replaced."""
+        text = _PEM.sub(REDACTED, text)
         return self._pattern.sub(REDACTED, text) if self._pattern else text
 
 

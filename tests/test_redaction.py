@@ -24,3 +24,11 @@ def test_secrets_can_be_added_to_a_redactor() -> None:
     redactor.add("")
     redactor.add("hunter2")
     assert redactor.redact("hunter2") == "***"
+
+
+@pytest.mark.parametrize("end", ["-----END RSA PRIVATE KEY-----\n", ""])
+def test_pem_text_is_always_redacted(end: str) -> None:
+    """A text that was cut off has no end."""
+    text = f"file -----BEGIN RSA PRIVATE KEY-----\nMIIEvQ\nAbc=\n{end}"
+    assert redact(text).split() == ["file", "***"]
+    assert Redactor().redact(text).split() == ["file", "***"]

@@ -4,17 +4,13 @@ openstacksdk reads them. Importing it takes most of the time and memory of a sta
 is imported only if a cloud needs it.
 """
 
-import json
 import logging
-import os
 import warnings
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import urllib3
-import yaml
 from keystoneauth1.exceptions import ClientException
 from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.noauth import NoAuth
@@ -32,8 +28,16 @@ from exporter.auth.base import (
     identity_of,
 )
 from exporter.auth.catalog import CatalogEntry
+from exporter.auth.client_tls import client_tls, to_boolean
+from exporter.auth.credential_checks import (
+    broken_value,
+    cause_of_failure,
+    misread_value,
+    suspicions,
+)
 from exporter.auth.errors import safe_line, secrets_of
 from exporter.auth.keystone import Keystone
+from exporter.auth.openstack_files import read_file, searched_files
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_cache import CachedTokenAuthenticator
 from exporter.model.instant import Instant
@@ -45,6 +49,7 @@ _INTERACTIVE_AUTH_TYPES = {"v3websso", "v3oidcdeviceauthz"}
 
 
 def authenticator_from_clouds_yaml(
+    configuration: "OpenStackConfiguration",
     selection: CloudSelection,
     *,
     timeout: float,
@@ -58,8 +63,8 @@ def authenticator_from_clouds_yaml(
     Raises:
         CloudConfigError: The entry is missing or cannot work.
     """
-    config = load_cloud_region(selection.cloud, selection.region, selection.interface)
-    tls = _client_tls(config)
+    config = configuration.region(selection.cloud, selection.region, selection.interface)
+    tls = client_tls(config)
     override = _endpoint_override(config)
     plugin = config.get_auth()
     if isinstance(plugin, NoAuth | Token):
@@ -78,7 +83,8 @@ def authenticator_from_clouds_yaml(
         override=override,
     )
     secrets = secrets_of({"auth": config.config["auth"]})
-    keystone = Keystone(plugin, entry, tls=tls, timeout=timeout, secrets=secrets)
+    hint = "; ".join(suspicions(config.config["auth"], config.config["auth_type"]))
+    keystone = Keystone(plugin, entry, tls=tls, timeout=timeout, secrets=secrets, hint=hint)
     identity = identity_of(config.config, entry)
     return CachedTokenAuthenticator(
         keystone, tls=tls, clock=clock, random=random, identity=identity
@@ -86,53 +92,125 @@ def authenticator_from_clouds_yaml(
 
 
 def load_cloud_region(cloud: str | None, region: str | None, interface: str | None) -> CloudRegion:
-    """Load one region of an entry of clouds.yaml, or of the ``OS_*`` variables without ``cloud``.
+    """Load one region of an entry, as ``OpenStackConfiguration.region`` does."""
+    return OpenStackConfiguration().region(cloud, region, interface)
 
-    No request is sent, unless the entry's profile is a URL.
 
-    Raises:
-        CloudConfigError: The entry is missing or cannot work.
-    """
-    # They log tokens at DEBUG and lines of broken files, passwords included, at WARNING.
-    for name in _LEAKY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    _check_file("OS_CLIENT_CONFIG_FILE", loader.CONFIG_FILES)
-    _check_file("OS_CLIENT_SECURE_FILE", loader.SECURE_FILES)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        config = _load(cloud, region, interface)
-    for warning in caught:
-        if issubclass(warning.category, ConfigurationWarning):
-            raise CloudConfigError(safe_line(str(warning.message), ()))
+class OpenStackConfiguration:
+    """clouds.yaml, secure.yaml and the ``OS_*`` variables, read once for any number of clouds."""
+
+    def __init__(self) -> None:
+        """Read the files.
+
+        Raises:
+            CloudConfigError: A file cannot be used.
+        """
+        # They log tokens at DEBUG and lines of broken files, passwords included, at WARNING.
+        for name in _LEAKY_LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self._files = (
+            read_file("OS_CLIENT_CONFIG_FILE", loader.CONFIG_FILES),
+            read_file("OS_CLIENT_SECURE_FILE", loader.SECURE_FILES),
+        )
+        self._loaded: loader.OpenStackConfig | None = None
+
+    def region(self, cloud: str | None, region: str | None, interface: str | None) -> CloudRegion:
+        """Return one region of an entry, or of the ``OS_*`` variables without ``cloud``.
+
+        No request is sent, unless the entry's profile is a URL.
+
+        Raises:
+            CloudConfigError: The entry is missing or cannot work.
+        """
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            config = self._region(cloud, region, interface)
+        for warning in caught:
+            if issubclass(warning.category, ConfigurationWarning):
+                raise CloudConfigError(safe_line(str(warning.message), ()))
+        return config
+
+    def _region(self, cloud: str | None, region: str | None, interface: str | None) -> CloudRegion:
+        secrets: set[str] = set()
+        source = _source(cloud)
+        entry: Mapping[str, Any] = {}
+        is_envvars = False
+        try:
+            loaded = self._load()
+            name = cloud or loaded.default_cloud
+            source = _source(name, loaded.config_filename)
+            _check_entry_exists(loaded, name)
+            is_envvars = name == loaded.envvar_key
+            _refuse(misread_value(*self._parts(name)))
+            entry = loaded.cloud_config["clouds"][name]
+            secrets = secrets_of(entry)
+            config = _with_entry(loaded, name, _prepared(entry, region)).get_one(
+                cloud=cloud, region_name=region, interface=interface
+            )
+        except (ClientException, ConfigException) as error:
+            detail = cause_of_failure(entry, error, variables=is_envvars)
+            detail = detail or safe_line(str(error), secrets)
+        except TypeError as error:  # an option is missing, or unknown to the plugin
+            detail = cause_of_failure(entry, error, variables=is_envvars)
+            detail = detail or f"is invalid: {safe_line(str(error), secrets)}"
+        except CloudConfigError as error:
+            detail = cause_of_failure(entry, error, variables=is_envvars) or str(error)
+        except Exception as error:  # noqa: BLE001  # openstacksdk does not check types in the files
+            detail = f"is invalid ({type(error).__name__})"
+        else:
+            detail = _interaction(config) or broken_value(
+                config.config["auth"], variables=is_envvars
+            )
+            if not detail:
+                return config
+        # Raised outside of the handlers, so that no traceback shows the original with its secrets.
+        raise CloudConfigError(f"{source}: {detail}")
+
+    def _load(self) -> loader.OpenStackConfig:
+        if self._loaded is None:
+            self._loaded = loader.OpenStackConfig(pw_func=_refuse_prompt)
+        return self._loaded
+
+    def _parts(self, name: str | None) -> list[Mapping[str, Any]]:
+        """Return the parts of an entry that the files contain."""
+        parts = (clouds.get(name or "") for clouds in self._files)
+        return [part for part in parts if isinstance(part, dict)]
+
+
+def _interaction(config: CloudRegion) -> str:
+    auth_type = config.config["auth_type"]
+    if auth_type in _INTERACTIVE_AUTH_TYPES or config.config["auth"].get("idp_otp_key"):
+        return f"auth_type {auth_type} is interactive, which an exporter cannot use"
+    return ""
+
+
+def _with_entry(
+    loaded: loader.OpenStackConfig, name: str | None, entry: object
+) -> loader.OpenStackConfig:
+    """Return the configuration with this entry alone."""
+    config = copy(loaded)
+    config.cloud_config = {**loaded.cloud_config, "clouds": {name: entry}}
     return config
 
 
-def _load(cloud: str | None, region: str | None, interface: str | None) -> CloudRegion:
-    secrets: set[str] = set()
-    source = _source(cloud)
-    try:
-        loaded = loader.OpenStackConfig(pw_func=_refuse_prompt)
-        secrets = secrets_of(loaded.cloud_config)
-        source = _source(cloud or loaded.default_cloud, loaded.config_filename)
-        _check_entry_exists(loaded, cloud or loaded.default_cloud)
-        config = loaded.get_one(cloud=cloud, region_name=region, interface=interface)
-    except (ClientException, ConfigException) as error:
-        detail = safe_line(str(error), secrets)
-    except TypeError as error:  # an option is missing, or unknown to the plugin
-        detail = f"is invalid: {safe_line(str(error), secrets)}"
-    except CloudConfigError as error:
-        detail = str(error)
-    except Exception as error:  # noqa: BLE001  # openstacksdk does not check types in the files
-        detail = f"is invalid ({type(error).__name__})"
-    else:
-        auth_type = config.config["auth_type"]
-        if auth_type not in _INTERACTIVE_AUTH_TYPES and not config.config["auth"].get(
-            "idp_otp_key"
-        ):
-            return config
-        detail = f"auth_type {auth_type} is interactive, which an exporter cannot use"
-    # Raised outside of the handlers, so that no traceback shows the original with its secrets.
-    raise CloudConfigError(f"{source}: {detail}")
+def _prepared(entry: Any, region: str | None) -> Any:
+    """Return the entry so that ``region`` overrides its region, and texts count as booleans."""
+    if not isinstance(entry, dict):
+        return entry
+    prepared = dict(entry)
+    if "insecure" in prepared:
+        prepared["insecure"] = to_boolean(prepared["insecure"])
+    for key in ("region_name", "region-name"):
+        # A list of regions, in whichever form, has all that can be selected.
+        names = prepared.get(key)
+        if region and isinstance(names, str) and "," not in names:
+            del prepared[key]
+    return prepared
+
+
+def _refuse(fault: str) -> None:
+    if fault:
+        raise CloudConfigError(fault)
 
 
 def _source(cloud: str | None, file: str | None = None) -> str:
@@ -148,48 +226,12 @@ def _check_entry_exists(loaded: loader.OpenStackConfig, cloud: str | None) -> No
     if cloud in names and not is_invented:
         return
     if loaded.config_filename is None:
-        fault = f"no clouds.yaml was found in {', '.join(_searched_files())}"
+        fault = f"no clouds.yaml was found in {', '.join(searched_files())}"
     else:
         fault = f"no such cloud; the file has {', '.join(map(repr, names))}"
     if cloud is None or is_invented:
         fault = f"neither `cloud` nor `endpoint` is set, nor is OS_AUTH_URL; {fault}"
     raise CloudConfigError(fault)
-
-
-def _searched_files() -> list[str]:
-    override = os.environ.get("OS_CLIENT_CONFIG_FILE")
-    folders = dict.fromkeys(loader.CONFIG_SEARCH_PATH)
-    return [*([override] if override else []), *(f"{folder}/clouds.yaml" for folder in folders)]
-
-
-def _check_file(variable: str, paths: Sequence[str]) -> None:
-    """Refuse an invalid file, which openstacksdk would skip in favour of the next one."""
-    override = os.environ.get(variable)
-    if override and not Path(override).exists():
-        raise CloudConfigError(f"{variable}={override}: there is no such file")
-    file = next((path for path in [*filter(None, [override]), *paths] if Path(path).exists()), None)
-    if file is None:
-        return
-    fault = ""
-    try:
-        content = Path(file).read_text(encoding="utf-8")
-        parsed = json.loads(content) if file.endswith("json") else yaml.safe_load(content)
-        clouds = parsed.get("clouds", {}) if isinstance(parsed, dict) else None
-        if not isinstance(clouds, dict):
-            fault = "has no mapping `clouds`"
-    except OSError as error:
-        fault = f"cannot be read: {error.strerror}"
-    except yaml.MarkedYAMLError as error:
-        # Only the position, because the message quotes the file.
-        mark = error.problem_mark
-        position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        fault = f"is not valid YAML{position}"
-    except json.JSONDecodeError as error:
-        fault = f"is not valid JSON, line {error.lineno}, column {error.colno}"
-    except (ValueError, yaml.YAMLError):
-        fault = "is not text in UTF-8"
-    if fault:
-        raise CloudConfigError(f"{file}: {fault}")
 
 
 def _refuse_prompt(prompt: str | None = None) -> NoReturn:
@@ -219,18 +261,3 @@ def _base_url(key: str, url: str) -> str:
         return base_url(url)
     except ValueError as error:
         raise CloudConfigError(f"{key}: {error}") from None
-
-
-def _client_tls(config: CloudRegion) -> ClientTls:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # openstacksdk warns of a CA bundle without verification
-        verify, cert = config.get_requests_verify_args()
-    bundle = [verify] if isinstance(verify, str) else []
-    certificates = [cert] if isinstance(cert, str) else list(cert or ())
-    for path in [*bundle, *certificates]:
-        if not Path(path).exists():
-            raise CloudConfigError(f"the certificate file {path} does not exist")
-    if verify is False:
-        # urllib3 would repeat the warning on every request, although the operator chose this.
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return ClientTls(True if verify is None else verify, cert)

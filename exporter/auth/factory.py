@@ -4,6 +4,8 @@ import os
 import random as default_random
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from exporter.auth.base import (
     Authenticator,
@@ -16,13 +18,39 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_file import TokenFileAuthenticator
 from exporter.clock import now
 from exporter.model.instant import Instant
+from exporter.redaction import redact
 from exporter.transport.tls_files import ClientTls
 from exporter.transport.url import base_url
+
+
+class OpenStackSource:
+    """OpenStack's own configuration, shared by the clouds of one load of the settings.
+
+    It is read when the first cloud needs it, because importing openstacksdk takes long.
+    """
+
+    def __init__(self) -> None:
+        self._configuration: Any = None
+
+    def authenticator(self, selection: CloudSelection, **options: Any) -> Authenticator:
+        """Return the authenticator for an entry of clouds.yaml, or for the ``OS_*`` variables.
+
+        Raises:
+            CloudConfigError: The entry, or a file, cannot be used.
+        """
+        module = _import_clouds_yaml()
+        if self._configuration is None:
+            self._configuration = module.OpenStackConfiguration()
+        authenticator: Authenticator = module.authenticator_from_clouds_yaml(
+            self._configuration, selection, **options
+        )
+        return authenticator
 
 
 def build_authenticator(
     name: str,
     *,
+    source: OpenStackSource | None = None,
     cloud: str | None = None,
     region: str | None = None,
     image_service_name: str | None = None,
@@ -38,6 +66,7 @@ def build_authenticator(
 
     Args:
         name: Name of the cloud, for errors.
+        source: OpenStack's own configuration, if several clouds share it.
         cloud: Entry of clouds.yaml. Without it and ``endpoint``, the ``OS_*`` variables are used.
         region: Region of the endpoint, if it is not the entry's region.
         image_service_name: Name of the Image service in the catalog, if a region has several.
@@ -55,35 +84,33 @@ def build_authenticator(
     try:
         if endpoint is not None:
             return _without_keystone(endpoint, token, token_file, clock)
-        return _import_clouds_yaml()(
+        return (source or OpenStackSource()).authenticator(
             CloudSelection(cloud, region, interface, image_service_name),
             timeout=timeout,
             clock=clock,
             random=random,
         )
     except CloudConfigError as error:
-        raise CloudConfigError(f"cloud {name!r}: {error}") from None
+        raise CloudConfigError(f"cloud {name!r}: {redact(str(error))}") from None
 
 
-def _import_clouds_yaml() -> Callable[..., Authenticator]:
+def _import_clouds_yaml() -> ModuleType:
     """Import the module that needs openstacksdk, which looks for directories when imported."""
     try:
-        from exporter.auth.clouds_yaml import (  # noqa: PLC0415  # see there
-            authenticator_from_clouds_yaml,
-        )
-    except (RuntimeError, FileNotFoundError) as error:
+        from exporter.auth import clouds_yaml  # noqa: PLC0415  # see there
+    except (RuntimeError, OSError) as error:
         fault = _missing_directory()
         if not fault:
             raise
         raise CloudConfigError(f"cannot search for clouds.yaml: {fault}") from error
-    return authenticator_from_clouds_yaml
+    return clouds_yaml
 
 
 def _missing_directory() -> str:
     """Return which of the directories that openstacksdk requires is missing, and what to do."""
     try:
         Path.cwd()
-    except FileNotFoundError:
+    except OSError:
         return "the working directory was removed; start in one that exists"
     if Path(os.environ.get("HOME", "")).is_absolute():
         return ""

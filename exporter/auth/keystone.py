@@ -51,12 +51,15 @@ class Keystone:
         tls: ClientTls,
         timeout: float,
         secrets: set[str],
+        hint: str = "",
     ) -> None:
+        """Prepare the sign-in; ``hint`` is a likely reason if Keystone refuses it."""
         self.timeout = timeout
         self._plugin = plugin
         self._entry = entry
         self._tls = tls
         self._secrets = secrets
+        self._hint = hint
         self._host = urlsplit(plugin.auth_url or "").netloc.rpartition("@")[2]
         self._first_endpoint: Endpoint | None = None
         self._session: DeadlineSession | None = None
@@ -87,6 +90,8 @@ class Keystone:
                 self._session = None
         # Raised outside of the handler, so that no traceback shows the original with its secrets.
         detail = f"Keystone at {safe_line(self._host, self._secrets)}: {failure.detail}"
+        if self._hint and failure.reason in {"unauthorized", "rejected"}:
+            detail += f"; {self._hint}"
         raise AuthError(failure.reason, detail, failure.retry_after)
 
     def abort(self) -> None:

@@ -44,6 +44,8 @@ class ConfigError(NamedTuple):
 
 def shown(value: object) -> str:
     """Show a value on one line of at most 80 characters, and a collection by its kind only."""
+    if isinstance(value, str) and "-----BEGIN" in value:
+        return "PEM text"
     for kind, show in _FORMATS.items():
         if isinstance(value, kind):
             return _shortened(show(value))
@@ -57,6 +59,8 @@ def name(text: str) -> str:
 
 def file_name(text: str) -> str:
     """Show the name of a file, never shortened: bare if harmless, otherwise quoted and escaped."""
+    if "-----BEGIN" in text:
+        return "PEM text"
     return text if text.isprintable() and text.strip() else repr(text)
 
 

@@ -1,5 +1,7 @@
 """CA bundles and client certificates of HTTPS connections, checked before the first request."""
 
+import os
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +22,34 @@ class ClientTls:
     cert: str | tuple[str, str] | None = None
 
 
+CA_SOURCES = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+
+MAX_PATH = 200
+"""Characters of the name of a file in an error. A longer value is not a name but something else."""
+
+_CONTENT = re.compile(r"-----|LS0tLS1|[A-Za-z0-9+/=]{60,}\Z")
+"""PEM text, PEM text in base64 as in a Kubernetes Secret, and a line of PEM text."""
+
+
 class TlsFileError(Exception):
     """A file that TLS cannot use: one line that names the file and the reason."""
+
+
+def check_is_path(description: str, value: str) -> None:
+    """Check that a value can be the name of a file, rather than the content of one.
+
+    Raises:
+        TlsFileError: It is a certificate or a key. The text does not repeat it.
+    """
+    # Unlike Path.exists(), this does not fail for a value that cannot be a path.
+    if os.path.exists(value):
+        return
+    is_content = "-----BEGIN" in value or _CONTENT.match(value)
+    if is_content or len(value) > MAX_PATH or not value.isprintable():
+        raise TlsFileError(
+            f"{description} is not the name of a file but something else, such as PEM text; "
+            "accepted: the name of a file; write the text to a file and name that"
+        )
 
 
 def read_tls_files(tls: ClientTls) -> tuple[tuple[str, bytes], ...]:
@@ -40,15 +68,17 @@ def read_tls_files(tls: ClientTls) -> tuple[tuple[str, bytes], ...]:
 
 
 def _load_ca_bundle(context: ssl.SSLContext, path: str) -> list[str]:
-    bundle, folder = (None, path) if Path(path).is_dir() else (path, None)
-    sources = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
-    with _as_tls_file_error(f"CA bundle {path} ({sources})"):
+    check_is_path(f"CA bundle ({CA_SOURCES})", path)
+    bundle, folder = (None, path) if os.path.isdir(path) else (path, None)  # no error
+    with _as_tls_file_error(f"CA bundle {path} ({CA_SOURCES})"):
         context.load_verify_locations(bundle, folder)
         return [path] if folder is None else sorted(map(str, Path(folder).iterdir()))
 
 
 def _load_client_certificate(context: ssl.SSLContext, cert: str | tuple[str, str]) -> list[str]:
     certificate, key = (cert, None) if isinstance(cert, str) else cert
+    check_is_path("cert of clouds.yaml", certificate)
+    check_is_path("key of clouds.yaml", key or certificate)
     with _as_tls_file_error(f"client certificate {certificate}"):
         # Without this argument, OpenSSL would prompt for the password of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
@@ -56,7 +86,14 @@ def _load_client_certificate(context: ssl.SSLContext, cert: str | tuple[str, str
 
 
 def _content(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b""
+    """Return the content of a file, or nothing for a file of a CA folder that OpenSSL skips, too.
+
+    These are folders, and files that may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 @contextmanager

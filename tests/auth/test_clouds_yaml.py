@@ -1,7 +1,8 @@
+import ctypes
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from openstack.config import loader
 
 from exporter.auth import clouds_yaml
 from exporter.auth.base import CloudConfigError
-from exporter.auth.factory import build_authenticator
+from exporter.auth.factory import OpenStackSource, build_authenticator
 from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
 from tests.support.program import GOLDEN, environment, settings_file
 
@@ -116,12 +117,12 @@ def test_file_named_by_a_variable_must_exist(monkeypatch: pytest.MonkeyPatch) ->
         ),
         (
             {"auth_type": "v3token", "auth": {"auth_url": "http://x"}},
-            "is invalid: Token.__init__() missing 1 required positional argument: 'token'",
+            "auth has no token, which auth_type v3token needs",
         ),
         ({"auth_type": "magic", "auth": AUTH}, "The plugin magic could not be found"),
         (
             {"auth": {**AUTH, "usernane": "demo"}},
-            "is invalid: Password.__init__() got an unexpected keyword argument 'usernane'",
+            "auth.usernane is not an option of auth_type password; did you mean username?",
         ),
         ({"auth": "hunter2"}, "is invalid (ValueError)"),
         ("hunter2", "is invalid (AttributeError)"),
@@ -175,6 +176,57 @@ def test_invalid_entry_is_an_error_in_one_line(
     assert message.startswith(error)
 
 
+def region_of(cloud: str | None, region: str) -> str:
+    config = clouds_yaml.load_cloud_region(cloud, region, None)
+    return str(config.get_region_name("image"))
+
+
+def test_region_of_the_settings_overrides_that_of_clouds_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": AUTH, "region_name": "North"}})
+    assert region_of("lab", "South") == "South"
+    assert region_of("lab", "North") == "North"
+
+
+def test_region_of_the_settings_overrides_os_region_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in {**AUTH, "region_name": "North"}.items():
+        monkeypatch.setenv(f"OS_{key.upper()}", value)
+    assert region_of(None, "South") == "South"
+
+
+def test_region_must_be_in_the_list_of_regions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list may have settings for each region."""
+    regions = [{"name": "South", "values": {"interface": "internal"}}, "North"]
+    path = write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": AUTH, "regions": regions}})
+    config = clouds_yaml.load_cloud_region("lab", "South", None)
+    assert (config.get_region_name("image"), config.get_interface("image")) == ("South", "internal")
+    error = config_error(cloud="lab", region="East")
+    assert error.startswith(
+        f"cloud 'lab' in {path}: Region East is not a valid region name for cloud lab. Valid "
+        "choices are South,North."
+    )
+
+
+def test_one_source_reads_the_files_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the start takes a time that grows with the square of the number of clouds."""
+    path = write_clouds_yaml(monkeypatch, tmp_path, {"a": {"auth": AUTH}, "b": {"auth": AUTH}})
+    source = OpenStackSource()
+    build_authenticator("n", source=source, cloud="a", timeout=1)
+    path.unlink()
+    build_authenticator("n", source=source, cloud="b", timeout=1)
+    build_authenticator("n", source=source, cloud="a", region="South", timeout=1)
+    assert "there is no such file" in config_error(cloud="a")
+
+
+def test_file_with_an_impossible_name_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "x" * 300
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", name)
+    assert config_error(cloud="a") == f"{name}: cannot be read: File name too long"
+
+
 def test_missing_password_never_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_AUTH_URL", "http://192.0.2.1/v3")
     monkeypatch.setenv("OS_USERNAME", "demo")
@@ -200,6 +252,58 @@ def test_warnings_of_openstacksdk_are_not_shown(
         warnings.simplefilter("always")
         assert clouds_yaml.load_cloud_region("lab", "b", None).get_region_name("image") == "b"
     assert caught == []
+
+
+DROP_CAPABILITY = 24
+"""PR_CAPBSET_DROP of prctl(2)."""
+
+
+def give_up_root_access() -> None:
+    """Let the program that is started next enter no closed folder, not even as root."""
+    libc = ctypes.CDLL(None)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+        libc.prctl(DROP_CAPABILITY, capability, 0, 0, 0)
+
+
+def check_without_root_access(folder: Path, **variables: str) -> str:
+    """Run ``check``, which must fail, and return what it printed."""
+    file = settings_file(folder, {"name": "n", "cloud": "lab", "images": [GOLDEN]})
+    check = subprocess.run(
+        [sys.executable, "-m", "exporter", "check", f"--config.file={file}"],
+        cwd=folder,
+        env={**environment(folder), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=give_up_root_access,  # this process has no other threads
+    )
+    assert check.returncode == 2
+    return check.stderr
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder that nobody may enter."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    yield closed
+    closed.chmod(0o700)
+
+
+def test_folder_that_may_not_be_entered_is_passed_over(tmp_path: Path, closed: Path) -> None:
+    error = check_without_root_access(tmp_path, HOME=str(closed), XDG_CONFIG_HOME=str(closed))
+    assert error.startswith("cloud 'n': cloud 'lab': no clouds.yaml was found in ")
+    assert f"{closed}/openstack/clouds.yaml" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_named_file_in_a_folder_that_may_not_be_entered_is_an_error(
+    tmp_path: Path, closed: Path
+) -> None:
+    file = closed / "clouds.yaml"
+    error = check_without_root_access(tmp_path, OS_CLIENT_CONFIG_FILE=str(file))
+    assert error == f"cloud 'n': {file}: cannot be read: Permission denied\n"
 
 
 UNKNOWN_USER = """

@@ -30,6 +30,7 @@ WEB_PASSWORD = "pass-of-the-pages-6"
 PASSWORD_HASH = bcrypt.hashpw(WEB_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 SECRETS = (PASSWORD, CREDENTIAL, TOKEN, FILE_TOKEN, PROXY_PASSWORD, WEB_PASSWORD, PASSWORD_HASH)
 PATHS = ("/", "/metrics", "/api/images", "/-/healthy", "/-/ready", "/none")
+CLOUD = {"name": "n", "cloud": "password", "images": [GOLDEN]}
 CLOUDS = ("password", "credential", "token", "file", "proxy")
 
 
@@ -300,6 +301,48 @@ def test_failing_run_shows_no_secret(folder: WebConfigFolder, key: str) -> None:
             assert result.returncode == 1
             output.add(" ".join(command), result.stdout + result.stderr)
     assert output.leaks() == []
+
+
+@pytest.mark.parametrize("form", ["block", "base64"])
+def test_key_in_place_of_a_file_is_never_shown(
+    form: str, folder: WebConfigFolder, key: str
+) -> None:
+    """In clouds.yaml, in variables and in the settings; only one line is printed each time."""
+    output = CollectedOutput(key)
+    forms = {
+        "block": key,
+        "base64": base64.b64encode(key.encode()).decode(),
+    }
+    value = forms[form]
+    output.secrets += [value.splitlines()[-2:][0][:64]]
+    argument = settings(folder.path, "https://127.0.0.1:1", clouds=[CLOUD])
+    auth = {"auth_url": "https://127.0.0.1:1/v3", "username": "demo", "password": PASSWORD}
+    entries: tuple[dict[str, Any], ...] = (
+        *({name: value} for name in ("verify", "cacert", "cert")),
+        {"cert": str(folder.path / "cert.pem"), "key": value},
+        {"auth": {**auth, "cacert": value}},
+        {"image_endpoint_override": value},
+    )
+    for entry in entries:
+        clouds = {"clouds": {"password": {"auth": auth, **entry}}}
+        (folder.path / "clouds.yaml").write_text(yaml.safe_dump(clouds))
+        check(folder.path, argument, output)
+    clouds_yaml(folder.path, auth["auth_url"], PASSWORD)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OS_CLIENT_CONFIG_FILE"):
+        check(folder.path, argument, output, **{name: value})
+    for setting in ("region", "interface") if form == "block" else ():
+        settings(folder.path, "", clouds=[{**CLOUD, setting: value}])
+        check(folder.path, argument, output)
+    assert output.leaks() == []
+
+
+def check(folder: Path, argument: str, output: CollectedOutput, **environ: str) -> None:
+    """Run ``check``, which must fail with one short line."""
+    result = run_program(folder, "check", argument, environ=environ)
+    output.add(f"{environ}", result.stdout + result.stderr)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert len(result.stderr) <= 500
 
 
 def test_leaks_are_detected_unchanged_and_encoded(key: str) -> None:

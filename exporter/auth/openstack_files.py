@@ -1,0 +1,99 @@
+"""Files of OpenStack's own configuration: found as openstacksdk finds them, and checked.
+
+openstacksdk skips an invalid file in favour of the next one, and does not notice that YAML reads a
+password such as ``0123`` as a number.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from openstack.config import loader
+
+from exporter.auth.base import CloudConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Misread:
+    """A value that YAML does not read as the text that was written; it holds no value."""
+
+    kind: str
+
+
+def read_file(variable: str, paths: Sequence[str]) -> Mapping[str, Any]:
+    """Return the clouds in the file that a variable or else the first existing path names.
+
+    Raises:
+        CloudConfigError: The file cannot be used.
+    """
+    override = os.environ.get(variable)
+    # As openstacksdk does: a file in a folder that may not be entered does not exist.
+    file = override or next(filter(os.path.exists, paths), None)
+    if file is None:
+        return {}
+    fault = ""
+    clouds: object = {}
+    try:
+        content = Path(file).read_text(encoding="utf-8")
+        parsed = (
+            json.loads(content) if file.endswith("json") else _Loader(content).get_single_data()
+        )
+        clouds = parsed.get("clouds", {}) if isinstance(parsed, dict) else None
+        if not isinstance(clouds, dict):
+            fault = "has no mapping `clouds`"
+    except FileNotFoundError:
+        raise CloudConfigError(f"{variable}={file}: there is no such file") from None
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}"
+    except yaml.MarkedYAMLError as error:
+        # Only the position, because the message quotes the file.
+        mark = error.problem_mark
+        position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        fault = f"is not valid YAML{position}"
+    except json.JSONDecodeError as error:
+        fault = f"is not valid JSON, line {error.lineno}, column {error.colno}"
+    except (ValueError, yaml.YAMLError):
+        fault = "is not text in UTF-8"
+    if fault or not isinstance(clouds, dict):
+        raise CloudConfigError(f"{file}: {fault}")
+    return clouds
+
+
+def searched_files() -> list[str]:
+    """Return the files in which clouds.yaml is searched for."""
+    override = os.environ.get("OS_CLIENT_CONFIG_FILE")
+    folders = dict.fromkeys(loader.CONFIG_SEARCH_PATH)
+    return [*([override] if override else []), *(f"{folder}/clouds.yaml" for folder in folders)]
+
+
+class _Loader(yaml.SafeLoader):
+    """Loader that replaces a scalar by ``Misread`` if its text is lost."""
+
+
+def _construct(kind: str, name: str) -> Any:
+    construct = getattr(yaml.SafeLoader, f"construct_yaml_{name}")
+
+    def constructor(loader: _Loader, node: yaml.ScalarNode) -> object:
+        try:
+            value = construct(loader, node)
+        except ValueError:  # for example the 32nd of a month
+            raise yaml.constructor.ConstructorError(
+                problem=f"not a {kind}", problem_mark=node.start_mark
+            ) from None
+        is_faithful = isinstance(value, int | float) and str(value) == node.value
+        return value if is_faithful and not isinstance(value, bool) else Misread(kind)
+
+    return constructor
+
+
+for _kind, _name in (
+    ("a number", "int"),
+    ("a number", "float"),
+    ("true or false", "bool"),
+    ("a date", "timestamp"),
+):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _construct(_kind, _name))
