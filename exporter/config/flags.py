@@ -69,6 +69,9 @@ examples:
   {PROGRAM} --config.file=exporter.yml --interval=30s
 """
 
+_LISTEN_ADDRESS = "--web.listen-address"
+"""Other exporters accept it several times. The last one counts."""
+
 _FLAG = re.compile(r"--[A-Za-z0-9._-]*")
 _SECRET = re.compile(r"--?.*?(token|passw(or)?d|passphrase|secret|credential|api.?key)", re.I)
 
@@ -102,6 +105,7 @@ def read(
     settings: type[BaseSettings],
     help_texts: Mapping[str, SettingHelp],
     switches: Collection[str] = (),
+    lists: Collection[str] = (),
 ) -> CommandLine:
     """Read the arguments that follow the program's name.
 
@@ -110,9 +114,11 @@ def read(
         settings: The class of the settings.
         help_texts: The help of every setting that has a flag, by key such as ``log.level``.
         switches: The flags that mean true if they have no value.
+        lists: The flags that may be repeated.
 
     Raises:
-        SettingsError: A flag or command is unknown, a flag has no value, or is a secret.
+        SettingsError: A flag or command is unknown, or a flag has no value, is repeated, or is a
+            secret.
         SystemExit: With status 0, after help or version was printed.
     """
     # Words after a bare -- are not flags.
@@ -131,7 +137,7 @@ def read(
         # `_adder` makes the groups.
         add_argument_group_method=lambda root, **_: root,
     )
-    _refuse_unknown(before, parser)
+    _check_flags(before, parser, lists)
     # All flags are known here, so the unknown words are the command and its argument.
     parsed, words = parser.parse_known_args(before)
     command, image_id = _command([*words, *after])
@@ -204,9 +210,10 @@ def _adder(parser: ArgumentParser, help_texts: Mapping[str, SettingHelp]) -> Cal
     return add
 
 
-def _refuse_unknown(words: Sequence[str], parser: _Parser) -> None:
-    """Reject unknown flags, without repeating their values."""
+def _check_flags(words: Sequence[str], parser: _Parser, lists: Collection[str]) -> None:
+    """Reject unknown and repeated flags, without repeating their values."""
     flags = parser._option_string_actions
+    seen = set[str]()
     errors = []
     is_value = False
     for word in words:
@@ -214,7 +221,11 @@ def _refuse_unknown(words: Sequence[str], parser: _Parser) -> None:
         if is_value or word == "-" or not word.startswith("-"):
             is_value = False
         elif flag in flags:
-            is_value = not equals and flags[flag].nargs != 0
+            has_value = flags[flag].nargs != 0
+            is_value = has_value and not equals
+            if flag in seen and has_value and flag not in {*lists, _LISTEN_ADDRESS}:
+                errors.append(f"flag {flag} is given twice; accepted: once")
+            seen.add(flag)
         else:
             errors.append(_unknown(flag, flags))
     if errors:

@@ -73,7 +73,11 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     """
     rows = reference()
     command_line = flags.read(
-        argv, Settings, _help_texts(rows), {row.flag for row in rows if row.is_switch}
+        argv,
+        Settings,
+        _help_texts(rows),
+        switches={row.flag for row in rows if row.is_switch},
+        lists={row.flag for row in rows if row.is_list},
     )
     config_sources = _sources(command_line, environ, rows)
     needs_images = command_line.command not in WITHOUT_IMAGES

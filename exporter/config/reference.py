@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import NamedTuple, get_args
+from typing import NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -20,7 +20,7 @@ class Row(NamedTuple):
     """A setting in the reference.
 
     ``metavar`` is the placeholder of the flag's value, or empty to use argparse's own. A switch
-    is on or off.
+    is on or off. The flag of a list may be repeated.
     """
 
     key: str
@@ -30,6 +30,7 @@ class Row(NamedTuple):
     meaning: str
     metavar: str = ""
     is_switch: bool = False
+    is_list: bool = False
 
 
 class _Kind(Enum):
@@ -88,6 +89,8 @@ def _row(keys: tuple[str, ...], field: FieldInfo) -> Row:
         meaning=field.description or "",
         metavar=_metavar(field),
         is_switch=field.annotation is bool,
+        is_list=tuple
+        in {get_origin(field.annotation), *map(get_origin, get_args(field.annotation))},
     )
 
 

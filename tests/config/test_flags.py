@@ -67,10 +67,14 @@ def test_flags_of_a_command_are_options(
     assert parse([*argv, f"--config.file={file}"], {}).options == options
 
 
-def test_last_flag_wins_and_lists_accumulate() -> None:
-    argv = ["demo", "--interval=30s", "--interval=20s", "--properties=a,b", "--properties", "c"]
-    settings = parse(argv, {}).settings
-    assert (settings.interval, settings.properties) == (20.0, ("a", "b", "c"))
+def test_flags_of_lists_accumulate() -> None:
+    argv = ["demo", "--properties=a,b", "--properties", "c"]
+    assert parse(argv, {}).settings.properties == ("a", "b", "c")
+
+
+def test_last_listen_address_wins() -> None:
+    argv = ["demo", "--web.listen-address=:1", "--web.listen-address=:2"]
+    assert parse(argv, {}).settings.web.listen_address == ":2"
 
 
 def test_empty_flag_overrides_a_list_of_the_environment() -> None:
@@ -116,6 +120,20 @@ def test_empty_flag_overrides_a_list_of_the_environment() -> None:
             ["--clouds=[]"],
             ["flag --clouds is refused: list clouds in the settings file (--config.file)"],
         ),
+        *(
+            (
+                [*first, *second],
+                [f"flag {first[0].partition('=')[0]} is given twice; accepted: once"],
+            )
+            for first, second in (
+                (["--interval=30s"], ["--interval", "20s"]),
+                (["--interval", "30s"], ["demo", "--interval=30s"]),
+                (["--web.enable-lifecycle"], ["--web.enable-lifecycle=false"]),
+                (["--format=json", "check"], ["--format=table"]),
+                (["--config.file=a.yml"], ["--config.file=b.yml"]),
+            )
+        ),
+        (["--interval", "--interval", "30s"], ["flag --interval: expected one argument"]),
         (["--zzz", "start", "--yyy"], ["unknown flag --zzz", "unknown flag --yyy"]),
     ],
 )
