@@ -50,12 +50,14 @@ class AuthToken:
         value: The token, or ``None`` if the service needs none.
         expires_at: Unix seconds by Keystone's clock, or ``None`` if that is unknown.
         generation: Number of this token, counted from 1.
+        project_id: ID of the project that the token is for, or an empty string if it is unknown.
     """
 
     endpoint: str
     value: str | None = field(repr=False)
     expires_at: float | None
     generation: int
+    project_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,14 @@ class IssuedToken:
         value: The token.
         expires_at: Unix seconds by Keystone's clock.
         lifetime: Seconds from issue to expiry, which do not depend on our clock.
+        project_id: ID of the project that the token is for.
     """
 
     endpoint: str
     value: str = field(repr=False)
     expires_at: float
     lifetime: float
+    project_id: str = ""
 
 
 SCOPE_NEEDED = "name project_id or project_name"
@@ -121,7 +123,8 @@ class Keystone:
         )
         if lifetime <= 0:
             raise ValueError("a token that has never been valid")
-        return IssuedToken(self._endpoint(access), value, expires_at, lifetime)
+        project_id = access.project_id or ""
+        return IssuedToken(self._endpoint(access), value, expires_at, lifetime, project_id)
 
     def _endpoint(self, access: AccessInfo) -> str:
         _check_scope(access)

@@ -186,7 +186,13 @@ class CachedTokenAuthenticator:
             self._failures_in_a_row = 0
             self._last_failure = None
             self._generation += 1
-            token = AuthToken(issued.endpoint, issued.value, issued.expires_at, self._generation)
+            token = AuthToken(
+                issued.endpoint,
+                issued.value,
+                issued.expires_at,
+                self._generation,
+                issued.project_id,
+            )
             self._cached = _CachedToken(token, start, issued.lifetime)
             return token
 

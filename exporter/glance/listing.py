@@ -17,7 +17,8 @@ MAX_REQUEST_LINE = 4000
 REQUESTABLE_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}", re.ASCII)
 """An image ID that needs no escape in a path."""
 
-_NEXT_PATH = re.compile(r"/v2/images\?[A-Za-z0-9._~%:,=&+-]+", re.ASCII)
+_NEXT_PATH = re.compile(r"/v2(?:/[A-Za-z0-9_-]{1,64})?(/images\?[A-Za-z0-9._~%:,=&+-]+)", re.ASCII)
+"""Path of the next page. A gateway may insert the ID of the project after the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ def _next_path(link: object) -> str | None:
     if not isinstance(link, str):
         return None
     path = link.replace("%3A", ":").replace("%2C", ",")
-    return path if len(path) <= MAX_REQUEST_LINE and _NEXT_PATH.fullmatch(path) else None
+    match = _NEXT_PATH.fullmatch(path) if len(path) <= MAX_REQUEST_LINE else None
+    return f"/v2{match[1]}" if match else None
 
 
 def _malformed(response: Response) -> Failed:

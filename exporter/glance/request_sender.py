@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from typing import NamedTuple
 
 from exporter.auth.base import Authenticator, AuthError, AuthToken
 from exporter.clock import now, steady
@@ -16,6 +17,7 @@ from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.retry_after import parse_http_date, parse_retry_after
+from exporter.transport.url import ServiceAddress, service_address
 
 ObserveRequest = Callable[[str, str, float, str], None]
 """Records one request: method, status code (``error`` without response), seconds, request ID."""
@@ -25,6 +27,14 @@ RETRY_AFTER_CODES = frozenset({413, 429, 503})
 
 UNKNOWN_PREFIX_LENGTH = 512
 """Bytes of a request line to reserve for the endpoint's path until a token names the endpoint."""
+
+
+class _TokenUse(NamedTuple):
+    """A token as requests use it: its header line, and where its endpoint serves the API."""
+
+    token: AuthToken
+    header: bytes
+    address: ServiceAddress
 
 
 @dataclass(slots=True)
@@ -53,7 +63,7 @@ class RequestSender:
     _warmup: TokenWarmup = field(init=False, default_factory=TokenWarmup)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _pool: ConnectionPool | None = field(init=False, default=None)
-    _token_header: tuple[AuthToken, bytes] | None = field(init=False, default=None)
+    _token_use: _TokenUse | None = field(init=False, default=None)
     _is_skew_due: bool = field(init=False, default=True)
     _closed: bool = field(init=False, default=False)
 
@@ -65,7 +75,10 @@ class RequestSender:
     @property
     def prefix_length(self) -> int:
         """Bytes of a request line before the path of a request, or an upper bound of them."""
-        return self._pool.prefix_length if self._pool else UNKNOWN_PREFIX_LENGTH
+        pool, use = self._pool, self._token_use
+        if pool is None or use is None:
+            return UNKNOWN_PREFIX_LENGTH
+        return pool.prefix_length + len(use.address.project_segment)
 
     def get(
         self, path: str, deadline: Deadline, *, warms_token: bool = True
@@ -131,23 +144,29 @@ class RequestSender:
         self, token: AuthToken, request: HttpRequest, latest_start: float, *, warms_token: bool
     ) -> Response:
         """Send a request when the token warm-up and the rate limit permit it."""
-        pool = self._pool_for(token.endpoint)
+        use = self._use_of(token)
+        pool = self._pool_for(use.address.base_url)
         timeout = max(0.0, latest_start - steady())
         turn = self._warmup.first_alone(token.generation, timeout) if warms_token else nullcontext()
         with turn:
             if not self.limiter.acquire(latest_start):
                 raise RequestFailed("not_polled", "no time was left in this cycle")
-            return self._send_observed(pool, token, request)
+            return self._send_observed(pool, use, request)
 
     def _send_observed(
-        self, pool: ConnectionPool, token: AuthToken, request: HttpRequest
+        self, pool: ConnectionPool, use: _TokenUse, request: HttpRequest
     ) -> Response:
         start = steady()
         deadline = min(request.deadline, start + self.timeout)
         code, request_id = "error", ""
         try:
             response = pool.send(
-                replace(request, deadline=deadline, headers=self._header_of(token))
+                replace(
+                    request,
+                    path=use.address.path(request.path),
+                    deadline=deadline,
+                    headers=use.header,
+                )
             )
             code, request_id = str(response.code), response.request_id
             return response
@@ -179,12 +198,13 @@ class RequestSender:
             detail = f"the endpoint, or the proxy before it, cannot be used: {error}"
             raise RequestFailed("connection", detail) from None
 
-    def _header_of(self, token: AuthToken) -> bytes:
-        cached = self._token_header
-        if cached is None or cached[0] is not token:
+    def _use_of(self, token: AuthToken) -> _TokenUse:
+        cached = self._token_use
+        if cached is None or cached.token is not token:
             header = "" if token.value is None else f"X-Auth-Token: {token.value}\r\n"
-            cached = self._token_header = (token, header.encode("latin-1"))
-        return cached[1]
+            address = service_address(token.endpoint, token.project_id)
+            cached = self._token_use = _TokenUse(token, header.encode("latin-1"), address)
+        return cached
 
     def _compare_clocks(self, response: Response) -> None:
         date = parse_http_date(response.only(b"date"))

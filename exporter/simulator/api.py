@@ -43,6 +43,8 @@ class ImageApi:
         v1_enabled: False responds with 300 to all of v1, as ``enable_v1_api = False`` does.
         page_limit: the most images in one page of a list (``api_limit_max``).
         path_prefix: the path in front of the version, ``/image`` for example.
+        project_segment: the path between version and resource at a gateway that serves nothing
+            else, ``/p1`` for example.
         url: the URL in the version documents, without the prefix.
         release: the release that API v2 and the version document are those of.
         replays: raw responses by image ID. They take precedence over everything else.
@@ -55,6 +57,7 @@ class ImageApi:
     v1_enabled: bool = True
     page_limit: int = 1000
     path_prefix: str = ""
+    project_segment: str = ""
     url: str = ""
     release: Release = Release.GLANCE_33
     replays: dict[str, bytes] = field(default_factory=dict)
@@ -64,19 +67,30 @@ class ImageApi:
         raw = self.replays.get(request.image_id or "")
         if raw is not None:
             return raw_response(raw)
-        path = re.sub("//+", "/", request.path)
-        if not path.startswith(self.path_prefix):
+        path = self._api_path(request)
+        if path is None:
             return _error(404, request)
         limit = self.release.traits.max_request_line
-        if limit and path.startswith(f"{self.path_prefix}/v2/") and len(request.line) > limit:
+        if limit and path.startswith("/v2/") and len(request.line) > limit:
             return line_too_long_response(len(request.line), limit)
-        methods, endpoint, subject = self._route(path.removeprefix(self.path_prefix))
+        methods, endpoint, subject = self._route(path)
         if endpoint not in (_versions, _multiple_choices) and not self._is_authorized(request):
             challenge = {"Www-Authenticate": f"Keystone uri='{self.url}'"}
             return _error(401, request, headers=challenge)
         if methods and request.method not in methods.split(", "):
             return _error(405, request, headers={"Allow": methods})
         return endpoint(self, request, subject)
+
+    def _api_path(self, request: ReceivedRequest) -> str | None:
+        """Return the path without prefix and project, None if the service is elsewhere."""
+        path = re.sub("//+", "/", request.path)
+        if not path.startswith(self.path_prefix):
+            return None
+        path = path.removeprefix(self.path_prefix)
+        if not self.project_segment:
+            return path
+        version, segment, resource = path.partition(self.project_segment)
+        return version + resource if segment and version in {"/v1", "/v2"} else None
 
     def _route(self, path: str) -> tuple[str, Endpoint, str]:
         if self.v1_enabled or not path.startswith("/v1"):

@@ -1,6 +1,7 @@
 """Base URL of an endpoint, without API version."""
 
 import re
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -11,6 +12,7 @@ MAX_HOST = 260
 UNUSABLE = "an unusable URL"
 
 _VERSION = re.compile(r"v[0-9]+(\.[0-9]+)*", re.IGNORECASE)
+_PROJECT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def base_url(endpoint: str) -> str:
@@ -35,6 +37,46 @@ def base_url(endpoint: str) -> str:
     while segments and (not segments[-1] or _VERSION.fullmatch(segments[-1])):
         segments.pop()
     return f"{parts.scheme}://{host}{port}{'/'.join(segments)}"
+
+
+class ServiceAddress(NamedTuple):
+    """Where an endpoint serves its API.
+
+    Attributes:
+        base_url: Scheme, host, port and path prefix, as ``base_url`` returns them.
+        project_segment: Path between version and resource, such as ``/`` and a project's ID, or
+            an empty string.
+    """
+
+    base_url: str
+    project_segment: str = ""
+
+    def path(self, path: str) -> str:
+        """Return a path of the API, such as ``/v2/images``, with the project's segment."""
+        if not self.project_segment:
+            return path
+        version, slash, resource = path.removeprefix("/").partition("/")
+        if not slash or not _VERSION.fullmatch(version):
+            return path
+        return f"/{version}{self.project_segment}/{resource}"
+
+
+def service_address(endpoint: str, project_id: str) -> ServiceAddress:
+    """Return the address of an endpoint, which may end in a version and the ID of the project.
+
+    A gateway may serve such a URL from the catalog, ``…/v2/<project>``, and no other.
+
+    Args:
+        endpoint: A URL that ``base_url`` returned.
+        project_id: Project of the token, or an empty string if it is unknown. Then a segment in
+            Keystone's format is a project.
+    """
+    versioned, _, segment = endpoint.rpartition("/")
+    is_project = segment == project_id if project_id else bool(_PROJECT_ID.fullmatch(segment))
+    if not is_project or not urlsplit(versioned).netloc:
+        return ServiceAddress(endpoint)
+    base = base_url(versioned)
+    return ServiceAddress(endpoint) if base == versioned else ServiceAddress(base, f"/{segment}")
 
 
 def without_default_port(url: str) -> str:

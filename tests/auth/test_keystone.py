@@ -39,6 +39,7 @@ def test_password_may_be_in_secure_yaml(
     assert keystone.requests() == []
     token = lab_authenticator.token()
     assert token.endpoint == IMAGE
+    assert token.project_id == "p1"
     assert keystone.accepts(token.value)
     assert token.generation == 1
     assert token.expires_at == pytest.approx(time.time() + 3600, abs=10)

@@ -26,8 +26,9 @@ class FakeAuthenticator:
     identity = b""
     tls = ClientTls()
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, project_id: str = "") -> None:
         self.endpoint = endpoint
+        self.project_id = project_id
         self.number = 1
         self.renewals = 0
         self.failure: AuthError | None = None
@@ -37,7 +38,8 @@ class FakeAuthenticator:
     def token(self) -> AuthToken:
         if self.failure is not None:
             raise self.failure
-        return AuthToken(self.endpoint, f"token-{self.number}", None, self.number)
+        token = f"token-{self.number}"
+        return AuthToken(self.endpoint, token, None, self.number, self.project_id)
 
     def renew(self, rejected: AuthToken) -> AuthToken:
         with self._lock:

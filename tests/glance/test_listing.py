@@ -71,6 +71,8 @@ def test_entries_that_are_not_objects_can_be_skipped() -> None:
         ("/v2/images?limit=2&marker=a", "/v2/images?limit=2&marker=a"),
         ("/v2/images?id=in%3Aa%2Cb&limit=1", "/v2/images?id=in:a,b&limit=1"),
         (f"/v2/images?x={'y' * MAX_REQUEST_LINE}", None),
+        ("/v2/p1/images?limit=2&marker=a", "/v2/images?limit=2&marker=a"),
+        ("/v2/a/b/images?limit=2", None),
         ("http://elsewhere/v2/images?limit=1", None),
         (5, None),
     ],

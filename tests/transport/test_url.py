@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.transport.url import base_url, origin, without_default_port
+from exporter.transport.url import base_url, origin, service_address, without_default_port
 
 HOSTS = st.sampled_from(["cloud", "cloud.example.com", "192.0.2.1", "[2001:db8::1]"])
 PORTS = st.sampled_from(["", ":9292", ":443"])
@@ -109,3 +109,54 @@ def test_origin_of_any_location_is_short_and_printable(url: str) -> None:
     """A server chooses the text, and it gets into the log."""
     assert len(origin(url)) <= 300
     assert origin(url).isprintable()
+
+
+HEX = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "project_id", "base", "segment"),
+    [
+        ("https://cloud/v2/p1", "p1", "https://cloud", "/p1"),
+        ("https://cloud:9292/image/v2/123456", "123456", "https://cloud:9292/image", "/123456"),
+        ("https://cloud/v1.1/p1", "p1", "https://cloud", "/p1"),
+        (f"https://cloud/v2/{HEX}", HEX, "https://cloud", f"/{HEX}"),
+        (f"https://cloud/v2/{HEX}", "", "https://cloud", f"/{HEX}"),
+        ("https://cloud/v2/p1", "", "https://cloud/v2/p1", ""),
+        ("https://cloud/v2/image", "p1", "https://cloud/v2/image", ""),
+        (f"https://cloud/v2/{HEX}", "p1", f"https://cloud/v2/{HEX}", ""),
+        ("https://cloud/image/p1", "p1", "https://cloud/image/p1", ""),
+        ("https://v2/p1", "p1", "https://v2/p1", ""),
+        ("https://p1", "p1", "https://p1", ""),
+        ("https://cloud", "", "https://cloud", ""),
+    ],
+)
+def test_project_after_the_version_is_recognized(
+    endpoint: str, project_id: str, base: str, segment: str
+) -> None:
+    """A gateway may have a version in the path that is its own."""
+    assert base_url(endpoint) == endpoint
+    assert service_address(endpoint, project_id) == (base, segment)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v2/images?limit=1", "/v2/p1/images?limit=1"),
+        ("/v1/images/a", "/v1/p1/images/a"),
+        ("/", "/"),
+        ("/versions", "/versions"),
+    ],
+)
+def test_project_is_inserted_after_the_version(path: str, expected: str) -> None:
+    assert service_address("https://cloud/v2/p1", "p1").path(path) == expected
+    assert service_address("https://cloud/image", "p1").path(path) == path
+
+
+@given(st.text(), st.text())
+def test_any_endpoint_has_an_address(endpoint: str, project_id: str) -> None:
+    try:
+        base = base_url(endpoint)
+    except ValueError:
+        return
+    service_address(base, project_id)
