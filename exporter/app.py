@@ -107,8 +107,8 @@ class Application:
         Raises:
             CloudConfigError: The authentication of a cloud cannot work as configured.
         """
-        source = OpenStackSource()
-        return tuple(self._build_cloud(config, source) for config in configs)
+        files = _SharedFiles()
+        return tuple(self._build_cloud(config, files) for config in configs)
 
     def add_cloud(self, cloud: CloudRuntime) -> None:
         """Add a cloud to the store and the metrics, without images."""
@@ -146,9 +146,9 @@ class Application:
         targets = configured_targets(cloud.config)
         return cloud.poller.set_targets(targets if has_discovery else self._in_shard(targets))
 
-    def _build_cloud(self, config: ResolvedCloud, source: OpenStackSource) -> CloudRuntime:
-        authenticator = _build_authenticator(config, source)
-        files_identity = _tls_files_identity(config, authenticator.tls)
+    def _build_cloud(self, config: ResolvedCloud, files: "_SharedFiles") -> CloudRuntime:
+        authenticator = _build_authenticator(config, files.openstack)
+        files_identity = _tls_files_identity(config, authenticator.tls, files.tls_identities)
         properties = _needed_properties(config)
         client = self._build_client(config, authenticator, properties)
         poller = Poller(
@@ -208,6 +208,19 @@ class Application:
 
     def _aliases(self, config: ResolvedCloud) -> tuple[str, ...]:
         return tuple(self.shard.own_aliases(config.name, config.discover))
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedFiles:
+    """The files that several clouds of one load of the settings use, each of which is read once.
+
+    Attributes:
+        openstack: clouds.yaml and secure.yaml.
+        tls_identities: The identities of certificates. OpenSSL takes 40 ms to read a CA bundle.
+    """
+
+    openstack: OpenStackSource = field(default_factory=OpenStackSource)
+    tls_identities: dict[ClientTls, bytes] = field(default_factory=dict)
 
 
 def build_application(
@@ -316,8 +329,15 @@ def _build_authenticator(config: ResolvedCloud, source: OpenStackSource) -> Auth
     )
 
 
-def _tls_files_identity(config: ResolvedCloud, tls: ClientTls) -> bytes:
+def _tls_files_identity(
+    config: ResolvedCloud, tls: ClientTls, identities: dict[ClientTls, bytes]
+) -> bytes:
     """Return the identity of the contents of the CA bundle and the client certificate.
+
+    Args:
+        config: The settings of the cloud.
+        tls: The certificates of the cloud.
+        identities: The identities of the certificates that were read so far; extended here.
 
     Raises:
         CloudConfigError: A file cannot be used.
@@ -326,8 +346,11 @@ def _tls_files_identity(config: ResolvedCloud, tls: ClientTls) -> bytes:
     if not url.startswith("https:"):
         return b""
     settings = proxy_settings_for(url, tls)
-    try:
-        files = read_tls_files(ClientTls(settings.verify, settings.cert))
-    except TlsFileError as error:
-        raise CloudConfigError(f"cloud {config.name!r}: {error}") from None
-    return identity_of(*((name, content.hex()) for name, content in files))
+    effective = ClientTls(settings.verify, settings.cert)
+    if effective not in identities:
+        try:
+            files = read_tls_files(effective)
+        except TlsFileError as error:
+            raise CloudConfigError(f"cloud {config.name!r}: {error}") from None
+        identities[effective] = identity_of(*((name, content.hex()) for name, content in files))
+    return identities[effective]

@@ -20,6 +20,7 @@ from exporter.config import parse, resolved_clouds
 from exporter.model.outcome import Failed
 from exporter.reload import apply, diff
 from exporter.simulator import SimulatedImageService
+from exporter.transport.tls_files import ClientTls, read_tls_files
 from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
 from tests.support.program import GOLDEN, UBUNTU, settings_file, simulated
 from tests.support.wait import wait_until
@@ -218,3 +219,23 @@ def test_https_trusts_only_the_ca_bundle_of_the_environment(
                 (observation.exists, observation.failure and observation.failure.reason)
             )
     assert outcomes == [(True, None), (None, "tls")]
+
+
+def test_ca_bundle_is_read_once_for_all_clouds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL takes 40 ms to read the usual bundle."""
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    reads: list[str] = []
+
+    def count(tls: ClientTls) -> tuple[tuple[str, bytes], ...]:
+        reads.append(str(tls.verify))
+        return read_tls_files(tls)
+
+    monkeypatch.setattr("exporter.app.read_tls_files", count)
+    clouds = [{"name": name, "endpoint": HTTPS, "images": [GOLDEN]} for name in "abc"]
+    file = settings_file(tmp_path, *clouds)
+    build_application(resolved_clouds(parse([f"--config.file={file}"], {}).settings)).close()
+    assert reads == [str(bundle)]

@@ -56,7 +56,8 @@ def read_source(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> st
         )
     if os.path.lexists(file):
         raise SettingsError(f"{file}: exists already and is not overwritten")
-    if not file.parent.is_dir():
+    # Unlike Path.is_dir(), this does not fail for a folder that may not be entered.
+    if not os.path.isdir(file.parent):
         raise SettingsError(f"{file}: cannot be written: {file.parent} is not a directory")
     is_beside = source.parent.resolve() == file.parent.resolve()
     for cloud in settings.clouds if not is_beside else ():

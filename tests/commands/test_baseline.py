@@ -192,6 +192,8 @@ def test_unusable_location_is_rejected_before_any_poll(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     file = settings_file(tmp_path, {**cloud, "token_file": "token"})
     nowhere, elsewhere = tmp_path / "no" / "new.yml", tmp_path / "elsewhere" / "new.yml"
+    impossible = tmp_path / ("x" * 300) / "new.yml"
+    assert error_of(file, impossible).endswith("x is not a directory")
     assert error_of(file, nowhere) == (
         f"{nowhere}: cannot be written: {nowhere.parent} is not a directory"
     )
