@@ -20,7 +20,7 @@ _BOOLEANS = {
 
 
 def to_boolean(value: object) -> object:
-    """Return the boolean that a text or number stands for, or any other value unchanged."""
+    """Return the boolean that a text or number means, or any other value unchanged."""
     return _BOOLEANS.get(str(value).strip().lower(), value)
 
 
