@@ -4,7 +4,7 @@ It does what ``Poller``, ``CycleRun`` and ``CycleExecutor`` do, without threads,
 """
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from random import Random
 from typing import NamedTuple, Protocol
@@ -182,7 +182,8 @@ class SimulatedExporter:
             for image, observation in self.observations.items()
             if observation.polled_at is None or self.cycle_number == 1
         )
-        return self.history.with_observations(self.observations, immediate)
+        history = replace(self.history, service_clock=WALL_START)
+        return history.with_observations(self.observations, immediate)
 
     def _groups(self, gone: frozenset[str]) -> list[Group] | None:
         """Return the targets in groups, as ``Poller._grouped``."""
@@ -266,7 +267,7 @@ class SimulatedExporter:
         """Store the new results of a cycle, as ``CycleRun.publish``."""
         for target, outcome in cycle.results.take_outcomes():
             before = self.observations[target.image_id]
-            after = before.with_outcome(outcome, _instant(now), MAX_STALE)
+            after = before.with_outcome(outcome, _instant(now), MAX_STALE, clock_skew=0.0)
             self.observations[target.image_id] = after
             self.observer.on_outcome(target, outcome, before, after, now)
         contradictions = cycle.doubts.contradictions.take()

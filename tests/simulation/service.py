@@ -93,7 +93,7 @@ class SimulatedService:
             return Exchange(failed_reply(request, NOT_POLLED, RequestFacts(now, now)), 0, None)
         if request.kind is RequestKind.PROBE:
             return self._probe(request, sent_at, end)
-        fresh = request.kind is RequestKind.RECHECK
+        fresh = request.fresh or request.kind is RequestKind.RECHECK
         connection = None if fresh else self._checkout(sent_at)
         was_idle = connection is not None
         if connection is None:

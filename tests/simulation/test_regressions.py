@@ -129,7 +129,6 @@ def test_evidence_of_an_earlier_cycle_does_not_count_for_a_recreated_image() -> 
         assert failures(replace(RECREATED_BETWEEN_CYCLES, seed=seed)) == ""
 
 
-@pytest.mark.xfail(reason="the engine does not handle this yet", strict=False)
 def test_keep_alive_connection_to_a_server_without_images_is_left() -> None:
     for seed in range(4):
         assert failures(replace(PINNED_TO_A_404, seed=seed)) == ""
