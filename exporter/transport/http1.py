@@ -32,7 +32,7 @@ REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
 """Status codes of a redirect. It is not followed: it would lead the token to another server."""
 
 LAST_CHUNK = b"0\r\n\r\n"
-"""What some servers (uWSGI, HAProxy) send after a chunked response to HEAD, which has no chunks."""
+"""The bytes that uWSGI and HAProxy send after a chunked response to HEAD, which has no chunks."""
 LAST_CHUNK_WAIT = 0.1
 """Seconds to wait for the last chunk, and again for anything after it.
 

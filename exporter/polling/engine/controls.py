@@ -1,6 +1,7 @@
 """Controls of the probes of one cycle: images that should be found."""
 
 from collections.abc import Collection, Iterable, Mapping
+from math import inf
 
 from exporter.model.contradiction import ContradictionKind
 from exporter.model.outcome import Failed, Found, NotFound
@@ -38,7 +39,8 @@ class Controls:
         self._expected = dict.fromkeys(i for i in targets if i in expected)
         self._listed: dict[str, None] = {}
         self._rejected: set[str] = set()
-        self._last_404: dict[str, str] = {}
+        # The request ID of the last 404 of a control, and when it was received.
+        self._last_404: dict[str, tuple[str, float]] = {}
         self._misses: dict[str, int] = {}
         self._to_check: list[str] = []
         self._under_check: set[str] = set()
@@ -108,7 +110,8 @@ class Controls:
             match result:
                 case Found(_, request_id):
                     is_found = True
-                    self._on_found_again(str(request.control), request_id, now)
+                    sent_at = reply.facts.sent_at
+                    self._on_found_again(str(request.control), request_id, sent_at, now)
                 case NotFound(request_id):
                     self._on_404(str(request.control), request_id, now)
                 case Listed(image_ids):
@@ -132,7 +135,7 @@ class Controls:
         self.on_check_dropped(image_id)
         match reply.result:
             case Found(_, request_id):
-                self._on_found_again(image_id, request_id, now)
+                self._on_found_again(image_id, request_id, reply.facts.sent_at, now)
             case NotFound(request_id):
                 self._on_404(image_id, request_id, now)
         return isinstance(reply.result, Found)
@@ -147,13 +150,18 @@ class Controls:
             source.pop(image_id, None)
         self._rejected.add(image_id)
 
-    def _on_found_again(self, image_id: str, request_id: str, now: float) -> None:
-        """Record that a control was found; a contradiction if it was 404 before."""
-        last_404 = self._last_404.pop(image_id, None)
-        if last_404 is not None:
-            ids = (last_404, request_id)
+    def _on_found_again(self, image_id: str, request_id: str, sent_at: float, now: float) -> None:
+        """Record that a control was found; a contradiction if it was 404 before.
+
+        A request that was sent before the 404 was received may be older than a deletion.
+        """
+        id_of_404, received_at = self._last_404.get(image_id, ("", inf))
+        if sent_at >= received_at:
+            del self._last_404[image_id]
+            ids = (id_of_404, request_id)
             self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now)
-        self.on_found(image_id)
+        if sent_at >= received_at or image_id not in self._last_404:
+            self.on_found(image_id)
 
     def _on_404(self, image_id: str, request_id: str, now: float) -> None:
         """Record that a control was 404: it was deleted, or a server does not know it.
@@ -163,7 +171,7 @@ class Controls:
         """
         was_found = image_id in self._found or image_id in self._misses
         misses = self._misses.get(image_id, 0) + 1
-        self._last_404[image_id] = request_id
+        self._last_404[image_id] = (request_id, now)
         if not was_found or misses > MAX_MISSES:
             self.remove(image_id)
             return
