@@ -7,9 +7,9 @@ requests) that reach a server on which the image is missing:
 - A server that responds 404 to everything, chosen per connection: it fails the control of a probe,
   so ``PROBES`` conclusive probes are impossible. Without an image as the control, a server with an
   empty list is like the last case.
-- The same server, chosen per request: ``p * p**RECHECKS * (p * (1 - p)**2)**PROBES``, at most 1.1e-5
-  (at p = 2/3), if the probes are conclusive one after the other. An inconclusive one mostly shows a
-  contradiction, after which more is required.
+- The same server, chosen per request: ``p * p**RECHECKS * (p * (1 - p)**2)**PROBES``, at most
+  1.1e-5 (at p = 2/3), if the probes are conclusive one after the other. An inconclusive one mostly
+  shows a contradiction, after which more is required.
 - A server that lacks only some images passes the control: ``p**(1 + RECHECKS + PROBES)``, which is
   1e-12 at p = 1/10, 2e-6 at 1/3 and 2e-4 at 1/2.
 
