@@ -45,6 +45,12 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no t
         return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
 
 
+FAST_CLOCK = "tests/e2e_alerts/"
+"""Tests with a clock that is many times faster: a moment without a processor lasts minutes."""
+
+LOW_PRIORITY = 10
+"""Niceness of all other slow tests."""
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
@@ -85,6 +91,16 @@ def release(request: pytest.FixtureRequest) -> Release:
 def pytest_sessionfinish() -> None:
     """Stop the server of this process, which then saves its coverage before all are combined."""
     stop_preloaded_exporter()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Lower the priority of slow tests that do not depend on time.
+
+    A process cannot raise its priority again, but ``GroupScheduling`` starts with the largest
+    group: the tests with a fast clock.
+    """
+    if item.get_closest_marker("slow") and not item.nodeid.startswith(FAST_CLOCK):
+        os.nice(max(0, LOW_PRIORITY - os.nice(0)))
 
 
 @pytest.hookimpl(optionalhook=True)
