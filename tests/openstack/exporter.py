@@ -132,8 +132,8 @@ def _are_all_successful(samples: Samples) -> bool:
 
 
 def _slow_polls(samples: Samples) -> float:
-    """Return how many polls have timed out or found no time in their cycle."""
-    return _failed_polls(samples, {"timeout", "not_polled"})
+    """Return how many polls have timed out, or found no time in their cycle for all requests."""
+    return _failed_polls(samples, {"timeout", "not_polled", "unconfirmed"})
 
 
 def _failed_polls(samples: Samples, reasons: Container[str] = REASONS) -> float:
