@@ -257,9 +257,9 @@ class Poller:
                 wait_until=self.discovery.wait_until,
                 unavailable=self.discovery.is_unavailable,
             )
-        skew, instant = self.client.sender.clock_skew, now()
-        service_clock = None if skew is None else instant.wall + skew - instant.monotonic
-        history = replace(history, service_clock=service_clock)
+        instant = now()
+        service_now = instant.wall + (self.client.sender.clock_skew or 0.0)
+        history = replace(history, service_clock=service_now - instant.monotonic)
         return history.with_observations(observations, frozenset(immediate))
 
     def _choose_version(self, history: CycleHistory, until: float) -> CycleHistory:

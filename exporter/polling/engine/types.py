@@ -199,16 +199,14 @@ class CycleHistory:
         return int(seen.updated_at) < int(image.updated_at) < since
 
     def is_news(self, image: Image, since: float) -> bool:
-        """Return True if an image is new since a monotonic time: it was not there before.
+        """Return True if an image may be new since a monotonic time.
 
-        A 404 before that is no contradiction. An image that was never seen may just have become
-        visible.
+        A 404 at that time is then no contradiction. Without times, an image that was never seen may
+        be new.
         """
-        if image.id not in self.seen:
-            return image.id not in self.existing
-        if self.service_clock is None:
-            return False
         changed_at = max(image.created_at or -inf, image.updated_at or -inf)
+        if self.service_clock is None or changed_at == -inf:
+            return image.id not in self.existing
         return changed_at > since + self.service_clock - CLOCK_MARGIN
 
     def with_observations(
