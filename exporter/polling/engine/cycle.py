@@ -47,6 +47,9 @@ from exporter.polling.engine.types import (
     Wait,
 )
 
+MAX_FRESH_LISTS = 4
+"""Times that a list that is 404 is requested again, each time on a fresh connection."""
+
 TIME_OVER = "the cycle's time was over"
 BREAKER_OPEN = "the circuit breaker is open: the API does not respond"
 WAIT_TOO_LONG = "Retry-After is longer than the rest of this cycle"
@@ -296,9 +299,10 @@ class Cycle:
             api_responds=self._api_responded,
             breaker_open=self._breaker.is_open,
         )
-        if failed.reason == "unconfirmed" and not request.fresh:
+        if failed.reason == "unconfirmed" and request.attempt < MAX_FRESH_LISTS:
             # Another server may be behind another connection.
-            self._queue.push(now, request._replace(fresh=True, failure=failed))
+            again = request._replace(attempt=request.attempt + 1)
+            self._queue.push(now, again._replace(fresh=True, failure=failed))
             return
         strategy = STRATEGIES[failure]
         if strategy.retry and self._retry(request, failed, now):

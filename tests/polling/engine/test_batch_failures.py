@@ -9,6 +9,7 @@ from exporter.polling.engine.batching import (
     BatchPlanner,
     one_by_one,
 )
+from exporter.polling.engine.cycle import MAX_FRESH_LISTS
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.polling.engine.batches import (
     IDS,
@@ -205,7 +206,7 @@ def test_images_of_a_404_list_are_unconfirmed() -> None:
         lambda *_: FakeReply(failed("unconfirmed")), history=CycleHistory(existing=frozenset(IDS))
     )
     assert set(run.outcome_names.values()) == {"unconfirmed"}
-    assert [request.fresh for _, request in run.sent] == [False, True]
+    assert [request.fresh for _, request in run.sent] == [False, *[True] * MAX_FRESH_LISTS]
 
 
 # Support of lists

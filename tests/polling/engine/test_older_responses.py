@@ -10,6 +10,7 @@ from exporter.model.contradiction import ContradictionKind
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, ImageResult
 from exporter.polling.engine.contradictions import ContradictionMemory
+from exporter.polling.engine.cycle import MAX_FRESH_LISTS
 from exporter.polling.engine.older_responses import LATE_RECHECKS
 from exporter.polling.engine.types import CLOCK_MARGIN, CycleHistory, PollRequest, RequestKind
 from tests.polling.engine.batches import IDS, FakeCloud, run_batches
@@ -107,7 +108,7 @@ def test_list_that_is_404_is_requested_again_on_a_fresh_connection() -> None:
     assert run.contradictions[0].request_ids[0] == "req-1"
     missing = run_batches(lambda *_: Failed("unconfirmed", "the list of images is 404"))
     assert set(missing.outcome_names.values()) == {"unconfirmed"}
-    assert len(missing.sent) == 2
+    assert len(missing.sent) == 1 + MAX_FRESH_LISTS
 
 
 def test_older_answer_needs_two_cycles_while_servers_contradict_each_other() -> None:
