@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.model.outcome import REASONS, reason_for_status
+from exporter.model.outcome import REASONS, GoneEvidence, reason_for_status
 
 OWN_REASONS = {
     **dict.fromkeys((300, 405, 410, 501), "api_version"),
@@ -49,3 +49,21 @@ def test_reasons_do_not_change() -> None:
         "not_polled",
         "internal",
     }
+
+
+@pytest.mark.parametrize(
+    ("evidence", "summary"),
+    [
+        (GoneEvidence(0.0, rechecks=1), "404 on 2 connections"),
+        (
+            GoneEvidence(0.0, rechecks=8, probes=3),
+            "404 on 12 connections, 3 of them with a control",
+        ),
+        (
+            GoneEvidence(0.0, rechecks=40, probes=12, cycles=2),
+            "404 on 53 connections, 12 of them with a control, in 2 cycles",
+        ),
+    ],
+)
+def test_evidence_is_summarized_in_words(evidence: GoneEvidence, summary: str) -> None:
+    assert evidence.summary == summary
