@@ -31,10 +31,10 @@ def test_every_alert_is_about_the_subject_of_a_scenario(e2e: E2EResults) -> None
 def test_alerts_are_in_time(e2e: E2EResults, name: str) -> None:
     """The limit is an interval, two timeouts, a scrape, an evaluation and the alert's ``for``.
 
-    The lateness of a busy machine is added.
+    The lateness of a busy machine is added once each for the poll, the scrape and the evaluation.
     """
     for delay in e2e.results[name].delays:
-        assert delay.seconds <= delay.limit + e2e.late, delay
+        assert delay.seconds <= delay.limit + 3 * e2e.late, delay
 
 
 def test_alerts_about_changes_of_an_image_have_delays(e2e: E2EResults) -> None:
