@@ -8,7 +8,7 @@ from typing import NamedTuple
 from exporter.model.outcome import Failed, Reason
 
 CONTRADICTION_MEMORY = 3600.0
-"""Seconds after a contradiction for which the API servers of a cloud are said to disagree."""
+"""Seconds for which a contradiction between API servers is remembered and reported as a problem."""
 
 
 @dataclass(frozen=True, slots=True)

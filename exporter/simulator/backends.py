@@ -1,7 +1,7 @@
 """API servers behind one address, each of which may have a fault, and the load balancer.
 
-The faults are those of a deployment in which one server is out of step with the others. To add
-one, add a member of ``BackendFault``, and a function and a row of ``BACKEND_FAULTS``.
+A fault is a way in which one server of a deployment is out of step with the others. To add one,
+add a member of ``BackendFault``, and a function and a row of ``BACKEND_FAULTS``.
 """
 
 import dataclasses

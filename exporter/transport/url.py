@@ -40,7 +40,7 @@ def base_url(endpoint: str) -> str:
 
 
 class ServiceAddress(NamedTuple):
-    """Where an endpoint serves its API.
+    """Address at which an endpoint serves its API.
 
     Attributes:
         base_url: Scheme, host, port and path prefix, as ``base_url`` returns them.

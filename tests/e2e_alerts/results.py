@@ -91,6 +91,6 @@ class E2EResults:
 
     @property
     def is_conclusive(self) -> bool:
-        """True if there is no problem, or the machine kept up, so that it did not cause one."""
+        """True if no scenario has a problem, or if the machine was fast enough not to cause one."""
         as_expected = not any(result.problems for result in self.results.values())
         return as_expected or self.late * self.speed <= MAX_PUNCTUAL_DELAY

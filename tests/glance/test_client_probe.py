@@ -330,7 +330,7 @@ def test_retry_after_in_the_middle_ends_the_probe_and_blocks_the_cloud(
     code: int,
     reason: str,
 ) -> None:
-    """The reason tells an unavailable service from a rate limit."""
+    """The reason distinguishes an unavailable service from a rate limit."""
     service.faults.set("status", on=SUSPECT, code=code, headers={"Retry-After": "7"})
     reply = probe(client)
     assert result_names(reply) == ["Found", reason]

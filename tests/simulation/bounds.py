@@ -1,4 +1,4 @@
-"""Bounds that the oracle checks, and the classes of worlds in which one cannot hold."""
+"""Bounds that the oracle checks, and the classes of worlds that cannot keep them."""
 
 from enum import Enum
 from math import ceil, log

@@ -56,7 +56,7 @@ class Violation(NamedTuple):
 
 @dataclass(slots=True)
 class ImageRecord:
-    """What the exporter has reported about one image.
+    """Reports of the exporter about one image.
 
     Attributes:
         version: The latest version that was reported, -1 for none.

@@ -70,7 +70,7 @@ class Observer(Protocol):
         """See the end of a cycle."""
 
     def on_reload(self) -> None:
-        """See that a new poller continues with the observations, and begins its evidence anew."""
+        """See that a new poller continues with the observations, and begins with new evidence."""
 
     def on_restart(self) -> None:
         """See that the exporter has lost its memory."""

@@ -27,7 +27,7 @@ GONE = Gone("b0-v-1")
 
 
 class Reports:
-    """What an exporter reports about the only image of a world, a cycle per call."""
+    """Reports of an exporter about the only image of a world, a cycle per call."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -8,7 +8,16 @@ from math import inf
 
 from exporter.model.contradiction import Contradiction
 from exporter.model.image import Image
-from exporter.model.outcome import Failed, Found, Gone, ImageResult, NotFound, Outcome, Reason
+from exporter.model.outcome import (
+    Failed,
+    Found,
+    Gone,
+    GoneEvidence,
+    ImageResult,
+    NotFound,
+    Outcome,
+    Reason,
+)
 from exporter.model.replies import (
     Batch,
     BatchReply,
@@ -358,3 +367,17 @@ def run_cycle(
     cycle = Cycle(watched, history, pacing, start, lambda: random, groups=groups)
     end = start + pacing.interval
     return SimulatedCycle(cycle, respond, pacing.concurrency, end=end, now=start).run()
+
+
+def evidence(run: SimulatedCycle, image_id: str) -> GoneEvidence:
+    """Return the evidence for an image that is gone."""
+    outcome = run.outcomes[image_id]
+    assert isinstance(outcome, Gone)
+    assert outcome.evidence is not None
+    return outcome.evidence
+
+
+def detail(outcome: object) -> str:
+    """Return the detail of a failure."""
+    assert isinstance(outcome, Failed)
+    return outcome.detail

@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
+from exporter.model.cloud import CONTRADICTION_MEMORY
 from exporter.model.contradiction import Contradiction, ContradictionKind
 
-MEMORY = 3600.0
-"""Seconds for which a contradiction is remembered, but at least ``MEMORY_CYCLES`` intervals."""
-
 MEMORY_CYCLES = 3
+"""Intervals for which a contradiction is remembered, but at least ``CONTRADICTION_MEMORY``."""
 
 
 class Requirement(NamedTuple):
@@ -92,7 +91,7 @@ class ContradictionMemory:
     def after(self, run: int, now: float, interval: float) -> "ContradictionMemory":
         """Return the memory after a contradiction at ``now``, after a run of wrong answers."""
         longest_run = max(run, self.longest_run if now <= self.until else 0)
-        until = now + max(MEMORY, MEMORY_CYCLES * interval)
+        until = now + max(CONTRADICTION_MEMORY, MEMORY_CYCLES * interval)
         return ContradictionMemory(until, longest_run)
 
 

@@ -181,7 +181,7 @@ class Controls:
             self._to_check.append(image_id)
 
     def _target(self, image_id: str) -> Target:
-        """Return the target of an image, which may be one that is not watched."""
+        """Return the target of an image. A control may be an image that is not watched."""
         any_target = next(iter(self._targets.values()))
         return self._targets.get(image_id) or Target(any_target.cloud, image_id, image_id)
 

@@ -10,7 +10,7 @@ MIN_MASS_404 = 2
 
 
 class Mass404:
-    """The images that existed before this cycle: which of them are 404, found or failed."""
+    """The images that existed before this cycle, and their results in it: 404, found or failed."""
 
     def __init__(self, history: CycleHistory) -> None:
         self._existing = history.existing

@@ -1,4 +1,4 @@
-"""Scenarios in which one of several API servers is out of step.
+"""Scenarios with one API server that is out of step with the others.
 
 Nothing else happens, unless the description says so: all images exist and do not change.
 """

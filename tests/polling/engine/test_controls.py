@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 
-from exporter.model.outcome import Failed, Gone, GoneEvidence, ImageResult
+from exporter.model.outcome import GoneEvidence, ImageResult
 from exporter.polling.engine.contradictions import ContradictionMemory
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
@@ -11,7 +11,8 @@ from tests.support.simulated_cycle import (
     NOT_FOUND,
     START,
     FakeReply,
-    SimulatedCycle,
+    detail,
+    evidence,
     failed,
     found,
     image_id_of,
@@ -20,20 +21,6 @@ from tests.support.simulated_cycle import (
 )
 
 AB = frozenset("ab")
-
-
-def evidence(run: SimulatedCycle, image_id: str) -> GoneEvidence:
-    """Return the evidence for an image that is gone."""
-    outcome = run.outcomes[image_id]
-    assert isinstance(outcome, Gone)
-    assert outcome.evidence is not None
-    return outcome.evidence
-
-
-def detail(outcome: object) -> str:
-    """Return the detail of a failure."""
-    assert isinstance(outcome, Failed)
-    return outcome.detail
 
 
 def test_controls_are_used_in_turn() -> None:

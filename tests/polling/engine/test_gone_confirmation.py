@@ -9,9 +9,7 @@ import pytest
 from exporter.model.contradiction import ContradictionKind
 from exporter.model.image import Image
 from exporter.model.outcome import (
-    Failed,
     Found,
-    Gone,
     GoneEvidence,
     ImageResult,
     NotFound,
@@ -27,6 +25,8 @@ from tests.support.simulated_cycle import (
     START,
     FakeReply,
     SimulatedCycle,
+    detail,
+    evidence,
     failed,
     found,
     image_id_of,
@@ -37,14 +37,6 @@ from tests.support.simulated_cycle import (
 AB = frozenset("ab")
 
 
-def evidence(run: SimulatedCycle, image_id: str) -> GoneEvidence:
-    """Return the evidence for an image that is gone."""
-    outcome = run.outcomes[image_id]
-    assert isinstance(outcome, Gone)
-    assert outcome.evidence is not None
-    return outcome.evidence
-
-
 def waiting(image_id: str) -> dict[str, Suspicion]:
     """Return the suspicion of an image whose evidence was complete in the last cycle."""
     return {image_id: Suspicion(GoneEvidence(START - 60.0), 20, 6, 27, is_complete=True)}
@@ -53,12 +45,6 @@ def waiting(image_id: str) -> dict[str, Suspicion]:
 def requests_of(run: SimulatedCycle) -> int:
     """Return the number of HTTP requests of a cycle; a probe sends several."""
     return sum(h.reply.requests if isinstance(h.reply, ProbeReply) else 1 for h in run.roundtrips)
-
-
-def detail(outcome: object) -> str:
-    """Return the detail of a failure."""
-    assert isinstance(outcome, Failed)
-    return outcome.detail
 
 
 def test_single_404_is_rechecked_and_probed_with_the_list_as_control() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 Reply = bytes | Sequence[bytes]
-"""What to send after a request: bytes, or several pieces, each in a packet of its own."""
+"""Response to a request: bytes, or several pieces, each in a packet of its own."""
 
 PAUSE = 0.02
 """Seconds between the pieces of a reply."""
