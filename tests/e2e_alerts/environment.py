@@ -1,6 +1,7 @@
 """The environment of the end-to-end test: clouds, exporters, Prometheus and Alertmanager."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -28,6 +29,9 @@ from tests.e2e_alerts.scenario_cloud import PATIENT_TIMEOUT, ScenarioCloud, wait
 ALERTMANAGER = RULES.parent / "alertmanager.yml"
 OWN_PROMETHEUS = frozenset({"unseen", "apart"})
 """Exporters with a Prometheus of their own, because their lifecycle pauses or restarts it."""
+CYCLES_FOR_EVIDENCE = Counter(Gone=1)
+"""Further cycles before an alert. The intervals are so short here that the evidence for a gone
+image, which takes milliseconds on a quiet machine, may be completed in the next one."""
 MIN_SAMPLES = round(seconds("5m") / SCRAPE)
 """Samples of each series in Prometheus before anything happens."""
 QUIET_PERIOD = seconds("16m")
@@ -268,6 +272,6 @@ def _delays(cloud: ScenarioCloud) -> Iterator[AlertDelay]:
         changes = [change for change in cloud.changes if starts and change <= starts[0]]
         if image and name != "PollFailures" and changes:
             pending = seconds(alerts()[f"{PREFIX}{name}"].get("for", "0s"))
-            polling = scenario.cycles * INTERVAL + 2 * TIMEOUT
+            polling = (scenario.cycles + CYCLES_FOR_EVIDENCE[name]) * INTERVAL + 2 * TIMEOUT
             limit = polling + SCRAPE + EVALUATION + pending
             yield AlertDelay(alert, starts[0] - changes[-1], limit)

@@ -29,7 +29,7 @@ def test_every_alert_is_about_the_subject_of_a_scenario(e2e: E2EResults) -> None
 
 @pytest.mark.parametrize("name", STEADY)
 def test_alerts_are_in_time(e2e: E2EResults, name: str) -> None:
-    """The limit is an interval, two timeouts, a scrape, an evaluation and the alert's ``for``.
+    """The limit is the intervals, two timeouts, a scrape, an evaluation and the alert's ``for``.
 
     The lateness of a busy machine is added once each for the poll, the scrape and the evaluation.
     """

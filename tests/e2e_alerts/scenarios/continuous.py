@@ -1,6 +1,7 @@
 """Scenarios in which the exporter runs continuously and all API servers agree."""
 
 import time
+from datetime import UTC, datetime
 
 from tests.e2e_alerts.scaled import seconds
 from tests.e2e_alerts.scenario import IMAGES, INTERVAL, TIMEOUT, scenario
@@ -53,7 +54,7 @@ def as_administrator(cloud: ScenarioCloud) -> None:
 )
 def deletion_seen_by_an_administrator(cloud: ScenarioCloud) -> None:
     """Respond with 200 and ``Deleted: True``."""
-    cloud.service.images.delete(cloud.id("golden"))
+    cloud.service.images.delete(cloud.id("golden"), at=datetime.now(UTC).isoformat())
 
 
 @scenario(

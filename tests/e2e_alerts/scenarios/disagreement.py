@@ -8,13 +8,15 @@ from itertools import product
 
 from exporter.simulator import BackendFault, Balancing, SimulatedImage, Unit
 from tests.e2e_alerts.scaled import seconds
-from tests.e2e_alerts.scenario import IMAGES, scenario
+from tests.e2e_alerts.scenario import IMAGES, INTERVAL, scenario
 from tests.e2e_alerts.scenario_cloud import ScenarioCloud
 
 DISAGREE = "ApiServersDisagree"
 IDLE_TIMEOUT = seconds("15s")
 """Seconds after which a server closes an idle connection. Common defaults are shorter than an
 interval, so every cycle starts with a new connection."""
+SETTINGS = {"interval": f"{2 * INTERVAL:g}s"}
+"""Each cycle takes a hundred connections per cloud, which this machine serves for all clouds."""
 
 
 def empty_database(cloud: ScenarioCloud) -> None:
@@ -30,7 +32,7 @@ for servers, unit, api in product((2, 3), Unit, ("v1", "v2")):
         servers=servers,
         balancing=Balancing(unit, seed=servers),
         idle_timeout=IDLE_TIMEOUT,
-        settings={"api": api},
+        settings={"api": api, **SETTINGS},
     )(empty_database)
 
 
@@ -47,7 +49,7 @@ for api in ("v1", "v2"):
         servers=2,
         balancing=Balancing(Unit.REQUEST, seed=2),
         idle_timeout=IDLE_TIMEOUT,
-        settings={"api": api},
+        settings={"api": api, **SETTINGS},
     )(one_image_missing)
 
 
@@ -78,7 +80,7 @@ for unit, api in product(Unit, ("v1", "v2")):
         servers=2,
         balancing=Balancing(unit, seed=2),
         idle_timeout=IDLE_TIMEOUT,
-        settings={"api": api},
+        settings={"api": api, **SETTINGS},
     )(stale_replica)
 
 
