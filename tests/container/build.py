@@ -36,7 +36,7 @@ PIP_OPTION = re.compile(
 )
 """The options of pip that a build in a container needs to reach the index; no folders."""
 
-BOUND = 300.0
+BOUND = 900.0
 """Seconds after which a step of the build fails."""
 
 CERTIFICATES = Path("/etc/ssl/certs")
