@@ -1,10 +1,6 @@
-"""One metric family as a row of a table, and its text as prometheus_client renders it.
+"""One metric family as a row of a table, and what prometheus_client renders of it."""
 
-Sample lines are the same in the text format and in OpenMetrics, since no sample has a timestamp or
-an exemplar. Only the metadata differs.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -34,6 +30,8 @@ class Family(Generic[Subject_contra]):
     Attributes:
         labels: Labels of the samples, beside those of the subject.
         samples: Returns the value of each sample of one subject, by the values of ``labels``.
+        has_known_samples: True if many subjects have equal samples, so that their text is worth
+            keeping. No value is -0.0, which equals 0.0.
     """
 
     name: str
@@ -41,6 +39,7 @@ class Family(Generic[Subject_contra]):
     help: str
     samples: Callable[[Subject_contra], Mapping[tuple[str, ...], float]]
     labels: tuple[str, ...] = ()
+    has_known_samples: bool = False
 
     def metric(self, subject_labels: tuple[str, ...]) -> GaugeMetricFamily | CounterMetricFamily:
         """Return the family without samples, as prometheus_client represents it."""
@@ -51,13 +50,11 @@ class Family(Generic[Subject_contra]):
 
     def add_samples(
         self, metric: GaugeMetricFamily | CounterMetricFamily, subject: Subject_contra
-    ) -> int:
-        """Add the samples of a subject to the family's metric, and return their number."""
+    ) -> None:
+        """Add the samples of a subject to the family's metric."""
         subject_labels = subject.labels
-        before = len(metric.samples)
         for labels, value in self.samples(subject).items():
             metric.add_metric((*subject_labels, *labels), value)
-        return len(metric.samples) - before
 
 
 class _SingleMetric(CollectorRegistry):
@@ -69,21 +66,6 @@ class _SingleMetric(CollectorRegistry):
 
     def collect(self) -> Iterator[Metric]:
         yield self._metric
-
-
-def render_samples(
-    family: Family[SubjectType], subject_labels: tuple[str, ...], subjects: Iterable[SubjectType]
-) -> list[bytes]:
-    """Render the sample lines of a family, in one text per subject."""
-    metric = family.metric(subject_labels)
-    counts = [family.add_samples(metric, subject) for subject in subjects]
-    lines = generate_latest(_SingleMetric(metric)).split(b"\n")
-    # The first two lines are HELP and TYPE. Line feeds within values are escaped.
-    start, texts = 2, []
-    for count in counts:
-        texts.append(b"".join(line + b"\n" for line in lines[start : start + count]))
-        start += count
-    return texts
 
 
 @cache

@@ -62,11 +62,16 @@ def _change_count(what: str) -> Callable[[ImageView], Mapping[tuple[str, ...], f
     return lambda view: _number(getattr(view.observation.change_counts, what))
 
 
+_STATUS_SAMPLES: Mapping[str, Mapping[tuple[str, ...], float]] = {
+    current: {(status,): float(status == current) for status in (*STATUSES, "unknown")}
+    for current in (*STATUSES, "unknown")
+}
+
+
 def _status(view: ImageView) -> Mapping[tuple[str, ...], float]:
     if view.image is None:
         return {}
-    current = view.image.status if view.image.status in STATUSES else "unknown"
-    return {(status,): float(status == current) for status in (*STATUSES, "unknown")}
+    return _STATUS_SAMPLES.get(view.image.status, _STATUS_SAMPLES["unknown"])
 
 
 def _deleted_at(view: ImageView) -> Mapping[tuple[str, ...], float]:
@@ -131,6 +136,7 @@ IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (
         "Whether the image has this status, as last polled. Exactly one of the series is 1.",
         _status,
         ("status",),
+        has_known_samples=True,
     ),
     Family(
         "openstack_image_size_bytes",
@@ -267,6 +273,7 @@ IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (
         "Changes of one attribute of the image since the exporter started.",
         _attribute_changes,
         ("attribute",),
+        has_known_samples=True,
     ),
     Family(
         "openstack_image_target_info",
@@ -274,6 +281,7 @@ IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (
         "Watched image by source.",
         _target_info,
         ("source",),
+        has_known_samples=True,
     ),
     Family(
         "openstack_image_expectation_met",
@@ -281,6 +289,7 @@ IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (
         "Whether the image meets the expectation in the configuration, as last polled.",
         _expectation_met,
         ("expectation",),
+        has_known_samples=True,
     ),
     Family(
         "openstack_image_poll_success",

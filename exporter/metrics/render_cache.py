@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from exporter.metrics import gzip_stream
-from exporter.metrics.family import render_metadata, render_samples
+from exporter.metrics.family import render_metadata
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageView
+from exporter.metrics.sample_lines import format_labels, render_samples
 
 TARGETS_PER_CHUNK = 256
 """Enough targets to compress well, few enough for a chunk to be replaced cheaply."""
@@ -84,8 +85,9 @@ class RenderCache:
             chunk_index, index_in_chunk = divmod(index, TARGETS_PER_CHUNK)
             views_by_chunk[chunk_index][index_in_chunk] = view
         for chunk_index, chunk_views in views_by_chunk.items():
+            labels = format_labels(IMAGE_LABELS, chunk_views.values())
             for family, chunks in zip(IMAGE_FAMILIES, self._chunks, strict=True):
-                texts = render_samples(family, IMAGE_LABELS, chunk_views.values())
+                texts = render_samples(family, labels, chunk_views.values())
                 if chunks[chunk_index].replace(dict(zip(chunk_views, texts, strict=True))):
                     self._pieces.clear()
                     self._checksums.clear()

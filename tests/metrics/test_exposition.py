@@ -20,8 +20,9 @@ from exporter.metrics import render_cache
 from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.family import Family, render_samples
+from exporter.metrics.family import Family
 from exporter.metrics.image_metrics import ImageView
+from exporter.metrics.sample_lines import SubjectLabels, render_samples
 from exporter.model.cloud import CloudState
 from exporter.model.image import STATUSES, Image
 from exporter.model.outcome import Failed, Found, Gone, Outcome
@@ -165,14 +166,14 @@ EXPECTATIONS = st.sampled_from(
 )
 
 
-RenderSamples = Callable[[Family[ImageView], tuple[str, ...], Collection[ImageView]], list[bytes]]
+RenderSamples = Callable[[Family[ImageView], SubjectLabels, Collection[ImageView]], list[bytes]]
 
 
 def counting(counts: list[int]) -> RenderSamples:
     """Return a ``render_samples`` that appends the number of rendered targets to a list."""
 
     def render(
-        family: Family[ImageView], labels: tuple[str, ...], views: Collection[ImageView]
+        family: Family[ImageView], labels: SubjectLabels, views: Collection[ImageView]
     ) -> list[bytes]:
         counts.append(len(views))
         return render_samples(family, labels, views)
@@ -277,7 +278,7 @@ def test_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) 
     calls = iter(range(100))
 
     def fail(
-        family: Family[ImageView], labels: tuple[str, ...], views: Collection[ImageView]
+        family: Family[ImageView], labels: SubjectLabels, views: Collection[ImageView]
     ) -> list[bytes]:
         if next(calls) == 2:
             raise MemoryError
