@@ -248,9 +248,15 @@ def build_application(
     return application
 
 
+def build_exposition(application: Application) -> Exposition:
+    """Build the exposition of the application's metrics."""
+    return Exposition(application.store, application.exporter_metrics.registry, now)
+
+
 def build_web_app(
     application: Application,
     security: SecurityState,
+    exposition: Exposition,
     *,
     check_health: HealthCheck,
     check_readiness: HealthCheck,
@@ -258,7 +264,6 @@ def build_web_app(
     prefix: str,
 ) -> ASGIApp:
     """Build the web application, below ``prefix`` and protected by ``security``."""
-    exposition = Exposition(application.store, application.exporter_metrics.registry, now)
     handlers = Handlers(
         render_metrics=exposition.body,
         query_images=application.query_images,

@@ -6,9 +6,16 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from exporter.app import Application, bind_server, build_application, build_web_app
+from exporter.app import (
+    Application,
+    bind_server,
+    build_application,
+    build_exposition,
+    build_web_app,
+)
 from exporter.clock import steady
 from exporter.config import Settings, resolved_clouds, resolved_shard
+from exporter.metrics.render_thread import rendering_in_background
 from exporter.polling.scheduler import HEARTBEAT
 from exporter.process import stop_on_signals
 from exporter.redaction import Redactor
@@ -58,16 +65,19 @@ class Daemon:
             log.info("sharding enabled", extra={"fields": fields})
         log.info("listening", extra={"fields": {"addresses": ",".join(self.server.addresses)}})
         reloader = self.triggers.start(application, self.security) if self.triggers else None
+        exposition = build_exposition(application)
         web_app = build_web_app(
             application,
             self.security,
+            exposition,
             check_health=self.check_health,
             check_readiness=self.check_readiness,
             reload=_reload_by_request(reloader),
             prefix=self.prefix,
         )
         try:
-            self.server.serve(web_app, self.stop, self.security)
+            with rendering_in_background(exposition):
+                self.server.serve(web_app, self.stop, self.security)
         finally:
             log.info("stopping")
             if reloader is not None:

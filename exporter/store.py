@@ -5,12 +5,18 @@ a reader needs the lock only to take a reference.
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
 
 from exporter.model.cloud import CloudState
-from exporter.model.observation import NEVER_POLLED, Observation
+from exporter.model.observation import (
+    ALL_ASPECTS,
+    NEVER_POLLED,
+    NO_ASPECTS,
+    Aspect,
+    Observation,
+)
 from exporter.model.target import Target, TargetKey
 
 
@@ -19,11 +25,11 @@ class Changes(NamedTuple):
 
     Attributes:
         layout: Number of changes so far to the set or the order of targets and clouds.
-        keys: Targets whose series a poll has changed.
+        aspects: What polls have changed of targets; all of it if they are new.
     """
 
     layout: int
-    keys: set[TargetKey]
+    aspects: Mapping[TargetKey, Set[Aspect]]
 
 
 class Store:
@@ -40,7 +46,7 @@ class Store:
         self._targets: dict[TargetKey, Target] = {}
         self._observations: dict[TargetKey, Observation] = {}
         self._clouds: dict[str, CloudState] = {}
-        self._changed: set[TargetKey] = set()
+        self._changed: dict[TargetKey, Set[Aspect]] = {}
         self._removed: set[TargetKey] = set()
         self._layout = 0
 
@@ -49,7 +55,7 @@ class Store:
         with self._lock:
             added = {target.key: target for target in targets}
             self._targets.update(added)
-            self._observations.update(dict.fromkeys(added, NEVER_POLLED))
+            self._mark_added(added)
             self._clouds[cloud.name] = replace(cloud, targets=len(added))
             self._layout += 1
 
@@ -67,7 +73,7 @@ class Store:
             by_cloud[cloud] = new
             self._set_targets_in_order(by_cloud)
             added = tuple(target for key, target in new.items() if key not in old)
-            self._observations.update({target.key: NEVER_POLLED for target in added})
+            self._mark_added([target.key for target in added])
             self._mark_removed(old.keys() - new.keys())
             self._clouds[cloud] = replace(self._clouds[cloud], targets=len(new))
             return added
@@ -125,7 +131,7 @@ class Store:
         """Return the latest observation of a target.
 
         The observation of a removed target is available until the next ``take_changes``, for a
-        render in progress.
+        rendering in progress.
 
         Raises:
             KeyError: The target is not in the store.
@@ -135,14 +141,15 @@ class Store:
     def observe(self, key: TargetKey, observation: Observation) -> None:
         """Replace the observation of a target."""
         with self._lock:
-            if not observation.renders_same_as(self._observations[key]):
-                self._changed.add(key)
+            changed = observation.changed_aspects(self._observations[key])
+            if changed:
+                self._changed[key] = changed | self._changed.get(key, NO_ASPECTS)
             self._observations[key] = observation
 
     def take_changes(self) -> Changes:
         """Return the changes since the last call, and clear them."""
         with self._lock:
-            changed, self._changed = self._changed, set()
+            changed, self._changed = self._changed, {}
             for key in self._removed - self._targets.keys():
                 del self._observations[key]
             self._removed.clear()
@@ -195,8 +202,14 @@ class Store:
             key: target for targets in by_cloud.values() for key, target in targets.items()
         }
 
+    def _mark_added(self, keys: Collection[TargetKey]) -> None:
+        """Record that targets were added, perhaps again. The caller holds the lock."""
+        self._observations.update(dict.fromkeys(keys, NEVER_POLLED))
+        self._changed.update(dict.fromkeys(keys, ALL_ASPECTS))
+
     def _mark_removed(self, keys: Collection[TargetKey]) -> None:
         """Record that targets were removed. The caller holds the lock."""
         self._removed.update(keys)
-        self._changed.difference_update(keys)
+        for key in keys:
+            self._changed.pop(key, None)
         self._layout += 1

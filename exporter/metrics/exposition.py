@@ -1,24 +1,29 @@
 """All metrics as the body of a scrape response.
 
-A scrape renders only the images that have changed since the last scrape, and joins their text to
-the cached text of the others. It adds the registry (clouds and exporter), rendered anew. The result
-equals, byte for byte, what prometheus_client renders from a plain collector of the images and then
-from that registry; the tests have such a collector in ``tests/support/reference_collector.py``.
+The metrics of images are rendered when they change, in small pieces by a thread (see
+``render_thread``), and what is left by a scrape. A scrape joins their text and adds the registry
+(clouds and exporter), rendered anew. The result equals, byte for byte, what prometheus_client
+renders from a plain collector of the images and then from that registry; the tests have such a
+collector in ``tests/support/reference_collector.py``.
 """
 
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics import gzip_stream
-from exporter.metrics.dirty_tracker import DirtyTracker
+from exporter.metrics.body import Body
+from exporter.metrics.checksum import Checksum
 from exporter.metrics.family import render_registry
-from exporter.metrics.image_metrics import view_of
-from exporter.metrics.render_cache import Checksum, RenderCache
+from exporter.metrics.render_cache import RenderCache
 from exporter.model.instant import Instant
 from exporter.store import Store
+
+CLOCK_STEP = 1.0
+"""Seconds by which wall clock and monotonic clock may drift apart. More means it was set."""
 
 
 class Exposition:
@@ -32,50 +37,65 @@ class Exposition:
         self._now = now
         self._lock = threading.Lock()
         self._layout = -1  # nothing is rendered yet
-        self._tracker = DirtyTracker((), store, now())
-        self._cache = RenderCache(0)
+        self._clock_offset = _clock_offset(now())
+        self._cache = RenderCache(store)
 
-    def body(self, *, openmetrics: bool, compressed: bool) -> tuple[bytes, ...]:
+    def body(self, *, openmetrics: bool, compressed: bool) -> Body:
         """Return all metrics as they are now, in pieces; other responses share them."""
         with self._store.transaction_lock:
             with self._lock:
-                self._update_cache()
-                images = self._cache.pieces(openmetrics=openmetrics, compressed=compressed)
-                plain_checksum = (
-                    self._cache.checksum(openmetrics=openmetrics) if compressed else None
-                )
+                now = self._mark_changes()
+                self._cache.render(self._cache.dirty_groups(), now)
+                images = self._cache.compressed_pieces(openmetrics=openmetrics)
+                checksum = self._cache.checksum(openmetrics=openmetrics)
             registry = render_registry(self._registry, openmetrics)
-        return (
-            (*images, registry)
-            if plain_checksum is None
-            else _gzip_member(images, plain_checksum, registry)
-        )
+        if compressed:
+            return _gzip_member(images, checksum, registry)
+        return Body(checksum.size + len(registry), _PlainPieces(images, registry))
 
-    def _update_cache(self) -> None:
-        """Render what has changed since the last scrape, because of polls or of time."""
+    def render_group(self) -> bool:
+        """Render one group of images that have changed, and return true if there are more."""
+        with self._store.transaction_lock, self._lock:
+            now = self._mark_changes()
+            groups = self._cache.dirty_groups()
+            self._cache.render(groups[:1], now)
+            return len(groups) > 1
+
+    def _mark_changes(self) -> Instant:
+        """Mark what has changed because of polls or of time, and return the time."""
         now = self._now()
-        layout, changed = self._store.take_changes()
-        if layout == self._layout:
-            self._tracker.mark_changed(changed)
-        else:
-            targets = tuple(self._store.targets().values())
-            self._tracker = DirtyTracker(targets, self._store, now)
-            self._cache = RenderCache(len(targets))
+        layout, changes = self._store.take_changes()
+        if layout != self._layout:
+            self._cache.set_targets(self._store.targets())
             self._layout = layout
-        views = {
-            index: view_of(target, self._store.observation(target.key), now)
-            for index, target in self._tracker.dirty_targets(now).items()
-        }
-        if views:
-            self._cache.update(views)
-            self._tracker.mark_rendered(views)
+        self._cache.mark_changed(changes)
+        offset = _clock_offset(now)
+        is_clock_set = abs(offset - self._clock_offset) > CLOCK_STEP
+        if is_clock_set:
+            self._clock_offset = offset
+        self._cache.mark_by_time(now, is_clock_set=is_clock_set)
+        return now
 
 
-def _gzip_member(
-    images: Sequence[bytes], plain_checksum: Checksum, registry: bytes
-) -> tuple[bytes, ...]:
+def _clock_offset(now: Instant) -> float:
+    return now.wall - now.monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainPieces:
+    """Plain pieces, each decompressed when it is sent: the text of many images is large."""
+
+    images: Sequence[bytes]
+    registry: bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from map(gzip_stream.decompress_chunk, self.images)
+        yield self.registry
+
+
+def _gzip_member(images: Sequence[bytes], plain_checksum: Checksum, registry: bytes) -> Body:
     """Return the compressed images and the registry, with the checksum of the plain images."""
     last_chunk = gzip_stream.compress_last_chunk(registry)
     crc32 = zlib.crc32(registry, plain_checksum.crc32)
     trailer = gzip_stream.trailer(crc32, plain_checksum.size + len(registry))
-    return (gzip_stream.HEADER, *images, last_chunk, trailer)
+    return Body.of((gzip_stream.HEADER, *images, last_chunk, trailer))

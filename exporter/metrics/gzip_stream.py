@@ -21,6 +21,11 @@ def compress_chunk(plain: bytes) -> bytes:
     return deflate.compress(plain) + deflate.flush(zlib.Z_FULL_FLUSH)
 
 
+def decompress_chunk(compressed: bytes) -> bytes:
+    """Return the text of a chunk."""
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(compressed)
+
+
 def compress_last_chunk(plain: bytes) -> bytes:
     """Compress a text to the chunk that ends the stream."""
     deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)

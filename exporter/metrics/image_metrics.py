@@ -1,6 +1,6 @@
 """Table of the metrics of an image, one row each."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from exporter.metrics.family import Family
@@ -8,7 +8,7 @@ from exporter.model.changes import COUNTED_ATTRIBUTES
 from exporter.model.expectations.checks import verifiable
 from exporter.model.image import STATUSES, Image
 from exporter.model.instant import Instant
-from exporter.model.observation import Observation
+from exporter.model.observation import Aspect, Observation
 from exporter.model.scs0102 import built_at, provided_until, replacement_due, uuid_valid_until
 from exporter.model.target import Target
 
@@ -47,6 +47,17 @@ class ImageView:
 def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
     """Return the view of a target from which its metrics at ``now`` are rendered."""
     return ImageView(target, observation.as_of(now), now, observation.valid_until)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFamily(Family[ImageView]):
+    """A metric family of images.
+
+    Attributes:
+        aspects: What the samples are made of. They are rendered again only if that changes.
+    """
+
+    aspects: Set[Aspect] = frozenset({Aspect.IMAGE})
 
 
 def _number(value: float | bool | None) -> Mapping[tuple[str, ...], float]:
@@ -123,14 +134,15 @@ def _expectation_met(view: ImageView) -> Mapping[tuple[str, ...], float]:
     return {(result.expectation,): float(result.met is True) for result in results}
 
 
-IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (
-    Family(
+IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
+    ImageFamily(
         "openstack_image_exists",
         "gauge",
         "Whether the image exists and is visible to these credentials, as last polled.",
         lambda view: _number(view.observation.exists),
+        aspects=frozenset({Aspect.EXISTS}),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_status",
         "gauge",
         "Whether the image has this status, as last polled. Exactly one of the series is 1.",
@@ -138,164 +150,171 @@ IMAGE_FAMILIES: tuple[Family[ImageView], ...] = (
         ("status",),
         has_known_samples=True,
     ),
-    Family(
+    ImageFamily(
         "openstack_image_size_bytes",
         "gauge",
         "Size of the image file in bytes, as last polled.",
         _of_image("size_bytes"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_virtual_size_bytes",
         "gauge",
         "Size of the virtual disk in bytes, as last polled. Absent if the API does not report it.",
         _of_image("virtual_size_bytes"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_protected",
         "gauge",
         "Whether the image is protected from deletion, as last polled.",
         _of_image("protected"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_public",
         "gauge",
         "Whether the image is visible to every project, as last polled.",
         _of_image("public"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_hidden",
         "gauge",
         "Whether the image is hidden from lists, as last polled. Absent with API v1, which does "
         "not report it.",
         _of_image("hidden"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_min_disk_bytes",
         "gauge",
         "Minimum disk size to boot the image in bytes, as last polled.",
         _of_image("min_disk_bytes"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_min_ram_bytes",
         "gauge",
         "Minimum memory to boot the image in bytes, as last polled.",
         _of_image("min_ram_bytes"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_created_timestamp_seconds",
         "gauge",
         "Creation time of the image in seconds since the epoch, as last polled.",
         _of_image("created_at"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_updated_timestamp_seconds",
         "gauge",
         "Time of the last update of the image in seconds since the epoch, as last polled.",
         _of_image("updated_at"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_deleted_timestamp_seconds",
         "gauge",
         "Deletion time of a deleted image that an administrator still sees in seconds since the "
         "epoch, as last polled.",
         _deleted_at,
     ),
-    Family(
+    ImageFamily(
         "openstack_image_info",
         "gauge",
         "Image metadata, as last polled. Labels are empty if unknown.",
         _info,
         ("name", "project_id", "disk_format", "container_format", "visibility"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_content_info",
         "gauge",
         "Digest of the image content, as last polled.",
         _content_info,
         ("algorithm", "digest"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_property_info",
         "gauge",
         "Custom property of the image that is selected in the configuration, as last polled.",
         _property_info,
         ("property", "value"),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_built_timestamp_seconds",
         "gauge",
         "Build time of the image in seconds since the epoch, from its property image_build_date, "
         "as last polled.",
         _lifetime(built_at),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_replacement_due_timestamp_seconds",
         "gauge",
         "Time at which the next build is due in seconds since the epoch, from the properties "
         "image_build_date and replace_frequency, as last polled.",
         _lifetime(replacement_due),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_provided_until_timestamp_seconds",
         "gauge",
         "Time until which images of this name are provided in seconds since the epoch, from the "
         "property provided_until, as last polled.",
         _lifetime(provided_until),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_uuid_valid_until_timestamp_seconds",
         "gauge",
         "Time until which the image ID stays valid in seconds since the epoch, from the property "
         "uuid_validity, as last polled.",
         _lifetime(uuid_valid_until),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_status_changes_total",
         "counter",
         "Changes of the image status since the exporter started.",
         _change_count("status"),
+        aspects=frozenset({Aspect.CHANGE_COUNTS}),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_existence_changes_total",
         "counter",
         "Disappearances and reappearances of the image since the exporter started.",
         _change_count("existence"),
+        aspects=frozenset({Aspect.CHANGE_COUNTS}),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_content_changes_total",
         "counter",
         "Changes of the content of the active image under the same ID since the exporter started.",
         _change_count("content"),
+        aspects=frozenset({Aspect.CHANGE_COUNTS}),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_attribute_changes_total",
         "counter",
         "Changes of one attribute of the image since the exporter started.",
         _attribute_changes,
         ("attribute",),
         has_known_samples=True,
+        aspects=frozenset({Aspect.CHANGE_COUNTS}),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_target_info",
         "gauge",
         "Watched image by source.",
         _target_info,
         ("source",),
         has_known_samples=True,
+        aspects=frozenset({Aspect.TARGET}),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_expectation_met",
         "gauge",
         "Whether the image meets the expectation in the configuration, as last polled.",
         _expectation_met,
         ("expectation",),
         has_known_samples=True,
+        aspects=frozenset({Aspect.EXISTS, Aspect.IMAGE, Aspect.TIME}),
     ),
-    Family(
+    ImageFamily(
         "openstack_image_poll_success",
         "gauge",
         "Whether the poll succeeded, as last polled. A poll that finds the image gone succeeds.",
         lambda view: _number(view.observation.poll_success),
+        aspects=frozenset({Aspect.POLL_SUCCESS}),
     ),
 )
 """Every metric of an image, in the order of the exposition."""

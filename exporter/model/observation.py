@@ -1,6 +1,8 @@
 """State of one target according to its polls."""
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
+from enum import Enum
 from math import inf
 
 from exporter.model.changes import (
@@ -14,6 +16,21 @@ from exporter.model.changes import (
 from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Gone, GoneEvidence, Outcome
+
+
+class Aspect(Enum):
+    """A part of a target's state that some of its series are made of.
+
+    The first four are parts of an observation. ``TARGET`` is the configuration, and ``TIME`` the
+    results of expectations that depend on the clock.
+    """
+
+    EXISTS = "exists"
+    IMAGE = "image"
+    POLL_SUCCESS = "poll_success"
+    CHANGE_COUNTS = "change_counts"
+    TARGET = "target"
+    TIME = "time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +176,33 @@ class Observation:
         expired_at = Instant(self.valid_until, now.wall - age)
         return replace(self, exists=None, image=None, state_since=expired_at, valid_until=inf)
 
-    def renders_same_as(self, other: "Observation") -> bool:
-        """Return True if both observations have the same series until their values expire."""
-        return (
-            self.exists is other.exists
-            and self.poll_success is other.poll_success
-            and (self.image is other.image or self.image == other.image)
+    def changed_aspects(self, before: "Observation") -> Set[Aspect]:
+        """Return the parts whose series differ, as long as the values of both are valid."""
+        if (
+            self.exists is before.exists
+            and self.poll_success is before.poll_success
+            and (self.image is before.image or self.image == before.image)
             and (
-                self.change_counts is other.change_counts
-                or self.change_counts == other.change_counts
+                self.change_counts is before.change_counts
+                or self.change_counts == before.change_counts
             )
-        )
+        ):
+            return NO_ASPECTS
+        changed = {Aspect.EXISTS} if self.exists is not before.exists else set()
+        if self.poll_success is not before.poll_success:
+            changed.add(Aspect.POLL_SUCCESS)
+        if self.image is not before.image and self.image != before.image:
+            changed.add(Aspect.IMAGE)
+        if self.change_counts != before.change_counts:
+            changed.add(Aspect.CHANGE_COUNTS)
+        return changed
+
+
+NO_ASPECTS: Set[Aspect] = frozenset()
+"""The aspects in which equal observations differ."""
+
+ALL_ASPECTS: Set[Aspect] = frozenset(Aspect)
+"""The aspects of a new target."""
 
 
 def _status(image: Image | None) -> str | None:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from exporter.metrics import gzip_stream
+from exporter.metrics.body import Body
 from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporter.web.pages.image_list import ImageList
 from exporter.web.pages.json_api import (
@@ -35,8 +36,8 @@ Result = TypeVar("Result")
 class RenderMetrics(Protocol):
     """Renders all metrics at this moment: ``Exposition.body``."""
 
-    def __call__(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
-        """Return the body in the requested format and encoding, in pieces."""
+    def __call__(self, *, openmetrics: bool, compressed: bool) -> Body:
+        """Return the body in the requested format and encoding."""
 
 
 QueryImages = Callable[[Query], ImageList]
@@ -104,14 +105,14 @@ class Handlers:
         openmetrics = wants_openmetrics(_header(request, "Accept"))
         compressed = wants_gzip(_header(request, "Accept-Encoding"))
         render = partial(self._render_metrics, openmetrics=openmetrics, compressed=compressed)
-        pieces = await _unless_disconnected(request, self._scrape_threads.run(render))
+        body = await _unless_disconnected(request, self._scrape_threads.run(render))
         headers = {
             "Content-Type": OPENMETRICS if openmetrics else TEXT,
             "Vary": "Accept, Accept-Encoding",
         }
         if compressed:
             headers["Content-Encoding"] = "gzip"
-        return PiecewiseResponse(pieces, headers)
+        return PiecewiseResponse(body, headers)
 
     async def page(self, request: Request) -> Response:
         """Respond with the HTML page."""

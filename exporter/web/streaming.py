@@ -1,10 +1,12 @@
 """A response whose body is in pieces that it shares with other responses."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from exporter.metrics.body import Body
 
 CHUNK_SIZE = 64 * 1024
 """Bytes to send at once. Smaller pieces are joined, so that there are few calls."""
@@ -16,10 +18,9 @@ class PiecewiseResponse(Response):
     A slow client costs one chunk of memory, not a copy of the whole body.
     """
 
-    def __init__(self, pieces: Sequence[bytes], headers: Mapping[str, str]) -> None:
-        size = sum(map(len, pieces))
-        super().__init__(None, headers={**headers, "Content-Length": str(size)})
-        self._pieces = pieces
+    def __init__(self, body: Body, headers: Mapping[str, str]) -> None:
+        super().__init__(None, headers={**headers, "Content-Length": str(body.size)})
+        self._body = body
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Send the response, without the body if the request is HEAD."""
@@ -31,7 +32,7 @@ class PiecewiseResponse(Response):
             }
         )
         if scope["method"] != "HEAD":
-            for chunk in _join_pieces(self._pieces):
+            for chunk in _join_pieces(self._body):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 # send() does not wait if the client takes everything at once or has left.
                 await asyncio.sleep(0)

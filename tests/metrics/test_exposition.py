@@ -16,7 +16,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_format
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.metrics import render_cache
+from exporter.metrics import image_group, render_cache
 from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
@@ -46,6 +46,7 @@ class WatchedCloud:
         self.targets = [
             Target("lab", image_id, f"alias {image_id}", expect=expect) for image_id in IDS
         ]
+        self._added = 0
         self.store.add_cloud(CloudState("lab", 60.0), self.targets)
         self.registry = CollectorRegistry()
         self.counter = Counter("own", "Of the exporter's own.", registry=self.registry)
@@ -61,9 +62,24 @@ class WatchedCloud:
 
     def add_cloud(self) -> None:
         """Watch another cloud with one more target."""
-        target = Target(f"cloud {len(self.targets)}", "one", "one", expect=self.expect)
+        self._added += 1
+        target = Target(f"cloud {self._added}", "one", "one", expect=self.expect)
         self.targets.append(target)
         self.store.add_cloud(CloudState(target.cloud, 60.0), [target])
+
+    def replace_targets(self, removed: int, position: int) -> None:
+        """Remove a target of the first cloud if there is any, and add another one."""
+        first_cloud = [target for target in self.targets if target.cloud == "lab"]
+        others = self.targets[len(first_cloud) :]
+        if first_cloud:
+            del first_cloud[removed % len(first_cloud)]
+        self._added += 1
+        image_id = f"added {self._added % 3}"
+        if image_id not in {target.image_id for target in first_cloud}:
+            target = Target("lab", image_id, f"alias {self._added}", "discovered", self.expect)
+            first_cloud.insert(position % (len(first_cloud) + 1), target)
+        self.store.set_targets("lab", first_cloud)
+        self.targets = [*first_cloud, *others]
 
     def scrape(self, openmetrics: bool, compressed: bool = False) -> bytes:
         """Return the decompressed body of a scrape."""
@@ -116,7 +132,8 @@ class Poll:
 
     def __call__(self, watched: WatchedCloud) -> None:
         """Run the step."""
-        watched.poll(self.number % len(watched.targets), self.outcome)
+        if watched.targets:
+            watched.poll(self.number % len(watched.targets), self.outcome)
 
 
 @dataclass(frozen=True)
@@ -150,6 +167,27 @@ class AddCloud:
         watched.add_cloud()
 
 
+@dataclass(frozen=True)
+class ReplaceTarget:
+    """A step: watch another image instead of one."""
+
+    removed: int
+    position: int
+
+    def __call__(self, watched: WatchedCloud) -> None:
+        """Run the step."""
+        watched.replace_targets(self.removed, self.position)
+
+
+@dataclass(frozen=True)
+class RenderGroup:
+    """A step: render in advance, as the thread does."""
+
+    def __call__(self, watched: WatchedCloud) -> None:
+        """Run the step."""
+        watched.exposition.render_group()
+
+
 Step = Callable[[WatchedCloud], None]
 STEPS = st.lists(
     st.one_of(
@@ -158,6 +196,8 @@ STEPS = st.lists(
         st.builds(Wait, st.floats(1, 150)),
         st.builds(SetClock, st.floats(2, 1e9) | st.floats(-1e9, -2)),
         st.builds(AddCloud),
+        st.builds(ReplaceTarget, st.integers(0, 4), st.integers(0, 4)),
+        st.builds(RenderGroup),
     ),
     max_size=12,
 )
@@ -200,11 +240,13 @@ def test_scrape_equals_what_prometheus_client_renders(
 def test_scrape_after_many_changes_equals_what_prometheus_client_renders(
     steps: list[Step], expect: tuple[tuple[str, object], ...]
 ) -> None:
-    watched = WatchedCloud(expect)
-    watched.scrape(True, compressed=True)
-    for step in steps:
-        step(watched)
-    assert watched.scrape(True, compressed=True) == watched.expected(True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render_cache, "TARGETS_PER_GROUP", 2)
+        watched = WatchedCloud(expect)
+        watched.scrape(True, compressed=True)
+        for step in steps:
+            step(watched)
+        assert watched.scrape(True, compressed=True) == watched.expected(True)
 
 
 def test_both_formats_parse() -> None:
@@ -261,7 +303,7 @@ def test_only_expired_images_are_rendered_again(
         watched.poll(index, Found(image))
     watched.scrape(False)
     rendered: list[int] = []
-    monkeypatch.setattr(render_cache, "render_samples", counting(rendered))
+    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
     watched.clock.advance(MAX_STALE / 2 + 1)
     assert watched.scrape(False) == watched.expected(False)
     assert set(rendered) == {1}
@@ -285,7 +327,7 @@ def test_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) 
         return render_samples(family, labels, views)
 
     with monkeypatch.context() as patch:
-        patch.setattr(render_cache, "render_samples", fail)
+        patch.setattr(image_group, "render_samples", fail)
         with pytest.raises(MemoryError):
             watched.scrape(False)
     assert watched.scrape(False) == watched.expected(False)
@@ -313,18 +355,88 @@ def test_only_changed_images_are_rendered_again(monkeypatch: pytest.MonkeyPatch)
         watched.poll(index, Found(Image("v1", image_id, "active")))
     watched.scrape(False)
     rendered: list[int] = []
-    monkeypatch.setattr(render_cache, "render_samples", counting(rendered))
+    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
     watched.counter.inc()
     for index, image_id in enumerate(IDS):
         # The same image again: a poll without a change.
         watched.poll(index, Found(Image("v1", image_id, "active")))
-    before = watched.exposition.body(openmetrics=False, compressed=False)
+    before = list(watched.exposition.body(openmetrics=False, compressed=True))
     assert rendered == []
     watched.poll(1, Found(Image("v1", "two", "deactivated")))
-    after = watched.exposition.body(openmetrics=False, compressed=False)
+    after = list(watched.exposition.body(openmetrics=False, compressed=True))
     assert rendered
     assert set(rendered) == {1}
-    assert before[0] is after[0]
+    assert before[1] is after[1]
+
+
+def test_failed_poll_renders_only_the_result_of_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = WatchedCloud()
+    for index, image_id in enumerate(IDS):
+        watched.poll(index, Found(Image("v1", image_id, "active")))
+    watched.scrape(False)
+    rendered: list[int] = []
+    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
+    for index in range(len(IDS)):
+        watched.poll(index, Failed("timeout"))
+    assert watched.scrape(False) == watched.expected(False)
+    assert rendered == [len(IDS)]
+
+
+def test_clock_step_renders_only_expectations(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = WatchedCloud((("max_age", 50.0),))
+    for index, image_id in enumerate(IDS):
+        image = Image("v1", image_id, "active", created_at=watched.clock().wall)
+        watched.poll(index, Found(image))
+    watched.scrape(False)
+    rendered: list[int] = []
+    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
+    watched.clock.set_wall(1000.0)
+    assert watched.scrape(False) == watched.expected(False)
+    assert rendered == [len(IDS)]
+
+
+def test_images_rendered_in_advance_are_not_rendered_by_a_scrape(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(render_cache, "TARGETS_PER_GROUP", 2)
+    watched = WatchedCloud()
+    watched.poll(0, Found(Image("v1", "one", "active")))
+    assert watched.exposition.render_group() is True
+    assert watched.exposition.render_group() is False
+    rendered: list[int] = []
+    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
+    assert watched.scrape(False) == watched.expected(False)
+    assert rendered == []
+    watched.poll(2, Gone())
+    assert watched.scrape(False) == watched.expected(False)
+    assert set(rendered) == {1}
+
+
+def test_new_target_leaves_complete_groups_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_cache, "TARGETS_PER_GROUP", 2)
+    watched = WatchedCloud()
+    watched.scrape(False)
+    rendered: list[int] = []
+    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
+    watched.targets.append(Target("lab", "four", "alias four"))
+    watched.store.set_targets("lab", watched.targets)
+    assert watched.scrape(False) == watched.expected(False)
+    assert set(rendered) == {1}
+    rendered.clear()
+    watched.targets[1] = Target("lab", "two", "renamed")
+    watched.store.set_targets("lab", watched.targets)
+    assert watched.scrape(False) == watched.expected(False)
+    assert set(rendered) == {2}
+
+
+def test_cloud_that_was_removed_and_added_again_starts_unknown() -> None:
+    watched = WatchedCloud()
+    watched.poll(0, Found(Image("v1", "one", "active", size_bytes=5)))
+    watched.scrape(False)
+    watched.store.remove_cloud("lab")
+    watched.store.add_cloud(CloudState("lab", 60.0), watched.targets)
+    assert watched.scrape(False) == watched.expected(False)
+    assert b"openstack_image_size_bytes{" not in watched.scrape(False)
 
 
 def test_scrape_never_shows_half_of_a_change() -> None:

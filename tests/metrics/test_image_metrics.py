@@ -2,9 +2,18 @@ import re
 from dataclasses import fields, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageView, view_of
+from exporter.metrics.image_metrics import (
+    IMAGE_FAMILIES,
+    IMAGE_LABELS,
+    ImageFamily,
+    ImageView,
+    view_of,
+)
+from exporter.model.changes import NO_CHANGE_COUNTS, ChangeCounts
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found
@@ -13,6 +22,8 @@ from tests.support.images import ACTIVE, COMPLETE, ID, MAX_STALE, START, TARGET,
 FOUND = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
 EXPECTING = replace(TARGET, expect=(("status", ("active",)), ("max_age", 1.0)))
 NAMES = [family.name for family in IMAGE_FAMILIES]
+
+ONE_CHANGE = tuple(replace(NO_CHANGE_COUNTS, **{field.name: 1}) for field in fields(ChangeCounts))
 
 HOSTILE = 'HOSTILE\n"\\{}\u202e'
 POISONED = replace(
@@ -207,3 +218,25 @@ def test_lifetimes_are_exported_with_their_properties(
     names = {f"openstack_image_{name}_timestamp_seconds" for name in exported}
     others = {f"openstack_image_{name}_timestamp_seconds" for name in ("created", "updated")}
     assert {name for name in found if name.endswith("_timestamp_seconds")} == names | others
+
+
+@pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
+@given(st.data())
+def test_samples_depend_only_on_the_aspects_of_their_family(
+    family: ImageFamily, data: st.DataObject
+) -> None:
+    """Samples are rendered again only if these aspects change."""
+    images = st.sampled_from((None, ACTIVE, COMPLETE, POISONED, ACTIVE.tombstone()))
+    counts = st.sampled_from((NO_CHANGE_COUNTS, *ONE_CHANGE))
+    observations = st.builds(
+        Observation,
+        exists=st.sampled_from((None, True, False)),
+        image=images,
+        poll_success=st.booleans(),
+        change_counts=counts,
+    )
+    before, after = data.draw(observations), data.draw(observations)
+    if after.changed_aspects(before).isdisjoint(family.aspects):
+        assert family.samples(view_of(EXPECTING, after, START)) == family.samples(
+            view_of(EXPECTING, before, START)
+        )

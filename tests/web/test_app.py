@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.types import ASGIApp
 
+from exporter.metrics.body import Body
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers, HealthCheck, QueryImages, Reload, RenderMetrics
 from exporter.web.negotiation import OPENMETRICS, TEXT
@@ -32,11 +33,11 @@ def succeed() -> None:
     """Return no reason to fail."""
 
 
-def render_metrics(*, openmetrics: bool, compressed: bool) -> tuple[bytes, ...]:
+def render_metrics(*, openmetrics: bool, compressed: bool) -> Body:
     """Return a body in three pieces."""
     plain = BODIES[openmetrics]
     content = gzip.compress(plain, mtime=0) if compressed else plain
-    return content[:10], content[10:1000], content[1000:]
+    return Body.of((content[:10], content[10:1000], content[1000:]))
 
 
 def query_example_images(query: Query) -> ImageList:
@@ -267,7 +268,7 @@ def test_api_refuses_invalid_parameters_with_status_400(
 def test_error_while_rendering_is_a_500_and_the_server_goes_on(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(**_: bool) -> tuple[bytes, ...]:
+    def fail(**_: bool) -> Body:
         raise ValueError("a bug")
 
     server = serve(app(metrics=fail))
@@ -280,10 +281,10 @@ def test_slow_scrapes_delay_only_scrapes(serve: Serve) -> None:
     rendering = threading.Semaphore(0)
     finish = threading.Event()
 
-    def slow(**_: bool) -> tuple[bytes, ...]:
+    def slow(**_: bool) -> Body:
         rendering.release()
         finish.wait(TEST_TIMEOUT)
-        return (b"done 1\n",)
+        return Body.of((b"done 1\n",))
 
     server = serve(app(metrics=slow))
     request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -311,12 +312,12 @@ class SlowRenderer:
         self.finish = threading.Event()
         self.count = 0
 
-    def __call__(self, **_: bool) -> tuple[bytes, ...]:
+    def __call__(self, **_: bool) -> Body:
         """Return a short body after ``finish``."""
         self.count += 1
         self.started.release()
         self.finish.wait(TEST_TIMEOUT)
-        return (b"done 1\n",)
+        return Body.of((b"done 1\n",))
 
 
 def test_scrapes_do_not_wait_for_pages(serve: Serve) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
+from exporter.metrics.body import Body
 from exporter.web.streaming import CHUNK_SIZE, PiecewiseResponse
 from tests.support.examples import examples
 from tests.web.conftest import ServerThread
@@ -15,7 +16,7 @@ SIZES = st.lists(st.integers(0, 3 * CHUNK_SIZE), max_size=6)
 def response(sizes: list[int]) -> PiecewiseResponse:
     """Return a response in pieces of these sizes."""
     pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
-    return PiecewiseResponse(pieces, {})
+    return PiecewiseResponse(Body.of(pieces), {})
 
 
 def send_response(

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from exporter.metrics.body import Body
 from exporter.store import Store
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers
@@ -21,7 +22,7 @@ from tests.web.example_images import NOW, example_store, large_store
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PREFIX = "/behind/a/proxy"
 METRICS = {
-    (openmetrics, compressed): (text,)
+    (openmetrics, compressed): Body.of((text,))
     for openmetrics in (False, True)
     for compressed, text in ((False, b"a 1\n"), (True, gzip.compress(b"a 1\n")))
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
+from exporter.metrics.body import Body
 from exporter.web.server import connection_limit
 from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState
 from tests.support.wait import wait_until
@@ -22,7 +23,7 @@ Serve = Callable[[ASGIApp], ServerThread]
 INCOMPLETE_REQUESTS = (b"", b"GET", b"GET /metrics HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\n")
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 PIECE = b"x" * 1_000_000
-LARGE = (PIECE,) * 20
+LARGE = Body.of((PIECE,) * 20)
 """A body larger than all socket buffers."""
 QUICKLY = 4.0
 
@@ -144,7 +145,7 @@ def test_idle_incomplete_and_slow_clients_do_not_delay_scrapes(
     serve: Serve, stack: ExitStack
 ) -> None:
     server_thread = serve(
-        app(metrics=lambda *, openmetrics, **_: (b"a 1\n",) if openmetrics else LARGE)
+        app(metrics=lambda *, openmetrics, **_: Body.of((b"a 1\n",)) if openmetrics else LARGE)
     )
     for number in range(500):
         stack.enter_context(server_thread.connect(INCOMPLETE_REQUESTS[number % 4]))

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from exporter.metrics.body import Body
 from exporter.web.server import server as server_module
 from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState, HttpProtocol
 from exporter.web.server.server import WebServer
@@ -47,7 +48,7 @@ async def large(_: Request) -> Response:
 
 async def pieces(_: Request) -> Response:
     """Stream the same body in pieces."""
-    return PiecewiseResponse((LARGE[:1_000_000],) * 20, {})
+    return PiecewiseResponse(Body.of((LARGE[:1_000_000],) * 20), {})
 
 
 async def endless(_: Request) -> Response:

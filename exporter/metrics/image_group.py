@@ -1,0 +1,88 @@
+"""Rendered metrics of neighbouring targets, which are rendered again together."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence, Set
+
+from exporter.metrics.dirty_targets import DirtyTargets
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageView, view_of
+from exporter.metrics.rendered_text import RenderedText
+from exporter.metrics.sample_lines import format_labels, render_samples
+from exporter.model.instant import Instant
+from exporter.model.observation import Aspect
+from exporter.model.target import Target
+from exporter.store import Store
+
+
+class ImageGroup:
+    """The rendered metrics of some targets; not thread-safe.
+
+    Attributes:
+        targets: The targets, in the order of the exposition.
+        dirty: The targets that must be rendered again.
+        texts: The text of each row of ``IMAGE_FAMILIES``.
+    """
+
+    def __init__(self, targets: Sequence[Target], store: Store) -> None:
+        self.targets = targets
+        self.dirty = DirtyTargets(targets, store)
+        self.texts = tuple(RenderedText(len(targets)) for _ in IMAGE_FAMILIES)
+        self._store = store
+
+    def render(self, now: Instant) -> Set[int]:
+        """Render all dirty targets, and return the indexes of the families that are different.
+
+        They stay dirty if an error occurs, so that it loses no change.
+        """
+        views = {}
+        for index in self.dirty.aspects:
+            target = self.targets[index]
+            views[index] = view_of(target, self._store.observation(target.key), now)
+        different = {
+            family_index
+            for family_index, texts in self._render_aspects(views).items()
+            if self.texts[family_index].replace(texts)
+        }
+        self.dirty.mark_rendered(views)
+        return different
+
+    def _render_aspects(self, views: Mapping[int, ImageView]) -> Mapping[int, Mapping[int, bytes]]:
+        """Render what is dirty: texts of targets by the indexes of family and target."""
+        indexes_by_aspects: dict[Set[Aspect], list[int]] = defaultdict(list)
+        for index, aspects in self.dirty.aspects.items():
+            indexes_by_aspects[frozenset(aspects)].append(index)
+        texts: dict[int, dict[int, bytes]] = defaultdict(dict)
+        for aspects, indexes in indexes_by_aspects.items():
+            group_views = [views[index] for index in indexes]
+            labels = format_labels(IMAGE_LABELS, group_views)
+            for family_index, family in enumerate(IMAGE_FAMILIES):
+                if not aspects.isdisjoint(family.aspects):
+                    rendered = render_samples(family, labels, group_views)
+                    texts[family_index].update(zip(indexes, rendered, strict=True))
+        return texts
+
+
+def group_targets(
+    targets: Collection[Target], groups: Sequence[ImageGroup], store: Store, size: int
+) -> list[ImageGroup]:
+    """Divide the targets into groups of at most ``size``, keeping groups that have not changed.
+
+    Groups of less than half that size are not kept, so that changes do not leave many small ones.
+    """
+    sequence = tuple(targets)
+    by_first = {group.targets[0].key: group for group in groups if len(group.targets) * 2 >= size}
+    result: list[ImageGroup] = []
+    start = end = 0
+    while end < len(sequence):
+        group = by_first.get(sequence[end].key)
+        is_kept = group is not None and sequence[end : end + len(group.targets)] == group.targets
+        if end > start and (is_kept or end - start == size):
+            result.append(ImageGroup(sequence[start:end], store))
+            start = end
+        if group is not None and is_kept:
+            result.append(group)
+            start = end = end + len(group.targets)
+        else:
+            end += 1
+    if end > start:
+        result.append(ImageGroup(sequence[start:end], store))
+    return result

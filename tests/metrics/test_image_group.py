@@ -1,0 +1,51 @@
+from exporter.metrics.image_group import ImageGroup, group_targets
+from exporter.metrics.render_cache import RenderCache
+from exporter.model.cloud import CloudState
+from exporter.model.observation import ALL_ASPECTS
+from exporter.model.target import Target, TargetKey
+from exporter.store import Store
+
+SIZE = 4
+
+
+def targets(names: str) -> list[Target]:
+    """Return a target for each letter."""
+    return [Target("lab", name, name) for name in names]
+
+
+def regroup(groups: list[ImageGroup], names: str) -> tuple[list[ImageGroup], list[str]]:
+    """Divide targets into groups again, and return the groups and their letters."""
+    result = group_targets(targets(names), groups, Store(), SIZE)
+    return result, ["".join(target.alias for target in group.targets) for group in result]
+
+
+def test_groups_have_at_most_their_size() -> None:
+    assert regroup([], "")[1] == []
+    assert regroup([], "abcd")[1] == ["abcd"]
+    assert regroup([], "abcdefghi")[1] == ["abcd", "efgh", "i"]
+
+
+def test_unchanged_groups_are_kept() -> None:
+    before, _ = regroup([], "abcdefghijkl")
+    after, letters = regroup(before, "xabcdefgijkl")
+    assert letters == ["x", "abcd", "efg", "ijkl"]
+    assert (after[1], after[3]) == (before[0], before[2])
+    after, letters = regroup(before, "efghabcd")
+    assert letters == ["efgh", "abcd"]
+    assert after == [before[1], before[0]]
+
+
+def test_small_groups_are_not_kept() -> None:
+    before, _ = regroup([], "abcde")
+    after, letters = regroup(before, "abcdef")
+    assert letters == ["abcd", "ef"]
+    assert after[0] is before[0]
+
+
+def test_change_of_a_target_that_was_removed_meanwhile_is_ignored() -> None:
+    store = Store()
+    store.add_cloud(CloudState("lab", 60.0), targets("a"))
+    cache = RenderCache(store)
+    cache.set_targets(store.targets())
+    cache.mark_changed({TargetKey("lab", "removed"): ALL_ASPECTS})
+    assert [list(group.dirty.aspects) for group in cache.dirty_groups()] == [[0]]
