@@ -16,6 +16,7 @@ from exporter.app import (
 from exporter.clock import steady
 from exporter.config import Settings, resolved_clouds, resolved_shard
 from exporter.metrics.render_thread import rendering_in_background
+from exporter.open_files import fit_concurrency, raise_limit
 from exporter.polling.scheduler import HEARTBEAT
 from exporter.process import stop_on_signals
 from exporter.redaction import Redactor
@@ -140,10 +141,12 @@ def run(
     """
     # Handle signals first: in a container the kernel drops those that process 1 does not handle.
     stop = stop_on_signals()
+    raise_limit()
     triggers = ReloadTriggers(settings, load_settings, on_reloaded, redactor)
     security = load_security(settings.web.config.file, redactor.add, watched=triggers.web_files)
     with closing(bind_server(settings.web)) as server:
-        application = build_application(resolved_clouds(settings), shard=resolved_shard(settings))
+        clouds = fit_concurrency(resolved_clouds(settings))
+        application = build_application(clouds, shard=resolved_shard(settings))
         Daemon(
             application,
             server,

@@ -14,6 +14,7 @@ from exporter.clock import now
 from exporter.config import Settings, SettingsError, resolved_clouds
 from exporter.files import WatchedFiles
 from exporter.model.target import Target
+from exporter.open_files import fit_concurrency
 from exporter.polling.poller import Poller
 from exporter.process import queue_hangups
 from exporter.redaction import Redactor
@@ -171,7 +172,7 @@ class Reloader:
     def _reload(self, trigger: str) -> tuple[str, ...]:
         settings = self.load_settings()
         security = self._load_security(settings.web.config.file)
-        clouds = self.application.build_clouds(resolved_clouds(settings))
+        clouds = self.application.build_clouds(fit_concurrency(resolved_clouds(settings)))
         with self._apply_lock:
             if self._closed:
                 return ("the exporter is stopping",)
