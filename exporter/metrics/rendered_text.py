@@ -34,9 +34,13 @@ class RenderedText:
         """Replace the texts of targets, by their index, and return true if any is different."""
         if not self.checksum.size and not any(texts.values()):
             return False
-        plain = self.plain
-        replaced = self._joined(plain, texts)
-        is_different = replaced != plain
+        if len(texts) == len(self._lengths):
+            replaced = b"".join(text for _, text in sorted(texts.items()))
+            is_different = len(replaced) != self.checksum.size or replaced != self.plain
+        else:
+            plain = self.plain
+            replaced = self._joined(plain, texts)
+            is_different = replaced != plain
         if is_different:
             self.compressed = gzip_stream.compress_chunk(replaced) if replaced else b""
             self.checksum = Checksum.of(replaced)
@@ -46,8 +50,6 @@ class RenderedText:
 
     def _joined(self, plain: bytes, texts: Mapping[int, bytes]) -> bytes:
         """Return the plain text with the texts of some targets replaced."""
-        if len(texts) == len(self._lengths):
-            return b"".join(text for _, text in sorted(texts.items()))
         pieces: list[bytes] = []
         start = copied = 0
         for index, length in enumerate(self._lengths):

@@ -3,16 +3,18 @@
 ``python -m tests.benchmarks.scraped COUNT SOURCE`` prints the URL of its metrics. The sources are
 ``exporter``: fixed observations; ``prometheus_client``: the same by its own collector and WSGI
 app; or the URL of an Image service, which is polled at full speed. For each line on standard
-input the process changes one image and prints its resident size and its peak in bytes. It exits
-at the end of the input.
+input, a ``Change``, the process changes images and prints its resident size, its peak in bytes, and
+the processor time that it has used in seconds. It exits at the end of the input.
 """
 
 import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from enum import Enum
 from typing import IO
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -21,9 +23,10 @@ from exporter.clock import now
 from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.render_thread import rendering_in_background
 from exporter.model.cloud import CloudState
-from exporter.model.image import Image
-from exporter.model.outcome import Found
+from exporter.model.instant import Instant
+from exporter.model.outcome import Failed, Found, Outcome
 from exporter.model.target import Target
 from exporter.polling.poller import Poller
 from exporter.store import Store
@@ -31,13 +34,27 @@ from exporter.web.app import create_app
 from exporter.web.handlers import Handlers
 from exporter.web.pages.image_list import query_images
 from exporter.web.server.server import WebServer
-from tests.benchmarks.images import image_ids
+from tests.benchmarks.images import image_ids, realistic
 from tests.benchmarks.polling import running_application
 from tests.support.reference_collector import ImageCollector
 
 MAX_STALE = 900.0
 INTERVAL = 1.0
 """Seconds. So short that images are polled at full speed."""
+
+POLLS_AT_ONCE = 200
+PAUSE = 0.05
+"""Seconds between so many polls, so that all images change as fast as they can be polled."""
+
+
+class Change(Enum):
+    """What changes before a scrape."""
+
+    NOTHING = "nothing"
+    ONE = "one"
+    ALL_FAILED = "failed"
+    ALL_FOUND = "found"
+    ALL_EXPIRED = "expired"
 
 
 class Scraped:
@@ -46,12 +63,13 @@ class Scraped:
     def __init__(self, output: IO[str], control: IO[str]) -> None:
         self._output, self._control = output, control
         self.url = output.readline().strip()
+        self.processor_seconds = 0.0
 
-    def change(self) -> tuple[float, float]:
-        """Change one image; return the resident size of the process and its peak, in bytes."""
-        self._control.write("change\n")
+    def change(self, change: Change = Change.ONE) -> tuple[float, float]:
+        """Change images; return the resident size of the process and its peak, in bytes."""
+        self._control.write(f"{change.value}\n")
         self._control.flush()
-        resident, peak = map(float, self._output.readline().split())
+        resident, peak, self.processor_seconds = map(float, self._output.readline().split())
         return resident, peak
 
 
@@ -75,28 +93,6 @@ def is_consistent(size: float, virtual_size: float | None) -> bool:
     return size - 2**31 == virtual_size - 2**33
 
 
-def _image(image_id: str, number: int) -> Image:
-    return Image(
-        "v1",
-        image_id,
-        "active",
-        name=f"image {number}",
-        size_bytes=2**31 + number,
-        virtual_size_bytes=2**33 + number,
-        protected=True,
-        public=False,
-        deleted=False,
-        created_at=1.7e9 + number,
-        updated_at=1.7e9 + number,
-        container_format="bare",
-        disk_format="qcow2",
-        min_disk_bytes=0,
-        min_ram_bytes=0,
-        digests=(("md5", image_id.replace("-", "")),),
-        project_id="70e8fbac958f4a27b37bb02f2af0c8ad",
-    )
-
-
 def _filled_store(targets: list[Target]) -> Store:
     store = Store()
     store.add_cloud(CloudState("bench", 60.0), targets)
@@ -105,9 +101,46 @@ def _filled_store(targets: list[Target]) -> Store:
     return store
 
 
+class BenchClock:
+    """The clocks of the exporter, which the benchmark can set forward."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def now(self) -> Instant:
+        """Return the time."""
+        monotonic, wall = now()
+        return Instant(monotonic + self.offset, wall + self.offset)
+
+
+CLOCK = BenchClock()
+
+
 def _observe(store: Store, target: Target, number: int) -> None:
-    found = Found(_image(target.image_id, number))
-    store.observe(target.key, store.observation(target.key).with_outcome(found, now(), MAX_STALE))
+    _record(store, target, Found(realistic(target.image_id, number)))
+
+
+def _record(store: Store, target: Target, outcome: Outcome) -> None:
+    before = store.observation(target.key)
+    store.observe(target.key, before.with_outcome(outcome, CLOCK.now(), MAX_STALE))
+
+
+def _apply(change: Change, store: Store, targets: list[Target], number: int) -> None:
+    """Change the images of the store, all of them at the rate of polls."""
+    if change is Change.ONE:
+        _observe(store, targets[number % len(targets)], len(targets) + number)
+    elif change is Change.ALL_EXPIRED:
+        CLOCK.offset += MAX_STALE + 1
+    elif change is not Change.NOTHING:
+        for index, target in enumerate(targets):
+            is_found = change is Change.ALL_FOUND
+            _record(
+                store,
+                target,
+                Found(realistic(target.image_id, index)) if is_found else Failed("timeout"),
+            )
+            if index % POLLS_AT_ONCE == POLLS_AT_ONCE - 1:
+                time.sleep(PAUSE)
 
 
 def _poll(poller: Poller, stop: threading.Event) -> None:
@@ -121,7 +154,8 @@ def _serve(store: Store, stop: threading.Event) -> str:
     own.registry.register(CloudCollector(store))
     server = WebServer("127.0.0.1:0")
     server.bind()
-    exposition = Exposition(store, own.registry, now)
+    exposition = Exposition(store, own.registry, CLOCK.now)
+    threading.Thread(target=_render, args=(exposition, stop), daemon=True).start()
     handlers = Handlers(
         render_metrics=exposition.body,
         query_images=lambda query: query_images(store, query, now()),
@@ -133,10 +167,15 @@ def _serve(store: Store, stop: threading.Event) -> str:
     return server.addresses[0]
 
 
+def _render(exposition: Exposition, stop: threading.Event) -> None:
+    with rendering_in_background(exposition):
+        stop.wait()
+
+
 def _serve_by_prometheus_client(store: Store) -> str:
     """Serve by prometheus_client's own server, and return the address."""
     registry = CollectorRegistry()
-    registry.register(ImageCollector(store, now))
+    registry.register(ImageCollector(store, CLOCK.now))
     server, _ = start_http_server(0, "127.0.0.1", registry)
     return f"127.0.0.1:{server.server_port}"
 
@@ -167,9 +206,9 @@ def main(count: int, source: str) -> None:
         serves_by_client = source == "prometheus_client"
         address = _serve_by_prometheus_client(store) if serves_by_client else _serve(store, stop)
         print(f"http://{address}/metrics", flush=True)  # noqa: T201  # read by the parent process
-        for number, _ in enumerate(sys.stdin):
-            _observe(store, targets[number % count], count + number)
-            print(*_memory(), flush=True)  # noqa: T201  # as above
+        for number, line in enumerate(sys.stdin):
+            _apply(Change(line.strip()), store, targets, number)
+            print(*_memory(), time.process_time(), flush=True)  # noqa: T201  # as above
         stop.set()
 
 
