@@ -1,12 +1,13 @@
 """Client of one cloud's Image API: one method for each kind of request."""
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from math import inf
 from typing import NamedTuple
 
 from exporter.clock import steady
+from exporter.glance.capabilities import Capabilities, parameters
 from exporter.glance.discovery_listing import parse_page
 from exporter.glance.list_filters import ListFilters, choose_filters, refused_visibility
 from exporter.glance.listing import PAGE_LIMIT, parse_list
@@ -36,8 +37,8 @@ from exporter.model.replies import (
 from exporter.transport.http1 import Response
 from exporter.transport.pool import HeldConnection, HttpRequest
 
-REFUSAL_MEMORY = 3600.0
-"""Seconds for which refused filters of lists are remembered: the service may be upgraded."""
+PLAIN_LIST = "/v2/images?limit=1"
+"""A list without parameters that a service may lack: the control when parameters are tried."""
 
 SERVICE_CODES = frozenset({400, 429})
 """Status codes that the Image service sends only after it has accepted the credentials."""
@@ -66,15 +67,17 @@ class ImageClient:
         properties: Names of the custom properties to keep, or ``None`` for all.
         requested_version: The configured API version, or ``auto``.
         version: The API version in use, or ``None`` until one has been chosen.
+        capabilities: Capabilities of the endpoint, as far as refused requests have shown them.
     """
 
     sender: RequestSender
     properties: frozenset[str] | None
     requested_version: RequestedVersion = "auto"
     version: ApiName | None = None
+    capabilities: Capabilities = field(default_factory=Capabilities)
     _is_version_refused: bool = field(init=False, default=False)
-    _refused_visibilities: frozenset[str] = field(init=False, default=frozenset())
-    _refused_at: float = field(init=False, default=-inf)
+    _is_plain_list_refused: bool = field(init=False, default=False)
+    _trial: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def image(
         self, image_id: str, deadline: Deadline, *, fresh: bool = False, tag: object = None
@@ -95,8 +98,7 @@ class ImageClient:
         """Request many images together, by the first or the ``second`` list of ``ListFilters``.
 
         ``page`` is the path of a further page, as the previous reply named it, and ``fresh`` uses a
-        new connection. If the service refuses a filter, the list is requested again with the next
-        entry of ``LIST_FILTERS``.
+        new connection. If the service refuses a parameter, the list is requested again without it.
         """
         batches = self._api.batches
         if batches is None:
@@ -105,10 +107,12 @@ class ImageClient:
         filters = self.list_filters
         query_filters = filters.second_list if second else filters.first_list
         path = page or batches.path(image_ids, filters=query_filters, limit=PAGE_LIMIT)
+        known = self.capabilities.refused
         facts, response = self._get_list(path, deadline, fresh=fresh)
         if isinstance(response, Failed):
             return BatchReply(facts, response)
-        if page is None and refused_visibility(response) and self.list_filters != filters:
+        is_bad_request = response.code == HTTPStatus.BAD_REQUEST
+        if page is None and is_bad_request and self.capabilities.refused > known:
             return self.batch(image_ids, deadline, second=second, page=None, fresh=fresh)
         batch = batches.parse(response, image_ids, self.properties)
         if not isinstance(batch, Failed):
@@ -186,15 +190,16 @@ class ImageClient:
             version = preferred_version(offered, self.requested_version)
         if version is not None:
             self._is_version_refused = False
+            if version != self.version:
+                # Another release may have other capabilities.
+                self.capabilities = Capabilities()
             self.version = version
-            # Another release may offer other versions and accept other filters.
-            self._refused_visibilities = frozenset()
         return facts
 
     def start_cycle(self) -> None:
         """Prepare for the requests of a cycle."""
-        if steady() > self._refused_at + REFUSAL_MEMORY:
-            self._refused_visibilities = frozenset()
+        self.capabilities = self.capabilities.at(steady())
+        self._is_plain_list_refused = False
         self.sender.start_cycle()
 
     def end_cycle(self, grace: float) -> None:
@@ -213,7 +218,7 @@ class ImageClient:
     @property
     def list_filters(self) -> ListFilters:
         """The filters of lists that the service has not refused."""
-        return choose_filters(self._refused_visibilities)
+        return choose_filters(self.capabilities.refused_visibilities)
 
     def _image_request(self, image_id: str, deadline: Deadline) -> HttpRequest:
         return HttpRequest(
@@ -267,13 +272,45 @@ class ImageClient:
     def _get_list(
         self, path: str, deadline: Deadline, *, fresh: bool = False
     ) -> tuple[RequestFacts, Response | Failed]:
-        """Request a list, and remember if the service refuses its filters."""
+        """Request a list without the parameters that the service has refused.
+
+        After a 400, find out which other parameters it refuses; the caller requests it again.
+        """
+        path = self.capabilities.accepted_path(path)
         request = HttpRequest("GET", path, deadline.end, fresh_connection=fresh)
         facts, response = self.sender.send(request, deadline.latest_start)
-        if isinstance(response, Response) and (value := refused_visibility(response)):
-            self._refused_visibilities |= {value}
-            self._refused_at = steady()
+        if isinstance(response, Response) and response.code == HTTPStatus.BAD_REQUEST:
+            named = f"visibility={refused_visibility(response)}"
+            with self._trial:
+                if any(named == name for name, _ in parameters(path)):
+                    self.capabilities = self.capabilities.with_refused(named, steady())
+                else:
+                    self._try_parameters(path, deadline)
         return facts, response
+
+    def _try_parameters(self, path: str, deadline: Deadline) -> None:
+        """Find out which parameters of a list that was refused with 400 are to blame.
+
+        Each is tried by itself in a short list, after that list without it: the path may have been
+        too long, or all lists may be refused.
+        """
+        untried = self.capabilities.untried(path)
+        if not untried or self._is_plain_list_refused:
+            return
+        if self._code_of(PLAIN_LIST, deadline) != HTTPStatus.OK:
+            self._is_plain_list_refused = True
+            return
+        for name, query in untried:
+            match self._code_of(f"{PLAIN_LIST}&{query}", deadline):
+                case HTTPStatus.BAD_REQUEST:
+                    self.capabilities = self.capabilities.with_refused(name, steady())
+                case HTTPStatus.OK:
+                    self.capabilities = self.capabilities.with_accepted(name, steady())
+
+    def _code_of(self, path: str, deadline: Deadline) -> int | None:
+        """Return the status code of the response to a GET request, None without a response."""
+        _, response = self.sender.get(path, deadline)
+        return None if isinstance(response, Failed) else response.code
 
     @property
     def _api(self) -> ApiVersion:

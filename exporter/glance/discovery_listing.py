@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
+from exporter.glance.capabilities import Capabilities
 from exporter.glance.list_filters import ListFilters
 from exporter.glance.listing import PAGE_LIMIT, REQUESTABLE_ID, parse_list
 from exporter.model.discovery import DiscoveryRule
@@ -47,6 +48,11 @@ QUERY_PARAMETERS = SCHEMA_KEYS | {
 
 class PageClient(Protocol):
     """Client that requests one page of a listing; implemented by ``ImageClient``."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Capabilities of the endpoint."""
+        ...
 
     @property
     def list_filters(self) -> ListFilters:
@@ -109,16 +115,15 @@ def fetch_images(
 ) -> ListedImages:
     """Request the listings of these rules and return their images.
 
-    If the service refuses a filter, all listings are requested again without that filter.
+    If the service refuses a parameter, all listings are requested again without it.
     """
     filters = client.list_filters
-    paths = listing_paths(rules, filters)
-    if len(filters.listings) > 1:
-        # An image whose visibility changes between two listings may be in neither of them.
-        paths = (*paths, *paths[:-1])
-    listed = fetch_listings(client, paths, deadline, properties)
+    paths = _accepted_paths(client, rules)
+    # An image whose visibility changes between two listings may be in neither of them.
+    requested = (*paths, *paths[:-1]) if len(filters.listings) > 1 else paths
+    listed = fetch_listings(client, requested, deadline, properties)
     is_refused = isinstance(listed.images, Failed) and listed.images.reason == "rejected"
-    if is_refused and client.list_filters != filters:
+    if is_refused and _accepted_paths(client, rules) != paths:
         return fetch_images(client, rules, deadline, properties)
     return listed
 
@@ -143,6 +148,15 @@ def fetch_listings(
             images.update((image.id, image) for image in reply.page.images)
             path = reply.page.next_path
     return ListedImages(tuple(images.values()))
+
+
+def _accepted_paths(client: PageClient, rules: Sequence[DiscoveryRule]) -> tuple[str, ...]:
+    """Return the paths of the listings without parameters that the service has refused.
+
+    Without a criterion a listing has more images, and ``DiscoveryRule.matches`` applies it.
+    """
+    paths = listing_paths(rules, client.list_filters)
+    return tuple(dict.fromkeys(map(client.capabilities.accepted_path, paths)))
 
 
 def _paths(rule: DiscoveryRule, filters: ListFilters) -> tuple[str, ...]:

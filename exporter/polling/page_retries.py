@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exporter.clock import steady
+from exporter.glance.capabilities import Capabilities
 from exporter.glance.discovery_listing import PageClient
 from exporter.glance.list_filters import ListFilters
 from exporter.model.outcome import Failed
@@ -25,6 +26,11 @@ class RetryingPageClient:
     client: PageClient
     random: Callable[[], float]
     stopped: threading.Event
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Capabilities of the endpoint."""
+        return self.client.capabilities
 
     @property
     def list_filters(self) -> ListFilters:

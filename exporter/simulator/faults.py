@@ -11,7 +11,7 @@ import inspect
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -53,6 +53,15 @@ def status(context: FaultContext, code: int, headers: Mapping[str, str] | None =
     request = context.request
     response = error_response(code, method=request.method, headers=headers, closes=request.closes)
     yield response.head + response.body
+
+
+def refused_parameters(context: FaultContext, parameters: Iterable[str] = ()) -> Script:
+    """Refuse lists with one of these parameters, such as ``visibility=all`` or just ``tag``."""
+    query = f"&{context.request.query}"
+    if any(f"&{parameter}" in query for parameter in parameters):
+        yield from status(context, 400)
+    else:
+        yield context.response.head + context.response.body
 
 
 def latency(context: FaultContext, seconds: float = 0.0, jitter: float = 0.0) -> Script:
@@ -102,7 +111,16 @@ def compressed(
 
 
 FAULTS: dict[str, Callable[..., Script]] = {
-    fault.__name__: fault for fault in (status, latency, close, error_page, last_chunk, compressed)
+    fault.__name__: fault
+    for fault in (
+        status,
+        refused_parameters,
+        latency,
+        close,
+        error_page,
+        last_chunk,
+        compressed,
+    )
 }
 """The faults by name. The tests register more of them."""
 

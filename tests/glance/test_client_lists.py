@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.auth.static_token import StaticTokenAuthenticator
+from exporter.glance.capabilities import Capabilities
 from exporter.glance.client import ImageClient
 from exporter.glance.discovery_listing import fetch_images
 from exporter.glance.list_filters import ListFilters
@@ -189,7 +190,7 @@ def test_another_400_does_not_change_the_filters(release: Release) -> None:
         reply = request_batch(client)
         assert isinstance(reply.batch, Failed)
         assert reply.splittable
-        assert (client.list_filters, service.log.requests) == (before, 1)
+        assert (client.list_filters, service.log.requests) == (before, 2)
 
 
 def test_filters_are_tried_again_with_another_version() -> None:
@@ -221,7 +222,7 @@ def test_filters_are_tried_again_after_an_upgrade_without_another_version(
         service.api.release = Release.GLANCE_33
         client.start_cycle()
         assert batch_ids(client) == OF_EVERY_RELEASE
-        monkeypatch.setattr("exporter.glance.client.REFUSAL_MEMORY", -1.0)
+        monkeypatch.setattr("exporter.glance.capabilities.PARAMETER_MEMORY", -1.0)
         client.start_cycle()
         assert batch_ids(client) == FIRST_LIST[Release.GLANCE_33]
 
@@ -233,6 +234,10 @@ class ClientDuringAChange:
         self.client = client
         self.service = service
         self.ids = ids
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.client.capabilities
 
     @property
     def list_filters(self) -> ListFilters:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.glance.capabilities import Capabilities
 from exporter.glance.discovery_listing import (
     MAX_PAGES,
     MAX_PATH,
@@ -228,6 +229,7 @@ class FakePageClient:
         self.circle = circle
         self.requests = 0
         self.list_filters = CURRENT
+        self.capabilities = Capabilities()
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         assert properties == PROPERTIES
@@ -282,6 +284,7 @@ class ClientDuringARefusal:
 
     def __init__(self) -> None:
         self.list_filters: ListFilters = CURRENT
+        self.capabilities = Capabilities()
         self.pages = 0
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:  # noqa: ARG002 - of PageClient

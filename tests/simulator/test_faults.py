@@ -32,6 +32,18 @@ def script(name: str, **options: object) -> list[Step]:
 
 
 @pytest.mark.parametrize(
+    ("query", "is_refused"),
+    [("tag=a", True), ("limit=1&tag=a", True), ("limit=1", False), ("x=tag", False)],
+)
+def test_parameter_of_a_list_is_refused(query: str, is_refused: bool) -> None:
+    request = ReceivedRequest("GET", f"/v2/images?{query}", "HTTP/1.1", {})
+    context = FaultContext(request, SimulatedResponse(200, HEAD), random.Random(1))
+    (step,) = FAULTS["refused_parameters"](context, parameters=["tag", "visibility=all"])
+    assert isinstance(step, bytes)
+    assert step.startswith(b"HTTP/1.1 400") is is_refused
+
+
+@pytest.mark.parametrize(
     ("name", "options", "steps"),
     [
         ("latency", {"seconds": 0.5}, [0.5, HEAD]),
