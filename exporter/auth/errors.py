@@ -46,7 +46,10 @@ def auth_error(error: Exception, *, timed_out: bool, secrets: Iterable[str]) -> 
     for cause in chain:
         for types, reason in REASON_OF:
             if isinstance(cause, types):
-                return AuthError(reason, safe_line(_message(cause), secrets), _retry_after(cause))
+                explanation = next(filter(None, _notes(chain)), None)
+                parts = filter(None, (_message(cause), explanation))
+                detail = "; ".join(safe_line(part, secrets) for part in parts)
+                return AuthError(reason, detail, _retry_after(cause))
     if isinstance(error, exceptions.ClientException):
         return AuthError("rejected", safe_line(str(error), secrets))
     if isinstance(error, _PARSE_ERRORS):
@@ -77,6 +80,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _notes(errors: Iterable[BaseException]) -> Iterator[str]:
+    """Yield the notes that were added to exceptions to explain them."""
+    for error in errors:
+        yield from getattr(error, "__notes__", ())
 
 
 def _message(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from exporter.auth.base import AuthError
 from exporter.text import single_line
 from exporter.transport.proxies import proxy_settings_for
+from exporter.transport.tls_errors import explain_tls_error
 from exporter.transport.tls_files import ClientTls
 
 ABORT_INTERVAL = 1.0
@@ -56,6 +57,7 @@ class DeadlineSession(requests.Session):
         Raises:
             requests.Timeout: The deadline has passed.
             AuthError: The response is a redirect that leaves https or the host.
+            requests.exceptions.SSLError: TLS failed; its note is the explanation, if there is one.
         """
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
@@ -67,7 +69,11 @@ class DeadlineSession(requests.Session):
         # keystoneauth follows redirects itself, after the check below.
         kwargs["allow_redirects"] = False
         kwargs["proxies"] = {"all": settings.proxy} if settings.proxy else {}
-        response = super().request(method, url, *args, **kwargs)
+        try:
+            response = super().request(method, url, *args, **kwargs)
+        except requests.exceptions.SSLError as error:
+            error.add_note(explain_tls_error(error, settings.verify))
+            raise
         if self.timed_out:  # to http.client, headers that were cut off look complete
             raise requests.Timeout("the deadline passed before the end of the response")
         if response.status_code in _REDIRECTS and "Location" in response.headers:

@@ -21,6 +21,7 @@ from exporter.text import single_line
 from exporter.transport.connection import DeadlineHTTPConnection, DeadlineHTTPSConnection
 from exporter.transport.http1 import RequestFailed
 from exporter.transport.proxies import ProxySettings
+from exporter.transport.tls_errors import explain_tls_error
 from exporter.transport.url import without_default_port
 
 MAX_DETAIL = 300
@@ -52,6 +53,7 @@ class Connector:
         prepared = requests.Request("HEAD", url + "/").prepare()
         proxy = proxy_settings.proxy
         proxies = {"all": proxy} if proxy else {}
+        self._verify = proxy_settings.verify
         self._adapter = HTTPAdapter(pool_maxsize=1)
         # Any: the annotations of urllib3's pools fit neither mypy nor all of its versions.
         self._urllib3_pool: Any = _create_urllib3_pool(
@@ -87,11 +89,28 @@ class Connector:
             else:
                 connection.connect()
         except Exception as error:  # noqa: BLE001  # converted if known, raised again otherwise
-            raise _as_request_failed(error) from None
+            raise self._as_request_failed(error) from None
 
     def close(self) -> None:
         """Release urllib3's resources."""
         self._adapter.close()
+
+    def _as_request_failed(self, error: Exception) -> Exception:
+        """Convert a failure to connect to ``RequestFailed``; return other errors unchanged."""
+        match error:
+            case RequestFailed():
+                return error
+            case TimeoutError():
+                return RequestFailed("timeout", "no connection in time")
+            case gaierror() | UnicodeError():
+                return RequestFailed("connection", f"the name cannot be resolved: {error}")
+            case WrappedSSLError() | SSLError():
+                explanation = explain_tls_error(error, self._verify)
+                return RequestFailed("tls", "; ".join(filter(None, (_detail(error), explanation))))
+            case HTTPError() | OSError():
+                return RequestFailed("connection", _detail(error))
+            case _:
+                return error
 
 
 def _create_urllib3_pool(
@@ -112,23 +131,6 @@ def _create_urllib3_pool(
         raise ValueError(_detail(error)) from None
     pool.ConnectionCls = CONNECTION_CLASSES.get(pool.ConnectionCls, pool.ConnectionCls)
     return pool
-
-
-def _as_request_failed(error: Exception) -> Exception:
-    """Convert a failure to connect to ``RequestFailed``; return other errors unchanged."""
-    match error:
-        case RequestFailed():
-            return error
-        case TimeoutError():
-            return RequestFailed("timeout", "no connection in time")
-        case gaierror() | UnicodeError():
-            return RequestFailed("connection", f"the name cannot be resolved: {error}")
-        case WrappedSSLError() | SSLError():
-            return RequestFailed("tls", _detail(error))
-        case HTTPError() | OSError():
-            return RequestFailed("connection", _detail(error))
-        case _:
-            return error
 
 
 def _detail(error: Exception) -> str:

@@ -10,6 +10,7 @@ import pytest
 import trustme
 import yaml
 from openstack.config import loader
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from exporter.auth.base import AuthError, CloudConfigError
 from exporter.transport.tls_files import ClientTls
@@ -241,6 +242,7 @@ def test_certificate_of_an_unknown_authority_is_a_tls_failure(
     error = failure(cloud="lab")
     assert error.reason == "tls"
     assert "certificate verify failed" in error.detail
+    assert f"the authorities in {DEFAULT_CA_BUNDLE_PATH} were consulted" in error.detail
     assert tls_keystone.requests() == []
 
 
