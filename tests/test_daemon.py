@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from exporter.app import bind_server, build_application
 from exporter.clock import steady
 from exporter.config import Web, parse, resolved_clouds
 from exporter.daemon import Daemon
+from exporter.metrics.image_group import ImageGroup
+from exporter.model.instant import Instant
 from exporter.model.sharding import Shard
 from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.process import STOP_SIGNALS, stop_on_signals
@@ -164,3 +166,26 @@ def test_address_that_cannot_be_bound_is_an_error_in_one_line(address: str, erro
     with pytest.raises(ListenError) as caught:
         bind_server(Web(listen_address=address))
     assert str(caught.value).startswith(error)
+
+
+def test_running_daemon_renders_without_a_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = threading.Event()
+    render = ImageGroup.render
+
+    def render_and_record(group: ImageGroup, now: Instant) -> Set[int]:
+        different = render(group, now)
+        rendered.set()
+        return different
+
+    monkeypatch.setattr(ImageGroup, "render", render_and_record)
+    with daemon(tmp_path) as exporter:
+        running = threading.Thread(target=exporter.run)
+        running.start()
+        try:
+            wait_until(rendered.is_set)
+        finally:
+            exporter.stop.set()
+            running.join()
+    assert "render" not in {thread.name for thread in threading.enumerate()}

@@ -16,6 +16,12 @@ Images are polled in their order, so most of those that changed meanwhile are ne
 is compressed once. The longer the interval, the less often, and the more is left for a scrape.
 """
 
+PAUSE = 0.002
+"""Seconds between two groups of images.
+
+Without a pause the thread would take the lock again before a waiting scrape wakes up.
+"""
+
 
 @contextmanager
 def rendering_in_background(exposition: Exposition) -> Iterator[None]:
@@ -35,7 +41,7 @@ def rendering_in_background(exposition: Exposition) -> Iterator[None]:
 def _render_until(exposition: Exposition, stop: threading.Event) -> None:
     while not stop.wait(INTERVAL):
         try:
-            while exposition.render_group() and not stop.is_set():
+            while exposition.render_group() and not stop.wait(PAUSE):
                 pass
         except Exception:
             # The images stay marked as changed, and the next scrape reports the error too.
