@@ -47,13 +47,14 @@ def poll_report(application: Application, err: Console) -> Report:
         problem for poller in application.pollers for problem in _discovery_problems(poller)
     )
     moment = now()
+    clouds = application.store.clouds()
     images = checked_images(application.store, moment)
     warnings = tuple(
         f"{cloud.name}: {CLOUD_PROBLEMS[problem]}"
-        for cloud in application.store.clouds()
+        for cloud in clouds
         for problem in cloud_problems(cloud, moment.wall)
         if problem in WARNINGS
-    )
+    ) + tuple(f"{cloud.name}: {cloud.capabilities}" for cloud in clouds if cloud.capabilities)
     return Report(images, problems, warnings, application.shard, moment)
 
 

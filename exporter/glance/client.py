@@ -76,6 +76,7 @@ class ImageClient:
     version: ApiName | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
     _is_version_refused: bool = field(init=False, default=False)
+    _endpoint: str | None = field(init=False, default=None)
     _is_plain_list_refused: bool = field(init=False, default=False)
     _trial: threading.Lock = field(init=False, default_factory=threading.Lock)
 
@@ -190,7 +191,7 @@ class ImageClient:
             version = preferred_version(offered, self.requested_version)
         if version is not None:
             self._is_version_refused = False
-            if version != self.version:
+            if self.version not in {None, version}:
                 # Another release may have other capabilities.
                 self.capabilities = Capabilities()
             self.version = version
@@ -198,6 +199,10 @@ class ImageClient:
 
     def start_cycle(self) -> None:
         """Prepare for the requests of a cycle."""
+        endpoint = self.sender.endpoint
+        if self._endpoint not in {None, endpoint}:
+            self.capabilities = Capabilities()
+        self._endpoint = endpoint
         self.capabilities = self.capabilities.at(steady())
         self._is_plain_list_refused = False
         self.sender.start_cycle()

@@ -73,6 +73,11 @@ class RequestSender:
         return self._pool.connections if self._pool else 0
 
     @property
+    def endpoint(self) -> str | None:
+        """The endpoint to which requests are sent, None before the first one."""
+        return self._pool.base_url if self._pool else None
+
+    @property
     def prefix_length(self) -> int:
         """Bytes of a request line before the path of a request, or an upper bound of them."""
         pool, use = self._pool, self._token_use

@@ -56,6 +56,7 @@ class ClientTotals:
         clock_skew: Seconds by which the service's clock is ahead.
         token_expires_at: Unix time at which the token in use expires.
         auth_failure: Failure of the last authentication attempt, None if it succeeded.
+        capabilities: What the endpoint is known to lack, in one line; None if nothing.
     """
 
     rate_limit_wait: float
@@ -65,6 +66,7 @@ class ClientTotals:
     clock_skew: float | None
     token_expires_at: float | None
     auth_failure: Failed | None
+    capabilities: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class CloudState:
         resolved_changes: Number of changes of the image ID, for each configured alias.
         contradictions: Number of contradictions between responses of the Image service.
         contradicted_at: Time of the last contradiction, None before the first one.
+        capabilities: What the endpoint is known to lack, in one line; None if nothing.
     """
 
     name: str
@@ -114,6 +117,7 @@ class CloudState:
     resolved_changes: Mapping[str, int] = field(default_factory=dict)
     contradictions: int = 0
     contradicted_at: float | None = None
+    capabilities: str | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -173,6 +177,7 @@ class CloudState:
             authentication_failures=inherited.authentication_failures
             + client.authentication_failures,
             auth_failure=client.auth_failure,
+            capabilities=client.capabilities,
         )
 
     def _api_up_after(self, cycle: CycleSummary) -> bool | None:

@@ -303,6 +303,7 @@ class Poller:
             authentications=auth.authentications,
             authentication_failures=auth.failures,
             auth_failure=auth.failure,
+            capabilities=self.client.capabilities.summary or None,
         )
 
     def _retract(self, tag: object) -> None:

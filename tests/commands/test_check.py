@@ -36,6 +36,16 @@ def test_all_as_expected(tmp_path: Path, service: SimulatedImageService) -> None
     assert table.endswith("images: 2, not as expected: 0\n")
 
 
+def test_parameters_that_an_endpoint_refuses_are_a_warning(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    service.faults.set("refused_parameters", on="list", parameters=["member_status"])
+    cloud = {"name": "lab", "endpoint": service.url, "api": "v2"}
+    images = [GOLDEN, UBUNTU, ABSENT.replace("0", "1"), ABSENT.replace("0", "2")]
+    _, table = run_check(tmp_path, {**cloud, "images": images})
+    assert table.endswith("lab: lists: refused with the parameters member_status\n")
+
+
 @pytest.mark.parametrize(
     ("images", "why"),
     [

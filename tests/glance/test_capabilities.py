@@ -14,7 +14,7 @@ from exporter.model.replies import Batch
 from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
 from exporter.transport.tls_files import ClientTls
-from tests.glance.clients import image_client, soon
+from tests.glance.clients import FakeAuthenticator, image_client, soon
 
 OTHER = "f" * 32
 IMAGES = (
@@ -146,18 +146,24 @@ def test_list_that_is_refused_for_its_length_blames_no_parameter(
     assert service.log.requests == 3 + 1 + len({ALL, "member_status"})
 
 
-def test_parameters_are_tried_again_with_another_version(
-    service: SimulatedImageService, client: ImageClient
+def test_capabilities_are_forgotten_when_the_endpoint_changes(
+    service: SimulatedImageService,
 ) -> None:
-    service.faults.set("refused_parameters", on="list", parameters=[ALL])
-    batch_ids(client)
-    assert client.capabilities.refused == {ALL}
-    client.requested_version, client.version = "v1", None
-    client.choose_version(soon())
-    assert client.capabilities == Capabilities()
+    authenticator = FakeAuthenticator(service.url)
+    with SimulatedImageService(IMAGES) as other, image_client(authenticator, "v2") as client:
+        client.choose_version(soon())
+        service.faults.set("refused_parameters", on="list", parameters=[ALL])
+        batch_ids(client)
+        for _ in range(2):
+            client.start_cycle()
+            assert client.capabilities.refused == {ALL}
+        authenticator.endpoint = other.url
+        client.image("own", soon())
+        client.start_cycle()
+        assert client.capabilities == Capabilities()
 
 
-def test_parameters_that_are_tried_by_concurrent_lists_are_those_of_glance_15() -> None:
+def test_glance_15_refuses_only_visibility_all() -> None:
     with SimulatedImageService(IMAGES, release=Release.GLANCE_15) as service:
         authenticator = StaticTokenAuthenticator(service.url, None, ClientTls())
         with image_client(authenticator, "v2") as client:

@@ -68,6 +68,7 @@ def test_every_field_of_the_state_is_tested() -> None:
         "resolved_changes",
         "next_cycle_at",
         "contradicted_at",
+        "capabilities",
         "auth_failure",
         "discovery_interval",
         "discovery_failure",

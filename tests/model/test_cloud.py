@@ -198,6 +198,7 @@ CARRIED_OVER = {
     "discovered_at",
     "contradictions",
     "contradicted_at",
+    "capabilities",
 }
 
 
@@ -248,6 +249,7 @@ OTHER_TOTALS: dict[str, object] = {
     "clock_skew": 1.5,
     "token_expires_at": NOW,
     "auth_failure": Failed("timeout", "no response in time"),
+    "capabilities": "lists: refused with 403, polling images one by one",
 }
 
 

@@ -111,6 +111,7 @@ def cloud_document(cloud: CloudSummary) -> Document:
         "troubles": list(cloud.problems),
         "api_up": state.api_up,
         "api_version": state.api_version,
+        "capabilities": state.capabilities,
         "breaker_open": state.breaker_open,
         "mass_disappearance": state.mass_disappearance,
         "contradictions": state.contradictions,

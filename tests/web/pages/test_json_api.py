@@ -159,6 +159,7 @@ def test_cloud_document_is_complete() -> None:
         ],
         "api_up": False,
         "api_version": "v2",
+        "capabilities": None,
         "breaker_open": True,
         "mass_disappearance": False,
         "contradictions": 3,

@@ -142,6 +142,14 @@ def test_cloud_before_its_first_cycle_and_with_an_overdue_one() -> None:
     assert "Next cycle due 10 min ago Sign-in 1 sign-in so far" in text
 
 
+def test_what_an_endpoint_lacks_is_shown() -> None:
+    store = Store()
+    summary = "lists: refused with 403, polling images one by one"
+    store.add_cloud(replace(FIRST_CLOUD, capabilities=summary), [])
+    assert f"Endpoint {summary}" in text_of(render(store))
+    assert f"Endpoint {summary}" not in text_of(render())
+
+
 def test_more_than_three_clouds_or_aliases_are_folded_unless_there_is_a_problem() -> None:
     store = Store()
     aliases = {f"alias-{number}": "an-id" for number in range(4)}

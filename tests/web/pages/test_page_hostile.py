@@ -75,6 +75,7 @@ CLOUDS = st.builds(
     resolved_changes=st.dictionaries(TEXTS, COUNTS, max_size=5),
     contradictions=COUNTS,
     contradicted_at=TIMESTAMPS,
+    capabilities=st.none() | TEXTS,
 )
 IMAGES = st.builds(
     Image,
