@@ -184,7 +184,7 @@ class Application:
         return ImageClient(
             sender,
             properties=None if self.all_properties else properties,
-            requested_version=config.api,
+            requested_version=config.api or authenticator.api,
         )
 
     def _build_discovery(self, config: ResolvedCloud, client: ImageClient) -> Discovery:

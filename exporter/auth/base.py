@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.outcome import Failed, Reason
 from exporter.transport.tls_files import ClientTls
 
@@ -108,6 +109,11 @@ class Authenticator(Protocol):
     @property
     def tls(self) -> ClientTls:
         """The certificates for connections to this cloud."""
+        ...
+
+    @property
+    def api(self) -> RequestedVersion:
+        """The API version that the configuration of the sign-in names, or ``auto``."""
         ...
 
     def token(self) -> AuthToken:

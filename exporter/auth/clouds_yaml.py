@@ -40,9 +40,13 @@ from exporter.auth.keystone import Keystone
 from exporter.auth.openstack_files import read_file, searched_files
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_cache import CachedTokenAuthenticator
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
 from exporter.transport.tls_files import ClientTls
 from exporter.transport.url import base_url
+
+API_VERSIONS: Mapping[str, RequestedVersion] = {"1": "v1", "2": "v2"}
+"""Versions of the Image API by the major version in ``image_api_version``."""
 
 _LEAKY_LOGGERS = ("keystoneauth", "openstack")
 _INTERACTIVE_AUTH_TYPES = {"v3websso", "v3oidcdeviceauthz"}
@@ -66,10 +70,11 @@ def authenticator_from_clouds_yaml(
     config = configuration.region(selection.cloud, selection.region, selection.interface)
     tls = client_tls(config)
     override = _endpoint_override(config)
+    api = _api_version(config.config.get("image_api_version"))
     plugin = config.get_auth()
     if isinstance(plugin, NoAuth | Token):
         token = plugin.token if isinstance(plugin, Token) else None
-        return _without_keystone(override or plugin.endpoint, token, tls)
+        return _without_keystone(override or plugin.endpoint, token, tls, api)
     if not isinstance(plugin, BaseIdentityPlugin):
         raise CloudConfigError(f"auth_type {config.config['auth_type']} provides no token")
     parts = urlsplit(plugin.auth_url or "")
@@ -87,7 +92,7 @@ def authenticator_from_clouds_yaml(
     keystone = Keystone(plugin, entry, tls=tls, timeout=timeout, secrets=secrets, hint=hint)
     identity = identity_of(config.config, entry)
     return CachedTokenAuthenticator(
-        keystone, tls=tls, clock=clock, random=random, identity=identity
+        keystone, tls=tls, clock=clock, random=random, identity=identity, api=api
     )
 
 
@@ -239,7 +244,7 @@ def _refuse_prompt(prompt: str | None = None) -> NoReturn:
 
 
 def _without_keystone(
-    endpoint: str | None, token: str | None, tls: ClientTls
+    endpoint: str | None, token: str | None, tls: ClientTls, api: RequestedVersion
 ) -> StaticTokenAuthenticator:
     if not endpoint:
         raise CloudConfigError("auth has no `endpoint`, which this auth_type needs")
@@ -248,7 +253,16 @@ def _without_keystone(
             check_token(token)
         except ValueError as error:
             raise CloudConfigError(f"token {error}") from None
-    return StaticTokenAuthenticator(_base_url("endpoint", endpoint), token, tls)
+    return StaticTokenAuthenticator(_base_url("endpoint", endpoint), token, tls, api)
+
+
+def _api_version(value: object) -> RequestedVersion:
+    """Return the version that ``image_api_version`` names; others are left to ``auto``.
+
+    openstacksdk reads it as a number or as text, with or without a minor version.
+    """
+    major = str(value).strip().removeprefix("v").partition(".")[0]
+    return API_VERSIONS.get(major, "auto")
 
 
 def _endpoint_override(config: CloudRegion) -> str | None:

@@ -1,14 +1,18 @@
 """Authentication without Keystone: a configured endpoint, with a fixed token or none."""
 
 from exporter.auth.base import AuthError, AuthStats, AuthToken, identity_of
+from exporter.model.api_traits import RequestedVersion
 from exporter.transport.tls_files import ClientTls
 
 
 class StaticTokenAuthenticator:
     """Source of one token that never changes. It must pass ``check_token``."""
 
-    def __init__(self, endpoint: str, token: str | None, tls: ClientTls) -> None:
+    def __init__(
+        self, endpoint: str, token: str | None, tls: ClientTls, api: RequestedVersion = "auto"
+    ) -> None:
         self.tls = tls
+        self.api = api
         self.identity = identity_of(endpoint, token)
         self._token = AuthToken(endpoint, token, expires_at=None, generation=1)
 

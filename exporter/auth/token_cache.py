@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from exporter.auth.base import AuthError, AuthStats, AuthToken
 from exporter.auth.keystone import IssuedToken, Keystone
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
 from exporter.transport.tls_files import ClientTls
 
@@ -78,8 +79,10 @@ class CachedTokenAuthenticator:
         clock: Callable[[], Instant],
         random: Callable[[], float],
         identity: bytes = b"",
+        api: RequestedVersion = "auto",
     ) -> None:
         self.tls = tls
+        self.api = api
         self.identity = identity
         self._keystone = keystone
         self._clock = clock

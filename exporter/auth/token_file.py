@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.auth.base import AuthError, AuthStats, AuthToken, check_token, identity_of
 from exporter.files import FileFingerprint, fingerprint
+from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
 from exporter.transport.tls_files import ClientTls
 
@@ -29,6 +30,7 @@ class TokenFileAuthenticator:
         self, endpoint: str, path: Path, tls: ClientTls, clock: Callable[[], Instant]
     ) -> None:
         self.tls = tls
+        self.api: RequestedVersion = "auto"
         self.identity = identity_of(endpoint, str(path))
         self._endpoint = endpoint
         self._path = path

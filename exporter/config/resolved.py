@@ -40,7 +40,7 @@ class ResolvedCloud:
     region: str | None
     image_service_name: str | None
     interface: str | None
-    api: RequestedVersion
+    api: RequestedVersion | None
     endpoint: str | None
     token: SecretStr | None
     token_file: Path | None
@@ -91,7 +91,7 @@ def _resolved_cloud(settings: Settings, cloud: Cloud) -> ResolvedCloud:
         region=cloud.region,
         image_service_name=cloud.image_service_name,
         interface=cloud.interface,
-        api=cloud.api,
+        api=cloud.api if "api" in cloud.model_fields_set else None,
         endpoint=cloud.endpoint,
         token=cloud.token,
         token_file=None if cloud.token_file is None else directory / cloud.token_file,

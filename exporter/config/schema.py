@@ -212,7 +212,8 @@ class Cloud(_Model):
         Field(
             default="auto",
             description=f"Version of the Image API: {', '.join(get_args(ApiName))}, or auto, which "
-            "prefers v1 if the endpoint offers both.",
+            "prefers v1 if the endpoint offers both and serves it.",
+            json_schema_extra={"default": "from image_api_version in clouds.yaml, otherwise auto"},
         )
     )
     endpoint: types.Endpoint | None = Field(

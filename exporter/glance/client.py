@@ -3,59 +3,44 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple
 
 from exporter.clock import steady
 from exporter.glance.capabilities import Capabilities, parameters
 from exporter.glance.discovery_listing import parse_page
+from exporter.glance.image_requests import ImageRequests, is_accepted
 from exporter.glance.list_filters import ListFilters, choose_filters, refused_visibility
 from exporter.glance.listing import PAGE_LIMIT, parse_list
 from exporter.glance.request_sender import RequestSender
-from exporter.glance.v1 import has_image_headers, may_describe
+from exporter.glance.second_version import SecondVersion, is_refusal
 from exporter.glance.versions import (
     API_VERSIONS,
     INITIAL,
     PROBED,
+    V1,
+    V2,
     VERSIONS_PATHS,
     ApiVersion,
     parse_versions,
     preferred_version,
 )
 from exporter.model.api_traits import ApiName, RequestedVersion
-from exporter.model.outcome import Failed, Found, ImageResult, NotFound
+from exporter.model.outcome import Failed, Found
 from exporter.model.replies import (
     BatchReply,
     Deadline,
     ImageReply,
-    Listed,
     ListReply,
     PageReply,
     ProbeReply,
     RequestFacts,
 )
 from exporter.transport.http1 import Response
-from exporter.transport.pool import HeldConnection, HttpRequest
+from exporter.transport.pool import HttpRequest
 
 PLAIN_LIST = "/v2/images?limit=1"
 """A list without parameters that a service may lack: the control when parameters are tried."""
-
-SERVICE_CODES = frozenset({400, 429})
-"""Status codes that the Image service sends only after it has accepted the credentials."""
-
-LATE_DATA_TIMEOUT = 0.05
-"""Seconds to wait after a probe of v1 for bytes that follow the last response, see ``end_cycle``.
-
-A server that closes the connection as requested ends the wait earlier.
-"""
-
-
-class _ListControlReply(NamedTuple):
-    """The reply to a request for a list as a control, as ``ImageReply`` is for an image."""
-
-    facts: RequestFacts
-    result: Listed | Failed
-    accepted: bool = False
 
 
 @dataclass(slots=True)
@@ -75,17 +60,43 @@ class ImageClient:
     requested_version: RequestedVersion = "auto"
     version: ApiName | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
+    _requests: ImageRequests = field(init=False)
+    _memory: SecondVersion = field(init=False, default_factory=SecondVersion)
+    _offered: frozenset[ApiName] = field(init=False, default=frozenset())
     _is_version_refused: bool = field(init=False, default=False)
     _endpoint: str | None = field(init=False, default=None)
     _is_plain_list_refused: bool = field(init=False, default=False)
     _trial: threading.Lock = field(init=False, default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        """Create what sends the requests of each version."""
+        self._requests = ImageRequests(self.sender, self.properties)
+
     def image(
         self, image_id: str, deadline: Deadline, *, fresh: bool = False, tag: object = None
     ) -> ImageReply:
-        """Request one image. ``fresh`` uses a new connection; see ``HttpRequest`` for ``tag``."""
-        request = self._image_request(image_id, deadline)
-        return self._image(image_id, replace(request, fresh_connection=fresh, tag=tag), deadline)
+        """Request one image. ``fresh`` uses a new connection; see ``HttpRequest`` for ``tag``.
+
+        An image whose response a proxy cannot deliver is requested by the second version, and so it
+        is in later cycles if that has found it.
+        """
+        api, second = self._api, self._second
+        send = partial(self._requests.image, fresh=fresh, tag=tag)
+        if second is None:
+            return self._observed(send(api, image_id, deadline))
+        if self._memory.has(image_id, steady()):
+            reply = send(second, image_id, deadline)
+            if isinstance(reply.result, Found) or _may_pass(reply):
+                return reply
+            self._memory.forget(image_id)
+        first = self._observed(send(api, image_id, deadline))
+        self._memory.on_reply(image_id, first)
+        if self._memory.may_deliver(image_id, first):
+            reply = send(second, image_id, deadline)
+            self._memory.on_try(image_id, reply, steady())
+            if isinstance(reply.result, Found):
+                return reply
+        return self._memory.explained(image_id, first)
 
     def batch(
         self,
@@ -123,44 +134,48 @@ class ImageClient:
         if response.code == HTTPStatus.NOT_FOUND:
             # A 404 for the list proves nothing, so report it as unconfirmed.
             batch = Failed("unconfirmed", "the list of images is 404", batch.request_id)
-        accepted = _is_accepted(response, batch)
+        accepted = is_accepted(response, batch)
         return BatchReply(facts, batch, accepted, batches.is_splittable(response))
 
     def list(self, deadline: Deadline) -> ListReply:
         """Request the list of images, as proof that the API responds to these credentials."""
-        facts, response = self.sender.get(self._api.list_path, deadline)
-        images = response if isinstance(response, Failed) else parse_list(response)
-        if isinstance(images, Failed):
-            return ListReply(facts, images)
-        return ListReply(facts, accepted=True)
+        api, second = self._api, self._second
+        if second is None:
+            return self._requests.list(api.list_path, deadline)
+        reply: ListReply | None = None
+        for path in self._memory.served_lists(api.list_paths, steady()):
+            reply = self._requests.list(path, deadline)
+            self._memory.on_list_reply(reply.failure)
+            if reply.failure is None or not is_refusal(reply.failure):
+                return reply
+            self._memory.on_refused_list(path, steady())
+        by_second = self._requests.list(second.list_path, deadline)
+        return by_second if by_second.failure is None or reply is None else reply
 
     def probe(self, suspect_id: str, control_id: str | None, deadline: Deadline) -> ProbeReply:
-        """Request a control, the suspect and the control again, on one fresh connection.
+        """Request a control, the suspect and the control again, see ``ImageRequests.probe``.
 
-        ``control_id`` is the ID of an image, or None for a list of images. Failures are results,
-        and the probe ends with the first result after which it cannot be conclusive.
+        ``control_id`` is the ID of an image, or None for a list of images. If the version in use
+        serves no list, the second version is probed: its list and the suspect itself. Its list
+        alone never confirms a 404 of the first version, which a gateway may have lost.
         """
-        suspect = after = None
-        with HeldConnection(self._late_data_timeout) as held:
-            before = self._control(control_id, deadline, held)
-            if isinstance(before.result, Found | Listed):
-                request = replace(self._image_request(suspect_id, deadline), held=held)
-                suspect = self._image(suspect_id, request, deadline)
-            if suspect is not None and isinstance(suspect.result, NotFound):
-                after = self._control(control_id, deadline, held, is_last=True)
-            is_followed_by_data = held.is_followed_by_data()
-        replies = [reply for reply in (before, suspect, after) if reply is not None]
-        reply = ProbeReply(
-            facts=replace(replies[-1].facts, sent_at=before.facts.sent_at),
-            before=before.result,
-            suspect=suspect.result if suspect is not None else None,
-            after=after.result if after is not None else None,
-            requests=held.requests,
-            connection=held.addresses,
-            used_one_connection=held.opened <= 1,
-            accepted=any(reply.accepted for reply in replies),
-        )
-        return _without_last_result(reply) if is_followed_by_data else reply
+        api, second = self._api, self._second
+        probe = partial(self._requests.probe, suspect_id=suspect_id, deadline=deadline)
+        if second is not None and control_id is not None and self._memory.has(control_id, steady()):
+            reply = probe(second, control=control_id, is_list=False)
+            return self._by_second_version(suspect_id, reply)
+        if control_id is not None:
+            return probe(api, control=control_id, is_list=False)
+        if second is None or not self._memory.has_first_worked:
+            return probe(api, control=api.control_list_path, is_list=True)
+        for path in self._memory.served_lists(api.control_list_paths, steady()):
+            reply = probe(api, control=path, is_list=True)
+            if not isinstance(reply.before, Failed) or not is_refusal(reply.before):
+                return reply
+            self._memory.on_refused_list(path, steady())
+        path = second.control_list_path
+        reply = probe(second, control=path, is_list=True, needs_control=False)
+        return self._by_second_version(suspect_id, reply)
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         """Request one page of a discovery listing, always from v2, whichever version is in use."""
@@ -180,14 +195,25 @@ class ImageClient:
         """Choose the API version if none is in use, or if the one in use was refused.
 
         The version in use is kept unless the service offers another one. A configured version needs
-        no request. Returns the facts of the last request, if there was one: the service may have
-        sent ``Retry-After``.
+        no request. v1 is also left if it only refused requests in the last cycle, as it is where a
+        gateway does not serve it although the version document lists it. Returns the facts of the
+        last request, if there was one: the service may have sent ``Retry-After``.
         """
-        if self.version is not None and not self._is_version_refused:
-            return None
+        facts = None
+        if self.version is None or self._is_version_refused:
+            facts = self._choose_offered(deadline)
+        if facts is None or facts.retry_after is None:
+            facts = self._leave_useless_version(deadline) or facts
+        return facts
+
+    def _choose_offered(self, deadline: Deadline) -> RequestFacts | None:
+        """Choose the preferred one of the versions that the endpoint offers."""
         facts, version = None, preferred_version((), self.requested_version)
         if version is None:
             facts, offered = self._request_versions(deadline)
+            self._offered = offered or self._offered
+            if self._memory.is_first_distrusted(steady()) and V2.name in offered:
+                offered -= {V1.name}
             version = preferred_version(offered, self.requested_version)
         if version is not None:
             self._is_version_refused = False
@@ -195,6 +221,27 @@ class ImageClient:
                 # Another release may have other capabilities.
                 self.capabilities = Capabilities()
             self.version = version
+        return facts
+
+    def _leave_useless_version(self, deadline: Deadline) -> RequestFacts | None:
+        """Use the second version if that responds and the first one refuses its lists as well."""
+        api, second = self._api, self._second
+        if second is None or not self._memory.is_first_useless:
+            return None
+        for path in api.list_paths:
+            reply = self._requests.list(path, deadline)
+            if reply.failure is None or not is_refusal(reply.failure):
+                return reply.facts
+        reply = self._requests.list(second.list_path, deadline)
+        image_id, facts, responds = self._memory.refused_id, reply.facts, reply.failure is None
+        if image_id and reply.failure is not None and is_refusal(reply.failure):
+            image = self._requests.image(second, image_id, deadline)
+            facts, responds = image.facts, isinstance(image.result, Found)
+        if responds:
+            self.version = second.name
+            self._is_version_refused = False
+            self.capabilities = Capabilities()
+            self._memory.on_switch(steady())
         return facts
 
     def start_cycle(self) -> None:
@@ -205,6 +252,7 @@ class ImageClient:
         self._endpoint = endpoint
         self.capabilities = self.capabilities.at(steady())
         self._is_plain_list_refused = False
+        self._memory.start_cycle()
         self.sender.start_cycle()
 
     def end_cycle(self, grace: float) -> None:
@@ -225,54 +273,15 @@ class ImageClient:
         """The filters of lists that the service has not refused."""
         return choose_filters(self.capabilities.refused_visibilities)
 
-    def _image_request(self, image_id: str, deadline: Deadline) -> HttpRequest:
-        return HttpRequest(
-            self._api.method,
-            self._api.image_path(image_id),
-            deadline.end,
-            matches_request=lambda response: may_describe(response, image_id),
-        )
-
-    def _image(self, image_id: str, request: HttpRequest, deadline: Deadline) -> ImageReply:
-        """Send a request for one image and parse the response."""
-        api = self._api
-        facts, response = self.sender.send(request, deadline.latest_start)
-        if isinstance(response, Failed):
-            return ImageReply(facts, response)
-        result = api.parse_image(response, image_id, self.properties)
+    def _observed(self, reply: ImageReply) -> ImageReply:
+        """Note what the reply to a request for an image shows about the version in use."""
+        result = reply.result
         if isinstance(result, Failed) and result.reason == "api_version":
             self._is_version_refused = True
         elif isinstance(result, Found) and self.version is None:
             # No version document offers this version, but the service responds to it.
-            self.version = api.name
-        return ImageReply(facts, result, _is_accepted(response, result))
-
-    def _control(
-        self,
-        control_id: str | None,
-        deadline: Deadline,
-        held: HeldConnection,
-        *,
-        is_last: bool = False,
-    ) -> "ImageReply | _ListControlReply":
-        """Request the control of a probe: an image, or a list of images."""
-        if control_id is not None:
-            request = self._image_request(control_id, deadline)
-            return self._image(control_id, replace(request, held=held, is_last=is_last), deadline)
-        path = self._api.control_list_path
-        request = HttpRequest("GET", path, deadline.end, held=held, is_last=is_last)
-        facts, response = self.sender.send(request, deadline.latest_start)
-        if isinstance(response, Failed):
-            return _ListControlReply(facts, response)
-        images = parse_list(response)
-        if isinstance(images, Failed):
-            return _ListControlReply(facts, images, _is_accepted(response, images))
-        listed = Listed(images.image_ids, response.request_id)
-        return _ListControlReply(facts, listed, accepted=True)
-
-    @property
-    def _late_data_timeout(self) -> float:
-        return 0.0 if self._api.responses_have_bodies else LATE_DATA_TIMEOUT
+            self.version = self._api.name
+        return reply
 
     def _get_list(
         self, path: str, deadline: Deadline, *, fresh: bool = False
@@ -317,6 +326,18 @@ class ImageClient:
         _, response = self.sender.get(path, deadline)
         return None if isinstance(response, Failed) else response.code
 
+    def _by_second_version(self, suspect_id: str, reply: ProbeReply) -> ProbeReply:
+        """Mark the reply to a probe by the second version, and remember an image that it found."""
+        if isinstance(reply.suspect, Found):
+            self._memory.add(suspect_id, steady())
+        return replace(reply, by_second_version=True)
+
+    @property
+    def _second(self) -> ApiVersion | None:
+        """The version for requests that v1 refuses, if v1 is in use and the endpoint offers it."""
+        is_free = self.requested_version == "auto" and self.version == V1.name
+        return V2 if is_free and V2.name in self._offered else None
+
     @property
     def _api(self) -> ApiVersion:
         return API_VERSIONS[self.version] if self.version else INITIAL
@@ -343,27 +364,6 @@ class ImageClient:
         return facts, frozenset({PROBED.name}) if is_list or is_unreadable else frozenset()
 
 
-def _without_last_result(reply: ProbeReply) -> ProbeReply:
-    """Replace the last result of a probe by a failure, because data followed the last response.
-
-    An earlier response on the connection may have been forged, and this is the rest of it.
-    """
-    failed = Failed("malformed", "unexpected data after the last response of a probe")
-    if reply.after is not None:
-        return replace(reply, after=failed)
-    if reply.suspect is not None:
-        return replace(reply, suspect=failed)
-    return replace(reply, before=failed)
-
-
-def _is_accepted(response: Response, result: ImageResult) -> bool:
-    """Return True if the Image service itself responded and accepted the credentials.
-
-    A gateway in front of it also sends 400 and 429, but without a request ID. A login portal may
-    send any 200, so a 200 needs headers of an image. Malformed headers count too, because the name
-    of an image may garble them.
-    """
-    code = response.code
-    if code in SERVICE_CODES:
-        return bool(response.request_id)
-    return isinstance(result, Found) or (code == HTTPStatus.OK and has_image_headers(response))
+def _may_pass(reply: ImageReply) -> bool:
+    """Return True for a failure that says nothing about the version it came by."""
+    return isinstance(reply.result, Failed) and not is_refusal(reply.result)

@@ -10,8 +10,14 @@ from exporter.transport.http1 import Response
 LIST_PATH = "/v1/images?limit=1"
 """Served from the same database as single images: a 200 proves the API for a token."""
 
+DETAIL_LIST_PATH = "/v1/images/detail?limit=1"
+"""The same list in detail, which some gateways serve although they refuse the other."""
+
 CONTROL_LIST_PATH = "/v1/images?limit=5"
 """A list as the control of a probe: short, but it names images that can be controls themselves."""
+
+CONTROL_DETAIL_LIST_PATH = "/v1/images/detail?limit=5"
+"""The same list in detail, see ``DETAIL_LIST_PATH``."""
 
 
 def image_path(image_id: str) -> str:

@@ -62,8 +62,9 @@ class ApiVersion:
         method: Method of the request for one image.
         image_path: Returns the path of the request for one image.
         parse_image: Parses the response to it.
-        list_path: Path of a list of images that proves that the API responds.
-        control_list_path: Path of a list of a few images, as the control of a probe.
+        list_paths: Paths of lists of images that prove that the API responds; some services refuse
+            the first one only.
+        control_list_paths: Paths of lists of a few images, as the control of a probe.
         batches: Requests for many images at once, or ``None`` if there are none.
     """
 
@@ -71,9 +72,19 @@ class ApiVersion:
     method: str
     image_path: Callable[[str], str]
     parse_image: Callable[[Response, str, frozenset[str] | None], ImageResult]
-    list_path: str
-    control_list_path: str
+    list_paths: tuple[str, ...]
+    control_list_paths: tuple[str, ...]
     batches: BatchTraits | None
+
+    @property
+    def list_path(self) -> str:
+        """The usual path of a list of images."""
+        return self.list_paths[0]
+
+    @property
+    def control_list_path(self) -> str:
+        """The usual path of a list of a few images."""
+        return self.control_list_paths[0]
 
     @property
     def responses_have_bodies(self) -> bool:
@@ -86,8 +97,8 @@ V1 = ApiVersion(
     method="HEAD",
     image_path=v1.image_path,
     parse_image=v1.parse_image,
-    list_path=v1.LIST_PATH,
-    control_list_path=v1.CONTROL_LIST_PATH,
+    list_paths=(v1.LIST_PATH, v1.DETAIL_LIST_PATH),
+    control_list_paths=(v1.CONTROL_LIST_PATH, v1.CONTROL_DETAIL_LIST_PATH),
     batches=None,
 )
 V2 = ApiVersion(
@@ -95,8 +106,8 @@ V2 = ApiVersion(
     method="GET",
     image_path=v2.image_path,
     parse_image=v2.parse_image,
-    list_path=v2.LIST_PATH,
-    control_list_path=v2.CONTROL_LIST_PATH,
+    list_paths=(v2.LIST_PATH,),
+    control_list_paths=(v2.CONTROL_LIST_PATH,),
     batches=BatchTraits(
         split=v2.split_into_batches,
         path=v2.batch_path,

@@ -133,6 +133,10 @@ class CloudState:
             next_cycle_at=next_cycle_at,
         )
 
+    def with_api_version(self, version: str | None) -> "CloudState":
+        """Return the state with the version of the API that was chosen for the next requests."""
+        return replace(self, api_version=version)
+
     def with_open_breaker(self) -> "CloudState":
         """Return the state when the circuit breaker opens in the middle of a cycle."""
         return replace(self, api_up=False, breaker_open=True)

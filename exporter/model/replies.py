@@ -136,6 +136,9 @@ class ProbeReply:
         used_one_connection: False if the server closed the connection between the requests, so that
             they were sent on several.
         accepted: See ``PollReply``.
+        by_second_version: The probe used another version of the API than the poll, because the
+            service refuses the list of that version. A 404 of one version and an image of the other
+            do not contradict each other.
     """
 
     facts: RequestFacts
@@ -146,6 +149,7 @@ class ProbeReply:
     connection: str = ""
     used_one_connection: bool = True
     accepted: bool = False
+    by_second_version: bool = False
 
     @property
     def failure(self) -> Failed | None:

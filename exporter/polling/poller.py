@@ -266,7 +266,12 @@ class Poller:
         """Choose the API version if necessary; return the history with any Retry-After."""
         if steady() < history.wait_until:
             return history
+        version_before = self.client.version
         facts = self.client.choose_version(Deadline(until, until))
+        if version_before not in {None, self.client.version}:
+            history = history.without_doubts()
+            version = self.client.version
+            self._access.update(lambda state: state.with_api_version(version))
         if facts is None or facts.retry_after is None:
             return history
         if not facts.retry_after_usable:

@@ -166,8 +166,10 @@ class Faults:
     """The faults that are set: at most one for each image ID, "images", "list" and "all".
 
     The fault of an image takes precedence over "images"; "images" and "list" take precedence
-    over "all". ``on_clear`` is called after a fault has ended, to resume the responses it
-    holds. ``seed`` makes shares and jitter the same in every run.
+    over "all". Those of one version, such as "v1/list" or "v1", take precedence over those of
+    both, and "detail", the list of v1 in detail, over "list". ``on_clear`` is called after a
+    fault has ended, to resume the responses it holds. ``seed`` makes shares and jitter
+    the same in every run.
     """
 
     def __init__(self, on_clear: Callable[[], None], seed: int = 1) -> None:
@@ -189,7 +191,9 @@ class Faults:
 
         Args:
             name: a key of FAULTS.
-            on: an image ID, "images" (requests for any single image), "list" or "all".
+            on: an image ID, "images" (requests for any single image), "list" or "all"; "v1" for all
+                of one version, and "v1/list", "v1/images" or "v1/" and an image ID for a part of
+                it; "detail" for the list of v1 in detail.
             times: the number of requests to apply it to; None for no limit.
             share: the share of requests to apply it to, between 0 and 1.
             options: arguments of the fault's function.
@@ -220,11 +224,14 @@ class Faults:
         """Return the fault to apply to this request, if any."""
         if not self._faults:
             return None
-        scopes = ["all"]
+        scopes = []
         if request.is_list:
-            scopes = ["list", "all"]
+            scopes = ["detail", "list"] if request.path.endswith("/detail") else ["list"]
         elif image_id := request.image_id:
-            scopes = [image_id, "images", "all"]
+            scopes = [image_id, "images"]
+        if version := request.api_version:
+            scopes = [*(f"{version}/{scope}" for scope in scopes), version, *scopes]
+        scopes.append("all")
         with self._lock:
             for scope in scopes:
                 fault = self._faults.get(scope)

@@ -1,5 +1,6 @@
 """A request as the simulated service received it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -55,6 +56,12 @@ class ReceivedRequest:
         """Return the ID of the requested image, in any API version; None for other paths."""
         parent, _, last = self.path.rpartition("/")
         return last if parent.endswith("/images") and last not in ("", "detail") else None
+
+    @property
+    def api_version(self) -> str | None:
+        """Return ``v1`` or ``v2`` for a request of that version; None for other paths."""
+        match = re.search(r"/(v[12])(?:\.[0-9])?/", self.path)
+        return match[1] if match else None
 
     @property
     def is_list(self) -> bool:

@@ -15,6 +15,7 @@ from exporter.auth.factory import OpenStackSource, build_authenticator
 from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
 from tests.support.program import GOLDEN, environment, settings_file
 
+NO_AUTH = {"endpoint": "http://192.0.2.1"}
 AUTH = {"auth_url": "http://192.0.2.1/v3", "username": "demo", "password": "hunter2"}
 
 
@@ -208,6 +209,25 @@ def test_region_must_be_in_the_list_of_regions(
         f"cloud 'lab' in {path}: Region East is not a valid region name for cloud lab. Valid "
         "choices are South,North."
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "api"),
+    [
+        *((value, "v2") for value in ("2", 2, 2.9, "2.9", "v2")),
+        *((value, "v1") for value in ("1", 1)),
+        *((value, "auto") for value in ("3", "", None)),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    "entry", [{"auth": AUTH}, {"auth_type": "none", "auth": NO_AUTH}], ids=["keystone", "none"]
+)
+def test_image_api_version_names_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: object, api: str, entry: dict[str, Any]
+) -> None:
+    write_clouds_yaml(monkeypatch, tmp_path, {"a": {**entry, "image_api_version": value}})
+    assert build_authenticator("n", cloud="a", timeout=1).api == api
 
 
 def test_one_source_reads_the_files_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

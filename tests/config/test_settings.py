@@ -44,7 +44,7 @@ def test_defaults(read: Read) -> None:
             region=None,
             image_service_name=None,
             interface=None,
-            api="auto",
+            api=None,
             endpoint=None,
             token=None,
             token_file=None,

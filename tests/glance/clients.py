@@ -25,6 +25,7 @@ class FakeAuthenticator:
 
     identity = b""
     tls = ClientTls()
+    api: RequestedVersion = "auto"
 
     def __init__(self, endpoint: str, project_id: str = "") -> None:
         self.endpoint = endpoint

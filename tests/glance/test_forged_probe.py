@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from exporter.clock import steady
-from exporter.glance import client as client_module
+from exporter.glance import image_requests
 from exporter.model.replies import ProbeReply
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.simulator.response import finish_head
@@ -32,7 +32,7 @@ PATIENT = 60.0
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for late data until it arrives or the server closes the connection."""
-    monkeypatch.setattr(client_module, "LATE_DATA_TIMEOUT", PATIENT)
+    monkeypatch.setattr(image_requests, "LATE_DATA_TIMEOUT", PATIENT)
 
 
 def probe_scripted(*connections: Sequence[Reply]) -> ProbeReply:

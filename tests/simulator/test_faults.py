@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.simulator import SimulatedImageService
-from exporter.simulator.faults import FAULTS, Action, FaultContext, Step
+from exporter.simulator.faults import FAULTS, Action, FaultContext, Faults, Step
 from exporter.simulator.request import ReceivedRequest
 from exporter.simulator.response import SimulatedResponse
 from tests.simulator.conftest import ID
@@ -377,3 +377,22 @@ def test_faults_of_images_and_lists_are_separate_in_v2(
     for target, fails in zip((f"/v2/images/{ID}", "/v2/images?id=in:x"), fails_for, strict=True):
         with wire(service) as client:
             assert client.ask("GET", target).startswith(b"HTTP/1.1 503 ") is fails
+
+
+@pytest.mark.parametrize(
+    ("on", "faulty"),
+    [
+        ("v1", {"/v1/images/a", "/v1/images", "/v1/images/detail"}),
+        ("v1/images", {"/v1/images/a"}),
+        ("v1/a", {"/v1/images/a"}),
+        ("v1/list", {"/v1/images", "/v1/images/detail"}),
+        ("v2/list", {"/v2/images"}),
+        ("detail", {"/v1/images/detail"}),
+    ],
+)
+def test_fault_of_a_version_leaves_the_other_alone(on: str, faulty: set[str]) -> None:
+    faults = Faults(on_clear=lambda: None)
+    faults.set("close", on=on)
+    paths = ["/", "/v1/images/a", "/v1/images", "/v1/images/detail", "/v2/images/a", "/v2/images"]
+    requests = {path: ReceivedRequest.parse(f"GET {path} HTTP/1.1".encode()) for path in paths}
+    assert {path for path, request in requests.items() if faults.pick(request)} == faulty

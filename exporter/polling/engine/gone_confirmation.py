@@ -149,7 +149,9 @@ class GoneConfirmation:
         if suspect is None:
             return
         if reply.suspect is not None:
-            self._take_suspect_result(suspect, reply.suspect, now)
+            self._take_suspect_result(
+                suspect, reply.suspect, now, is_comparable=not reply.by_second_version
+            )
         if suspect.is_open:
             self._count_probe(suspect, request, reply, now)
 
@@ -324,11 +326,17 @@ class GoneConfirmation:
         return suspect
 
     def _take_suspect_result(
-        self, suspect: Suspect, result: Found | NotFound | Failed, now: float
+        self,
+        suspect: Suspect,
+        result: Found | NotFound | Failed,
+        now: float,
+        *,
+        is_comparable: bool = True,
     ) -> None:
         match result:
             case Found(_, request_id) as found:
-                if not self._history.is_news(found.image, suspect.evidence.first_404_at):
+                is_news = self._history.is_news(found.image, suspect.evidence.first_404_at)
+                if is_comparable and not is_news:
                     run = suspect.requests.responses
                     self._record_contradiction(suspect, request_id, now, run=run)
                 if self._history.is_older(found.image):

@@ -209,6 +209,12 @@ class CycleHistory:
             return image.id not in self.existing
         return changed_at > since + self.service_clock - CLOCK_MARGIN
 
+    def without_doubts(self) -> "CycleHistory":
+        """Return the history for another version of the API, whose responses are not comparable."""
+        return replace(
+            self, mass_404_suspected=False, suspicions={}, older_once=frozenset(), listed={}
+        )
+
     def with_observations(
         self, observations: Mapping[str, Observation], immediate: frozenset[str]
     ) -> "CycleHistory":

@@ -393,3 +393,18 @@ def token_not_renewed(cloud: ScenarioCloud) -> None:
     cloud.keystone.token_life = 3600.0
     cloud.keystone.fault = None
     cloud.wait_until_resolved()
+
+
+def refuse_v1(cloud: ScenarioCloud) -> None:
+    """Respond with 404 to all of v1, as a gateway does that serves v2 only."""
+    cloud.service.faults.set("status", on="v1", code=404)
+
+
+@scenario(
+    "a gateway serves v2 only, although the version document has v1 as well",
+    cycles=2,
+    prepare=refuse_v1,
+)
+def v1_only_in_document(cloud: ScenarioCloud) -> None:
+    """Wait until the images are found by v2; nothing else happens."""
+    cloud.wait_for_metric("openstack_image_exists", 1)
