@@ -1,5 +1,6 @@
 """A user in a project, with the operations of the ``openstack`` command."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,12 +82,18 @@ class Account:
         """Send a request to Glance; return the response, whatever its status."""
         return self.request(method, f"{self.glance}{path}", **more)
 
-    def application_credential(self, name: str) -> dict[str, str]:
-        """Create an application credential with the user's roles; return its ID and secret."""
+    def application_credential(
+        self, name: str, access_rules: Sequence[Mapping[str, str]] | None = None
+    ) -> dict[str, str]:
+        """Create an application credential with the user's roles; return its ID and secret.
+
+        ``access_rules`` are the only requests that it may be used for, all if it is None.
+        """
         if not self.user_id:
             self.sign_in()
         path = f"/users/{self.user_id}/application_credentials"
-        document = self.identity("POST", path, {"application_credential": {"name": name}})
+        rules = {} if access_rules is None else {"access_rules": list(access_rules)}
+        document = self.identity("POST", path, {"application_credential": {"name": name, **rules}})
         return {key: document["application_credential"][key] for key in ("id", "secret")}
 
     def create(self, image_id: str, name: str, **fields: Any) -> None:

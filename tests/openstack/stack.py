@@ -68,6 +68,8 @@ project_name = admin
 user_domain_id = default
 project_domain_id = default
 interface = public
+# Without it, the access rules of application credentials are not applied.
+service_type = image
 token_cache_time = {token_cache}
 """
 

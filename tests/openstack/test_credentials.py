@@ -1,0 +1,133 @@
+"""Credentials and catalogs that must never make an image gone, at a real Keystone and Glance."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from tests.openstack.stack import PASSWORD, REGION, OpenStack
+from tests.support.program import run_program, settings_file
+
+pytestmark = pytest.mark.slow
+
+PROJECT = {"project_name": "demo", "project_domain_name": "Default"}
+
+
+@pytest.fixture(scope="module")
+def image_ids(openstack: OpenStack) -> Iterator[tuple[str, ...]]:
+    """Create private images of the project ``demo``."""
+    created = tuple(str(uuid4()) for _ in range(3))
+    for image_id in created:
+        openstack.demo.create(image_id, "golden")
+    yield created
+    for image_id in created:
+        openstack.demo.delete(image_id)
+
+
+@contextmanager
+def second_endpoint(openstack: OpenStack, *, region: str, service: str) -> Iterator[None]:
+    """Offer another image endpoint, where nobody listens."""
+    identity = openstack.admin.identity
+    if region != REGION:
+        identity("POST", "/regions", {"region": {"id": region}})
+    added = identity("POST", "/services", {"service": {"name": service, "type": "image"}})
+    service_id = added["service"]["id"]
+    endpoint = {
+        "service_id": service_id,
+        "interface": "public",
+        "region_id": region,
+        "url": "http://127.0.0.1:1",
+    }
+    identity("POST", "/endpoints", {"endpoint": endpoint})
+    yield
+    identity("DELETE", f"/services/{service_id}")
+    if region != REGION:
+        identity("DELETE", f"/regions/{region}")
+
+
+class Checked:
+    """What ``check`` says with an entry of clouds.yaml."""
+
+    def __init__(
+        self, folder: Path, openstack: OpenStack, image_ids: tuple[str, ...], **entry: Any
+    ) -> None:
+        auth = {"auth_url": f"{openstack.keystone.url}/v3", **entry.pop("auth")}
+        clouds = {"clouds": {"demo": {"auth": auth, **entry}}}
+        clouds_yaml = folder / "clouds.yaml"
+        clouds_yaml.write_text(yaml.safe_dump(clouds), "utf-8")
+        file = settings_file(folder, {"name": "demo", "cloud": "demo", "images": list(image_ids)})
+        environ = {"OS_CLIENT_CONFIG_FILE": str(clouds_yaml), "NO_PROXY": "*"}
+        result = run_program(folder, "check", f"--config.file={file}", environ=environ)
+        self.text = result.stdout + result.stderr
+        self.succeeded = result.returncode == 0
+        rows = [line.split() for line in result.stdout.splitlines()]
+        self.states = [row[3] for row in rows if row[0] == "demo"]
+
+
+def by_password(**more: str) -> dict[str, str]:
+    """Return the authentication of the user ``demo``."""
+    return {"username": "demo", "password": PASSWORD, "user_domain_name": "Default", **more}
+
+
+def test_token_without_a_project_is_rejected(
+    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...]
+) -> None:
+    checked = Checked(tmp_path, openstack, image_ids, auth=by_password())
+    assert "rejected: sign-in: the token is for no project" in checked.text
+    assert set(checked.states) == {"unknown"}
+
+
+def test_token_for_the_system_is_rejected(
+    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...]
+) -> None:
+    auth = by_password(username="admin", system_scope="all")
+    checked = Checked(tmp_path, openstack, image_ids, auth=auth)
+    assert "the token is scoped to the system, a project is needed" in checked.text
+    assert set(checked.states) == {"unknown"}
+
+
+def test_region_has_to_be_named_if_there_are_two(
+    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...]
+) -> None:
+    auth = by_password(**PROJECT)
+    with second_endpoint(openstack, region="RegionTwo", service="glance"):
+        unnamed = Checked(tmp_path, openstack, image_ids, auth=auth)
+        unknown = Checked(tmp_path, openstack, image_ids, auth=auth, region_name="Region3")
+        named = Checked(tmp_path, openstack, image_ids, auth=auth, region_name=REGION)
+    for checked in (unnamed, unknown):
+        assert set(checked.states) == {"unknown"}
+        assert all(region in checked.text for region in (REGION, "RegionTwo"))
+    assert named.succeeded
+
+
+def test_image_service_has_to_be_named_if_there_are_two(
+    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...]
+) -> None:
+    auth = by_password(**PROJECT)
+    with second_endpoint(openstack, region=REGION, service="glance-backup"):
+        unnamed = Checked(tmp_path, openstack, image_ids, auth=auth)
+        named = Checked(tmp_path, openstack, image_ids, auth=auth, image_service_name="glance")
+    assert set(unnamed.states) == {"unknown"}
+    assert "several image services in region RegionOne, glance, glance-backup" in unnamed.text
+    assert named.succeeded
+
+
+@pytest.mark.parametrize("rules", [("/v2/images", "/v2/images/*")])
+def test_application_credential_with_access_rules(
+    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...], rules: tuple[str, ...]
+) -> None:
+    access_rules = [{"path": path, "method": "GET", "service": "image"} for path in rules]
+    credential = openstack.demo.application_credential(f"rules {uuid4()}", access_rules)
+    auth = {
+        "application_credential_id": credential["id"],
+        "application_credential_secret": credential["secret"],
+    }
+    checked = Checked(
+        tmp_path, openstack, image_ids, auth=auth, auth_type="v3applicationcredential"
+    )
+    assert checked.succeeded, checked.text
+    assert checked.states == ["queued"] * 3
