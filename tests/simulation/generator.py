@@ -13,6 +13,7 @@ from tests.simulation.world import (
     Fault,
     FaultKind,
     Interruption,
+    WatchChange,
     World,
 )
 
@@ -80,12 +81,13 @@ def world_of_seed(seed: int, profile: Profile = EVERYTHING) -> World:
     )
     world = replace(world, shows_deleted=world.api == "v1" and random.random() < 0.15)
     faults = [*_lies(random, world, profile), *_troubles(random, world)]
-    return replace(
+    world = replace(
         world,
         faults=tuple(faults),
         events=tuple(_events(random, world)),
         interruptions=tuple(_interruptions(random, world)),
     )
+    return replace(world, watch_changes=tuple(_watch_changes(random, world)))
 
 
 def _lies(random: Random, world: World, profile: Profile) -> list[Fault]:
@@ -168,3 +170,16 @@ def _interruptions(random: Random, world: World) -> list[Interruption]:
             at = at // world.interval * world.interval
         interruptions.append(Interruption(at, restarts=random.random() < 0.4))
     return interruptions
+
+
+def _watch_changes(random: Random, world: World) -> list[WatchChange]:
+    """Return changes of the list of watched images: some are removed, and some come back."""
+    images = range(len(world.initial))
+    changes: list[WatchChange] = []
+    at = 0.0
+    while random.random() < (0.7 if changes else 0.2):
+        at += random.choice((0.01, 0.3, 1.0, 3.0)) * world.interval * random.random()
+        share = random.choice((0.0, 0.5, 0.9, 1.0))
+        watched = frozenset(image for image in images if random.random() < share)
+        changes.append(WatchChange(at, watched, at_once=random.random() < 0.6))
+    return changes

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from math import inf
@@ -66,6 +67,7 @@ class ImageRecord:
         late_cycles: Complete cycles in a row whose result was older than their start.
         is_excused: The last report was wrong for a reason that excludes it, or is a violation
             already, so the report that corrects it is not a second one.
+        is_new: It is watched since the current cycle, which may end before its poll.
     """
 
     timeline: Timeline
@@ -76,6 +78,7 @@ class ImageRecord:
     late_cycles: int = 0
     outcomes: int = 0
     is_excused: bool = False
+    is_new: bool = False
 
 
 @dataclass(slots=True)
@@ -127,6 +130,8 @@ class Oracle:
         self._bad_share = world.worst_bad_share()
         self._lies = [fault for fault in world.faults if fault.kind.lies]
         self._troubles = [fault for fault in world.faults if not fault.kind.lies]
+        self._removed: dict[str, ImageRecord] = {}
+        self._expected_polls = 0
         self._cycle_starts: list[float] = []
         self._suspects: set[str] = set()
         self._existing: list[ImageRecord] = []
@@ -156,14 +161,16 @@ class Oracle:
             self._blocked_until = max(self._blocked_until, at + reply.facts.retry_after)
         match reply:
             case ImageReply(result=NotFound()):
-                record = self._images.get(request.targets[0].image_id)
+                record = self._record_of(request.targets[0].image_id)
                 if record is not None:
                     record.first_404_in = record.first_404_in or len(self._cycle_starts)
             case ProbeReply(
                 before=Found() | Listed(), suspect=NotFound(), after=Found() | Listed()
             ):
-                self._images[request.targets[0].image_id].probes += 1
                 self._probes_in_cycle += 1
+                record = self._record_of(request.targets[0].image_id)
+                if record is not None:
+                    record.probes += 1
 
     def on_cycle_start(self, at: float) -> None:
         """See ``Observer.on_cycle_start``."""
@@ -177,8 +184,9 @@ class Oracle:
             for record in self._images.values()
             if record.version >= 0 and record.timeline.states[record.version].exists
         ]
+        self._expected_polls = len(self._images)
         for record in self._images.values():
-            record.outcomes = 0
+            record.outcomes, record.is_new = 0, False
 
     def on_outcome(
         self, target: Target, outcome: Outcome, before: Observation, after: Observation, at: float
@@ -207,7 +215,7 @@ class Oracle:
         """See ``Observer.on_contradiction``."""
         self.statistics.contradictions += 1
         self._contradicted_at = at
-        record = self._images.get(contradiction.image_id)
+        record = self._record_of(contradiction.image_id)
         # The contradicting responses may be those of two consecutive cycles.
         since = self._cycle_starts[-2] if len(self._cycle_starts) > 1 else 0.0
         has_changed = record is not None and record.timeline.version(
@@ -232,6 +240,21 @@ class Oracle:
             record.probes = record.first_404_in = 0
         self._contradicted_at = -inf
 
+    def on_watch_change(self, added: Collection[str], removed: Collection[str], _: float) -> None:
+        """See ``Observer.on_watch_change``."""
+        for image_id in removed:
+            self._removed[image_id] = self._images.pop(image_id)
+        for image_id in added:
+            # Nothing was reported about it, but a request in flight may still be its evidence.
+            record = self._removed.pop(image_id)
+            self._images[image_id] = ImageRecord(
+                record.timeline,
+                probes=record.probes,
+                first_404_in=record.first_404_in,
+                is_new=True,
+            )
+        self._expected_polls += len(added)
+
     def on_cycle_end(self, report: CycleReport) -> None:
         """See ``Observer.on_cycle_end``."""
         statistics, images = self.statistics, len(self._images)
@@ -248,6 +271,10 @@ class Oracle:
         self._check_missed(report, troubled=self._is_troubled(report))
 
     # Checks
+
+    def _record_of(self, image_id: str) -> ImageRecord | None:
+        """Return the record of an image that is or was watched."""
+        return self._images.get(image_id) or self._removed.get(image_id)
 
     def _check_found(
         self, image_id: str, record: ImageRecord, found: Found, after: Observation, at: float
@@ -330,7 +357,8 @@ class Oracle:
 
     def _check_outcomes(self, report: CycleReport) -> None:
         for image_id, record in self._images.items():
-            is_right = record.outcomes == 1 or (record.outcomes == 0 and not report.is_complete)
+            may_lack_one = record.is_new or not report.is_complete
+            is_right = record.outcomes == 1 or (record.outcomes == 0 and may_lack_one)
             if not is_right:
                 self._report(Check.OUTCOMES, report.end, image_id, f"{record.outcomes} outcomes")
 
@@ -342,7 +370,7 @@ class Oracle:
         evidence = bounds.EVIDENCE_REQUESTS if is_simple else bounds.MAX_EVIDENCE_REQUESTS
         allowed = (
             bounds.FIXED_REQUESTS
-            + bounds.REQUESTS_PER_IMAGE * len(self._images)
+            + bounds.REQUESTS_PER_IMAGE * self._expected_polls
             + evidence * len(self._suspects)
         )
         if report.requests > allowed:
@@ -377,6 +405,8 @@ class Oracle:
     def _check_missed(self, report: CycleReport, *, troubled: bool) -> None:
         """Count the cycles whose result is older than the start of the cycle."""
         for image_id, record in self._images.items():
+            if record.is_new:
+                continue
             timeline, version = record.timeline, record.version
             first = timeline.version(report.start)
             is_gone = record.is_gone and not timeline.states[first].exists

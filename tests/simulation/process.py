@@ -4,6 +4,8 @@ It does what ``Poller``, ``CycleRun`` and ``CycleExecutor`` do, without threads,
 """
 
 import heapq
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from math import inf
 from random import Random
@@ -20,7 +22,7 @@ from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.types import CycleHistory, Done, Group, PollRequest, Wait
 from tests.simulation.service import Exchange, SimulatedService
 from tests.simulation.timeline import WALL_START, image_id
-from tests.simulation.world import World
+from tests.simulation.world import WatchChange, World
 
 MAX_STALE = 600.0
 CLOUD = "lab"
@@ -75,6 +77,11 @@ class Observer(Protocol):
     def on_restart(self) -> None:
         """See that the exporter has lost its memory."""
 
+    def on_watch_change(
+        self, added: Collection[str], removed: Collection[str], at: float, /
+    ) -> None:
+        """See that images are watched from now on, and that others are not any more."""
+
 
 @dataclass(slots=True)
 class _Progress:
@@ -113,6 +120,7 @@ class SimulatedExporter:
     state: CloudState
     inherited: CloudState
     history: CycleHistory
+    watch_changes: deque[WatchChange]
     cycle_number: int = 0
     cycles: int = 0
 
@@ -136,6 +144,7 @@ class SimulatedExporter:
             state,
             state,
             CycleHistory(),
+            deque(sorted(world.watch_changes, key=lambda change: change.at)),
         )
 
     def run(self) -> None:
@@ -171,6 +180,9 @@ class SimulatedExporter:
                 wait_until=blocked_until,
                 unavailable=self.history.unavailable,
                 contradictions=self.history.contradictions,
+                mass_404_suspected=self.history.mass_404_suspected,
+                suspicions=self.history.suspicions,
+                older_once=self.history.older_once,
             )
             self.state = self.inherited = self.state.reconfigured(self.world.interval, None, ())
             self.observer.on_reload()
@@ -185,11 +197,11 @@ class SimulatedExporter:
         history = replace(self.history, service_clock=WALL_START)
         return history.with_observations(self.observations, immediate)
 
-    def _groups(self, gone: frozenset[str]) -> list[Group] | None:
-        """Return the targets in groups, as ``Poller._grouped``."""
+    def _groups(self, targets: list[Target], gone: frozenset[str]) -> list[Group]:
+        """Return targets in groups, as ``Poller._grouped``."""
         if self.world.api == "v1":
-            return None
-        remaining = {target.image_id: target for target in self.targets}
+            return [(target,) for target in targets]
+        remaining = {target.image_id: target for target in targets}
         batches = v2.split_into_batches(
             (image for image in remaining if image not in gone),
             prefix_length=0,
@@ -202,15 +214,22 @@ class SimulatedExporter:
         """Run one cycle from ``start``; ``is_cut``: a reload or restart ends it at ``end``."""
         self.cycle_number += 1
         self.cycles += 1
+        while self._watch_changes_at <= start:
+            self._change_watched(start)
         self.observer.on_cycle_start(start)
         pacing = self.world.pacing
         history = self._history()
-        groups = self._groups(history.gone)
+        groups = self._groups(self.targets, history.gone)
         cycle = Cycle(self.targets, history, pacing, start, self.random.random, groups=groups)
         progress = _Progress(start)
-        while (wake_at := self._send_due(cycle, progress, start)) < end:
-            progress.now = max(progress.now, wake_at)
-            if progress.next_reply_at <= wake_at:
+        while (wake_at := self._send_due(cycle, progress, start)) < inf:
+            changes_at = self._watch_changes_at
+            if min(wake_at, changes_at) >= end:
+                break
+            progress.now = max(progress.now, min(wake_at, changes_at))
+            if changes_at <= wake_at:
+                self._change_watched(progress.now, cycle)
+            elif progress.next_reply_at <= wake_at:
                 self._receive(cycle, progress)
             self._publish(cycle, progress.now)
         is_done = wake_at == inf
@@ -233,6 +252,24 @@ class SimulatedExporter:
             self.state,
         )
         self.observer.on_cycle_end(report)
+
+    @property
+    def _watch_changes_at(self) -> float:
+        return self.watch_changes[0].at if self.watch_changes else inf
+
+    def _change_watched(self, now: float, cycle: Cycle | None = None) -> None:
+        """Replace the watched images, as ``Poller.set_targets`` and ``poll_now``."""
+        change = self.watch_changes.popleft()
+        before = self.observations
+        ids = [image_id(index) for index in sorted(change.watched)]
+        self.targets = [Target(CLOUD, of, of) for of in ids]
+        self.observations = {of: before.get(of, NEVER_POLLED) for of in ids}
+        added = [target for target in self.targets if target.image_id not in before]
+        self.state = replace(self.state, targets=len(ids))
+        added_ids = [target.image_id for target in added]
+        self.observer.on_watch_change(added_ids, before.keys() - self.observations.keys(), now)
+        if change.at_once and added and cycle is not None:
+            cycle.add(self._groups(added, frozenset()), now)
 
     def _send_due(self, cycle: Cycle, progress: "_Progress", start: float) -> float:
         """Send all requests that are due; return when to continue, infinity if the cycle is done.
@@ -266,6 +303,8 @@ class SimulatedExporter:
     def _publish(self, cycle: Cycle, now: float) -> None:
         """Store the new results of a cycle, as ``CycleRun.publish``."""
         for target, outcome in cycle.results.take_outcomes():
+            if target.image_id not in self.observations:
+                continue
             before = self.observations[target.image_id]
             after = before.with_outcome(outcome, _instant(now), MAX_STALE, clock_skew=0.0)
             self.observations[target.image_id] = after

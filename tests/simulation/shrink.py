@@ -54,7 +54,7 @@ def _smaller_worlds(world: World) -> Iterator[World]:
     for count in (1, 2, images // 2, images - 1):
         if 0 < count < images:
             yield _with_images(world, count)
-    for name in ("events", "faults", "interruptions"):
+    for name in ("events", "faults", "interruptions", "watch_changes"):
         parts = getattr(world, name)
         for index in range(len(parts)):
             # mypy cannot know the type of a field by its name.
@@ -82,6 +82,10 @@ def _with_images(world: World, count: int) -> World:
         faults=tuple(
             replace(fault, images=frozenset(image for image in fault.images if image < count))
             for fault in world.faults
+        ),
+        watch_changes=tuple(
+            change._replace(watched=frozenset(image for image in change.watched if image < count))
+            for change in world.watch_changes
         ),
     )
 

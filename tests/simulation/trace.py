@@ -1,5 +1,6 @@
 """A readable trace of a world: events, faults, requests, responses and outcomes by time."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from exporter.model.contradiction import Contradiction
@@ -109,6 +110,11 @@ class TracedObserver:
         """See ``Observer``."""
         self._trace.add(self._trace.lines[-1][0], "RESTART")
         self._oracle.on_restart()
+
+    def on_watch_change(self, added: Collection[str], removed: Collection[str], at: float) -> None:
+        """See ``Observer``."""
+        self._trace.add(at, f"WATCH also {sorted(added)}, not {sorted(removed)}")
+        self._oracle.on_watch_change(added, removed, at)
 
     def on_cycle_end(self, report: CycleReport) -> None:
         """See ``Observer``."""

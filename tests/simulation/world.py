@@ -92,6 +92,20 @@ class Interruption(NamedTuple):
     restarts: bool
 
 
+class WatchChange(NamedTuple):
+    """The list of watched images is replaced, by a reload or by discovery.
+
+    Attributes:
+        watched: The images that are watched from now on.
+        at_once: New images are polled in the current cycle, as after a reload. Otherwise it is the
+            next one, as after a listing of discovery.
+    """
+
+    at: float
+    watched: frozenset[int]
+    at_once: bool
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """A world; times are seconds since the start of the simulation.
@@ -102,7 +116,7 @@ class World:
         backends: Number of API servers.
         background: Requests of other clients per request of the exporter, which also take turns.
         keep_alive: Seconds for which servers keep an idle connection; 0 closes after a response.
-        initial: Existence of each watched image at the start.
+        initial: Existence of each image at the start; all of them are watched until a change.
         unwatched: Number of further images of the service.
         latency: Typical seconds from a request to its response.
         page_limit: Largest number of images on a page of a list.
@@ -131,6 +145,7 @@ class World:
     events: tuple[Event, ...] = ()
     faults: tuple[Fault, ...] = ()
     interruptions: tuple[Interruption, ...] = ()
+    watch_changes: tuple[WatchChange, ...] = ()
 
     @property
     def pacing(self) -> CyclePacing:
