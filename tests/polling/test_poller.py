@@ -104,6 +104,24 @@ def test_no_image_is_gone_while_everything_is_404(
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
+@pytest.mark.parametrize("watched", [1, 2, 3])
+def test_no_image_is_gone_while_a_policy_hides_single_images(
+    api: RequestedVersion, watched: int
+) -> None:
+    """Lists go on, but their first page has none of the watched images."""
+    ids = [f"image-{number}" for number in range(12)]
+    with image_service(ids) as service, polled_cloud(service.url, ids[-watched:], api=api) as lab:
+        lab.cycle()
+        service.faults.set("status", on="images", code=404)
+        for _ in range(3):
+            lab.cycle()
+            assert set(lab.exists().values()) == {True}
+        service.faults.clear()
+        lab.cycle()
+        assert set(lab.reasons().values()) == {""}
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
 def test_api_that_hangs_for_a_whole_cycle_is_down(api: RequestedVersion) -> None:
     """This includes a cycle that ends before any request has timed out by itself."""
     with (

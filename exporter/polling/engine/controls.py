@@ -9,6 +9,7 @@ from exporter.model.replies import ImageReply, Listed, ProbeReply
 from exporter.model.target import Target
 from exporter.polling.engine.contradictions import Contradictions
 from exporter.polling.engine.pacing import TRANSIENT
+from exporter.polling.engine.suspect import Unproved
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 
 MAX_LIST_FAILURES = 6
@@ -27,6 +28,9 @@ class Controls:
     3. Images that the list of the service has.
     4. The list itself, if no image at all was found in this cycle. Otherwise it is only requested
        once, for the images that it has.
+
+    A list is no control while it has images that are 404 themselves. Single images may then be lost
+    as a whole, by a policy or a gateway, and the list shows nothing about them.
     """
 
     def __init__(
@@ -45,7 +49,9 @@ class Controls:
         self._to_check: list[str] = []
         self._under_check: set[str] = set()
         self._list_failures = 0
-        self._is_list_seen = False
+        self._is_list_seen = self._is_list_wrong = False
+        # Images that the list had and that were 404 when they were requested.
+        self._missing: set[str] = set()
         self.any_found = self.any_watched_found = False
 
     @property
@@ -56,7 +62,7 @@ class Controls:
     @property
     def is_list_best(self) -> bool:
         """Return True if the list itself is the control, because no image can be one."""
-        return not self.has_image and not self.any_found
+        return not (self.has_image or self.any_found or self._is_list_wrong)
 
     @property
     def is_list_next(self) -> bool:
@@ -75,6 +81,11 @@ class Controls:
     def have_worked(self) -> bool:
         """Return True if an image was found, or the list was there, in this cycle."""
         return self.any_found or self._is_list_seen
+
+    @property
+    def why_unavailable(self) -> Unproved:
+        """Return the reason why there is no control."""
+        return Unproved.NOT_SERVED if self._is_list_wrong else Unproved.NO_PROOF
 
     @property
     def are_checked(self) -> bool:
@@ -116,6 +127,7 @@ class Controls:
                     self._on_404(str(request.control), request_id, now)
                 case Listed(image_ids):
                     self._is_list_seen = True
+                    self._is_list_wrong = not self._missing.union(suspects).isdisjoint(image_ids)
                     self._add_listed(image_id for image_id in image_ids if image_id not in suspects)
                 case Failed() as failed:
                     self._on_failed(request.control, failed)
@@ -172,6 +184,8 @@ class Controls:
         was_found = image_id in self._found or image_id in self._misses
         misses = self._misses.get(image_id, 0) + 1
         self._last_404[image_id] = (request_id, now)
+        if image_id in self._listed:
+            self._missing.add(image_id)
         if not was_found or misses > MAX_MISSES:
             self.remove(image_id)
             return

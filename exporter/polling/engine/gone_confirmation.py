@@ -37,6 +37,7 @@ An image is ``unconfirmed``, with one of these details in the log:
 - "404, but the cycle ended before it could be proved": OPEN, and the cycle has no time left,
 - "404, but the circuit breaker opened before it could be proved": OPEN,
 - "404, but nothing proves that the API responds to these credentials": there is no control,
+- "404, but the list of images has others that are 404 as well": likewise,
 - "404, but all images of the cloud turned 404 at once: ...": OPEN, and this may be a mass 404,
   which the next cycle has to confirm (see ``Mass404``),
 - "the list of images is 404": the batch with the image was 404, so it never became a suspect (see
@@ -266,7 +267,7 @@ class GoneConfirmation:
             rechecks, probes = 0, min(probes, 1)
         if not rechecks and not probes:
             if not self._may_find_control:
-                self._give_up(suspect, Unproved.NO_PROOF)
+                self._give_up(suspect, self._controls.why_unavailable)
             return []
         rechecks_to_send = max(0, rechecks - suspect.rechecks_in_flight)
         total = required.rechecks + required.probes

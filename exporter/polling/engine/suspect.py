@@ -30,6 +30,7 @@ class Unproved(Enum):
 
     RECHECK_FAILED = "the recheck failed"
     NO_PROOF = "nothing proves that the API responds to these credentials"
+    NOT_SERVED = "the list of images has others that are 404 as well"
     NO_CONTROL = "no control could be found before and after it"
     LISTED = "the list of images has it"
     OLDER = "a server has an older state of it"

@@ -186,3 +186,35 @@ def test_unwatched_control_that_is_404_and_found_again_is_a_contradiction() -> N
     run = run_cycle("a", respond)
     assert [c.image_id for c in run.contradictions] == ["other"]
     assert run.outcome_names == {"a": "unconfirmed"}
+
+
+def test_list_with_images_that_are_404_is_no_control() -> None:
+    """A policy or a gateway has lost all single images. The suspect may be on a later page."""
+    list_reply = FakeReply(None, listed_ids=("b", "c"))
+    replies = replies_by_image(dict.fromkeys("abc", NOT_FOUND), list_reply)
+    run = run_cycle("a", replies)
+    assert run.outcome_names == {"a": "unconfirmed"}
+    assert "the list of images has others that are 404 as well" in detail(run.outcomes["a"])
+    probes = [request for _, request in run.sent if request.kind is RequestKind.PROBE]
+    assert len([request for request in probes if request.control is None]) <= 1 + 3
+
+
+def test_list_with_other_suspects_is_no_control() -> None:
+    """All images of its first page are watched, and one that is not on it."""
+    list_reply = FakeReply(None, listed_ids=("b", "c"))
+    replies = replies_by_image(dict.fromkeys("abc", NOT_FOUND), list_reply)
+    ids = frozenset("abc")
+    history = CycleHistory(existing=ids, immediate=ids, mass_404_suspected=True)
+    run = run_cycle("abc", replies, history=history)
+    assert set(run.outcome_names.values()) == {"unconfirmed"}
+
+
+def test_list_is_a_control_once_it_lacks_the_image_that_was_deleted_meanwhile() -> None:
+    lists = iter([FakeReply(None, listed_ids=("b",))] * 2)
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        return NOT_FOUND if image_id_of(request) else next(lists, LIST_OK)
+
+    run = run_cycle("a", respond)
+    assert run.outcome_names == {"a": "gone"}
+    assert evidence(run, "a").controls == ("list",)
