@@ -121,7 +121,7 @@ def test_exit_status_with_json_output(
 
 
 @pytest.mark.parametrize(
-    ("code", "why"), [(403, "forbidden: HTTP 403"), (400, "rejected: HTTP 400")]
+    ("code", "why"), [(403, "forbidden: HTTP 403"), (400, "rejected: HTTP 400; by v2: HTTP 400")]
 )
 def test_failed_poll_has_its_reason_and_status_1(
     tmp_path: Path, service: SimulatedImageService, code: int, why: str
