@@ -185,11 +185,22 @@ class ImageClient:
         return PageReply(facts, parse_page(response, properties))
 
     def split_into_batches(self, image_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-        """Return the IDs in batches for ``batch``; empty if the API has no such requests."""
-        batches = self._api.batches
-        if batches is None:
+        """Return the IDs in batches for ``batch``; empty if the endpoint has no such requests."""
+        batches, capabilities = self._api.batches, self.capabilities
+        if batches is None or capabilities.lists_refused:
             return ()
-        return batches.split(image_ids, prefix_length=self.sender.prefix_length)
+        return batches.split(
+            image_ids,
+            prefix_length=self.sender.prefix_length,
+            max_id_bytes=capabilities.max_id_bytes,
+        )
+
+    def learn_about_lists(self, refused_with: str, max_id_bytes: int | None) -> None:
+        """Remember how lists were refused in a cycle, and the length of IDs that they accept."""
+        if refused_with:
+            self.capabilities = self.capabilities.with_lists_refused(refused_with, steady())
+        elif max_id_bytes is not None:
+            self.capabilities = self.capabilities.with_max_id_bytes(max_id_bytes, steady())
 
     def choose_version(self, deadline: Deadline) -> RequestFacts | None:
         """Choose the API version if none is in use, or if the one in use was refused.

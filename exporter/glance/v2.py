@@ -56,6 +56,7 @@ def split_into_batches(
     image_ids: Iterable[str],
     *,
     prefix_length: int,
+    max_id_bytes: int | None = None,
     page_limit: int = PAGE_LIMIT,
     max_request_line: int = MAX_REQUEST_LINE,
 ) -> tuple[tuple[str, ...], ...]:
@@ -67,6 +68,7 @@ def split_into_batches(
         image_ids: The IDs, in the order in which they are batched.
         prefix_length: Bytes of the request line before the path: the endpoint's own path, or its
             whole URL if requests go through a proxy.
+        max_id_bytes: Largest number of bytes of IDs, with a comma each; None without a limit.
         page_limit: Largest number of IDs in a batch.
         max_request_line: Largest number of bytes in a request line, from the method to the HTTP
             version, including the marker of a further page.
@@ -76,7 +78,11 @@ def split_into_batches(
     filters = max((filters.second_list for filters in LIST_FILTERS), key=len)
     path = batch_path((), filters=filters, limit=page_limit) + _MARKER
     fixed = len("GET ") + prefix_length + len(path) + longest_id + len(" HTTP/1.1")
-    return tuple(_pack(ids, page_limit, max_request_line - fixed))
+    max_bytes = max_request_line - fixed
+    if max_id_bytes is not None:
+        # The last ID has no comma.
+        max_bytes = min(max_bytes, max_id_bytes - 1)
+    return tuple(_pack(ids, page_limit, max_bytes))
 
 
 def batch_path(image_ids: Iterable[str], *, filters: str, limit: int) -> str:

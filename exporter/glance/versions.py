@@ -29,7 +29,7 @@ class SplitIntoBatches(Protocol):
     """Function that splits IDs into batches that each fit into one request."""
 
     def __call__(
-        self, image_ids: Iterable[str], *, prefix_length: int
+        self, image_ids: Iterable[str], *, prefix_length: int, max_id_bytes: int | None
     ) -> tuple[tuple[str, ...], ...]:
         """Split IDs into batches."""
         ...

@@ -197,6 +197,8 @@ class Poller:
         """Write the results of the whole cycle to the store and the log."""
         stats = run.cycle.stats
         self._history = run.cycle.history()
+        lists = self._history.lists
+        self.client.learn_about_lists(lists.refused_with, lists.max_id_bytes)
         self._retry_after_seconds += stats.retry_after_seconds
         summary, totals = run.summary(now()), self._client_totals()
         inherited = self._inherited or run.state_before

@@ -110,11 +110,23 @@ def compressed(
     yield re.sub(rb"\r\nContent-Length: \d+", lines if body else rb"\g<0>", head, count=1) + body
 
 
+def long_request(context: FaultContext, over: int, code: int | None = None) -> Script:
+    """Refuse request lines of more than ``over`` bytes, as gateways and uWSGI's buffer do.
+
+    Without a ``code``, the connection is closed without a response.
+    """
+    if len(context.request.line) <= over:
+        yield context.response.head + context.response.body
+    else:
+        yield from close(context) if code is None else status(context, code)
+
+
 FAULTS: dict[str, Callable[..., Script]] = {
     fault.__name__: fault
     for fault in (
         status,
         refused_parameters,
+        long_request,
         latency,
         close,
         error_page,

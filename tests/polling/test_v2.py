@@ -219,16 +219,11 @@ def test_server_without_lists_is_polled_one_by_one(
         assert request_count(service) == lists[release] + len(FEW)
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"), [(403, "forbidden"), (429, "rate_limited"), (401, "unauthorized")]
-)
-def test_forbidden_and_rate_limited_lists_are_not_split(
-    service: SimulatedImageService, lab: PolledCloud, code: int, reason: str
-) -> None:
-    service.faults.set("status", on="list", code=code)
+def test_rate_limited_lists_are_not_split(service: SimulatedImageService, lab: PolledCloud) -> None:
+    service.faults.set("status", on="list", code=429)
     request_count(service)
     lab.cycle()
-    assert set(lab.reasons().values()) == {reason}
+    assert set(lab.reasons().values()) == {"rate_limited"}
     assert service.log.count(path="/v2/images/") == 0
     assert request_count(service) <= 3
 

@@ -100,6 +100,15 @@ def test_compressed_body_has_its_coding_and_length() -> None:
     assert script("compressed") == [HEAD]
 
 
+def test_only_long_request_lines_are_refused() -> None:
+    length = len(CONTEXT.request.line)
+    assert script("long_request", over=length) == [HEAD]
+    assert script("long_request", over=length - 1) == [Action.CLOSE]
+    (refusal,) = script("long_request", over=length - 1, code=414)
+    assert isinstance(refusal, bytes)
+    assert refusal.startswith(b"HTTP/1.1 414 ")
+
+
 def test_jitter_adds_to_latency() -> None:
     waits = [script("latency", seconds=1.0, jitter=0.5)[0] for _ in range(20)]
     assert len(set(waits)) == 20

@@ -13,14 +13,8 @@ from math import inf
 from exporter.model.outcome import Failed, Found, NotFound
 from exporter.model.replies import BatchReply, ImageReply, ListReply, PollReply, ProbeReply
 from exporter.model.target import Target
-from exporter.polling.engine.batching import (
-    STRATEGIES,
-    BatchPlanner,
-    Fallback,
-    api_check,
-    classify,
-    one_by_one,
-)
+from exporter.polling.engine.batching.failures import classify
+from exporter.polling.engine.batching.planner import BatchPlanner
 from exporter.polling.engine.circuit_breaker import (
     BREAKING,
     CircuitBreaker,
@@ -85,7 +79,7 @@ class Cycle:
         if groups is None:
             groups = [(target,) for target in targets]
         self.doubts = Doubts(history, self.results.targets, pacing.interval)
-        self._batches = BatchPlanner(groups)
+        self._batches = BatchPlanner(groups, history.listed, history.lists)
         self._breaker = CircuitBreaker(pacing.concurrency, is_open=history.breaker_open)
         probe = probe_target(targets, history)
         others = without_target(groups, probe)
@@ -112,6 +106,7 @@ class Cycle:
             wait_until=self.wait_until,
             unavailable=self.unavailable,
             listed=self._batches.listed,
+            lists=self._batches.experience,
         )
         return self.doubts.add_to(history)
 
@@ -194,16 +189,15 @@ class Cycle:
     def _pop_due(self, now: float) -> PollRequest | Wait | None:
         """Return the request that is due, a wait until one is due, or ``None`` if none can be sent.
 
-        A batch of a kind that the API does not support is replaced by requests for its images.
+        A batch that the API would not accept is replaced by other requests for its images.
         """
         while max(self._queue.due, self.wait_until) <= now:
             request = self._queue.take(now)
-            if request.kind is not RequestKind.BATCH:
-                return request
-            if not self._batches.unsupported(request.second_list):
+            replacement = self._batches.replacement(request)
+            if not replacement:
                 return request
             self._queue.complete(request)
-            self._push_all(now, one_by_one(request.targets_to_fail))
+            self._push_all(now, replacement)
         if self._queue.due == inf:
             return None
         return Wait(min(max(self._queue.due, self.wait_until), self._latest_start))
@@ -261,8 +255,12 @@ class Cycle:
             case NotFound(request_id):
                 self.doubts.gone.on_poll_404(target, request_id, now)
             case Failed() as failed:
-                if not self._retry(request, failed, now):
-                    self._record_failed(target, failed)
+                if self._retry(request, failed, now):
+                    return
+                self._record_failed(target, failed)
+        if request.deferred:
+            after = self._batches.after_image_check(request, reply.result)
+            self._push_or_fail(now, after, request.deferred, request.failure or Failed("internal"))
 
     def _on_list_reply(self, request: PollRequest, reply: ListReply, now: float) -> None:
         will_retry = reply.failure is not None and self._retry(request, reply.failure, now)
@@ -277,7 +275,7 @@ class Cycle:
 
     def _on_batch_reply(self, request: PollRequest, reply: BatchReply, now: float) -> None:
         if isinstance(reply.batch, Failed):
-            self._on_batch_failure(request, reply.batch, now, splittable=reply.splittable)
+            self._on_batch_failure(request, reply, reply.batch, now)
             return
         if request.fresh:
             self.doubts.on_list_found_again(request, now)
@@ -291,31 +289,26 @@ class Cycle:
         self._push_all(now, self._batches.after_page(request, remaining, reply.batch.next_path))
 
     def _on_batch_failure(
-        self, request: PollRequest, failed: Failed, now: float, *, splittable: bool
+        self, request: PollRequest, reply: BatchReply, failed: Failed, now: float
     ) -> None:
-        failure = classify(
-            failed,
-            splittable=splittable,
-            api_responds=self._api_responded,
-            breaker_open=self._breaker.is_open,
-        )
-        if failed.reason == "unconfirmed" and request.attempt < MAX_FRESH_LISTS:
+        is_repeatable = request.failure is None or request.fresh
+        if failed.reason == "unconfirmed" and is_repeatable and request.attempt < MAX_FRESH_LISTS:
             # Another server may be behind another connection.
             again = request._replace(attempt=request.attempt + 1)
             self._queue.push(now, again._replace(fresh=True, failure=failed))
             return
-        strategy = STRATEGIES[failure]
-        if strategy.retry and self._retry(request, failed, now):
+        failure = classify(
+            failed,
+            splittable=reply.splittable,
+            api_responds=self._api_responded,
+            is_hopeless=self._breaker.is_open
+            or (reply.facts.failed_at_authentication and failed.reason != "unauthorized"),
+        )
+        if self._batches.retries(failure, request) and self._retry(request, failed, now):
             return
         remaining = self.results.undecided_of(request.targets)
-        match strategy.fallback:
-            case Fallback.SPLIT:
-                self._push_all(now, self._batches.after_refusal(request, remaining, failed))
-            case Fallback.CHECK_API:
-                self._queue.push(now, api_check(request, remaining, failed))
-            case Fallback.FAIL:
-                for target in request.targets_to_fail:
-                    self._record_failed(target, failed)
+        after = self._batches.after_failure(failure, request, remaining, failed)
+        self._push_or_fail(now, after, request.targets_to_fail, failed)
 
     def _resolve_doubts(self, now: float) -> None:
         """Queue the requests that doubtful answers need, and record the outcomes decided by now."""
@@ -332,6 +325,14 @@ class Cycle:
     def _push_all(self, now: float, requests: Iterable[PollRequest]) -> None:
         for request in requests:
             self._queue.push(now, request)
+
+    def _push_or_fail(
+        self, now: float, after: list[PollRequest], targets: Iterable[Target], failed: Failed
+    ) -> None:
+        """Queue the requests after a failed list; without any, fail the polls of its targets."""
+        self._push_all(now, after)
+        for target in () if after else targets:
+            self._record_failed(target, failed)
 
     def _retry(self, request: PollRequest, failed: Failed, now: float) -> bool:
         """Schedule a retry after a backoff; return False if the request cannot be retried."""

@@ -125,6 +125,56 @@ class Suspicion(NamedTuple):
     is_unconfirmed: bool = False
 
 
+CODE_OF_REFUSAL: Mapping[Reason, str] = {"unauthorized": "401", "unconfirmed": "404"}
+"""Status codes of refused lists whose detail says something else."""
+
+
+class ListExperience(NamedTuple):
+    """Experience with the lists of one cycle; lengths are bytes of IDs, with a comma each.
+
+    Attributes:
+        longest: Length of the longest list that worked, or 0.
+        shortest_failed: Length of the shortest list that failed.
+        refused_with: How lists were refused while images were found, or an empty string.
+        shortest_accident: Length of the shortest list whose failure may have been an accident.
+    """
+
+    longest: int = 0
+    shortest_failed: float = inf
+    refused_with: str = ""
+    shortest_accident: float = inf
+
+    @property
+    def max_id_bytes(self) -> int | None:
+        """Length that works, if longer lists fail. None if an image may be the cause."""
+        is_length_to_blame = 0 < self.longest < self.shortest_failed < inf
+        return self.longest if is_length_to_blame else None
+
+    def with_list(self, length: int) -> "ListExperience":
+        """Return the experience after a list that worked."""
+        return self._replace(longest=max(self.longest, length))
+
+    def with_failed_list(
+        self, length: int, *, is_lasting: bool, before: "ListExperience"
+    ) -> "ListExperience":
+        """Return the experience after a list that failed.
+
+        A failure that is not ``is_lasting`` may be an accident, unless the cycle ``before`` had one
+        of the same kind.
+        """
+        if is_lasting or length >= before.shortest_accident:
+            return self._replace(shortest_failed=min(self.shortest_failed, length))
+        return self._replace(shortest_accident=min(self.shortest_accident, length))
+
+    def with_refusal(self, failed: Failed) -> "ListExperience":
+        """Return the experience after lists were refused."""
+        how = failed.detail.removeprefix("HTTP ") or failed.reason
+        return self._replace(refused_with=CODE_OF_REFUSAL.get(failed.reason, how))
+
+
+NO_EXPERIENCE = ListExperience()
+
+
 @dataclass(frozen=True, slots=True)
 class CycleHistory:
     """Results of earlier cycles that the next cycle depends on.
@@ -148,6 +198,7 @@ class CycleHistory:
         older_once: IDs of the images whose older answer was confirmed once, in the last cycle.
         listed: The images that lists of batches had, by ID; true if it was a second list.
         contradictions: Contradictions that are remembered.
+        lists: What the lists of the last cycle have shown.
     """
 
     seen: Mapping[str, Image] = field(default_factory=dict)
@@ -165,6 +216,7 @@ class CycleHistory:
     older_once: frozenset[str] = frozenset()
     listed: Mapping[str, bool] = field(default_factory=dict)
     contradictions: ContradictionMemory = field(default_factory=ContradictionMemory)
+    lists: ListExperience = NO_EXPERIENCE
 
     def is_older(self, image: Image) -> bool:
         """Return True if an answer is older than the last one that was believed.

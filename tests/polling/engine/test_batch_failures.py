@@ -3,12 +3,11 @@
 import pytest
 
 from exporter.model.outcome import ImageResult, Reason
-from exporter.polling.engine.batching import (
-    MIN_LIST_SIZE,
+from exporter.polling.engine.batching.planner import (
     PROBE_FAILURES_BEFORE_FALLBACK,
     BatchPlanner,
-    one_by_one,
 )
+from exporter.polling.engine.batching.requests import MIN_LIST_SIZE, one_by_one
 from exporter.polling.engine.cycle import MAX_FRESH_LISTS
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 from tests.polling.engine.batches import (
@@ -124,10 +123,7 @@ def test_refused_second_lists_do_not_disable_first_lists() -> None:
     assert list_sizes(run) == [16, 16, 1]
 
 
-@pytest.mark.parametrize(
-    "reason",
-    ["connection", "timeout", "tls", "unauthorized", "forbidden", "rate_limited", "api_version"],
-)
+@pytest.mark.parametrize("reason", ["tls", "rate_limited", "not_polled"])
 def test_batch_is_not_split_after_failures_of_the_whole_api(reason: Reason) -> None:
     for batches in ([IDS], [IDS[:8], IDS[8:]]):
         run = run_batches(
@@ -206,7 +202,8 @@ def test_images_of_a_404_list_are_unconfirmed() -> None:
         lambda *_: FakeReply(failed("unconfirmed")), history=CycleHistory(existing=frozenset(IDS))
     )
     assert set(run.outcome_names.values()) == {"unconfirmed"}
-    assert [request.fresh for _, request in run.sent] == [False, *[True] * MAX_FRESH_LISTS]
+    lists = requests_of(run, RequestKind.BATCH)
+    assert [request.fresh for request in lists] == [False, *[True] * MAX_FRESH_LISTS, False]
 
 
 # Support of lists

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.model.outcome import Failed, ImageResult, Reason
-from exporter.polling.engine.batching import MAX_PAGES
+from exporter.polling.engine.batching.planner import MAX_PAGES
 from exporter.polling.engine.contradictions import USUAL
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import BATCH_WEIGHT, MAX_RETRIES
@@ -188,15 +188,18 @@ def test_page_that_links_to_itself_is_the_last() -> None:
 
 
 @pytest.mark.parametrize("reason", ["connection", "timeout", "rate_limited"])
-def test_batch_is_retried_as_a_whole(reason: Reason) -> None:
+def test_batch_is_retried_as_a_whole_if_lists_worked_before(reason: Reason) -> None:
+    history = CycleHistory(listed=dict.fromkeys(IDS, False))
     says = [FakeReply(failed(reason)), FakeReply(failed(reason)), batch_page(*map(found, IDS))]
-    run = run_batches(lambda *_: says.pop(0))
+    run = run_batches(lambda *_: says.pop(0), history=history)
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     assert list_sizes(run) == [16, 16, 16]
     assert run.cycle.stats.retries == 2
-    run = run_batches(lambda *_: FakeReply(failed(reason)))
-    assert list_sizes(run) == [16] * (1 + MAX_RETRIES)
+    assert run.cycle.history().lists.max_id_bytes is None
+    run = run_batches(lambda *_: FakeReply(failed(reason)), history=history)
+    assert list_sizes(run)[: 1 + MAX_RETRIES] == [16] * (1 + MAX_RETRIES)
     assert run.cycle.stats.failures == {reason: 16}
+    assert len(run.ids_requested(RequestKind.POLL)) <= 1 + MAX_RETRIES
 
 
 def test_failed_page_is_retried_alone() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.outcome import Failed, Reason
-from exporter.polling.engine.batching import MAX_PAGES
+from exporter.polling.engine.batching.planner import MAX_PAGES
 from exporter.polling.engine.contradictions import AFTER_CONTRADICTION, MAX_RECHECKS, USUAL
 from exporter.polling.engine.evidence_requests import MAX_ATTEMPTS
 from exporter.polling.engine.pacing import MAX_RETRIES, CyclePacing

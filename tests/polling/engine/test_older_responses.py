@@ -108,7 +108,8 @@ def test_list_that_is_404_is_requested_again_on_a_fresh_connection() -> None:
     assert run.contradictions[0].request_ids[0] == "req-1"
     missing = run_batches(lambda *_: Failed("unconfirmed", "the list of images is 404"))
     assert set(missing.outcome_names.values()) == {"unconfirmed"}
-    assert len(missing.sent) == 1 + MAX_FRESH_LISTS
+    # The last two show that a short list and an image fail as well.
+    assert len(missing.sent) == 1 + MAX_FRESH_LISTS + 2
 
 
 def test_older_answer_needs_two_cycles_while_servers_contradict_each_other() -> None:
