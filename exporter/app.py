@@ -199,6 +199,7 @@ class Application:
             forget_after=config.forget_after,
             clock=now,
             exported_properties=frozenset(config.properties),
+            label_value_limit=config.label_value_limit,
         )
 
     def _in_shard(self, targets: Iterable[Target]) -> tuple[Target, ...]:
@@ -303,6 +304,7 @@ def configured_targets(config: ResolvedCloud) -> tuple[Target, ...]:
             image.alias,
             expect=image.expect,
             property_names=property_names,
+            label_value_limit=config.label_value_limit,
         )
         for image in config.images
     )

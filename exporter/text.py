@@ -6,6 +6,7 @@ move the cursor, direction marks reorder the text beside them, and line breaks f
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 
 _DURATION_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 _EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
@@ -13,6 +14,12 @@ _LATEST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
 MAX_EXCERPT_LENGTH = 60
 """Characters of a value that an error shows."""
+
+MAX_CHARACTER_SIZE = 4
+"""Bytes of the longest characters in UTF-8."""
+
+HASH_LENGTH = 12
+"""Hexadecimal digits at the end of a text that was shortened distinctly."""
 
 
 def escape(text: str) -> str:
@@ -37,6 +44,21 @@ def _json_escape(char: str) -> str:
 def shorten(text: str, length: int, ellipsis: str = "...") -> str:
     """Return at most ``length`` characters of the text, ending in an ellipsis if it was cut."""
     return text if len(text) <= length else text[: length - len(ellipsis)] + ellipsis
+
+
+def shorten_distinctly(text: str, size: int) -> str:
+    """Return at most ``size`` bytes of the text in UTF-8, different for different texts.
+
+    A text that was cut ends in an ellipsis and the start of the SHA-256 digest of the whole text.
+    """
+    if len(text) * MAX_CHARACTER_SIZE <= size:
+        return text
+    encoded = text.encode()
+    if len(encoded) <= size:
+        return text
+    end = f"…{sha256(encoded).hexdigest()[:HASH_LENGTH]}"
+    # "ignore" drops the bytes of a character that was cut in two.
+    return encoded[: size - len(end.encode())].decode("utf-8", "ignore") + end
 
 
 def single_line(text: str, length: int) -> str:

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.responses.parsers import utc_timestamp
-from exporter.text import approximate_duration, escape, excerpt, format_utc, shorten, single_line
+from exporter.text import (
+    approximate_duration,
+    escape,
+    excerpt,
+    format_utc,
+    shorten,
+    shorten_distinctly,
+    single_line,
+)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +117,29 @@ def test_time_outside_the_calendar_is_clamped(timestamp: str, text: str) -> None
 def test_every_number_has_a_time_that_python_parses(timestamp: float) -> None:
     assert len(format_utc(timestamp)) == 20
     assert datetime.fromisoformat(format_utc(timestamp)).tzinfo is not None
+
+
+def test_text_that_fits_is_not_shortened_distinctly() -> None:
+    for text in ("a" * 64, "é" * 32, "東" * 21 + "a", "🐧" * 16):
+        assert shorten_distinctly(text, 64) == text
+
+
+@pytest.mark.parametrize("text", ["é" * 33, "東" * 22, "🐧" * 17])
+def test_bytes_and_not_characters_are_limited(text: str) -> None:
+    shortened = shorten_distinctly(text, 64)
+    assert shortened != text
+    assert len(shortened.encode()) <= 64
+
+
+def test_shortened_text_ends_in_an_ellipsis_and_a_hash_of_the_whole_text() -> None:
+    end = "…635361c48bb9"  # printf 'a%.0s' $(seq 65) | sha256sum
+    assert shorten_distinctly("a" * 65, 64) == "a" * (64 - len(end.encode())) + end
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=10), st.integers(64, 80))
+def test_shortened_texts_fit_and_differ(text: str, size: int) -> None:
+    long = text * 10
+    texts = [long, long + "a", "b" + long, long[:-1]]
+    shortened = [shorten_distinctly(text, size) for text in texts]
+    assert all(len(text.encode()) <= size for text in shortened)
+    assert len(set(shortened)) == len(set(texts))

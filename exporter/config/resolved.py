@@ -54,6 +54,7 @@ class ResolvedCloud:
     max_stale: float
     discovery_interval: float
     forget_after: float
+    label_value_limit: int
 
 
 _RESOLVED_INTO_IMAGES = frozenset({"expect"})
@@ -112,6 +113,7 @@ def _resolved_cloud(settings: Settings, cloud: Cloud) -> ResolvedCloud:
         or settings.discovery_interval
         or max(LEAST_DISCOVERY_INTERVAL, interval),
         forget_after=cloud.forget_after or settings.forget_after,
+        label_value_limit=settings.label_value_limit,
     )
 
 

@@ -14,6 +14,7 @@ from exporter.config.expect import Expect
 from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.model.expectations.checks import VISIBILITIES
+from exporter.model.target import DEFAULT_LABEL_VALUE_LIMIT
 
 LISTED_STATUSES = ("queued", "saving", "uploading", "importing", "active", "deactivated")
 """The statuses of images in a list, which has no deleted images."""
@@ -310,6 +311,11 @@ class Settings(BaseSettings):
         default=(),
         description="Custom properties to export as openstack_image_property_info.",
         json_schema_extra={"default": "none"},
+    )
+    label_value_limit: types.LabelValueLimit = Field(
+        default=DEFAULT_LABEL_VALUE_LIMIT,
+        description="Maximum length of a label value that the API provides, such as that of a "
+        "property, in bytes, 64 to 1000000. Longer values are cut.",
     )
     expect: Annotated[Expect, CliSuppress] = Field(
         default_factory=Expect, description="Expectations of all images, see below."

@@ -265,6 +265,7 @@ Concurrency = Annotated[int, BeforeValidator(whole_number(1, 1000)), Metavar("N"
 ShardIndex = Annotated[int, BeforeValidator(shard_index), Metavar("N")]
 ShardTotal = Annotated[int, BeforeValidator(shard_total), Metavar("N")]
 Rate = Annotated[float | None, BeforeValidator(rate), Metavar("N")]
+LabelValueLimit = Annotated[int, BeforeValidator(whole_number(64, 1_000_000)), Metavar("N")]
 Endpoint = Annotated[str, BeforeValidator(endpoint), Metavar("URL")]
 ExternalUrl = Annotated[str, BeforeValidator(external_url), Metavar("URL")]
 RoutePrefix = Annotated[str, BeforeValidator(route_prefix), Metavar("PATH")]

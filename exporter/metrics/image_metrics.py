@@ -11,6 +11,7 @@ from exporter.model.instant import Instant
 from exporter.model.observation import Aspect, Observation
 from exporter.model.scs0102 import built_at, provided_until, replacement_due, uuid_valid_until
 from exporter.model.target import Target
+from exporter.text import shorten_distinctly
 
 IMAGE_LABELS = ("cloud", "image_id", "image")
 """The labels of every series of an image. The operator chooses all of their values."""
@@ -42,6 +43,10 @@ class ImageView:
     def properties(self) -> Iterable[tuple[str, str]]:
         """Name and value of the image's exported properties."""
         return () if self.image is None else self.target.select_properties(self.image.properties)
+
+    def label_value(self, text: str) -> str:
+        """Return text of the API as the value of a label, cut at the configured limit."""
+        return shorten_distinctly(text, self.target.label_value_limit)
 
 
 def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
@@ -102,15 +107,16 @@ def _info(view: ImageView) -> Mapping[tuple[str, ...], float]:
         image.container_format,
         image.visibility,
     )
-    return {tuple(value or "" for value in values): 1.0}
+    return {tuple(view.label_value(value or "") for value in values): 1.0}
 
 
 def _content_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
-    return dict.fromkeys(view.image.digests if view.image else (), 1.0)
+    digests = view.image.digests if view.image else ()
+    return {(algorithm, view.label_value(digest)): 1.0 for algorithm, digest in digests}
 
 
 def _property_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
-    return dict.fromkeys(view.properties, 1.0)
+    return {(name, view.label_value(value)): 1.0 for name, value in view.properties}
 
 
 def _lifetime(

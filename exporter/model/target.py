@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+DEFAULT_LABEL_VALUE_LIMIT = 512
+"""The default of the setting ``label_value_limit``."""
+
 
 class TargetKey(NamedTuple):
     """Identity of a target: the cloud's configured name and the image's ID."""
@@ -20,6 +23,7 @@ class Target:
         source: ``configured`` or ``discovered``.
         expect: Pairs of expectation and expected value, see ``expectations.checks``.
         property_names: The properties to export, or None for all that are known.
+        label_value_limit: Maximum size of a label value from the API, in bytes of UTF-8.
     """
 
     cloud: str
@@ -28,6 +32,7 @@ class Target:
     source: str = "configured"
     expect: tuple[tuple[str, object], ...] = ()
     property_names: frozenset[str] | None = None
+    label_value_limit: int = DEFAULT_LABEL_VALUE_LIMIT
 
     @property
     def key(self) -> TargetKey:

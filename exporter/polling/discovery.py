@@ -20,7 +20,7 @@ from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Found, Outcome
 from exporter.model.replies import Deadline
 from exporter.model.sharding import UNSHARDED, Shard
-from exporter.model.target import Target, TargetKey
+from exporter.model.target import DEFAULT_LABEL_VALUE_LIMIT, Target, TargetKey
 from exporter.polling.failure_tracker import Cause, FailureTracker
 from exporter.polling.page_retries import RetryingPageClient
 from exporter.store import Store
@@ -56,6 +56,7 @@ class Discovery:
         clock: Callable[[], Instant],
         shard: Shard = UNSHARDED,
         exported_properties: frozenset[str] | None = None,
+        label_value_limit: int = DEFAULT_LABEL_VALUE_LIMIT,
         random: Callable[[], float] = default_random.random,
     ) -> None:
         """Create a discovery that has listed nothing yet.
@@ -71,6 +72,7 @@ class Discovery:
             clock: Returns the current time.
             shard: The shard whose images are watched.
             exported_properties: The properties to export of discovered images, see ``Target``.
+            label_value_limit: Maximum size of a label value of discovered images, see ``Target``.
             random: Returns numbers from 0 to 1, for the backoff before a retry.
         """
         self.interval = interval
@@ -87,6 +89,7 @@ class Discovery:
         self._forget_after = forget_after
         self._clock = clock
         self._exported_properties = exported_properties
+        self._label_value_limit = label_value_limit
         self._properties = frozenset(name for rule in rules for name, _ in rule.properties)
         self._listing = threading.Lock()
         self._lock = threading.Lock()
@@ -278,6 +281,7 @@ class Discovery:
                 "discovered",
                 image.expect,
                 self._exported_properties,
+                self._label_value_limit,
             )
             for image_id, image in self._discovered.items()
         )

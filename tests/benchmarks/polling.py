@@ -17,6 +17,7 @@ def bench_cloud(url: str, count: int, **changes: object) -> ResolvedCloud:
         "name": "bench",
         "cloud": None,
         "region": None,
+        "image_service_name": None,
         "interface": None,
         "api": "v1",
         "endpoint": url,
@@ -32,6 +33,7 @@ def bench_cloud(url: str, count: int, **changes: object) -> ResolvedCloud:
         "discover": (),
         "discovery_interval": 300.0,
         "forget_after": 86400.0,
+        "label_value_limit": 512,
     }
     return ResolvedCloud(**(values | changes))  # type: ignore[arg-type]  # its fields
 

@@ -22,7 +22,7 @@ OF_A_CLOUD = (
 )
 AT_TOP = (
     "web, log, shard, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "
-    "forget_after, properties, expect, clouds"
+    "forget_after, properties, label_value_limit, expect, clouds"
 )
 INDEX = (
     "is not accepted; accepted: a whole number from 0 to 999, "

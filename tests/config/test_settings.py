@@ -58,6 +58,7 @@ def test_defaults(read: Read) -> None:
             discover=(),
             discovery_interval=300.0,
             forget_after=86400.0,
+            label_value_limit=512,
         ),
     )
 

@@ -39,6 +39,7 @@ PRECEDENCE = {
     "discovery_interval": ("10m", "20m", "30m", (600.0, 1200.0, 1800.0)),
     "forget_after": ("1h", "2h", "1d", (3600.0, 7200.0, 86400.0)),
     "properties": (["a"], "b,c", "d, e", (("a",), ("b", "c"), ("d", "e"))),
+    "label_value_limit": (64, "65", "66", (64, 65, 66)),
 }
 
 

@@ -220,6 +220,28 @@ def test_lifetimes_are_exported_with_their_properties(
     assert {name for name in found if name.endswith("_timestamp_seconds")} == names | others
 
 
+def test_values_of_the_api_are_cut_at_the_limit_of_the_target() -> None:
+    """Values as long as the limit are whole, and so are those that the settings contain."""
+    limited = replace(TARGET, alias="x" * 255, label_value_limit=64)
+    image = replace(
+        ACTIVE,
+        name="x" * 65,
+        project_id="x" * 64,
+        disk_format="x" * 65,
+        container_format="x" * 65,
+        visibility="x" * 65,
+        digests=(("sha512", "x" * 128),),
+        properties=(("x" * 255, "x" * 2000), ("os_version", "x" * 64)),
+    )
+    view = view_of(limited, NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE), START)
+    labels = [
+        value for family in IMAGE_FAMILIES for sample in family.samples(view) for value in sample
+    ]
+    assert sorted({len(value.encode()) for value in labels if "x" * 40 in value}) == [64, 255]
+    assert sum("…" in value for value in labels) == 6
+    assert view.labels == limited.labels
+
+
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
 @given(st.data())
 def test_samples_depend_only_on_the_aspects_of_their_family(

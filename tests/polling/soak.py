@@ -94,6 +94,7 @@ def _plan(url: str, image_ids: Sequence[str]) -> ResolvedCloud:
         discover=(),
         discovery_interval=300.0,
         forget_after=86400.0,
+        label_value_limit=512,
     )
 
 
