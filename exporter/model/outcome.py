@@ -24,7 +24,8 @@ Reason = Literal[
 """Reasons of failed polls: the values of the label ``reason``."""
 
 REASONS: Mapping[Reason, str] = {
-    "unconfirmed": "404 that was not confirmed in this cycle; the detail in the log says why",
+    "unconfirmed": "404, or a state older than one received before, that was not confirmed in this "
+    "cycle; the detail in the log says why",
     "unauthorized": "401, also with a new token, or the sign-in was rejected",
     "forbidden": "403",
     "api_version": "300, 405, 410 or 501: the API is switched off or removed",

@@ -123,6 +123,7 @@ class Poller:
                 mass_404_suspected=other._history.mass_404_suspected,
                 suspicions=other._history.suspicions,
                 older_once=other._history.older_once,
+                older_repeated=other._history.older_repeated,
             )
 
     @property

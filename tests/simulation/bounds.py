@@ -28,7 +28,12 @@ MASS_IMAGES = 2
 """Number of existing images that may vanish at once only if a second cycle says the same."""
 
 VANISH_CYCLES = 1
-"""Additional cycles until all images that vanish at once are reported."""
+"""Additional cycles until all images that vanish at once are reported.
+
+If the last existing images vanish in the middle of a cycle, that cycle may have found some of them,
+so it is not one that finds all of them gone. It has no control for its other suspects either. So
+the count begins with the next cycle.
+"""
 
 FIXED_REQUESTS = 10
 """Requests of a cycle that do not depend on its images: lists that prove that the API responds."""

@@ -404,13 +404,15 @@ class Oracle:
 
     def _check_missed(self, report: CycleReport, *, troubled: bool) -> None:
         """Count the cycles whose result is older than the start of the cycle."""
+        has_lost_control = self._has_lost_control(report)
         for image_id, record in self._images.items():
             if record.is_new:
                 continue
             timeline, version = record.timeline, record.version
             first = timeline.version(report.start)
             is_gone = record.is_gone and not timeline.states[first].exists
-            if version >= first or is_gone or self._looks_current(record, first, report.end):
+            is_reported = version >= first or is_gone
+            if has_lost_control or is_reported or self._looks_current(record, first, report.end):
                 record.late_cycles = 0
             elif not troubled and first == timeline.version(report.end):
                 # Evidence that is gathered while the image changes contradicts itself.
@@ -430,6 +432,15 @@ class Oracle:
         last = record.timeline.version(end)
         reported = states[record.version].signature
         return any(state.signature == reported for state in states[first : last + 1])
+
+    def _has_lost_control(self, report: CycleReport) -> bool:
+        """Return True if images existed when the cycle began, and none until it ended."""
+        timelines = [record.timeline for record in self._images.values()]
+        return (
+            self._world.unwatched == 0
+            and any(of.states[of.version(report.start)].exists for of in timelines)
+            and not any(of.existed_throughout(report.start, report.end) for of in timelines)
+        )
 
     def _allowed_cycles(self, report: CycleReport) -> int:
         """Return the complete cycles that may pass before a change is reported."""

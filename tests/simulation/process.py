@@ -183,6 +183,7 @@ class SimulatedExporter:
                 mass_404_suspected=self.history.mass_404_suspected,
                 suspicions=self.history.suspicions,
                 older_once=self.history.older_once,
+                older_repeated=self.history.older_repeated,
             )
             self.state = self.inherited = self.state.reconfigured(self.world.interval, None, ())
             self.observer.on_reload()

@@ -13,10 +13,14 @@ from exporter.polling.engine.suspect import Unproved
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
 
 MAX_LIST_FAILURES = 6
-"""Failures of the list after which it is not used as a control any more in this cycle."""
+"""Failures of a list that never worked after which it is not used as a control in this cycle."""
 
 MAX_MISSES = 3
 """404s in a row after which an image that was found is no control any more in this cycle."""
+
+MAX_FAILURES_AMONG_SERVERS = 20
+"""The same limit for a list that has worked in this cycle, and for an image while servers
+contradict each other: half of them may fail each control, and a proof may need 80 of these."""
 
 
 class Controls:
@@ -75,7 +79,8 @@ class Controls:
         if self.has_image:
             return True
         is_list_useful = self.is_list_best or not (self._is_list_seen or self.are_checked)
-        return is_list_useful and self._list_failures < MAX_LIST_FAILURES
+        most = MAX_FAILURES_AMONG_SERVERS if self._is_list_seen else MAX_LIST_FAILURES
+        return is_list_useful and self._list_failures < most
 
     @property
     def have_worked(self) -> bool:
@@ -128,6 +133,7 @@ class Controls:
                 case Listed(image_ids):
                     self._is_list_seen = True
                     self._is_list_wrong = not self._missing.union(suspects).isdisjoint(image_ids)
+                    self._list_failures = 0
                     self._add_listed(image_id for image_id in image_ids if image_id not in suspects)
                 case Failed() as failed:
                     self._on_failed(request.control, failed)
@@ -174,6 +180,8 @@ class Controls:
             self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now)
         if sent_at >= received_at or image_id not in self._last_404:
             self.on_found(image_id)
+        elif image_id in self._misses:
+            self._misses[image_id] = 0
 
     def _on_404(self, image_id: str, request_id: str, now: float) -> None:
         """Record that a control was 404: it was deleted, or a server does not know it.
@@ -186,11 +194,12 @@ class Controls:
         self._last_404[image_id] = (request_id, now)
         if image_id in self._listed:
             self._missing.add(image_id)
-        if not was_found or misses > MAX_MISSES:
+        is_distrusted = now <= self._contradictions.memory.until
+        if not was_found or misses > (MAX_FAILURES_AMONG_SERVERS if is_distrusted else MAX_MISSES):
             self.remove(image_id)
             return
         self._misses[image_id] = misses
-        if now > self._contradictions.memory.until:
+        if not is_distrusted:
             self.remove(image_id)
             self._to_check.append(image_id)
 

@@ -39,6 +39,7 @@ class Doubts:
             mass_404_suspected=self.gone.mass.is_suspected,
             suspicions=self.gone.suspicions(),
             older_once=self._older.confirmed_once,
+            older_repeated=self._older.repetitions(),
             contradictions=self.contradictions.memory,
         )
 

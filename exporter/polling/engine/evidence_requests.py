@@ -2,9 +2,23 @@
 
 from dataclasses import dataclass
 
+from exporter.model.outcome import Failed
+from exporter.polling.engine.pacing import TRANSIENT
+
 MAX_FAILURES_IN_A_ROW = 6
 """Failures that would not go away by themselves, after which a response is not confirmed. One of
 several servers may refuse requests that the others accept."""
+
+RESPONSES_PER_FAILURE = 2
+"""Equal responses that are required in addition for each transient failure.
+
+The failures may be those of the servers that know better. If half of the servers give a wrong
+response and the others fail, the wrong response is repeated ``n`` times more often than that with a
+probability of ``0.618**n``, instead of each time.
+"""
+
+MAX_TRANSIENT_FAILURES = 1
+"""Transient failures up to which one cycle is enough. After more, the next cycle has to agree."""
 
 MAX_ATTEMPTS = 4
 """Requests that may be sent per request that is required, because some fail or show nothing."""
@@ -19,12 +33,24 @@ class EvidenceRequests:
         sent: Number of requests that were taken.
         in_flight: Number of requests without a reply.
         failures_in_a_row: Number of requests that failed since the last one that did not.
+        transient_failures: Number of requests that failed for a reason that may go away.
     """
 
     responses: int = 1
     sent: int = 0
     in_flight: int = 0
     failures_in_a_row: int = 0
+    transient_failures: int = 0
+
+    @property
+    def additional(self) -> int:
+        """Return how many more responses are required because requests failed."""
+        return RESPONSES_PER_FAILURE * self.transient_failures
+
+    @property
+    def cycles(self) -> int:
+        """Return the number of consecutive cycles that have to agree."""
+        return 2 if self.transient_failures > MAX_TRANSIENT_FAILURES else 1
 
     def take(self, wanted: int, required: int) -> int:
         """Return how many of the ``wanted`` requests to send now.
@@ -40,10 +66,11 @@ class EvidenceRequests:
         self.in_flight += count
         return count
 
-    def complete(self, *, failed: bool) -> None:
-        """Record a reply."""
+    def complete(self, failure: Failed | None) -> None:
+        """Record a reply, with its failure."""
         self.in_flight -= 1
-        self.failures_in_a_row = self.failures_in_a_row + 1 if failed else 0
+        self.failures_in_a_row = self.failures_in_a_row + 1 if failure is not None else 0
+        self.transient_failures += failure is not None and failure.reason in TRANSIENT
 
     def drop(self) -> None:
         """Record that a request was cancelled before it was sent."""

@@ -10,8 +10,8 @@ state        meaning                                       next requests
 OPEN         the evidence is not complete                  rechecks, then probes (see below)
 PROVEN       the evidence is complete, or the image was    none: it is gone
              gone before and is 404 again
-WAITING      the evidence of this cycle is complete, and   none: it is ``unconfirmed``, and the
-             servers contradicted each other recently      next cycle has to find the same
+WAITING      the evidence of this cycle is complete, but   none: it is ``unconfirmed``, and the
+             servers contradicted each other or failed     next cycle has to find the same
 UNCONFIRMED  a request failed for good, or too many        none: it is ``unconfirmed``
              requests showed nothing
 DISMISSED    it has another outcome: it was found, or its  none
@@ -25,15 +25,18 @@ DISMISSED    it has another outcome: it was found, or its  none
   of the service. If the list is empty, the list itself is the control: it shows only that a server
   responds to these credentials.
 
-``Requirement`` has the number of rechecks and probes. If any request finds the suspect, the
+``Requirement`` has the number of rechecks and probes. Each transient failure requires two rechecks
+more. If any request finds the suspect, the
 suspicion is over, and the contradiction is recorded.
 
 An image is ``unconfirmed``, with one of these details in the log:
 
 - "404, but the recheck failed: ...": its state is UNCONFIRMED,
-- "404, but no control could be found before and after it: ...": likewise,
+- "404, but no control could be found before and after it: ...", or
+  "... too many requests for its evidence failed: ...": likewise,
 - "404, but the list of images has it", or "... a server has an older state of it": likewise,
-- "404, but the next cycle has to confirm it, because servers contradict each other": WAITING,
+- "404, but the next cycle has to confirm it, because servers contradict each other", or
+  "... because some requests failed": WAITING,
 - "404, but the cycle ended before it could be proved": OPEN, and the cycle has no time left,
 - "404, but the circuit breaker opened before it could be proved": OPEN,
 - "404, but nothing proves that the API responds to these credentials": there is no control,
@@ -104,6 +107,7 @@ class GoneConfirmation:
             target, self._history.suspicions.get(image_id), now
         )
         suspect.add_404(request_id)
+        self._shared_probes += suspect.probes
         self._controls.remove(image_id)
         self.mass.on_404(image_id)
         if image_id in self._retracted:
@@ -134,7 +138,7 @@ class GoneConfirmation:
             if self._controls.on_check_reply(request.control, reply, now):
                 self.on_found(request.control)
             return
-        suspect = self._suspect_of(request, failed=reply.failure is not None)
+        suspect = self._suspect_of(request, reply.failure)
         if suspect is None:
             return
         if isinstance(reply.result, NotFound):
@@ -146,7 +150,7 @@ class GoneConfirmation:
         self._probes_in_flight -= 1
         if self._controls.on_probe_reply(request, reply, self._suspects.keys(), now):
             self.mass.on_found(str(request.control))
-        suspect = self._suspect_of(request, failed=reply.failure is not None)
+        suspect = self._suspect_of(request, reply.failure)
         if suspect is None:
             return
         if reply.suspect is not None:
@@ -222,7 +226,7 @@ class GoneConfirmation:
 
         It counts in the next cycle if only time was too short, and nothing contradicts it.
         """
-        is_trusted = self._requirement.cycles == 1 and not self.mass.is_suspected
+        is_trusted = self._requirement.cycles == 1 and not self.mass.is_new
         return {
             image_id: suspect.suspicion(counts=is_trusted and suspect.is_open)
             for image_id, suspect in self._suspects.items()
@@ -254,7 +258,7 @@ class GoneConfirmation:
     def _advance(self, suspect: Suspect, full: Requirement) -> list[tuple[int, PollRequest]]:
         """Return the next requests about an open suspect, or record its outcome."""
         required = full.shared_by(self._new_suspects) if self._is_evidence_shared else full
-        rechecks = max(0, required.rechecks - suspect.rechecks)
+        rechecks = max(0, required.rechecks + suspect.requests.additional - suspect.rechecks)
         probes = max(0, required.probes - suspect.probes)
         if self._is_evidence_shared:
             probes = max(0, required.probes - self._shared_probes - self._probes_in_flight)
@@ -273,7 +277,7 @@ class GoneConfirmation:
         total = required.rechecks + required.probes
         count = suspect.requests.take(rechecks + probes, total)
         if not count and not suspect.requests.in_flight:
-            self._give_up(suspect, Unproved.NO_CONTROL)
+            self._give_up(suspect, suspect.shortage)
         failures = suspect.requests.failures_in_a_row
         recheck = PollRequest(RequestKind.RECHECK, (suspect.target,))
         return [
@@ -300,9 +304,9 @@ class GoneConfirmation:
         if self._is_evidence_shared and self._shared_probes < full.probes:
             # The probes of other suspects are still in flight.
             return
-        if suspect.evidence.cycles < full.cycles:
-            waiting = Unproved.CONTRADICTED.failed(suspect.request_id)
-            self._conclude(suspect, SuspectState.WAITING, waiting)
+        if suspect.evidence.cycles < max(full.cycles, suspect.requests.cycles):
+            why = Unproved.CONTRADICTED if full.cycles > 1 else Unproved.FAILED_SOMETIMES
+            self._conclude(suspect, SuspectState.WAITING, why.failed(suspect.request_id))
         else:
             outcome = Gone(suspect.request_id, suspect.evidence)
             self._conclude(suspect, SuspectState.PROVEN, outcome)
@@ -314,12 +318,12 @@ class GoneConfirmation:
         control = self._controls.next()
         return PollRequest(RequestKind.PROBE, (suspect.target,), control=control)
 
-    def _suspect_of(self, request: PollRequest, *, failed: bool) -> Suspect | None:
+    def _suspect_of(self, request: PollRequest, failure: Failed | None) -> Suspect | None:
         """Return the open suspect of a request that has its reply."""
         suspect = self._suspects.get(request.targets[0].image_id)
         if suspect is None:
             return None
-        suspect.requests.complete(failed=failed)
+        suspect.requests.complete(failure)
         suspect.probes_in_flight -= request.kind is RequestKind.PROBE
         if not suspect.is_open:
             return None
@@ -377,13 +381,8 @@ class GoneConfirmation:
     def _record_contradiction(
         self, suspect: Suspect, request_id: str, now: float, *, run: int
     ) -> None:
-        self._contradictions.record(
-            suspect.target.image_id,
-            ContradictionKind.NOT_FOUND,
-            (suspect.request_id, request_id),
-            now,
-            run=run,
-        )
+        image_id, ids = suspect.target.image_id, (suspect.request_id, request_id)
+        self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now, run=run)
 
     def _give_up(self, suspect: Suspect, why: Unproved) -> None:
         failed = why.failed(suspect.request_id, suspect.problem)

@@ -49,6 +49,11 @@ class Mass404:
         return self.is_seen and not self.has_disappeared
 
     @property
+    def is_new(self) -> bool:
+        """Return True if this cycle is the first to suspect it, so its evidence does not count."""
+        return self.is_suspected and not self._was_suspected
+
+    @property
     def is_seen(self) -> bool:
         """Return True if several existing images are 404 in this cycle and none is found."""
         return len(self._missing) >= MIN_MASS_404 and not self._existing_found

@@ -2,7 +2,7 @@
 
 A stale replica responds with the state of yesterday. Its response about an image has the same
 ``created_at`` as before and an earlier ``updated_at``. Or it has an image that was proved to be
-gone, and that has not changed since. Such an response is believed only after the same response on
+gone, and that has not changed since. Such a response is believed only after the same response on
 several fresh connections: a database may have been restored from a backup, and an image may be
 shared again.
 
@@ -21,7 +21,7 @@ from exporter.model.target import Target
 from exporter.polling.engine.contradictions import Contradictions
 from exporter.polling.engine.evidence_requests import MAX_FAILURES_IN_A_ROW, EvidenceRequests
 from exporter.polling.engine.pacing import TRANSIENT
-from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind
+from exporter.polling.engine.types import CycleHistory, PollRequest, Repetition, RequestKind
 
 SHARED_RECHECKS = 160
 """Rechecks of all older or late responses together, if there are many and nothing contradicts them:
@@ -41,6 +41,11 @@ class OlderResponse:
     is_late: bool
     is_open: bool = True
 
+    @property
+    def counted(self) -> int:
+        """Return how many responses count after those that failures cancel."""
+        return max(0, self.requests.responses - self.requests.additional)
+
 
 class OlderResponses:
     """The older responses of one cycle, and the evidence for them; times are monotonic seconds."""
@@ -53,6 +58,7 @@ class OlderResponses:
         self._outcomes: list[tuple[Target, Outcome]] = []
         self._confirmed_once: set[str] = set()
         self._agreeing = 0
+        self._is_distrusted = False
 
     def has(self, image_id: str) -> bool:
         """Return True if there is an older response about this image in this cycle."""
@@ -61,7 +67,11 @@ class OlderResponses:
     def add(self, target: Target, found: Found) -> None:
         """Add an older or a late response, which has to be confirmed."""
         is_late = self._history.is_late(found.image)
-        response = OlderResponse(target, found, EvidenceRequests(), is_late)
+        earlier = self._history.older_repeated.get(target.image_id)
+        repeated = earlier.responses if earlier and earlier.image == found.image else 0
+        self._agreeing += repeated
+        requests = EvidenceRequests(responses=1 + repeated)
+        response = OlderResponse(target, found, requests, is_late)
         self._responses[target.image_id] = response
         self._to_advance.append(response)
 
@@ -74,7 +84,7 @@ class OlderResponses:
     def on_recheck_reply(self, request: PollRequest, reply: ImageReply, now: float) -> None:
         """Take the reply to a recheck of an image with an older response."""
         response = self._responses[request.targets[0].image_id]
-        response.requests.complete(failed=reply.failure is not None)
+        response.requests.complete(reply.failure)
         if not response.is_open:
             return
         self._to_advance.append(response)
@@ -131,9 +141,20 @@ class OlderResponses:
         """IDs of the images whose older response the next cycle has to confirm."""
         return frozenset(self._confirmed_once)
 
+    def repetitions(self) -> dict[str, Repetition]:
+        """Return the responses with which the next cycle may continue, by image ID.
+
+        They count if only time was too short, and no servers contradict each other.
+        """
+        return {
+            image_id: Repetition(response.found.image, response.counted)
+            for image_id, response in self._responses.items()
+            if response.is_open and not self._is_distrusted
+        }
+
     def _advance(self, response: OlderResponse, now: float) -> list[tuple[int, PollRequest]]:
         requirement = self._contradictions.memory.requirement(now)
-        is_distrusted = requirement.cycles > 1
+        is_distrusted = self._is_distrusted = requirement.cycles > 1
         if response.is_late and is_distrusted:
             self._conclude(response, replace(response.found, corrects=True))
             return []
@@ -141,9 +162,11 @@ class OlderResponses:
         rechecks = all_rechecks
         if len(self._responses) > 1 and not is_distrusted:
             rechecks = max(1, min(all_rechecks, SHARED_RECHECKS // len(self._responses)))
-        missing = rechecks + 1 - response.requests.responses
+        missing = rechecks + 1 + response.requests.additional - response.requests.responses
         if missing <= 0 and self._agreeing >= all_rechecks:
-            self._confirm(response, is_distrusted=is_distrusted)
+            why = "servers contradict each other" if is_distrusted else "some requests failed"
+            cycles = max(requirement.cycles, response.requests.cycles)
+            self._confirm(response, cycles, why)
             return []
         count = response.requests.take(max(missing, 1), all_rechecks)
         if not count and not response.requests.in_flight:
@@ -151,13 +174,13 @@ class OlderResponses:
         failures = response.requests.failures_in_a_row
         return [(failures, PollRequest(RequestKind.RECHECK, (response.target,)))] * count
 
-    def _confirm(self, response: OlderResponse, *, is_distrusted: bool) -> None:
-        """Believe a response that was repeated often enough."""
+    def _confirm(self, response: OlderResponse, cycles: int, why: str) -> None:
+        """Believe a response that was repeated often enough, in that many cycles."""
         image_id = response.target.image_id
-        if is_distrusted and image_id not in self._history.older_once:
+        if cycles > 1 and image_id not in self._history.older_once:
             self._confirmed_once.add(image_id)
-            why = "the next cycle has to confirm it, because servers contradict each other"
-            self._conclude(response, _unconfirmed(why))
+            waiting = _unconfirmed(f"the next cycle has to confirm it, because {why}")
+            self._conclude(response, waiting)
         else:
             self._conclude(response, response.found)
 
@@ -179,4 +202,4 @@ class OlderResponses:
 
 
 def _unconfirmed(why: str) -> Failed:
-    return Failed("unconfirmed", f"an response older than one received before: {why}")
+    return Failed("unconfirmed", f"a response older than one received before: {why}")

@@ -32,9 +32,11 @@ class Unproved(Enum):
     NO_PROOF = "nothing proves that the API responds to these credentials"
     NOT_SERVED = "the list of images has others that are 404 as well"
     NO_CONTROL = "no control could be found before and after it"
+    FAILURES = "too many requests for its evidence failed"
     LISTED = "the list of images has it"
     OLDER = "a server has an older state of it"
     CONTRADICTED = "the next cycle has to confirm it, because servers contradict each other"
+    FAILED_SOMETIMES = "the next cycle has to confirm it, because some requests failed"
     CYCLE_ENDED = "the cycle ended before it could be proved"
     BREAKER_OPEN = "the circuit breaker opened before it could be proved"
     ALL_AT_ONCE = "all images of the cloud turned 404 at once: role, project, region or policy?"
@@ -42,9 +44,13 @@ class Unproved(Enum):
     def failed(self, request_id: str = "", problem: str = "") -> Failed:
         """Return the failure of a poll for this reason; ``problem`` is the last that occurred."""
         detail = f"404, but {self.value}"
-        if self in {Unproved.RECHECK_FAILED, Unproved.NO_CONTROL} and problem:
+        if self in WITH_PROBLEM and problem:
             detail += f": {problem}"
         return Failed("unconfirmed", detail, request_id)
+
+
+WITH_PROBLEM = {Unproved.RECHECK_FAILED, Unproved.NO_CONTROL, Unproved.FAILURES}
+"""The reasons that the last problem explains."""
 
 
 @dataclass(slots=True)
@@ -82,6 +88,11 @@ class Suspect:
         """Return the number of rechecks without a reply."""
         return self.requests.in_flight - self.probes_in_flight
 
+    @property
+    def shortage(self) -> Unproved:
+        """Return why the requests of this cycle were not enough."""
+        return Unproved.FAILURES if self.requests.transient_failures else Unproved.NO_CONTROL
+
     def add_404(self, request_id: str) -> None:
         """Add the request ID of a 404 to the evidence."""
         self.request_id = request_id
@@ -108,7 +119,8 @@ class Suspect:
     def suspicion(self, *, counts: bool) -> Suspicion:
         """Return the evidence with which the next cycle may continue, if it ``counts``."""
         is_complete = self.state is SuspectState.WAITING
-        rechecks, probes = (self.rechecks, self.probes) if counts else (0, 0)
+        rechecks = max(0, self.rechecks - self.requests.additional) if counts else 0
+        probes = self.probes if counts else 0
         is_unconfirmed = self.state is SuspectState.UNCONFIRMED
         run = self.requests.responses
         return Suspicion(self.evidence, rechecks, probes, run, is_complete, is_unconfirmed)

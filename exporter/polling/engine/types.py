@@ -175,6 +175,18 @@ class ListExperience(NamedTuple):
 NO_EXPERIENCE = ListExperience()
 
 
+class Repetition(NamedTuple):
+    """An older or late response that a cycle had no time to confirm, to be continued in the next.
+
+    Attributes:
+        image: The image as the last of the responses describes it.
+        responses: Number of equal responses that still count.
+    """
+
+    image: Image
+    responses: int
+
+
 @dataclass(frozen=True, slots=True)
 class CycleHistory:
     """Results of earlier cycles that the next cycle depends on.
@@ -184,6 +196,7 @@ class CycleHistory:
         seen_since: Unix time of the first answer about an image by the service's clock, by ID.
         existing: IDs of the images that existed according to their last response.
         gone: IDs of the images that were gone according to their last response.
+        gone_since: Monotonic time of the first 404 that proved an image to be gone, by ID.
         immediate: IDs of the targets to poll at the start of the cycle instead of later in the
             interval: new targets, targets that no discovery rule matches any more, and all targets
             in the first cycle of a poller.
@@ -196,6 +209,7 @@ class CycleHistory:
         unavailable: ``wait_until`` was set by a service that is not available, not by a rate limit.
         suspicions: The images that were 404 in the last cycle without a proof, by ID.
         older_once: IDs of the images whose older answer was confirmed once, in the last cycle.
+        older_repeated: Older and late responses that there was no time to confirm, by image ID.
         listed: The images that lists of batches had, by ID; true if it was a second list.
         contradictions: Contradictions that are remembered.
         lists: What the lists of the last cycle have shown.
@@ -205,6 +219,7 @@ class CycleHistory:
     seen_since: Mapping[str, float] = field(default_factory=dict)
     existing: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    gone_since: Mapping[str, float] = field(default_factory=dict)
     immediate: frozenset[str] = frozenset()
     breaker_open: bool = False
     probe_count: int = 0
@@ -214,6 +229,7 @@ class CycleHistory:
     unavailable: bool = False
     suspicions: Mapping[str, Suspicion] = field(default_factory=dict)
     older_once: frozenset[str] = frozenset()
+    older_repeated: Mapping[str, Repetition] = field(default_factory=dict)
     listed: Mapping[str, bool] = field(default_factory=dict)
     contradictions: ContradictionMemory = field(default_factory=ContradictionMemory)
     lists: ListExperience = NO_EXPERIENCE
@@ -221,11 +237,12 @@ class CycleHistory:
     def is_older(self, image: Image) -> bool:
         """Return True if an answer is older than the last one that was believed.
 
-        An image that is gone and is found as it was before its deletion is older, too.
+        An image that is gone and is found as it was before its deletion is older, too. It is not if
+        it has changed since its first 404.
         """
         seen, is_gone = self.seen.get(image.id), image.id in self.gone and image.exists
         if seen is None:
-            return is_gone
+            return is_gone and not self._has_changed_since_gone(image)
         created, updated = _whole(image.created_at), _whole(image.updated_at)
         if updated is None or seen.updated_at is None:
             return False
@@ -264,8 +281,20 @@ class CycleHistory:
     def without_doubts(self) -> "CycleHistory":
         """Return the history for another version of the API, whose responses are not comparable."""
         return replace(
-            self, mass_404_suspected=False, suspicions={}, older_once=frozenset(), listed={}
+            self,
+            mass_404_suspected=False,
+            suspicions={},
+            older_once=frozenset(),
+            older_repeated={},
+            listed={},
         )
+
+    def _has_changed_since_gone(self, image: Image) -> bool:
+        """Return True if an image that is gone was created or updated after its first 404."""
+        gone_since = self.gone_since.get(image.id)
+        if gone_since is None or self.service_clock is None:
+            return False
+        return self.is_news(image, gone_since)
 
     def with_observations(
         self, observations: Mapping[str, Observation], immediate: frozenset[str]
@@ -273,6 +302,7 @@ class CycleHistory:
         """Return the history with the last state of each image, by ID."""
         seen: dict[str, Image] = {}
         seen_since: dict[str, float] = {}
+        gone_since: dict[str, float] = {}
         existing, gone = set(), set()
         for image_id, observation in observations.items():
             baseline = observation.change_baseline
@@ -284,12 +314,15 @@ class CycleHistory:
                 existing.add(image_id)
             elif baseline.exists is False:
                 gone.add(image_id)
+            if observation.gone_evidence is not None:
+                gone_since[image_id] = observation.gone_evidence.first_404_at
         return replace(
             self,
             seen=seen,
             seen_since=seen_since,
             existing=frozenset(existing),
             gone=frozenset(gone),
+            gone_since=gone_since,
             immediate=immediate,
         )
 
