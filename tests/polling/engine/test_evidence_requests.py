@@ -240,7 +240,7 @@ def test_mass_404_is_confirmed_by_several_short_cycles() -> None:
     """Three probes with a list need more time than one cycle has."""
     history = CycleHistory(existing=AB)
     slow = replies_by_image(
-        dict.fromkeys("ab", FakeReply(NOT_FOUND, seconds=0.3)), replace(LIST_OK, seconds=0.3)
+        dict.fromkeys("ab", FakeReply(NOT_FOUND, seconds=0.35)), replace(LIST_OK, seconds=0.35)
     )
     names = []
     for _ in range(8):
