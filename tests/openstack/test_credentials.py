@@ -11,10 +11,14 @@ import yaml
 
 from tests.openstack.stack import PASSWORD, REGION, OpenStack
 from tests.support.program import run_program, settings_file
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
 
 PROJECT = {"project_name": "demo", "project_domain_name": "Default"}
+NOBODY_LISTS = {"get_images": "!"}
+EVERYBODY_LISTS = {"get_images": "@"}
+"""Policies of Glance; that without the rule would leave the previous one in force."""
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +30,17 @@ def image_ids(openstack: OpenStack) -> Iterator[tuple[str, ...]]:
     yield created
     for image_id in created:
         openstack.demo.delete(image_id)
+
+
+@pytest.fixture
+def no_lists(openstack: OpenStack) -> Iterator[None]:
+    """Refuse lists, but no single image, by a policy of Glance, which reads a changed file."""
+    policy = openstack.folder / "glance" / "policy.yaml"
+    policy.write_text(yaml.safe_dump(NOBODY_LISTS), "utf-8")
+    wait_until(lambda: openstack.demo.image_api("GET", "/v2/images").status_code == 403)
+    yield
+    policy.write_text(yaml.safe_dump(EVERYBODY_LISTS), "utf-8")
+    wait_until(lambda: openstack.demo.image_api("GET", "/v2/images").status_code == 200)
 
 
 @contextmanager
@@ -116,10 +131,29 @@ def test_image_service_has_to_be_named_if_there_are_two(
     assert named.succeeded
 
 
-@pytest.mark.parametrize("rules", [("/v2/images", "/v2/images/*")])
+@pytest.mark.usefixtures("no_lists")
+def test_images_are_polled_one_by_one_if_a_policy_denies_lists(
+    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...]
+) -> None:
+    checked = Checked(tmp_path, openstack, image_ids, auth=by_password(**PROJECT))
+    assert checked.succeeded, checked.text
+    assert checked.states == ["queued"] * 3
+
+
+@pytest.mark.usefixtures("no_lists")
+def test_deleted_image_is_gone_although_a_policy_denies_lists(
+    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...]
+) -> None:
+    deleted = str(uuid4())
+    checked = Checked(tmp_path, openstack, (*image_ids, deleted), auth=by_password(**PROJECT))
+    assert sorted(checked.states) == ["gone", "queued", "queued", "queued"]
+
+
+@pytest.mark.parametrize("rules", [("/v2/images", "/v2/images/*"), ("/v2/images/*",)])
 def test_application_credential_with_access_rules(
     openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...], rules: tuple[str, ...]
 ) -> None:
+    """Without a rule for lists, Glance responds to them with 401."""
     access_rules = [{"path": path, "method": "GET", "service": "image"} for path in rules]
     credential = openstack.demo.application_credential(f"rules {uuid4()}", access_rules)
     auth = {
