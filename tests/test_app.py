@@ -239,3 +239,15 @@ def test_ca_bundle_is_read_once_for_all_clouds(
     file = settings_file(tmp_path, *clouds)
     build_application(resolved_clouds(parse([f"--config.file={file}"], {}).settings)).close()
     assert reads == [str(bundle)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"), [({}, "v2"), ({"api": "v1"}, "v1"), ({"api": "auto"}, "auto")]
+)
+def test_version_of_clouds_yaml_decides_unless_the_setting_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: dict[str, Any], expected: str
+) -> None:
+    auth = {"auth_url": HTTPS, "username": "u", "password": "p", "project_name": "p"}
+    write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": auth, "image_api_version": "2"}})
+    (poller,) = application(tmp_path, endpoint=None, cloud="lab", **setting).pollers
+    assert poller.client.requested_version == expected
