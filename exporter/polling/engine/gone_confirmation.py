@@ -85,6 +85,7 @@ class GoneConfirmation:
         self._outcomes: list[tuple[Target, Outcome]] = []
         self.mass = Mass404(history)
         self._retracted: set[str] = set()
+        self._added: set[str] = set()
         self._mode: tuple[object, ...] = ()
         self._requirement = USUAL
         self._mass_probes = 0
@@ -99,6 +100,7 @@ class GoneConfirmation:
         if suspect is not None:
             self._close(suspect, SuspectState.DISMISSED)
         self._retracted.discard(image_id)
+        self._added.add(image_id)
 
     def on_poll_404(self, target: Target, request_id: str, now: float) -> None:
         """Record that the poll of an image was 404."""
@@ -112,7 +114,7 @@ class GoneConfirmation:
         self.mass.on_404(image_id)
         if image_id in self._retracted:
             suspect.state = SuspectState.DISMISSED
-        elif image_id in self._history.gone:
+        elif image_id in self._history.gone and image_id not in self._added:
             suspect.state = SuspectState.PROVEN
             self._outcomes.append((target, Gone(request_id)))
         else:

@@ -298,6 +298,17 @@ def test_image_that_is_added_again_after_a_retraction_is_rechecked() -> None:
     assert recheck.kind is RequestKind.RECHECK
 
 
+def test_gone_image_that_is_added_again_needs_a_proof() -> None:
+    """It may have been created again in between, so one 404 of a faulty server is not enough."""
+    history = CycleHistory(gone=frozenset("a"), existing=frozenset("b"))
+    cycle = Cycle(targets("a", "b"), history, PACING, START, lambda: 0.5)
+    assert cycle.add([tuple(targets("a"))], START)
+    poll = cycle.next(START)
+    assert isinstance(poll, PollRequest)
+    cycle.on_reply(poll, FakeReply(NOT_FOUND).reply(poll.kind, START), START)
+    assert cycle.results.take_outcomes() == []
+
+
 def test_next_returns_a_wait_until_the_next_request_is_due() -> None:
     cycle = Cycle(
         targets("a", "b"), CycleHistory(immediate=frozenset("a")), PACING, START, lambda: 0.5
