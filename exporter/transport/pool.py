@@ -228,7 +228,7 @@ class ConnectionPool:
             except IndexError:
                 return
             if self.check(pooled) is IdleState.QUIET:
-                self._idle.append(pooled)
+                self._keep(pooled)
 
     def check(self, pooled: PooledConnection, wait: float = 0.0) -> IdleState:
         """Return the state of a connection between two requests, and close it unless it is quiet.
@@ -263,8 +263,9 @@ class ConnectionPool:
                 with contextlib.suppress(OSError):
                     # Wakes the thread that reads from the socket; closing alone would not.
                     sock.shutdown(SHUT_RDWR)
-        while self._idle:
-            self.discard(self._idle.pop())
+        with contextlib.suppress(IndexError):  # another thread may take the last one
+            while True:
+                self.discard(self._idle.pop())
         self._connector.close()
 
     @property
@@ -343,7 +344,15 @@ class ConnectionPool:
         if not in_step or self._closed or (is_shared and not pooled.keeps_alive):
             self.discard(pooled)
         elif is_shared:
-            self._idle.append(pooled)
+            self._keep(pooled)
+
+    def _keep(self, pooled: PooledConnection) -> None:
+        """Keep a connection for the next request, unless ``close`` has closed all others."""
+        with self._lock:
+            if not self._closed:
+                self._idle.append(pooled)
+                return
+        self.discard(pooled)
 
     def _connect(self, deadline: float) -> PooledConnection:
         pooled = PooledConnection(self._connector.create(deadline))

@@ -10,6 +10,7 @@ from exporter.clock import steady
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport import connection
 from exporter.transport import pool as pool_module
+from exporter.transport.connection import IdleState
 from exporter.transport.http1 import RequestFailed, Response
 from exporter.transport.pool import ConnectionPool, HttpRequest
 from exporter.transport.proxies import ProxySettings
@@ -209,6 +210,20 @@ def test_check_idle_without_connections_does_not_wait(pool: ConnectionPool) -> N
     started = steady()
     pool.check_idle(5.0)
     assert steady() - started < 1.0
+
+
+def test_idle_connection_that_is_checked_while_the_pool_closes_is_closed(
+    pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(pool)
+
+    def close_and_find_quiet(*_: object) -> IdleState:
+        pool.close()
+        return IdleState.QUIET
+
+    monkeypatch.setattr(pool_module, "idle_state", close_and_find_quiet)
+    pool.check_idle(0.0)
+    assert pool.connections == 0
 
 
 def test_close_ends_requests_in_flight(
