@@ -15,9 +15,9 @@ from exporter.web.server.connection_limit import (
 log = logging.getLogger(__name__)
 
 FILES_OF_PROCESS = 50
-"""Open files besides connections: standard streams, listening sockets, event loop, modules."""
+"""Open files that are no connections: standard streams, listening sockets, event loop, modules."""
 FILES_PER_CLOUD = 3
-"""Open files of a cloud besides one per concurrent request: sign-in, name look-up, CA bundle."""
+"""Open files of a cloud in addition to one per concurrent request: sign-in, look-up, CA bundle."""
 
 
 def raise_limit() -> None:
@@ -36,29 +36,33 @@ def raise_limit() -> None:
 def fit_concurrency(clouds: Sequence[ResolvedCloud]) -> tuple[ResolvedCloud, ...]:
     """Lower the concurrency of clouds so that their connections leave enough files for scrapes.
 
-    Each cloud keeps at least one request at a time. Otherwise polls would fail for lack of files,
-    which would look like an API that is down.
+    Otherwise polls would fail for lack of files, which would look like an API that is down. Each
+    cloud keeps at least one request at a time, also if even that does not fit.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     available = limit - FILES_OF_PROCESS - max_connections() - REFUSED_CONNECTIONS
-    concurrency = max((cloud.concurrency for cloud in clouds), default=1)
-    fitting = tuple(clouds)
-    while _polling_files(fitting) > available and concurrency > 1:
+    highest = max((cloud.concurrency for cloud in clouds), default=1)
+    concurrency = highest
+    while concurrency > 1 and _polling_files(clouds, concurrency) > available:
         concurrency -= 1
-        fitting = tuple(
-            replace(cloud, concurrency=min(cloud.concurrency, concurrency)) for cloud in clouds
-        )
-    if _polling_files(clouds) > available:
-        needed = FILES_OF_PROCESS + MAX_CONNECTIONS + REFUSED_CONNECTIONS + _polling_files(clouds)
-        fields = {"limit": limit, "needed": needed, "concurrency": concurrency}
+    needed = _polling_files(clouds, highest)
+    if needed > available and limit != resource.RLIM_INFINITY:
+        fields = {
+            "limit": limit,
+            "needed": FILES_OF_PROCESS + MAX_CONNECTIONS + REFUSED_CONNECTIONS + needed,
+            "concurrency": concurrency,
+        }
         log.warning(
             "polling with a lower concurrency, because too few open files are allowed: raise the "
             "hard limit (ulimit -n, LimitNOFILE= of systemd, the container runtime)",
             extra={"fields": fields},
         )
-    return fitting
+        return tuple(
+            replace(cloud, concurrency=min(cloud.concurrency, concurrency)) for cloud in clouds
+        )
+    return tuple(clouds)
 
 
-def _polling_files(clouds: Sequence[ResolvedCloud]) -> int:
-    """Return the most files that polling these clouds opens at the same time."""
-    return sum(cloud.concurrency + FILES_PER_CLOUD for cloud in clouds)
+def _polling_files(clouds: Sequence[ResolvedCloud], concurrency: int) -> int:
+    """Return the most files that polling opens with at most this concurrency per cloud."""
+    return sum(min(cloud.concurrency, concurrency) + FILES_PER_CLOUD for cloud in clouds)

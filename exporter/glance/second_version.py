@@ -97,7 +97,7 @@ class SecondVersion:
         """Return True if the image is requested by the second version."""
         until = self._images.get(image_id)
         if until is not None and until < now:
-            del self._images[image_id]
+            self._images.pop(image_id, None)  # another thread may have done so
         return image_id in self._images
 
     def add(self, image_id: str, now: float) -> None:

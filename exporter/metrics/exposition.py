@@ -1,10 +1,10 @@
 """All metrics as the body of a scrape response.
 
 The metrics of images are rendered when they change, in small pieces by a thread (see
-``render_thread``), and what is left by a scrape. A scrape joins their text and adds the registry
-(clouds and exporter), rendered anew. The result equals, byte for byte, what prometheus_client
-renders from a plain collector of the images and then from that registry; the tests have such a
-collector in ``tests/support/reference_collector.py``.
+``render_thread``), and what is left by a scrape. A scrape joins their text and renders the registry
+(clouds and exporter). The result equals, byte for byte, what prometheus_client renders from a plain
+collector of the images and then from that registry; the tests have such a collector in
+``tests/support/reference_collector.py``.
 """
 
 import threading

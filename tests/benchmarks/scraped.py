@@ -48,7 +48,7 @@ PAUSE = 0.05
 
 
 class Change(Enum):
-    """What changes before a scrape."""
+    """A change before a scrape."""
 
     NOTHING = "nothing"
     ONE = "one"

@@ -65,7 +65,7 @@ def second_endpoint(openstack: OpenStack, *, region: str, service: str) -> Itera
 
 
 class Checked:
-    """What ``check`` says with an entry of clouds.yaml."""
+    """The output of ``check`` with an entry of clouds.yaml."""
 
     def __init__(
         self, folder: Path, openstack: OpenStack, image_ids: tuple[str, ...], **entry: Any

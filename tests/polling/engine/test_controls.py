@@ -200,7 +200,7 @@ def test_list_with_images_that_are_404_is_no_control() -> None:
 
 
 def test_list_with_other_suspects_is_no_control() -> None:
-    """All images of its first page are watched, and one that is not on it."""
+    """All images of the first page are watched, and one image of a later page."""
     list_reply = FakeReply(None, listed_ids=("b", "c"))
     replies = replies_by_image(dict.fromkeys("abc", NOT_FOUND), list_reply)
     ids = frozenset("abc")
