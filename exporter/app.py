@@ -283,12 +283,10 @@ def bind_server(web: Web) -> WebServer:
     """
     try:
         server = WebServer(
-            web.listen_address, sockets_from_systemd(os.environ) if web.systemd_socket else ()
+            *web.listen_address,
+            sockets=sockets_from_systemd(os.environ) if web.systemd_socket else (),
         )
         server.bind()
-    except UnicodeError:
-        problem = f"cannot listen on {web.listen_address}: not a host name"
-        raise ListenError(problem) from None
     except ValueError as error:
         raise ListenError(str(error)) from None
     return server

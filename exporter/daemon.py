@@ -18,7 +18,7 @@ from exporter.config import Settings, resolved_clouds, resolved_shard
 from exporter.metrics.render_thread import rendering_in_background
 from exporter.open_files import fit_concurrency, raise_limit
 from exporter.polling.scheduler import HEARTBEAT
-from exporter.process import stop_on_signals
+from exporter.process import dump_stacks_on_signal, stop_on_signals
 from exporter.redaction import Redactor
 from exporter.reload import Reloader, ReloadTriggers
 from exporter.web.handlers import Reload
@@ -141,6 +141,7 @@ def run(
     """
     # Handle signals first: in a container the kernel drops those that process 1 does not handle.
     stop = stop_on_signals()
+    dump_stacks_on_signal()
     raise_limit()
     triggers = ReloadTriggers(settings, load_settings, on_reloaded, redactor)
     security = load_security(settings.web.config.file, redactor.add, watched=triggers.web_files)

@@ -60,8 +60,8 @@ class DaemonSettings:
 
     @property
     def listen_address(self) -> str:
-        """Address that the exporter listens on."""
-        return self.get("web.listen_address") or DEFAULT_ADDRESS
+        """Address that the exporter listens on; the first one of several."""
+        return (self.get("web.listen_address") or DEFAULT_ADDRESS).partition(",")[0].strip()
 
     @property
     def prefix(self) -> str:
@@ -84,6 +84,8 @@ class DaemonSettings:
         node = self._file
         for part in key.split("."):
             node = node.get(part) if isinstance(node, dict) else None
+        if isinstance(node, list):
+            node = next(iter(node), None)
         return node if isinstance(node, str) else None
 
 

@@ -38,7 +38,7 @@ def daemon(
     file = settings_file(folder, cloud, interval=interval, timeout="1s")
     settings = parse([f"--config.file={file}"], {}).settings
     application = build_application(resolved_clouds(settings))
-    server = bind_server(Web(listen_address="127.0.0.1:0"))
+    server = bind_server(Web(listen_address=("127.0.0.1:0",)))
     try:
         yield Daemon(application, server, threading.Event())
     finally:
@@ -164,7 +164,7 @@ def test_first_stop_signal_sets_the_event_and_later_ones_are_ignored(
 )
 def test_address_that_cannot_be_bound_is_an_error_in_one_line(address: str, error: str) -> None:
     with pytest.raises(ListenError) as caught:
-        bind_server(Web(listen_address=address))
+        bind_server(Web(listen_address=(address,)))
     assert str(caught.value).startswith(error)
 
 

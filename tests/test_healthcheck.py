@@ -142,6 +142,8 @@ def test_server_that_never_responds_is_unhealthy_after_a_timeout(
         (["--web.listen-address=:2"], {"IMAGE_EXPORTER_WEB__LISTEN_ADDRESS": ":3"}, "", ":2"),
         (["run", "--web.listen-address", ":2", "--interval=5s"], {}, "", ":2"),
         (["--web.listen-address=:1", "--web.listen-address=:2"], {}, "", ":2"),
+        ([], {}, "web: {listen_address: [':4', ':5']}", ":4"),
+        ([], {}, "web: {listen_address: []}", None),
         (["--web.listen-address"], {}, "", None),
         ([], {}, "web: [", None),
         ([], {}, "web: 5", None),
@@ -190,6 +192,7 @@ def test_missing_settings_file_is_not_an_error(tmp_path: Path) -> None:
         {},
         {"listen_address": "127.0.0.1:9"},
         {"listen_address": "[::1]:9"},
+        {"listen_address": "127.0.0.1:9, [::1]:9"},
         {"route_prefix": "/"},
         {"route_prefix": "images"},
         {"route_prefix": "/images/"},
@@ -216,7 +219,7 @@ def test_health_check_and_exporter_read_the_same_settings(
         argv = [f"--config.file={path}"]
     web = parse(["demo", *argv], environ).settings.web
     settings = DaemonSettings(argv, environ)
-    assert (settings.listen_address, settings.prefix) == (web.listen_address, web.prefix)
+    assert (settings.listen_address, settings.prefix) == (web.listen_address[0], web.prefix)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from exporter.commands import Exit
 from exporter.config import Cloud, Image, ResolvedCloud, Settings, resolved_clouds, resolved_shard
 from exporter.daemon import Daemon
 from exporter.demo.story import IMAGES, LOOP_SECONDS, DemoStory
-from exporter.process import stop_on_signals
+from exporter.process import dump_stacks_on_signal, stop_on_signals
 from exporter.simulator.service import SimulatedImageService
 from exporter.web.security.middleware import SecurityState
 from exporter.web_security import load_security
@@ -40,6 +40,7 @@ def demo(
         SettingsError: The web configuration file is invalid.
     """
     stop = stop_on_signals()
+    dump_stacks_on_signal()
     security = SecurityState(load_security(settings.web.config.file, redact).config)
     # The service runs on this machine, where a proxy cannot reach it.
     os.environ["no_proxy"] = "*"

@@ -69,9 +69,6 @@ examples:
   {PROGRAM} --config.file=exporter.yml --interval=30s
 """
 
-_LISTEN_ADDRESS = "--web.listen-address"
-"""Other exporters accept it several times. The last one counts."""
-
 _FLAG = re.compile(r"--[A-Za-z0-9._-]*")
 _SECRET = re.compile(r"--?.*?(token|passw(or)?d|passphrase|secret|credential|api.?key)", re.I)
 
@@ -223,7 +220,7 @@ def _check_flags(words: Sequence[str], parser: _Parser, lists: Collection[str]) 
         elif flag in flags:
             has_value = flags[flag].nargs != 0
             is_value = has_value and not equals
-            if flag in seen and has_value and flag not in {*lists, _LISTEN_ADDRESS}:
+            if flag in seen and has_value and flag not in lists:
                 errors.append(f"flag {flag} is given twice; accepted: once")
             seen.add(flag)
         else:

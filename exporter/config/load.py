@@ -17,7 +17,7 @@ from exporter.config.flags import Command, CommandLine, SettingHelp
 from exporter.config.messages import ConfigError, SettingsError, did_you_mean, shown
 from exporter.config.reference import NONE, Row, inner_model, reference
 from exporter.config.resolved import resolved_clouds
-from exporter.config.schema import DEFAULT_PACE, Settings
+from exporter.config.schema import DEFAULT_INTERVAL, Settings
 from exporter.config.sources import ConfigSource
 
 _CLOUDS = "accepted: a list of clouds, each with a name and images"
@@ -82,7 +82,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     config_sources = _sources(command_line, environ, rows)
     needs_images = command_line.command not in WITHOUT_IMAGES
     # The demo has defaults of its own, so only written values can contradict each other.
-    defaults = {} if command_line.command == "demo" else DEFAULT_PACE
+    defaults = {} if command_line.command == "demo" else {"interval": DEFAULT_INTERVAL}
     settings, errors = _validate(config_sources, defaults, needs_images=needs_images)
     lines = [
         *_image_id_errors(command_line.image_id, settings),

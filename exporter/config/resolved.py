@@ -15,6 +15,7 @@ from exporter.model.discovery import DiscoveryRule
 from exporter.model.expectations.checks import Expectations
 from exporter.model.sharding import UNSHARDED, Shard
 
+LONGEST_DEFAULT_TIMEOUT = 10.0
 LEAST_MAX_STALE = 15 * 60.0
 LEAST_DISCOVERY_INTERVAL = 5 * 60.0
 
@@ -105,7 +106,7 @@ def _resolved_cloud(settings: Settings, cloud: Cloud) -> ResolvedCloud:
         ),
         properties=properties,
         interval=interval,
-        timeout=cloud.timeout or settings.timeout,
+        timeout=cloud.timeout or settings.timeout or min(LONGEST_DEFAULT_TIMEOUT, interval),
         concurrency=cloud.concurrency or settings.concurrency,
         rate_limit=rate_limit.rate_limit,
         max_stale=cloud.max_stale or settings.max_stale or max(LEAST_MAX_STALE, 3 * interval),

@@ -51,9 +51,11 @@ class Web(_Model):
     """HTTP server."""
 
     config: WebConfig = Field(default_factory=WebConfig, description="Web configuration file.")
-    listen_address: types.Address = Field(
-        default=":10292",
-        description="Address to listen on; without a host, all addresses, including IPv6.",
+    listen_address: Annotated[types.Addresses, NoDecode] = Field(
+        default=(":10292",),
+        description="Address to listen on, or several; without a host, all addresses, including "
+        "IPv6.",
+        json_schema_extra={"default": ":10292"},
     )
     systemd_socket: types.Switch = Field(
         default=False,
@@ -90,7 +92,10 @@ class Log(_Model):
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(types.one_of("debug", "info", "warning", "error")),
-    ] = Field(default="info", description="Minimum level of log lines.")
+        BeforeValidator(types.warn_as_warning),
+    ] = Field(
+        default="info", description="Minimum level of log lines: debug, info, warning or error."
+    )
     format: Annotated[
         Literal["logfmt", "json"], BeforeValidator(types.one_of("logfmt", "json"))
     ] = Field(default="logfmt", description="Format of log lines.")
@@ -275,10 +280,10 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Time between the starts of two polls of a cloud's images, at least 1s.",
     )
-    timeout: types.Seconds = Field(
-        default="10s",
-        validate_default=True,
+    timeout: types.Seconds | None = Field(
+        default=None,
         description="Timeout of one request, at most the interval.",
+        json_schema_extra={"default": "the smaller of 10s and the interval"},
     )
     concurrency: types.Concurrency = Field(
         default=16,
@@ -327,5 +332,5 @@ class Settings(BaseSettings):
     )
 
 
-DEFAULT_PACE = {key: Settings.model_fields[key].default for key in ("interval", "timeout")}
-"""The default times, in the form in which they are written."""
+DEFAULT_INTERVAL = Settings.model_fields["interval"].default
+"""The default interval, in the form in which it is written."""

@@ -94,6 +94,11 @@ def one_of(*words: str) -> Callable[[object], str]:
     return read
 
 
+def warn_as_warning(value: object) -> object:
+    """Accept ``warn``, as Prometheus and its exporters name the level ``warning``."""
+    return "warning" if value == "warn" else value
+
+
 def image_id(value: object) -> str:
     """Validate an image ID. Glance responds 404 to a UUID in upper case."""
     string = _string(value, _AN_IMAGE_ID)
@@ -222,6 +227,11 @@ def split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",")] if value else []
 
 
+def address_list(value: object) -> object:
+    """Split ``a,b`` and accept a single address; the element validator reports other types."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else as_list(value)
+
+
 def as_list(value: object) -> object:
     """Accept a single value as a list of one; the element validator reports other types."""
     return [value] if isinstance(value, str | int | float) else value
@@ -257,6 +267,13 @@ Switch = Annotated[bool, BeforeValidator(switch), Metavar("BOOL")]
 Address = Annotated[
     str,
     BeforeValidator(text('an address such as ":10292" or "127.0.0.1:10292"')),
+    Metavar("ADDRESS"),
+]
+Addresses = Annotated[
+    tuple[Address, ...],
+    BeforeValidator(not_empty),
+    BeforeValidator(address_list),
+    AfterValidator(unique),
     Metavar("ADDRESS"),
 ]
 Interval = Annotated[float, BeforeValidator(duration(least=1)), Metavar("DURATION")]

@@ -183,10 +183,6 @@ ONE_MISTAKE = {
         f"timeout: 61s\n{CLOUDS}",
         "timeout: '61s' is longer than the interval, 1m; accepted: at most the interval",
     ),
-    "interval under the timeout": (
-        f"interval: 9s\n{CLOUDS}",
-        "interval: '9s' is shorter than the timeout, 10s; accepted: at least the timeout",
-    ),
     "timeout of a cloud": (
         cloud("timeout: 61s"),
         "clouds[0].timeout: '61s' is longer than the interval, 1m; accepted: at most the interval",
@@ -197,8 +193,8 @@ ONE_MISTAKE = {
         "accepted: at least the timeout",
     ),
     "a general mistake is not a cloud's": (
-        f"interval: 5s\n{cloud('concurrency: 2')}",
-        "interval: '5s' is shorter than the timeout, 10s; accepted: at least the timeout",
+        f"interval: 5s\ntimeout: 6s\n{cloud('concurrency: 2')}",
+        "timeout: '6s' is longer than the interval, 5s; accepted: at most the interval",
     ),
     "max_stale": (
         f"max_stale: 119s\n{CLOUDS}",

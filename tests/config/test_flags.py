@@ -72,9 +72,9 @@ def test_flags_of_lists_accumulate() -> None:
     assert parse(argv, {}).settings.properties == ("a", "b", "c")
 
 
-def test_last_listen_address_wins() -> None:
-    argv = ["demo", "--web.listen-address=:1", "--web.listen-address=:2"]
-    assert parse(argv, {}).settings.web.listen_address == ":2"
+def test_listen_addresses_accumulate() -> None:
+    argv = ["demo", "--web.listen-address=:1", "--web.listen-address", "[::1]:2"]
+    assert parse(argv, {}).settings.web.listen_address == (":1", "[::1]:2")
 
 
 def test_empty_flag_overrides_a_list_of_the_environment() -> None:

@@ -34,7 +34,7 @@ def test_defaults(read: Read) -> None:
     invocation = read(MINIMAL)
     settings = invocation.settings
     assert (invocation.command, invocation.image_id) == ("run", None)
-    assert settings.web.listen_address == ":10292"
+    assert settings.web.listen_address == (":10292",)
     assert (settings.log.level, settings.log.format) == ("info", "logfmt")
     assert resolved_shard(settings) == UNSHARDED
     assert resolved_clouds(settings) == (
@@ -231,7 +231,7 @@ def test_demo_ignores_clouds(read: Read) -> None:
         "--web.listen-address=:1",
         IMAGE_EXPORTER_CLOUDS="nonsense",
     ).settings
-    assert (settings.web.listen_address, settings.log.level) == (":1", "debug")
+    assert (settings.web.listen_address, settings.log.level) == ((":1",), "debug")
     assert resolved_clouds(settings) == ()
     assert resolved_clouds(parse(["demo"], {}).settings) == ()
 
@@ -323,8 +323,29 @@ def test_documented_defaults_are_the_defaults(read: Read) -> None:
     assert rows["log.level"] == settings.log.level
     assert rows["log.format"] == settings.log.format
     assert rows["concurrency"] == str(settings.concurrency)
-    assert (rows["interval"], rows["timeout"]) == ("60s", "10s")
-    assert (settings.interval, settings.timeout) == (60.0, 10.0)
+    assert (rows["interval"], settings.interval) == ("60s", 60.0)
+    assert (rows["web.listen_address"],) == settings.web.listen_address
+
+
+@pytest.mark.parametrize(
+    ("times", "timeout"),
+    [
+        ("", 10.0),
+        ("interval: 5s\n", 5.0),
+        ("interval: 10s\n", 10.0),
+        ("interval: 15s\n", 10.0),
+        ("interval: 15s\ntimeout: 15s\n", 15.0),
+    ],
+)
+def test_default_timeout_is_at_most_the_interval(times: str, timeout: float, read: Read) -> None:
+    """As in Prometheus, so that a short interval alone is valid."""
+    (resolved,) = clouds_of(f"{times}{MINIMAL}", read)
+    assert resolved.timeout == timeout
+
+
+def test_default_timeout_of_a_cloud_is_at_most_its_interval(read: Read) -> None:
+    content = "clouds: [{name: a, images: [b], interval: 2s}, {name: c, images: [d]}]"
+    assert [cloud.timeout for cloud in clouds_of(content, read)] == [2.0, 10.0]
 
 
 def test_ten_thousand_images(read: Read) -> None:

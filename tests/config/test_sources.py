@@ -19,7 +19,7 @@ from tests.config.reading import MINIMAL, Read, clouds_of
 PRECEDENCE = {
     # key, in the file, variable, flag, and what is read of each
     "web.config.file": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
-    "web.listen_address": (":1", ":2", ":3", (":1", ":2", ":3")),
+    "web.listen_address": (":1", ":2,:3", ":4", ((":1",), (":2", ":3"), (":4",))),
     "web.systemd_socket": (True, "false", "true", (True, False, True)),
     "web.external_url": (
         "http://a/b",
@@ -29,7 +29,7 @@ PRECEDENCE = {
     ),
     "web.route_prefix": ("a", "/b/", "/", ("/a", "/b", "/")),
     "web.enable_lifecycle": (True, "false", "true", (True, False, True)),
-    "log.level": ("debug", "warning", "error", ("debug", "warning", "error")),
+    "log.level": ("debug", "warn", "error", ("debug", "warning", "error")),
     "log.format": ("json", "logfmt", "json", ("json", "logfmt", "json")),
     "interval": ("20s", "30s", "1m30s", (20.0, 30.0, 90.0)),
     "timeout": ("1s", "2s", "500ms", (1.0, 2.0, 0.5)),

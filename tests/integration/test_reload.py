@@ -27,6 +27,17 @@ TARGETS = "openstack_image_exporter_targets"
 LOOPBACK = "--web.listen-address=127.0.0.1:0"
 
 
+def test_sigusr1_writes_the_stacks_of_all_threads(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    with daemon(tmp_path, cloud(service.url, GOLDEN)) as program:
+        program.wait_for_metric(TARGETS, 1)
+        program.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: program.lines("Current thread"))
+        wait_until(lambda: program.lines("in serve") and program.lines("in _serve_once"))
+        assert program.process.poll() is None
+
+
 @pytest.fixture
 def service() -> Iterator[SimulatedImageService]:
     with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:

@@ -29,20 +29,21 @@ CLOSE_ITERATIONS = 3
 
 
 class WebServer:
-    """Serves an application on a listen address.
+    """Serves an application on one or more listen addresses.
 
     ``:10292`` means all addresses of the machine, IPv6 and IPv4; ``localhost:10292`` all addresses
     of the name; port 0 a port that the kernel chooses.
     """
 
-    def __init__(self, listen_address: str, sockets: Sequence[socket.socket] = ()) -> None:
-        """Parse the listen address. ``sockets`` that already listen are used instead of it.
+    def __init__(self, *listen_addresses: str, sockets: Sequence[socket.socket] = ()) -> None:
+        """Parse the listen addresses. ``sockets`` that already listen are used instead of them.
 
         Raises:
-            ValueError: The address has another form; the text says what is accepted.
+            ValueError: An address has another form; the text says what is accepted.
         """
-        self._listen_address = listen_address
-        self._host, self._port = parse_listen_address(listen_address)
+        self._listen_addresses = {
+            address: parse_listen_address(address) for address in listen_addresses
+        }
         self._sockets = list(sockets)
 
     @property
@@ -61,11 +62,16 @@ class WebServer:
         """
         if self._sockets:
             return
-        try:
-            self._sockets = listen(self._host, self._port)
-        except OSError as error:
-            reason = describe_error(error)
-            raise ListenError(f"cannot listen on {self._listen_address}: {reason}") from error
+        for address, (host, port) in self._listen_addresses.items():
+            try:
+                self._sockets += listen(host, port)
+            except OSError as error:
+                self.close()
+                reason = describe_error(error)
+                raise ListenError(f"cannot listen on {address}: {reason}") from error
+            except UnicodeError:
+                self.close()
+                raise ListenError(f"cannot listen on {address}: not a host name") from None
 
     def serve(
         self, app: ASGIApp, stop: threading.Event, security: SecurityState | None = None

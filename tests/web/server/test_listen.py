@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -116,6 +117,24 @@ def test_port_in_use_on_one_address_releases_the_others(
                 WebServer(f"localhost:{port}").bind()
         with bound(f"127.0.0.1:{port}") as free:
             assert free.addresses == (f"127.0.0.1:{port}",)
+
+
+def test_server_listens_on_several_addresses() -> None:
+    with closing(WebServer("127.0.0.1:0", "127.0.0.2:0")) as server:
+        server.bind()
+        hosts = [address.partition(":")[0] for address in server.addresses]
+    assert hosts == ["127.0.0.1", "127.0.0.2"]
+
+
+def test_second_address_in_use_releases_the_first_one() -> None:
+    with bound("127.0.0.1:0") as other:
+        (free,) = other.addresses
+    with bound("127.0.0.2:0") as other:
+        (taken,) = other.addresses
+        with pytest.raises(ListenError, match=f"cannot listen on {taken}: the port is in use"):
+            WebServer(free, taken).bind()
+        with bound(free) as server:
+            assert server.addresses == (free,)
 
 
 def test_address_of_another_machine_is_an_error() -> None:

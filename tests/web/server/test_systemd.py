@@ -65,7 +65,7 @@ def test_sockets_of_systemd_replace_the_listen_address(monkeypatch: pytest.Monke
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     pass_socket(monkeypatch, listener.detach())
-    server = bind_server(Web(listen_address="192.0.2.1:1", systemd_socket=True))
+    server = bind_server(Web(listen_address=("192.0.2.1:1",), systemd_socket=True))
     assert server.addresses == (f"127.0.0.1:{port}",)
     server.close()
     with pytest.raises(ListenError, match=NO_SOCKET):
