@@ -107,6 +107,11 @@ class Authenticator(Protocol):
         ...
 
     @property
+    def endpoint(self) -> str | None:
+        """The endpoint as far as it is known without a request."""
+        ...
+
+    @property
     def tls(self) -> ClientTls:
         """The certificates for connections to this cloud."""
         ...

@@ -96,6 +96,11 @@ class Keystone:
             detail += f"; {self._hint}"
         raise AuthError(failure.reason, detail, failure.retry_after)
 
+    @property
+    def configured_endpoint(self) -> str | None:
+        """The endpoint to use instead of that in the catalog, if one is configured."""
+        return self._entry.override
+
     def abort(self) -> None:
         """Abort an attempt in progress."""
         session = self._session

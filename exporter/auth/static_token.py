@@ -11,6 +11,7 @@ class StaticTokenAuthenticator:
     def __init__(
         self, endpoint: str, token: str | None, tls: ClientTls, api: RequestedVersion = "auto"
     ) -> None:
+        self.endpoint = endpoint
         self.tls = tls
         self.api = api
         self.identity = identity_of(endpoint, token)

@@ -96,6 +96,12 @@ class CachedTokenAuthenticator:
         self._generation = self._authentications = self._failures = 0
         self._closed = False
 
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint of the current token, or the configured one."""
+        cached = self._cached
+        return cached.token.endpoint if cached else self._keystone.configured_endpoint
+
     def token(self) -> AuthToken:
         """Return the current token, or a new one if it has expired.
 

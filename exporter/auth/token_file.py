@@ -32,7 +32,7 @@ class TokenFileAuthenticator:
         self.tls = tls
         self.api: RequestedVersion = "auto"
         self.identity = identity_of(endpoint, str(path))
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
@@ -111,7 +111,7 @@ class TokenFileAuthenticator:
         # A token that returns after a failure is not a new one, so that a 401 remains a 401.
         self._generation += value != self._last_value
         self._last_value = value
-        self._state = AuthToken(self._endpoint, value, expires_at=None, generation=self._generation)
+        self._state = AuthToken(self.endpoint, value, expires_at=None, generation=self._generation)
 
     def _set_failure(self, fault: str) -> None:
         detail = f"token file {self._path} {fault}"

@@ -1,16 +1,17 @@
 """Client of one cloud's Image API: one method for each kind of request."""
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 
+from exporter.auth.base import Authenticator
 from exporter.clock import steady
-from exporter.glance.capabilities import Capabilities, parameters
+from exporter.glance.capabilities import Capabilities
 from exporter.glance.discovery_listing import parse_page
 from exporter.glance.image_requests import ImageRequests, is_accepted
-from exporter.glance.list_filters import ListFilters, choose_filters, refused_visibility
+from exporter.glance.list_filters import ListFilters
+from exporter.glance.list_requests import ListRequests
 from exporter.glance.listing import PAGE_LIMIT, parse_list
 from exporter.glance.request_sender import RequestSender
 from exporter.glance.second_version import SecondVersion, is_refusal
@@ -36,11 +37,6 @@ from exporter.model.replies import (
     ProbeReply,
     RequestFacts,
 )
-from exporter.transport.http1 import Response
-from exporter.transport.pool import HttpRequest
-
-PLAIN_LIST = "/v2/images?limit=1"
-"""A list without parameters that a service may lack: the control when parameters are tried."""
 
 
 @dataclass(slots=True)
@@ -52,25 +48,23 @@ class ImageClient:
         properties: Names of the custom properties to keep, or ``None`` for all.
         requested_version: The configured API version, or ``auto``.
         version: The API version in use, or ``None`` until one has been chosen.
-        capabilities: Capabilities of the endpoint, as far as refused requests have shown them.
     """
 
     sender: RequestSender
     properties: frozenset[str] | None
     requested_version: RequestedVersion = "auto"
     version: ApiName | None = None
-    capabilities: Capabilities = field(default_factory=Capabilities)
     _requests: ImageRequests = field(init=False)
+    _lists: ListRequests = field(init=False)
     _memory: SecondVersion = field(init=False, default_factory=SecondVersion)
     _offered: frozenset[ApiName] = field(init=False, default=frozenset())
     _is_version_refused: bool = field(init=False, default=False)
     _endpoint: str | None = field(init=False, default=None)
-    _is_plain_list_refused: bool = field(init=False, default=False)
-    _trial: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         """Create what sends the requests of each version."""
         self._requests = ImageRequests(self.sender, self.properties)
+        self._lists = ListRequests(self.sender)
 
     def image(
         self, image_id: str, deadline: Deadline, *, fresh: bool = False, tag: object = None
@@ -120,7 +114,7 @@ class ImageClient:
         query_filters = filters.second_list if second else filters.first_list
         path = page or batches.path(image_ids, filters=query_filters, limit=PAGE_LIMIT)
         known = self.capabilities.refused
-        facts, response = self._get_list(path, deadline, fresh=fresh)
+        facts, response = self._lists.get(path, deadline, fresh=fresh)
         if isinstance(response, Failed):
             return BatchReply(facts, response)
         is_bad_request = response.code == HTTPStatus.BAD_REQUEST
@@ -179,10 +173,15 @@ class ImageClient:
 
     def page(self, path: str, deadline: Deadline, properties: frozenset[str]) -> PageReply:
         """Request one page of a discovery listing, always from v2, whichever version is in use."""
-        facts, response = self._get_list(path, deadline)
+        facts, response = self._lists.get(path, deadline)
         if isinstance(response, Failed):
             return PageReply(facts, response)
         return PageReply(facts, parse_page(response, properties))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Capabilities of the endpoint, as far as refused requests have shown them."""
+        return self._lists.capabilities
 
     def split_into_batches(self, image_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         """Return the IDs in batches for ``batch``; empty if the endpoint has no such requests."""
@@ -197,10 +196,7 @@ class ImageClient:
 
     def learn_about_lists(self, refused_with: str, max_id_bytes: int | None) -> None:
         """Remember how lists were refused in a cycle, and the length of IDs that they accept."""
-        if refused_with:
-            self.capabilities = self.capabilities.with_lists_refused(refused_with, steady())
-        elif max_id_bytes is not None:
-            self.capabilities = self.capabilities.with_max_id_bytes(max_id_bytes, steady())
+        self._lists.learn(refused_with, max_id_bytes)
 
     def choose_version(self, deadline: Deadline) -> RequestFacts | None:
         """Choose the API version if none is in use, or if the one in use was refused.
@@ -230,7 +226,7 @@ class ImageClient:
             self._is_version_refused = False
             if self.version not in {None, version}:
                 # Another release may have other capabilities.
-                self.capabilities = Capabilities()
+                self._lists.capabilities = Capabilities()
             self.version = version
         return facts
 
@@ -251,18 +247,28 @@ class ImageClient:
         if responds:
             self.version = second.name
             self._is_version_refused = False
-            self.capabilities = Capabilities()
+            self._lists.capabilities = Capabilities()
             self._memory.on_switch(steady())
         return facts
 
+    def take_over_from(self, other: "ImageClient") -> None:
+        """Continue with what another client has learned, if both use the same endpoint.
+
+        Called before the first request. Another API version is only used if both are configured to
+        use the same one.
+        """
+        if not _share_endpoint(self.sender.authenticator, other.sender.authenticator):
+            return
+        self._lists.capabilities = other.capabilities
+        self._memory, self._offered = other._memory, other._offered
+        self._endpoint = other._endpoint or other.sender.endpoint
+        if self.requested_version == other.requested_version:
+            self.version = other.version
+
     def start_cycle(self) -> None:
         """Prepare for the requests of a cycle."""
-        endpoint = self.sender.endpoint
-        if self._endpoint not in {None, endpoint}:
-            self.capabilities = Capabilities()
-        self._endpoint = endpoint
-        self.capabilities = self.capabilities.at(steady())
-        self._is_plain_list_refused = False
+        self._check_endpoint()
+        self._lists.start_cycle()
         self._memory.start_cycle()
         self.sender.start_cycle()
 
@@ -282,7 +288,18 @@ class ImageClient:
     @property
     def list_filters(self) -> ListFilters:
         """The filters of lists that the service has not refused."""
-        return choose_filters(self.capabilities.refused_visibilities)
+        return self._lists.filters
+
+    def _check_endpoint(self) -> None:
+        """Forget what another endpoint had shown, if the catalog has moved the service."""
+        endpoint = self.sender.endpoint
+        if endpoint is None:
+            return
+        if self._endpoint not in {None, endpoint}:
+            self._lists.capabilities = Capabilities()
+            self._memory = SecondVersion()
+            self._is_version_refused = True
+        self._endpoint = endpoint
 
     def _observed(self, reply: ImageReply) -> ImageReply:
         """Note what the reply to a request for an image shows about the version in use."""
@@ -293,49 +310,6 @@ class ImageClient:
             # No version document offers this version, but the service responds to it.
             self.version = self._api.name
         return reply
-
-    def _get_list(
-        self, path: str, deadline: Deadline, *, fresh: bool = False
-    ) -> tuple[RequestFacts, Response | Failed]:
-        """Request a list without the parameters that the service has refused.
-
-        After a 400, find out which other parameters it refuses; the caller requests it again.
-        """
-        path = self.capabilities.accepted_path(path)
-        request = HttpRequest("GET", path, deadline.end, fresh_connection=fresh)
-        facts, response = self.sender.send(request, deadline.latest_start)
-        if isinstance(response, Response) and response.code == HTTPStatus.BAD_REQUEST:
-            named = f"visibility={refused_visibility(response)}"
-            with self._trial:
-                if any(named == name for name, _ in parameters(path)):
-                    self.capabilities = self.capabilities.with_refused(named, steady())
-                else:
-                    self._try_parameters(path, deadline)
-        return facts, response
-
-    def _try_parameters(self, path: str, deadline: Deadline) -> None:
-        """Find out which parameters of a list that was refused with 400 are to blame.
-
-        Each is tried by itself in a short list, after that list without it: the path may have been
-        too long, or all lists may be refused.
-        """
-        untried = self.capabilities.untried(path)
-        if not untried or self._is_plain_list_refused:
-            return
-        if self._code_of(PLAIN_LIST, deadline) != HTTPStatus.OK:
-            self._is_plain_list_refused = True
-            return
-        for name, query in untried:
-            match self._code_of(f"{PLAIN_LIST}&{query}", deadline):
-                case HTTPStatus.BAD_REQUEST:
-                    self.capabilities = self.capabilities.with_refused(name, steady())
-                case HTTPStatus.OK:
-                    self.capabilities = self.capabilities.with_accepted(name, steady())
-
-    def _code_of(self, path: str, deadline: Deadline) -> int | None:
-        """Return the status code of the response to a GET request, None without a response."""
-        _, response = self.sender.get(path, deadline)
-        return None if isinstance(response, Failed) else response.code
 
     def _by_second_version(self, suspect_id: str, reply: ProbeReply) -> ProbeReply:
         """Mark the reply to a probe by the second version, and remember an image that it found."""
@@ -378,3 +352,10 @@ class ImageClient:
 def _may_pass(reply: ImageReply) -> bool:
     """Return True for a failure that says nothing about the version it came by."""
     return isinstance(reply.result, Failed) and not is_refusal(reply.result)
+
+
+def _share_endpoint(new: Authenticator, old: Authenticator) -> bool:
+    """Return True if a new authenticator certainly leads to the endpoint of an old one."""
+    if new.identity == old.identity:
+        return True
+    return new.endpoint is not None and new.endpoint == old.endpoint

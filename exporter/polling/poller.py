@@ -110,8 +110,10 @@ class Poller:
         """Continue where a detached poller left off; called before the first cycle.
 
         Discovered images stay until the next listing. A Retry-After remains in force if both
-        pollers use the same endpoint and credentials.
+        pollers use the same endpoint and credentials, and what the old client has learned about
+        the endpoint stays known if both use the same endpoint.
         """
+        self.client.take_over_from(other.client)
         if self.discovery is not None and other.discovery is not None:
             self.discovery.take_over_from(other.discovery)
         if self.client.sender.authenticator.identity == other.client.sender.authenticator.identity:
@@ -125,6 +127,8 @@ class Poller:
                 older_once=other._history.older_once,
                 older_repeated=other._history.older_repeated,
             )
+            if self.client.requested_version != other.client.requested_version:
+                self._history = self._history.without_doubts()
 
     @property
     def wait_until(self) -> float:

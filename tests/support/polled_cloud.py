@@ -113,17 +113,20 @@ def polled_cloud(
     signin: Authenticator | None = None,
     random: float = 0.0,
     api: RequestedVersion = "v1",
+    store: Store | None = None,
 ) -> Iterator[PolledCloud]:
     """Poll these images at this endpoint; backoff takes no time unless ``random`` is set.
 
-    Without an ``interval``, cycles are quick and as long as they need to be.
+    Without an ``interval``, cycles are quick and as long as they need to be. A ``store`` is that of
+    a poller that is replaced.
     """
     with contextlib.ExitStack() as stack:
         if interval is None:
             interval = stack.enter_context(quick_cycles())
-        store = Store()
         targets = [Target(CLOUD, image_id, image_id) for image_id in image_ids]
-        store.add_cloud(CloudState(CLOUD, interval), targets)
+        if store is None:
+            store = Store()
+            store.add_cloud(CloudState(CLOUD, interval), targets)
         requests: list[MeasuredRequest] = []
         stop = threading.Event()
         sender = RequestSender(
