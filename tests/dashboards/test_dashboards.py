@@ -60,14 +60,6 @@ def test_generator_writes_every_dashboard_and_the_kubernetes_rules(
     assert names == {*FILES, "prometheusrule.yaml"}
 
 
-def test_prometheusrule_is_up_to_date_with_the_rules() -> None:
-    """``make dashboards`` writes it."""
-    rules = prometheusrule.RULES.read_text("utf-8")
-    generated = prometheusrule.FILE.read_text("utf-8")
-    assert generated == prometheusrule.text(rules)
-    assert yaml.safe_load(generated)["spec"] == yaml.safe_load(rules)
-
-
 @every_board
 def test_dashboard_can_be_provisioned(board: dict[str, Any]) -> None:
     """It has a fixed uid, no ID of a server, no inputs, and is not editable."""

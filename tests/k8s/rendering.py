@@ -31,7 +31,11 @@ def rendered(kubectl: Path, folder: Path) -> list[Manifest]:
 
 
 def combined(
-    kubectl: Path, folder: Path, overlay: str, components: Sequence[str]
+    kubectl: Path,
+    folder: Path,
+    overlay: str,
+    components: Sequence[str],
+    namespace: str = "openstack-image-exporter",
 ) -> list[Manifest]:
     """Return the manifests of an overlay with components, and the example manifests."""
     k8s = Path(os.path.relpath(K8S, folder.resolve()))
@@ -40,7 +44,7 @@ def combined(
         "kind": "Kustomization",
         "resources": [str(k8s / "overlays" / overlay)],
         "components": [str(k8s / "components" / name) for name in components],
-        "namespace": "openstack-image-exporter",
+        "namespace": namespace,
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     examples = (yaml.safe_load(path.read_text("utf-8")) for path in K8S.glob("examples/*.yaml"))

@@ -12,7 +12,7 @@ from exporter.config import parse
 from tests.k8s.checks import CHECKS, Check
 from tests.k8s.checks.schema import VERSIONS
 from tests.k8s.manifest import Manifest, of_kind, title, workloads
-from tests.k8s.rendering import COMBINATIONS, K8S, OVERLAYS, rendered
+from tests.k8s.rendering import COMBINATIONS, K8S, OVERLAYS, combined, rendered
 
 Combinations = dict[str, list[Manifest]]
 
@@ -80,14 +80,28 @@ def test_manifests_run_this_version(combinations: Combinations) -> None:
 
 
 def test_rules_use_the_job_of_the_service_monitor(combinations: Combinations) -> None:
-    manifests = combinations["single with the operator"]
-    (rule,) = of_kind(manifests, "PrometheusRule")
-    (monitor,) = of_kind(manifests, "ServiceMonitor")
-    assert rule["spec"] == yaml.safe_load(RULES.read_text("utf-8"))
+    (monitor,) = of_kind(combinations["single with the operator"], "ServiceMonitor")
     (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["honorLabels"]
     (relabeling,) = endpoint["relabelings"]
     assert relabeling["targetLabel"] == "job"
     assert f'job="{relabeling["replacement"]}"' in RULES.read_text("utf-8")
+
+
+@pytest.mark.parametrize("namespace", ["openstack-image-exporter", "images"])
+def test_alerts_have_the_namespace_of_the_exporter(
+    kubectl: Path, tmp_path: Path, namespace: str
+) -> None:
+    manifests = combined(kubectl, tmp_path, "single", ["prometheus-operator"], namespace)
+    (rule,) = of_kind(manifests, "PrometheusRule")
+    assert rule["metadata"]["namespace"] == namespace
+    labelled = {
+        label
+        for group in rule["spec"]["groups"]
+        for rule in group["rules"]
+        if (label := rule.get("labels", {}).get("namespace"))
+    }
+    assert labelled == {namespace}
 
 
 def test_each_dashboard_has_a_labelled_config_map(combinations: Combinations) -> None:
