@@ -2,10 +2,14 @@
 
 import base64
 import json
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from urllib.parse import quote, quote_plus
+
+from exporter.text import escape
 
 REDACTED = "***"
 
@@ -17,6 +21,25 @@ _PEM = re.compile(
 )
 """PEM text, also in base64 as in a Kubernetes Secret."""
 
+NOT_SHOWN = "(not shown: it may be a secret)"
+"""Replaces the name of a file that may be a secret."""
+
+MAX_PATH = 200
+"""Characters of the name of a file in an error. A longer value is not a name but something else."""
+
+_PATH = re.compile(r"[\w ./~@:+,=%-]+")
+_WORD = re.compile(r"[A-Za-z0-9+=_-]{16,}")
+_LONG_WORD = re.compile(
+    r"[A-Za-z0-9+/=_-]{44,}(?:\s+(?:[A-Za-z0-9+/=_-]{16,}|[A-Za-z0-9+/]+={1,2}))*"
+)
+"""Words longer than a request ID of OpenStack, which errors must show, and further lines of PEM."""
+
+RANDOM_CHANGES = 0.25
+"""Changes between upper case, lower case and digits per character of a random word.
+
+The words of a path have less than 0.1, random hexadecimal digits 0.47, and base64 has 0.6.
+"""
+
 MIN_ENCODED_LENGTH = 8
 """Characters of a secret that is also searched for encoded; a shorter one would match by chance."""
 
@@ -26,7 +49,53 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     # The longest secret first, so that no part of it remains.
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
-    return _USERINFO.sub(f"//{REDACTED}@", _PEM.sub(REDACTED, text))
+    text = _LONG_WORD.sub(_redacted_if_random, _PEM.sub(REDACTED, text))
+    return _USERINFO.sub(f"//{REDACTED}@", text)
+
+
+def shown_file(path: str, written: str | None = None, *, may_be_secret: bool = False) -> str:
+    """Return the name of a file for an error, or ``NOT_SHOWN``.
+
+    The operator may have written a key, a token or a password where a setting expects the name of
+    a file. The name of an existing file is shown, another one only if it looks like a path.
+
+    Args:
+        path: The name of the file.
+        written: The part of it that was written in the settings; by default all of it.
+        may_be_secret: True for settings in which a secret is the likely mistake: a single word is
+            not shown, a path with a slash or a full stop is.
+    """
+    written = path if written is None else written
+    if os.path.lexists(path) or looks_like_path(written, may_be_secret=may_be_secret):
+        return escape(path)
+    return NOT_SHOWN
+
+
+def looks_like_path(value: str, *, may_be_secret: bool = False) -> bool:
+    """Return True if a value looks like the name of a file, and not like a secret."""
+    return (
+        len(value) <= MAX_PATH
+        and _PATH.fullmatch(value) is not None
+        and not value.startswith(("-----", "LS0tLS1"))
+        and not any(map(_is_random, _WORD.findall(value)))
+        and (not may_be_secret or "/" in value or "." in value)
+    )
+
+
+def looks_secret(text: str) -> bool:
+    """Return True if a text contains PEM text, or a long random word such as a token."""
+    return "-----BEGIN" in text or any(map(_is_random, _LONG_WORD.findall(text)))
+
+
+def _is_random(word: str) -> bool:
+    """Return True for base64 and hexadecimal digits, False for words of a language."""
+    kinds = [(char.isupper(), char.isdigit()) for char in word if char.isalnum()]
+    changes = sum(one != other for one, other in pairwise(kinds))
+    return changes > RANDOM_CHANGES * len(word)
+
+
+def _redacted_if_random(match: re.Match[str]) -> str:
+    return REDACTED if _is_random(match[0]) else match[0]
 
 
 class Redactor:

@@ -17,6 +17,7 @@ from exporter.config.web_config import (
     web_line,
 )
 from exporter.files import WatchedFiles
+from exporter.redaction import shown_file
 from exporter.web.security.basic_auth import Users
 from exporter.web.security.middleware import SecurityConfig
 from exporter.web.security.rate_limit import TokenBucket
@@ -126,7 +127,7 @@ def _load_tls(path: Path, tls: TlsServer) -> ServerTls | None:
         is_inline = getattr(tls, error.option, None) is not None
         key = error.option if is_inline else KEY_OF_OPTION[error.option]
         file = None if is_inline else getattr(tls, key, None)
-        prefix = f"{path.parent / file} " if isinstance(file, Path) else ""
+        prefix = f"{_shown(path, file)} " if isinstance(file, Path) else ""
         loc = ("tls_server_config", key)
         raise SettingsError(web_line(path, loc, f"{prefix}{error}")) from None
 
@@ -145,8 +146,16 @@ def _load_pem(path: Path, tls: TlsServer, key: str) -> bytes | None:
             return content
     except OSError as error:
         loc = ("tls_server_config", f"{key}_file")
-        problem = f"{path.parent / file_name} cannot be read: {error.strerror}"
+        problem = f"{_shown(path, file_name)} cannot be read: {error.strerror}"
         raise SettingsError(web_line(path, loc, problem)) from None
+
+
+def _shown(path: Path, file: Path) -> str:
+    """Return the name of a file that the web configuration at ``path`` names, if it looks like one.
+
+    Any of these settings may hold the key by mistake.
+    """
+    return shown_file(str(path.parent / file), str(file), may_be_secret=True)
 
 
 def _token_bucket(web_config: WebConfigFile) -> TokenBucket | None:

@@ -1,8 +1,10 @@
 """Redaction of secrets in errors; that of log lines is tested with these."""
 
+from pathlib import Path
+
 import pytest
 
-from exporter.redaction import Redactor, redact
+from exporter.redaction import NOT_SHOWN, Redactor, redact, shown_file
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,52 @@ def test_pem_text_is_always_redacted(end: str) -> None:
     text = f"file -----BEGIN RSA PRIVATE KEY-----\nMIIEvQ\nAbc=\n{end}"
     assert redact(text).split() == ["file", "***"]
     assert Redactor().redact(text).split() == ["file", "***"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/openstack-image-exporter/credentials/token",
+        "/var/run/secrets/kubernetes.io/serviceaccount/..2026_11_23_11_02_43.123456789/token",
+        "/home/pytest-of-root/pytest-0/test_key_in_place_of_a_file_is_never_shown0/web.yml",
+        "~/.config/openstack/clouds.yaml",
+        "C:/Program Files/exporter/prüfung.pem",
+        "./hunter2",
+    ],
+)
+def test_path_of_a_missing_file_is_shown(path: str) -> None:
+    assert shown_file(path, may_be_secret=True) == path
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "8f14e45fceea167a5a36dedd4bea2543",
+        "/home/MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+        "a\nb",
+        "a" * 201,
+        "-----BEGIN",
+    ],
+)
+def test_name_of_a_missing_file_that_may_be_a_secret_is_not_shown(value: str) -> None:
+    assert shown_file(value) == NOT_SHOWN
+
+
+def test_single_word_is_shown_only_where_a_secret_is_unlikely() -> None:
+    assert shown_file("exporter-settings") == "exporter-settings"
+    assert shown_file("exporter-settings", may_be_secret=True) == NOT_SHOWN
+
+
+def test_name_of_an_existing_file_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "8f14e45fceea167a5a36dedd4bea2543\n"
+    assert shown_file(str(path)) == NOT_SHOWN
+    path.write_text("")
+    assert shown_file(str(path)) == f"{str(path)[:-1]}\\n"
+
+
+def test_long_random_words_are_redacted_and_request_ids_are_not() -> None:
+    token = "gAAAAABnQhUFx7Zk3mVd9wEr1TqYbN8sLp2Jc5Ga6Hf0Ki4Ou"
+    request_id = "req-3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
+    path = "/a/long/path/of-words/that-lead-to-the/settings-of-the-exporter"
+    assert redact(f"{token} refused, {request_id}, {path}") == f"*** refused, {request_id}, {path}"

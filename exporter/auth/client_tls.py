@@ -67,7 +67,7 @@ def _check(key: str, value: object) -> None:
     # As openstacksdk does, which does not fail without a home directory.
     name = os.path.expanduser(value)
     try:
-        check_is_path(setting, name)
+        check_is_path(setting, name, may_be_secret=key == "key")
         Path(name).stat()
     except TlsFileError as error:
         fault = str(error)

@@ -42,6 +42,7 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_cache import CachedTokenAuthenticator
 from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
+from exporter.redaction import redact
 from exporter.transport.tls_files import ClientTls
 from exporter.transport.url import base_url
 
@@ -169,7 +170,7 @@ class OpenStackConfiguration:
             if not detail:
                 return config
         # Raised outside of the handlers, so that no traceback shows the original with its secrets.
-        raise CloudConfigError(f"{source}: {detail}")
+        raise CloudConfigError(redact(f"{source}: {detail}"))
 
     def _load(self) -> loader.OpenStackConfig:
         if self._loaded is None:

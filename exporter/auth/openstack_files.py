@@ -15,6 +15,7 @@ import yaml
 from openstack.config import loader
 
 from exporter.auth.base import CloudConfigError
+from exporter.redaction import shown_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def read_file(variable: str, paths: Sequence[str]) -> Mapping[str, Any]:
         if not isinstance(clouds, dict):
             fault = "has no mapping `clouds`"
     except FileNotFoundError:
-        raise CloudConfigError(f"{variable}={file}: there is no such file") from None
+        raise CloudConfigError(f"{variable}={shown_file(file)}: there is no such file") from None
     except OSError as error:
         fault = f"cannot be read: {error.strerror}"
     except yaml.MarkedYAMLError as error:
@@ -59,7 +60,7 @@ def read_file(variable: str, paths: Sequence[str]) -> Mapping[str, Any]:
     except (ValueError, yaml.YAMLError):
         fault = "is not text in UTF-8"
     if fault or not isinstance(clouds, dict):
-        raise CloudConfigError(f"{file}: {fault}")
+        raise CloudConfigError(f"{shown_file(file)}: {fault}")
     return clouds
 
 
@@ -67,7 +68,8 @@ def searched_files() -> list[str]:
     """Return the files in which clouds.yaml is searched for."""
     override = os.environ.get("OS_CLIENT_CONFIG_FILE")
     folders = dict.fromkeys(loader.CONFIG_SEARCH_PATH)
-    return [*([override] if override else []), *(f"{folder}/clouds.yaml" for folder in folders)]
+    default = [f"{folder}/clouds.yaml" for folder in folders]
+    return [shown_file(override), *default] if override else default
 
 
 class _Loader(yaml.SafeLoader):

@@ -10,6 +10,7 @@ from exporter.auth.base import AuthError, AuthStats, AuthToken, check_token, ide
 from exporter.files import FileFingerprint, fingerprint
 from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
+from exporter.redaction import shown_file
 from exporter.transport.tls_files import ClientTls
 
 CHECK_INTERVAL = 1.0
@@ -114,7 +115,7 @@ class TokenFileAuthenticator:
         self._state = AuthToken(self.endpoint, value, expires_at=None, generation=self._generation)
 
     def _set_failure(self, fault: str) -> None:
-        detail = f"token file {self._path} {fault}"
+        detail = f"token file {shown_file(str(self._path), may_be_secret=True)} {fault}"
         if not isinstance(self._state, AuthError) or self._state.detail != detail:
             self._reads += 1
             self._failures += 1

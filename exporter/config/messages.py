@@ -9,10 +9,14 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from exporter.redaction import NOT_SHOWN, looks_secret, shown_file
+
 LONGEST = 80
 
 Loc = tuple[str | int, ...]
 """The keys and indexes that lead to a value."""
+
+_HIDDEN = "a text that is not shown because it may be a secret"
 
 _FORMATS: dict[type | tuple[type, ...], Callable[[Any], str]] = {
     type(None): lambda _: "null",
@@ -44,8 +48,8 @@ class ConfigError(NamedTuple):
 
 def shown(value: object) -> str:
     """Show a value on one line of at most 80 characters, and a collection by its kind only."""
-    if isinstance(value, str) and "-----BEGIN" in value:
-        return "PEM text"
+    if isinstance(value, str) and looks_secret(value):
+        return _HIDDEN
     for kind, show in _FORMATS.items():
         if isinstance(value, kind):
             return _shortened(show(value))
@@ -54,14 +58,15 @@ def shown(value: object) -> str:
 
 def name(text: str) -> str:
     """Show a key, flag or variable: bare if it is harmless, otherwise quoted and escaped."""
-    return _shortened(file_name(text))
+    return _HIDDEN if looks_secret(text) else _shortened(_quoted_if_needed(text))
 
 
 def file_name(text: str) -> str:
-    """Show the name of a file, never shortened: bare if harmless, otherwise quoted and escaped."""
-    if "-----BEGIN" in text:
-        return "PEM text"
-    return text if text.isprintable() and text.strip() else repr(text)
+    """Show the name of a file, never shortened: bare if harmless, otherwise quoted and escaped.
+
+    A name that may be a secret is not shown.
+    """
+    return NOT_SHOWN if shown_file(text) == NOT_SHOWN else _quoted_if_needed(text)
 
 
 def key_path(keys: Iterable[str | int]) -> str:
@@ -78,6 +83,10 @@ def did_you_mean(wrong: str, accepted: Iterable[str], prefix: str = "") -> str:
     words = [word.removeprefix(prefix) for word in accepted]
     near = get_close_matches(wrong.removeprefix(prefix)[:LONGEST], words, n=1)
     return f"; did you mean {prefix}{near[0]}?" if near else ""
+
+
+def _quoted_if_needed(text: str) -> str:
+    return text if text.isprintable() and text.strip() else repr(text)
 
 
 def _shortened(text: str) -> str:

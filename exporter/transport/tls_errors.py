@@ -5,8 +5,8 @@ from ssl import SSLCertVerificationError
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from exporter.redaction import MAX_PATH
 from exporter.text import single_line
-from exporter.transport.tls_files import MAX_PATH
 
 UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21})
 """OpenSSL's codes for a chain of certificates that ends at none of the consulted ones.

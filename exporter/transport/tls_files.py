@@ -1,12 +1,13 @@
 """CA bundles and client certificates of HTTPS connections, checked before the first request."""
 
 import os
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from exporter.redaction import looks_like_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +25,22 @@ class ClientTls:
 
 CA_SOURCES = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
 
-MAX_PATH = 200
-"""Characters of the name of a file in an error. A longer value is not a name but something else."""
-
-_CONTENT = re.compile(r"-----|LS0tLS1|[A-Za-z0-9+/=]{60,}\Z")
-"""PEM text, PEM text in base64 as in a Kubernetes Secret, and a line of PEM text."""
-
 
 class TlsFileError(Exception):
     """A file that TLS cannot use: one line that names the file and the reason."""
 
 
-def check_is_path(description: str, value: str) -> None:
+def check_is_path(description: str, value: str, *, may_be_secret: bool = False) -> None:
     """Check that a value can be the name of a file, rather than the content of one.
 
     Raises:
-        TlsFileError: It is a certificate or a key. The text does not repeat it.
+        TlsFileError: It may be a certificate, a key or another secret. The text does not repeat it.
     """
     # Unlike Path.exists(), this does not fail for a value that cannot be a path.
-    if os.path.exists(value):
-        return
-    is_content = "-----BEGIN" in value or _CONTENT.match(value)
-    if is_content or len(value) > MAX_PATH or not value.isprintable():
+    if not os.path.exists(value) and not looks_like_path(value, may_be_secret=may_be_secret):
         raise TlsFileError(
-            f"{description} is not the name of a file but something else, such as PEM text; "
-            "accepted: the name of a file; write the text to a file and name that"
+            f"{description} names no file, and is not shown because it may be a secret, such as "
+            "PEM text; accepted: the name of a file; write the text to a file and name that"
         )
 
 
@@ -78,7 +70,7 @@ def _load_ca_bundle(context: ssl.SSLContext, path: str) -> list[str]:
 def _load_client_certificate(context: ssl.SSLContext, cert: str | tuple[str, str]) -> list[str]:
     certificate, key = (cert, None) if isinstance(cert, str) else cert
     check_is_path("cert of clouds.yaml", certificate)
-    check_is_path("key of clouds.yaml", key or certificate)
+    check_is_path("key of clouds.yaml", key or certificate, may_be_secret=True)
     with _as_tls_file_error(f"client certificate {certificate}"):
         # Without this argument, OpenSSL would prompt for the password of an encrypted key.
         context.load_cert_chain(certificate, key, password="")

@@ -79,20 +79,20 @@ def test_bundle_is_not_needed_without_verification(
             {"verify": ["a"]},
             "verify (OS_VERIFY) is not text; accepted: the name of a file, in quotes",
         ),
-        ({"cacert": PEM}, "cacert (OS_CACERT) is not the name of a file but something else, such "),
-        ({"verify": PEM}, "verify (OS_VERIFY) is not the name of a file but something else, such "),
-        ({"cert": PEM}, "cert (OS_CERT) is not the name of a file but something else, such as "),
+        ({"cacert": PEM}, "cacert (OS_CACERT) names no file, and is not shown"),
+        ({"verify": PEM}, "verify (OS_VERIFY) names no file, and is not shown"),
+        ({"cert": PEM}, "cert (OS_CERT) names no file, and is not shown"),
         (
             {"cert": "FILE", "key": PEM},
-            "key (OS_KEY) is not the name of a file but something else, such as PEM text; "
-            "accepted: the name of a file; write the text to a file and name that",
+            "key (OS_KEY) names no file, and is not shown because it may be a secret, such as PEM "
+            "text; accepted: the name of a file; write the text to a file and name that",
         ),
         (
             {"cert": "FILE/cert.pem"},
             "the certificate file FILE/cert.pem cannot be used: Not a directory; correct cert "
             "(OS_CERT)",
         ),
-        ({"cert": "/" + "x" * 180 + "/" + "y" * 3000}, "cert (OS_CERT) is not the name of a file"),
+        ({"cert": "/" + "x" * 180 + "/" + "y" * 3000}, "cert (OS_CERT) names no file"),
     ],
 )
 def test_value_that_is_not_a_file_is_an_error_in_one_line(

@@ -24,8 +24,15 @@ def test_directory_is_not_a_file(tmp_path: Path) -> None:
 
 def test_line_break_in_a_file_name_is_escaped(tmp_path: Path) -> None:
     hostile = tmp_path / "a\nb"
+    hostile.mkdir()
     assert errors_of([f"--config.file={hostile}"], {}) == (
-        f"{str(hostile)!r}: cannot be read: No such file or directory",
+        f"{str(hostile)!r}: cannot be read: Is a directory",
+    )
+
+
+def test_name_of_no_file_that_may_be_a_secret_is_not_shown() -> None:
+    assert errors_of(["--config.file=a\nb"], {}) == (
+        "(not shown: it may be a secret): cannot be read: No such file or directory",
     )
 
 
@@ -38,7 +45,8 @@ def test_error_without_clouds_shows_an_example_and_the_demo() -> None:
 def test_invalid_file_name_is_rejected() -> None:
     for hostile in ("a\0", "a\ud800"):
         lines = errors_of(["demo", f"--config.file={hostile}"], {})
-        assert lines[0] == f"{hostile!r}: cannot be read: not a valid file name"
+        hidden = "(not shown: it may be a secret)"
+        assert lines[0] == f"{hidden}: cannot be read: not a valid file name"
 
 
 VARIABLES = {

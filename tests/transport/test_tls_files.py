@@ -8,8 +8,8 @@ from exporter.transport.tls_files import ClientTls, TlsFileError, check_is_path,
 PEM = trustme.CA().issue_cert("localhost").private_key_pem.bytes().decode()
 CA_BUNDLE = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
 ADVICE = (
-    "is not the name of a file but something else, such as PEM text; accepted: the name of a file; "
-    "write the text to a file and name that"
+    "names no file, and is not shown because it may be a secret, such as PEM text; accepted: "
+    "the name of a file; write the text to a file and name that"
 )
 
 
