@@ -38,6 +38,8 @@ def check(
 def poll_report(application: Application, err: Console) -> Report:
     """Run one poll cycle of every cloud, in parallel, and return the state of every image.
 
+    A cloud that only refuses API v1 has a second cycle, in which v2 is tried.
+
     Args:
         application: The application whose pollers are run.
         err: Console that shows the progress if it is a terminal.
@@ -86,6 +88,8 @@ def _run_cycle(poller: Poller, progress: Progress, task: TaskID) -> None:
         progress.update(task, completed=total - remaining, total=total)
 
     poller.run_cycle(show_progress)
+    if poller.client.may_change_version:
+        poller.run_cycle(show_progress)
 
 
 def _discovery_problems(poller: Poller) -> Iterator[str]:

@@ -1,9 +1,12 @@
 """Client of one cloud's Image API: one method for each kind of request."""
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
+from math import inf
+from typing import TypeVar
 
 from exporter.auth.base import Authenticator
 from exporter.clock import steady
@@ -12,18 +15,16 @@ from exporter.glance.discovery_listing import parse_page
 from exporter.glance.image_requests import ImageRequests, is_accepted
 from exporter.glance.list_filters import ListFilters
 from exporter.glance.list_requests import ListRequests
-from exporter.glance.listing import PAGE_LIMIT, parse_list
+from exporter.glance.listing import PAGE_LIMIT
 from exporter.glance.request_sender import RequestSender
-from exporter.glance.second_version import SecondVersion, is_refusal
+from exporter.glance.second_version import MEMORY, SecondVersion, is_refusal, is_response
+from exporter.glance.version_document import request_versions
 from exporter.glance.versions import (
     API_VERSIONS,
     INITIAL,
-    PROBED,
     V1,
     V2,
-    VERSIONS_PATHS,
     ApiVersion,
-    parse_versions,
     preferred_version,
 )
 from exporter.model.api_traits import ApiName, RequestedVersion
@@ -37,6 +38,8 @@ from exporter.model.replies import (
     ProbeReply,
     RequestFacts,
 )
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class ImageClient:
     _offered: frozenset[ApiName] = field(init=False, default=frozenset())
     _is_version_refused: bool = field(init=False, default=False)
     _endpoint: str | None = field(init=False, default=None)
+    _advised_at: float = field(init=False, default=-inf)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         """Create what sends the requests of each version."""
@@ -77,7 +82,10 @@ class ImageClient:
         api, second = self._api, self._second
         send = partial(self._requests.image, fresh=fresh, tag=tag)
         if second is None:
-            return self._observed(send(api, image_id, deadline))
+            reply = self._observed(send(api, image_id, deadline))
+            if api is V1:
+                self._memory.on_reply(image_id, reply)
+            return replace(reply, result=self._explained(reply.result, reply.facts, deadline))
         if self._memory.has(image_id, steady()):
             reply = send(second, image_id, deadline)
             if isinstance(reply.result, Found) or _may_pass(reply):
@@ -135,14 +143,16 @@ class ImageClient:
         """Request the list of images, as proof that the API responds to these credentials."""
         api, second = self._api, self._second
         if second is None:
-            return self._requests.list(api.list_path, deadline)
+            lists = self._requests.list(api.list_path, deadline)
+            failure = self._explained(lists.failure, lists.facts, deadline)
+            return replace(lists, failure=failure)
         reply: ListReply | None = None
         for path in self._memory.served_lists(api.list_paths, steady()):
             reply = self._requests.list(path, deadline)
             self._memory.on_list_reply(reply.failure)
             if reply.failure is None or not is_refusal(reply.failure):
                 return reply
-            self._memory.on_refused_list(path, steady())
+            self._memory.on_refused_list(path, reply.failure, steady())
         by_second = self._requests.list(second.list_path, deadline)
         return by_second if by_second.failure is None or reply is None else reply
 
@@ -161,12 +171,13 @@ class ImageClient:
         if control_id is not None:
             return probe(api, control=control_id, is_list=False)
         if second is None or not self._memory.has_first_worked:
-            return probe(api, control=api.control_list_path, is_list=True)
+            reply = probe(api, control=api.control_list_path, is_list=True)
+            return replace(reply, before=self._explained(reply.before, reply.facts, deadline))
         for path in self._memory.served_lists(api.control_list_paths, steady()):
             reply = probe(api, control=path, is_list=True)
             if not isinstance(reply.before, Failed) or not is_refusal(reply.before):
                 return reply
-            self._memory.on_refused_list(path, steady())
+            self._memory.on_refused_list(path, reply.before, steady())
         path = second.control_list_path
         reply = probe(second, control=path, is_list=True, needs_control=False)
         return self._by_second_version(suspect_id, reply)
@@ -182,6 +193,17 @@ class ImageClient:
     def capabilities(self) -> Capabilities:
         """Capabilities of the endpoint, as far as refused requests have shown them."""
         return self._lists.capabilities
+
+    @property
+    def limitations(self) -> str:
+        """What the endpoint is known to lack, in one line; empty if nothing."""
+        parts = (self._memory.summary(steady()), self.capabilities.summary)
+        return "; ".join(filter(None, parts))
+
+    @property
+    def may_change_version(self) -> bool:
+        """Return True if the next cycle tries the second version, because v1 is only refused."""
+        return self._second is not None and self._memory.is_first_refused
 
     def split_into_batches(self, image_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         """Return the IDs in batches for ``batch``; empty if the endpoint has no such requests."""
@@ -217,7 +239,7 @@ class ImageClient:
         """Choose the preferred one of the versions that the endpoint offers."""
         facts, version = None, preferred_version((), self.requested_version)
         if version is None:
-            facts, offered = self._request_versions(deadline)
+            facts, offered = request_versions(self.sender, deadline)
             self._offered = offered or self._offered
             if self._memory.is_first_distrusted(steady()) and V2.name in offered:
                 offered -= {V1.name}
@@ -228,6 +250,8 @@ class ImageClient:
                 # Another release may have other capabilities.
                 self._lists.capabilities = Capabilities()
             self.version = version
+            if version == V1.name:
+                self._memory.left_because = ""
         return facts
 
     def _leave_useless_version(self, deadline: Deadline) -> RequestFacts | None:
@@ -311,6 +335,28 @@ class ImageClient:
             self.version = self._api.name
         return reply
 
+    def _explained(
+        self, result: Result, facts: RequestFacts, deadline: Deadline
+    ) -> Result | Failed:
+        """Add to a refusal of v1 that only the configuration keeps v2 from being used.
+
+        The version document is requested once an hour at most.
+        """
+        if self.requested_version != V1.name or self._memory.is_first_found_lately:
+            return result
+        if not isinstance(result, Failed) or not is_refusal(result) or not is_response(facts):
+            return result
+        with self._lock:
+            if steady() > self._advised_at + MEMORY:
+                self._advised_at = steady()
+                _, self._offered = request_versions(self.sender, deadline)
+        if V2.name not in self._offered:
+            return result
+        is_from_clouds_yaml = self.sender.authenticator.api == V1.name
+        setting = "image_api_version: 1" if is_from_clouds_yaml else "api: v1"
+        detail = f"{result.detail}; {setting} is set, but the service offers {V2.name}"
+        return replace(result, detail=detail)
+
     def _by_second_version(self, suspect_id: str, reply: ProbeReply) -> ProbeReply:
         """Mark the reply to a probe by the second version, and remember an image that it found."""
         if isinstance(reply.suspect, Found):
@@ -326,27 +372,6 @@ class ImageClient:
     @property
     def _api(self) -> ApiVersion:
         return API_VERSIONS[self.version] if self.version else INITIAL
-
-    def _request_versions(self, deadline: Deadline) -> tuple[RequestFacts, frozenset[ApiName]]:
-        """Return the facts of the last request, and the versions that the endpoint offers.
-
-        An endpoint without a version document offers the probed version if its list responds, also
-        if the list cannot be decompressed: polls then report that.
-        """
-        for path in VERSIONS_PATHS:
-            facts, response = self.sender.get(path, deadline, warms_token=False)
-            if isinstance(response, Failed):
-                # The other paths would fail as well.
-                return facts, frozenset()
-            offered = parse_versions(response)
-            if offered or facts.retry_after is not None:
-                return facts, offered
-        facts, response = self.sender.get(PROBED.list_path, deadline)
-        if isinstance(response, Failed):
-            return facts, frozenset()
-        is_list = not isinstance(parse_list(response), Failed)
-        is_unreadable = response.code == HTTPStatus.OK and bool(response.compressed)
-        return facts, frozenset({PROBED.name}) if is_list or is_unreadable else frozenset()
 
 
 def _may_pass(reply: ImageReply) -> bool:

@@ -8,6 +8,7 @@ endpoint offers v2, v2 is then the *second* version.
 from dataclasses import dataclass, field, replace
 from math import inf
 
+from exporter.glance.versions import V1
 from exporter.model.api_traits import ApiName
 from exporter.model.outcome import Failed, Found, NotFound, Reason
 from exporter.model.replies import ImageReply, RequestFacts
@@ -36,29 +37,60 @@ class SecondVersion:
 
     Attributes:
         refused_id: An image that the first version refused or did not have, empty if none.
+        left_because: How the first version refused its requests when the second one became the
+            version in use, or an empty string.
         has_first_worked: The first version has described an image or served a list before. Until
             then, it is left as a whole instead of image by image.
     """
 
     refused_id: str = ""
+    left_because: str = ""
     has_first_worked: bool = False
     _images: dict[str, float] = field(default_factory=dict)
     _lists: dict[str, float] = field(default_factory=dict)
+    _refusal: str = ""
+    _refusal_of_list: str = ""
     _failed_tries: int = 0
     _problems: dict[str, str] = field(default_factory=dict)
     _is_found: bool = False
     _is_refused: bool = False
     _was_useless: bool = False
+    _was_found: bool = False
     _distrusted_until: float = -inf
 
     def start_cycle(self) -> None:
         """Forget what counts for one cycle only."""
-        self._was_useless = self._is_refused and not self._is_found
+        self._was_useless = self.is_first_refused
+        self._was_found = self._is_found
         self._is_found = self._is_refused = False
         self._failed_tries = 0
         self._problems.clear()
 
+    def summary(self, now: float) -> str:
+        """Return what the first version refuses, in one line; empty if nothing is known."""
+        if self.left_because:
+            return f"{V1.name}: refused ({self.left_because}), using {SECOND}"
+        parts = []
+        if not all(
+            self.served_lists(paths, now) for paths in (V1.list_paths, V1.control_list_paths)
+        ):
+            refusal = self._refusal_of_list
+            parts.append(f"lists refused ({refusal}), confirming deletions by {SECOND}")
+        if count := sum(until >= now for until in tuple(self._images.values())):
+            parts.append(f"images that it cannot deliver, polled by {SECOND}: {count}")
+        return f"{V1.name}: {'; '.join(parts)}" if parts else ""
+
     # The first version as a whole
+
+    @property
+    def is_first_refused(self) -> bool:
+        """Return True if the first version has only refused requests in this cycle."""
+        return self._is_refused and not self._is_found
+
+    @property
+    def is_first_found_lately(self) -> bool:
+        """Return True if the first version described an image in this cycle or the last one."""
+        return self._is_found or self._was_found
 
     @property
     def is_first_useless(self) -> bool:
@@ -72,6 +104,7 @@ class SecondVersion:
     def on_switch(self, now: float) -> None:
         """Record that the second version has become the version in use."""
         self._distrusted_until = now + MEMORY
+        self.left_because = self._refusal
         self._was_useless = False
         self._images.clear()
 
@@ -79,7 +112,9 @@ class SecondVersion:
         """Record the reply to a list of the first version."""
         if failure is None:
             self._is_found = self.has_first_worked = True
-        self._is_refused = self._is_refused or (failure is not None and is_refusal(failure))
+        elif is_refusal(failure):
+            self._is_refused = True
+            self._refusal = failure.detail
 
     # Lists of the first version
 
@@ -87,18 +122,16 @@ class SecondVersion:
         """Return the lists that were not refused lately."""
         return tuple(path for path in paths if self._lists.get(path, -inf) < now)
 
-    def on_refused_list(self, path: str, now: float) -> None:
+    def on_refused_list(self, path: str, refusal: Failed, now: float) -> None:
         """Remember that a list is refused."""
+        self._refusal_of_list = refusal.detail
         self._lists[path] = now + MEMORY
 
     # Single images
 
     def has(self, image_id: str, now: float) -> bool:
         """Return True if the image is requested by the second version."""
-        until = self._images.get(image_id)
-        if until is not None and until < now:
-            self._images.pop(image_id, None)  # another thread may have done so
-        return image_id in self._images
+        return self._images.get(image_id, -inf) >= now
 
     def add(self, image_id: str, now: float) -> None:
         """Request an image by the second version from now on, because that has found it."""
@@ -115,6 +148,8 @@ class SecondVersion:
         elif isinstance(reply.result, NotFound) or is_refusal(reply.result):
             self._is_refused = True
             self.refused_id = image_id
+            failed = reply.result
+            self._refusal = failed.detail if isinstance(failed, Failed) else "HTTP 404"
 
     def may_deliver(self, image_id: str, reply: ImageReply) -> bool:
         """Return True if the second version may deliver what the first one could not."""

@@ -315,7 +315,7 @@ class Poller:
             authentications=auth.authentications,
             authentication_failures=auth.failures,
             auth_failure=auth.failure,
-            capabilities=self.client.capabilities.summary or None,
+            capabilities=self.client.limitations or None,
         )
 
     def _retract(self, tag: object) -> None:

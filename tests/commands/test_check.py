@@ -46,6 +46,16 @@ def test_parameters_that_an_endpoint_refuses_are_a_warning(
     assert table.endswith("lab: lists: refused with the parameters member_status\n")
 
 
+def test_v1_that_is_only_in_the_version_document_is_left_for_v2(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    service.faults.set("status", on="v1", code=404)
+    cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN, UBUNTU]}
+    status, table = run_check(tmp_path, cloud)
+    assert status == 0
+    assert table.endswith("lab: v1: refused (HTTP 404), using v2\n")
+
+
 @pytest.mark.parametrize(
     ("images", "why"),
     [

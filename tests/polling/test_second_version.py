@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.glance.second_version import MAX_FAILED_TRIES
 from exporter.simulator import SimulatedImageService
+from exporter.transport.tls_files import ClientTls
 from tests.support.polled_cloud import PolledCloud, image_service, polled_cloud
 
 IDS = ["a", "b", "c"]
@@ -35,6 +37,12 @@ def by_v2(service: SimulatedImageService) -> list[str]:
     return [path for path in paths(service) if path.startswith("/v2")]
 
 
+def details(lab: PolledCloud) -> dict[str, str]:
+    """Return the detail of the failure of each image."""
+    failures = {image_id: lab.observation(image_id).failure for image_id in lab.exists()}
+    return {image_id: failed.detail if failed else "" for image_id, failed in failures.items()}
+
+
 def contradictions(lab: PolledCloud) -> int:
     """Return the number of contradictions that were counted."""
     return lab.state.contradictions
@@ -53,6 +61,8 @@ def test_v1_that_is_only_in_the_document_is_left_in_the_second_cycle(
         lab.cycle()
         assert lab.exists() == dict.fromkeys(IDS, True)
         assert (lab.poller.client.version, lab.state.api_version) == ("v2", "v2")
+        reason = f"HTTP {code}" if code != 401 else "sign-in: "
+        assert str(lab.state.capabilities).startswith(f"v1: refused ({reason}")
         service.log.clear()
         lab.cycle()
     assert by_v1(service) == []
@@ -104,13 +114,62 @@ def test_v1_with_a_list_is_kept_for_images_that_do_not_exist(
         assert lab.poller.client.version == "v1"
 
 
-def test_configured_v1_is_never_left(service: SimulatedImageService) -> None:
-    service.faults.set("status", on="v1", code=404)
+@pytest.mark.parametrize("code", [300, 400, 403, 404, 405, 410, 501])
+def test_configured_v1_is_never_left_and_the_failure_names_v2(
+    service: SimulatedImageService, code: int
+) -> None:
+    service.faults.set("status", on="v1", code=code)
     with polled_cloud(service.url, IDS, api="v1") as lab:
         for _ in range(3):
             lab.cycle()
+            for image_id in IDS:
+                assert details(lab)[image_id].endswith(
+                    f"HTTP {code}; api: v1 is set, but the service offers v2"
+                )
         assert lab.exists() == dict.fromkeys(IDS, None)
     assert by_v2(service) == []
+    assert paths(service).count("/") == 1
+
+
+def test_configured_v1_of_clouds_yaml_is_named_by_its_key(service: SimulatedImageService) -> None:
+    service.faults.set("status", on="v1", code=410)
+    signin = StaticTokenAuthenticator(service.url, None, ClientTls(), "v1")
+    with polled_cloud(service.url, ["a"], api="v1", signin=signin) as lab:
+        lab.cycle()
+        assert details(lab)["a"] == (
+            "HTTP 410; image_api_version: 1 is set, but the service offers v2"
+        )
+
+
+def test_failure_does_not_name_a_version_that_is_not_offered(
+    service: SimulatedImageService,
+) -> None:
+    service.faults.set("status", code=410)
+    with polled_cloud(service.url, ["a"], api="v1") as lab:
+        lab.cycle()
+        assert details(lab) == {"a": "HTTP 410"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("v1/b", 403), ("v1", 503)], ids=["one image", "outage"]
+)
+def test_failure_that_is_no_refusal_of_v1_names_no_other_version(
+    service: SimulatedImageService, fault: str, code: int
+) -> None:
+    with polled_cloud(service.url, IDS, api="v1") as lab:
+        lab.cycle()
+        service.faults.set("status", on=fault, code=code)
+        lab.cycle()
+        assert "v2" not in details(lab)["b"]
+    assert "/" not in paths(service)
+
+
+def test_refused_token_names_no_other_version(service: SimulatedImageService) -> None:
+    """The other version would refuse it as well."""
+    service.faults.set("status", on="v1", code=401)
+    with polled_cloud(service.url, ["a"], api="v1") as lab:
+        lab.cycle()
+        assert "v2" not in details(lab)["a"]
 
 
 @pytest.mark.parametrize("code", REFUSAL_CODES)
@@ -172,6 +231,7 @@ def test_lone_image_is_gone_by_v2_where_v1_serves_no_list(
         lab.cycle()
         assert lab.exists() == {"a": False}
         assert lab.state.api_up
+        assert str(lab.state.capabilities).endswith("), confirming deletions by v2")
         lab.cycle()
         assert (lab.exists(), lab.state.api_up) == ({"a": False}, True)
 
@@ -277,6 +337,7 @@ def test_image_that_v1_cannot_deliver_is_polled_by_v2(
         service.faults.set("status", on="v1/b", code=code)
         lab.cycle()
         assert lab.reasons() == dict.fromkeys(IDS, "")
+        assert lab.state.capabilities == "v1: images that it cannot deliver, polled by v2: 1"
         service.log.clear()
         lab.cycle()
         assert lab.reasons() == dict.fromkeys(IDS, "")

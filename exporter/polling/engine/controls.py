@@ -54,6 +54,7 @@ class Controls:
         self._under_check: set[str] = set()
         self._list_failures = 0
         self._is_list_seen = self._is_list_wrong = False
+        self.list_problem = ""
         # Images that the list had and that were 404 when they were requested.
         self._missing: set[str] = set()
         self.any_found = self.any_watched_found = False
@@ -212,6 +213,7 @@ class Controls:
         """Record that the request for a control, or for the list if None, failed."""
         if image_id is None:
             self._list_failures += 1
+            self.list_problem = f"the list of images: {failed.detail}"
         elif failed.reason not in TRANSIENT:
             self.remove(image_id)
 

@@ -221,7 +221,7 @@ class GoneConfirmation:
             why = Unproved.BREAKER_OPEN
         if self.mass.is_seen and self.mass.is_possible:
             why = Unproved.ALL_AT_ONCE
-        return why.failed()
+        return why.failed(problem=self._controls.list_problem)
 
     def suspicions(self) -> dict[str, Suspicion]:
         """Return the evidence by image ID.
@@ -387,7 +387,7 @@ class GoneConfirmation:
         self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now, run=run)
 
     def _give_up(self, suspect: Suspect, why: Unproved) -> None:
-        failed = why.failed(suspect.request_id, suspect.problem)
+        failed = why.failed(suspect.request_id, suspect.problem or self._controls.list_problem)
         self._conclude(suspect, SuspectState.UNCONFIRMED, failed)
 
     def _conclude(self, suspect: Suspect, state: SuspectState, outcome: Outcome) -> None:

@@ -49,7 +49,12 @@ class Unproved(Enum):
         return Failed("unconfirmed", detail, request_id)
 
 
-WITH_PROBLEM = {Unproved.RECHECK_FAILED, Unproved.NO_CONTROL, Unproved.FAILURES}
+WITH_PROBLEM = {
+    Unproved.RECHECK_FAILED,
+    Unproved.NO_PROOF,
+    Unproved.NO_CONTROL,
+    Unproved.FAILURES,
+}
 """The reasons that the last problem explains."""
 
 
