@@ -196,7 +196,7 @@ class ImageClient:
 
     @property
     def limitations(self) -> str:
-        """What the endpoint is known to lack, in one line; empty if nothing."""
+        """Known limitations of the endpoint, in one line; empty if there are none."""
         parts = (self._memory.summary(steady()), self.capabilities.summary)
         return "; ".join(filter(None, parts))
 
