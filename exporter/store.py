@@ -13,7 +13,6 @@ from exporter.model.cloud import CloudState
 from exporter.model.observation import (
     ALL_ASPECTS,
     NEVER_POLLED,
-    NO_ASPECTS,
     Aspect,
     Observation,
 )
@@ -143,7 +142,8 @@ class Store:
         with self._lock:
             changed = observation.changed_aspects(self._observations[key])
             if changed:
-                self._changed[key] = changed | self._changed.get(key, NO_ASPECTS)
+                earlier = self._changed.get(key)
+                self._changed[key] = changed if earlier is None else changed | earlier
             self._observations[key] = observation
 
     def take_changes(self) -> Changes:

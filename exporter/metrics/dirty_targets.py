@@ -6,7 +6,7 @@ from math import inf
 from exporter.metrics.image_metrics import ImageView
 from exporter.model.expectations.checks import is_time_based, next_evaluation
 from exporter.model.instant import Instant
-from exporter.model.observation import ALL_ASPECTS, NO_ASPECTS, Aspect
+from exporter.model.observation import ALL_ASPECTS, Aspect
 from exporter.model.target import Target
 from exporter.store import Store
 
@@ -43,7 +43,8 @@ class DirtyTargets:
 
     def mark_changed(self, index: int, aspects: Set[Aspect]) -> None:
         """Mark aspects of a target as dirty."""
-        self.aspects[index] = aspects | self.aspects.get(index, NO_ASPECTS)
+        earlier = self.aspects.get(index)
+        self.aspects[index] = aspects if earlier is None else aspects | earlier
 
     def mark_by_time(self, now: Instant) -> None:
         """Mark the targets that time has changed."""
@@ -64,17 +65,24 @@ class DirtyTargets:
     def mark_rendered(self, views: Mapping[int, ImageView]) -> None:
         """Mark all targets as clean, and note until when what was rendered of them is valid."""
         for index, view in views.items():
-            results_until = next_evaluation(view.target.expect, view.image, view.now)
-            if results_until < inf:
-                self._results_until[index] = results_until
-            else:
-                self._results_until.pop(index, None)
-            if view.now.monotonic <= view.valid_until:
+            valid_until, results_until = view.observation.valid_until, inf
+            if view.target.expect:
+                results_until = self._note_results(index, view)
+            if view.now.monotonic <= valid_until:
                 self._expired.discard(index)
-                self._clean_until = min(self._clean_until, view.valid_until, results_until)
+                self._clean_until = min(self._clean_until, valid_until, results_until)
             else:
                 self._expired.add(index)
         self.aspects.clear()
+
+    def _note_results(self, index: int, view: ImageView) -> float:
+        """Note and return until when the results of a target's expectations are valid."""
+        results_until = next_evaluation(view.target.expect, view.image, view.now)
+        if results_until < inf:
+            self._results_until[index] = results_until
+        else:
+            self._results_until.pop(index, None)
+        return results_until
 
     def _mark_if_outdated(self, index: int, now: Instant) -> None:
         """Mark a target if time has changed it, or note when time changes it next."""

@@ -1,9 +1,9 @@
 """All metrics as the body of a scrape response.
 
-The metrics of images are rendered when they change, in small pieces by a thread (see
-``render_thread``), and what is left by a scrape. A scrape joins their text and renders the registry
-(clouds and exporter). The result equals, byte for byte, what prometheus_client renders from a plain
-collector of the images and then from that registry; the tests have such a collector in
+The metrics of images are rendered at the start, then when they change, in small pieces by a thread
+(see ``render_thread``), and what is left by a scrape. A scrape joins their text and renders the
+registry (clouds and exporter). The result equals, byte for byte, what prometheus_client renders
+from a plain collector of the images and then from that registry; the tests have such a collector in
 ``tests/support/reference_collector.py``.
 """
 
@@ -39,6 +39,8 @@ class Exposition:
         self._layout = -1  # nothing is rendered yet
         self._clock_offset = _clock_offset(now())
         self._cache = RenderCache(store)
+        # No scrape waits for the images that are there at the start.
+        self._cache.render(self._cache.dirty_groups(), self._mark_changes())
 
     def body(self, *, openmetrics: bool, compressed: bool) -> Body:
         """Return all metrics as they are now, in pieces; other responses share them."""

@@ -1,6 +1,6 @@
 """One metric family as a row of a table, and what prometheus_client renders of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -30,8 +30,8 @@ class Family(Generic[Subject_contra]):
     Attributes:
         labels: Labels of the samples, beside those of the subject.
         samples: Returns the value of each sample of one subject, by the values of ``labels``.
-        has_known_samples: True if many subjects have equal samples, so that their text is worth
-            keeping. No value is -0.0, which equals 0.0.
+        key: Returns what the samples are made of, if many subjects have equal samples, so that
+            their text is worth keeping. Subjects with equal keys have the same samples.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Family(Generic[Subject_contra]):
     help: str
     samples: Callable[[Subject_contra], Mapping[tuple[str, ...], float]]
     labels: tuple[str, ...] = ()
-    has_known_samples: bool = False
+    key: Callable[[Subject_contra], Hashable] | None = None
 
     def metric(self, subject_labels: tuple[str, ...]) -> GaugeMetricFamily | CounterMetricFamily:
         """Return the family without samples, as prometheus_client represents it."""

@@ -34,7 +34,7 @@ class ImageGroup:
         They stay dirty if an error occurs, so that it loses no change.
         """
         views = {}
-        for index in self.dirty.aspects:
+        for index in sorted(self.dirty.aspects):
             target = self.targets[index]
             views[index] = view_of(target, self._store.observation(target.key), now)
         different = {
@@ -45,19 +45,24 @@ class ImageGroup:
         self.dirty.mark_rendered(views)
         return different
 
-    def _render_aspects(self, views: Mapping[int, ImageView]) -> Mapping[int, Mapping[int, bytes]]:
+    def _render_aspects(self, views: Mapping[int, ImageView]) -> Mapping[int, Mapping[int, str]]:
         """Render what is dirty: texts of targets by the indexes of family and target."""
         indexes_by_aspects: dict[Set[Aspect], list[int]] = defaultdict(list)
-        for index, aspects in self.dirty.aspects.items():
-            indexes_by_aspects[frozenset(aspects)].append(index)
-        texts: dict[int, dict[int, bytes]] = defaultdict(dict)
+        for index in views:
+            indexes_by_aspects[frozenset(self.dirty.aspects[index])].append(index)
+        texts: dict[int, dict[int, str]] = defaultdict(dict)
         for aspects, indexes in indexes_by_aspects.items():
             group_views = [views[index] for index in indexes]
+            has_images = any(view.image is not None for view in group_views)
             labels = format_labels(IMAGE_LABELS, group_views)
             for family_index, family in enumerate(IMAGE_FAMILIES):
-                if not aspects.isdisjoint(family.aspects):
+                if aspects.isdisjoint(family.aspects):
+                    continue
+                if has_images or not family.needs_image:
                     rendered = render_samples(family, labels, group_views)
-                    texts[family_index].update(zip(indexes, rendered, strict=True))
+                else:
+                    rendered = [""] * len(indexes)
+                texts[family_index].update(zip(indexes, rendered, strict=True))
         return texts
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from exporter.metrics.family import Family
 from exporter.model.changes import COUNTED_ATTRIBUTES
@@ -17,27 +19,27 @@ IMAGE_LABELS = ("cloud", "image_id", "image")
 """The labels of every series of an image. The operator chooses all of their values."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageView:
+class ImageView(NamedTuple):
     """A target with its observation at one moment, without expired values.
 
-    ``valid_until`` is the monotonic time at which its values expire, or have expired.
+    Attributes:
+        target: The target.
+        observation: Its latest observation, whose values may have expired.
+        now: The moment.
+        exists: Existence as last polled, None if unknown or expired.
+        image: The image as last described, None if it is gone, unknown or expired.
     """
 
     target: Target
     observation: Observation
     now: Instant
-    valid_until: float
+    exists: bool | None
+    image: Image | None
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The values of ``IMAGE_LABELS``."""
         return self.target.labels
-
-    @property
-    def image(self) -> Image | None:
-        """The image as last described, None if it is gone, unknown or expired."""
-        return self.observation.image
 
     @property
     def properties(self) -> Iterable[tuple[str, str]]:
@@ -51,7 +53,11 @@ class ImageView:
 
 def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
     """Return the view of a target from which its metrics at ``now`` are rendered."""
-    return ImageView(target, observation.as_of(now), now, observation.valid_until)
+    return ImageView(target, observation, now, *observation.values_as_of(now))
+
+
+OF_IMAGE: Set[Aspect] = frozenset({Aspect.IMAGE})
+"""The aspect of the families that have no samples without an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,12 @@ class ImageFamily(Family[ImageView]):
         aspects: What the samples are made of. They are rendered again only if that changes.
     """
 
-    aspects: Set[Aspect] = frozenset({Aspect.IMAGE})
+    aspects: Set[Aspect] = OF_IMAGE
+
+    @property
+    def needs_image(self) -> bool:
+        """True if there are no samples without an image."""
+        return self.aspects == OF_IMAGE
 
 
 def _number(value: float | bool | None) -> Mapping[tuple[str, ...], float]:
@@ -71,11 +82,13 @@ def _number(value: float | bool | None) -> Mapping[tuple[str, ...], float]:
 
 def _of_image(attribute: str) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
     """Return a function that returns the sample of a numeric attribute, or none if unknown."""
-    return lambda view: {} if view.image is None else _number(getattr(view.image, attribute))
+    value_of = attrgetter(attribute)
+    return lambda view: {} if view.image is None else _number(value_of(view.image))
 
 
 def _change_count(what: str) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
-    return lambda view: _number(getattr(view.observation.change_counts, what))
+    count_of = attrgetter(what)
+    return lambda view: {(): float(count_of(view.observation.change_counts))}
 
 
 _STATUS_SAMPLES: Mapping[str, Mapping[tuple[str, ...], float]] = {
@@ -84,10 +97,15 @@ _STATUS_SAMPLES: Mapping[str, Mapping[tuple[str, ...], float]] = {
 }
 
 
-def _status(view: ImageView) -> Mapping[tuple[str, ...], float]:
+def _known_status(view: ImageView) -> str | None:
     if view.image is None:
-        return {}
-    return _STATUS_SAMPLES.get(view.image.status, _STATUS_SAMPLES["unknown"])
+        return None
+    return view.image.status if view.image.status in _STATUS_SAMPLES else "unknown"
+
+
+def _status(view: ImageView) -> Mapping[tuple[str, ...], float]:
+    status = _known_status(view)
+    return {} if status is None else _STATUS_SAMPLES[status]
 
 
 def _deleted_at(view: ImageView) -> Mapping[tuple[str, ...], float]:
@@ -123,21 +141,40 @@ def _lifetime(
     time_of: Callable[[Mapping[str, str]], float | None],
 ) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
     """Return a function that returns the sample of a time from the exported properties."""
-    return lambda view: _number(time_of(dict(view.properties)))
+
+    def samples(view: ImageView) -> Mapping[tuple[str, ...], float]:
+        properties = view.properties
+        return _number(time_of(dict(properties))) if properties else {}
+
+    return samples
+
+
+_counts_of = attrgetter(*COUNTED_ATTRIBUTES)
 
 
 def _attribute_changes(view: ImageView) -> Mapping[tuple[str, ...], float]:
-    counts = view.observation.change_counts
-    return {(attribute,): float(getattr(counts, attribute)) for attribute in COUNTED_ATTRIBUTES}
+    counts = _counts_of(view.observation.change_counts)
+    return {
+        (attribute,): float(count)
+        for attribute, count in zip(COUNTED_ATTRIBUTES, counts, strict=True)
+    }
 
 
 def _target_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     return {(view.target.source,): 1.0}
 
 
+def _expectation_results(view: ImageView) -> tuple[tuple[str, bool], ...]:
+    """Return each expectation that can be evaluated, and if it is met."""
+    expect = view.target.expect
+    if not expect:
+        return ()
+    results = verifiable(expect, view.observation.as_of(view.now), view.now)
+    return tuple([(result.expectation, result.met is True) for result in results])
+
+
 def _expectation_met(view: ImageView) -> Mapping[tuple[str, ...], float]:
-    results = verifiable(view.target.expect, view.observation, view.now)
-    return {(result.expectation,): float(result.met is True) for result in results}
+    return {(name,): float(is_met) for name, is_met in _expectation_results(view)}
 
 
 IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
@@ -145,7 +182,7 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         "openstack_image_exists",
         "gauge",
         "Whether the image exists and is visible to these credentials, as last polled.",
-        lambda view: _number(view.observation.exists),
+        lambda view: _number(view.exists),
         aspects=frozenset({Aspect.EXISTS}),
     ),
     ImageFamily(
@@ -154,7 +191,7 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         "Whether the image has this status, as last polled. Exactly one of the series is 1.",
         _status,
         ("status",),
-        has_known_samples=True,
+        key=_known_status,
     ),
     ImageFamily(
         "openstack_image_size_bytes",
@@ -294,7 +331,7 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         "Changes of one attribute of the image since the exporter started.",
         _attribute_changes,
         ("attribute",),
-        has_known_samples=True,
+        key=lambda view: _counts_of(view.observation.change_counts),
         aspects=frozenset({Aspect.CHANGE_COUNTS}),
     ),
     ImageFamily(
@@ -303,7 +340,7 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         "Watched image by source.",
         _target_info,
         ("source",),
-        has_known_samples=True,
+        key=lambda view: view.target.source,
         aspects=frozenset({Aspect.TARGET}),
     ),
     ImageFamily(
@@ -312,7 +349,7 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         "Whether the image meets the expectation in the configuration, as last polled.",
         _expectation_met,
         ("expectation",),
-        has_known_samples=True,
+        key=_expectation_results,
         aspects=frozenset({Aspect.EXISTS, Aspect.IMAGE, Aspect.TIME}),
     ),
     ImageFamily(

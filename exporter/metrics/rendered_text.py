@@ -1,7 +1,7 @@
 """Sample lines of neighbouring targets, in memory once and compressed."""
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from exporter.metrics import gzip_stream
 from exporter.metrics.checksum import EMPTY, Checksum
@@ -18,43 +18,70 @@ class RenderedText:
         checksum: The checksum of the plain text.
     """
 
-    __slots__ = ("_lengths", "checksum", "compressed")
+    __slots__ = ("_lengths", "_target_count", "checksum", "compressed")
 
     def __init__(self, target_count: int) -> None:
-        self._lengths = array("I", [0]) * target_count
+        self._target_count = target_count
+        self._lengths = _NO_LENGTHS
         self.compressed = b""
         self.checksum = EMPTY
 
     @property
     def plain(self) -> bytes:
         """The plain text."""
-        return gzip_stream.decompress_chunk(self.compressed)
+        return gzip_stream.decompress_chunk(self.compressed) if self.compressed else b""
 
-    def replace(self, texts: Mapping[int, bytes]) -> bool:
+    def replace(self, texts: Mapping[int, str]) -> bool:
         """Replace the texts of targets, by their index, and return true if any is different."""
         if not self.checksum.size and not any(texts.values()):
             return False
-        if len(texts) == len(self._lengths):
-            replaced = b"".join(text for _, text in sorted(texts.items()))
-            is_different = len(replaced) != self.checksum.size or replaced != self.plain
-        else:
-            plain = self.plain
-            replaced = self._joined(plain, texts)
-            is_different = replaced != plain
-        if is_different:
-            self.compressed = gzip_stream.compress_chunk(replaced) if replaced else b""
-            self.checksum = Checksum.of(replaced)
+        if len(texts) == self._target_count:
+            return self._replace_all([texts[index] for index in sorted(texts)])
+        plain = self.plain
+        pieces = self._split(plain)
         for index, text in texts.items():
-            self._lengths[index] = len(text)
-        return is_different
+            pieces[index] = text.encode()
+        replaced = b"".join(pieces)
+        if replaced != plain:
+            self._set(replaced, Checksum.of(replaced))
+        self._set_lengths(list(map(len, pieces)))
+        return replaced != plain
 
-    def _joined(self, plain: bytes, texts: Mapping[int, bytes]) -> bytes:
-        """Return the plain text with the texts of some targets replaced."""
-        pieces: list[bytes] = []
-        start = copied = 0
-        for index, length in enumerate(self._lengths):
-            if index in texts:
-                pieces += (plain[copied:start], texts[index])
-                copied = start + length
+    def _replace_all(self, texts: Sequence[str]) -> bool:
+        """Replace the texts of all targets."""
+        joined = "".join(texts)
+        replaced = joined.encode()
+        is_ascii = len(replaced) == len(joined)
+        self._set_lengths([len(text if is_ascii else text.encode()) for text in texts])
+        checksum = Checksum.of(replaced)
+        # Equal checksums are almost proof, and spare to decompress a text that is different.
+        if checksum == self.checksum and replaced == self.plain:
+            return False
+        self._set(replaced, checksum)
+        return True
+
+    def _set(self, plain: bytes, checksum: Checksum) -> None:
+        self.compressed = gzip_stream.compress_chunk(plain) if plain else b""
+        self.checksum = checksum
+
+    def _set_lengths(self, lengths: Sequence[int]) -> None:
+        longest = max(lengths)
+        self._lengths = (
+            array("I" if longest > MAX_SHORT else "H", lengths) if longest else _NO_LENGTHS
+        )
+
+    def _split(self, plain: bytes) -> list[bytes]:
+        """Return the part of each target in the plain text."""
+        pieces = []
+        start = 0
+        for length in self._lengths or [0] * self._target_count:
+            pieces.append(plain[start : start + length])
             start += length
-        return b"".join((*pieces, plain[copied:]))
+        return pieces
+
+
+MAX_SHORT = 2**16 - 1
+"""The longest text whose length fits into two bytes."""
+
+_NO_LENGTHS = array("H")
+"""The lengths if no target has a text."""

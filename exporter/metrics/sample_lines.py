@@ -5,12 +5,12 @@ an exemplar. prometheus_client makes an object of each sample, and sorts and esc
 each line, which takes more than ten times as long; the tests compare with it.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import groupby
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain, cycle, groupby
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from exporter.metrics.family import Family, Subject, SubjectType
 
@@ -21,42 +21,62 @@ PYTHON_EXPONENT_FROM = 1e16
 """Python does so from here on, and in the same way."""
 
 KNOWN_LINES = 4096
-"""Texts of known samples to keep, see ``Family.has_known_samples``."""
+"""Texts of known samples to keep for a family, see ``Family.key``."""
+
+_EXPONENTS = tuple(f"e+{exponent:02d}" for exponent in range(16))
 
 
-class SubjectLabels(NamedTuple):
+Samples = Mapping[tuple[str, ...], float]
+"""Values by those of the family's own labels."""
+
+
+class SubjectLabels:
     """The labels that all samples of each subject have, formatted once for all families.
 
     Attributes:
         names: The names of the labels, sorted.
-        pairs: For each subject, name and quoted value of each label as text.
-        blocks: For each subject, all its pairs as text.
     """
 
-    names: tuple[str, ...]
-    pairs: list[tuple[str, ...]]
-    blocks: list[str]
+    def __init__(self, names: tuple[str, ...], columns: Sequence[Sequence[str]]) -> None:
+        """Take the escaped values of each label as a column."""
+        self.names = names
+        self._columns = columns
+        self._runs: dict[tuple[int, int], list[str]] = {}
+
+    def run(self, start: int, end: int) -> list[str]:
+        """Return the names and quoted values of neighbouring labels as a text per subject."""
+        if (start, end) not in self._runs:
+            template = ",".join([f'{name}="%s"' for name in self.names[start:end]])
+            values = zip(*self._columns[start:end], strict=True)
+            self._runs[start, end] = list(map(template.__mod__, values))
+        return self._runs[start, end]
 
 
-def format_labels(names: tuple[str, ...], subjects: Iterable[Subject]) -> SubjectLabels:
+def format_labels(names: tuple[str, ...], subjects: Collection[Subject]) -> SubjectLabels:
     """Format the labels of subjects, of which there is at least one name."""
     order = sorted(range(len(names)), key=names.__getitem__)
-    names = tuple(names[index] for index in order)
-    pairs = []
-    for subject in subjects:
-        values = escape_label_values(subject.labels)
-        pairs.append(
-            tuple([f'{name}="{values[index]}"' for name, index in zip(names, order, strict=True)])
-        )
-    return SubjectLabels(names, pairs, list(map(",".join, pairs)))
+    rows = [subject.labels for subject in subjects]
+    columns = [escape_label_values([row[index] for row in rows]) for index in order]
+    return SubjectLabels(tuple([names[index] for index in order]), columns)
 
 
 def render_samples(
     family: Family[SubjectType], labels: SubjectLabels, subjects: Collection[SubjectType]
-) -> list[bytes]:
+) -> list[str]:
     """Render the sample lines of a family, in one text per subject."""
-    render = _render_labelled if family.labels else _render_unlabelled
-    return [text.encode() for text in render(family, labels, subjects)]
+    if not family.labels:
+        return _render_unlabelled(family, labels, subjects)
+    layout = _line_layout(family, labels.names)
+    runs = [labels.run(start, end) for start, end in layout.runs]
+    if family.key is None:
+        return _render_labelled(family, layout, runs, subjects)
+    known = [_known_lines(family, family.key, layout, subject) for subject in subjects]
+    if len(runs) == 1:
+        return [run.join(texts) for run, texts in zip(*runs, known, strict=True)]
+    return [
+        "".join((*chain.from_iterable(zip(texts[:-1], cycle(row), strict=False)), texts[-1]))
+        for row, texts in zip(zip(*runs, strict=True), known, strict=True)
+    ]
 
 
 def escape_label_values(values: Sequence[str]) -> Sequence[str]:
@@ -76,32 +96,18 @@ def format_value(value: float) -> str:
     if value < PYTHON_EXPONENT_FROM:
         digits, _, fraction = repr(value).partition(".")
         mantissa = f"{digits[0]}.{digits[1:]}{fraction}".rstrip("0.")
-        return f"{mantissa}e+{len(digits) - 1:02d}"
+        return mantissa + _EXPONENTS[len(digits) - 1]
     return repr(value) if value < inf else "+Inf" if value == inf else "NaN"
 
 
 def _render_unlabelled(
-    family: Family[SubjectType], labels: SubjectLabels, subjects: Collection[SubjectType]
+    family: Family[SubjectType], labels: SubjectLabels, subjects: Iterable[SubjectType]
 ) -> list[str]:
     """Return the text of each subject for a family without labels of its own."""
     start, samples = family.name + "{", family.samples
-    texts = []
-    for block, subject in zip(labels.blocks, subjects, strict=True):
-        sample = samples(subject)
-        texts.append(f"{start}{block}}} {format_value(sample[()])}\n" if sample else "")
-    return texts
-
-
-def _render_labelled(
-    family: Family[SubjectType], labels: SubjectLabels, subjects: Collection[SubjectType]
-) -> list[str]:
-    """Return the text of each subject for a family with labels of its own."""
-    layout = _line_layout(family, labels.names)
-    lines = _known_lines if family.has_known_samples else _lines
-    samples = family.samples
     return [
-        lines(layout, pairs, samples(subject))
-        for pairs, subject in zip(labels.pairs, subjects, strict=True)
+        f"{start}{run}}} {format_value(sample[()])}\n" if (sample := samples(subject)) else ""
+        for run, subject in zip(labels.run(0, len(labels.names)), subjects, strict=True)
     ]
 
 
@@ -109,58 +115,69 @@ def _render_labelled(
 class _LineLayout:
     """The order of the labels in the lines of a family.
 
-    Labels of the subject that are neighbours in the lines are a run.
+    Labels of the subject that are neighbours in the lines are a run. A place is for a run, or for
+    the value of one of the family's own labels.
 
     Attributes:
-        template: A line with numbered places: for each run, for the values of the family's own
-            labels, and for the value.
+        texts: The text before each place, and the one after the last place.
+        places: The index of what is at each place, among the runs, then the own labels.
         runs: Start and end of each run among the labels of the subject.
+        known: The texts between the runs of known lines, by key, see ``Family.key``.
     """
 
-    template: str
+    texts: tuple[str, ...]
+    places: tuple[int, ...]
     runs: tuple[tuple[int, int], ...]
+    known: dict[Hashable, tuple[str, ...]] = field(default_factory=dict)
 
-    def runs_of(self, pairs: tuple[str, ...]) -> list[str]:
-        """Return the text of each run of a subject."""
-        return [",".join(pairs[start:end]) for start, end in self.runs]
+    def texts_between_runs(self, samples: Samples) -> tuple[str, ...]:
+        """Return the text before each run of some lines, and the one after the last run."""
+        texts = [""]
+        for own_labels, value in samples.items():
+            own = escape_label_values(own_labels)
+            for text, place in zip(self.texts, self.places, strict=False):
+                texts[-1] += text
+                if place < len(self.runs):
+                    texts.append("")
+                else:
+                    texts[-1] += own[place - len(self.runs)]
+            texts[-1] += f"{self.texts[-1]}{format_value(value)}\n"
+        return tuple(texts)
 
 
-Samples = Iterable[tuple[tuple[str, ...], float]]
-"""Values of the family's own labels, and value."""
-
-
-def _lines(
-    layout: _LineLayout, pairs: tuple[str, ...], samples: Mapping[tuple[str, ...], float]
-) -> str:
-    """Return the lines of a subject."""
-    return _format_lines(layout, layout.runs_of(pairs), samples.items()) if samples else ""
+def _render_labelled(
+    family: Family[SubjectType],
+    layout: _LineLayout,
+    runs: Sequence[Sequence[str]],
+    subjects: Iterable[SubjectType],
+) -> list[str]:
+    """Return the text of each subject for a family with labels of its own."""
+    template, places, samples = "%s".join(layout.texts) + "%s\n", layout.places, family.samples
+    texts = []
+    for row, subject in zip(zip(*runs, strict=True), subjects, strict=True):
+        lines = []
+        for own_labels, value in samples(subject).items():
+            parts = (*row, *escape_label_values(own_labels))
+            lines.append(template % (*[parts[place] for place in places], format_value(value)))
+        texts.append("".join(lines))
+    return texts
 
 
 def _known_lines(
-    layout: _LineLayout, pairs: tuple[str, ...], samples: Mapping[tuple[str, ...], float]
-) -> str:
-    """Return the lines of a subject, whose samples many others have too."""
-    template = _known_template(layout, tuple(samples.items()))
-    return template % (*layout.runs_of(pairs) * len(samples),)
-
-
-@lru_cache(KNOWN_LINES)
-def _known_template(layout: _LineLayout, samples: tuple[tuple[tuple[str, ...], float], ...]) -> str:
-    """Return the lines of these samples with places for the runs of each line."""
-    escaped = (
-        (tuple(label.replace("%", "%%") for label in labels), value) for labels, value in samples
-    )
-    return _format_lines(layout, ["%s"] * len(layout.runs), escaped)
-
-
-def _format_lines(layout: _LineLayout, runs: list[str], samples: Samples) -> str:
-    line = layout.template.format
-    return "".join(
-        [
-            line(*runs, *escape_label_values(labels), format_value(value))
-            for labels, value in samples
-        ]
-    )
+    family: Family[SubjectType],
+    key_of: Callable[[SubjectType], Hashable],
+    layout: _LineLayout,
+    subject: SubjectType,
+) -> tuple[str, ...]:
+    """Return the texts between the runs of a subject's lines, which many others have too."""
+    key = key_of(subject)
+    texts = layout.known.get(key)
+    if texts is None:
+        texts = layout.texts_between_runs(family.samples(subject))
+        if len(layout.known) >= KNOWN_LINES:
+            layout.known.clear()
+        layout.known[key] = texts
+    return texts
 
 
 @cache
@@ -170,11 +187,14 @@ def _line_layout(family: Family[Any], subject_labels: tuple[str, ...]) -> _LineL
     firsts = [group[0] for is_own, group in groups if not is_own]
     starts = [subject_labels.index(first) for first in firsts]
     ends = (*starts[1:], len(subject_labels))
-    places = {first: f"{{{number}}}" for number, first in enumerate(firsts)}
-    places |= {
-        name: f'{name}="{{{number}}}"' for number, name in enumerate(family.labels, len(firsts))
-    }
-    pairs = ",".join(places[name] for name in names if name in places)
-    value = len(places)
-    template = f"{family.name}{{{{{pairs}}}}} {{{value}}}\n"
-    return _LineLayout(template, tuple(zip(starts, ends, strict=True)))
+    texts, places = [family.name + "{"], []
+    for name in names:
+        if name in firsts:
+            places.append(firsts.index(name))
+            texts.append(",")
+        elif name in family.labels:
+            texts[-1] += f'{name}="'
+            places.append(len(firsts) + family.labels.index(name))
+            texts.append('",')
+    texts[-1] = texts[-1].removesuffix(",") + "} "
+    return _LineLayout(tuple(texts), tuple(places), tuple(zip(starts, ends, strict=True)))

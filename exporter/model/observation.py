@@ -3,6 +3,7 @@
 from collections.abc import Set
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 from math import inf
 
 from exporter.model.changes import (
@@ -169,33 +170,29 @@ class Observation:
         """
         if now.monotonic <= self.valid_until:
             return self
-        if self.exists is False:
-            return replace(self, image=None, valid_until=inf)
+        exists, image = self.values_as_of(now)
+        if exists is False:
+            return replace(self, image=image, valid_until=inf)
         # valid_until is finite only after a first success, so the subtraction is safe.
         age = now.monotonic - self.valid_until
         expired_at = Instant(self.valid_until, now.wall - age)
-        return replace(self, exists=None, image=None, state_since=expired_at, valid_until=inf)
+        return replace(self, exists=exists, image=image, state_since=expired_at, valid_until=inf)
+
+    def values_as_of(self, now: Instant) -> tuple[bool | None, Image | None]:
+        """Return existence and image at ``now``, as in ``as_of``."""
+        if now.monotonic <= self.valid_until:
+            return self.exists, self.image
+        return (False if self.exists is False else None), None
 
     def changed_aspects(self, before: "Observation") -> Set[Aspect]:
         """Return the parts whose series differ, as long as the values of both are valid."""
-        if (
-            self.exists is before.exists
-            and self.poll_success is before.poll_success
-            and (self.image is before.image or self.image == before.image)
-            and (
-                self.change_counts is before.change_counts
-                or self.change_counts == before.change_counts
-            )
-        ):
-            return NO_ASPECTS
-        changed = {Aspect.EXISTS} if self.exists is not before.exists else set()
-        if self.poll_success is not before.poll_success:
-            changed.add(Aspect.POLL_SUCCESS)
-        if self.image is not before.image and self.image != before.image:
-            changed.add(Aspect.IMAGE)
-        if self.change_counts != before.change_counts:
-            changed.add(Aspect.CHANGE_COUNTS)
-        return changed
+        return _aspects(
+            self.exists is not before.exists,
+            self.image is not before.image and self.image != before.image,
+            self.poll_success is not before.poll_success,
+            self.change_counts is not before.change_counts
+            and self.change_counts != before.change_counts,
+        )
 
 
 NO_ASPECTS: Set[Aspect] = frozenset()
@@ -203,6 +200,18 @@ NO_ASPECTS: Set[Aspect] = frozenset()
 
 ALL_ASPECTS: Set[Aspect] = frozenset(Aspect)
 """The aspects of a new target."""
+
+
+@cache
+def _aspects(exists: bool, image: bool, poll_success: bool, change_counts: bool) -> Set[Aspect]:
+    """Return the aspects that differ, in one set for all targets with the same ones."""
+    differences = {
+        Aspect.EXISTS: exists,
+        Aspect.IMAGE: image,
+        Aspect.POLL_SUCCESS: poll_success,
+        Aspect.CHANGE_COUNTS: change_counts,
+    }
+    return frozenset(aspect for aspect, differs in differences.items() if differs)
 
 
 def _status(image: Image | None) -> str | None:

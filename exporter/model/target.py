@@ -1,6 +1,6 @@
 """One watched image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 DEFAULT_LABEL_VALUE_LIMIT = 512
@@ -24,6 +24,7 @@ class Target:
         expect: Pairs of expectation and expected value, see ``expectations.checks``.
         property_names: The properties to export, or None for all that are known.
         label_value_limit: Maximum size of a label value from the API, in bytes of UTF-8.
+        key: The target's identity.
     """
 
     cloud: str
@@ -33,11 +34,11 @@ class Target:
     expect: tuple[tuple[str, object], ...] = ()
     property_names: frozenset[str] | None = None
     label_value_limit: int = DEFAULT_LABEL_VALUE_LIMIT
+    key: TargetKey = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> TargetKey:
-        """The target's identity."""
-        return TargetKey(self.cloud, self.image_id)
+    def __post_init__(self) -> None:
+        """Make the key once: every poll and every rendering looks the target up."""
+        object.__setattr__(self, "key", TargetKey(self.cloud, self.image_id))
 
     @property
     def labels(self) -> tuple[str, str, str]:

@@ -206,7 +206,7 @@ EXPECTATIONS = st.sampled_from(
 )
 
 
-RenderSamples = Callable[[Family[ImageView], SubjectLabels, Collection[ImageView]], list[bytes]]
+RenderSamples = Callable[[Family[ImageView], SubjectLabels, Collection[ImageView]], list[str]]
 
 
 def counting(counts: list[int]) -> RenderSamples:
@@ -214,7 +214,7 @@ def counting(counts: list[int]) -> RenderSamples:
 
     def render(
         family: Family[ImageView], labels: SubjectLabels, views: Collection[ImageView]
-    ) -> list[bytes]:
+    ) -> list[str]:
         counts.append(len(views))
         return render_samples(family, labels, views)
 
@@ -321,7 +321,7 @@ def test_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) 
 
     def fail(
         family: Family[ImageView], labels: SubjectLabels, views: Collection[ImageView]
-    ) -> list[bytes]:
+    ) -> list[str]:
         if next(calls) == 2:
             raise MemoryError
         return render_samples(family, labels, views)

@@ -242,23 +242,48 @@ def test_values_of_the_api_are_cut_at_the_limit_of_the_target() -> None:
     assert view.labels == limited.labels
 
 
+OBSERVATIONS = st.builds(
+    Observation,
+    exists=st.sampled_from((None, True, False)),
+    image=st.sampled_from((None, ACTIVE, COMPLETE, POISONED, ACTIVE.tombstone())),
+    poll_success=st.booleans(),
+    change_counts=st.sampled_from((NO_CHANGE_COUNTS, *ONE_CHANGE)),
+)
+VIEWS = st.builds(
+    view_of,
+    st.sampled_from((EXPECTING, replace(EXPECTING, source="discovered", expect=()))),
+    OBSERVATIONS,
+    st.just(START),
+)
+
+
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
-@given(st.data())
+@given(before=OBSERVATIONS, after=OBSERVATIONS)
 def test_samples_depend_only_on_the_aspects_of_their_family(
-    family: ImageFamily, data: st.DataObject
+    family: ImageFamily, before: Observation, after: Observation
 ) -> None:
     """Samples are rendered again only if these aspects change."""
-    images = st.sampled_from((None, ACTIVE, COMPLETE, POISONED, ACTIVE.tombstone()))
-    counts = st.sampled_from((NO_CHANGE_COUNTS, *ONE_CHANGE))
-    observations = st.builds(
-        Observation,
-        exists=st.sampled_from((None, True, False)),
-        image=images,
-        poll_success=st.booleans(),
-        change_counts=counts,
-    )
-    before, after = data.draw(observations), data.draw(observations)
     if after.changed_aspects(before).isdisjoint(family.aspects):
         assert family.samples(view_of(EXPECTING, after, START)) == family.samples(
             view_of(EXPECTING, before, START)
         )
+
+
+@pytest.mark.parametrize("family", [family for family in IMAGE_FAMILIES if family.key])
+@given(one=VIEWS, other=VIEWS)
+def test_images_with_equal_keys_have_equal_samples(
+    family: ImageFamily, one: ImageView, other: ImageView
+) -> None:
+    """The text of one is used for the other."""
+    assert family.key
+    if family.key(one) == family.key(other):
+        assert [*family.samples(one).items()] == [*family.samples(other).items()]
+
+
+@pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
+@given(view=VIEWS)
+def test_families_that_need_an_image_have_no_samples_without_one(
+    family: ImageFamily, view: ImageView
+) -> None:
+    if family.needs_image and view.image is None:
+        assert not family.samples(view)

@@ -9,6 +9,7 @@ from exporter.metrics.image_group import ImageGroup
 from exporter.metrics.render_thread import rendering_in_background
 from exporter.metrics.sample_lines import render_samples
 from exporter.model.cloud import CloudState
+from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Gone
 from exporter.model.target import Target
 from exporter.store import Store
@@ -28,7 +29,7 @@ def example_exposition() -> tuple[Store, Exposition]:
 def test_changed_image_is_rendered_without_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered: list[int] = []
 
-    def render(*arguments: object) -> list[bytes]:
+    def render(*arguments: object) -> list[str]:
         texts = render_samples(*arguments)  # type: ignore[arg-type]  # passed on
         rendered.append(len(texts))
         return texts
@@ -61,8 +62,9 @@ def test_error_while_rendering_is_logged_and_ends_nothing(
         rendered.append(group)
         return render(group, *arguments)  # type: ignore[arg-type]  # passed on
 
+    store, exposition = example_exposition()
     monkeypatch.setattr(ImageGroup, "render", fail_once)
-    _, exposition = example_exposition()
+    store.observe(TARGET.key, NEVER_POLLED.with_outcome(Gone(), FakeClock()(), 100.0))
     with caplog.at_level(logging.ERROR), rendering_in_background(exposition):
         wait_until(lambda: rendered)
     assert [record.getMessage() for record in caplog.records] == ["failed to render metrics"]
