@@ -1,0 +1,346 @@
+"""The cost of the alerting and recording rules, in a real Prometheus with a day of history.
+
+``RULES_IMAGES=50000`` selects other numbers of images than the default, separated by commas, and
+``RULES_FILES`` other rule files, to compare them in the same run. 10,000 images take some minutes
+and 3 GB of memory.
+"""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import itemgetter
+from pathlib import Path
+from statistics import mean, median
+from typing import Any, NamedTuple
+
+import requests
+import yaml
+
+from exporter.clock import now
+from exporter.metrics.cloud_collector import CloudCollector
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.exposition import Exposition
+from exporter.model.cloud import CloudState
+from exporter.model.outcome import Failed, Found, Gone, Outcome
+from exporter.model.target import Target
+from exporter.store import Store
+from tests.benchmarks.images import image_ids, realistic
+from tests.benchmarks.report import print_table
+from tests.benchmarks.rules_history import names_looked_back_at, write_history
+from tests.dashboards.alert_table import RULES
+from tests.dashboards.servers import Prometheus, prometheus
+from tests.e2e_alerts.scaled import seconds
+from tests.support.wait import wait_until
+
+COUNTS = [int(count) for count in os.environ.get("RULES_IMAGES", "1000,10000").split(",")]
+FILES = [Path(file) for file in os.environ.get("RULES_FILES", str(RULES)).split(",")]
+INTERVAL = 15
+"""Seconds between scrapes and between evaluations of every group, to wait less than usual."""
+USUAL_INTERVAL = 30
+"""Seconds between evaluations of a group without an interval, for its share of a core."""
+ROUNDS = 3
+PATIENCE = 900.0
+MIB = 2**20
+SLOWEST = 10
+HEADINGS = (
+    "rules",
+    "images",
+    "state",
+    "evaluation",
+    "of which each group",
+    "of a core",
+    "processor",
+    "samples read",
+    "recorded",
+    "series",
+    "resident",
+    "without rules",
+)
+SLOWEST_HEADINGS = ("rules", "images", "state", "rule", "seconds", "samples read")
+FLAGS = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
+"""Keep Prometheus from merging the blocks of the history while it is measured."""
+
+OUTCOMES: Mapping[str, tuple[Outcome, ...]] = {
+    "fine": (),
+    "API down": (Failed("timeout"),),
+    "all gone": (Gone(),),
+}
+"""The states, with what every image's poll ended with after it was found."""
+STATES = tuple(OUTCOMES)
+MAX_STALE = 900.0
+SAMPLE = re.compile(r"(\w+)(\{.*\}) (\S+)")
+
+
+class Cost(NamedTuple):
+    """The cost of a state.
+
+    Attributes:
+        groups: Median seconds of an evaluation of each group.
+        processor: Processor seconds of an evaluation of all groups, which other programs on the
+            machine do not affect.
+        read: Samples that an evaluation of each rule reads, the same in every run.
+        rules: Seconds of the last evaluation of each rule.
+        resident: Bytes of Prometheus.
+        series: Number of series that Prometheus holds.
+        recorded: Number of series that the rules record.
+    """
+
+    groups: dict[str, float]
+    processor: float
+    read: dict[str, int]
+    rules: dict[str, float]
+    resident: float
+    series: float
+    recorded: int
+
+
+class Baseline(NamedTuple):
+    """The cost of a Prometheus that only scrapes: resident bytes, processor seconds a scrape."""
+
+    resident: float
+    processor: float
+
+
+class Exporter(ThreadingHTTPServer):
+    """Serves the metrics of a state that can be changed."""
+
+    def __init__(self, bodies: Mapping[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.bodies = bodies
+        self.state = STATES[0]
+        self.scrapes = 0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Exporter
+
+    def do_GET(self) -> None:
+        body = self.server.bodies[self.server.state]
+        self.server.scrapes += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+def test_cost_of_the_rules(tmp_path: Path) -> None:
+    """Print the seconds of an evaluation in each state, the slowest rules, and the memory."""
+    rows: list[tuple[str, ...]] = []
+    slowest: list[tuple[str, ...]] = []
+    for count in COUNTS:
+        with _serving({state: _exposition(count, state) for state in STATES}) as exporter:
+            baseline = _baseline(tmp_path / f"none-{count}", exporter)
+            for number, file in enumerate(FILES):
+                folder = tmp_path / f"{count}-{number}"
+                for state, cost in _measure(folder, exporter, file, baseline.processor).items():
+                    rows.append(_row(file, count, state, cost, baseline))
+                    slowest += _slowest_rules(file, count, state, cost)
+    print_table("One evaluation of all rules", HEADINGS, rows)
+    print_table("The slowest rules", SLOWEST_HEADINGS, slowest)
+
+
+def _measure(
+    folder: Path, exporter: Exporter, file: Path, processor_of_scrape: float
+) -> dict[str, Cost]:
+    """Return the cost of the rules in each state, with a day of history."""
+    loaded = yaml.safe_load(file.read_text("utf-8"))
+    rules = {"groups": [{**group, "interval": f"{INTERVAL}s"} for group in loaded["groups"]]}
+    with _prometheus(folder / "first", exporter, rules) as server:
+        _durations(server, rules, 2)
+        recorded = _recorded(server)
+    names = names_looked_back_at(rules)
+    samples = [
+        (match[1] + match[2], match[3])
+        for match in SAMPLE.finditer(exporter.bodies[STATES[0]].decode())
+    ]
+    history = [
+        (series, value)
+        for series, value in (*samples, *recorded)
+        if series.partition("{")[0] in names
+    ]
+    write_history(folder / "second/tsdb", history, time.time())
+    costs = {}
+    with _prometheus(folder / "second", exporter, rules) as server:
+        for state in STATES:
+            exporter.state = state
+            costs[state] = _cost(server, rules, exporter, processor_of_scrape)
+    exporter.state = STATES[0]
+    return costs
+
+
+def _cost(
+    server: Prometheus, rules: Mapping[str, Any], exporter: Exporter, processor_of_scrape: float
+) -> Cost:
+    """Measure the rules once the state has been scraped."""
+    _durations(server, rules, 1)
+    before, scrapes = _own_metrics(server), exporter.scrapes
+    groups = _durations(server, rules, ROUNDS)
+    metrics = _own_metrics(server)
+    used = metrics["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]
+    used -= processor_of_scrape * (exporter.scrapes - scrapes)
+    loaded = [
+        (f"{group['name']} {number}: {rule['name']}", rule)
+        for group in server.get("rules")["groups"]
+        for number, rule in enumerate(group["rules"])
+    ]
+    (recorded,) = server.query('count({__name__=~".+:.+"})')
+    return Cost(
+        {name: median(durations) for name, durations in groups.items()},
+        used / mean(_evaluations(metrics, name) - _evaluations(before, name) for name in groups),
+        {name: _samples_read(server, rule["query"]) for name, rule in loaded},
+        {name: rule["evaluationTime"] for name, rule in loaded},
+        metrics["process_resident_memory_bytes"],
+        metrics["prometheus_tsdb_head_series"],
+        int(recorded["value"][1]),
+    )
+
+
+def _evaluations(metrics: Mapping[str, float], group: str) -> float:
+    """Return the number of evaluations of a group."""
+    prefix = "prometheus_rule_group_iterations"
+    return metrics[f"{prefix}_total {group}"] - metrics[f"{prefix}_missed_total {group}"]
+
+
+def _samples_read(server: Prometheus, expression: str) -> int:
+    """Return the number of samples that an expression reads."""
+    statistics = server.get("query", query=f"count({expression})", stats="all")["stats"]
+    read: int = statistics["samples"]["totalQueryableSamples"]
+    return read
+
+
+def _durations(server: Prometheus, rules: Mapping[str, Any], rounds: int) -> dict[str, list[float]]:
+    """Return the durations of the next evaluations of each group, after a scrape."""
+    names = [group["name"] for group in rules["groups"]]
+    durations: dict[str, dict[float, float]] = {name: {} for name in names}
+    start = time.time() + INTERVAL
+
+    def are_complete() -> bool:
+        metrics = _own_metrics(server)
+        for name, seen in durations.items():
+            ended = metrics[f"prometheus_rule_group_last_evaluation_timestamp_seconds {name}"]
+            if ended > start:
+                seen[ended] = metrics[f"prometheus_rule_group_last_duration_seconds {name}"]
+        return min(map(len, durations.values())) >= rounds
+
+    wait_until(are_complete, PATIENCE, pause=1)
+    return {name: list(seen.values()) for name, seen in durations.items()}
+
+
+def _own_metrics(server: Prometheus) -> dict[str, float]:
+    """Return Prometheus' own metrics, those of a group by name and group."""
+    text = requests.get(f"{server.url}/metrics", timeout=PATIENCE).text
+    samples = re.findall(r'^(\w+)(?:\{rule_group="[^"]*;([^"]+)"\})? (\S+)$', text, re.MULTILINE)
+    return {f"{name} {group}".strip(): float(value) for name, group, value in samples}
+
+
+def _recorded(server: Prometheus) -> list[tuple[str, str]]:
+    """Return all recorded series with their values."""
+    series = []
+    for result in server.query('{__name__=~".+:.+"}'):
+        labels = dict(result["metric"])
+        name = labels.pop("__name__")
+        text = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        series.append((f"{name}{{{text}}}", result["value"][1]))
+    return series
+
+
+def _baseline(folder: Path, exporter: Exporter) -> Baseline:
+    """Measure a Prometheus without rules."""
+    with _prometheus(folder, exporter, {"groups": []}) as server:
+        scrapes = exporter.scrapes + 1
+        wait_until(lambda: exporter.scrapes >= scrapes, PATIENCE, pause=1)
+        before = _own_metrics(server)["process_cpu_seconds_total"]
+        wait_until(lambda: exporter.scrapes >= scrapes + ROUNDS, PATIENCE, pause=1)
+        metrics = _own_metrics(server)
+        used = metrics["process_cpu_seconds_total"] - before
+        return Baseline(
+            metrics["process_resident_memory_bytes"], used / (exporter.scrapes - scrapes)
+        )
+
+
+@contextmanager
+def _prometheus(folder: Path, exporter: Exporter, rules: Mapping[str, Any]) -> Iterator[Prometheus]:
+    settings = {
+        "global": {
+            "scrape_interval": f"{INTERVAL}s",
+            "scrape_timeout": f"{INTERVAL}s",
+            "evaluation_interval": f"{INTERVAL}s",
+        },
+        "scrape_configs": [
+            {
+                "job_name": "openstack-images",
+                "static_configs": [{"targets": [f"127.0.0.1:{exporter.server_port}"]}],
+            }
+        ],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with prometheus(folder, settings, rules, FLAGS) as server:
+        yield server
+
+
+@contextmanager
+def _serving(bodies: Mapping[str, bytes]) -> Iterator[Exporter]:
+    with Exporter(bodies) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _exposition(count: int, state: str) -> bytes:
+    """Return the metrics of so many images in this state, as the exporter renders them."""
+    targets = [Target("bench", image_id, f"image {image_id}") for image_id in image_ids(count)]
+    store = Store()
+    store.add_cloud(CloudState("bench", 60.0, api_up=state != "API down"), targets)
+    registry = ExporterMetrics("0").registry
+    registry.register(CloudCollector(store))
+    for number, target in enumerate(targets):
+        observation = store.observation(target.key)
+        found = Found(realistic(target.image_id, number))
+        for outcome in (found, *OUTCOMES[state]):
+            observation = observation.with_outcome(outcome, now(), MAX_STALE)
+        store.observe(target.key, observation)
+    return b"".join(Exposition(store, registry, now).body(openmetrics=False, compressed=False))
+
+
+def _row(file: Path, count: int, state: str, cost: Cost, baseline: Baseline) -> tuple[str, ...]:
+    """Return a row of the table of states."""
+    intervals = {
+        group["name"]: group.get("interval", f"{USUAL_INTERVAL}s")
+        for group in yaml.safe_load(file.read_text("utf-8"))["groups"]
+    }
+    share = sum(duration / seconds(intervals[name], 1) for name, duration in cost.groups.items())
+    return (
+        file.name,
+        f"{count:,}",
+        state,
+        f"{sum(cost.groups.values()):.2f} s",
+        " + ".join(f"{duration:.2f}" for duration in cost.groups.values()),
+        f"{share:.1%}",
+        f"{cost.processor:.2f} s",
+        f"{sum(cost.read.values()):,}",
+        f"{cost.recorded / count:.1f} an image",
+        f"{cost.series:,.0f}",
+        f"{cost.resident / MIB:,.0f} MiB",
+        f"{baseline.resident / MIB:,.0f} MiB",
+    )
+
+
+def _slowest_rules(file: Path, count: int, state: str, cost: Cost) -> list[tuple[str, ...]]:
+    """Return rows of the slowest rules."""
+    slowest = sorted(cost.rules.items(), key=itemgetter(1), reverse=True)[:SLOWEST]
+    return [
+        (file.name, f"{count:,}", state, name, f"{duration:.3f}", f"{cost.read[name]:,}")
+        for name, duration in slowest
+    ]
