@@ -23,6 +23,7 @@ import ssl
 from enum import Enum
 from typing import Any
 
+import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -72,10 +73,12 @@ class HttpProtocol(H11Protocol):
         super().__init__(**options)
         self._security = security
         self._tls = security.tls
+        self._application: ASGIApp = self.app
         self._state = ConnectionState.HANDSHAKE
         self._timeout: asyncio.TimerHandle | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._early_data = b""
+        self._is_malformed = False
 
     def connection_made(  # type: ignore[override]  # as in H11Protocol
         self, transport: asyncio.Transport
@@ -105,6 +108,22 @@ class HttpProtocol(H11Protocol):
         if self._state is ConnectionState.IDLE:
             self._enter(ConnectionState.REQUEST)
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse a malformed request, of which the beginning may be in progress already.
+
+        uvicorn would send a second response to it, which h11 refuses: a traceback in the log for
+        every request of a client.
+        """
+        self._is_malformed = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Its response is discarded from now on.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or serve one that was pipelined."""
@@ -152,7 +171,7 @@ class HttpProtocol(H11Protocol):
 
     def _start_http(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
-        self.app = CloseOnCertificateChange(self.app, self._security, self._tls)
+        self.app = CloseOnCertificateChange(self._serve, self._security, self._tls)
         excess = self._excess_connections()
         if excess > connection_limit.REFUSED_CONNECTIONS:
             transport.abort()
@@ -161,6 +180,11 @@ class HttpProtocol(H11Protocol):
             self._enter(ConnectionState.REFUSED)
         else:
             self._enter(ConnectionState.REQUEST)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, unless a later part of the same bytes was malformed."""
+        if not self._is_malformed:
+            await self._application(scope, receive, send)
 
     def _excess_connections(self) -> int:
         # The connection of a client that has left ends immediately, but its task may not.

@@ -1,0 +1,102 @@
+"""Malformed requests: no client can write to the log or reach the application with them."""
+
+import contextlib
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tests.web.conftest import ServerThread
+from tests.web.server.test_server import Serve, pieces
+
+served: list[str] = []
+
+
+async def record(request: Request) -> Response:
+    """Read the body, and respond at once."""
+    served.append(request.url.path)
+    await request.body()
+    return Response(b"hello")
+
+
+async def disconnected(_: Request, __: Exception) -> Response:
+    """Respond with nothing, as the real application does."""
+    return Response()
+
+
+METHODS = ["GET", "POST"]
+APP = Starlette(
+    routes=[
+        Route("/", record, methods=METHODS),
+        Route("/pieces", pieces, methods=METHODS),
+    ],
+    exception_handlers={ClientDisconnect: disconnected},
+)
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+BAD_BODIES = {
+    "size of a chunk": b"ZZ\r\n",
+    "trailer": b"0\r\nbad trailer\r\n\r\n",
+    "end of a chunk": b"1\r\nabc\r\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_served() -> None:
+    served.clear()
+
+
+def send_in_parts(server: ServerThread, first: bytes, *others: bytes) -> bytes:
+    """Send parts of a request, and return what the server sends until it closes the connection."""
+    with server.connect(first) as client:
+        received = b""
+        for part in others:
+            received += client.recv(1000)
+            client.sendall(part)
+        with contextlib.suppress(ConnectionError):
+            while data := client.recv(100_000):
+                received += data
+        return received
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
+def test_malformed_body_gets_400_and_starts_nothing(
+    body: bytes, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(APP)
+    assert send_in_parts(server, CHUNKED % b"/" + body).startswith(b"HTTP/1.1 400 ")
+    assert served == []
+    assert server.request("/").status == 200
+    assert not caplog.records
+
+
+def test_body_that_becomes_malformed_during_the_request_gets_400(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(APP)
+    with server.connect(CHUNKED % b"/" + b"1\r\na\r\n") as client:
+        assert server.request("/").status == 200  # The server has read the first part.
+        client.sendall(b"ZZ\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert server.request("/").status == 200
+    assert not caplog.records
+
+
+def test_body_that_becomes_malformed_during_the_response_closes_the_connection(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(APP)
+    received = send_in_parts(server, CHUNKED % b"/pieces", b"ZZ\r\n")
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert server.request("/").status == 200
+    assert not caplog.records
+
+
+def test_malformed_second_request_gets_400_after_the_first_response(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    received = send_in_parts(serve(APP), b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 400 " in received
+    assert not caplog.records
