@@ -3,7 +3,7 @@
 import os
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -263,6 +263,7 @@ def build_web_app(
     check_readiness: HealthCheck,
     reload: Reload | None,
     prefix: str,
+    allowed_hosts: Collection[str] = (),
 ) -> ASGIApp:
     """Build the web application, below ``prefix`` and protected by ``security``."""
     handlers = Handlers(
@@ -272,7 +273,7 @@ def build_web_app(
         check_readiness=check_readiness,
         reload=reload,
     )
-    return SecurityMiddleware(create_app(handlers, prefix), security)
+    return SecurityMiddleware(create_app(handlers, prefix), security, allowed_hosts)
 
 
 def bind_server(web: Web) -> WebServer:

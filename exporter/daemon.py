@@ -44,6 +44,7 @@ class Daemon:
         triggers: The triggers of reloads; None if the settings cannot be reloaded.
         security: The security configuration in use.
         prefix: Path below which the pages are served.
+        allowed_hosts: Hosts that requests may name; any if empty.
     """
 
     application: Application
@@ -53,6 +54,7 @@ class Daemon:
     triggers: ReloadTriggers | None = None
     security: SecurityState = field(default_factory=SecurityState)
     prefix: str = ""
+    allowed_hosts: tuple[str, ...] = ()
     _was_ready: bool = field(init=False, default=False)
 
     def run(self) -> None:
@@ -75,6 +77,7 @@ class Daemon:
             check_readiness=self.check_readiness,
             reload=_reload_by_request(reloader),
             prefix=self.prefix,
+            allowed_hosts=self.allowed_hosts,
         )
         try:
             with rendering_in_background(exposition):
@@ -155,4 +158,5 @@ def run(
             triggers=triggers,
             security=SecurityState(security.config),
             prefix=settings.web.prefix,
+            allowed_hosts=settings.web.allowed_hosts,
         ).run()

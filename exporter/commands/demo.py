@@ -55,7 +55,14 @@ def demo(
         for line in _welcome(url, cloud):
             print_line(line)
         application = build_application([cloud], shard=resolved_shard(settings))
-        Daemon(application, server, stop, security=security, prefix=settings.web.prefix).run()
+        Daemon(
+            application,
+            server,
+            stop,
+            security=security,
+            prefix=settings.web.prefix,
+            allowed_hosts=settings.web.allowed_hosts,
+        ).run()
     return Exit.OK
 
 

@@ -78,6 +78,13 @@ class Web(_Model):
         json_schema_extra={"default": "false"},
     )
 
+    allowed_hosts: Annotated[types.HostNames, NoDecode] = Field(
+        default=(),
+        description="Host names, without port, that requests may name in `Host`, against DNS "
+        "rebinding. Addresses and localhost are always served.",
+        json_schema_extra={"default": "any"},
+    )
+
     @property
     def prefix(self) -> str:
         """The path of all pages, without a slash at its end; empty for the root."""

@@ -32,6 +32,7 @@ _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,15}")
 _POD = re.compile(r"[a-z][a-z0-9.-]*-([0-9]{1,3})")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
 _TOKEN = re.compile(r"[!-~]+")
 _AN_IMAGE_ID = "1 to 255 letters, digits, '.', '_' and '-', but not '.' or '..'"
 
@@ -196,6 +197,15 @@ def route_prefix(value: object) -> str:
     return f"/{string}"
 
 
+def host_name(value: object) -> str:
+    """Validate the name of a host; return it in lower case."""
+    accepted = "a host name without port, such as exporter.example.com"
+    string = _string(value, accepted)
+    if not _HOST_NAME.fullmatch(string):
+        raise refused(f"is not accepted; accepted: {accepted}")
+    return string.lower()
+
+
 def token(value: object) -> SecretStr:
     """Validate a token, which no error shows."""
     string = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -289,6 +299,12 @@ RoutePrefix = Annotated[str, BeforeValidator(route_prefix), Metavar("PATH")]
 Token = Annotated[SecretStr, BeforeValidator(token)]
 Names = Annotated[
     tuple[Label, ...],
+    BeforeValidator(split_commas),
+    AfterValidator(unique),
+    Metavar("NAME,NAME"),
+]
+HostNames = Annotated[
+    tuple[Annotated[str, BeforeValidator(host_name)], ...],
     BeforeValidator(split_commas),
     AfterValidator(unique),
     Metavar("NAME,NAME"),

@@ -123,6 +123,11 @@ ONE_MISTAKE = {
     ),
     # general settings
     "web": (f"web: \n{CLOUDS}", f"web: null is not a mapping; {MAPPING}"),
+    "host with a port": (
+        f"web: {{allowed_hosts: [a.test, 'a.test:443']}}\n{CLOUDS}",
+        "web.allowed_hosts[1]: 'a.test:443' is not accepted; "
+        "accepted: a host name without port, such as exporter.example.com",
+    ),
     "listen address": (
         f"web: {{listen_address: 10292}}\n{CLOUDS}",
         "web.listen_address: 10292 must be a string; quote it",

@@ -29,6 +29,7 @@ PRECEDENCE = {
     ),
     "web.route_prefix": ("a", "/b/", "/", ("/a", "/b", "/")),
     "web.enable_lifecycle": (True, "false", "true", (True, False, True)),
+    "web.allowed_hosts": (["a.test"], "b.test,c", "D", (("a.test",), ("b.test", "c"), ("d",))),
     "log.level": ("debug", "warn", "error", ("debug", "warning", "error")),
     "log.format": ("json", "logfmt", "json", ("json", "logfmt", "json")),
     "interval": ("20s", "30s", "1m30s", (20.0, 30.0, 90.0)),

@@ -1,13 +1,14 @@
-"""ASGI middleware for rate limit, request size, basic auth and response headers."""
+"""ASGI middleware for rate limit, request size, origin, basic auth and response headers."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.security.basic_auth import Users, parse_basic_auth
+from exporter.web.security.origin import is_allowed_host, is_cross_site
 from exporter.web.security.rate_limit import TokenBucket
 from exporter.web.security.tls import ServerTls
 from exporter.web.thread_pool import ThreadPool
@@ -40,6 +41,10 @@ UNAUTHORIZED = PlainTextResponse(
     {"WWW-Authenticate": 'Basic realm="openstack-image-exporter", charset="UTF-8"'},
 )
 TOO_MANY_REQUESTS = PlainTextResponse("Too Many Requests\n", 429)
+CROSS_SITE = PlainTextResponse("Requests of other sites' pages are refused.\n", 403)
+WRONG_HOST = PlainTextResponse(
+    "The exporter does not serve this host; web.allowed_hosts names those that it serves.\n", 421
+)
 HEAD_TOO_LARGE = PlainTextResponse(
     "The request line or the headers are too long.\n", 431, {"Connection": "close"}
 )
@@ -92,9 +97,13 @@ class SecurityState:
 class SecurityMiddleware:
     """Checks each request before it reaches the application, and adds headers to the response."""
 
-    def __init__(self, app: ASGIApp, security: SecurityState) -> None:
+    def __init__(
+        self, app: ASGIApp, security: SecurityState, allowed_hosts: Collection[str] = ()
+    ) -> None:
+        """Protect ``app``. Without ``allowed_hosts``, requests may name any host."""
         self._app = app
         self._security = security
+        self._allowed_hosts = frozenset(allowed_hosts)
         # One password at a time, as in exporter-toolkit: guessing passwords gets one processor.
         self._threads = ThreadPool(1)
         self._pending_checks = 0
@@ -105,9 +114,16 @@ class SecurityMiddleware:
         refusal = (
             _check_rate(config)
             or _check_size(scope)
+            or self._check_origin(scope)
             or await self._check_credentials(config.users, scope)
         )
         await (refusal or self._app)(scope, receive, _with_headers(send, config))
+
+    def _check_origin(self, scope: Scope) -> ASGIApp | None:
+        headers = dict(scope["headers"])
+        if not is_allowed_host(headers.get(b"host"), self._allowed_hosts):
+            return WRONG_HOST
+        return CROSS_SITE if is_cross_site(scope["method"], headers) else None
 
     async def _check_credentials(self, users: Users, scope: Scope) -> ASGIApp | None:
         if not users:

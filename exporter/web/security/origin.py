@@ -1,0 +1,66 @@
+"""Requests that another site made a browser send: cross-site requests and DNS rebinding.
+
+A browser inside the network reaches an exporter that an attacker cannot reach. It sends the
+requests of any page that its user opens, and it takes the exporter for that page's own server if
+the attacker's domain resolves to the exporter's address.
+"""
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing. No other site can read their responses."""
+
+OWN_SITES = frozenset({b"same-origin", b"none"})
+"""Values of Sec-Fetch-Site of the exporter's own pages, and of what the user types."""
+
+ALWAYS_ALLOWED = "localhost"
+
+
+def is_cross_site(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Return True if a page of another origin sent a request that changes something.
+
+    Browsers send Sec-Fetch-Site to HTTPS servers, and Origin with each such request. Programs such
+    as curl send neither.
+    """
+    if method in SAFE_METHODS:
+        return False
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site.lower() not in OWN_SITES
+    origin = headers.get(b"origin")
+    return origin is not None and _authority(origin) != headers.get(b"host", b"").lower()
+
+
+def is_allowed_host(host: bytes | None, allowed: Collection[str]) -> bool:
+    """Return True if the header Host, with or without a port, names an allowed host.
+
+    Addresses and ``localhost`` are always allowed: only a domain can be pointed elsewhere. A
+    request without the header does not come from a browser.
+    """
+    if not allowed or host is None:
+        return True
+    name = _host_name(host)
+    return name == ALWAYS_ALLOWED or name in allowed or _is_address(name)
+
+
+def _authority(origin: bytes) -> bytes:
+    """Return host and port of an origin; empty for ``null`` and for anything else."""
+    _, separator, authority = origin.lower().partition(b"://")
+    return authority if separator else b""
+
+
+def _host_name(host: bytes) -> str:
+    try:
+        return (urlsplit(f"//{host.decode('ascii')}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
