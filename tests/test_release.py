@@ -32,6 +32,7 @@ COPIES = {
     "CHANGELOG.md": r"^## ([0-9][^ ]*) - ",
     "Dockerfile": r"^ARG VERSION=(\S+)$",
     "k8s/base/kustomization.yaml": r"^ +newTag: (\S+)$",
+    "k8s/chart/Chart.yaml": r"^version: (\S+)$",
 }
 """Copies of the version: the first match of the pattern in each file."""
 

@@ -11,13 +11,16 @@ from tests.k8s.manifest import Manifest
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
-OVERLAYS = ("single", "sharded")
+PLAIN = ("single", "sharded")
+OVERLAYS = (*PLAIN, "openshift")
 OPERATOR = ("prometheus-operator", "grafana")
 COMBINATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     **{overlay: (overlay, ()) for overlay in OVERLAYS},
-    **{f"{overlay} with the operator": (overlay, OPERATOR) for overlay in OVERLAYS},
-    **{f"{overlay} with TLS": (overlay, (*OPERATOR, "tls")) for overlay in OVERLAYS},
+    **{f"{overlay} with the operator": (overlay, OPERATOR) for overlay in PLAIN},
+    **{f"{overlay} with TLS": (overlay, (*OPERATOR, "tls")) for overlay in PLAIN},
     "single with TLS alone": ("single", ("tls",)),
+    "single with grafana-operator": ("single", ("grafana-operator",)),
+    "sharded on OpenShift with TLS": ("sharded", ("openshift", "tls")),
 }
 """The overlay and components of each combination that the checks see."""
 

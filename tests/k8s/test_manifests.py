@@ -27,6 +27,7 @@ COMMON = {
 KINDS = {
     "single": {*COMMON, "Deployment", "Namespace"},
     "sharded": {*COMMON, "StatefulSet", "Namespace"},
+    "openshift": {*COMMON, "Deployment", "Namespace"},
 }
 
 

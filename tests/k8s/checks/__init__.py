@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from tests.k8s.checks.behaviour import draining, network, probing, shards
-from tests.k8s.checks.schema import kubernetes, prometheus_operator
+from tests.k8s.checks.schema import kubernetes, operators
 from tests.k8s.checks.security import security
 from tests.k8s.checks.values import images, names, places, quantities, sizes
 from tests.k8s.checks.wiring import files, ports, references, scheme, selectors, volumes
@@ -13,7 +13,7 @@ Check = Callable[[Sequence[Manifest]], Iterator[str]]
 
 CHECKS: tuple[Check, ...] = (
     kubernetes,
-    prometheus_operator,
+    operators,
     selectors,
     ports,
     volumes,

@@ -1,4 +1,4 @@
-"""Checks against the schemas of Kubernetes and of the Prometheus Operator."""
+"""Checks against the schemas of Kubernetes, of the Prometheus Operator and of grafana-operator."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,8 @@ from tests.k8s.operator_schemas import SCHEMAS
 VERSIONS = ("1.29", "1.33", "1.37")
 """Supported versions of Kubernetes: the oldest, one in between and the newest."""
 
-OPERATOR = "monitoring.coreos.com/v1"
+OPERATORS = frozenset({"monitoring.coreos.com/v1", "grafana.integreatly.org/v1beta1"})
+"""Groups and versions of custom resources, whose schemas are in a folder of the tests."""
 
 # Without a cache it reads megabytes of schemas for each manifest.
 utils.schema_contents = cache(utils.schema_contents)
@@ -24,7 +25,7 @@ utils.schema_contents = cache(utils.schema_contents)
 def kubernetes(manifests: Sequence[Manifest]) -> Iterator[str]:
     """Check every Kubernetes object against its schema, refusing unknown fields."""
     for manifest in manifests:
-        if manifest["apiVersion"] == OPERATOR:
+        if manifest["apiVersion"] in OPERATORS:
             continue
         for version in VERSIONS:
             try:
@@ -36,10 +37,10 @@ def kubernetes(manifests: Sequence[Manifest]) -> Iterator[str]:
                 yield f"{title(manifest)}: {error.message}"
 
 
-def prometheus_operator(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Check every Prometheus Operator object against its schema, refusing unknown fields."""
+def operators(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """Check every custom resource against its schema, refusing unknown fields."""
     for manifest in manifests:
-        if manifest["apiVersion"] == OPERATOR:
+        if manifest["apiVersion"] in OPERATORS:
             for error in jsonschema.Draft202012Validator(_schema(manifest["kind"])).iter_errors(
                 manifest
             ):

@@ -33,15 +33,15 @@ POD_RULES: dict[str, Callable[[Manifest], bool]] = {
     ),
     "sets sysctls": lambda pod: not pod.get("securityContext", {}).get("sysctls"),
     "gets a Kubernetes API token": lambda pod: pod.get("automountServiceAccountToken") is False,
-    "has no fsGroup, so only root can read its volumes": lambda pod: (
-        pod.get("securityContext", {}).get("fsGroup", 0) > 0
-    ),
 }
 """Problem of a pod, and the condition that excludes it."""
 
+IDENTITY = ("runAsUser", "runAsGroup", "fsGroup")
+REQUIRED_SCC = "openshift.io/required-scc"
+"""Annotation that names a security context constraint of OpenShift, which chooses the identity."""
+
 CONTAINER_RULES: dict[str, Callable[[Context], bool]] = {
     "may run as root": lambda context: context.get("runAsNonRoot") is True,
-    "runs as root": lambda context: context.get("runAsUser", 0) > 0,
     "is privileged": lambda context: not context.get("privileged"),
     "may gain privileges": lambda context: context.get("allowPrivilegeEscalation") is False,
     "keeps capabilities": lambda context: (
@@ -77,6 +77,7 @@ def security(manifests: Sequence[Manifest]) -> Iterator[str]:
 def _of_pod(workload: Workload) -> Iterator[str]:
     yield from (problem for problem, holds in POD_RULES.items() if not holds(workload.pod))
     shared = workload.pod.get("securityContext", {})
+    yield from _identity(workload.manifest["spec"]["template"]["metadata"], shared)
     for container in workload.containers:
         context = {**shared, **container.get("securityContext", {})}
         for problem, holds in CONTAINER_RULES.items():
@@ -87,3 +88,13 @@ def _of_pod(workload: Workload) -> Iterator[str]:
         for mount in container.get("volumeMounts", ()):
             if not mount.get("readOnly"):
                 yield f"{mount['name']} is writable"
+
+
+def _identity(metadata: Manifest, context: Context) -> Iterator[str]:
+    """Check that user and groups are fixed, and not root; on OpenShift that they are not fixed."""
+    is_on_openshift = metadata.get("annotations", {}).get(REQUIRED_SCC) == "restricted-v2"
+    for key in IDENTITY:
+        if is_on_openshift and key in context:
+            yield f"fixes {key}, which OpenShift refuses"
+        elif not is_on_openshift and context.get(key, 0) <= 0:
+            yield f"has no {key} or that of root"

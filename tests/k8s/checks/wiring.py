@@ -122,6 +122,14 @@ def references(manifests: Sequence[Manifest]) -> Iterator[str]:
             for monitor in of_kind(manifests, "ServiceMonitor")
             for reference in _references_of_monitor(monitor)
         ),
+        *(
+            (
+                title(dashboard),
+                "ConfigMap",
+                *map(dashboard["spec"]["configMapRef"].get, ("name", "key")),
+            )
+            for dashboard in of_kind(manifests, "GrafanaDashboard")
+        ),
     ]
     for by, kind, name, key in all_references:
         manifest = objects.get((kind, name))
@@ -178,7 +186,7 @@ def files(manifests: Sequence[Manifest]) -> Iterator[str]:
                 if name not in _keys(source):
                     yield f"{workload.title}: {by} names {path}, and nothing mounted has it"
                 elif name == WEB_FILE:
-                    tls = yaml.safe_load(source["data"][name])["tls_server_config"]
+                    tls = yaml.safe_load(source["data"][name]).get("tls_server_config", {})
                     paths += [(key, file) for key, file in tls.items() if key.endswith("_file")]
 
 
