@@ -13,8 +13,10 @@ from exporter.model.cloud import CloudState
 from exporter.model.observation import (
     ALL_ASPECTS,
     NEVER_POLLED,
+    NO_ASPECTS,
     Aspect,
     Observation,
+    union,
 )
 from exporter.model.target import Target, TargetKey
 
@@ -142,8 +144,7 @@ class Store:
         with self._lock:
             changed = observation.changed_aspects(self._observations[key])
             if changed:
-                earlier = self._changed.get(key)
-                self._changed[key] = changed if earlier is None else changed | earlier
+                self._changed[key] = union(changed, self._changed.get(key, NO_ASPECTS))
             self._observations[key] = observation
 
     def take_changes(self) -> Changes:

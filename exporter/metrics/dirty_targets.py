@@ -6,7 +6,7 @@ from math import inf
 from exporter.metrics.image_metrics import ImageView
 from exporter.model.expectations.checks import is_time_based, next_evaluation
 from exporter.model.instant import Instant
-from exporter.model.observation import ALL_ASPECTS, Aspect
+from exporter.model.observation import ALL_ASPECTS, NO_ASPECTS, Aspect, union
 from exporter.model.target import Target
 from exporter.store import Store
 
@@ -43,8 +43,7 @@ class DirtyTargets:
 
     def mark_changed(self, index: int, aspects: Set[Aspect]) -> None:
         """Mark aspects of a target as dirty."""
-        earlier = self.aspects.get(index)
-        self.aspects[index] = aspects if earlier is None else aspects | earlier
+        self.aspects[index] = union(aspects, self.aspects.get(index, NO_ASPECTS))
 
     def mark_by_time(self, now: Instant) -> None:
         """Mark the targets that time has changed."""

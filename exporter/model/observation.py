@@ -203,6 +203,12 @@ ALL_ASPECTS: Set[Aspect] = frozenset(Aspect)
 
 
 @cache
+def union(some: Set[Aspect], others: Set[Aspect]) -> Set[Aspect]:
+    """Return the aspects in either set, in one set for all targets with the same ones."""
+    return frozenset(some | others)
+
+
+@cache
 def _aspects(exists: bool, image: bool, poll_success: bool, change_counts: bool) -> Set[Aspect]:
     """Return the aspects that differ, in one set for all targets with the same ones."""
     differences = {

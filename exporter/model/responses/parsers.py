@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from sys import intern
 from typing import Generic, TypeVar
 
 LARGEST_INTEGER = 2**63 - 1
@@ -52,6 +53,16 @@ class Malformed:
 def text_to_text(value: str) -> str:
     """Return the text unchanged."""
     return value
+
+
+def shared(parse: Callable[[Raw], str | None]) -> Callable[[Raw], str | None]:
+    """Return a parser that returns equal texts as one object, since most images have the same."""
+
+    def parse_shared(raw: Raw) -> str | None:
+        text = parse(raw)
+        return None if text is None else intern(text)
+
+    return parse_shared
 
 
 def text_to_integer(value: str) -> int:

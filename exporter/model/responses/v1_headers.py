@@ -8,6 +8,7 @@ Every rule below therefore prefers an absent field or a ``Malformed`` response t
 
 import re
 from collections.abc import Iterable
+from sys import intern
 
 from exporter.model.image import Image
 from exporter.model.responses.parsers import (
@@ -16,6 +17,7 @@ from exporter.model.responses.parsers import (
     Column,
     Malformed,
     scaled,
+    shared,
     text_to_boolean,
     text_to_integer,
     text_to_text,
@@ -33,7 +35,7 @@ _PLAIN_NAME = re.compile(rb"[!-~]{1,60}")
 
 V1_HEADERS: tuple[Column[bytes, str], ...] = (
     Column("id", ID, text_to_text),
-    Column("status", b"x-image-meta-status", text_to_text, required=True),
+    Column("status", b"x-image-meta-status", shared(text_to_text), required=True),
     Column("name", b"x-image-meta-name", text_to_text),
     Column("size_bytes", b"x-image-meta-size", text_to_integer),
     Column("virtual_size_bytes", b"x-image-meta-virtual_size", text_to_integer),
@@ -43,12 +45,12 @@ V1_HEADERS: tuple[Column[bytes, str], ...] = (
     Column("created_at", b"x-image-meta-created_at", utc_timestamp),
     Column("updated_at", b"x-image-meta-updated_at", utc_timestamp),
     Column("deleted_at", b"x-image-meta-deleted_at", utc_timestamp),
-    Column("container_format", b"x-image-meta-container_format", text_to_text),
-    Column("disk_format", b"x-image-meta-disk_format", text_to_text),
+    Column("container_format", b"x-image-meta-container_format", shared(text_to_text)),
+    Column("disk_format", b"x-image-meta-disk_format", shared(text_to_text)),
     Column("min_disk_bytes", b"x-image-meta-min_disk", scaled(text_to_integer, GIBI)),
     Column("min_ram_bytes", b"x-image-meta-min_ram", scaled(text_to_integer, MEBI)),
     Column("checksum", b"x-image-meta-checksum", text_to_text),
-    Column("project_id", b"x-image-meta-owner", text_to_text),
+    Column("project_id", b"x-image-meta-owner", shared(text_to_text)),
 )
 
 TENANT_HEADER = b"x-image-meta-name"
@@ -145,7 +147,7 @@ def _properties(
         except UnicodeDecodeError:
             continue
         if name and (names is None or name in names):
-            yield name, value
+            yield intern(name), value
 
 
 def _reason(error: ValueError) -> str:

@@ -8,6 +8,7 @@ field or a ``Malformed`` response to a wrong value.
 
 import json
 from collections.abc import Iterable, Mapping
+from sys import intern
 from typing import NoReturn
 
 from exporter.model.image import Image
@@ -22,6 +23,7 @@ from exporter.model.responses.parsers import (
     json_to_text,
     json_to_timestamp,
     scaled,
+    shared,
     text_to_integer,
 )
 from exporter.text import excerpt
@@ -66,23 +68,23 @@ def stores(value: object) -> tuple[str, ...]:
 
 V2_FIELDS: tuple[Column[str, object], ...] = (
     Column("id", "id", json_to_text, required=True),
-    Column("status", "status", json_to_text, required=True),
+    Column("status", "status", shared(json_to_text), required=True),
     Column("name", "name", tenant_text),
     Column("size_bytes", "size", json_to_integer),
     Column("virtual_size_bytes", "virtual_size", json_to_integer),
     Column("protected", "protected", json_to_boolean),
     Column("hidden", "os_hidden", json_to_boolean),
-    Column("visibility", "visibility", json_to_text),
+    Column("visibility", "visibility", shared(json_to_text)),
     Column("created_at", "created_at", json_to_timestamp),
     Column("updated_at", "updated_at", json_to_timestamp),
-    Column("container_format", "container_format", json_to_text),
-    Column("disk_format", "disk_format", json_to_text),
+    Column("container_format", "container_format", shared(json_to_text)),
+    Column("disk_format", "disk_format", shared(json_to_text)),
     Column("min_disk_bytes", "min_disk", scaled(json_to_integer, GIBI)),
     Column("min_ram_bytes", "min_ram", scaled(json_to_integer, MEBI)),
     Column("checksum", "checksum", json_to_text),
     Column("hash_algorithm", "os_hash_algo", json_to_text),
     Column("hash_value", "os_hash_value", json_to_text),
-    Column("project_id", "owner", json_to_text),
+    Column("project_id", "owner", shared(json_to_text)),
     Column("tags", "tags", tags),
     Column("stores", "stores", stores),
 )
@@ -209,4 +211,4 @@ def _properties(
         if key in SCHEMA_KEYS or not key or not isinstance(value, str):
             continue
         if (names is None or key in names) and is_unicode(key) and is_unicode(value):
-            yield key, value
+            yield intern(key), value
