@@ -5,6 +5,7 @@ is imported only if a cloud needs it.
 """
 
 import logging
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -43,11 +44,20 @@ from exporter.auth.token_cache import CachedTokenAuthenticator
 from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
 from exporter.redaction import redact
+from exporter.text import excerpt
 from exporter.transport.tls_files import ClientTls
 from exporter.transport.url import base_url
 
-API_VERSIONS: Mapping[str, RequestedVersion] = {"1": "v1", "2": "v2"}
-"""Versions of the Image API by the major version in ``image_api_version``."""
+API_VERSIONS: Mapping[str, RequestedVersion] = {
+    "1": "v1",
+    "2": "v2",
+    "": "auto",
+    "None": "auto",
+    "latest": "auto",
+}
+"""Versions of the Image API by ``image_api_version``, without its minor version."""
+
+_MINOR_VERSION = re.compile(r"(?<=[0-9])\.[0-9]+$", re.ASCII)
 
 _LEAKY_LOGGERS = ("keystoneauth", "openstack")
 _INTERACTIVE_AUTH_TYPES = {"v3websso", "v3oidcdeviceauthz"}
@@ -164,8 +174,10 @@ class OpenStackConfiguration:
         except Exception as error:  # noqa: BLE001  # openstacksdk does not check types in the files
             detail = f"is invalid ({type(error).__name__})"
         else:
-            detail = _interaction(config) or broken_value(
-                config.config["auth"], variables=is_envvars
+            detail = (
+                _interaction(config)
+                or broken_value(config.config["auth"], variables=is_envvars)
+                or _unknown_api_version(config.config, variables=is_envvars)
             )
             if not detail:
                 return config
@@ -258,12 +270,23 @@ def _without_keystone(
 
 
 def _api_version(value: object) -> RequestedVersion:
-    """Return the version that ``image_api_version`` names; others are left to ``auto``.
+    """Return the version that ``image_api_version`` names.
 
     openstacksdk reads it as a number or as text, with or without a minor version.
     """
-    major = str(value).strip().removeprefix("v").partition(".")[0]
-    return API_VERSIONS.get(major, "auto")
+    return API_VERSIONS[_major_version(value)]
+
+
+def _major_version(value: object) -> str:
+    return _MINOR_VERSION.sub("", str(value).strip().removeprefix("v"))
+
+
+def _unknown_api_version(config: Mapping[str, Any], *, variables: bool) -> str:
+    value = config.get("image_api_version")
+    if _major_version(value) in API_VERSIONS:
+        return ""
+    setting = "OS_IMAGE_API_VERSION" if variables else "image_api_version"
+    return f"{setting}: {excerpt(value)} is no version of the Image API; accepted: 1 or 2"
 
 
 def _endpoint_override(config: CloudRegion) -> str | None:

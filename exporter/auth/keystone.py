@@ -14,7 +14,9 @@ from exporter.auth.base import AuthError, check_token
 from exporter.auth.catalog import CatalogEntry, Endpoint, find_endpoint
 from exporter.auth.errors import auth_error, safe_line
 from exporter.auth.session import DeadlineSession
+from exporter.text import single_line
 from exporter.transport.tls_files import ClientTls
+from exporter.transport.url import project_at_end
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,9 @@ class IssuedToken:
     lifetime: float
     project_id: str = ""
 
+
+MAX_PROJECT = 64
+"""Characters of a project's ID in an error."""
 
 SCOPE_NEEDED = "name project_id or project_name"
 """Advice if a token is not scoped to a project: such a token sees no image of any project."""
@@ -134,7 +139,7 @@ class Keystone:
     def _endpoint(self, access: AccessInfo) -> str:
         _check_scope(access)
         if self._entry.override:
-            return self._entry.override
+            return _override_for(self._entry.override, access.project_id or "")
         endpoint = find_endpoint(access.service_catalog, self._entry)
         first = self._first_endpoint
         if first is not None and endpoint.is_moved_from(first):
@@ -147,6 +152,27 @@ class Keystone:
             )
         self._first_endpoint = endpoint
         return endpoint.url
+
+
+def _override_for(endpoint: str, project_id: str) -> str:
+    """Return the configured endpoint for a token of this project.
+
+    keystoneauth accepts ``%(project_id)s`` in it. Another project's ID in it would make every image
+    look deleted: Glance answers 404 for the images of other projects, and an empty list.
+
+    Raises:
+        AuthError: The endpoint is that of another project.
+    """
+    for name in ("project_id", "tenant_id"):
+        endpoint = endpoint.replace(f"%({name})s", project_id)
+    project = project_at_end(endpoint)
+    if project in {"", project_id.replace("-", "").lower()}:
+        return endpoint
+    raise AuthError(
+        "rejected",
+        f"image_endpoint_override ends in project {project}, but the token is for project "
+        f"{single_line(project_id, MAX_PROJECT)}; correct one of them",
+    )
 
 
 def _check_scope(access: AccessInfo) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from exporter.auth.base import Authenticator, AuthError, AuthToken
 from exporter.clock import now, steady
+from exporter.glance.token_refusals import TokenRefusals
 from exporter.glance.token_warmup import TokenWarmup
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline, RequestFacts
@@ -61,6 +62,7 @@ class RequestSender:
     on_desync: Callable[[object], None] = lambda _: None
     clock_skew: float | None = None
     _warmup: TokenWarmup = field(init=False, default_factory=TokenWarmup)
+    _refusals: TokenRefusals = field(init=False, default_factory=TokenRefusals)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _pool: ConnectionPool | None = field(init=False, default=None)
     _token_use: _TokenUse | None = field(init=False, default=None)
@@ -137,12 +139,21 @@ class RequestSender:
     def _send_authenticated(
         self, request: HttpRequest, latest_start: float, *, warms_token: bool
     ) -> Response:
-        """Send a request with the token; after a 401, renew it and send the request once more."""
-        token = self.authenticator.token()
+        """Send a request with the token; after a 401, renew it and send the request once more.
+
+        The token is not renewed if the path refuses every token.
+        """
+        token, path = self.authenticator.token(), request.path.partition("?")[0]
         response = self._send_with(token, request, latest_start, warms_token=warms_token)
-        if response.code == HTTPStatus.UNAUTHORIZED:
+        is_refused = response.code == HTTPStatus.UNAUTHORIZED
+        if is_refused and self._refusals.may_renew(path, token.generation, steady()):
             token = self.authenticator.renew(token)
             response = self._send_with(token, request, latest_start, warms_token=warms_token)
+            if response.code == HTTPStatus.UNAUTHORIZED:
+                self._refusals.on_new_token_refused(path, steady())
+        is_error = response.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        if warms_token and not is_error and response.code != HTTPStatus.UNAUTHORIZED:
+            self._refusals.on_accepted(path, token.generation)
         return response
 
     def _send_with(

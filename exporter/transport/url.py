@@ -13,6 +13,11 @@ UNUSABLE = "an unusable URL"
 
 _VERSION = re.compile(r"v[0-9]+(\.[0-9]+)*", re.IGNORECASE)
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
+_LAST_PROJECT = re.compile(
+    rf"/(?:AUTH_|{_VERSION.pattern}/(?:AUTH_)?)([0-9a-f]{{32}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}"
+    r"-[0-9a-f]{12})$",
+    re.IGNORECASE,
+)
 
 
 def base_url(endpoint: str) -> str:
@@ -77,6 +82,15 @@ def service_address(endpoint: str, project_id: str) -> ServiceAddress:
         return ServiceAddress(endpoint)
     base = base_url(versioned)
     return ServiceAddress(endpoint) if base == versioned else ServiceAddress(base, f"/{segment}")
+
+
+def project_at_end(endpoint: str) -> str:
+    """Return the project in whose ID an endpoint ends, after its version or ``AUTH_``, or nothing.
+
+    The ID is in the format of Keystone.
+    """
+    match = _LAST_PROJECT.search(endpoint)
+    return match[2].replace("-", "").lower() if match else ""
 
 
 def without_default_port(url: str) -> str:

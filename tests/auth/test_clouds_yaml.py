@@ -214,9 +214,9 @@ def test_region_must_be_in_the_list_of_regions(
 @pytest.mark.parametrize(
     ("value", "api"),
     [
-        *((value, "v2") for value in ("2", 2, 2.9, "2.9", "v2")),
-        *((value, "v1") for value in ("1", 1)),
-        *((value, "auto") for value in ("3", "", None)),
+        *((value, "v2") for value in ("2", 2, 2.9, "2.9", "v2", "v2.15")),
+        *((value, "v1") for value in ("1", 1, "v1.1")),
+        *((value, "auto") for value in ("latest", "", None)),
     ],
     ids=repr,
 )
@@ -228,6 +228,41 @@ def test_image_api_version_names_the_version(
 ) -> None:
     write_clouds_yaml(monkeypatch, tmp_path, {"a": {**entry, "image_api_version": value}})
     assert build_authenticator("n", cloud="a", timeout=1).api == api
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("two", "'two'"),
+        ("3", "'3'"),
+        (0, "'0'"),
+        (True, "True"),
+        ("2.x", "'2.x'"),
+        (".2", "'.2'"),
+        (["2"], "a list"),
+    ],
+)
+def test_image_api_version_that_does_not_exist_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: object, shown: str
+) -> None:
+    entry = {"auth": AUTH, "image_api_version": value}
+    path = write_clouds_yaml(monkeypatch, tmp_path, {"a": entry})
+    assert config_error(cloud="a") == (
+        f"cloud 'a' in {path}: image_api_version: {shown} is no version of the Image API; "
+        "accepted: 1 or 2"
+    )
+
+
+def test_os_image_api_version_that_does_not_exist_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for key, value in AUTH.items():
+        monkeypatch.setenv(f"OS_{key.upper()}", value)
+    monkeypatch.setenv("OS_IMAGE_API_VERSION", "two")
+    assert config_error() == (
+        "cloud 'envvars': OS_IMAGE_API_VERSION: 'two' is no version of the Image API; "
+        "accepted: 1 or 2"
+    )
 
 
 def test_one_source_reads_the_files_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@ import logging
 import ssl
 import time
 import traceback
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,14 @@ from tests.support.clouds_yaml import (
     without,
     write_clouds_yaml,
 )
-from tests.support.fakes.keystone import CatalogEndpoint, KeystoneFault, SimulatedKeystone
+from tests.support.fakes.keystone import (
+    PROJECT_SCOPE,
+    CatalogEndpoint,
+    KeystoneFault,
+    SimulatedKeystone,
+)
 
+OTHER_PROJECT = "0123456789abcdef" * 2
 CREATED = b"HTTP/1.1 201 OK\r\nConnection: close\r\nX-Subject-Token: t\r\nContent-Length: "
 
 
@@ -133,6 +140,39 @@ def test_image_endpoint_override_replaces_the_catalog(
     cloud = {"auth": password_auth(keystone), "image_endpoint_override": "http://mine/image/v2/"}
     write_clouds_yaml(monkeypatch, tmp_path, {"lab": cloud})
     assert authenticator(cloud="lab").token().endpoint == "http://mine/image"
+
+
+@pytest.mark.parametrize("name", ["project_id", "tenant_id"])
+def test_project_in_image_endpoint_override_is_that_of_the_token(
+    keystone: SimulatedKeystone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    override = f"http://mine/v2/%({name})s"
+    cloud = {"auth": password_auth(keystone), "image_endpoint_override": override}
+    write_clouds_yaml(monkeypatch, tmp_path, {"lab": cloud})
+    assert authenticator(cloud="lab").token().endpoint == "http://mine/v2/p1"
+
+
+@pytest.mark.parametrize("path", ["v2/{}", "v2.0/AUTH_{}", "image/AUTH_{}"])
+@pytest.mark.parametrize("form", [str, lambda project: str(uuid.UUID(project))])
+def test_image_endpoint_override_of_another_project_is_rejected(
+    keystone: SimulatedKeystone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    form: Callable[[str], str],
+) -> None:
+    """Its images would be 404 and its lists empty, as if all images were deleted."""
+    override = f"http://mine/{path.format(form(OTHER_PROJECT))}"
+    cloud = {"auth": password_auth(keystone), "image_endpoint_override": override}
+    write_clouds_yaml(monkeypatch, tmp_path, {"lab": cloud})
+    error = failure(cloud="lab")
+    assert (error.reason, error.detail) == (
+        "rejected",
+        f"image_endpoint_override ends in project {OTHER_PROJECT}, but the token is for project "
+        "p1; correct one of them",
+    )
+    keystone.scope = {"project": {**PROJECT_SCOPE["project"], "id": OTHER_PROJECT}}
+    assert authenticator(cloud="lab").token().endpoint == override
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,16 @@
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.transport.url import base_url, origin, service_address, without_default_port
+from exporter.transport.url import (
+    base_url,
+    origin,
+    project_at_end,
+    service_address,
+    without_default_port,
+)
 
 HOSTS = st.sampled_from(["cloud", "cloud.example.com", "192.0.2.1", "[2001:db8::1]"])
 PORTS = st.sampled_from(["", ":9292", ":443"])
@@ -137,6 +145,24 @@ def test_project_after_the_version_is_recognized(
     """A gateway may have a version in the path that is its own."""
     assert base_url(endpoint) == endpoint
     assert service_address(endpoint, project_id) == (base, segment)
+
+
+@pytest.mark.parametrize(
+    ("path", "project"),
+    [
+        (f"v2/{HEX}", HEX),
+        (f"image/v2.0/AUTH_{HEX}", HEX),
+        (f"AUTH_{HEX.upper()}", HEX),
+        (f"v2/{UUID(HEX)}", HEX),
+        (HEX, ""),
+        (f"v2/{HEX[1:]}", ""),
+        (f"v2/{HEX}/image", ""),
+        ("v2/p1", ""),
+        ("", ""),
+    ],
+)
+def test_project_at_the_end_of_an_endpoint_is_recognized(path: str, project: str) -> None:
+    assert project_at_end(f"https://cloud/{path}") == project
 
 
 @pytest.mark.parametrize(
