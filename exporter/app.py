@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -14,6 +15,7 @@ from exporter.auth.base import Authenticator, CloudConfigError, identity_of
 from exporter.auth.factory import OpenStackSource, build_authenticator
 from exporter.clock import now, steady
 from exporter.config import ResolvedCloud, Web, expected_properties
+from exporter.files import WatchedFiles
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
 from exporter.metrics.cloud_collector import CloudCollector
@@ -72,6 +74,7 @@ class Application:
         clouds: The running clouds by name, in the order of the settings.
         scheduler: Starts the cycles. It does not run yet when the application is built.
         jobs: The jobs of the clouds in the scheduler.
+        credential_files: clouds.yaml, secure.yaml and the certificates of the running clouds.
     """
 
     store: Store
@@ -81,6 +84,7 @@ class Application:
     clouds: dict[str, CloudRuntime] = field(default_factory=dict)
     scheduler: Scheduler = field(default_factory=Scheduler)
     jobs: CloudJobs = field(init=False)
+    credential_files: WatchedFiles = field(default_factory=WatchedFiles)
 
     def __post_init__(self) -> None:
         """Create the empty set of jobs."""
@@ -102,13 +106,25 @@ class Application:
         return query_images(self.store, query, now(), self.shard)
 
     def build_clouds(self, configs: Iterable[ResolvedCloud]) -> tuple[CloudRuntime, ...]:
-        """Build clouds without starting them: send no request and change nothing.
+        """Build clouds without starting them: send no request and change nothing that runs.
+
+        From now on, ``credential_files`` has the files that they were built from.
 
         Raises:
             CloudConfigError: The authentication of a cloud cannot work as configured.
         """
-        files = _SharedFiles()
-        return tuple(self._build_cloud(config, files) for config in configs)
+        files = _SharedFiles(self.credential_files)
+        clouds = tuple(self._build_cloud(config, files) for config in configs)
+        self.credential_files.watch(files.paths)
+        return clouds
+
+    def has_failing_cloud(self) -> bool:
+        """Return True if a cloud refuses the sign-in, or does not respond with accepted tokens."""
+        return any(
+            poller.client.sender.authenticator.stats().failure is not None
+            or self.store.cloud(poller.cloud).api_up is False
+            for poller in self.pollers
+        )
 
     def add_cloud(self, cloud: CloudRuntime) -> None:
         """Add a cloud to the store and the metrics, without images."""
@@ -148,7 +164,7 @@ class Application:
 
     def _build_cloud(self, config: ResolvedCloud, files: "_SharedFiles") -> CloudRuntime:
         authenticator = _build_authenticator(config, files.openstack)
-        files_identity = _tls_files_identity(config, authenticator.tls, files.tls_identities)
+        files_identity = _tls_files_identity(config, authenticator.tls, files)
         properties = _needed_properties(config)
         client = self._build_client(config, authenticator, properties)
         poller = Poller(
@@ -211,17 +227,27 @@ class Application:
         return tuple(self.shard.own_aliases(config.name, config.discover))
 
 
-@dataclass(frozen=True, slots=True)
 class _SharedFiles:
     """The files that several clouds of one load of the settings use, each of which is read once.
 
     Attributes:
         openstack: clouds.yaml and secure.yaml.
         tls_identities: The identities of certificates. OpenSSL takes 40 ms to read a CA bundle.
+        paths: All files, including those that are searched for and do not exist.
     """
 
-    openstack: OpenStackSource = field(default_factory=OpenStackSource)
-    tls_identities: dict[ClientTls, bytes] = field(default_factory=dict)
+    def __init__(self, watched: WatchedFiles) -> None:
+        """Add each file to ``watched`` before it is read."""
+        self.openstack = OpenStackSource(self.watch)
+        self.tls_identities: dict[ClientTls, bytes] = {}
+        self.paths: set[Path] = set()
+        self._watched = watched
+
+    def watch(self, paths: Iterable[Path]) -> None:
+        """Watch files that are about to be read."""
+        new = set(paths) - self.paths
+        self.paths |= new
+        self._watched.add(new)
 
 
 def build_application(
@@ -246,6 +272,7 @@ def build_application(
         application.set_targets(cloud)
         application.clouds[cloud.config.name] = cloud
     exporter_metrics.record_load(now().wall)
+    exporter_metrics.record_credentials_load(now().wall)
     return application
 
 
@@ -328,6 +355,7 @@ def _build_authenticator(config: ResolvedCloud, source: OpenStackSource) -> Auth
         region=config.region,
         image_service_name=config.image_service_name,
         interface=config.interface,
+        config_file=config.os_client_config,
         endpoint=config.endpoint,
         token=config.token.get_secret_value() if config.token else None,
         token_file=config.token_file,
@@ -335,15 +363,13 @@ def _build_authenticator(config: ResolvedCloud, source: OpenStackSource) -> Auth
     )
 
 
-def _tls_files_identity(
-    config: ResolvedCloud, tls: ClientTls, identities: dict[ClientTls, bytes]
-) -> bytes:
+def _tls_files_identity(config: ResolvedCloud, tls: ClientTls, shared_files: _SharedFiles) -> bytes:
     """Return the identity of the contents of the CA bundle and the client certificate.
 
     Args:
         config: The settings of the cloud.
         tls: The certificates of the cloud.
-        identities: The identities of the certificates that were read so far; extended here.
+        shared_files: The certificates that were read so far; extended here.
 
     Raises:
         CloudConfigError: A file cannot be used.
@@ -353,7 +379,9 @@ def _tls_files_identity(
         return b""
     settings = proxy_settings_for(url, tls)
     effective = ClientTls(settings.verify, settings.cert)
+    identities = shared_files.tls_identities
     if effective not in identities:
+        shared_files.watch(map(Path, effective.paths))
         try:
             files = read_tls_files(effective)
         except TlsFileError as error:

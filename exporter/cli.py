@@ -19,6 +19,7 @@ from exporter.commands.baseline import read_source, write_baseline
 from exporter.commands.check import Format, check
 from exporter.commands.demo import demo
 from exporter.commands.list_images import list_images
+from exporter.commands.offline import check_offline, print_errors_as_json
 from exporter.commands.show import show
 from exporter.config import (
     Cloud,
@@ -31,6 +32,7 @@ from exporter.config import (
     resolved_clouds,
     resolved_shard,
 )
+from exporter.config.flags import wants_offline_json
 from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.daemon import run
 from exporter.model.sharding import UNSHARDED, Shard
@@ -63,12 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names hold any Unicode character, and the terminal's encoding may lack it.
         sys.stdout.reconfigure(errors="backslashreplace")
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        invocation = parse(sys.argv[1:] if argv is None else argv, os.environ)
+        invocation = parse(argv, os.environ)
         _redact_tokens(invocation.settings)
         _configure_logs(invocation)
         return COMMANDS[invocation.command](invocation)
     except OPERATOR_ERRORS as error:
+        if wants_offline_json(argv):
+            print_errors_as_json(error_lines(error), sys.stdout)
+            return Exit.BAD_SETTINGS
         for line in error_lines(error):
             sys.stderr.write(f"{escape(line)}\n")
         return Exit.BAD_SETTINGS
@@ -79,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _configure_logs(invocation: Invocation) -> None:
     settings = invocation.settings.log
     is_quiet = invocation.command in ONE_SHOT_COMMANDS and "level" not in settings.model_fields_set
-    level = "error" if is_quiet else settings.level
+    level: logs.Level = settings.level
+    if is_quiet:
+        level = "warning" if "offline" in invocation.options else "error"
     logs.configure(level, settings.format, sys.stderr, REDACTOR)
 
 
@@ -118,13 +126,18 @@ def _print_demo_line(line: str) -> None:
 
 def _check(invocation: Invocation) -> int:
     settings, options = invocation.settings, invocation.options
+    as_json = options.get("format") == "json"
+    if "offline" in options:
+        if "baseline" in options:
+            raise SettingsError("check: --offline and --baseline exclude each other")
+        return check_offline(settings, sys.stdout, sys.stderr, REDACTOR.add, as_json=as_json)
     # A mistake in the web configuration is reported, although no page is served.
     load_security(settings.web.config.file, REDACTOR.add)
     if "baseline" in options:
         if "format" in options:
             raise SettingsError("check: --format and --baseline exclude each other")
         return _baseline(settings, Path(options["baseline"]))
-    output_format: Format = "json" if options.get("format") == "json" else "table"
+    output_format: Format = "json" if as_json else "table"
     command = partial(check, output_format=output_format)
     return _run_once(command, resolved_clouds(settings), resolved_shard(settings))
 

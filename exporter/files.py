@@ -42,7 +42,7 @@ class WatchedFile:
     def _fingerprint(self) -> FileFingerprint | None:
         try:
             return fingerprint(os.stat(self._path))  # follows links, as the reader will
-        except OSError:
+        except (OSError, ValueError):  # ValueError: not a valid name
             return None
 
 

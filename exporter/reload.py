@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from exporter.app import Application, CloudRuntime
 from exporter.auth.base import CloudConfigError
@@ -27,6 +28,7 @@ WATCH_INTERVAL = 1.0
 """Seconds between two checks of the watched files."""
 
 INTERNAL_ERROR = "internal error: the log of the exporter has the traceback"
+STOPPING = ("the exporter is stopping",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,13 @@ class CloudChanges:
     unchanged: tuple[str, ...]
     removed: tuple[str, ...]
     obsolete_pollers: tuple[Poller, ...]
+
+
+class _Applied(NamedTuple):
+    """Changes that were applied, and the images of each cloud that were not watched before."""
+
+    changes: CloudChanges
+    new_targets: Mapping[str, tuple[Target, ...]]
 
 
 def diff(running: Mapping[str, CloudRuntime], new: Iterable[CloudRuntime]) -> CloudChanges:
@@ -96,7 +105,9 @@ def apply(changes: CloudChanges, application: Application) -> Mapping[str, tuple
         for name, cloud in changes.clouds.items():
             new_targets[name] = application.set_targets(cloud)
         application.store.reorder_clouds(list(changes.clouds))
-        application.exporter_metrics.record_load(now().wall)
+        loaded_at = now().wall
+        application.exporter_metrics.record_load(loaded_at)
+        application.exporter_metrics.record_credentials_load(loaded_at)
     # A new dictionary: other threads may be iterating over the old one.
     application.clouds = dict(changes.clouds)
     return new_targets
@@ -104,7 +115,7 @@ def apply(changes: CloudChanges, application: Application) -> Mapping[str, tuple
 
 @dataclass(slots=True)
 class Reloader:
-    """Reloads the settings and the web configuration, one reload at a time.
+    """Reloads the settings, the web configuration and credentials, one reload at a time.
 
     Attributes:
         application: The running clouds.
@@ -128,6 +139,7 @@ class Reloader:
     _reload_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _apply_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _closed: bool = field(init=False, default=False)
+    _has_new_credentials: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         """Remember the settings at start, to report those that need a restart."""
@@ -169,22 +181,72 @@ class Reloader:
             log.info("web configuration reloaded", extra={"fields": fields})
             return ()
 
+    def check_credentials(self) -> tuple[str, ...]:
+        """Load the credentials again if their files have changed and the change is wanted.
+
+        With ``config.reload_on_change`` it always is. Otherwise it is once a cloud refuses the
+        sign-in or cannot be reached, as after a password was rotated.
+        """
+        self._has_new_credentials |= self.application.credential_files.changed()
+        if not self._has_new_credentials:
+            return ()
+        if self.settings.config.reload_on_change:
+            return self.reload_credentials("file changed")
+        if self.application.has_failing_cloud():
+            return self.reload_credentials("polls fail")
+        return ()
+
+    def reload_credentials(self, trigger: str) -> tuple[str, ...]:
+        """Load clouds.yaml, secure.yaml and certificates for clouds, with the settings in use."""
+        with self._reload_lock:
+            self._has_new_credentials = False
+            try:
+                return self._reload_credentials(trigger)
+            except CloudConfigError as error:
+                return self._reject("credentials", trigger, error_lines(error))
+            except Exception:
+                log.exception("credentials reload crashed")
+                return self._reject("credentials", trigger, (INTERNAL_ERROR,))
+
+    def _reload_credentials(self, trigger: str) -> tuple[str, ...]:
+        applied = self._replace_clouds(self._build_clouds(self.settings))
+        if applied is None:
+            return STOPPING
+        self._failed.discard("credentials")
+        self._record_result()
+        fields = {"trigger": trigger, "clouds_restarted": ",".join(applied.changes.replaced)}
+        log.info("credentials reloaded", extra={"fields": fields})
+        return ()
+
+    def _build_clouds(self, settings: Settings) -> tuple[CloudRuntime, ...]:
+        return self.application.build_clouds(fit_concurrency(resolved_clouds(settings)))
+
+    def _replace_clouds(
+        self, clouds: Iterable[CloudRuntime], security: LoadedSecurity | None = None
+    ) -> "_Applied | None":
+        """Replace the running clouds; return None if the exporter is stopping."""
+        with self._apply_lock:
+            if self._closed:
+                return None
+            changes = diff(self.application.clouds, clouds)
+            new_targets = apply(changes, self.application)
+            if security is not None:
+                self.security.replace(security.config)
+                self.web_files.watch(security.files)
+            self._reschedule(changes, new_targets)
+        for poller in changes.obsolete_pollers:
+            poller.stop()
+        return _Applied(changes, new_targets)
+
     def _reload(self, trigger: str) -> tuple[str, ...]:
         settings = self.load_settings()
         security = self._load_security(settings.web.config.file)
-        clouds = self.application.build_clouds(fit_concurrency(resolved_clouds(settings)))
-        with self._apply_lock:
-            if self._closed:
-                return ("the exporter is stopping",)
-            changes = diff(self.application.clouds, clouds)
-            new_targets = apply(changes, self.application)
-            self.security.replace(security.config)
-            self.web_files.watch(security.files)
-            self._reschedule(changes, new_targets)
+        applied = self._replace_clouds(self._build_clouds(settings), security)
+        if applied is None:
+            return STOPPING
+        changes, new_targets = applied
         self._failed.clear()
         self._record_result()
-        for poller in changes.obsolete_pollers:
-            poller.stop()
         for key in _restart_required(self._settings_at_start, settings):
             log.warning("setting requires a restart", extra={"fields": {"key": key}})
         self.settings = settings
@@ -236,6 +298,8 @@ class Reloader:
             self.reload(trigger)
         elif self.web_files.changed():
             self.reload_web_config()
+        else:
+            self.check_credentials()
 
     def _record_result(self) -> None:
         self.application.exporter_metrics.record_load(None if self._failed else now().wall)

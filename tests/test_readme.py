@@ -44,7 +44,7 @@ from tests.support.web_config import WebConfigFolder
 TEXT = README.read_text("utf-8")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"# ([\w.]+)\n")
+FILE = re.compile(r"# (\.?[\w./-]+)\n")
 METRIC = re.compile(rf"\b{PREFIX}\w+")
 WITHOUT_KEYSTONE = {"Token file": "a-token", "No Keystone": None}
 RECIPES = ("Password", "Application credential", "Environment variables", *WITHOUT_KEYSTONE)
@@ -138,6 +138,8 @@ def test_yaml_blocks_name_their_file(code: str) -> None:
         "deployment.yml",
         "web.yml",
         "kustomization.yaml",
+        ".github/workflows/images.yml",
+        ".pre-commit-config.yaml",
     }
     assert yaml.safe_load(code)
 

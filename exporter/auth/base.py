@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from exporter.model.api_traits import RequestedVersion
@@ -87,12 +88,14 @@ class CloudSelection:
         region: Region of the endpoint, if it is not the entry's region.
         interface: Interface of the endpoint, if it is not the entry's interface.
         image_service_name: Name of the Image service in the catalog, if it is not the entry's.
+        config_file: The file to read instead of the clouds.yaml that OpenStack's clients find.
     """
 
     cloud: str | None = None
     region: str | None = None
     interface: str | None = None
     image_service_name: str | None = None
+    config_file: Path | None = None
 
 
 class Authenticator(Protocol):

@@ -7,8 +7,9 @@ is imported only if a cloud needs it.
 import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ from exporter.auth.credential_checks import (
 )
 from exporter.auth.errors import safe_line, secrets_of
 from exporter.auth.keystone import Keystone
-from exporter.auth.openstack_files import read_file, searched_files
+from exporter.auth.openstack_files import candidates, read_file, searched_files
 from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_cache import CachedTokenAuthenticator
 from exporter.model.api_traits import RequestedVersion
@@ -115,8 +116,16 @@ def load_cloud_region(cloud: str | None, region: str | None, interface: str | No
 class OpenStackConfiguration:
     """clouds.yaml, secure.yaml and the ``OS_*`` variables, read once for any number of clouds."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        config_file: Path | None = None,
+        watch: Callable[[Iterable[Path]], object] = lambda _: None,
+    ) -> None:
         """Read the files.
+
+        Args:
+            config_file: The file to read instead of the clouds.yaml that is found.
+            watch: Called with all files that may be read, before they are.
 
         Raises:
             CloudConfigError: A file cannot be used.
@@ -124,10 +133,11 @@ class OpenStackConfiguration:
         # They log tokens at DEBUG and lines of broken files, passwords included, at WARNING.
         for name in _LEAKY_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
-        self._files = (
-            read_file("OS_CLIENT_CONFIG_FILE", loader.CONFIG_FILES),
-            read_file("OS_CLIENT_SECURE_FILE", loader.SECURE_FILES),
-        )
+        clouds = candidates("OS_CLIENT_CONFIG_FILE", loader.CONFIG_FILES, config_file)
+        secure = candidates("OS_CLIENT_SECURE_FILE", loader.SECURE_FILES)
+        watch(map(Path, (*clouds[0], *secure[0])))
+        self._files = (read_file(*clouds), read_file(*secure))
+        self._config_file = config_file
         self._loaded: loader.OpenStackConfig | None = None
 
     def region(self, cloud: str | None, region: str | None, interface: str | None) -> CloudRegion:
@@ -186,13 +196,27 @@ class OpenStackConfiguration:
 
     def _load(self) -> loader.OpenStackConfig:
         if self._loaded is None:
-            self._loaded = loader.OpenStackConfig(pw_func=_refuse_prompt)
+            if self._config_file is None:
+                self._loaded = loader.OpenStackConfig(pw_func=_refuse_prompt)
+            else:
+                files = [str(self._config_file)]
+                self._loaded = _NamedFileConfig(config_files=files, pw_func=_refuse_prompt)
         return self._loaded
 
     def _parts(self, name: str | None) -> list[Mapping[str, Any]]:
         """Return the parts of an entry that the files contain."""
         parts = (clouds.get(name or "") for clouds in self._files)
         return [part for part in parts if isinstance(part, dict)]
+
+
+class _NamedFileConfig(loader.OpenStackConfig):
+    """OpenStack's configuration, from a named file also if ``OS_CLIENT_CONFIG_FILE`` is set."""
+
+    def _get_envvar(self, key: str, default: str | None = None) -> str | None:
+        if key == "OS_CLIENT_CONFIG_FILE":
+            return default
+        value: str | None = super()._get_envvar(key, default)
+        return value
 
 
 def _interaction(config: CloudRegion) -> str:

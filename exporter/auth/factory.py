@@ -2,7 +2,7 @@
 
 import os
 import random as default_random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,10 +27,14 @@ class OpenStackSource:
     """OpenStack's own configuration, shared by the clouds of one load of the settings.
 
     It is read when the first cloud needs it, because importing openstacksdk takes long.
+
+    Args:
+        watch: Called with the files before they are read, so that no change of one is missed.
     """
 
-    def __init__(self) -> None:
-        self._configuration: Any = None
+    def __init__(self, watch: Callable[[Iterable[Path]], object] = lambda _: None) -> None:
+        self._watch = watch
+        self._configurations: dict[Path | None, Any] = {}
 
     def authenticator(self, selection: CloudSelection, **options: Any) -> Authenticator:
         """Return the authenticator for an entry of clouds.yaml, or for the ``OS_*`` variables.
@@ -39,10 +43,11 @@ class OpenStackSource:
             CloudConfigError: The entry, or a file, cannot be used.
         """
         module = _import_clouds_yaml()
-        if self._configuration is None:
-            self._configuration = module.OpenStackConfiguration()
+        file = selection.config_file
+        if file not in self._configurations:
+            self._configurations[file] = module.OpenStackConfiguration(file, self._watch)
         authenticator: Authenticator = module.authenticator_from_clouds_yaml(
-            self._configuration, selection, **options
+            self._configurations[file], selection, **options
         )
         return authenticator
 
@@ -55,6 +60,7 @@ def build_authenticator(
     region: str | None = None,
     image_service_name: str | None = None,
     interface: str | None = None,
+    config_file: Path | None = None,
     endpoint: str | None = None,
     token: str | None = None,
     token_file: Path | None = None,
@@ -71,6 +77,7 @@ def build_authenticator(
         region: Region of the endpoint, if it is not the entry's region.
         image_service_name: Name of the Image service in the catalog, if a region has several.
         interface: Interface of the endpoint, if it is not the entry's interface.
+        config_file: The file to read instead of the clouds.yaml that OpenStack's clients find.
         endpoint: URL of the Image service, which is then used without Keystone.
         token: Fixed token for ``endpoint``.
         token_file: File with a token for ``endpoint``.
@@ -85,7 +92,7 @@ def build_authenticator(
         if endpoint is not None:
             return _without_keystone(endpoint, token, token_file, clock)
         return (source or OpenStackSource()).authenticator(
-            CloudSelection(cloud, region, interface, image_service_name),
+            CloudSelection(cloud, region, interface, image_service_name, config_file),
             timeout=timeout,
             clock=clock,
             random=random,

@@ -25,15 +25,30 @@ class Misread:
     kind: str
 
 
-def read_file(variable: str, paths: Sequence[str]) -> Mapping[str, Any]:
-    """Return the clouds in the file that a variable or else the first existing path names.
+def candidates(
+    variable: str, paths: Sequence[str], file: Path | None = None
+) -> tuple[Sequence[str], str]:
+    """Return the files of which the first existing one is read, and what names them.
+
+    Args:
+        variable: The environment variable that names a file.
+        paths: The files that are searched for without the variable.
+        file: The file that a setting names, which wins over the variable.
+    """
+    if file is not None:
+        return (str(file),), "os_client_config"
+    override = os.environ.get(variable)
+    return ((override,), variable) if override else (paths, "")
+
+
+def read_file(paths: Sequence[str], named_by: str) -> Mapping[str, Any]:
+    """Return the clouds in the first file that exists. A file that is named has to exist.
 
     Raises:
         CloudConfigError: The file cannot be used.
     """
-    override = os.environ.get(variable)
     # As openstacksdk does: a file in a folder that may not be entered does not exist.
-    file = override or next(filter(os.path.exists, paths), None)
+    file = paths[0] if named_by else next(filter(os.path.exists, paths), None)
     if file is None:
         return {}
     fault = ""
@@ -47,7 +62,7 @@ def read_file(variable: str, paths: Sequence[str]) -> Mapping[str, Any]:
         if not isinstance(clouds, dict):
             fault = "has no mapping `clouds`"
     except FileNotFoundError:
-        raise CloudConfigError(f"{variable}={shown_file(file)}: there is no such file") from None
+        raise CloudConfigError(f"{named_by}={shown_file(file)}: there is no such file") from None
     except OSError as error:
         fault = f"cannot be read: {error.strerror}"
     except yaml.MarkedYAMLError as error:

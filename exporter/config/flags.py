@@ -8,6 +8,7 @@ import re
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from pydantic_settings import BaseSettings, CliSettingsSource
@@ -28,7 +29,7 @@ COMMANDS: dict[Command, str] = {
 DETAILS: dict[Command, str] = {
     "run": "Stops on SIGTERM and Ctrl-C.",
     "check": "Exits with 0 if all images are as expected, 1 if an image is not, is gone, or could\n"
-    "not be polled, 2 if the settings are invalid.",
+    "not be polled, 2 if the settings are invalid. With --offline: 0 or 2.",
     "show": "Requests IMAGE_ID from every cloud in the settings.",
     "list": "Needs no images in the settings. Without clouds it signs in with the OS_* variables.\n"
     "Exits with 0, or with 1 if the images of a cloud could not be listed.",
@@ -40,7 +41,10 @@ ARGUMENTS: dict[Command, tuple[str, ...]] = {"show": ("IMAGE_ID",)}
 
 
 class Option(NamedTuple):
-    """A flag of one command that is not a setting. If ``words`` is empty it accepts any value."""
+    """A flag of one command that is not a setting.
+
+    If ``words`` is empty it accepts any value, and without a ``metavar`` it has no value.
+    """
 
     metavar: str
     words: tuple[str, ...]
@@ -57,9 +61,17 @@ OPTIONS: dict[Command, dict[str, Option]] = {
             (),
             "Write the settings to this new file, expecting the current state.",
         ),
+        "offline": Option(
+            "",
+            (),
+            "Send no request: validate the settings, and the files that they name, only.",
+        ),
     },
 }
 """The flags of a single command, without their dashes."""
+
+CONFIG_CHECK = "--config.check"
+"""``check --offline``, as other exporters call it."""
 
 ABOUT = "Watch OpenStack images and serve their state as Prometheus metrics."
 EXAMPLES = f"""\
@@ -122,6 +134,8 @@ def read(
     end = argv.index("--") if "--" in argv else len(argv)
     before = [f"{word}=true" if word in switches else word for word in argv[:end]]
     after = argv[end + 1 :]
+    if CONFIG_CHECK in before:
+        before = ["check", "--offline", *(word for word in before if word != CONFIG_CHECK)]
     help_command = next((command for command in COMMANDS if command in before), None)
     parser = _parser(help_command)
     source = CliSettingsSource[ArgumentParser](
@@ -137,9 +151,17 @@ def read(
     _check_flags(before, parser, lists)
     # All flags are known here, so the unknown words are the command and its argument.
     parsed, words = parser.parse_known_args(before)
+    # Replaced above; pydantic-settings would take it for a setting.
+    del parsed.__dict__[CONFIG_CHECK.lstrip("-")]
     command, image_id = _command([*words, *after])
     options = _options(OPTIONS.get(help_command, {}) if help_command else {}, parsed)
     return CommandLine(command, image_id, options, source(parsed_args=parsed))
+
+
+def wants_offline_json(argv: Sequence[str]) -> bool:
+    """Return True if errors in the settings are printed as JSON, also if they cannot be read."""
+    is_json = "--format=json" in argv or ("--format", "json") in pairwise(argv)
+    return is_json and not {"--offline", CONFIG_CHECK}.isdisjoint(argv)
 
 
 def _parser(command: Command | None) -> _Parser:
@@ -164,11 +186,17 @@ def _parser(command: Command | None) -> _Parser:
     general.add_argument(
         "--version", action="version", version=f"{PROGRAM} {__version__}", help="Show the version."
     )
+    general.add_argument(
+        CONFIG_CHECK, action="store_true", help="Validate the settings and exit: check --offline."
+    )
     options = OPTIONS.get(command, {}) if command else {}
     if options:
         group = parser.add_argument_group(f"{command} flags")
         for key, option in options.items():
-            group.add_argument(f"--{key}", metavar=option.metavar, help=option.help)
+            if option.metavar:
+                group.add_argument(f"--{key}", metavar=option.metavar, help=option.help)
+            else:
+                group.add_argument(f"--{key}", action="store_const", const="true", help=option.help)
     return parser
 
 

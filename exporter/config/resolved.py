@@ -45,6 +45,7 @@ class ResolvedCloud:
     endpoint: str | None
     token: SecretStr | None
     token_file: Path | None
+    os_client_config: Path | None
     images: tuple[ResolvedImage, ...]
     discover: tuple[DiscoveryRule, ...]
     properties: tuple[str, ...]
@@ -97,6 +98,7 @@ def _resolved_cloud(settings: Settings, cloud: Cloud) -> ResolvedCloud:
         endpoint=cloud.endpoint,
         token=cloud.token,
         token_file=None if cloud.token_file is None else directory / cloud.token_file,
+        os_client_config=settings.os_client_config,
         images=tuple(
             ResolvedImage(image.id, image.alias or image.id, inheritance.resolve(image.expect))
             for image in cloud.images

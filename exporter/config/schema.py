@@ -32,7 +32,8 @@ class ConfigFile(_Model):
     )
     reload_on_change: types.Switch = Field(
         default=False,
-        description="Reload the settings when the settings file changes.",
+        description="Reload the settings when the settings file changes, and the credentials when "
+        "clouds.yaml, secure.yaml, or a CA or client certificate file changes.",
         json_schema_extra={"default": "false"},
     )
 
@@ -282,6 +283,11 @@ class Settings(BaseSettings):
     web: Web = Field(default_factory=Web, description="HTTP server.")
     log: Log = Field(default_factory=Log, description="Log.")
     shard: Sharding = Field(default_factory=Sharding, description="Shard of the images.")
+    os_client_config: types.FileName | None = Field(
+        default=None,
+        description="File with the clouds of OpenStack's clients, clouds.yaml.",
+        json_schema_extra={"default": "OS_CLIENT_CONFIG_FILE, otherwise as OpenStack's clients"},
+    )
     interval: types.Interval = Field(
         default="60s",
         validate_default=True,

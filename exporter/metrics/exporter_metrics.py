@@ -78,6 +78,16 @@ class ExporterMetrics:
             "Time of the last successful load of the configuration in seconds since the epoch.",
             registry=self.registry,
         )
+        self.credentials_loaded_at = Gauge(
+            "openstack_image_exporter_credentials_last_load_timestamp_seconds",
+            "Time at which clouds.yaml, secure.yaml and the certificates for clouds were last "
+            "loaded, in seconds since the epoch.",
+            registry=self.registry,
+        )
+
+    def record_credentials_load(self, loaded_at: float) -> None:
+        """Record the Unix time at which the credentials in use were read from their files."""
+        self.credentials_loaded_at.set(loaded_at)
 
     def record_load(self, loaded_at: float | None) -> None:
         """Record the Unix time of a successful load of the configuration, or None for a failure."""

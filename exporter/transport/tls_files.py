@@ -22,6 +22,13 @@ class ClientTls:
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files, and the folder if the CA bundle is one."""
+        bundle = (self.verify,) if isinstance(self.verify, str) else ()
+        cert = (self.cert,) if isinstance(self.cert, str) else self.cert or ()
+        return (*bundle, *cert)
+
 
 CA_SOURCES = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
 

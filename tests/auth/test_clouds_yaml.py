@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from openstack.config import loader
 
 from exporter.auth import clouds_yaml
@@ -408,3 +409,19 @@ def test_removed_working_directory_is_an_error_in_one_line(tmp_path: Path) -> No
     command = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *exporter]
     error = "the working directory was removed; start in one that exists\n"
     assert check_in(removed, command, home="/") == error
+
+
+def test_named_file_wins_over_the_variable_and_has_to_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clouds_yaml(monkeypatch, tmp_path, {"other": {"auth": AUTH}})
+    named = tmp_path / "named.yaml"
+    named.write_text(yaml.safe_dump({"clouds": {"lab": {"auth": AUTH}}}))
+    build_authenticator("n", timeout=1, cloud="lab", config_file=named)
+    assert config_error(cloud="other", config_file=named) == (
+        f"cloud 'other' in {named}: no such cloud; the file has 'lab'"
+    )
+    named.unlink()
+    assert config_error(cloud="lab", config_file=named) == (
+        f"os_client_config={named}: there is no such file"
+    )

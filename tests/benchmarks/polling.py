@@ -23,6 +23,7 @@ def bench_cloud(url: str, count: int, **changes: object) -> ResolvedCloud:
         "endpoint": url,
         "token": None,
         "token_file": None,
+        "os_client_config": None,
         "images": tuple(ResolvedImage(image_id, image_id) for image_id in image_ids(count)),
         "properties": (),
         "interval": INTERVAL,

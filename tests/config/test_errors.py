@@ -21,7 +21,8 @@ OF_A_CLOUD = (
     "forget_after, properties, expect"
 )
 AT_TOP = (
-    "web, log, shard, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "
+    "web, log, shard, os_client_config, interval, timeout, concurrency, rate_limit, max_stale, "
+    "discovery_interval, "
     "forget_after, properties, label_value_limit, expect, clouds"
 )
 INDEX = (

@@ -58,6 +58,8 @@ def test_flags_are_accepted_before_and_after_the_command(
     [
         (["check"], {}),
         (["check", "--format=json"], {"format": "json"}),
+        (["check", "--offline"], {"offline": "true"}),
+        (["--config.check"], {"offline": "true"}),
         (["--format", "table", "--interval=30s", "check"], {"format": "table"}),
     ],
 )

@@ -48,6 +48,7 @@ def test_defaults(read: Read) -> None:
             endpoint=None,
             token=None,
             token_file=None,
+            os_client_config=None,
             images=(ResolvedImage("b", "b"),),
             properties=(),
             interval=60.0,

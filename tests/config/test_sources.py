@@ -32,6 +32,7 @@ PRECEDENCE = {
     "web.allowed_hosts": (["a.test"], "b.test,c", "D", (("a.test",), ("b.test", "c"), ("d",))),
     "log.level": ("debug", "warn", "error", ("debug", "warning", "error")),
     "log.format": ("json", "logfmt", "json", ("json", "logfmt", "json")),
+    "os_client_config": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
     "interval": ("20s", "30s", "1m30s", (20.0, 30.0, 90.0)),
     "timeout": ("1s", "2s", "500ms", (1.0, 2.0, 0.5)),
     "concurrency": (1, "2", "3", (1, 2, 3)),

@@ -84,6 +84,7 @@ def _plan(url: str, image_ids: Sequence[str]) -> ResolvedCloud:
         endpoint=url,
         token=None,
         token_file=None,
+        os_client_config=None,
         images=tuple(ResolvedImage(image_id, image_id) for image_id in image_ids),
         properties=(),
         interval=60.0,
