@@ -90,7 +90,7 @@ def release(request: pytest.FixtureRequest) -> Release:
 
 
 def pytest_sessionfinish() -> None:
-    """Stop the server of this process, which then saves its coverage before all are combined."""
+    """Stop the server of this process."""
     stop_preloaded_exporter()
 
 
@@ -112,8 +112,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Run three workers on two cores, because many tests wait for a program."""
-    return max(1, (os.cpu_count() or 1) * 3 // 2)
+    """Run two workers on each core, because many tests wait for a program."""
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The locks agree with the requirements of the package."""
+"""The locks agree with the requirements of the package, and copies of its version with it."""
 
 import re
 import tomllib
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from exporter import __version__
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -19,6 +21,13 @@ OTHER_LOCKS = [
     "tests/openstack/requirements.txt",
     "tests/k8s/requirements.txt",
 ]
+COPIES = {
+    "CHANGELOG.md": r"^## ([0-9][^ ]*) - ",
+    "Dockerfile": r"^ARG VERSION=(\S+)$",
+    "k8s/base/kustomization.yaml": r"^ +newTag: (\S+)$",
+    "k8s/chart/Chart.yaml": r"^version: (\S+)$",
+}
+"""Copies of the version: the first match of the pattern in each file."""
 
 
 def pins(name: str) -> list[tuple[str, str]]:
@@ -58,3 +67,10 @@ def test_locks_have_hashes_and_name_no_index(name: str) -> None:
     assert len(packages) == len(pins(name))
     assert all("--hash=sha256:" in package for package in packages)
     assert not re.search(r"://|^--|^-|file:", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", [name for name in COPIES if (ROOT / name).exists()])
+def test_copies_of_the_version_match_the_package(name: str) -> None:
+    copy = re.search(COPIES[name], (ROOT / name).read_text("utf-8"), re.MULTILINE)
+    assert copy
+    assert copy[1] == __version__

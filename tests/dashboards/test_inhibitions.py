@@ -7,9 +7,15 @@ import yaml
 
 from tests.dashboards.alert_table import RULES
 from tests.dashboards.servers import alertmanager
+from tests.support.program import BOUND
+from tests.support.wait import wait_until
 
 ALERTMANAGER = RULES.parent / "alertmanager.yml"
 PREFIX = "OpenStackImage"
+
+
+LAST = ("last ApiServersDisagree", "last DataStale")
+"""Alerts of which the second is inhibited once Alertmanager has read all alerts before them."""
 
 
 def inhibited(folder: Path, *alerts: str) -> set[str]:
@@ -18,12 +24,19 @@ def inhibited(folder: Path, *alerts: str) -> set[str]:
     receivers = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
     with alertmanager(folder, {**receivers, "inhibit_rules": rules}) as server:
         url = f"{server.url}/api/v2/alerts"
-        requests.post(
-            url, json=[{"labels": labels(alert)} for alert in alerts], timeout=10
-        ).raise_for_status()
-        received = requests.get(url, timeout=10).json()
-    assert {text(alert["labels"]) for alert in received} == set(alerts)
-    return {text(alert["labels"]) for alert in received if alert["status"]["inhibitedBy"]}
+        posted = [{"labels": labels(alert)} for alert in (*alerts, *LAST)]
+        requests.post(url, json=posted, timeout=BOUND).raise_for_status()
+
+        def received() -> dict[str, bool]:
+            return {
+                text(alert["labels"]): bool(alert["status"]["inhibitedBy"])
+                for alert in requests.get(url, timeout=BOUND).json()
+            }
+
+        wait_until(lambda: received().get(LAST[1]))
+        all_received = received()
+    assert set(all_received) == {*alerts, *LAST}
+    return {alert for alert in alerts if all_received[alert]}
 
 
 def labels(alert: str) -> dict[str, str]:

@@ -138,3 +138,20 @@ def test_two_exporters_in_one_process_share_nothing() -> None:
     one.observe_request("lab", "HEAD", "200", 0.2, "")
     assert request_count(one, "HEAD", "200") == 1
     assert request_count(other, "HEAD", "200") is None
+
+
+def test_failed_load_keeps_the_time_of_the_last_successful_one() -> None:
+    metrics = ExporterMetrics("1")
+    values = []
+    for loaded_at in (1000.0, None, 2000.0):
+        metrics.record_load(loaded_at)
+        values.append(
+            tuple(
+                metrics.registry.get_sample_value(f"openstack_image_exporter_config_{name}")
+                for name in (
+                    "last_reload_successful",
+                    "last_reload_success_timestamp_seconds",
+                )
+            )
+        )
+    assert values == [(1, 1000), (0, 1000), (1, 2000)]

@@ -276,3 +276,10 @@ def test_every_counter_of_a_client_continues_after_a_reload() -> None:
     assert counters == ["rate_limit_wait", "authentications", "authentication_failures"]
     for name in counters:
         assert getattr(after, name) == getattr(CLIENT, name) + getattr(inherited, name), name
+
+
+def test_start_of_a_cycle_and_an_open_breaker_change_nothing_else() -> None:
+    started = HEALTHY.with_cycle_started(2.5, 3, NOW + 60).with_cycle_started(0.0, 1, NOW + 120)
+    assert started == replace(HEALTHY, cycle_lag=0.0, cycles_skipped=4, next_cycle_at=NOW + 120)
+    assert HEALTHY.with_api_version("v2") == replace(HEALTHY, api_version="v2")
+    assert HEALTHY.with_open_breaker() == replace(HEALTHY, api_up=False, breaker_open=True)

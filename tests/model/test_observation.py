@@ -12,7 +12,7 @@ from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
 from exporter.model.changes import COUNTED_ATTRIBUTES, NO_CHANGE_COUNTS, Change, ChangeCounts
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, Observation
-from exporter.model.outcome import REASONS, Failed, Found, Gone, Outcome, Reason
+from exporter.model.outcome import REASONS, Failed, Found, Gone, GoneEvidence, Outcome, Reason
 from tests.support.images import ACTIVE, ID, MAX_STALE, START, TARGET, later, observed
 
 DELETED = replace(ACTIVE, status="deleted", deleted=True, deleted_at=5.0)
@@ -304,3 +304,31 @@ def test_series_change_only_at_valid_until(steps: list[Step]) -> None:
     assert series(end) == series(0.0)
     if observation.valid_until < inf:
         assert series(end + 1) != series(0.0)
+
+
+@pytest.mark.parametrize(("skew", "since"), [(None, None), (-2.5, START.wall - 2.5)])
+def test_changes_count_from_the_first_poll_by_the_clock_of_the_service(
+    skew: float | None, since: float | None
+) -> None:
+    first = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE, skew)
+    second = first.with_outcome(Found(ACTIVE), later(60), MAX_STALE, 100.0)
+    expected = NEVER_POLLED.change_baseline.since if since is None else since
+    assert [each.change_baseline.since for each in (first, second)] == [expected, expected]
+
+
+def test_evidence_remains_until_the_image_is_found() -> None:
+    evidence = GoneEvidence(first_404_at=START.monotonic + 30, probes=3)
+    gone = each_minute(Found(ACTIVE), Gone("req-2", evidence), Gone("req-3"))
+    assert (gone.gone_evidence, gone.first_404_at) == (evidence, START.wall + 30)
+    found = each_minute(Found(ACTIVE), before=gone)
+    assert (found.gone_evidence, found.first_404_at) == (None, None)
+
+
+def test_replaced_outcome_counts_no_change_twice_and_none_back() -> None:
+    gone = FOUND.with_outcome(Gone("req-2"), later(60), MAX_STALE)
+    failed = Failed("unconfirmed")
+    replaced = gone.with_replaced_outcome(FOUND, failed, later(60), MAX_STALE)
+    assert (replaced.exists, replaced.image, replaced.failure) == (True, ACTIVE, failed)
+    assert replaced.change_counts == gone.change_counts
+    again = replaced.with_outcome(Found(ACTIVE), later(120), MAX_STALE)
+    assert again.change_counts == gone.change_counts

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 """Seconds after which a test fails. Generous: only a failing test ever waits that long."""
 
 PAUSE_LIMIT = 0.1

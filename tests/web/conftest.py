@@ -13,8 +13,8 @@ from starlette.types import ASGIApp
 from exporter.web.security.middleware import SecurityState
 from exporter.web.server.server import WebServer
 
-TEST_TIMEOUT = 10.0
-"""Timeout in seconds of every wait in a test."""
+TEST_TIMEOUT = 60.0
+"""Seconds after which a wait fails. Generous: only a failing test ever waits that long."""
 
 
 @dataclass(frozen=True)
