@@ -34,12 +34,14 @@ class Controls:
        once, for the images that it has.
 
     A list is no control while it has images that are 404 themselves. Single images may then be lost
-    as a whole, by a policy or a gateway, and the list shows nothing about them.
+    as a whole, by a policy or a gateway, and the list shows nothing about them. An image that was
+    gone before may just have been created again after its poll, so it is requested as a control.
     """
 
     def __init__(
         self, history: CycleHistory, targets: Mapping[str, Target], contradictions: Contradictions
     ) -> None:
+        self._history = history
         self._targets = targets
         self._contradictions = contradictions
         self._found: dict[str, None] = {}
@@ -125,17 +127,16 @@ class Controls:
         is_found = False
         for result in (reply.before, reply.after):
             match result:
-                case Found(_, request_id):
+                case Found() as found:
                     is_found = True
-                    sent_at = reply.facts.sent_at
-                    self._on_found_again(str(request.control), request_id, sent_at, now)
+                    self._on_found_again(str(request.control), found, reply.facts.sent_at, now)
                 case NotFound(request_id):
                     self._on_404(str(request.control), request_id, now)
                 case Listed(image_ids):
                     self._is_list_seen = True
                     self._is_list_wrong = not self._missing.union(suspects).isdisjoint(image_ids)
                     self._list_failures = 0
-                    self._add_listed(image_id for image_id in image_ids if image_id not in suspects)
+                    self._add_listed(image_ids, suspects)
                 case Failed() as failed:
                     self._on_failed(request.control, failed)
         return is_found
@@ -153,8 +154,8 @@ class Controls:
         """Take the reply to such a request; return True if the control is found again."""
         self.on_check_dropped(image_id)
         match reply.result:
-            case Found(_, request_id):
-                self._on_found_again(image_id, request_id, reply.facts.sent_at, now)
+            case Found() as found:
+                self._on_found_again(image_id, found, reply.facts.sent_at, now)
             case NotFound(request_id):
                 self._on_404(image_id, request_id, now)
         return isinstance(reply.result, Found)
@@ -169,16 +170,17 @@ class Controls:
             source.pop(image_id, None)
         self._rejected.add(image_id)
 
-    def _on_found_again(self, image_id: str, request_id: str, sent_at: float, now: float) -> None:
-        """Record that a control was found; a contradiction if it was 404 before.
+    def _on_found_again(self, image_id: str, found: Found, sent_at: float, now: float) -> None:
+        """Record that a control was found; a contradiction if it was 404 before, and is unchanged.
 
         A request that was sent before the 404 was received may be older than a deletion.
         """
         id_of_404, received_at = self._last_404.get(image_id, ("", inf))
         if sent_at >= received_at:
             del self._last_404[image_id]
-            ids = (id_of_404, request_id)
-            self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now)
+            if not self._history.has_changed_since(found.image, received_at):
+                ids = (id_of_404, found.request_id)
+                self._contradictions.record(image_id, ContradictionKind.NOT_FOUND, ids, now)
         if sent_at >= received_at or image_id not in self._last_404:
             self.on_found(image_id)
         elif image_id in self._misses:
@@ -217,6 +219,7 @@ class Controls:
         elif failed.reason not in TRANSIENT:
             self.remove(image_id)
 
-    def _add_listed(self, image_ids: Iterable[str]) -> None:
-        for image_id in sorted(set(image_ids) - self._rejected - self._found.keys()):
+    def _add_listed(self, image_ids: Iterable[str], suspects: Collection[str]) -> None:
+        excluded = self._rejected.union(suspects) - self._history.gone
+        for image_id in sorted(set(image_ids) - excluded - self._found.keys()):
             self._listed.setdefault(image_id)

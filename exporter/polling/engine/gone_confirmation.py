@@ -26,8 +26,7 @@ DISMISSED    it has another outcome: it was found, or its  none
   responds to these credentials.
 
 ``Requirement`` has the number of rechecks and probes. Each transient failure requires two rechecks
-more. If any request finds the suspect, the
-suspicion is over, and the contradiction is recorded.
+more. If any request finds the suspect, the suspicion is over, and the contradiction is recorded.
 
 An image is ``unconfirmed``, with one of these details in the log:
 
@@ -59,13 +58,10 @@ from exporter.model.target import Target
 from exporter.polling.engine.contradictions import USUAL, Contradictions, Requirement
 from exporter.polling.engine.controls import Controls
 from exporter.polling.engine.evidence_requests import MAX_FAILURES_IN_A_ROW
-from exporter.polling.engine.mass_404 import Mass404
+from exporter.polling.engine.mass_404 import MAX_MASS_PROBES, Mass404
 from exporter.polling.engine.pacing import TRANSIENT
 from exporter.polling.engine.suspect import Suspect, SuspectState, Unproved, new_suspect
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
-
-MAX_MASS_PROBES = 6
-"""Probes that look for an existing image while all of them may be gone, per cycle."""
 
 
 class GoneConfirmation:
@@ -109,7 +105,6 @@ class GoneConfirmation:
             target, self._history.suspicions.get(image_id), now
         )
         suspect.add_404(request_id)
-        self._shared_probes += suspect.probes
         self._controls.remove(image_id)
         self.mass.on_404(image_id)
         if image_id in self._retracted:
@@ -230,7 +225,9 @@ class GoneConfirmation:
         """
         is_trusted = self._requirement.cycles == 1 and not self.mass.is_new
         return {
-            image_id: suspect.suspicion(counts=is_trusted and suspect.is_open)
+            image_id: suspect.suspicion(
+                counts=is_trusted and suspect.is_open, shared=self._shared_with(suspect)
+            )
             for image_id, suspect in self._suspects.items()
             if suspect.state not in {SuspectState.PROVEN, SuspectState.DISMISSED}
         }
@@ -243,14 +240,16 @@ class GoneConfirmation:
         """
         return self._new_suspects > 1 and not self._controls.any_watched_found
 
+    def _shared_with(self, suspect: Suspect) -> int:
+        """Return the conclusive probes of all suspects that count for one if they are shared."""
+        return suspect.shared_before + self._shared_probes if self._is_evidence_shared else 0
+
     def _search_for_existing(self) -> list[tuple[int, PollRequest]]:
         """Return a probe that may find an existing image, while all of them may be gone."""
         suspect = next(iter(self._open.values()), None)
         if suspect is None or self._probes_in_flight or self._mass_probes >= MAX_MASS_PROBES:
             return []
-        if not self._controls.available:
-            return []
-        if not suspect.requests.take(1, required=MAX_MASS_PROBES):
+        if not (self._controls.available and suspect.requests.take(1, required=MAX_MASS_PROBES)):
             return []
         self._mass_probes += 1
         return [(suspect.requests.failures_in_a_row, self._probe(suspect))]
@@ -261,9 +260,9 @@ class GoneConfirmation:
         """Return the next requests about an open suspect, or record its outcome."""
         required = full.shared_by(self._new_suspects) if self._is_evidence_shared else full
         rechecks = max(0, required.rechecks + suspect.requests.additional - suspect.rechecks)
-        probes = max(0, required.probes - suspect.probes)
+        probes = max(0, required.probes - max(suspect.probes, self._shared_with(suspect)))
         if self._is_evidence_shared:
-            probes = max(0, required.probes - self._shared_probes - self._probes_in_flight)
+            probes = max(0, probes - self._probes_in_flight)
         if not rechecks and not probes:
             self._complete(suspect, full)
             return []
@@ -276,6 +275,7 @@ class GoneConfirmation:
                 self._give_up(suspect, self._controls.why_unavailable)
             return []
         rechecks_to_send = max(0, rechecks - suspect.rechecks_in_flight)
+        probes = min(probes, suspect.probes_left)
         total = required.rechecks + required.probes
         count = suspect.requests.take(rechecks + probes, total)
         if not count and not suspect.requests.in_flight:
@@ -303,7 +303,7 @@ class GoneConfirmation:
 
     def _complete(self, suspect: Suspect, full: Requirement) -> None:
         """Record the outcome of a suspect whose evidence is complete."""
-        if self._is_evidence_shared and self._shared_probes < full.probes:
+        if max(suspect.probes, self._shared_with(suspect)) < full.probes:
             # The probes of other suspects are still in flight.
             return
         if suspect.evidence.cycles < max(full.cycles, suspect.requests.cycles):
@@ -316,7 +316,7 @@ class GoneConfirmation:
 
     def _probe(self, suspect: Suspect) -> PollRequest:
         self._probes_in_flight += 1
-        suspect.probes_in_flight += 1
+        suspect.start_probe()
         control = self._controls.next()
         return PollRequest(RequestKind.PROBE, (suspect.target,), control=control)
 

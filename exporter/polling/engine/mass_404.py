@@ -8,6 +8,9 @@ from exporter.polling.engine.types import CycleHistory
 MIN_MASS_404 = 2
 """Smallest number of existing images for which a 404 of all of them is suspicious."""
 
+MAX_MASS_PROBES = 6
+"""Probes that look for an existing image while all of them may be gone, per cycle."""
+
 
 class Mass404:
     """The images that existed before this cycle, and their results in it: 404, found or failed."""

@@ -8,6 +8,10 @@ from exporter.model.target import Target
 from exporter.polling.engine.evidence_requests import EvidenceRequests
 from exporter.polling.engine.types import Suspicion
 
+MAX_PROBES = 84
+"""Probes about one image in a cycle. Six conclusive ones need 24 on average if half of the requests
+reach a server without the control, and more than 84 at one of 10,000 polls."""
+
 MAX_KEPT = 20
 """Limit of the request IDs, and of the connections, that are kept as evidence."""
 
@@ -67,6 +71,9 @@ class Suspect:
         requests: Requests of this cycle that gather the evidence.
         rechecks: 404s of rechecks that count for this cycle.
         probes: Conclusive probes that count for this cycle.
+        shared_before: Conclusive probes of all suspects with which it shared evidence before.
+        probes_in_flight: Probes without a reply.
+        probes_sent: Probes of this cycle, conclusive or not.
         request_id: Request ID of the last 404.
         problem: The reason why the last request showed nothing.
         is_repeated: It was unconfirmed in the last cycle as well, and not for lack of time.
@@ -77,7 +84,9 @@ class Suspect:
     requests: EvidenceRequests
     rechecks: int = 0
     probes: int = 0
+    shared_before: int = 0
     probes_in_flight: int = 0
+    probes_sent: int = 0
     request_id: str = ""
     problem: str = ""
     is_repeated: bool = False
@@ -92,6 +101,11 @@ class Suspect:
     def rechecks_in_flight(self) -> int:
         """Return the number of rechecks without a reply."""
         return self.requests.in_flight - self.probes_in_flight
+
+    @property
+    def probes_left(self) -> int:
+        """Return how many probes may still be sent in this cycle."""
+        return MAX_PROBES - self.probes_sent
 
     @property
     def shortage(self) -> Unproved:
@@ -110,6 +124,11 @@ class Suspect:
         self.rechecks += 1
         self.evidence = replace(self.evidence, rechecks=self.evidence.rechecks + 1)
 
+    def start_probe(self) -> None:
+        """Count a probe that is in flight from now on."""
+        self.probes_in_flight += 1
+        self.probes_sent += 1
+
     def count_probe(self, control: str | None, connection: str) -> None:
         """Count a conclusive probe with this control, or with a list if it is None."""
         self.probes += 1
@@ -121,14 +140,25 @@ class Suspect:
             connections=(*evidence.connections, connection)[-MAX_KEPT:],
         )
 
-    def suspicion(self, *, counts: bool) -> Suspicion:
-        """Return the evidence with which the next cycle may continue, if it ``counts``."""
+    def suspicion(self, *, counts: bool, shared: int) -> Suspicion:
+        """Return the evidence with which the next cycle may continue, if it ``counts``.
+
+        ``shared`` is the number of conclusive probes of all suspects, if they share their evidence.
+        """
         is_complete = self.state is SuspectState.WAITING
         rechecks = max(0, self.rechecks - self.requests.additional) if counts else 0
         probes = self.probes if counts else 0
         is_unconfirmed = self.state is SuspectState.UNCONFIRMED
         run = self.requests.responses
-        return Suspicion(self.evidence, rechecks, probes, run, is_complete, is_unconfirmed)
+        return Suspicion(
+            self.evidence,
+            rechecks,
+            probes,
+            run,
+            is_complete,
+            is_unconfirmed,
+            shared if counts else 0,
+        )
 
 
 def new_suspect(target: Target, earlier: Suspicion | None, now: float) -> Suspect:
@@ -145,6 +175,7 @@ def new_suspect(target: Target, earlier: Suspicion | None, now: float) -> Suspec
         EvidenceRequests(responses=1 + rechecks + probes),
         rechecks=rechecks,
         probes=probes,
+        shared_before=earlier.shared,
         is_repeated=earlier.is_unconfirmed,
     )
 

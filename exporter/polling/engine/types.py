@@ -115,6 +115,7 @@ class Suspicion(NamedTuple):
         run: Number of 404s in a row in the last cycle.
         is_complete: The evidence was complete, and the next cycle has to find the same.
         is_unconfirmed: The last cycle came to no conclusion, although it had the time.
+        shared: Conclusive probes of all suspects that count while they share their evidence.
     """
 
     evidence: GoneEvidence
@@ -123,6 +124,7 @@ class Suspicion(NamedTuple):
     run: int
     is_complete: bool
     is_unconfirmed: bool = False
+    shared: int = 0
 
 
 CODE_OF_REFUSAL: Mapping[Reason, str] = {"unauthorized": "401", "unconfirmed": "404"}
@@ -273,10 +275,14 @@ class CycleHistory:
         A 404 at that time is then no contradiction. Without times, an image that was never seen may
         be new.
         """
-        changed_at = max(image.created_at or -inf, image.updated_at or -inf)
-        if self.service_clock is None or changed_at == -inf:
+        if self.service_clock is None or _changed_at(image) == -inf:
             return image.id not in self.existing
-        return changed_at > since + self.service_clock - CLOCK_MARGIN
+        return self.has_changed_since(image, since)
+
+    def has_changed_since(self, image: Image, since: float) -> bool:
+        """Return True if an image was created or updated after a monotonic time."""
+        clock = self.service_clock
+        return clock is not None and _changed_at(image) > since + clock - CLOCK_MARGIN
 
     def without_doubts(self) -> "CycleHistory":
         """Return the history for another version of the API, whose responses are not comparable."""
@@ -325,6 +331,10 @@ class CycleHistory:
             gone_since=gone_since,
             immediate=immediate,
         )
+
+
+def _changed_at(image: Image) -> float:
+    return max(image.created_at or -inf, image.updated_at or -inf)
 
 
 def _whole(seconds: float | None) -> int | None:

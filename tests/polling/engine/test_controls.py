@@ -3,7 +3,10 @@
 import itertools
 from collections.abc import Iterator
 
-from exporter.model.outcome import GoneEvidence, ImageResult
+import pytest
+
+from exporter.model.image import Image
+from exporter.model.outcome import Found, GoneEvidence, ImageResult
 from exporter.polling.engine.contradictions import ContradictionMemory
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
@@ -218,3 +221,45 @@ def test_list_is_a_control_once_it_lacks_the_image_that_was_deleted_meanwhile() 
     run = run_cycle("a", respond)
     assert run.outcome_names == {"a": "gone"}
     assert evidence(run, "a").controls == ("list",)
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"), [(found("b"), "gone"), (NOT_FOUND, "unconfirmed")], ids=["found", "404"]
+)
+def test_image_that_was_gone_and_that_the_list_has_is_requested_as_a_control(
+    reply: ImageResult, outcome: str
+) -> None:
+    """It was created again after its poll, or all single images are 404."""
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return FakeReply(None, listed_ids=("b",))
+        is_control = request.kind is RequestKind.PROBE and request.control != image_id_of(request)
+        return reply if image_id_of(request) == "b" and is_control else NOT_FOUND
+
+    history = CycleHistory(existing=frozenset("a"), gone=frozenset("b"), immediate=frozenset("b"))
+    run = run_cycle("ab", respond, history=history)
+    assert run.outcome_names == {"a": outcome, "b": "gone"}
+    probes = [request for _, request in run.sent if request.kind is RequestKind.PROBE]
+    assert len(probes) <= 1 + 3
+    if outcome == "gone":
+        assert evidence(run, "a").controls == ("b",)
+    else:
+        assert "the list of images has others" in detail(run.outcomes["a"])
+
+
+@pytest.mark.parametrize(("created_at", "contradictions"), [(START, 0), (START - 3600.0, 1)])
+def test_control_that_was_created_again_after_its_404_is_no_contradiction(
+    created_at: float, contradictions: int
+) -> None:
+    image = Found(Image("v1", "b", "active", created_at=created_at, updated_at=created_at))
+    answers: Iterator[ImageResult] = iter([image, NOT_FOUND])
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        if not image_id_of(request):
+            return LIST_OK
+        return next(answers, image) if image_id_of(request) == "b" else NOT_FOUND
+
+    history = CycleHistory(existing=AB, service_clock=0.0, immediate=AB)
+    run = run_cycle("ba", respond, history=history)
+    assert len(run.contradictions) == contradictions

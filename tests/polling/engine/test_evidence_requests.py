@@ -13,6 +13,7 @@ from exporter.polling.engine.controls import MAX_FAILURES_AMONG_SERVERS, MAX_LIS
 from exporter.polling.engine.evidence_requests import MAX_ATTEMPTS, RESPONSES_PER_FAILURE
 from exporter.polling.engine.older_responses import LATE_RECHECKS
 from exporter.polling.engine.pacing import CyclePacing
+from exporter.polling.engine.suspect import MAX_PROBES
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
     LIST_OK,
@@ -249,3 +250,38 @@ def test_mass_404_is_confirmed_by_several_short_cycles() -> None:
         history = run.next_history(history)
     assert names[:2] == [{"unconfirmed"}, {"unconfirmed"}]
     assert names[-1] == {"gone"}
+
+
+def test_probes_of_an_earlier_cycle_are_shared_only_with_those_that_were_404_in_it() -> None:
+    """Now the API responds 404 to everything, and ``c`` was never requested before."""
+    replies = replies_by_image(dict.fromkeys("abc", NOT_FOUND), NOT_FOUND)
+    probed = Suspicion(GoneEvidence(START - 60.0), 7, 3, 11, is_complete=False, shared=3)
+    shared = Suspicion(GoneEvidence(START - 60.0), 7, 0, 8, is_complete=False, shared=3)
+    history = CycleHistory(suspicions={"a": probed, "b": shared})
+    run = run_cycle("abc", replies, history=history)
+    assert run.outcome_names == {"a": "gone", "b": "gone", "c": "unconfirmed"}
+
+
+def test_shared_probes_do_not_count_once_an_image_is_found() -> None:
+    """The images were not 404 for one reason."""
+    shared = Suspicion(GoneEvidence(START - 60.0), 8, 0, 9, is_complete=False, shared=3)
+    history = CycleHistory(suspicions=dict.fromkeys("ab", shared), immediate=frozenset("c"))
+    replies = replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND, "c": found("c")})
+    run = run_cycle("abc", replies, history=history)
+    assert evidence(run, "a").probes == evidence(run, "b").probes == USUAL.probes
+
+
+def test_probes_of_one_image_are_limited_in_a_cycle() -> None:
+    """After a run of 40 wrong 404s, 120 rechecks are required, and no probe is conclusive."""
+    answers: Iterator[ImageResult] = itertools.cycle([found("b"), NOT_FOUND])
+
+    def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
+        return next(answers) if image_id_of(request) == "b" else NOT_FOUND
+
+    memory = ContradictionMemory(until=1e9, longest_run=40)
+    history = CycleHistory(existing=AB, contradictions=memory, immediate=frozenset("b"))
+    run = run_cycle("ab", respond, history=history)
+    assert run.outcome_names["a"] == "unconfirmed"
+    assert "no control could be found" in detail(run.outcomes["a"])
+    probes = [request for _, request in run.sent if request.kind is RequestKind.PROBE]
+    assert len(probes) == MAX_PROBES
