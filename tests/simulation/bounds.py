@@ -3,7 +3,10 @@
 from enum import Enum
 from math import ceil, log
 
+from exporter.polling.engine.contradictions import AFTER_CONTRADICTION, MAX_RECHECKS
+from exporter.polling.engine.evidence_requests import MAX_ATTEMPTS
 from exporter.polling.engine.pacing import MAX_RETRIES
+from exporter.polling.engine.suspect import MAX_PROBES
 
 MISS_PROBABILITY = 1e-6
 """Probability at which a change that is reported by chance counts as missed."""
@@ -35,6 +38,9 @@ so it is not one that finds all of them gone. It has no control for its other su
 the count begins with the next cycle.
 """
 
+REQUESTS_PER_PROBE = 3
+"""The control, the suspect and the control again."""
+
 FIXED_REQUESTS = 10
 """Requests of a cycle that do not depend on its images: lists that prove that the API responds."""
 
@@ -44,8 +50,14 @@ REQUESTS_PER_IMAGE = 2 * (1 + MAX_RETRIES)
 EVIDENCE_REQUESTS = 20
 """Requests for the evidence that an image is gone, on a healthy cloud."""
 
-MAX_EVIDENCE_REQUESTS = 600
-"""Requests for the evidence about one image in a cycle, while servers contradict each other."""
+MAX_EVIDENCE_REQUESTS = (
+    MAX_ATTEMPTS * (MAX_RECHECKS + AFTER_CONTRADICTION.probes)
+    + (REQUESTS_PER_PROBE - 1) * MAX_PROBES
+)
+"""Requests for the evidence about one image in a cycle, while servers contradict each other: 672.
+
+That many rechecks are only necessary after a run of 40 wrong responses, and if requests fail.
+"""
 
 
 class Excluded(Enum):
@@ -54,6 +66,10 @@ class Excluded(Enum):
     MAJORITY_LIES = "more servers lie than respond truly, so nothing shows which ones are right"
     STALE_SERVES_DELETED = (
         "a stale server still responds with an image that is gone, as if it had been shared again"
+    )
+    SHARED_UNCHANGED = (
+        "an image that is shared again unchanged looks like one that a stale server still serves,"
+        " so it stays gone while another server responds 404"
     )
     PINNED_TO_STALE = (
         "a keep-alive connection leads to a stale server, whose answers do not show their age"

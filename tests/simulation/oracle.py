@@ -64,6 +64,8 @@ class ImageRecord:
         is_gone: The image was gone according to the last report.
         probes: Conclusive probes since the image was last found.
         first_404_in: Number of the cycle with the first 404 since then, 0 for none.
+        known_gone_in: Number of the cycle in which it was removed while it was gone, and added
+            again. If that cycle still polls it, it needs no new evidence; 0 for none.
         late_cycles: Complete cycles in a row whose result was older than their start.
         is_excused: The last report was wrong for a reason that excludes it, or is a violation
             already, so the report that corrects it is not a second one.
@@ -75,6 +77,7 @@ class ImageRecord:
     is_gone: bool = False
     probes: int = 0
     first_404_in: int = 0
+    known_gone_in: int = 0
     late_cycles: int = 0
     outcomes: int = 0
     is_excused: bool = False
@@ -205,7 +208,8 @@ class Oracle:
                 record.probes, record.first_404_in, self._is_any_found = 0, 0, True
                 is_real = self._check_found(image_id, record, outcome, after, at)
             case Gone():
-                if before.change_baseline.exists is not False:
+                is_known = record.known_gone_in == len(self._cycle_starts)
+                if before.change_baseline.exists is not False and not is_known:
                     self._check_evidence(image_id, record, at)
                 is_real = self._check_gone(image_id, record, before, after, at)
         if is_real:
@@ -243,7 +247,8 @@ class Oracle:
     def on_watch_change(self, added: Collection[str], removed: Collection[str], _: float) -> None:
         """See ``Observer.on_watch_change``."""
         for image_id in removed:
-            self._removed[image_id] = self._images.pop(image_id)
+            record = self._removed[image_id] = self._images.pop(image_id)
+            record.known_gone_in = len(self._cycle_starts) if record.is_gone else 0
         for image_id in added:
             # Nothing was reported about it, but a request in flight may still be its evidence.
             record = self._removed.pop(image_id)
@@ -251,6 +256,7 @@ class Oracle:
                 record.timeline,
                 probes=record.probes,
                 first_404_in=record.first_404_in,
+                known_gone_in=record.known_gone_in,
                 is_new=True,
             )
         self._expected_polls += len(added)
@@ -454,11 +460,19 @@ class Oracle:
         # If all images vanish at once, a second cycle has to say so.
         return allowed + vanished * bounds.VANISH_CYCLES
 
+    def _is_shared_again(self, record: ImageRecord, current: ImageState) -> bool:
+        """Return True if an image is back exactly as it was before it was reported as gone."""
+        earlier = record.timeline.states[: record.version]
+        is_back = record.is_gone and current.exists
+        return is_back and any(state.image == current.image for state in earlier)
+
     def _excluded_miss(self, record: ImageRecord, current: ImageState) -> Excluded | None:
         world = self._world
         is_stale = any(lie.kind is FaultKind.STALE for lie in self._lies)
         if is_stale and not current.exists and record.timeline.states[record.version].exists:
             return Excluded.STALE_SERVES_DELETED
+        if self._lies and self._is_shared_again(record, current):
+            return Excluded.SHARED_UNCHANGED
         is_pinned = world.keep_alive > 0 and not world.balancing.is_per_request
         if is_pinned and is_stale:
             return Excluded.PINNED_TO_STALE

@@ -208,6 +208,44 @@ def test_recreated_image_may_still_be_known_as_gone_but_not_for_long() -> None:
     assert reports.checks == [Check.MISSED_CHANGE]
 
 
+@pytest.mark.parametrize(("faults", "is_late"), [((), True), ((STALE,), False)])
+def test_image_shared_again_unchanged_may_stay_gone_only_while_a_server_lies(
+    faults: tuple[Fault, ...], is_late: bool
+) -> None:
+    events = (Event(70.0, EventKind.REVOKE_SHARE, 0), Event(130.0, EventKind.SHARE, 0))
+    reports = Reports(world(*events, backends=5, faults=faults))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(1))
+    for _ in range(14):
+        reports.cycle(GONE)
+    assert (Check.MISSED_CHANGE in reports.checks) is is_late
+    assert (reports.oracle.statistics.excluded[Excluded.SHARED_UNCHANGED] > 0) is not is_late
+
+
+@pytest.mark.parametrize(("cycles_between", "violations"), [(0, 0), (1, 1)])
+def test_image_added_again_needs_no_evidence_only_in_the_cycle_that_knew_it_as_gone(
+    cycles_between: int, violations: int
+) -> None:
+    reports = Reports(world(DELETED))
+    reports.cycle(reports.found(1))
+    reports.cycle(reports.found(1))
+    reports.cycle(GONE, probes=0)
+    assert reports.checks == [Check.EVIDENCE]
+    reports.oracle.violations.clear()
+    reports.oracle.on_watch_change((), (TARGET.image_id,), 150.0)
+    for _ in range(cycles_between):
+        reports.cycle()
+    reports.oracle.on_watch_change((TARGET.image_id,), (), 200.0)
+    reports.oracle.on_outcome(
+        TARGET,
+        GONE,
+        NEVER_POLLED,
+        NEVER_POLLED.with_outcome(GONE, Instant(201.0, 201.0), 600.0),
+        201.0,
+    )
+    assert reports.checks == [Check.EVIDENCE] * violations
+
+
 def test_wrong_majority_is_excluded_by_name() -> None:
     reports = Reports(world(backends=1, faults=(Fault(0, FaultKind.EMPTY, 0.0, 1000.0),)))
     reports.cycle(reports.found(1))

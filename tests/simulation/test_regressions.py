@@ -7,7 +7,14 @@ import pytest
 
 from tests.simulation.run import run_world
 from tests.simulation.timeline import ALL, Event, EventKind
-from tests.simulation.world import Balancing, Fault, FaultKind, Interruption, World
+from tests.simulation.world import (
+    Balancing,
+    Fault,
+    FaultKind,
+    Interruption,
+    WatchChange,
+    World,
+)
 
 WORLDS: dict[str, World] = {
     "further_page_of_a_batch_is_not_a_contradiction": World(
@@ -152,6 +159,52 @@ WORLDS: dict[str, World] = {
             Event(94.0, EventKind.DELETE, ALL),
             Event(449.0, EventKind.RECREATE, 1),
             Event(627.0, EventKind.MOVE, 1),
+        ),
+    ),
+    "image_created_again_after_its_404_is_a_control": World(
+        seed=2019617,
+        initial=(False, True),
+        unwatched=0,
+        cycles=2,
+        events=(Event(53.0, EventKind.MOVE, 1), Event(64.0, EventKind.RECREATE, 0)),
+    ),
+    "control_created_again_after_its_404_is_not_a_contradiction": World(
+        seed=2032015,
+        balancing=Balancing.ROBIN_REQUEST,
+        initial=(True, True, True, True, False, True, True, True),
+        cycles=14,
+        interval=30.0,
+        concurrency=8,
+        page_limit=3,
+        events=(
+            Event(274.0, EventKind.DELETE, ALL),
+            Event(279.0, EventKind.RECREATE, 3),
+            Event(307.0, EventKind.DELETE, ALL),
+        ),
+    ),
+    "probes_without_a_conclusion_are_limited_after_a_long_run_of_wrong_responses": World(
+        seed=2023331,
+        backends=3,
+        balancing=Balancing.ROBIN_REQUEST,
+        initial=(True, True, True),
+        cycles=6,
+        interval=300.0,
+        events=(Event(1346.0, EventKind.MOVE, 0),),
+        faults=(
+            Fault(0, FaultKind.WRONG_REGION, 0.0, inf),
+            Fault(1, FaultKind.WRONG_REGION, 0.0, inf),
+            Fault(2, FaultKind.PARTIAL, 600.0, 1276.34, images=frozenset({0, 2})),
+        ),
+    ),
+    "image_known_as_gone_needs_no_new_evidence_if_it_is_added_again_in_the_same_cycle": World(
+        seed=2005989,
+        initial=(True, True),
+        cycles=4,
+        interval=30.0,
+        events=(Event(18.0, EventKind.DELETE, ALL),),
+        watch_changes=(
+            WatchChange(92.2, frozenset({0}), at_once=True),
+            WatchChange(97.6, frozenset({1}), at_once=False),
         ),
     ),
 }
