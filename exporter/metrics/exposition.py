@@ -40,7 +40,8 @@ class Exposition:
         self._clock_offset = _clock_offset(now())
         self._cache = RenderCache(store)
         # No scrape waits for the images that are there at the start.
-        self._cache.render(self._cache.dirty_groups(), self._mark_changes())
+        started = self._mark_changes()
+        self._cache.render(self._cache.dirty_groups(), started)
 
     def body(self, *, openmetrics: bool, compressed: bool) -> Body:
         """Return all metrics as they are now, in pieces; other responses share them."""

@@ -12,11 +12,12 @@ import pytest
 
 from tests.benchmarks.report import print_table
 from tests.benchmarks.scraped import Change, Scraped, scraped
+from tests.support.wait import wait_until
 
 COUNTS = (1_000, 10_000, 100_000)
 MIB = 2**20
 STORMS = {
-    "nothing rendered yet": Change.NOTHING,
+    "start": Change.NOTHING,
     "nothing changed": Change.NOTHING,
     "one changed": Change.ONE,
     "all failed": Change.ALL_FAILED,
@@ -24,6 +25,7 @@ STORMS = {
     "all expired": Change.ALL_EXPIRED,
     "all found again": Change.ALL_FOUND,
 }
+CHANGES_BY_POLLS = (Change.ALL_FAILED, Change.ALL_FOUND)
 PAUSE_BETWEEN_HEALTH_CHECKS = 0.02
 
 
@@ -32,19 +34,22 @@ def test_scrape_after_all_images_changed(count: int) -> None:
     """Print the duration of the scrape that follows a change, its ratio, and the memory.
 
     The scrape comes at once. Changes of all images come at the rate of polls before, except
-    the expiry, which is at one moment, so that the scrape renders nearly all.
+    the expiry, which is at one moment, so that the scrape renders nearly all. The rate of polls is
+    that of the changes, as a ratio to a process that renders nothing meanwhile.
     """
     rows = []
     for is_gzip in (True, False):
         with scraped(count, "prometheus_client") as process:
             baseline, _ = _scrape(process, is_gzip)
+            alone = {change: _time(process, change) for change in CHANGES_BY_POLLS}
         with scraped(count, "exporter") as process, _health_checks(process) as latencies:
             for name, change in STORMS.items():
                 before = process.processor_seconds
-                process.change(change)
+                changing = _time(process, change)
                 seconds, size = _scrape(process, is_gzip)
                 resident, peak = process.change(Change.NOTHING)
                 used = process.processor_seconds - before
+                rate = f"{alone[change] / changing:.2f}" if change in alone else ""
                 rows.append(
                     (
                         f"{count:,}",
@@ -58,6 +63,7 @@ def test_scrape_after_all_images_changed(count: int) -> None:
                         f"{resident / MIB:.0f} MiB",
                         f"{peak / MIB:.0f} MiB",
                         f"{quantiles(latencies, n=100)[98] * 1e3:.0f} ms",
+                        rate,
                     )
                 )
                 latencies[:] = [0.0, 0.0]
@@ -73,8 +79,16 @@ def test_scrape_after_all_images_changed(count: int) -> None:
         "resident",
         "peak",
         "99th percentile of /-/healthy",
+        "rate of polls",
     )
     print_table("The scrape after a change of all images, over loopback", headings, rows)
+
+
+def _time(process: Scraped, change: Change) -> float:
+    """Return the seconds that a change takes."""
+    start = time.perf_counter()
+    process.change(change)
+    return time.perf_counter() - start
 
 
 def _scrape(process: Scraped, is_gzip: bool) -> tuple[float, int]:
@@ -107,6 +121,7 @@ def _health_checks(process: Scraped) -> Iterator[list[float]]:
     thread = threading.Thread(target=check)
     thread.start()
     try:
+        wait_until(lambda: len(latencies) > 2)  # the server has started
         yield latencies
     finally:
         stop.set()

@@ -400,7 +400,8 @@ def test_images_rendered_in_advance_are_not_rendered_by_a_scrape(
 ) -> None:
     monkeypatch.setattr(render_cache, "TARGETS_PER_GROUP", 2)
     watched = WatchedCloud()
-    watched.poll(0, Found(Image("v1", "one", "active")))
+    for index in (0, 2):
+        watched.poll(index, Found(Image("v1", IDS[index], "active")))
     assert watched.exposition.render_group() is True
     assert watched.exposition.render_group() is False
     rendered: list[int] = []
@@ -410,6 +411,13 @@ def test_images_rendered_in_advance_are_not_rendered_by_a_scrape(
     watched.poll(2, Gone())
     assert watched.scrape(False) == watched.expected(False)
     assert set(rendered) == {1}
+
+
+def test_images_at_the_start_are_not_rendered_by_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched, rendered = WatchedCloud(), list[int]()
+    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
+    watched.scrape(openmetrics=False)
+    assert rendered == []
 
 
 def test_new_target_leaves_complete_groups_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
