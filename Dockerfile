@@ -1,6 +1,9 @@
 # Container image of the exporter: docker build -t openstack-image-exporter .
-# Both stages have the same base, so that the virtual environment of the first runs in the second.
-FROM python:3.13-slim AS build
+# Both stages have the same base, so that the virtual environment of the first runs in the second. A release
+# is built from the digest that the tag has at that time; to choose another:
+#   docker build --build-arg BASE=python:3.13-slim@sha256:… -t openstack-image-exporter .
+ARG BASE=python:3.13-slim
+FROM ${BASE} AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
@@ -26,8 +29,9 @@ RUN /opt/build/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir 
     # valid whatever the modification times are.
     && python -m compileall -q --invalidation-mode unchecked-hash /opt/exporter/lib
 
-FROM python:3.13-slim
+FROM ${BASE}
 
+ARG BASE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG CREATED=unknown
@@ -39,7 +43,7 @@ LABEL org.opencontainers.image.title="OpenStack image exporter" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.created="$CREATED" \
-      org.opencontainers.image.base.name="python:3.13-slim"
+      org.opencontainers.image.base.name="$BASE"
 
 COPY --from=build /opt/exporter /opt/exporter
 ENV PATH=/opt/exporter/bin:$PATH \

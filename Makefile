@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-slow test-also test-openstack dev-env also-env compile-tests \
 	openstack-env k8s-env check meanwhile format readme dashboards draw-dashboards screenshot lint types imports \
-	cover simulate probabilities bench bench-openstack build sbom version lock clean
+	cover simulate probabilities bench bench-openstack build sbom audit version lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -140,6 +140,11 @@ sbom: $(VENV)-sbom/.made ## write the bill of materials of the runtime dependenc
 		--pyproject $(VENV)-sbom/pyproject.toml \
 		--output-file $(DIST)/openstack-image-exporter-$(VERSION).cdx.json requirements.txt
 	@ls $(DIST)/*.cdx.json
+
+audit: $(VENV)-sbom/.made ## look for known vulnerabilities in the packages of all locks
+	@$(VENV)-sbom/bin/pip-audit --disable-pip --require-hashes --progress-spinner=off \
+		$(foreach lock,$(LOCKS),--requirement $(lock))
+LOCKS = requirements.txt requirements-dev.txt requirements-sbom.txt requirements-build.txt tests/k8s/requirements.txt
 
 version: ## print the version
 	@echo $(VERSION)

@@ -26,7 +26,14 @@ def test_hadolint_reports_nothing_and_ignores_nothing(hadolint: Path) -> None:
 
 def test_both_stages_have_the_same_base_image() -> None:
     """The bytecode of the first stage is for the Python of the second."""
-    assert instructions("FROM") == [f"{BASE} AS build", BASE]
+    assert instructions("FROM") == ["${BASE} AS build", "${BASE}"]
+
+
+def test_base_image_can_be_chosen_by_digest_and_is_named_in_a_label() -> None:
+    """The second declaration gives the label the value of the first."""
+    assert instructions("ARG")[0] == f"BASE={BASE}"
+    assert instructions("ARG").count("BASE") == 1
+    assert 'org.opencontainers.image.base.name="$BASE"' in TEXT
 
 
 def test_pip_installs_only_locked_packages_with_hashes_or_local_ones() -> None:
