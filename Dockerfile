@@ -18,7 +18,7 @@ RUN /opt/build/bin/pip install --quiet --require-hashes --only-binary=:all: -r r
     && /opt/exporter/bin/pip install --quiet --require-hashes --only-binary=:all: --no-compile \
         -r requirements.txt
 
-COPY pyproject.toml README.md LICENSE ./
+COPY hatch_build.py pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 RUN /opt/build/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /opt/wheel . \
     && /opt/exporter/bin/pip install --quiet --no-deps --no-compile --no-index /opt/wheel/*.whl \

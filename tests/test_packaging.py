@@ -1,8 +1,10 @@
 """The locks agree with the requirements of the package, and copies of its version with it."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -74,3 +76,17 @@ def test_copies_of_the_version_match_the_package(name: str) -> None:
     copy = re.search(COPIES[name], (ROOT / name).read_text("utf-8"), re.MULTILINE)
     assert copy
     assert copy[1] == __version__
+
+
+@pytest.mark.parametrize("url", ["", "https://git.example.org/me/exporter/"])
+def test_urls_of_the_project_follow_from_one_variable(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("PROJECT_URL", url)
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))["ProjectUrls"](str(ROOT), {})
+    metadata: dict[str, Any] = {}
+    hook.update(metadata)
+    urls = metadata.get("urls", {}).values()
+    assert all(text.startswith(url.rstrip("/")) for text in urls)
+    assert bool(urls) == bool(url)
+    assert "urls" in PROJECT["project"]["dynamic"]
