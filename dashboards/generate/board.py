@@ -11,10 +11,14 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.generate.colors import BAD
 from dashboards.generate.panels import DATASOURCE
-from dashboards.generate.promql import CLOUDS, PROCESS
+from dashboards.generate.promql import ALL, PROCESS
+from dashboards.generate.states import rank
 
 TAG = "openstack-images"
 """Tag of every dashboard; a dashboard links to all others with this tag."""
+
+CHOICES = 200
+"""Images that a variable offers. Grafana is slow with thousands, and so is a person."""
 
 Rows: TypeAlias = Sequence[tuple[str, Sequence[Builder[models.Panel]]]]
 """Rows as pairs of title and panels; the first row may have an empty title."""
@@ -25,12 +29,15 @@ class Alerts(models.AnnotationQuery):
 
     def to_json(self) -> dict[str, object]:
         """Return the form that Grafana's Prometheus data source reads."""
-        shown = {"titleFormat": "{{alertname}}", "textFormat": "{{cloud}} {{image}}"}
-        return {**super().to_json(), **shown, "tagKeys": "severity", "step": "15s"}
+        shown = {"titleFormat": "{{alertname}}", "textFormat": "{{cloud}}"}
+        return {**super().to_json(), **shown, "tagKeys": "severity", "step": "60s"}
 
 
 class AlertsBuilder(Builder[models.AnnotationQuery]):
-    """Builder of the annotation of alerts, including alerts without a cloud or an image."""
+    """Builder of the annotation of alerts, including alerts without a cloud or an image.
+
+    There is one per alert and cloud, however many images it is about.
+    """
 
     def __init__(self, matchers: str) -> None:
         self._matchers = matchers
@@ -42,7 +49,7 @@ class AlertsBuilder(Builder[models.AnnotationQuery]):
             name="Alerts",
             datasource=DATASOURCE,
             icon_color=BAD,
-            expr=f"ALERTS{{{alerts}, {self._matchers}}}",
+            expr=f"max by (alertname, severity, cloud) (ALERTS{{{alerts}, {self._matchers}}})",
         )
 
 
@@ -52,12 +59,15 @@ def datasource() -> builders.DatasourceVariable:
 
 
 def choice(name: str, title: str, query: str) -> builders.QueryVariable:
-    """Return a variable with the values that Prometheus has in the time range."""
+    """Return a variable with the values that Prometheus has in the time range.
+
+    Grafana recognizes ``query_result`` in a single line only.
+    """
     return (
         builders.QueryVariable(name)
         .label(title)
         .datasource(DATASOURCE)
-        .query(query)
+        .query(" ".join(query.split()))
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
     )
@@ -74,11 +84,41 @@ def choices(name: str, title: str, query: str) -> builders.QueryVariable:
     )
 
 
-def image() -> builders.QueryVariable:
-    """Return the variable of one image, which shows the alias; its value is the ID."""
-    return choice("image", "Image", f"query_result(openstack_image_target_info{{{CLOUDS}}})").regex(
-        r'/image="(?<text>.*)",\s*image_id="(?<value>[^"]+)"/'
+def search(name: str, images: str) -> builders.TextBoxVariable:
+    """Return a variable with the text by which images are searched."""
+    return (
+        builders.TextBoxVariable(name)
+        .label("Search")
+        .description(f"Part of the alias, the ID or the name of {images}; a regular expression.")
+        .default_value("")
     )
+
+
+LIMIT = (
+    builders.CustomVariable("limit")
+    .label("Images at most")
+    .description("The images with the worst states are listed; the numbers are about all images.")
+    .values("20,50,100,200")
+    .current(models.VariableOption(text="50", value="50"))
+)
+"""The variable with the number of images that the overview lists."""
+
+_IMAGE_PARTS = r'/image="(?<text>.*)",\s*image_id="(?<value>[^"]+)"/'
+"""The alias of an image, which a variable shows, and its ID, which is the value."""
+
+
+def shown() -> builders.QueryVariable:
+    """Return the variable of the images that the overview lists: the worst that match."""
+    worst = f"topk($limit, {rank(ALL)} and {ALL.matching('search')})"
+    variable = choice("shown", "Images", f"query_result({worst})").regex(_IMAGE_PARTS)
+    everything = models.VariableOption(text="All", value="$__all")
+    return variable.multi(True).include_all(True).current(everything)
+
+
+def image() -> builders.QueryVariable:
+    """Return the variable of one image; the worst that match can be chosen."""
+    worst = f"topk({CHOICES}, {rank(ALL)} and {ALL.matching('find')})"
+    return choice("image", "Image", f"query_result({worst})").regex(_IMAGE_PARTS)
 
 
 VARIABLES = (
@@ -102,7 +142,7 @@ def board(
     description: str,
     rows: Rows,
     *,
-    variables: Sequence[builders.QueryVariable] = (),
+    variables: Sequence[Builder[models.VariableModel]] = (),
     alerts: str = 'cloud=~"$cloud|"',
 ) -> models.Dashboard:
     """Return a dashboard.

@@ -15,7 +15,7 @@ from dashboards.generate.panels import (
     over_time,
     steps,
 )
-from dashboards.generate.promql import above_zero, cloud, of_exporters, process, scraped
+from dashboards.generate.promql import above_zero, cloud, of_exporters, process, scraped, step
 from dashboards.generate.words import BREAKER, CODES, REASONS, UP
 
 UID = "openstack-images-exporter"
@@ -30,7 +30,7 @@ FIXED_ENDPOINT = "No token that expires: the endpoint is fixed."
 
 
 def _increase(metric: str, by: str = "cloud") -> str:
-    return f"sum by ({by}) (increase({cloud(metric)}[$__rate_interval]))"
+    return f"sum by ({by}) ({step(cloud(metric))})"
 
 
 def _quantile(share: float) -> str:
@@ -200,8 +200,12 @@ SERVICE = (
             "Polls of images: one per image and cycle, without retries.",
             8,
             8,
+            units.CountsPerSecond,
         ),
-        over_time(_increase("exporter_polls_total"), "{{cloud}}"),
+        over_time(
+            f"sum by (cloud) (rate({cloud('exporter_polls_total')}[$__rate_interval]))",
+            "{{cloud}}",
+        ),
     ),
 )
 
@@ -293,6 +297,7 @@ SIGN_IN = (
         ),
         over_time(_increase("exporter_authentications_total"), "{{cloud}}"),
         over_time(_increase("exporter_authentication_failures_total"), "{{cloud}} failed"),
+        bars=True,
         up_to=1,
     ),
     lines(

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import units
 
 from dashboards.generate.board import board as assembled
-from dashboards.generate.board import image
+from dashboards.generate.board import image, search
 from dashboards.generate.colors import BLUE, ORANGE
 from dashboards.generate.panels import (
     STATE_WORDS,
@@ -16,7 +16,7 @@ from dashboards.generate.panels import (
     number,
     over_time,
 )
-from dashboards.generate.promql import CHANGES, ONE, above_zero, cloud, how_many
+from dashboards.generate.promql import CHANGES, ONE, above_zero, cloud, how_many, step
 from dashboards.generate.states import state
 from dashboards.generate.tables import label, labels_of, listing
 from dashboards.generate.words import (
@@ -70,7 +70,7 @@ SUMMARY = (
             4,
             4,
         ),
-        how_many(ONE, f"{ONE.value('expectation_met', by=['expectation'])} == bool 0"),
+        how_many(ONE, f"{ONE.value('expectation_met', by=['expectation'])} == 0"),
         thresholds=none_is_good(),
     ),
     number(
@@ -125,10 +125,7 @@ HISTORY = (
     ),
     lines(
         Frame("Changes over time", "Changes counted by the exporter, by kind.", 12, 7),
-        *(
-            over_time(f"round({ONE.changes(kind, '$__rate_interval')})", name)
-            for kind, name in CHANGES.items()
-        ),
+        *(over_time(ONE.steps(kind), name) for kind, name in CHANGES.items()),
         named=CHANGE_NAMES,
         bars=True,
         up_to=1,
@@ -255,8 +252,7 @@ POLLING = (
         ),
         over_time(
             above_zero(
-                "sum by (reason) (increase("
-                f"{cloud('exporter_poll_failures_total')}[$__rate_interval]) and {HERE})",
+                f"sum by (reason) ({step(cloud('exporter_poll_failures_total'))} and {HERE})",
                 "reason",
             ),
             "{{reason}}",
@@ -298,6 +294,6 @@ def board() -> models.Dashboard:
         "OpenStack images / Image",
         "One image: its properties, its history, and how recent they are.",
         [("", SUMMARY), ("History", HISTORY), ("Properties", FACTS), ("Polling", POLLING)],
-        variables=[image()],
+        variables=[search("find", "the image to choose"), image()],
         alerts='cloud=~"$cloud|", image_id=~"$image|"',
     )

@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import units
 
+from dashboards.generate.board import LIMIT, search, shown
 from dashboards.generate.board import board as assembled
 from dashboards.generate.image import UID as IMAGE_UID
 from dashboards.generate.panels import (
@@ -14,7 +15,7 @@ from dashboards.generate.panels import (
     number,
     over_time,
 )
-from dashboards.generate.promql import ALL, CHANGES, cloud, how_many
+from dashboards.generate.promql import ALL, CHANGES, SHOWN, cloud, how_many
 from dashboards.generate.states import state
 from dashboards.generate.tables import Column, calm, label, labels_of, listing
 from dashboards.generate.words import CHANGE_NAMES, SUCCEEDED, UP, YES_NO
@@ -24,11 +25,14 @@ UID = "openstack-images-overview"
 TO_IMAGE = (
     f"/d/{IMAGE_UID}/openstack-image?${{datasource:queryparam}}&${{job:queryparam}}"
     "&${instance:queryparam}&var-cloud=${__data.fields.Cloud:percentencode}"
-    "&var-image=${__data.fields.ID:percentencode}&${__url_time_range}"
+    "&var-find=${__data.fields.ID:percentencode}&var-image=${__data.fields.ID:percentencode}"
+    "&${__url_time_range}"
 )
 """Link from a row of the table to the dashboard of its image."""
 
 ACTIVE = 'status="active"'
+
+ONLY_SHOWN = "Only the images selected above: those with the worst states that match the search."
 
 SUMMARY = (
     number(
@@ -49,7 +53,7 @@ SUMMARY = (
             3,
             4,
         ),
-        ALL.unwanted(f"{ALL.value('exists')} == bool 0", "exists"),
+        ALL.unwanted(f"{ALL.value('exists')} == 0", "exists"),
         thresholds=none_is_good(),
     ),
     number(
@@ -61,7 +65,7 @@ SUMMARY = (
             4,
         ),
         ALL.unwanted(
-            f"({ALL.value('status', ACTIVE)} == bool 0) * {ALL.value('exists')}", "status"
+            f"({ALL.value('status', ACTIVE)} == 0 and {ALL.value('exists')} == 1)", "status"
         ),
         thresholds=none_is_good(),
     ),
@@ -83,7 +87,7 @@ SUMMARY = (
             4,
             4,
         ),
-        how_many(ALL, f"{ALL.value('expectation_met', by=['expectation'])} == bool 0"),
+        how_many(ALL, f"{ALL.value('expectation_met', by=['expectation'])} == 0"),
         thresholds=none_is_good(),
     ),
     number(
@@ -92,11 +96,11 @@ SUMMARY = (
     ),
     number(
         Frame("Unprotected", "Images that are not protected from deletion.", 3, 4),
-        how_many(ALL, f"{ALL.value('protected')} == bool 0"),
+        how_many(ALL, f"{ALL.value('protected')} == 0"),
     ),
     number(
         Frame("Public", "Images visible to every project of their cloud.", 3, 4),
-        how_many(ALL, f"{ALL.value('public')} == bool 1"),
+        how_many(ALL, f"{ALL.value('public')} == 1"),
     ),
 )
 
@@ -105,15 +109,15 @@ HISTORY = (
         Frame(
             "State of each image",
             "The worst state of each image. Poll failed: the last poll failed, and the image was "
-            "active or becoming active before.",
+            f"active or becoming active before. {ONLY_SHOWN}",
             24,
             12,
         ),
-        (over_time(state(ALL), "{{image}} ({{cloud}})"), STATE_WORDS),
+        (over_time(state(SHOWN), "{{image}} ({{cloud}})"), STATE_WORDS),
     ),
     lines(
-        Frame("Images by state", "Number of images in each state.", 12, 8),
-        over_time(f'count_values("state", {state(ALL)})', "{{state}}"),
+        Frame("Images by state", f"Number of images in each state. {ONLY_SHOWN}", 12, 8),
+        over_time(f'count_values("state", {state(SHOWN)})', "{{state}}"),
         named={str(value): words for value, words in STATE_WORDS.items()},
         stacked=True,
     ),
@@ -121,54 +125,51 @@ HISTORY = (
         Frame(
             "Changes over time",
             "Changes of images counted by the exporter, by kind: status, gone or back, content "
-            "under the same ID, other attributes.",
+            f"under the same ID, other attributes. {ONLY_SHOWN}",
             12,
             8,
         ),
-        *(
-            over_time(f"sum(round({ALL.changes(kind, '$__rate_interval')}))", name)
-            for kind, name in CHANGES.items()
-        ),
+        *(over_time(f"sum({SHOWN.steps(kind)})", name) for kind, name in CHANGES.items()),
         named=CHANGE_NAMES,
         bars=True,
     ),
 )
 
 NOT_MET = (
-    f"sum by (cloud, image_id, image) (1 - {ALL.value('expectation_met', by=['expectation'])})"
-    f" or 0 * {ALL.value('target_info')}"
+    f"sum by (cloud, image_id, image) (1 - {SHOWN.value('expectation_met', by=['expectation'])})"
+    f" or 0 * {SHOWN.value('target_info')}"
 )
 """Query for the number of expectations that each image does not meet."""
 
-ALL_CHANGES = " + ".join(ALL.changes(kind, "$__range") for kind in CHANGES)
+ALL_CHANGES = " + ".join(SHOWN.changes(kind, "$__range") for kind in CHANGES)
 
 TABLES = (
     listing(
         Frame(
-            "All images",
-            "All images, worst state first. Click an image for its dashboard. Name and values are "
-            "from the last successful poll.",
+            "Images, worst first",
+            "Click an image for its dashboard. Name and values are from the last successful poll. "
+            f"{ONLY_SHOWN}",
             24,
             14,
-            empty="The selected exporters poll no image.",
+            empty="The selected exporters poll no image, or none that matches the search.",
         ),
-        Column("State", state(ALL), words=calm(STATE_WORDS), filled=True, width=110),
+        Column("State", state(SHOWN), words=calm(STATE_WORDS), filled=True, width=110),
         label("Image", "image", link=TO_IMAGE),
         label("Cloud", "cloud", width=100),
         label("Name", "name"),
-        Column("Size", ALL.value("size_bytes"), unit=units.BytesIEC, width=100),
-        Column("Protected", ALL.value("protected"), words=YES_NO, width=100),
-        Column("Public", ALL.value("public"), words=YES_NO, width=80),
-        Column("Last poll", ALL.value("poll_success"), words=SUCCEEDED, width=95),
+        Column("Size", SHOWN.value("size_bytes"), unit=units.BytesIEC, width=100),
+        Column("Protected", SHOWN.value("protected"), words=YES_NO, width=100),
+        Column("Public", SHOWN.value("public"), words=YES_NO, width=80),
+        Column("Last poll", SHOWN.value("poll_success"), words=SUCCEEDED, width=95),
         Column("Not met", NOT_MET, width=90),
         Column("Changes", f"round({ALL_CHANGES})", width=90),
         Column(
             "Updated",
-            f"1000 * {ALL.value('updated_timestamp_seconds')}",
+            f"1000 * {SHOWN.value('updated_timestamp_seconds')}",
             unit=units.DateTimeFromNow,
             width=130,
         ),
-        labels_of(f"topk by (cloud, image_id, image) (1, {ALL.value('info', by=['name'])})"),
+        labels_of(f"topk by (cloud, image_id, image) (1, {SHOWN.value('info', by=['name'])})"),
         label("ID", "image_id", width=300),
         worst="State",
     ),
@@ -186,7 +187,7 @@ TABLES = (
         label("Cloud", "cloud"),
         label("API version", "version"),
         Column("Images", f"count by (cloud) ({ALL.value('poll_success')})"),
-        Column("Gone", ALL.unwanted(f"1 - {ALL.value('exists')}", "exists", " by (cloud)")),
+        Column("Gone", ALL.unwanted(f"{ALL.value('exists')} == 0", "exists", " by (cloud)")),
         Column("Poll failed", f"sum by (cloud) (1 - {ALL.value('poll_success')})"),
         Column(
             "Last cycle",
@@ -205,4 +206,5 @@ def board() -> models.Dashboard:
         "OpenStack images / Overview",
         "All images at a glance: problems, where they are and since when.",
         [("", (*SUMMARY, *TABLES)), ("History", HISTORY)],
+        variables=[LIMIT, search("search", "the images to list"), shown()],
     )

@@ -32,7 +32,14 @@ UNKNOWN = "unknown"
 """Text of an empty number, since a 0 would mean that all is well."""
 
 BAR = "1m"
-"""Minimum width of a bar in time, so that few windows overlap and show an event twice."""
+"""Minimum width of a bar in time."""
+
+RATE_STEP = "3m"
+"""Minimum step of a query with ``$__rate_interval``, which becomes four times as long.
+
+A rate needs two scrapes in that window, and the data source does not know the scrape interval: by
+default Grafana assumes 15s. These 12 minutes have two also if Prometheus scrapes every 5 minutes.
+"""
 
 Words = Mapping[int, tuple[str, str]]
 """Text and colour of each value."""
@@ -73,7 +80,8 @@ def framed(panel: Drawn, frame: Frame, queries: Iterable[prometheus.Dataquery]) 
 
 def over_time(expression: str, legend: str) -> prometheus.Dataquery:
     """Return a query over the whole time range."""
-    return prometheus.Dataquery().expr(expression).legend_format(legend).range()
+    query = prometheus.Dataquery().expr(expression).legend_format(legend).range()
+    return query.interval(RATE_STEP) if "$__rate_interval" in expression else query
 
 
 def latest(expression: str, legend: str = "") -> prometheus.Dataquery:

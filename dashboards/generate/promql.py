@@ -32,23 +32,42 @@ class Images:
 
         It sums over all attributes of an image.
         """
-        rises = f"increase({self.series(f'{metric}_changes_total')}[{window}])"
+        return self._of_all_attributes(f"increase({self._changes_total(metric)}[{window}])")
+
+    def steps(self, metric: str) -> str:
+        """Return a query for the increase of ``METRIC_changes_total`` in each step, per image."""
+        return self._of_all_attributes(step(self._changes_total(metric)))
+
+    def matching(self, search: str) -> str:
+        """Return a query with a sample per image whose alias, ID or name matches the search."""
+        pattern = f'=~"(?i).*(${search}).*"'
+        by_label = (self.series("target_info", f"{label}{pattern}") for label in IMAGE_KEY[1:])
+        by_name = self.series("info", f"name{pattern}")
+        return f"max by ({', '.join(IMAGE_KEY)}) ({' or '.join((*by_label, by_name))})"
+
+    def _changes_total(self, metric: str) -> str:
+        return self.series(f"{metric}_changes_total")
+
+    def _of_all_attributes(self, rises: str) -> str:
         whole = ", ".join((*IMAGE_KEY, "job", "instance"))
         return f"max by ({', '.join(IMAGE_KEY)}) (sum by ({whole}) ({rises}))"
 
     def unwanted(self, condition: str, expectation: str, by: str = "") -> str:
-        """Return a query for the number of images that meet a ``bool`` condition unexpectedly.
+        """Return a query for the number of images that meet a condition unexpectedly.
 
         Images that meet ``expectation`` are not counted, since they are in that state on purpose.
-        The result is empty if the condition has no samples.
+        The result is empty if it is not known which images exist.
         """
-        met = self.value("expectation_met", f'expectation="{expectation}"')
-        every = f"sum{by} ({condition})"
-        return f"{every} - (sum{by} (({condition}) * {met}) or 0 * {every})"
+        wanted = self.value("expectation_met", f'expectation="{expectation}"')
+        every = f"count{by} ({self.value('exists')})"
+        return f"count{by} ({condition} unless {wanted} == 1) or 0 * {every}"
 
 
 ALL = Images(CLOUDS)
 """All images of the selected clouds."""
+
+SHOWN = Images(f'{CLOUDS}, image_id=~"$shown"')
+"""The images that the overview lists: a query for all would be too expensive with thousands."""
 
 ONE = Images(f'{CLOUDS}, image_id="$image"')
 """The image that the dashboard shows."""
@@ -93,11 +112,21 @@ def scraped(metric: str) -> str:
 
 
 def how_many(images: Images, condition: str) -> str:
-    """Return a query for the number of series that meet a ``bool`` condition.
+    """Return a query for the number of series that meet a condition.
 
-    It is 0 if there are images, but no samples of the condition.
+    It is 0 if there are images, but none that meet it.
     """
-    return f"sum({condition}) or 0 * count({images.value('target_info')})"
+    return f"count({condition}) or 0 * count({images.value('target_info')})"
+
+
+def step(counter: str) -> str:
+    """Return a query for the increase of a counter since the previous point of the graph.
+
+    Unlike ``increase`` it needs no two samples in a window, counts each event once at any scrape
+    interval, and returns whole numbers. It misses what happens between a restart and the next
+    point.
+    """
+    return f"clamp_min({counter} - {counter} offset $__interval, 0)"
 
 
 def above_zero(expression: str, label: str) -> str:

@@ -43,3 +43,20 @@ def state(images: Images) -> str:
     numbered = (f"0 * ({state.query(images)}) + {number}" for number, state in BY_NUMBER.items())
     worst_first = "\n  or ".join(reversed(list(numbered)))
     return f"max by ({', '.join(IMAGE_KEY)}) (\n  {worst_first}\n)"
+
+
+def rank(images: Images) -> str:
+    """Return a query for a number by which images with problems are higher than others.
+
+    It needs a small part of the series that ``state`` needs.
+    """
+    active = 'status="active"'
+    worst_first = (
+        f"{images.series('exists')} == 0",
+        f"{images.series('status', active)} == 0",
+        f"{images.series('poll_success')} == 0",
+        f"{images.series('expectation_met')} == 0",
+        images.series("target_info"),
+    )
+    numbered = (f"0 * ({query}) + {-place}" for place, query in enumerate(worst_first))
+    return f"max by ({', '.join(IMAGE_KEY)}) ({' or '.join(numbered)})"

@@ -4,6 +4,7 @@
 // (of the picture; default: the whole page), var-NAME. CHROMIUM is the path of the browser. Prints the
 // contents of each panel; exits with status 1 if a panel has an error or cannot be drawn.
 import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,9 +17,12 @@ const KINDS = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/cs
 // Icons would come from a Grafana server, which does not exist here.
 const NO_ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"></svg>';
 
-async function answer(path, search) {
+async function answer(path, search, request) {
   if (path.startsWith('/prometheus/')) {
-    const found = await fetch(prometheus + path.slice('/prometheus'.length) + search);
+    const { method, headers } = request;
+    const body = method === 'POST' ? await text(request) : undefined;
+    const sent = body && { method, body, headers: { 'content-type': headers['content-type'] } };
+    const found = await fetch(prometheus + path.slice('/prometheus'.length) + search, sent);
     return [found.status, 'application/json', await found.text()];
   }
   if (path === '/dashboard.json') return [200, 'application/json', readFileSync(dashboard)];
@@ -31,7 +35,7 @@ async function answer(path, search) {
 const server = createServer(async (request, response) => {
   const { pathname, search } = new URL(request.url, 'http://localhost');
   try {
-    const [status, kind, body] = await answer(pathname, search);
+    const [status, kind, body] = await answer(pathname, search, request);
     response.writeHead(status, { 'content-type': kind }).end(body);
   } catch (error) {
     const body = JSON.stringify({ status: 'error', errorType: 'preview', error: String(error) });
@@ -48,8 +52,9 @@ const width = Number(keys.get('width') ?? 1600);
 const page = await browser.newPage({ viewport: { width, height: 1000 } });
 const said = [];
 page.on('pageerror', (error) => said.push(String(error.stack ?? error)));
+page.setDefaultTimeout(300000);  // Thousands of series take a while on a busy machine.
 await page.goto(`http://127.0.0.1:${server.address().port}/?${keys}`);
-await page.waitForFunction(() => window.report?.done, null, { timeout: 120000 });
+await page.waitForFunction(() => window.report?.done, null);
 const report = await page.evaluate(() => ({ panels: window.report.panels, fatal: window.report.fatal }));
 // Tables draw only the visible rows, so the window must be as high as the page.
 const whole = await page.evaluate(() => document.documentElement.scrollHeight);

@@ -10,10 +10,14 @@ from dashboards.generate.__main__ import FILES, HOME
 
 BUILT_IN = {
     "$__rate_interval": "30s",
+    "$__interval": "5s",
     "$__range": "300s",
     "$datasource": "prometheus",
+    "$limit": "50",
+    "$search": "",
+    "$find": "",
 }
-"""Values of Grafana's own variables in a time range of five minutes."""
+"""Values of Grafana's own variables in five minutes, and of variables without a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Query:
         text = self.text
         for name, value in values.items():
             text = text.replace(name, value)
-        return re.sub(r"\$(job|instance|cloud|image)\b", ".+", text)
+        return re.sub(r"\$(job|instance|cloud|image|shown)\b", ".+", text)
 
 
 def boards() -> dict[str, Any]:

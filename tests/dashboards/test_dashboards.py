@@ -11,6 +11,7 @@ import yaml
 from dashboards.generate import colors, prometheusrule
 from dashboards.generate.__main__ import FILES, HOME, main
 from dashboards.generate.board import TAG, text
+from dashboards.generate.panels import RATE_STEP
 from dashboards.generate.states import BY_NUMBER
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES
 from exporter.metrics.exporter_metrics import ExporterMetrics
@@ -81,7 +82,7 @@ def test_data_source_is_a_variable(board: dict[str, Any]) -> None:
         "Data source",
         "datasource",
     )
-    others = board["templating"]["list"][1:]
+    others = [other for other in board["templating"]["list"][1:] if other["type"] == "query"]
     elements = [*panels(board), *others, *board["annotations"]["list"]]
     assert [element for element in elements if element["datasource"] != variable] == []
 
@@ -89,14 +90,14 @@ def test_data_source_is_a_variable(board: dict[str, Any]) -> None:
 @every_board
 def test_variables_are_chained(board: dict[str, Any]) -> None:
     """Job, instance and cloud allow several values, and each is narrowed by those before it."""
-    variables = [
-        variable for variable in board["templating"]["list"] if variable["type"] == "query"
-    ]
+    variables = board["templating"]["list"][1:]
     names = [variable["name"] for variable in variables]
     assert names[:3] == ["job", "instance", "cloud"]
     for index, variable in enumerate(variables):
-        assert variable["refresh"] == 2, "when the time range changes"
-        assert set(re.findall(r"\$(\w+)", variable["query"])) == set(names[:index])
+        if variable["type"] == "query":
+            assert variable["refresh"] == 2, "when the time range changes"
+            assert set(re.findall(r"\$(\w+)", variable["query"])) == set(names[:index])
+            assert "\n" not in variable["query"], "Grafana does not recognize query_result"
     for variable in variables[:3]:
         assert (variable["multi"], variable["includeAll"]) == (True, True)
         assert variable["allValue"] == ".+"
@@ -186,7 +187,9 @@ def test_labels_in_tables_are_text(panel: dict[str, Any]) -> None:
 
 def test_table_of_images_links_to_the_dashboard_of_each_image() -> None:
     (table,) = (
-        panel for panel in panels(boards()["overview.json"]) if panel["title"] == "All images"
+        panel
+        for panel in panels(boards()["overview.json"])
+        if panel["title"] == "Images, worst first"
     )
     (link,) = re.findall(r"/d/openstack-images-image/[^']+", str(table["fieldConfig"]))
     for variable in ("${datasource:", "${job:", "${instance:", "${__url_time_range}"):
@@ -195,6 +198,7 @@ def test_table_of_images_links_to_the_dashboard_of_each_image() -> None:
     assert {"ID", "Cloud"} <= columns
     assert "var-cloud=${__data.fields.Cloud:" in link
     assert "var-image=${__data.fields.ID:" in link
+    assert "var-find=${__data.fields.ID:" in link, "the variable offers a few images only"
 
 
 @every_query
@@ -218,6 +222,24 @@ def test_rates_use_the_rate_interval_of_grafana(query: Query) -> None:
     windows = set(re.findall(r"\[(.+?)\]", query.text))
     assert windows <= {"$__rate_interval", "$__range"}
     assert "rate(" not in query.text or windows == {"$__rate_interval"}
+    assert set(re.findall(r"offset ([$\w]+)", query.text)) <= {"$__interval"}
+
+
+@every_panel
+def test_rates_have_a_minimum_step_and_other_queries_none(panel: dict[str, Any]) -> None:
+    """Grafana derives ``$__rate_interval`` from it. It would widen the bars of a panel."""
+    for target in panel["targets"]:
+        has_step = "$__rate_interval" in target["expr"]
+        assert (target.get("interval") == RATE_STEP) is has_step
+
+
+@every_query
+def test_queries_of_images_are_aggregated_or_about_few(query: Query) -> None:
+    """A query that returns every image would be too expensive with thousands of them."""
+    names = set(re.findall(r"(openstack_image_\w+)\{", query.text))
+    if names & {family.name for family in IMAGE_FAMILIES}:
+        is_about_few = any(part in query.text for part in ("$shown", '="$image"', "topk("))
+        assert is_about_few or re.match(r"(sum|count)( by \(cloud\))? ?\(", query.text)
 
 
 @every_query

@@ -69,8 +69,9 @@ export class Prometheus {
     const start = request.range.from.unix();
     const end = request.range.to.unix();
     for (const target of request.targets.filter((each) => !each.hide && each.expr)) {
-      const step = Math.ceil(Math.max(request.intervalMs / 1000, scrape, (end - start) / 11000, 1));
-      const rate = Math.max(step + scrape, 4 * scrape);
+      const least = target.interval ? rangeUtil.intervalToSeconds(target.interval) : scrape;
+      const step = Math.ceil(Math.max(request.intervalMs / 1000, least, (end - start) / 11000, 1));
+      const rate = Math.max(step + least, 4 * least);
       const scoped: any = {
         ...request.scopedVars,
         __interval: variable(`${step}s`),
@@ -108,7 +109,12 @@ export class Prometheus {
   }
 
   private async get(path: string, parameters: Record<string, string>) {
-    const answer = await (await fetch(`/prometheus/api/v1/${path}?${new URLSearchParams(parameters)}`)).json();
+    const form = new URLSearchParams(parameters);
+    const url = `/prometheus/api/v1/${path}`;
+    // As in Grafana: a query may be too long for an address. Prometheus lists values of labels by GET only.
+    const posted = { method: 'POST', body: form };
+    const response = await (path.startsWith('query') ? fetch(url, posted) : fetch(`${url}?${form}`));
+    const answer = await response.json();
     if (answer.status !== 'success') throw new Error(`${answer.errorType}: ${answer.error}`);
     return answer.data;
   }

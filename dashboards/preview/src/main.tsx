@@ -6,9 +6,9 @@ import { MemoryRouter } from 'react-router-dom';
 import { ThemeContext } from '@grafana/data';
 import { GlobalStyles, PortalContainer } from '@grafana/ui';
 import {
-  DataSourceVariable, EmbeddedScene, QueryVariable, sceneGraph, SceneControlsSpacer, SceneDataTransformer,
+  CustomVariable, DataSourceVariable, EmbeddedScene, QueryVariable, sceneGraph, SceneControlsSpacer, SceneDataTransformer,
   SceneGridItem, SceneGridLayout, SceneGridRow, SceneQueryRunner, SceneTimePicker, SceneTimeRange,
-  SceneVariableSet, VariableValueSelectors, VizPanel,
+  SceneVariableSet, TextBoxVariable, VariableValueSelectors, VizPanel,
 } from '@grafana/scenes';
 import { asked, Prometheus } from './datasource';
 import { isDrawn, register } from './panels';
@@ -25,6 +25,11 @@ function variable(given: any, source: Prometheus): any {
     return new DataSourceVariable({ ...common, pluginId: given.query, value: source.uid, text: source.name });
   }
   const value = chosen.get(`var-${given.name}`);
+  if (given.type === 'textbox') return new TextBoxVariable({ ...common, value: value ?? given.query });
+  if (given.type === 'custom') {
+    const one = value ?? given.current.value;
+    return new CustomVariable({ ...common, query: given.query, value: one, text: one });
+  }
   return new QueryVariable({
     ...common,
     query: given.query,
