@@ -3,7 +3,7 @@
 import os
 import random
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -289,6 +289,7 @@ def build_web_app(
     check_health: HealthCheck,
     check_readiness: HealthCheck,
     reload: Reload | None,
+    config_text: Callable[[], str],
     prefix: str,
     allowed_hosts: Collection[str] = (),
 ) -> ASGIApp:
@@ -299,6 +300,7 @@ def build_web_app(
         check_health=check_health,
         check_readiness=check_readiness,
         reload=reload,
+        config_text=config_text,
     )
     return SecurityMiddleware(create_app(handlers, prefix), security, allowed_hosts)
 

@@ -28,6 +28,7 @@ from exporter.config import (
     ResolvedImage,
     Settings,
     SettingsError,
+    describe,
     parse,
     resolved_clouds,
     resolved_shard,
@@ -36,7 +37,7 @@ from exporter.config.flags import wants_offline_json
 from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.daemon import run
 from exporter.model.sharding import UNSHARDED, Shard
-from exporter.redaction import Redactor
+from exporter.redaction import Redactor, redact
 from exporter.reload import error_lines
 from exporter.text import escape
 from exporter.web.server.listen import ListenError
@@ -98,21 +99,40 @@ def _redact_tokens(settings: Settings) -> None:
             REDACTOR.add(cloud.token.get_secret_value())
 
 
+class LiveConfig:
+    """The configuration of the running daemon, which reloads replace.
+
+    The reloader loads and uses one configuration at a time.
+    """
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._in_force = self._loaded = invocation
+
+    def load(self) -> Settings:
+        """Read the settings again, without using them."""
+        self._loaded = parse(self._in_force.argv, os.environ)
+        _redact_tokens(self._loaded.settings)
+        return self._loaded.settings
+
+    def use(self, _: Settings) -> None:
+        """Take note that the settings that were loaded last are in use."""
+        self._in_force = self._loaded
+        _configure_logs(self._in_force)
+
+    def text(self) -> str:
+        """Return the settings in use, with their sources and without secrets."""
+        return REDACTOR.redact(redact(describe(self._in_force.settings, self._in_force.sources)))
+
+
 def _run(invocation: Invocation) -> int:
-    def load_settings() -> Settings:
-        settings = parse(invocation.argv, os.environ).settings
-        _redact_tokens(settings)
-        return settings
-
-    def on_reloaded(settings: Settings) -> None:
-        _configure_logs(replace(invocation, settings=settings))
-
-    run(invocation.settings, load_settings, on_reloaded, REDACTOR)
+    live = LiveConfig(invocation)
+    run(invocation.settings, live.load, live.use, REDACTOR, live.text)
     return Exit.OK
 
 
 def _demo(invocation: Invocation) -> int:
-    return demo(invocation.settings, _print_demo_line, REDACTOR.add)
+    text = LiveConfig(invocation).text
+    return demo(invocation.settings, _print_demo_line, REDACTOR.add, text)
 
 
 def _print_demo_line(line: str) -> None:

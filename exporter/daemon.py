@@ -44,6 +44,7 @@ class Daemon:
         triggers: The triggers of reloads; None if the settings cannot be reloaded.
         security: The security configuration in use.
         prefix: Path below which the pages are served.
+        config_text: Returns the configuration in force, without secrets.
         allowed_hosts: Hosts that requests may name; any if empty.
     """
 
@@ -54,6 +55,7 @@ class Daemon:
     triggers: ReloadTriggers | None = None
     security: SecurityState = field(default_factory=SecurityState)
     prefix: str = ""
+    config_text: Callable[[], str] = str
     allowed_hosts: tuple[str, ...] = ()
     _was_ready: bool = field(init=False, default=False)
 
@@ -76,6 +78,7 @@ class Daemon:
             check_health=self.check_health,
             check_readiness=self.check_readiness,
             reload=_reload_by_request(reloader),
+            config_text=self.config_text,
             prefix=self.prefix,
             allowed_hosts=self.allowed_hosts,
         )
@@ -128,6 +131,7 @@ def run(
     load_settings: Callable[[], Settings],
     on_reloaded: Callable[[Settings], object],
     redactor: Redactor,
+    config_text: Callable[[], str],
 ) -> None:
     """Bind the addresses, build the parts, and run the daemon until a signal stops it.
 
@@ -136,6 +140,7 @@ def run(
         load_settings: Reads the settings again at a reload.
         on_reloaded: Called with the new settings once they are in use.
         redactor: Receives the secrets that must not be logged.
+        config_text: Returns the configuration in force, without secrets.
 
     Raises:
         ListenError: An address cannot be bound.
@@ -157,6 +162,7 @@ def run(
             stop,
             triggers=triggers,
             security=SecurityState(security.config),
+            config_text=config_text,
             prefix=settings.web.prefix,
             allowed_hosts=settings.web.allowed_hosts,
         ).run()

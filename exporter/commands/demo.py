@@ -26,7 +26,10 @@ DEFAULTS = MappingProxyType(
 
 
 def demo(
-    settings: Settings, print_line: Callable[[str], object], redact: Callable[[str], object]
+    settings: Settings,
+    print_line: Callable[[str], object],
+    redact: Callable[[str], object],
+    config_text: Callable[[], str],
 ) -> int:
     """Run the demo until a signal ends it.
 
@@ -34,6 +37,7 @@ def demo(
         settings: The settings; their clouds are ignored.
         print_line: Prints an event of the demo.
         redact: Called with each secret that must not be logged.
+        config_text: Returns the configuration in force, without secrets.
 
     Raises:
         ListenError: An address cannot be bound.
@@ -60,6 +64,7 @@ def demo(
             server,
             stop,
             security=security,
+            config_text=config_text,
             prefix=settings.web.prefix,
             allowed_hosts=settings.web.allowed_hosts,
         ).run()

@@ -1,6 +1,7 @@
 """Settings: flags over environment over a YAML file over defaults."""
 
 from exporter.config.expect import Expect, expected_properties
+from exporter.config.in_force import describe
 from exporter.config.load import GETTING_STARTED, Invocation, parse
 from exporter.config.messages import SettingsError
 from exporter.config.reference import Row, reference
@@ -37,6 +38,7 @@ __all__ = [
     "SettingsError",
     "Sharding",
     "Web",
+    "describe",
     "expected_properties",
     "parse",
     "reference",

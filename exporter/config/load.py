@@ -53,6 +53,7 @@ class Invocation:
         image_id: The argument of ``show``.
         argv: The arguments, which are parsed again at a reload.
         options: The values of the flags that only this command has.
+        sources: The sources of the settings; the first that has a value wins.
     """
 
     command: Command
@@ -60,6 +61,7 @@ class Invocation:
     image_id: str | None
     argv: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[ConfigSource, ...] = ()
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
@@ -93,7 +95,12 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     if lines or settings is None:
         raise SettingsError(*lines)
     return Invocation(
-        command_line.command, settings, command_line.image_id, tuple(argv), command_line.options
+        command_line.command,
+        settings,
+        command_line.image_id,
+        tuple(argv),
+        command_line.options,
+        config_sources,
     )
 
 

@@ -23,6 +23,7 @@ def create_app(handlers: Handlers, prefix: str = "") -> Starlette:
         Route("/", handlers.page),
         Route(f"/{SCRIPT_PATH}", handlers.script),
         Route("/api/images", handlers.api_images),
+        Route("/config", handlers.config),
         Route("/metrics", handlers.metrics),
         Route("/-/healthy", handlers.healthy),
         Route("/-/ready", handlers.ready),

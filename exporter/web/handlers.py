@@ -62,6 +62,9 @@ _API_HEADERS = MappingProxyType(
         "X-Content-Type-Options": "nosniff",
     }
 )
+_CONFIG_HEADERS = MappingProxyType(
+    {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+)
 _SCRIPT_HEADERS = MappingProxyType(
     {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 )
@@ -80,6 +83,7 @@ class Handlers:
         check_health: Liveness check of ``/-/healthy``.
         check_readiness: Readiness check of ``/-/ready``.
         reload: Reloads the configuration; ``None`` refuses reloads by request.
+        config_text: Returns the configuration in force, without secrets.
     """
 
     def __init__(
@@ -90,12 +94,14 @@ class Handlers:
         check_health: HealthCheck,
         check_readiness: HealthCheck,
         reload: Reload | None = None,
+        config_text: Callable[[], str] = str,
     ) -> None:
         self._render_metrics = render_metrics
         self._query_images = query_images
         self._check_health = check_health
         self._check_readiness = check_readiness
         self._reload = reload
+        self._config_text = config_text
         self._scrape_threads = ThreadPool(SCRAPE_THREADS)
         self._page_threads = ThreadPool(PAGE_THREADS)
         self._reload_threads = ThreadPool(1)
@@ -121,6 +127,11 @@ class Handlers:
     async def api_images(self, request: Request) -> Response:
         """Respond with images and clouds as JSON."""
         return await self._images(request, api_response)
+
+    async def config(self, request: Request) -> Response:
+        """Respond with the configuration in force as YAML, without secrets."""
+        text = await _unless_disconnected(request, self._page_threads.run(self._config_text))
+        return PlainTextResponse(text, headers=_CONFIG_HEADERS)
 
     async def script(self, _: Request) -> Response:
         """Respond with the script of the page."""

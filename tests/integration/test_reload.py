@@ -63,6 +63,9 @@ def test_sighup_reloads_the_configuration(tmp_path: Path, service: SimulatedImag
         program.process.send_signal(signal.SIGHUP)
         program.wait_for_metric("openstack_image_exists", 1, image=UBUNTU)
         assert "trigger=SIGHUP" in program.line('msg="configuration reloaded"')
+        status, config = program.page("/config")
+        assert status == 200
+        assert f'- "{UBUNTU}"' in config
 
         settings_file(tmp_path, cloud(service.url), interval="soon")
         program.process.send_signal(signal.SIGHUP)

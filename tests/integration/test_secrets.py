@@ -30,7 +30,7 @@ PROXY_PASSWORD = "pass-of-the-proxy-5"
 WEB_PASSWORD = "pass-of-the-pages-6"
 PASSWORD_HASH = bcrypt.hashpw(WEB_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 SECRETS = (PASSWORD, CREDENTIAL, TOKEN, FILE_TOKEN, PROXY_PASSWORD, WEB_PASSWORD, PASSWORD_HASH)
-PATHS = ("/", "/metrics", "/api/images", "/-/healthy", "/-/ready", "/none")
+PATHS = ("/", "/metrics", "/api/images", "/config", "/-/healthy", "/-/ready", "/none")
 CLOUD = {"name": "n", "cloud": "password", "images": [GOLDEN]}
 CLOUDS = ("password", "credential", "token", "file", "proxy")
 
@@ -153,6 +153,9 @@ def pages(folder: WebConfigFolder, program: Program, output: CollectedOutput) ->
     ):
         for path in PATHS:
             status, head, body = request(folder, program, path, headers)
+            if path == "/config":
+                may_read = basic_auth_header("dave", WEB_PASSWORD).items() <= headers.items()
+                assert (status, "clouds:" in body) == ((200, True) if may_read else (401, False))
             output.add(f"{path}: {status}", f"{head}\n{body}")
 
 

@@ -118,7 +118,8 @@ def test_repeated_accept_headers_are_combined(shared_server: ServerThread) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/page.js", "/api/images", "/metrics", "/-/healthy", "/-/ready", "/nowhere"]
+    "path",
+    ["/", "/page.js", "/api/images", "/config", "/metrics", "/-/healthy", "/-/ready", "/nowhere"],
 )
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_head_has_the_headers_of_get_without_the_body(
@@ -140,7 +141,7 @@ def test_head_has_the_headers_of_get_without_the_body(
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
 @pytest.mark.parametrize(
-    "path", ["/", "/page.js", "/api/images", "/metrics", "/-/healthy", "/-/ready"]
+    "path", ["/", "/page.js", "/api/images", "/config", "/metrics", "/-/healthy", "/-/ready"]
 )
 def test_other_methods_get_405_with_the_allowed_ones(
     shared_server: ServerThread, method: str, path: str

@@ -175,10 +175,11 @@ def test_page_of_a_shard_names_the_shard() -> None:
 
 def test_page_shows_the_version_and_links_to_the_other_pages() -> None:
     assert f"Version {__version__}." in render()
-    assert [link["href"] for link in PAGE.all("a")][:6] == [
+    assert [link["href"] for link in PAGE.all("a")][:7] == [
         "#images",
         "metrics",
         "api/images?",
+        "config",
         "-/ready",
         "-/healthy",
         "?refresh=0",

@@ -1,0 +1,116 @@
+"""Text of the configuration in force: every setting, and the source of its value."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import SecretStr
+
+from exporter.config.reference import Row, reference
+from exporter.config.resolved import ResolvedCloud, resolved_clouds
+from exporter.config.schema import Cloud, Settings
+from exporter.config.sources import ConfigSource
+from exporter.model.units import format_duration
+from exporter.redaction import REDACTED
+
+HEADER = "# The configuration in force. Secrets are shown as ***."
+DURATION = "DURATION"
+
+
+def describe(settings: Settings, sources: Sequence[ConfigSource]) -> str:
+    """Return the settings as YAML, with the source of each value in a comment.
+
+    Written values are shown as they are written, others as their defaults. No secret is shown.
+    """
+    rows = reference()
+    general = [row for row in rows if "[]" not in row.key and row.key != "clouds"]
+    lines = [HEADER, *_general_lines(general, settings, sources)]
+    cloud_rows = {row.key.removeprefix("clouds[]."): row for row in rows if "clouds[]." in row.key}
+    source = _source(("clouds",), sources)
+    written = source.raw["clouds"] if source else []
+    origins = {row.key: _origin(row, sources) for row in general}
+    lines.append(f"clouds:{'' if written else ' []'}{_comment(source, ('clouds',))}")
+    for cloud, raw in zip(resolved_clouds(settings), written, strict=False):
+        lines += _cloud_lines(cloud, raw, cloud_rows, origins)
+    return "\n".join([*lines, ""])
+
+
+def _general_lines(
+    rows: Sequence[Row], settings: Settings, sources: Sequence[ConfigSource]
+) -> Iterator[str]:
+    group: tuple[str, ...] = ()
+    for row in rows:
+        *parents, key = row.key.split(".")
+        for depth, parent in enumerate(parents):
+            if group[: depth + 1] != tuple(parents[: depth + 1]):
+                yield f"{'  ' * depth}{parent}:"
+        group = tuple(parents)
+        value = _written(row, settings, sources)
+        yield f"{'  ' * len(parents)}{key}: {_inline(value)}  # {_origin(row, sources)}"
+
+
+def _cloud_lines(
+    cloud: ResolvedCloud,
+    raw: Mapping[str, Any],
+    rows: Mapping[str, Row],
+    origins: Mapping[str, str],
+) -> Iterator[str]:
+    indent = "  - "
+    for key in Cloud.model_fields:
+        if raw.get(key) is not None:
+            items = raw[key]
+            if key in {"images", "discover"}:
+                yield f"{indent}{key}:"
+                yield from (f"      - {_inline(item)}" for item in items)
+            else:
+                yield f"{indent}{key}: {_inline(items)}"
+        elif key in origins:
+            value = getattr(cloud, key)
+            text = format_duration(value) if rows[key].metavar == DURATION else value
+            yield f"{indent}{key}: {_inline(text)}  # {origins[key]}"
+        else:
+            yield f"{indent}{key}: null  # default: {rows[key].default}"
+        indent = "    "
+
+
+def _written(row: Row, settings: Settings, sources: Sequence[ConfigSource]) -> object:
+    """Return the value of a general setting as it is written, or else its default."""
+    loc = tuple(row.key.split("."))
+    source = _source(loc, sources)
+    read: Any = settings
+    for key in loc:
+        read = getattr(read, key)
+    if source is None:
+        # Without a default, or with one that depends on other settings.
+        return None if read in (None, ()) else yaml.safe_load(row.default)
+    if row.is_list:
+        return read
+    value: Any = source.raw
+    for key in loc:
+        value = value[key]
+    return value
+
+
+def _origin(row: Row, sources: Sequence[ConfigSource]) -> str:
+    loc = tuple(row.key.split("."))
+    source = _source(loc, sources)
+    return f"default: {row.default}" if source is None else source.label(loc)
+
+
+def _source(loc: tuple[str, ...], sources: Sequence[ConfigSource]) -> ConfigSource | None:
+    """Return the first source that has a value for a setting."""
+    return next((source for source in sources if source.matched_depth(loc) == len(loc)), None)
+
+
+def _comment(source: ConfigSource | None, loc: tuple[str, ...]) -> str:
+    return "" if source is None else f"  # {source.label(loc).partition(': clouds')[0]}"
+
+
+def _inline(value: object) -> str:
+    """Return a value as JSON, which is YAML in one line."""
+    return json.dumps(value, default=_hidden_or_text)
+
+
+def _hidden_or_text(value: object) -> str:
+    return REDACTED if isinstance(value, SecretStr) else str(value)

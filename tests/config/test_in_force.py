@@ -1,0 +1,85 @@
+"""Text of the configuration in force, which /config shows."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.config import describe, reference
+from tests.config.reading import Read
+
+CONTENT = """\
+interval: 30s
+expect: {protected: true}
+clouds:
+  - name: lab
+    endpoint: http://127.0.0.1:1
+    token: very-secret-token
+    timeout: 3s
+    images: [i, {id: j, alias: golden, expect: {size: 1GiB..2GiB}}]
+  - {name: other, cloud: entry, discover: [{name: x*}], max_stale: 1h}
+"""
+
+
+def text_of(read: Read, content: str = CONTENT, *argv: str, **environ: str) -> str:
+    invocation = read(content, *argv, **environ)
+    return describe(invocation.settings, invocation.sources)
+
+
+def line(text: str, start: str) -> str:
+    """Return the first line that starts with this text, without the file's folder."""
+    return next(line for line in text.splitlines() if line.strip().startswith(start)).strip()
+
+
+def test_every_general_setting_and_every_setting_of_a_cloud_is_shown(read: Read) -> None:
+    document = yaml.safe_load(text_of(read))
+    for row in reference():
+        if "[].images[]" in row.key or "[].discover[]" in row.key or row.key == "clouds":
+            continue
+        is_of_cloud = row.key.startswith("clouds[].")
+        value: Any = document["clouds"][0] if is_of_cloud else document
+        for key in row.key.removeprefix("clouds[].").split("."):
+            value = value[key]
+
+
+def test_defaults_and_inherited_values_are_filled_in(read: Read) -> None:
+    document = yaml.safe_load(text_of(read))
+    lab, other = document["clouds"]
+    assert (document["concurrency"], document["forget_after"]) == (16, "24h")
+    assert (lab["interval"], lab["timeout"], other["timeout"]) == ("30s", "3s", "10s")
+    assert (lab["max_stale"], other["max_stale"]) == ("15m", "1h")
+    assert lab["images"] == ["i", {"id": "j", "alias": "golden", "expect": {"size": "1GiB..2GiB"}}]
+    assert other["discover"] == [{"name": "x*"}]
+
+
+def test_each_value_has_its_source(read: Read) -> None:
+    text = text_of(
+        read, CONTENT, "--properties=a", "--properties=b", IMAGE_EXPORTER_LOG__LEVEL="warn"
+    )
+    assert line(text, "properties:") == 'properties: ["a", "b"]  # flag --properties'
+    assert line(text, "level:") == 'level: "warn"  # environment variable IMAGE_EXPORTER_LOG__LEVEL'
+    assert line(text, "interval:").endswith("exporter.yml: interval")
+    assert line(text, "protected:").endswith("exporter.yml: expect.protected")
+    assert line(text, "concurrency:") == "concurrency: 16  # default: 16"
+    assert line(text, "timeout:") == "timeout: null  # default: the smaller of 10s and the interval"
+    assert line(text, "clouds:").endswith("exporter.yml")
+    assert line(text, 'max_stale: "15m"').endswith("# default: the larger of 15m and 3 intervals")
+
+
+@pytest.mark.parametrize("is_variable", [False, True])
+def test_no_token_is_shown(is_variable: bool, read: Read) -> None:
+    clouds = yaml.safe_load(CONTENT)["clouds"]
+    environ = {"IMAGE_EXPORTER_CLOUDS": json.dumps(clouds)} if is_variable else {}
+    text = text_of(read, CONTENT, **environ)
+    assert "very-secret-token" not in text
+    assert yaml.safe_load(text)["clouds"][0]["token"] == "***"
+    source = "environment variable IMAGE_EXPORTER_CLOUDS" if is_variable else "exporter.yml"
+    assert line(text, "clouds:").endswith(source)
+
+
+def test_hostile_text_stays_in_its_value(read: Read) -> None:
+    """A name cannot end its line, or begin a comment."""
+    clouds = json.dumps([{"name": 'a"  # b', "endpoint": "http://x", "images": ["i"]}])
+    text = text_of(read, f"clouds: {clouds}")
+    assert yaml.safe_load(text)["clouds"][0]["name"] == 'a"  # b'
