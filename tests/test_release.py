@@ -142,7 +142,7 @@ def test_installed_program_prints_the_package_version(installed: Path, tmp_path:
     assert (process.returncode, process.stderr) == (0, "")
     assert process.stdout == f"openstack-image-exporter {__version__}\n"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert project["dynamic"] == ["version"]
+    assert "version" in project["dynamic"]
 
 
 def test_installed_program_reports_invalid_settings(installed: Path, tmp_path: Path) -> None:
