@@ -1,13 +1,15 @@
 """CRC-32 and size of a text, joined from those of its parts.
 
 A CRC-32 is a polynomial over the integers modulo 2. Appending a text multiplies it by a power of x.
-``crc32_combine`` of zlib computes that, but Python does not offer it. The order of the bits is
-reflected: the highest bit is the coefficient of 1.
+``crc32_combine`` of zlib computes that, but Python's module does not offer it. isal does; where it
+is not built, the code below takes 80 times as long. The order of the bits is reflected: the highest
+bit is the coefficient of 1.
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
+from importlib import import_module
 from typing import NamedTuple
 
 _POLYNOMIAL = 0xEDB88320
@@ -35,9 +37,25 @@ def join_checksums(checksums: Iterable[Checksum]) -> Checksum:
     """Return the checksum of the joined texts that have these checksums."""
     crc32 = size = 0
     for part in checksums:
-        crc32 = _append_zeros(crc32, part.size) ^ part.crc32
+        crc32 = _combine(crc32, part.crc32, part.size)
         size += part.size
     return Checksum(crc32, size)
+
+
+def combine_slowly(first: int, second: int, second_size: int) -> int:
+    """Return the CRC-32 of two joined texts without isal."""
+    return _append_zeros(first, second_size) ^ second
+
+
+def _load_combine() -> Callable[[int, int, int], int]:
+    try:
+        combine: Callable[[int, int, int], int] = import_module("isal.isal_zlib").crc32_combine
+    except (ImportError, AttributeError):
+        return combine_slowly
+    return combine
+
+
+_combine = _load_combine()
 
 
 def _append_zeros(crc32: int, size: int) -> int:
