@@ -12,6 +12,7 @@ from exporter.model.replies import Deadline
 from exporter.model.target import Target
 from exporter.polling.cycle_run import CycleRun, OnProgress, StoreAccess
 from exporter.polling.discovery import Discovery
+from exporter.polling.engine.contradictions import ContradictionMemory
 from exporter.polling.engine.cycle import Cycle
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.types import CycleHistory, Group
@@ -121,7 +122,7 @@ class Poller:
                 self._history,
                 wait_until=other.wait_until,
                 unavailable=other._history.unavailable,
-                contradictions=other._history.contradictions,
+                contradictions=other.contradiction_memory,
                 mass_404_suspected=other._history.mass_404_suspected,
                 suspicions=other._history.suspicions,
                 older_once=other._history.older_once,
@@ -135,6 +136,13 @@ class Poller:
         """Return the monotonic time until which no request may be sent (Retry-After)."""
         blocked_until = self.client.sender.limiter.blocked_until
         return max(self._history.wait_until, blocked_until, self._discovery_wait_until)
+
+    @property
+    def contradiction_memory(self) -> ContradictionMemory:
+        """Return the contradictions that are remembered, also those of an unfinished cycle."""
+        if self._run is None:
+            return self._history.contradictions
+        return self._run.cycle.doubts.contradictions.memory
 
     def stop(self) -> None:
         """End the current cycle and close every connection."""

@@ -122,6 +122,29 @@ def test_404s_of_another_version_confirm_nothing_after_a_reload(
     assert set(new.exists().values()) == {False}
 
 
+def test_contradiction_of_an_unfinished_cycle_is_known_after_a_reload(
+    service: SimulatedImageService, stack: ExitStack
+) -> None:
+    old = stack.enter_context(polled_cloud(service.url, IDS[:2], concurrency=1))
+    new = stack.enter_context(polled_cloud(service.url, IDS[:2], store=old.store))
+    old.cycle()
+    service.faults.set("status", on=f"v1/{IDS[0]}", code=404, times=1)
+    contradictions: list[int] = []
+
+    def reload(_: int) -> None:
+        if old.poller.contradiction_memory.until > 0.0 and not contradictions:
+            contradictions.append(old.state.contradictions)
+            new.poller.take_over_from(old.poller)
+
+    old.poller.run_cycle(reload)
+    assert contradictions
+    service.images.delete(IDS[0])
+    new.cycle()
+    failure = new.observation(IDS[0]).failure
+    assert failure
+    assert "servers contradict each other" in failure.detail
+
+
 def test_nothing_is_known_about_another_endpoint_after_a_reload(stack: ExitStack) -> None:
     before, after = (stack.enter_context(image_service(IDS)) for _ in range(2))
     before.faults.set("status", on="list", code=403)

@@ -11,9 +11,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from tests.simulation.generator import EVERYTHING, HONEST, Profile, world_of_seed
-from tests.simulation.oracle import Check, Statistics
 from tests.simulation.run import run_world
 from tests.simulation.shrink import shrink
+from tests.simulation.statistics import Check, Statistics
 
 PROFILES: dict[str, Profile] = {"everything": EVERYTHING, "honest": HONEST}
 SEEDS_PER_TASK = 50

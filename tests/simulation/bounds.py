@@ -35,7 +35,8 @@ VANISH_CYCLES = 1
 
 If the last existing images vanish in the middle of a cycle, that cycle may have found some of them,
 so it is not one that finds all of them gone. It has no control for its other suspects either. So
-the count begins with the next cycle.
+the count begins with the next cycle. It begins again after a cycle that could not request
+everything, because two cycles in a row have to agree.
 """
 
 REQUESTS_PER_PROBE = 3

@@ -1,12 +1,9 @@
 """The oracle: knows the truth, and compares it with everything that the exporter reports."""
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field, fields
-from enum import Enum
+from dataclasses import dataclass, fields
 from math import inf
-from typing import NamedTuple
 
 from exporter.model.changes import ChangeCounts
 from exporter.model.cloud import CloudState
@@ -21,38 +18,11 @@ from tests.simulation.bounds import Excluded
 from tests.simulation.process import CycleReport
 from tests.simulation.servers import Servers, version_of
 from tests.simulation.service import Exchange
+from tests.simulation.statistics import Check, Statistics, Violation
 from tests.simulation.timeline import ImageState, Timeline
 from tests.simulation.world import FaultKind, World
 
 CLOCK_ERROR = 1e-6
-
-
-class Check(Enum):
-    """Properties that every world has to have."""
-
-    FALSE_GONE = "an existing image was reported as gone"
-    EVIDENCE = "an image was reported as gone on too little evidence"
-    FALSE_CHANGE = "a change was counted that did not happen"
-    MISSED_CHANGE = "a change was not reported in time"
-    FALSE_CONTRADICTION = "healthy servers were reported to contradict each other"
-    OUTCOMES = "an image did not have exactly one outcome in a cycle"
-    COUNTER_FELL = "a counter decreased"
-    REQUESTS = "a cycle sent too many requests"
-    CONCURRENCY = "too many requests were in flight"
-    RETRY_AFTER = "a request was sent before the time that Retry-After named"
-
-
-class Violation(NamedTuple):
-    """A property that a world did not have, at a time of the world."""
-
-    check: Check
-    at: float
-    image_id: str
-    detail: str
-
-    def __str__(self) -> str:
-        """Return the line of a report."""
-        return f"{self.at:9.3f}  {self.check.value}: {self.image_id} {self.detail}"
 
 
 @dataclass(slots=True)
@@ -84,39 +54,6 @@ class ImageRecord:
     is_new: bool = False
 
 
-@dataclass(slots=True)
-class Statistics:
-    """Figures of one or more worlds.
-
-    Attributes:
-        deletion_delays: Number of deletions by the cycles from the one in which the image was
-            deleted to the one that reported it.
-        third_delays: The same for worlds in which one server of three lies.
-        excluded: Number of violations that a reason excludes.
-    """
-
-    worlds: int = 0
-    cycles: int = 0
-    image_cycles: int = 0
-    bad_image_cycles: int = 0
-    requests: int = 0
-    changes: int = 0
-    contradictions: int = 0
-    deletion_delays: Counter[int] = field(default_factory=Counter)
-    third_delays: Counter[int] = field(default_factory=Counter)
-    excluded: Counter[Excluded] = field(default_factory=Counter)
-    violations: Counter[Check] = field(default_factory=Counter)
-
-    def add(self, other: "Statistics") -> None:
-        """Add the figures of other worlds."""
-        for of in fields(self):
-            total = getattr(self, of.name)
-            if isinstance(total, Counter):
-                total.update(getattr(other, of.name))
-            else:
-                setattr(self, of.name, total + getattr(other, of.name))
-
-
 class Oracle:
     """Checks one world while it runs; see ``process.Observer``."""
 
@@ -140,8 +77,8 @@ class Oracle:
         self._existing: list[ImageRecord] = []
         self._blocked_until = -inf
         self._contradicted_at = -inf
-        self._probes_in_cycle = 0
-        self._is_any_found = False
+        self._probes_in_cycle = self._probes_before = 0
+        self._is_any_found = self._was_troubled = False
         self._state: CloudState | None = None
         self.violations: list[Violation] = []
         self.statistics = Statistics(worlds=1)
@@ -180,6 +117,9 @@ class Oracle:
         self._start_of_cycle = at
         self._cycle_starts.append(at)
         self._suspects.clear()
+        self._probes_before = (
+            0 if self._is_any_found else self._probes_before + self._probes_in_cycle
+        )
         self._probes_in_cycle = 0
         self._is_any_found = False
         self._existing = [
@@ -335,11 +275,13 @@ class Oracle:
 
     def _check_evidence(self, image_id: str, record: ImageRecord, at: float) -> None:
         """Check the evidence for an image that was not known to be gone."""
-        # If no image at all is found, all suspects share the evidence.
-        probes = record.probes if self._is_any_found else self._probes_in_cycle
+        # If no image at all is found, all suspects share the evidence, also that of earlier cycles
+        # in which they were 404.
+        is_first_cycle = record.first_404_in == len(self._cycle_starts)
+        shared = self._probes_in_cycle + (0 if is_first_cycle else self._probes_before)
+        probes = record.probes if self._is_any_found else shared
         if max(probes, record.probes) < bounds.MIN_PROBES:
             self._report(Check.EVIDENCE, at, image_id, f"{probes} conclusive probes")
-        is_first_cycle = record.first_404_in == len(self._cycle_starts)
         if is_first_cycle and at < self._contradicted_at + bounds.CONTRADICTION_MEMORY:
             self._report(Check.EVIDENCE, at, image_id, "one cycle, in spite of contradictions")
 
@@ -411,6 +353,10 @@ class Oracle:
     def _check_missed(self, report: CycleReport, *, troubled: bool) -> None:
         """Count the cycles whose result is older than the start of the cycle."""
         has_lost_control = self._has_lost_control(report)
+        have_vanished = self._have_vanished(report)
+        begins_again = have_vanished and self._was_troubled
+        self._was_troubled = troubled
+        allowed = self._allowed_cycles() + have_vanished * bounds.VANISH_CYCLES
         for image_id, record in self._images.items():
             if record.is_new:
                 continue
@@ -422,8 +368,7 @@ class Oracle:
                 record.late_cycles = 0
             elif not troubled and first == timeline.version(report.end):
                 # Evidence that is gathered while the image changes contradicts itself.
-                record.late_cycles += 1
-                allowed = self._allowed_cycles(report)
+                record.late_cycles = 1 if begins_again else record.late_cycles + 1
                 if record.late_cycles > allowed:
                     detail = f"version {version} after {record.late_cycles} cycles, not {first}"
                     excluded = self._excluded_miss(record, timeline.states[first])
@@ -448,17 +393,19 @@ class Oracle:
             and not any(of.existed_throughout(report.start, report.end) for of in timelines)
         )
 
-    def _allowed_cycles(self, report: CycleReport) -> int:
-        """Return the complete cycles that may pass before a change is reported."""
-        vanished = len(self._existing) >= bounds.MASS_IMAGES and not any(
+    def _have_vanished(self, report: CycleReport) -> bool:
+        """Return True if all images that existed vanished at once: a second cycle has to agree."""
+        return len(self._existing) >= bounds.MASS_IMAGES and not any(
             record.timeline.existed_throughout(report.start, report.end)
             for record in self._existing
         )
+
+    def _allowed_cycles(self) -> int:
+        """Return the complete cycles that may pass before a change is reported."""
         allowed = bounds.cycles_to_report(self._bad_share)
         if self._contradicted_at > -inf:
             allowed = max(allowed, bounds.EVIDENCE_CYCLES - 1)
-        # If all images vanish at once, a second cycle has to say so.
-        return allowed + vanished * bounds.VANISH_CYCLES
+        return allowed
 
     def _is_shared_again(self, record: ImageRecord, current: ImageState) -> bool:
         """Return True if an image is back exactly as it was before it was reported as gone."""

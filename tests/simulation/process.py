@@ -242,6 +242,10 @@ class SimulatedExporter:
         if is_complete:
             self._publish(cycle, progress.now)
             self._finish(cycle, start, progress.now)
+        else:
+            # As ``Poller.contradiction_memory``: a reload keeps those of an unfinished cycle.
+            memory = cycle.doubts.contradictions.memory
+            self.history = replace(self.history, contradictions=memory)
         report = CycleReport(
             self.cycles,
             start,

@@ -3,10 +3,11 @@
 from random import Random
 from typing import NamedTuple
 
-from tests.simulation.oracle import Oracle, Statistics, Violation
+from tests.simulation.oracle import Oracle
 from tests.simulation.process import Observer, SimulatedExporter
 from tests.simulation.servers import Servers
 from tests.simulation.service import SimulatedService
+from tests.simulation.statistics import Statistics, Violation
 from tests.simulation.trace import Trace, TracedObserver
 from tests.simulation.world import World
 

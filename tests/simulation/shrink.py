@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tests.simulation.oracle import Check
 from tests.simulation.run import run_world
+from tests.simulation.statistics import Check
 from tests.simulation.timeline import ALL
 from tests.simulation.world import EVERY_BACKEND, World
 

@@ -14,8 +14,8 @@ from exporter.polling.engine import contradictions
 from exporter.polling.engine.contradictions import ContradictionMemory, Requirement
 from exporter.polling.engine.gone_confirmation import GoneConfirmation
 from exporter.polling.engine.types import CycleHistory, PollRequest
-from tests.simulation.oracle import Check
 from tests.simulation.run import run_world
+from tests.simulation.statistics import Check
 from tests.simulation.timeline import Event, EventKind
 from tests.simulation.world import Balancing, Fault, FaultKind, World
 

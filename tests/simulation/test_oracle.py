@@ -15,10 +15,11 @@ from exporter.model.replies import ImageReply, ListReply, ProbeReply, RequestFac
 from exporter.model.target import Target
 from exporter.polling.engine.types import PollRequest, RequestKind
 from tests.simulation.bounds import Excluded
-from tests.simulation.oracle import Check, Oracle
+from tests.simulation.oracle import Oracle
 from tests.simulation.process import CycleReport
 from tests.simulation.servers import Servers
 from tests.simulation.service import Exchange
+from tests.simulation.statistics import Check
 from tests.simulation.timeline import Event, EventKind
 from tests.simulation.world import Fault, FaultKind, World
 

@@ -6,9 +6,9 @@ A failing seed is reduced and printed with its trace. ``make simulate`` runs mor
 import pytest
 
 from tests.simulation.generator import EVERYTHING, HONEST, Profile, world_of_seed
-from tests.simulation.oracle import Statistics
 from tests.simulation.run import run_world
 from tests.simulation.shrink import shrink
+from tests.simulation.statistics import Statistics
 
 CYCLES_IN_CI = 20_000
 QUICK_WORLDS = 60

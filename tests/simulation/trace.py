@@ -16,10 +16,11 @@ from exporter.model.replies import (
 )
 from exporter.model.target import Target
 from exporter.polling.engine.types import PollRequest
-from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.oracle import Oracle
 from tests.simulation.process import CycleReport
 from tests.simulation.servers import backend_of, version_of
 from tests.simulation.service import Exchange
+from tests.simulation.statistics import Violation
 from tests.simulation.timeline import ALL, image_id
 from tests.simulation.world import EVERY_BACKEND, World
 
