@@ -1,9 +1,46 @@
-"""Detection of changed files by polling their metadata."""
+"""Files that an operator names: reading them without waiting, and detecting their changes.
 
+Opening a FIFO waits for a writer, and a device has no end: only regular files are read. Changes are
+detected by polling metadata.
+"""
+
+import errno
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+NOT_REGULAR = "not a regular file"
+
+
+def read_regular_file(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
+    """Return at most ``limit`` bytes of a file, and the status of the file they are from.
+
+    Raises:
+        OSError: The file cannot be read, or is a folder, a FIFO, a socket or a device.
+        ValueError: No file can have this name.
+    """
+    # Opening a device can have effects of its own, so check before opening, too. The path may lead
+    # to another file afterwards.
+    check_type(path.stat())
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        check_type(status)
+        return file.read(limit), status
+
+
+def check_type(status: os.stat_result) -> None:
+    """Check that a status is that of a regular file.
+
+    Raises:
+        OSError: It is that of something else.
+    """
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, NOT_REGULAR)
 
 
 class FileFingerprint(NamedTuple):

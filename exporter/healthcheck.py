@@ -54,7 +54,9 @@ class DaemonSettings:
         self._argv = argv
         self._environ = environ
         self._file: object = None
-        if path := self.get("config.file"):
+        path = self.get("config.file")
+        # Reading a FIFO or a device would never end.
+        if path and os.path.isfile(path):
             with suppress(OSError, ValueError, yaml.YAMLError):
                 self._file = _parse_web_settings(Path(path).read_text("utf-8-sig"))
 

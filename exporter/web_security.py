@@ -16,7 +16,7 @@ from exporter.config.web_config import (
     read_web_file,
     web_line,
 )
-from exporter.files import WatchedFiles
+from exporter.files import WatchedFiles, read_regular_file
 from exporter.redaction import shown_file
 from exporter.web.security.basic_auth import Users
 from exporter.web.security.middleware import SecurityConfig
@@ -141,9 +141,8 @@ def _load_pem(path: Path, tls: TlsServer, key: str) -> bytes | None:
     if file_name is None:
         return None
     try:
-        with (path.parent / file_name).open("rb") as file:
-            content: bytes = file.read(MAX_PEM_BYTES)
-            return content
+        content, _ = read_regular_file(path.parent / file_name, MAX_PEM_BYTES)
+        return content
     except OSError as error:
         loc = ("tls_server_config", f"{key}_file")
         problem = f"{_shown(path, file_name)} cannot be read: {error.strerror}"

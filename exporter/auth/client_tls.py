@@ -10,6 +10,7 @@ import urllib3
 from openstack.config.cloud_region import CloudRegion
 
 from exporter.auth.base import CloudConfigError
+from exporter.files import check_type
 from exporter.transport.tls_files import ClientTls, TlsFileError, check_is_path
 
 _BOOLEANS = {
@@ -68,7 +69,9 @@ def _check(key: str, value: object) -> None:
     name = os.path.expanduser(value)
     try:
         check_is_path(setting, name, may_be_secret=key == "key")
-        Path(name).stat()
+        is_folder = key in {"cacert", "verify"} and os.path.isdir(name)
+        if not is_folder:
+            check_type(Path(name).stat())
     except TlsFileError as error:
         fault = str(error)
     except FileNotFoundError:

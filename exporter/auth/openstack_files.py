@@ -4,6 +4,7 @@ openstacksdk skips an invalid file in favour of the next one, and does not notic
 password such as ``0123`` as a number.
 """
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,11 @@ import yaml
 from openstack.config import loader
 
 from exporter.auth.base import CloudConfigError
+from exporter.files import read_regular_file
 from exporter.redaction import shown_file
+
+LARGEST_FILE = 1024 * 1024
+"""Limit of clouds.yaml. openstacksdk parses it in Python, which takes hundreds of MiB of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def read_file(paths: Sequence[str], named_by: str) -> Mapping[str, Any]:
     fault = ""
     clouds: object = {}
     try:
-        content = Path(file).read_text(encoding="utf-8")
+        content = _text(Path(file))
         parsed = (
             json.loads(content) if file.endswith("json") else _Loader(content).get_single_data()
         )
@@ -77,6 +82,19 @@ def read_file(paths: Sequence[str], named_by: str) -> Mapping[str, Any]:
     if fault or not isinstance(clouds, dict):
         raise CloudConfigError(f"{shown_file(file)}: {fault}")
     return clouds
+
+
+def _text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        OSError: It cannot be read, or is larger than any such file.
+        ValueError: It is not text in UTF-8.
+    """
+    content, _ = read_regular_file(path, LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise OSError(errno.EFBIG, "larger than 1 MiB")
+    return content.decode("utf-8")
 
 
 def searched_files() -> list[str]:

@@ -1,13 +1,11 @@
 """Authentication by a token in a file that another program keeps up to date."""
 
-import os
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from exporter.auth.base import AuthError, AuthStats, AuthToken, check_token, identity_of
-from exporter.files import FileFingerprint, fingerprint
+from exporter.files import FileFingerprint, fingerprint, read_regular_file
 from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
 from exporter.redaction import shown_file
@@ -127,18 +125,8 @@ def _read_token(path: Path) -> tuple[FileFingerprint, str]:
 
     The path may already lead to another file.
     """
-    # Opening a FIFO would block, so check the type first.
-    _check_type(path.stat())
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        _check_type(status)
-        content = file.read(MAX_BYTES + 1)
+    content, status = read_regular_file(path, MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"holds more than {MAX_BYTES // 1024} KiB")
     # latin-1 decodes any byte; check_token rejects characters that are not ASCII.
     return fingerprint(status), content.decode("latin-1").strip("\t\n\r ")
-
-
-def _check_type(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("is not a regular file")

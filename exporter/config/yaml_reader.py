@@ -11,10 +11,14 @@ from typing import NamedTuple, NoReturn
 import yaml
 
 from exporter.config.messages import name
+from exporter.files import read_regular_file
 
 LARGEST_FILE = 16 * 1024 * 1024
 DEEPEST = 50
 """Levels of nesting; settings need six, and libyaml's composer overflows the stack at thousands."""
+MOST_NODES = 1_000_000
+"""Keys and values of a file; each takes 500 bytes while it is read. Enough for 100,000 images with
+an alias and an expectation each."""
 MOST_REPEATED = 1_000_000
 """Nodes that aliases may repeat; enough for 10,000 images that share their expectations."""
 
@@ -64,8 +68,7 @@ def read_file(path: Path) -> Document:
         UnreadableError: The file cannot be read, or is not YAML.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        content, _ = read_regular_file(path, LARGEST_FILE + 1)
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from None
     except ValueError:
@@ -83,10 +86,11 @@ def read_yaml(text: str) -> Document:
 
     Raises:
         UnreadableError: The document is empty or not YAML, has a tag that ``yaml.safe_load`` does
-            not support, is nested too deeply, or is too large when its aliases are expanded.
+            not support, is nested too deeply, or has too many nodes, alone or with its aliases
+            expanded.
     """
     try:
-        _refuse_depth(text)
+        _refuse_size(text)
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
@@ -128,9 +132,13 @@ def read_json(text: str) -> Document:
     return Document(data, tuple(errors))
 
 
-def _refuse_depth(text: str) -> None:
-    depth = 0
+def _refuse_size(text: str) -> None:
+    """Refuse a document that is too deep or has too many nodes, before any node is built."""
+    depth = nodes = 0
     for event in yaml.parse(text, _Loader):
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > MOST_NODES:
+            raise UnreadableError(f"has more than {MOST_NODES} values and keys")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.files import check_type, read_regular_file
 from exporter.redaction import looks_like_path
 
 
@@ -29,6 +30,8 @@ class ClientTls:
         cert = (self.cert,) if isinstance(self.cert, str) else self.cert or ()
         return (*bundle, *cert)
 
+
+MAX_PEM_BYTES = 16 * 1024 * 1024
 
 CA_SOURCES = "of clouds.yaml, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
 
@@ -70,6 +73,8 @@ def _load_ca_bundle(context: ssl.SSLContext, path: str) -> list[str]:
     check_is_path(f"CA bundle ({CA_SOURCES})", path)
     bundle, folder = (None, path) if os.path.isdir(path) else (path, None)  # no error
     with _as_tls_file_error(f"CA bundle {path} ({CA_SOURCES})"):
+        if folder is None:
+            check_type(Path(path).stat())
         context.load_verify_locations(bundle, folder)
         return [path] if folder is None else sorted(map(str, Path(folder).iterdir()))
 
@@ -79,6 +84,8 @@ def _load_client_certificate(context: ssl.SSLContext, cert: str | tuple[str, str
     check_is_path("cert of clouds.yaml", certificate)
     check_is_path("key of clouds.yaml", key or certificate, may_be_secret=True)
     with _as_tls_file_error(f"client certificate {certificate}"):
+        check_type(Path(certificate).stat())
+        check_type(Path(key or certificate).stat())
         # Without this argument, OpenSSL would prompt for the password of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
     return [certificate, key or certificate]
@@ -90,7 +97,7 @@ def _content(path: Path) -> bytes:
     These are folders, and files that may not be read.
     """
     try:
-        return path.read_bytes()
+        return read_regular_file(path, MAX_PEM_BYTES)[0]
     except OSError:
         return b""
 

@@ -136,7 +136,7 @@ def test_file_that_returns_after_a_directory_took_its_place_is_read(
     path.rename(path.with_name("moved"))
     path.mkdir()
     clock.advance(1)
-    assert failure(authenticator.token) == f"token file {path} is not a regular file"
+    assert failure(authenticator.token) == f"token file {path} cannot be read: Is a directory"
     path.rmdir()
     path.with_name("moved").rename(path)
     clock.advance(1)
@@ -145,5 +145,5 @@ def test_file_that_returns_after_a_directory_took_its_place_is_read(
 
 def test_directory_is_refused(tmp_path: Path, clock: FakeClock) -> None:
     authenticator = TokenFileAuthenticator("http://cloud", tmp_path, ClientTls(), clock)
-    assert failure(authenticator.token) == f"token file {tmp_path} is not a regular file"
+    assert failure(authenticator.token) == f"token file {tmp_path} cannot be read: Is a directory"
     authenticator.close()

@@ -1,0 +1,105 @@
+"""Files that would make a reader wait, or read without end."""
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from exporter.auth.base import CloudConfigError
+from exporter.auth.openstack_files import LARGEST_FILE, read_file
+from exporter.config import SettingsError, yaml_reader
+from exporter.files import NOT_REGULAR, read_regular_file
+from exporter.healthcheck import DaemonSettings
+from exporter.transport.tls_files import ClientTls, TlsFileError, read_tls_files
+from exporter.web_security import load_security
+
+
+def read_clouds_yaml(path: Path) -> object:
+    """Read a file as clouds.yaml."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
+        return read_file("OS_CLIENT_CONFIG_FILE", ())
+
+
+def load_key(path: Path) -> object:
+    """Load a web configuration that names the file as its key."""
+    web = path.with_name("web.yml")
+    web.write_text(f"tls_server_config: {{cert_file: '{__file__}', key_file: '{path}'}}")
+    return load_security(web)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "settings": yaml_reader.read_file,
+    "web configuration": load_security,
+    "key of the web configuration": load_key,
+    "clouds.yaml": read_clouds_yaml,
+    "CA bundle": lambda path: read_tls_files(ClientTls(str(path))),
+    "client certificate": lambda path: read_tls_files(ClientTls(True, str(path))),
+    "client key": lambda path: read_tls_files(ClientTls(True, (__file__, str(path)))),
+}
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_fifo_is_an_error(read: Callable[[Path], object], fifo: Path) -> None:
+    with pytest.raises(
+        (yaml_reader.UnreadableError, SettingsError, CloudConfigError, TlsFileError)
+    ) as raised:
+        read(fifo)
+    assert str(raised.value).endswith(NOT_REGULAR)
+
+
+def test_fifo_does_not_stop_the_health_check(fifo: Path) -> None:
+    assert DaemonSettings(["--config.file", str(fifo)], {}).listen_address == ":10292"
+
+
+def test_device_and_socket_and_folder_are_errors(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(path))
+        for wrong, reason in ((Path("/dev/zero"), NOT_REGULAR), (path, NOT_REGULAR)):
+            with pytest.raises(OSError, match=reason):
+                read_regular_file(wrong, 1)
+    with pytest.raises(IsADirectoryError, match="Is a directory"):
+        read_regular_file(tmp_path, 1)
+
+
+def test_file_that_becomes_a_fifo_before_it_is_opened_is_an_error(
+    fifo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regular = tmp_path / "regular"
+    regular.write_text("")
+    monkeypatch.setattr(Path, "stat", lambda _: os.stat(regular))
+    with pytest.raises(OSError, match=NOT_REGULAR):
+        read_regular_file(fifo, 1)
+
+
+def test_large_clouds_yaml_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "clouds.yaml"
+    path.write_text("#" * (LARGEST_FILE + 1))
+    with pytest.raises(CloudConfigError, match="larger than 1 MiB"):
+        read_clouds_yaml(path)
+
+
+def test_many_nodes_are_refused_before_they_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_reader, "MOST_NODES", 100)
+    monkeypatch.setattr(yaml_reader, "_check_nodes", lambda _: ())
+    assert yaml_reader.read_yaml(f"[{'1,' * 99}]").data == [1] * 99
+    for text in (f"[{'1,' * 100}]", f"[&a 1, {'*a,' * 99}]", f"[{'{},' * 100}]", "- \n" * 100):
+        monkeypatch.setattr(yaml_reader._Loader, "get_single_node", None)
+        with pytest.raises(yaml_reader.UnreadableError, match="more than 100 values"):
+            yaml_reader.read_yaml(text)
+
+
+def test_settings_of_100_000_images_fit() -> None:
+    nodes_of_an_image = 1 + 2 + 2 + 1 + 1 + 2  # {id: …, alias: …, expect: {status: active}}
+    assert 100_000 * nodes_of_an_image + 100 <= yaml_reader.MOST_NODES
