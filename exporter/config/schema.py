@@ -86,6 +86,13 @@ class Web(_Model):
         json_schema_extra={"default": "any"},
     )
 
+    max_connections_per_address: types.Concurrency | None = Field(
+        default=None,
+        description="Open connections from one address, or from one IPv6 network; those of this "
+        "machine are not limited.",
+        json_schema_extra={"default": "a quarter of all connections, 250"},
+    )
+
     @property
     def prefix(self) -> str:
         """The path of all pages, without a slash at its end; empty for the root."""

@@ -30,6 +30,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from exporter.web.security.middleware import SecurityState
 from exporter.web.security.tls import ServerTls
 from exporter.web.server import connection_limit
+from exporter.web.server.address_limit import AddressLimit, limited_address
 
 READ_BUFFER_BYTES = 16 * 1024
 """Receive buffer of a connection. asyncio's default would read up to 256 KiB at once."""
@@ -69,8 +70,12 @@ class HttpProtocol(H11Protocol):
     other connections are served.
     """
 
-    def __init__(self, security: SecurityState, **options: Any) -> None:
+    def __init__(
+        self, security: SecurityState, address_limit: AddressLimit, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self._address_limit = address_limit
+        self._address: str | None = None
         self._security = security
         self._tls = security.tls
         self._application: ASGIApp = self.app
@@ -85,6 +90,10 @@ class HttpProtocol(H11Protocol):
     ) -> None:
         """Start the TLS handshake, or serve requests without TLS."""
         self.transport = transport
+        self._address = limited_address(transport.get_extra_info("peername"))
+        if self._address and not self._address_limit.admit(self._address, self, self.loop.time()):
+            transport.abort()
+            return
         # Limits the memory of a connection: pipelined requests are read in advance, and kept until
         # the request before them is served.
         transport.max_size = READ_BUFFER_BYTES  # type: ignore[attr-defined]  # of asyncio's own
@@ -126,15 +135,30 @@ class HttpProtocol(H11Protocol):
         else:
             self.transport.close()
 
+    @property
+    def is_silent(self) -> bool:
+        """True if no response is in progress."""
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        return cycle is None or cycle.response_complete
+
+    def abort(self) -> None:
+        """Close the connection at once. It no longer counts, although its socket closes later."""
+        self.connections.discard(self)
+        self.transport.abort()
+
     def on_response_complete(self) -> None:
         """Wait for the next request, or serve one that was pipelined."""
+        if self._address:
+            self._address_limit.touch(self._address, self)
         self._enter(ConnectionState.IDLE)
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timeout."""
+        """Cancel the timeout, and make room for another connection."""
         if self._timeout:
             self._timeout.cancel()
+        if self._address:
+            self._address_limit.remove(self._address, self)
         super().connection_lost(exc)
 
     def shutdown(self) -> None:

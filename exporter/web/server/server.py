@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.web.security.middleware import MAX_HEAD_BYTES, SecurityState
+from exporter.web.server.address_limit import AddressLimit
 from exporter.web.server.http_protocol import KEEP_ALIVE, HttpProtocol
 from exporter.web.server.listen import (
     BACKLOG,
@@ -35,8 +36,15 @@ class WebServer:
     of the name; port 0 a port that the kernel chooses.
     """
 
-    def __init__(self, *listen_addresses: str, sockets: Sequence[socket.socket] = ()) -> None:
+    def __init__(
+        self,
+        *listen_addresses: str,
+        sockets: Sequence[socket.socket] = (),
+        connections_per_address: int | None = None,
+    ) -> None:
         """Parse the listen addresses. ``sockets`` that already listen are used instead of them.
+
+        ``connections_per_address`` limits them; by default, to a fraction of all connections.
 
         Raises:
             ValueError: An address has another form; the text says what is accepted.
@@ -45,6 +53,7 @@ class WebServer:
             address: parse_listen_address(address) for address in listen_addresses
         }
         self._sockets = list(sockets)
+        self._connections_per_address = connections_per_address
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -85,9 +94,12 @@ class WebServer:
             stop: Event that stops the server, also while clients keep connections open.
             security: TLS of new connections.
         """
+        protocol = partial(
+            HttpProtocol, security or SecurityState(), AddressLimit(self._connections_per_address)
+        )
         config = uvicorn.Config(
             app,
-            http=partial(HttpProtocol, security or SecurityState()),  # type: ignore[arg-type]  # it is only called
+            http=protocol,  # type: ignore[arg-type]  # it is only called
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             ws="none",
             lifespan="off",

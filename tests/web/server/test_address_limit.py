@@ -1,0 +1,113 @@
+"""The limit of connections per address, on real sockets and by itself."""
+
+import contextlib
+import http.client
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp
+
+from exporter.web.server import connection_limit, http_protocol
+from exporter.web.server.address_limit import LOG_INTERVAL, AddressLimit, limited_address
+from tests.web.conftest import TEST_TIMEOUT, ServerThread
+
+LIMIT = 5
+"""Connections from one address: a quarter of all."""
+
+
+class Connection:
+    """A connection that records that it was aborted."""
+
+    def __init__(self, *, is_silent: bool = True) -> None:
+        self.is_silent = is_silent
+        self.is_aborted = False
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        (("10.0.0.7", 1), "10.0.0.7"),
+        (("::ffff:10.0.0.7", 1, 0, 0), "10.0.0.7"),
+        (("2001:db8::1:2:3:4", 1, 0, 0), "2001:db8::/64"),
+        (("fe80::1%eth0", 1, 0, 2), "fe80::/64"),
+        (("127.0.0.1", 1), None),
+        (("127.9.9.9", 1), None),
+        (("::1", 1, 0, 0), None),
+        (("::ffff:127.0.0.1", 1, 0, 0), None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_address_of_a_peer(peer: object, address: str | None) -> None:
+    assert limited_address(peer) == address
+
+
+def test_the_longest_silent_connection_is_closed() -> None:
+    limit = AddressLimit(3)
+    busy, first, second = Connection(is_silent=False), Connection(), Connection()
+    assert all(limit.admit("a", connection, 0) for connection in (busy, first, second))
+    assert limit.admit("b", Connection(), 0)
+    limit.touch("a", first)
+    assert limit.admit("a", Connection(), 0)
+    assert [c.is_aborted for c in (busy, first, second)] == [False, False, True]
+
+
+def test_connection_is_refused_if_all_others_are_busy() -> None:
+    limit = AddressLimit(1)
+    busy = Connection(is_silent=False)
+    assert limit.admit("a", busy, 0)
+    assert not limit.admit("a", Connection(), 0)
+    limit.remove("a", busy)
+    assert limit.admit("a", Connection(), 0)
+
+
+def test_log_has_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    limit = AddressLimit(1)
+    with caplog.at_level(logging.WARNING):
+        for index in range(100):
+            limit.admit("a", Connection(), index / 100)
+        limit.admit("a", Connection(), LOG_INTERVAL + 1)
+    assert [record.fields["closed_since_start"] for record in caplog.records] == [1, 100]  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def _limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limit addresses of this machine, too."""
+    monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS", LIMIT * 4)
+    monkeypatch.setattr(http_protocol, "limited_address", lambda peer: peer[0])
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as exit_stack:
+        yield exit_stack
+
+
+@pytest.mark.usefixtures("_limits")
+def test_flood_from_one_address_does_not_affect_others(
+    serve: Callable[[ASGIApp], ServerThread], stack: ExitStack
+) -> None:
+    server = serve(PlainTextResponse("served"))
+
+    def connect(source: str) -> socket.socket:
+        address = (server.host, server.port)
+        return stack.enter_context(
+            socket.create_connection(address, TEST_TIMEOUT, source_address=(source, 0))
+        )
+
+    silent = [connect("127.0.0.2") for _ in range(LIMIT * 6)]
+    for source in ("127.0.0.1", "127.0.0.2"):
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=TEST_TIMEOUT)
+        connection.sock = connect(source)
+        connection.request("GET", "/metrics")
+        assert connection.getresponse().read() == b"served"
+    for closed in silent[: LIMIT * 5]:
+        with contextlib.suppress(ConnectionError):
+            assert closed.recv(1) == b""
