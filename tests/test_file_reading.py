@@ -19,9 +19,7 @@ from exporter.web_security import load_security
 
 def read_clouds_yaml(path: Path) -> object:
     """Read a file as clouds.yaml."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
-        return read_file("OS_CLIENT_CONFIG_FILE", ())
+    return read_file([str(path)], "OS_CLIENT_CONFIG_FILE")
 
 
 def load_key(path: Path) -> object:
