@@ -1,23 +1,16 @@
-import contextlib
 import itertools
-import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from exporter.app import build_application
-from exporter.clock import now
-from exporter.config import parse, resolved_clouds
 from exporter.glance.versions import API_VERSIONS
-from exporter.model.target import TargetKey
 from exporter.polling.engine.contradictions import USUAL
-from exporter.polling.scheduler import Scheduler
 from exporter.simulator import Release, SimulatedImage, SimulatedImageService
 from exporter.simulator.image import OWNER
+from tests.polling.v2_services import FEW, serving
 from tests.support.lifecycle import (
     ADMIN_DIFFERENCES,
     API_DIFFERENCES,
@@ -25,12 +18,9 @@ from tests.support.lifecycle import (
     comparable_samples,
 )
 from tests.support.polled_cloud import PolledCloud, polled_cloud
-from tests.support.reference_collector import StoreCollector
-from tests.support.wait import wait_until
 
 OTHER = "f" * 32
 IDS = [str(uuid.UUID(int=number)) for number in range(1, 1001)]
-FEW = IDS[:6]
 
 KINDS: tuple[dict[str, Any], ...] = (
     {},
@@ -44,17 +34,6 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"visibility": "community", "owner": OTHER, "hidden": True},
 )
 """Kinds of images that a list may lack although they are visible."""
-
-
-@contextlib.contextmanager
-def serving(
-    images: Mapping[str, SimulatedImage] | None = None, **options: Any
-) -> Iterator[SimulatedImageService]:
-    """Run a service without v1 that has these images, or a few."""
-    some = images or {image_id: SimulatedImage(image_id) for image_id in FEW}
-    with SimulatedImageService(some.values(), **options) as service:
-        service.api.v1_enabled = False
-        yield service
 
 
 @pytest.fixture
@@ -247,108 +226,6 @@ def test_401_to_a_list_takes_no_image() -> None:
         assert set(lab.exists().values()) == {None}
 
 
-# Choice of the API version
-
-
-def version_comparable_samples(lab: PolledCloud) -> dict[str, float]:
-    """Return the versions on /metrics."""
-    return {
-        sample.labels["version"]: sample.value
-        for family in StoreCollector(lab.store, now).collect()
-        for sample in family.samples
-        if sample.name == "openstack_image_exporter_api_version_info"
-    }
-
-
-@pytest.mark.parametrize("prefix", ["", "/image"])
-@pytest.mark.parametrize("version", ["v1", "v2"])
-def test_auto_uses_the_offered_version_and_prefers_v1(
-    prefix: str, version: str, release: Release
-) -> None:
-    with serving(path_prefix=prefix, release=release) as service:
-        service.api.v1_enabled = version == "v1"
-        with polled_cloud(service.url + prefix, FEW, api="auto") as lab:
-            for _ in range(3):
-                lab.cycle()
-                assert set(lab.reasons().values()) == {""}
-                assert version_comparable_samples(lab) == {version: 1.0}
-        assert sum("/images" not in record.path for record in service.log.records) == 1
-
-
-@pytest.mark.parametrize("v1_enabled", [True, False])
-def test_auto_uses_v2_if_only_its_list_is_readable(v1_enabled: bool) -> None:
-    with serving() as service:
-        service.api.v1_enabled = v1_enabled
-        service.faults.set("other_body", times=2)
-        with polled_cloud(service.url, FEW, api="auto") as lab:
-            lab.cycle()
-            assert set(lab.reasons().values()) == {""}
-            assert version_comparable_samples(lab) == {"v2": 1.0}
-
-
-@pytest.mark.parametrize("version", ["v1", "v2"])
-def test_auto_chooses_a_version_once_the_service_responds(version: str) -> None:
-    with serving() as service:
-        service.api.v1_enabled = version == "v1"
-        service.stop()
-        with polled_cloud(service.url, FEW, api="auto") as lab:
-            lab.cycle()
-            assert "connection" in lab.reasons().values()
-            assert version_comparable_samples(lab) == {}
-            service.start()
-            lab.cycle()
-            assert set(lab.reasons().values()) == {""}
-            assert version_comparable_samples(lab) == {version: 1.0}
-
-
-def test_v1_switched_off_at_runtime_changes_to_v2() -> None:
-    images = {
-        image_id: SimulatedImage(image_id, name=f"  padded {image_id} ", visibility="community")
-        for image_id in FEW
-    }
-    with (
-        serving(images) as service,
-        polled_cloud(service.url, FEW, api="auto") as lab,
-    ):
-        service.api.v1_enabled = True
-        lab.cycle()
-        before = {image_id: lab.observation(image_id).change_counts for image_id in FEW}
-        service.api.v1_enabled = False
-        lab.cycle()
-        assert set(lab.reasons().values()) == {"api_version"}
-        assert lab.exists() == dict.fromkeys(FEW, True)
-        lab.cycle()
-        assert set(lab.reasons().values()) == {""}
-        assert version_comparable_samples(lab) == {"v2": 1.0}
-        assert {image_id: lab.observation(image_id).change_counts for image_id in FEW} == before
-        service.images.change(FEW[0], name="another", visibility="public")
-        lab.cycle()
-        counts = lab.observation(FEW[0]).change_counts
-        assert (counts.name, counts.visibility, counts.public, counts.content) == (1, 1, 1, 0)
-
-
-def test_change_during_a_change_of_version_is_counted() -> None:
-    with serving() as service, polled_cloud(service.url, FEW, api="auto") as lab:
-        service.api.v1_enabled = True
-        lab.cycle()
-        service.api.v1_enabled = False
-        service.images.change(FEW[0], visibility="public", protected=True)
-        lab.cycle()
-        lab.cycle()
-        counts = lab.observation(FEW[0]).change_counts
-        assert (counts.public, counts.protected, counts.name, counts.content) == (1, 1, 0, 0)
-
-
-def test_retry_after_of_the_version_document_is_obeyed() -> None:
-    with serving() as service, polled_cloud(service.url, FEW, api="auto") as lab:
-        service.faults.set("status", code=503, headers={"Retry-After": "100"})
-        for _ in range(2):
-            lab.cycle()
-            assert set(lab.reasons().values()) == {"not_polled"}
-        assert service.log.requests == 1
-        assert lab.state.rate_limit_wait == pytest.approx(100, abs=1)
-
-
 # The same life through every version
 
 
@@ -408,81 +285,3 @@ def test_large_image_of_open_telekom_cloud() -> None:
         assert sizes == [5368709120.0]
         contents = [dict(ls) for (name, ls) in mine if name == "openstack_image_content_info"]
         assert "md5" not in {labels["algorithm"] for labels in contents}
-
-
-# Several clouds
-
-
-@dataclass
-class CloudFault:
-    """A fault of one cloud, and the reason why all of its polls, or that of one image, fail."""
-
-    fault: str = ""
-    on: str = "all"
-    options: dict[str, Any] = field(default_factory=dict)
-    reasons: frozenset[str] = frozenset({""})
-
-
-CLOUD_FAULTS = (
-    CloudFault(),
-    CloudFault("status", FEW[0], {"code": 403}, frozenset({"", "forbidden"})),
-    CloudFault("status", "all", {"code": 403}, frozenset({"forbidden"})),
-    CloudFault("reset", "all", {}, frozenset({"connection", "not_polled"})),
-    CloudFault("latency", "all", {"seconds": 0.02}),
-)
-CLOUDS = 50
-HANGING = 7
-
-
-def cloud(number: int, endpoint: str) -> dict[str, object]:
-    """Return the settings of a cloud with twenty images; a third of them name the version."""
-    api = "auto" if number % 3 else ("v1", "v2")[number % 2]
-    return {"name": f"cloud-{number}", "endpoint": endpoint, "api": api, "images": IDS[:20]}
-
-
-def test_failures_of_some_clouds_do_not_delay_the_others() -> None:
-    with ExitStack() as stack:
-        services = []
-        for number in range(CLOUDS):
-            images = [SimulatedImage(image_id) for image_id in IDS[:20]]
-            service = stack.enter_context(SimulatedImageService(images))
-            service.api.v1_enabled = number % 2 == 0
-            cloud_fault = CLOUD_FAULTS[number % len(CLOUD_FAULTS)]
-            if number == HANGING:
-                service.faults.set("hang")
-            elif cloud_fault.fault:
-                service.faults.set(cloud_fault.fault, on=cloud_fault.on, **cloud_fault.options)
-            services.append(service)
-        environ = {
-            "IMAGE_EXPORTER_CLOUDS": json.dumps(
-                [cloud(n, at.url) for n, at in enumerate(services)]
-            ),
-            "IMAGE_EXPORTER_INTERVAL": "40s",
-            "IMAGE_EXPORTER_TIMEOUT": "30s",
-            "IMAGE_EXPORTER_CONCURRENCY": "4",
-        }
-        parts = build_application(resolved_clouds(parse(["run"], environ).settings))
-        stack.callback(parts.close)
-        scheduler = Scheduler()
-        stack.callback(scheduler.stop)
-        for poller in parts.pollers:
-            scheduler.every(40.0, poller.run_cycle)
-        scheduler.start()
-
-        def finished() -> set[int]:
-            states = (parts.store.cloud(f"cloud-{number}") for number in range(CLOUDS))
-            return {n for n, state in enumerate(states) if state.last_cycle_at is not None}
-
-        wait_until(lambda: len(finished()) >= CLOUDS - 1, 25.0)
-        assert HANGING not in finished()
-        for number in set(range(CLOUDS)) - {HANGING}:
-            keys = [TargetKey(f"cloud-{number}", image_id) for image_id in IDS[:20]]
-            seen = [parts.store.observation(key) for key in keys]
-            reasons = {
-                observation.failure.reason if observation.failure else "" for observation in seen
-            }
-            expected = CLOUD_FAULTS[number % len(CLOUD_FAULTS)]
-            by_list = expected.on == FEW[0] and number % 2
-            assert reasons <= expected.reasons, number
-            assert by_list or reasons >= expected.reasons - {"not_polled"}, number
-            assert parts.store.cloud(f"cloud-{number}").polls == 20
