@@ -39,6 +39,9 @@ BOUNDS = {
 }
 """Range of the integers of each format; Helm computes with floating-point numbers."""
 
+TEXT = {"$ref": "#/definitions/text"}
+"""What a string becomes."""
+
 Schema = dict[str, Any]
 
 
@@ -112,6 +115,8 @@ def _without_null(schema: Any) -> Any:
         fields.update(BOUNDS[schema["format"]])
     if isinstance(fields.get("type"), list) and len(fields["type"]) == 1:
         fields["type"] = fields["type"][0]
+    if fields == {"type": "string"}:
+        return TEXT
     if isinstance(fields.get("enum"), list):
         fields["enum"] = [value for value in fields["enum"] if value is not None]
     if isinstance(fields.get("anyOf"), list) and len(fields["anyOf"]) == 1:

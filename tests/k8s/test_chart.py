@@ -13,6 +13,7 @@ from exporter.config import parse
 from tests.k8s.chart import CHART, NOTES, RELEASE, ChartError, Engine
 from tests.k8s.chart_schema import FILE, rendered
 from tests.k8s.checks import CHECKS
+from tests.k8s.checks.schema import kubernetes
 from tests.k8s.manifest import Manifest, of_kind, workloads
 from tests.k8s.rendering import COMBINATIONS
 
@@ -65,6 +66,7 @@ REFUSED: dict[str, tuple[Values, str]] = {
     "tag as digest": ({"image": {"digest": "latest"}}, "at '/image/digest'"),
     "misspelt severity": ({"prometheusRule": {"severities": {"crit": "a"}}}, "'crit' not allowed"),
     "resource as list": ({"resources": []}, "at '/resources': got array, want object"),
+    "character that YAML does not allow": ({"config": {"a": ["\x7f"]}}, "at '/config/a/0'"),
     "host path": (
         {"extraVolumes": [{"name": "a", "hostPath": {"path": "/"}}]},
         "additional properties 'hostPath' not allowed",
@@ -292,6 +294,13 @@ def test_alerts_have_the_namespace_of_the_release(engine: Engine) -> None:
     labels = [rule.get("labels", {}) for rule in rule["spec"]["groups"][0]["rules"]]
     assert {label["namespace"] for label in labels if "namespace" in label} == {"images"}
     assert rule["metadata"]["namespace"] == "images"
+
+
+def test_names_stay_text(engine: Engine) -> None:
+    """YAML 1.1 reads the plain letter as true."""
+    manifests = engine.render(nameOverride="y", fullnameOverride="n", shards=2)
+    assert {manifest["metadata"]["name"] for manifest in manifests} == {"n"}
+    assert [*kubernetes(manifests)] == []
 
 
 def test_large_numbers_of_the_settings_stay_numbers(engine: Engine) -> None:

@@ -15,8 +15,8 @@
 {{- end }}
 
 {{- define "exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Labels of an object: those of the chart, and `labels` of the argument. */}}
@@ -32,8 +32,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{/* Head of an object; arguments: root, suffix, namespace, labels, annotations. */}}
 {{- define "exporter.metadata" -}}
 metadata:
-  name: {{ include "exporter.fullname" .root }}{{ .suffix }}
-  namespace: {{ .namespace | default .root.Release.Namespace }}
+  name: {{ printf "%s%s" (include "exporter.fullname" .root) (.suffix | default "") | quote }}
+  namespace: {{ .namespace | default .root.Release.Namespace | quote }}
   labels:
     {{- include "exporter.labels" . | nindent 4 }}
   {{- with .annotations }}

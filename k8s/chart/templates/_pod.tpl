@@ -22,7 +22,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ include "exporter.serviceAccountName" . }}
+  serviceAccountName: {{ include "exporter.serviceAccountName" . | quote }}
   # The exporter does not use the Kubernetes API.
   automountServiceAccountToken: false
   enableServiceLinks: false
