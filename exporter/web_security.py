@@ -9,7 +9,6 @@ from pathlib import Path
 from exporter.clock import steady
 from exporter.config import SettingsError
 from exporter.config.web_config import (
-    CIPHERS,
     CURVES,
     TlsServer,
     WebConfigFile,
@@ -79,9 +78,8 @@ def load_security(
     for secret in _secrets(web_config):
         redact(secret)
     tls = _load_tls(path, web_config.tls_server_config)
-    if web_config.enables_http2:
-        fields = {"file": str(path), "key": "http_server_config.http2"}
-        log.warning("http2 is not supported, serving HTTP/1.1", extra={"fields": fields})
+    for key, difference in web_config.differences:
+        log.warning(difference, extra={"fields": {"file": str(path), "key": key}})
     headers = web_config.http_server_config.headers
     users = web_config.basic_auth_users
     config = SecurityConfig(
@@ -115,11 +113,12 @@ def _load_tls(path: Path, tls: TlsServer) -> ServerTls | None:
         client_ca=_load_pem(path, tls, "client_ca"),
         client_auth=CLIENT_AUTH[tls.client_auth_type],
         allowed_sans=None if sans is None else frozenset(sans),
-        min_version=tls.min_version,
+        # Without a suite of TLS 1.2, only TLS 1.3 can be spoken.
+        min_version="TLS13" if tls.cipher_suites and not tls.ciphers else tls.min_version,
         max_version=tls.max_version,
-        ciphers=tuple(CIPHERS[suite] for suite in tls.cipher_suites),
+        ciphers=tls.ciphers,
         prefer_server_ciphers=tls.prefer_server_cipher_suites,
-        curve=CURVES[tls.curve_preferences[0]] if tls.curve_preferences else None,
+        curve=CURVES[tls.curve_preferences[0]] if len(tls.curve_preferences) == 1 else None,
     )
     try:
         return create_server_tls(options)
@@ -159,4 +158,4 @@ def _shown(path: Path, file: Path) -> str:
 
 def _token_bucket(web_config: WebConfigFile) -> TokenBucket | None:
     limit = web_config.rate_limit
-    return TokenBucket(limit.interval, limit.burst, steady) if limit.interval else None
+    return TokenBucket(limit.interval, limit.burst or 1, steady) if limit.interval else None

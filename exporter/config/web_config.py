@@ -48,11 +48,19 @@ CIPHERS_OF_TLS13 = (
     "TLS_CHACHA20_POLY1305_SHA256",
 )
 
+CIPHERS_WITHOUT_FORWARD_SECRECY = (
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+)
+
 CURVES: Mapping[str, str] = {
     "CurveP256": "prime256v1",
     "CurveP384": "secp384r1",
     "CurveP521": "secp521r1",
     "X25519": "X25519",
+    "X25519MLKEM768": "X25519MLKEM768",
 }
 """The curves, with their names in OpenSSL."""
 
@@ -90,26 +98,18 @@ def _version(value: object) -> str:
 
 
 def _cipher(value: object) -> str:
-    if value in CIPHERS_OF_TLS13:
-        raise types.refused(
-            "is not supported: Python chooses the suites of TLS 1.3; "
-            f"accepted: those of TLS 1.2, {', '.join(CIPHERS)}"
-        )
+    # Older releases of the toolkit accept the suites without forward secrecy.
+    if value in CIPHERS_OF_TLS13 or value in CIPHERS_WITHOUT_FORWARD_SECRECY:
+        return str(value)
     return types.one_of(*CIPHERS)(value)
-
-
-def _curves(value: object) -> object:
-    if isinstance(value, list) and len(value) > 1:
-        raise types.hidden(
-            "several curves are not supported: Python takes one; accepted: a list of one"
-        )
-    return value
 
 
 def _headers(value: object) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise types.refused("is not a mapping; accepted: a mapping of headers to values")
-    for key, text in value.items():
+    # YAML reads the value of X-XSS-Protection: 1 as a number.
+    headers = {key: str(text) if type(text) is int else text for key, text in value.items()}
+    for key, text in headers.items():
         if key not in HEADERS:
             accepted = ", ".join(HEADERS)
             raise types.hidden(f"{name(str(key))} cannot be set; accepted: {accepted}")
@@ -118,7 +118,7 @@ def _headers(value: object) -> Mapping[str, str]:
             raise types.hidden(f"{key}: {shown(text)} is not accepted; accepted: {accepted}")
         if text and HEADERS[key] and text not in HEADERS[key]:
             raise types.hidden(f"{key}: {shown(text)} is not accepted; accepted: {accepted}")
-    return value
+    return headers
 
 
 def _hash(value: object) -> SecretStr:
@@ -209,10 +209,9 @@ class TlsServer(_Model):
     prefer_server_cipher_suites: types.Flag = Field(
         default=True, description="Prefer the server's order of suites."
     )
-    curve_preferences: Annotated[
-        tuple[Annotated[str, BeforeValidator(types.one_of(*CURVES))], ...],
-        BeforeValidator(_curves),
-    ] = Field(default=(), description="Curve of the key exchange.")
+    curve_preferences: tuple[Annotated[str, BeforeValidator(types.one_of(*CURVES))], ...] = Field(
+        default=(), description="Curve of the key exchange; several have no effect."
+    )
 
     @property
     def is_enabled(self) -> bool:
@@ -220,6 +219,11 @@ class TlsServer(_Model):
         files = (self.cert_file, self.key_file, self.client_ca_file)
         values = (self.cert, self.key, self.client_ca, *files)
         return any(values) or "client_auth_type" in self.model_fields_set
+
+    @property
+    def ciphers(self) -> tuple[str, ...]:
+        """The suites of TLS 1.2 to offer, as OpenSSL names them."""
+        return tuple(CIPHERS[suite] for suite in self.cipher_suites if suite in CIPHERS)
 
 
 class HttpServer(_Model):
@@ -257,6 +261,25 @@ class WebConfigFile(_Model):
     rate_limit: Annotated[RateLimit, BeforeValidator(_mapping)] = Field(
         default_factory=RateLimit, description="Rate limit."
     )
+
+    @property
+    def differences(self) -> Iterator[tuple[str, str]]:
+        """Each key that works differently than in the toolkit, with how it works here."""
+        tls = self.tls_server_config
+        if self.enables_http2:
+            yield "http_server_config.http2", "http2 is not supported, serving HTTP/1.1"
+        if len(tls.curve_preferences) > 1:
+            problem = "several curves cannot be selected, offering those of OpenSSL"
+            yield "tls_server_config.curve_preferences", problem
+        if any(suite in CIPHERS_WITHOUT_FORWARD_SECRECY for suite in tls.cipher_suites):
+            problem = "suites without forward secrecy are not offered"
+            yield "tls_server_config.cipher_suites", problem
+        has_ca = tls.client_ca or tls.client_ca_file
+        if tls.client_auth_type == AUTH_TYPES[1] and not has_ca:
+            problem = "client certificates are verified by the authorities of the system"
+            yield "tls_server_config.client_ca_file", problem
+        if self.rate_limit.interval and not self.rate_limit.burst:
+            yield "rate_limit.burst", "burst is missing, admitting one request at once"
 
     @property
     def enables_http2(self) -> bool:
@@ -325,7 +348,7 @@ def _between_keys(file: WebConfigFile) -> Iterator[ConfigError]:
     if has_ca and not verifies:
         problem = f"requires client_auth_type; accepted: {' or '.join(AUTH_TYPES[1:])}"
         yield ConfigError(("tls_server_config", ca), problem)
-    if verifies and not has_ca:
+    if tls.client_auth_type == AUTH_TYPES[2] and not has_ca:
         problem = f"required when client_auth_type is {tls.client_auth_type}"
         yield ConfigError(("tls_server_config", "client_ca_file"), problem)
     if tls.client_allowed_sans is not None and tls.client_auth_type != AUTH_TYPES[2]:
@@ -334,6 +357,6 @@ def _between_keys(file: WebConfigFile) -> Iterator[ConfigError]:
     if VERSIONS.index(tls.min_version) > VERSIONS.index(tls.max_version):
         problem = f"'{tls.min_version}' is above max_version; accepted: at most {tls.max_version}"
         yield ConfigError(("tls_server_config", "min_version"), problem)
-    limit = file.rate_limit
-    if limit.interval and not limit.burst:
-        yield ConfigError(("rate_limit", "burst"), "missing; accepted: at least 1 beside interval")
+    if tls.max_version == "TLS12" and tls.cipher_suites and not tls.ciphers:
+        problem = "has no suite that can be used; accepted: some of TLS 1.2"
+        yield ConfigError(("tls_server_config", "cipher_suites"), problem)

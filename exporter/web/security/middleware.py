@@ -16,6 +16,9 @@ from exporter.web.thread_pool import ThreadPool
 MAX_PENDING_CHECKS = 100
 """Passwords waiting to be verified; further requests get 503."""
 
+UNLIMITED_PATHS = ("/-/healthy", "/-/ready")
+"""Ends of the paths that the rate limit does not count, so that no probe fails because of it."""
+
 MAX_HEAD_BYTES = 16 * 1024
 """Size limit of request line and headers; those of a scrape are a few hundred bytes."""
 
@@ -112,7 +115,7 @@ class SecurityMiddleware:
         """Respond with a refusal, or pass the request to the application."""
         config = self._security.config
         refusal = (
-            _check_rate(config)
+            _check_rate(config, scope["path"])
             or _check_size(scope)
             or self._check_origin(scope)
             or await self._check_credentials(config.users, scope)
@@ -144,8 +147,8 @@ class SecurityMiddleware:
         return None if is_correct else UNAUTHORIZED
 
 
-def _check_rate(config: SecurityConfig) -> ASGIApp | None:
-    if config.rate_limit is None or config.rate_limit.take():
+def _check_rate(config: SecurityConfig, path: str) -> ASGIApp | None:
+    if config.rate_limit is None or path.endswith(UNLIMITED_PATHS) or config.rate_limit.take():
         return None
     return TOO_MANY_REQUESTS
 

@@ -33,7 +33,7 @@ class TlsOptions:
     Attributes:
         cert: The server's certificate chain.
         key: Its private key, without a password.
-        client_ca: CA of client certificates.
+        client_ca: CA of client certificates; None for those of the system.
         client_auth: Client certificates are required, optional or not requested.
         allowed_sans: A client certificate must contain one of these names; None for no check.
         min_version: Oldest protocol version, a key of ``VERSIONS``.
@@ -89,6 +89,8 @@ def create_server_tls(options: TlsOptions) -> ServerTls:
             raise TlsError("curve", f"OpenSSL does not support {options.curve}") from None
     _load_certificate(context, options)
     context.verify_mode = options.client_auth
+    if options.client_ca is None and options.client_auth is not ssl.CERT_NONE:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     if options.client_ca is not None:
         try:
             context.load_verify_locations(cadata=_ascii(options.client_ca))

@@ -214,6 +214,19 @@ def test_rate_limit_is_shared_by_all_clients(folder: WebConfigFolder) -> None:
         assert [server.request("/").status for _ in range(5)] == [200, 200, 200, 429, 429]
 
 
+def test_health_pages_are_exempt_from_the_rate_limit_but_not_from_the_login(
+    folder: WebConfigFolder,
+) -> None:
+    limit = "rate_limit: {interval: 1h, burst: 1}"
+    with serving_with(folder, limit) as server:
+        paths = ("/-/healthy", "/-/ready", "/", "/-/healthy", "/")
+        statuses = [server.request(path).status for path in paths]
+        assert [status == 429 for status in statuses] == [False, False, False, False, True]
+    users = f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}"
+    with serving_with(folder, f"{limit}\n{users}") as server:
+        assert [server.request("/-/healthy").status for _ in range(2)] == [401, 401]
+
+
 def test_tls_uses_the_newest_common_version_and_refuses_plain_http(folder: WebConfigFolder) -> None:
     with serving_with(folder, f"{TLS}}}") as server:
         assert get_over_tls(server, client_context(folder)).status == 200
