@@ -315,7 +315,7 @@ def bind_server(web: Web) -> WebServer:
         server = WebServer(
             *web.listen_address,
             sockets=sockets_from_systemd(os.environ) if web.systemd_socket else (),
-            connections_per_address=web.max_connections_per_address,
+            connections_per_address=web.connections_per_address,
         )
         server.bind()
     except ValueError as error:

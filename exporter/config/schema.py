@@ -86,7 +86,7 @@ class Web(_Model):
         json_schema_extra={"default": "any"},
     )
 
-    max_connections_per_address: types.Concurrency | None = Field(
+    connections_per_address: types.Concurrency | None = Field(
         default=None,
         description="Open connections from one address, or from one IPv6 network; those of this "
         "machine are not limited.",

@@ -30,7 +30,7 @@ PRECEDENCE = {
     "web.route_prefix": ("a", "/b/", "/", ("/a", "/b", "/")),
     "web.enable_lifecycle": (True, "false", "true", (True, False, True)),
     "web.allowed_hosts": (["a.test"], "b.test,c", "D", (("a.test",), ("b.test", "c"), ("d",))),
-    "web.max_connections_per_address": (1, "2", "3", (1, 2, 3)),
+    "web.connections_per_address": (1, "2", "3", (1, 2, 3)),
     "log.level": ("debug", "warn", "error", ("debug", "warning", "error")),
     "log.format": ("json", "logfmt", "json", ("json", "logfmt", "json")),
     "os_client_config": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
