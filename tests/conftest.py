@@ -1,9 +1,12 @@
 """Fixtures of all tests, and the rule that skipped tests fail in CI."""
 
+import logging
 import os
 import shutil
 import signal
-from collections.abc import Generator
+import sys
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -114,6 +117,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_xdist_auto_num_workers() -> int:
     """Run two workers on each core, because many tests wait for a program."""
     return (os.cpu_count() or 1) * 2
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Restore the logging of before after a test that runs a command in this process."""
+    root, ours = logging.getLogger(), logging.getLogger("exporter")
+    before = (root.handlers[:], root.level, ours.level, logging.raiseExceptions)
+    hooks = (sys.excepthook, threading.excepthook)
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:], root.level, ours.level, logging.raiseExceptions = before
+    sys.excepthook, threading.excepthook = hooks
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import quote_plus
 
 import pytest
@@ -72,21 +72,15 @@ def formatted(form: logs.Format, log_record: logging.LogRecord, *secrets: str) -
 
 
 @pytest.fixture
-def configured() -> Iterator[Callable[..., io.StringIO]]:
-    """Configure logging to the returned stream; the test's end restores the logging of before."""
-    root, ours = logging.getLogger(), logging.getLogger("exporter")
-    before = (root.handlers[:], root.level, ours.level, logging.raiseExceptions)
-    hooks = (sys.excepthook, threading.excepthook)
+def configured(restored_logging: None) -> Callable[..., io.StringIO]:  # noqa: ARG001
+    """Configure logging to the returned stream."""
 
     def configure(level: logs.Level = "info", form: logs.Format = "logfmt") -> io.StringIO:
         stream = io.StringIO()
         logs.configure(level, form, stream, Redactor([SECRET]))
         return stream
 
-    yield configure
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level, ours.level, logging.raiseExceptions = before
-    sys.excepthook, threading.excepthook = hooks
+    return configure
 
 
 LINES = {

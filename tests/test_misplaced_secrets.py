@@ -55,13 +55,16 @@ def value(request: pytest.FixtureRequest, folder: WebConfigFolder) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WebConfigFolder:
+def folder(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    restored_logging: None,  # noqa: ARG001
+) -> WebConfigFolder:
     """Change into a folder with a good configuration, in an environment without settings."""
     for name in {*os.environ} - {*environment(tmp_path)}:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("exporter.cli.logs.configure", lambda *_: None)
     write_clouds()
     write_settings(cloud="lab")
     return WebConfigFolder(tmp_path)

@@ -26,7 +26,7 @@ LAB = {"name": "lab", "cloud": "lab", "images": [GOLDEN], "discover": [{"name": 
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean(restored_logging: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     clear_configuration(monkeypatch)
 
 

@@ -25,7 +25,7 @@ VALUES = st.lists(st.one_of(PARTS), max_size=6).map(
 
 
 @settings(
-    examples(50),
+    examples(25),
     deadline=None,
     phases=[Phase.generate],  # Shrinking a failure would take minutes.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
