@@ -7,9 +7,11 @@
                    |
                    +--- too many connections ---> REFUSED ---+
                    v                                         |
-                REQUEST --- response complete ---> IDLE <----+
-                   ^                                 |
-                   +--------- data received ---------+
+                REQUEST --- head complete ---> RESPONSE      |
+                   ^                               |         |
+                   | data received                 | response complete
+                   |                               v         |
+                   +----------------------------- IDLE <-----+
 
 A connection that stays in a state for longer than its timeout is aborted: silent clients would use
 up the file descriptors of the process. Far too many connections are closed at once. A refused
@@ -48,6 +50,7 @@ class ConnectionState(Enum):
 
     HANDSHAKE = "handshake"
     REQUEST = "request"
+    RESPONSE = "response"
     IDLE = "idle"
     REFUSED = "refused"
 
@@ -55,6 +58,8 @@ class ConnectionState(Enum):
 TIMEOUTS: dict[ConnectionState, float] = {
     ConnectionState.HANDSHAKE: 10.0,
     ConnectionState.REQUEST: 30.0,
+    # A busy machine may render for longer than a client may take to send its request.
+    ConnectionState.RESPONSE: 60.0,
     # After the response, uvicorn closes an idle connection first. The additional time is for a
     # client that is still reading the response, and for requests that were pipelined.
     ConnectionState.IDLE: KEEP_ALIVE + 30.0,
@@ -209,6 +214,8 @@ class HttpProtocol(H11Protocol):
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, unless a later part of the same bytes was malformed."""
         if not self._is_malformed:
+            if self._state is ConnectionState.REQUEST:
+                self._enter(ConnectionState.RESPONSE)
             await self._application(scope, receive, send)
 
     def _excess_connections(self) -> int:

@@ -57,8 +57,15 @@ async def endless(_: Request) -> Response:
     return await never
 
 
+async def late(request: Request) -> Response:
+    """Respond after several times the time that a client has for its request."""
+    await asyncio.sleep(5 * TIMEOUTS[ConnectionState.REQUEST])
+    return await hello(request)
+
+
 APP = Starlette(
     routes=[
+        Route("/late", late),
         Route("/", hello),
         Route("/large", large),
         Route("/pieces", pieces),
@@ -182,15 +189,23 @@ def test_connection_without_a_response_in_time_is_closed(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setitem(TIMEOUTS, ConnectionState.REQUEST, 0.1)
+    monkeypatch.setitem(TIMEOUTS, ConnectionState.RESPONSE, 0.1)
     with serve(APP).connect(sent) as slow, contextlib.suppress(ConnectionResetError):
         assert slow.recv(1) == b""
+
+
+def test_response_may_take_longer_than_the_request(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TIMEOUTS, ConnectionState.REQUEST, 0.1)
+    assert serve(APP).request("/late").status == 200
 
 
 def test_client_that_does_not_read_its_response_is_disconnected(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "KEEP_ALIVE", 0)
-    monkeypatch.setitem(TIMEOUTS, ConnectionState.REQUEST, 0.1)
+    monkeypatch.setitem(TIMEOUTS, ConnectionState.RESPONSE, 0.1)
     monkeypatch.setitem(TIMEOUTS, ConnectionState.IDLE, 0.1)
     server_thread = serve(APP)
     with server_thread.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") as client:
@@ -198,10 +213,10 @@ def test_client_that_does_not_read_its_response_is_disconnected(
         wait_until(lambda: not is_established(server_thread.port, client.getsockname()[1]))
 
 
-def test_request_timeout_applies_on_an_idle_connection_too(
+def test_response_timeout_applies_on_an_idle_connection_too(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(TIMEOUTS, ConnectionState.REQUEST, 0.3)
+    monkeypatch.setitem(TIMEOUTS, ConnectionState.RESPONSE, 0.3)
     server_thread = serve(APP)
     with server_thread.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") as client:
         while not client.recv(1000).endswith(b"hello"):
