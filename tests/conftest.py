@@ -114,9 +114,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Run two workers on each core, because many tests wait for a program."""
-    return (os.cpu_count() or 1) * 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run two workers on each core, because many tests wait; slow ones start more programs each."""
+    cores = os.cpu_count() or 1
+    return max(1, cores * 3 // 2) if config.option.markexpr == "slow" else cores * 2
 
 
 @pytest.fixture
