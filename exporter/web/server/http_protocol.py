@@ -162,8 +162,7 @@ class HttpProtocol(H11Protocol):
         """Cancel the timeout, and make room for another connection."""
         if self._timeout:
             self._timeout.cancel()
-        if self._address:
-            self._address_limit.remove(self._address, self)
+        self._stop_counting()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -189,6 +188,8 @@ class HttpProtocol(H11Protocol):
             secured = None
         if secured is None or secured.is_closing():
             self.connections.discard(self)
+            # asyncio does not report the loss of a connection whose handshake is incomplete.
+            self._stop_counting()
             transport.abort()
         elif not tls.accepts_client(_client_certificate(secured)):
             self.connections.discard(self)
@@ -221,6 +222,11 @@ class HttpProtocol(H11Protocol):
     def _excess_connections(self) -> int:
         # The connection of a client that has left ends immediately, but its task may not.
         return max(len(self.connections), len(self.tasks)) - connection_limit.max_connections()
+
+    def _stop_counting(self) -> None:
+        """Make room for another connection of the same address."""
+        if self._address:
+            self._address_limit.remove(self._address, self)
 
     def _enter(self, state: ConnectionState) -> None:
         if self._timeout:

@@ -4,16 +4,27 @@ import contextlib
 import http.client
 import logging
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
+from exporter.web.security.middleware import SecurityState
 from exporter.web.server import connection_limit, http_protocol
-from exporter.web.server.address_limit import LOG_INTERVAL, AddressLimit, limited_address
-from tests.web.conftest import TEST_TIMEOUT, ServerThread
+from exporter.web.server.address_limit import (
+    LOG_INTERVAL,
+    AddressLimit,
+    LimitedConnection,
+    limited_address,
+)
+from exporter.web_security import load_security
+from tests.support.wait import wait_until
+from tests.support.web_config import TLS, WebConfigFolder
+from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
 
 LIMIT = 5
 """Connections from one address: a quarter of all."""
@@ -88,6 +99,50 @@ def _limits(monkeypatch: pytest.MonkeyPatch) -> None:
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as exit_stack:
         yield exit_stack
+
+
+def reset(client: socket.socket) -> None:
+    """Close a connection as a health check of HAProxy does."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def wait_for_the_server_to_close(client: socket.socket) -> None:
+    """Send nothing until the time for the handshake is over."""
+    with contextlib.suppress(ConnectionError):
+        assert client.recv(1) == b""
+
+
+class CountingLimit(AddressLimit):
+    """A limit that shows which connections count."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        super().__init__(limit)
+        self.counted: set[LimitedConnection] = set()
+
+    def admit(self, address: str, connection: LimitedConnection, now: float) -> bool:
+        self.counted.add(connection)
+        return super().admit(address, connection, now)
+
+    def remove(self, address: str, connection: LimitedConnection) -> None:
+        super().remove(address, connection)
+        self.counted.discard(connection)
+
+
+@pytest.mark.usefixtures("_limits")
+@pytest.mark.parametrize("end", [reset, wait_for_the_server_to_close, socket.socket.close])
+def test_connection_that_ends_within_the_handshake_no_longer_counts(
+    end: Callable[[socket.socket], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = CountingLimit(LIMIT)
+    monkeypatch.setattr("exporter.web.server.server.AddressLimit", lambda _: limit)
+    monkeypatch.setitem(http_protocol.TIMEOUTS, http_protocol.ConnectionState.HANDSHAKE, 0.5)
+    security = load_security(WebConfigFolder(tmp_path).write(f"{TLS}}}")).config
+    with run_server(PlainTextResponse("served"), SecurityState(security)) as server:
+        with server.connect() as client:
+            wait_until(lambda: len(limit.counted) == 1)
+            end(client)
+        wait_until(lambda: not limit.counted)
 
 
 @pytest.mark.usefixtures("_limits")
