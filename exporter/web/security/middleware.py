@@ -17,7 +17,10 @@ MAX_PENDING_CHECKS = 100
 """Passwords waiting to be verified; further requests get 503."""
 
 UNLIMITED_PATHS = ("/-/healthy", "/-/ready")
-"""Ends of the paths that the rate limit does not count, so that no probe fails because of it."""
+"""Ends of the paths that the rate limit does not count, so that no probe fails because of it.
+
+It counts those with a password that has to be verified: guesses of passwords must be limited.
+"""
 
 MAX_HEAD_BYTES = 16 * 1024
 """Size limit of request line and headers; those of a scrape are a few hundred bytes."""
@@ -115,7 +118,7 @@ class SecurityMiddleware:
         """Respond with a refusal, or pass the request to the application."""
         config = self._security.config
         refusal = (
-            _check_rate(config, scope["path"])
+            _check_rate(config, scope)
             or _check_size(scope)
             or self._check_origin(scope)
             or await self._check_credentials(config.users, scope)
@@ -131,8 +134,7 @@ class SecurityMiddleware:
     async def _check_credentials(self, users: Users, scope: Scope) -> ASGIApp | None:
         if not users:
             return None
-        values = [value for name, value in scope["headers"] if name == b"authorization"]
-        credentials = parse_basic_auth(values[0]) if len(values) == 1 else None
+        credentials = _credentials(scope)
         if credentials is None:
             return UNAUTHORIZED
         if users.is_cached(*credentials):
@@ -147,10 +149,23 @@ class SecurityMiddleware:
         return None if is_correct else UNAUTHORIZED
 
 
-def _check_rate(config: SecurityConfig, path: str) -> ASGIApp | None:
-    if config.rate_limit is None or path.endswith(UNLIMITED_PATHS) or config.rate_limit.take():
+def _check_rate(config: SecurityConfig, scope: Scope) -> ASGIApp | None:
+    if config.rate_limit is None or _is_unlimited(config.users, scope) or config.rate_limit.take():
         return None
     return TOO_MANY_REQUESTS
+
+
+def _is_unlimited(users: Users, scope: Scope) -> bool:
+    if not scope["path"].endswith(UNLIMITED_PATHS):
+        return False
+    credentials = _credentials(scope) if users else None
+    return credentials is None or users.is_cached(*credentials)
+
+
+def _credentials(scope: Scope) -> tuple[bytes, bytes] | None:
+    """Return the user and the password of a request, or None without exactly one of each."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    return parse_basic_auth(values[0]) if len(values) == 1 else None
 
 
 def _check_size(scope: Scope) -> ASGIApp | None:

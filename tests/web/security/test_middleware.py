@@ -227,6 +227,19 @@ def test_health_pages_are_exempt_from_the_rate_limit_but_not_from_the_login(
         assert [server.request("/-/healthy").status for _ in range(2)] == [401, 401]
 
 
+def test_rate_limit_counts_passwords_that_are_guessed_at_health_pages(
+    folder: WebConfigFolder,
+) -> None:
+    users = f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}"
+    with serving_with(folder, f"rate_limit: {{interval: 1h, burst: 3}}\n{users}") as server:
+        right, wrong = basic_auth_header(), basic_auth_header(password="wrong")
+        assert server.request("/-/healthy", headers=right).status == 200
+        statuses = [server.request("/-/healthy", headers=wrong).status for _ in range(4)]
+        assert statuses == [401, 401, 429, 429]
+        # The password of the probe was verified before.
+        assert server.request("/-/healthy", headers=right).status == 200
+
+
 def test_tls_uses_the_newest_common_version_and_refuses_plain_http(folder: WebConfigFolder) -> None:
     with serving_with(folder, f"{TLS}}}") as server:
         assert get_over_tls(server, client_context(folder)).status == 200
