@@ -29,6 +29,7 @@ from exporter.config import (
     Settings,
     SettingsError,
     describe,
+    fixed_settings,
     parse,
     resolved_clouds,
     resolved_shard,
@@ -107,6 +108,7 @@ class LiveConfig:
 
     def __init__(self, invocation: Invocation) -> None:
         self._in_force = self._loaded = invocation
+        self._fixed = fixed_settings(invocation.settings, invocation.sources)
 
     def load(self) -> Settings:
         """Read the settings again, without using them."""
@@ -121,7 +123,9 @@ class LiveConfig:
 
     def text(self) -> str:
         """Return the settings in use, with their sources and without secrets."""
-        return REDACTOR.redact(redact(describe(self._in_force.settings, self._in_force.sources)))
+        invocation = self._in_force  # another thread may replace it
+        text = describe(invocation.settings, invocation.sources, self._fixed)
+        return REDACTOR.redact(redact(text))
 
 
 def _run(invocation: Invocation) -> int:

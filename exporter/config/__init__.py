@@ -1,7 +1,7 @@
 """Settings: flags over environment over a YAML file over defaults."""
 
 from exporter.config.expect import Expect, expected_properties
-from exporter.config.in_force import describe
+from exporter.config.in_force import describe, fixed_settings
 from exporter.config.load import GETTING_STARTED, Invocation, parse
 from exporter.config.messages import SettingsError
 from exporter.config.reference import Row, reference
@@ -40,6 +40,7 @@ __all__ = [
     "Web",
     "describe",
     "expected_properties",
+    "fixed_settings",
     "parse",
     "reference",
     "resolved_clouds",

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import SecretStr
@@ -17,15 +18,46 @@ from exporter.redaction import REDACTED
 HEADER = "# The configuration in force. Secrets are shown as ***."
 DURATION = "DURATION"
 
+FIXED_GROUPS = ("web.", "shard.")
+"""Groups of settings that are used as they are at the start, whatever a reload reads."""
 
-def describe(settings: Settings, sources: Sequence[ConfigSource]) -> str:
+RELOADED = "web.config.file"
+"""The only setting of these groups that a reload changes."""
+
+
+class InForce(NamedTuple):
+    """A setting in force: its value, as written or else the default, and the source of it."""
+
+    value: object
+    origin: str
+
+
+def fixed_settings(settings: Settings, sources: Sequence[ConfigSource]) -> Mapping[str, InForce]:
+    """Return the settings that only a restart changes, by key."""
+    return {
+        row.key: InForce(_written(row, settings, sources), _origin(row, sources))
+        for row in reference()
+        if row.key.startswith(FIXED_GROUPS) and row.key != RELOADED
+    }
+
+
+def describe(
+    settings: Settings,
+    sources: Sequence[ConfigSource],
+    fixed: Mapping[str, InForce] = MappingProxyType({}),
+) -> str:
     """Return the settings as YAML, with the source of each value in a comment.
 
     Written values are shown as they are written, others as their defaults. No secret is shown.
+
+    Args:
+        settings: The settings that were loaded last.
+        sources: Their sources.
+        fixed: The ``fixed_settings`` at the start, which are in force until a restart.
     """
     rows = reference()
     general = [row for row in rows if "[]" not in row.key and row.key != "clouds"]
-    lines = [HEADER, *_general_lines(general, settings, sources)]
+    lines = [HEADER, *_general_lines(general, settings, sources, fixed)]
     cloud_rows = {row.key.removeprefix("clouds[]."): row for row in rows if "clouds[]." in row.key}
     source = _source(("clouds",), sources)
     written = source.raw["clouds"] if source else []
@@ -37,7 +69,10 @@ def describe(settings: Settings, sources: Sequence[ConfigSource]) -> str:
 
 
 def _general_lines(
-    rows: Sequence[Row], settings: Settings, sources: Sequence[ConfigSource]
+    rows: Sequence[Row],
+    settings: Settings,
+    sources: Sequence[ConfigSource],
+    fixed: Mapping[str, InForce],
 ) -> Iterator[str]:
     group: tuple[str, ...] = ()
     for row in rows:
@@ -46,8 +81,11 @@ def _general_lines(
             if group[: depth + 1] != tuple(parents[: depth + 1]):
                 yield f"{'  ' * depth}{parent}:"
         group = tuple(parents)
-        value = _written(row, settings, sources)
-        yield f"{'  ' * len(parents)}{key}: {_inline(value)}  # {_origin(row, sources)}"
+        loaded = InForce(_written(row, settings, sources), _origin(row, sources))
+        value, origin = fixed.get(row.key, loaded)
+        if value != loaded.value:
+            origin += f"; after a restart: {_inline(loaded.value)}"
+        yield f"{'  ' * len(parents)}{key}: {_inline(value)}  # {origin}"
 
 
 def _cloud_lines(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.config import describe, reference
+from exporter.config import describe, fixed_settings, reference
 from tests.config.reading import Read
 
 CONTENT = """\
@@ -83,3 +83,17 @@ def test_hostile_text_stays_in_its_value(read: Read) -> None:
     clouds = json.dumps([{"name": 'a"  # b', "endpoint": "http://x", "images": ["i"]}])
     text = text_of(read, f"clouds: {clouds}")
     assert yaml.safe_load(text)["clouds"][0]["name"] == 'a"  # b'
+
+
+def test_settings_that_require_a_restart_are_those_of_the_start(read: Read) -> None:
+    hosts = "web: {allowed_hosts: [a.example], config: {file: a.yml}}\n"
+    start = read(CONTENT + hosts)
+    fixed = fixed_settings(start.settings, start.sources)
+    reloaded = read(CONTENT.replace("30s", "40s") + hosts.replace("a.", "b."))
+    text = describe(reloaded.settings, reloaded.sources, fixed)
+    assert line(text, "interval:").startswith('interval: "40s"  # ')
+    assert line(text, 'file: "b.yml"')
+    in_force = line(text, "allowed_hosts:")
+    assert in_force.startswith('allowed_hosts: ["a.example"]  # ')
+    assert in_force.endswith('web.allowed_hosts; after a restart: ["b.example"]')
+    assert "restart" not in line(text, "listen_address:")
