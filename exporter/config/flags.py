@@ -134,9 +134,12 @@ def read(
     end = argv.index("--") if "--" in argv else len(argv)
     before = [f"{word}=true" if word in switches else word for word in argv[:end]]
     after = argv[end + 1 :]
-    if CONFIG_CHECK in before:
+    is_config_check = CONFIG_CHECK in before
+    if is_config_check:
         before = ["check", "--offline", *(word for word in before if word != CONFIG_CHECK)]
     help_command = next((command for command in COMMANDS if command in before), None)
+    if is_config_check:
+        help_command = "check"
     parser = _parser(help_command)
     source = CliSettingsSource[ArgumentParser](
         settings,
@@ -153,6 +156,8 @@ def read(
     parsed, words = parser.parse_known_args(before)
     # Replaced above; pydantic-settings would take it for a setting.
     del parsed.__dict__[CONFIG_CHECK.lstrip("-")]
+    if is_config_check and words[1:2] in (["run"], ["check"]):
+        del words[1]  # the command that the flag was given to
     command, image_id = _command([*words, *after])
     options = _options(OPTIONS.get(help_command, {}) if help_command else {}, parsed)
     return CommandLine(command, image_id, options, source(parsed_args=parsed))

@@ -60,6 +60,8 @@ def test_flags_are_accepted_before_and_after_the_command(
         (["check", "--format=json"], {"format": "json"}),
         (["check", "--offline"], {"offline": "true"}),
         (["--config.check"], {"offline": "true"}),
+        (["run", "--config.check"], {"offline": "true"}),
+        (["--config.check", "check", "--format=json"], {"offline": "true", "format": "json"}),
         (["--format", "table", "--interval=30s", "check"], {"format": "table"}),
     ],
 )
