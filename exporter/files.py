@@ -44,17 +44,28 @@ def check_type(status: os.stat_result) -> None:
 
 
 class FileFingerprint(NamedTuple):
-    """Metadata that changes when a file is replaced or written to."""
+    """Metadata that changes when a file is replaced or written to, or becomes readable."""
 
     device: int
     inode: int
     size: int
     modified_ns: int
+    mode: int
+    owner: int
+    group: int
 
 
 def fingerprint(status: os.stat_result) -> FileFingerprint:
     """Return the fingerprint of a file from the result of ``os.stat`` or ``os.fstat``."""
-    return FileFingerprint(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return FileFingerprint(
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+    )
 
 
 class WatchedFile:

@@ -32,3 +32,13 @@ def test_changed_file_is_reported_once_after_it_is_stable(tmp_path: Path) -> Non
         (link / "file").write_text(text)
         assert not watched.changed()
     assert watched.changed()
+
+
+def test_file_that_becomes_readable_has_changed(tmp_path: Path) -> None:
+    """A failed reload is repeated once the permissions are corrected."""
+    file = tmp_path / "file"
+    file.write_text("1")
+    file.chmod(0o000)
+    watched = WatchedFile(file)
+    file.chmod(0o440)
+    assert [watched.changed() for _ in range(3)] == [False, True, False]
