@@ -87,11 +87,18 @@ def diff(running: Mapping[str, CloudRuntime], new: Iterable[CloudRuntime]) -> Cl
     )
 
 
-def apply(changes: CloudChanges, application: Application) -> Mapping[str, tuple[Target, ...]]:
+def apply(
+    changes: CloudChanges, application: Application, *, are_settings_new: bool = True
+) -> Mapping[str, tuple[Target, ...]]:
     """Replace the running clouds, and return the images of each that were not watched before.
 
     A scrape sees the state before or after the reload, never a mixture. The caller schedules the
     new pollers and stops the obsolete ones.
+
+    Args:
+        changes: The changes.
+        application: The running clouds.
+        are_settings_new: False if only the credentials were loaded again.
     """
     running = application.clouds
     new_targets: dict[str, tuple[Target, ...]] = {}
@@ -106,8 +113,9 @@ def apply(changes: CloudChanges, application: Application) -> Mapping[str, tuple
             new_targets[name] = application.set_targets(cloud)
         application.store.reorder_clouds(list(changes.clouds))
         loaded_at = now().wall
-        application.exporter_metrics.record_load(loaded_at)
         application.exporter_metrics.record_credentials_load(loaded_at)
+        if are_settings_new:
+            application.exporter_metrics.record_load(loaded_at)
     # A new dictionary: other threads may be iterating over the old one.
     application.clouds = dict(changes.clouds)
     return new_targets
@@ -192,9 +200,9 @@ class Reloader:
             return ()
         if self.settings.config.reload_on_change:
             return self.reload_credentials("file changed")
-        if self.application.has_failing_cloud():
-            return self.reload_credentials("polls fail")
-        return ()
+        with self._reload_lock:  # a reload by request may remove clouds
+            is_failing = self.application.has_failing_cloud()
+        return self.reload_credentials("polls fail") if is_failing else ()
 
     def reload_credentials(self, trigger: str) -> tuple[str, ...]:
         """Load clouds.yaml, secure.yaml and certificates for clouds, with the settings in use."""
@@ -229,7 +237,8 @@ class Reloader:
             if self._closed:
                 return None
             changes = diff(self.application.clouds, clouds)
-            new_targets = apply(changes, self.application)
+            are_settings_new = security is not None
+            new_targets = apply(changes, self.application, are_settings_new=are_settings_new)
             if security is not None:
                 self.security.replace(security.config)
                 self.web_files.watch(security.files)

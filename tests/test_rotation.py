@@ -21,6 +21,7 @@ EXISTS = "openstack_image_exists"
 FAILURES = "openstack_image_exporter_authentication_failures_total"
 POLLS = "openstack_image_exporter_polls_total"
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
+RELOADED_AT = "openstack_image_exporter_config_last_reload_success_timestamp_seconds"
 LOADED_AT = "openstack_image_exporter_credentials_last_load_timestamp_seconds"
 NEW_PASSWORD = "rotated-and-long"
 SETTINGS = {"name": LAB, "cloud": "entry", "images": [GOLDEN]}
@@ -163,7 +164,8 @@ def test_credentials_are_loaded_once_the_sign_in_is_refused(
         assert exporter.application.pollers != (poller,)
         wait_until(lambda: exporter.metrics().value("openstack_image_poll_success") == 1)
         assert exporter.metrics().value(FAILURES) == failures
-        assert not exporter.application.has_failing_cloud()
+        # The state of the cloud follows at the end of the cycle.
+        wait_until(lambda: not exporter.application.has_failing_cloud())
 
 
 def test_password_that_was_rotated_at_keystone_first_heals_when_the_secret_follows(
@@ -200,6 +202,26 @@ def test_broken_credentials_change_nothing_until_they_are_repaired(
         secret.write(PASSWORD)
         assert check_twice(exporter) == ()
         assert exporter.metrics().value(SUCCESSFUL) == 1
+
+
+def test_new_credentials_do_not_make_invalid_settings_look_loaded(
+    tmp_path: Path, secret: MountedSecret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with exporting(tmp_path, SETTINGS) as exporter:
+        exporter.wait_for_cycle()
+        (tmp_path / "exporter.yml").write_text("intervall: 1h")
+        assert exporter.reloader.reload("test") != ()
+        before = exporter.metrics()
+        assert before.value(SUCCESSFUL) == 0
+        recorded: list[float | None] = []
+        monkeypatch.setattr(exporter.application.exporter_metrics, "record_load", recorded.append)
+        secret.write(NEW_PASSWORD)
+        check_twice(exporter)
+        assert exporter.reloader.reload_credentials("test") == ()
+        assert recorded == [None]
+        after = exporter.metrics()
+        assert after.value(RELOADED_AT) == before.value(RELOADED_AT)
+        assert (after.value(LOADED_AT) or 0) > (before.value(LOADED_AT) or 0)
 
 
 def test_changed_ca_bundle_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
