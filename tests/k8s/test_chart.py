@@ -10,6 +10,7 @@ import yaml
 
 from exporter import __version__
 from exporter.config import parse
+from exporter.config.types import MOST_SHARDS
 from tests.k8s.chart import CHART, NOTES, RELEASE, ChartError, Engine
 from tests.k8s.chart_schema import FILE, rendered
 from tests.k8s.checks import CHECKS
@@ -359,6 +360,11 @@ def test_notes_name_the_secret_that_is_missing(engine: Engine) -> None:
 def test_schema_has_the_current_types_of_kubernetes() -> None:
     text = FILE.read_text("utf-8")
     assert rendered(text) == text, "run .venv/bin/python -m tests.k8s.chart_schema"
+
+
+def test_schema_accepts_as_many_shards_as_the_exporter() -> None:
+    schema = json.loads(FILE.read_text("utf-8"))
+    assert schema["properties"]["shards"]["maximum"] == MOST_SHARDS
 
 
 def test_schema_knows_exactly_the_keys_of_the_values() -> None:
