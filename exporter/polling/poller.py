@@ -118,15 +118,16 @@ class Poller:
         if self.discovery is not None and other.discovery is not None:
             self.discovery.take_over_from(other.discovery)
         if self.client.sender.authenticator.identity == other.client.sender.authenticator.identity:
+            doubts = other.remaining_doubts
             self._history = replace(
                 self._history,
                 wait_until=other.wait_until,
-                unavailable=other._history.unavailable,
+                unavailable=doubts.unavailable,
                 contradictions=other.contradiction_memory,
-                mass_404_suspected=other._history.mass_404_suspected,
-                suspicions=other._history.suspicions,
-                older_once=other._history.older_once,
-                older_repeated=other._history.older_repeated,
+                mass_404_suspected=doubts.mass_404_suspected,
+                suspicions=doubts.suspicions,
+                older_once=doubts.older_once,
+                older_repeated=doubts.older_repeated,
             )
             if self.client.requested_version != other.client.requested_version:
                 self._history = self._history.without_doubts()
@@ -143,6 +144,20 @@ class Poller:
         if self._run is None:
             return self._history.contradictions
         return self._run.cycle.doubts.contradictions.memory
+
+    @property
+    def remaining_doubts(self) -> CycleHistory:
+        """Return the history without the doubts that an unfinished cycle has refuted.
+
+        Two cycles that agree are not consecutive if a cycle between them found the image.
+        """
+        if self._run is None:
+            return self._history
+        cycle = self._run.cycle
+        succeeded = cycle.results.succeeded
+        return self._history.without_doubts_about(
+            succeeded, is_any_found=cycle.doubts.gone.mass.is_existing_found
+        )
 
     def stop(self) -> None:
         """End the current cycle and close every connection."""

@@ -145,6 +145,63 @@ def test_contradiction_of_an_unfinished_cycle_is_known_after_a_reload(
     assert "servers contradict each other" in failure.detail
 
 
+def run_until_reload(old: PolledCloud, new: PolledCloud) -> None:
+    """Run a cycle of the old poller, and let the new one take over when it finds an image again."""
+    is_reloaded = False
+
+    def reload(_: int) -> None:
+        nonlocal is_reloaded
+        if not is_reloaded and not old.reason(IDS[0]):
+            is_reloaded = True
+            new.poller.take_over_from(old.poller)
+
+    old.poller.run_cycle(reload)
+    assert is_reloaded
+
+
+def test_404_of_an_image_found_in_an_unfinished_cycle_needs_two_cycles_after_a_reload(
+    service: SimulatedImageService, stack: ExitStack
+) -> None:
+    old = stack.enter_context(polled_cloud(service.url, IDS[:2], concurrency=1))
+    new = stack.enter_context(polled_cloud(service.url, IDS[:2], store=old.store))
+    old.cycle()
+    service.faults.set("status", on=f"v1/{IDS[0]}", code=404, times=1)
+    old.cycle()
+    service.faults.set("status", on=f"v1/{IDS[0]}", code=404)
+    old.cycle()
+    assert old.reason(IDS[0]) == "unconfirmed"
+    service.faults.clear()
+    run_until_reload(old, new)
+    service.faults.set("status", on=f"v1/{IDS[0]}", code=404)
+    new.cycle()
+    assert new.exists()[IDS[0]] is True
+    new.cycle()
+    assert new.exists()[IDS[0]] is False
+
+
+def test_mass_404_refuted_by_an_unfinished_cycle_needs_two_cycles_after_a_reload(
+    service: SimulatedImageService, stack: ExitStack
+) -> None:
+    old = stack.enter_context(polled_cloud(service.url, IDS[:2], concurrency=1))
+    new = stack.enter_context(polled_cloud(service.url, IDS[:2], store=old.store))
+    images = [image for image in service.images.all() if image.id in IDS[:2]]
+    old.cycle()
+    for image in images:
+        service.images.remove(image.id)
+    old.cycle()
+    assert old.reason(IDS[0]) == "unconfirmed"
+    for image in images:
+        service.images.put(image)
+    run_until_reload(old, new)
+    for image in images:
+        service.images.remove(image.id)
+    new.cycle()
+    assert set(new.exists().values()) == {True}
+    assert not new.state.mass_disappearance
+    new.cycle()
+    assert set(new.exists().values()) == {False}
+
+
 def test_nothing_is_known_about_another_endpoint_after_a_reload(stack: ExitStack) -> None:
     before, after = (stack.enter_context(image_service(IDS)) for _ in range(2))
     before.faults.set("status", on="list", code=403)

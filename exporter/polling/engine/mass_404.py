@@ -42,6 +42,11 @@ class Mass404:
         self._proven.add(image_id)
 
     @property
+    def is_existing_found(self) -> bool:
+        """Return True if an image that existed before was found in this cycle."""
+        return self._existing_found
+
+    @property
     def has_disappeared(self) -> bool:
         """Return True if all existing images are gone and a second cycle has confirmed it."""
         return self._was_suspected and bool(self._existing) and self._existing <= self._proven

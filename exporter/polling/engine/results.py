@@ -24,6 +24,11 @@ class CycleResults:
         self.targets |= added
         self._undecided |= added
 
+    @property
+    def succeeded(self) -> frozenset[str]:
+        """The IDs of the images whose polls have succeeded, safe to read from another thread."""
+        return frozenset(self._succeeded)
+
     def undecided(self) -> tuple[Target, ...]:
         """Return the targets without an outcome."""
         return tuple(self._undecided.values())

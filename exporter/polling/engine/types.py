@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from exporter.model.image import Image
 from exporter.model.observation import Observation
@@ -23,6 +23,8 @@ from exporter.polling.engine.contradictions import ContradictionMemory
 
 CLOCK_MARGIN = 60.0
 """Seconds by which the clocks of a service may differ, after the correction by ``Date``."""
+
+Value = TypeVar("Value")
 
 Group = tuple[Target, ...]
 """Targets that are requested together: several by one list, a single one by itself."""
@@ -295,6 +297,21 @@ class CycleHistory:
             listed={},
         )
 
+    def without_doubts_about(
+        self, image_ids: frozenset[str], *, is_any_found: bool
+    ) -> "CycleHistory":
+        """Return the history after later polls of these images have succeeded.
+
+        ``is_any_found`` is true if they found an image that existed before.
+        """
+        return replace(
+            self,
+            mass_404_suspected=self.mass_404_suspected and not is_any_found,
+            suspicions=_without(self.suspicions, image_ids),
+            older_once=self.older_once - image_ids,
+            older_repeated=_without(self.older_repeated, image_ids),
+        )
+
     def _has_changed_since_gone(self, image: Image) -> bool:
         """Return True if an image that is gone was created or updated after its first 404."""
         gone_since = self.gone_since.get(image.id)
@@ -335,6 +352,10 @@ class CycleHistory:
 
 def _changed_at(image: Image) -> float:
     return max(image.created_at or -inf, image.updated_at or -inf)
+
+
+def _without(by_id: Mapping[str, Value], image_ids: frozenset[str]) -> Mapping[str, Value]:
+    return {image_id: value for image_id, value in by_id.items() if image_id not in image_ids}
 
 
 def _whole(seconds: float | None) -> int | None:
