@@ -299,6 +299,8 @@ class Poller:
         version_before = self.client.version
         facts = self.client.choose_version(Deadline(until, until))
         if version_before not in {None, self.client.version}:
+            # A poller that takes over in this cycle must not continue with them either.
+            self._history = self._history.without_doubts()
             history = history.without_doubts()
             version = self.client.version
             self._access.update(lambda state: state.with_api_version(version))

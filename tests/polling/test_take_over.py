@@ -202,6 +202,25 @@ def test_mass_404_refuted_by_an_unfinished_cycle_needs_two_cycles_after_a_reload
     assert set(new.exists().values()) == {False}
 
 
+def test_404s_of_a_version_left_in_an_unfinished_cycle_confirm_nothing_after_a_reload(
+    service: SimulatedImageService, stack: ExitStack
+) -> None:
+    old = stack.enter_context(polled_cloud(service.url, IDS[:2], api="auto", concurrency=1))
+    new = stack.enter_context(polled_cloud(service.url, IDS[:2], api="auto", store=old.store))
+    old.cycle()
+    service.faults.set("status", on="v1", code=404)
+    for image_id in IDS[:2]:
+        service.images.remove(image_id)
+    old.cycle()
+    assert (old.poller.client.version, old.reason(IDS[0])) == ("v1", "unconfirmed")
+    old.poller.run_cycle(lambda _: new.poller.take_over_from(old.poller))
+    assert new.poller.client.version == "v2"
+    new.cycle()
+    assert set(new.exists().values()) == {True}
+    new.cycle()
+    assert set(new.exists().values()) == {False}
+
+
 def test_nothing_is_known_about_another_endpoint_after_a_reload(stack: ExitStack) -> None:
     before, after = (stack.enter_context(image_service(IDS)) for _ in range(2))
     before.faults.set("status", on="list", code=403)
