@@ -89,4 +89,27 @@ def test_urls_of_the_project_follow_from_one_variable(
     urls = metadata.get("urls", {}).values()
     assert all(text.startswith(url.rstrip("/")) for text in urls)
     assert bool(urls) == bool(url)
-    assert "urls" in PROJECT["project"]["dynamic"]
+    assert {"urls", "readme"} <= set(PROJECT["project"]["dynamic"])
+
+
+@pytest.mark.parametrize("url", ["", "https://git.example.org/me/exporter"])
+def test_links_and_pictures_of_the_project_page_resolve(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("PROJECT_URL", url)
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))["ProjectUrls"](str(ROOT), {})
+    metadata: dict[str, Any] = {}
+    hook.update(metadata)
+    page, readme = metadata["readme"], (ROOT / "README.md").read_text("utf-8")
+    assert page["content-type"] == "text/markdown"
+    if not url:
+        assert page["text"] == readme
+        return
+    links = re.findall(r"(!?)\[[^]]*\]\(([^)]+)\)", page["text"])
+    assert len(links) == len(re.findall(r"\]\(", readme))
+    for mark, target in links:
+        path, _, anchor = target.removeprefix(url).partition("#")
+        assert target.startswith(url)
+        kind = f"/{'raw' if mark else 'blob'}/main/"
+        assert (ROOT / path.removeprefix(kind)).exists() if path else anchor
+        assert not path or path.startswith(kind)
