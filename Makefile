@@ -75,7 +75,7 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
-readme: $(VENV)/.dev ## generate the tables of README.md, dashboards/README.md and k8s/chart/README.md
+readme: $(VENV)/.dev ## generate the tables of the documents
 	@$(BIN)/python -m tests.readme_tables
 	@$(BIN)/python -m tests.dashboards.alert_table
 	@$(BIN)/python -m tests.k8s.chart_table
@@ -83,10 +83,10 @@ readme: $(VENV)/.dev ## generate the tables of README.md, dashboards/README.md a
 dashboards: $(VENV)/.dev ## generate the JSON of the dashboards and the rules for Kubernetes
 	@$(BIN)/python -m dashboards.generate
 
-screenshot: $(VENV)/.dev ## take the screenshot of the page in README.md
+screenshot: $(VENV)/.dev ## take the screenshot of the page in OPERATIONS.md
 	@$(BIN)/python -m tests.web.browser.screenshot
 
-draw-dashboards: $(VENV)/.dev ## take the screenshots of the dashboards in README.md
+draw-dashboards: $(VENV)/.dev ## take the screenshots of the dashboards
 	@$(BIN)/python -m tests.dashboards.screenshots dashboards/screenshots
 
 lint: $(VENV)/.dev

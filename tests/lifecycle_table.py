@@ -1,4 +1,4 @@
-"""The table of README.md with the values of all metrics during the lifecycle of an image.
+"""The values of all metrics of an image during its lifecycle, of which METRICS.md has a table.
 
 The values are real: the exporter polls a simulated service by API v2 once after every step.
 """

@@ -1,4 +1,4 @@
-"""Tables of README.md that are generated from the code.
+"""Tables of the documents that are generated from the code.
 
 ``make readme`` writes them between their markers, and a test fails if they are stale.
 """
@@ -22,7 +22,7 @@ from exporter.polling.engine.pacing import TRANSIENT
 from exporter.web.pages.query import Query
 from tests.lifecycle_table import lifecycle_rows, steps
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 PREFIX = "openstack_image_"
 EXPECT = "expect."
 
@@ -122,41 +122,74 @@ def meanings_table(meanings: Mapping[str, str], heading: str) -> str:
 
 
 def life_of_an_image() -> str:
-    """Return the steps in the life of an image, and each metric after each step."""
-    happened = steps()
-    listed = "\n".join(f"{number}. {what}" for number, what in enumerate(happened, start=1))
-    numbers = map(str, range(1, len(happened) + 1))
-    rows = ((_code(name), *cells) for name, *cells in lifecycle_rows())
-    return f"{listed}\n\n{table(('Metric', *numbers), rows)}"
+    """Return a row for each step in the life of an image, with the metrics that change most."""
+    cells = {name.removeprefix(PREFIX): values for name, *values in lifecycle_rows()}
+    metrics = ("exists", "status", "size_bytes", "protected", "poll_success")
+    return table(
+        ("", "Step", *map(_code, metrics), "Changes counted", "Expectations not met"),
+        (
+            (
+                str(number + 1),
+                step,
+                *(cells[metric][number] for metric in metrics),
+                _changes({metric: values[number] for metric, values in cells.items()}),
+                _not_met(cells["expectation_met"][number]),
+            )
+            for number, step in enumerate(steps())
+        ),
+    )
 
 
-TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
+def _changes(cells: Mapping[str, str]) -> str:
+    """Return the counters of changes that are not 0."""
+    counts = {word: cells[f"{word}_changes_total"] for word in ("status", "existence", "content")}
+    texts = [f"{word}: {count}" for word, count in counts.items() if count != "0"]
+    attributes = cells["attribute_changes_total"]
+    return ", ".join([*texts, *([attributes] if attributes != "0" else [])])
+
+
+def _not_met(cell: str) -> str:
+    """Return the names of the expectations whose series is 0."""
+    results = (result.split(": ") for result in filter(None, cell.split(", ")))
+    return ", ".join(name for name, value in results if value == "0")
+
+
+Tables = Mapping[str, Callable[[], str]]
+"""The tables of a document, by the name in their markers."""
+
+TABLES: Mapping[str, Tables] = MappingProxyType(
     {
-        "general settings": general_settings,
-        "settings of a cloud": settings_of_clouds,
-        "settings of an image": settings_of_images,
-        "settings of a discovery": settings_of_discoveries,
-        "expectations": expectations,
-        "metrics of an image": metrics_of_images,
-        "metrics of a cloud": metrics_of_clouds,
-        "metrics of the exporter": metrics_of_the_exporter,
-        "reasons": reasons,
-        "life of an image": life_of_an_image,
-        "parameters of images": parameters_of_images,
-        "problems": partial(meanings_table, PROBLEMS, "Problem"),
-        "troubles": partial(meanings_table, CLOUD_PROBLEMS, "Trouble"),
+        "CONFIGURATION.md": {
+            "general settings": general_settings,
+            "settings of a cloud": settings_of_clouds,
+            "settings of an image": settings_of_images,
+            "settings of a discovery": settings_of_discoveries,
+            "expectations": expectations,
+        },
+        "METRICS.md": {
+            "metrics of an image": metrics_of_images,
+            "metrics of a cloud": metrics_of_clouds,
+            "metrics of the exporter": metrics_of_the_exporter,
+            "reasons": reasons,
+            "life of an image": life_of_an_image,
+        },
+        "OPERATIONS.md": {
+            "parameters of images": parameters_of_images,
+            "problems": partial(meanings_table, PROBLEMS, "Problem"),
+            "troubles": partial(meanings_table, CLOUD_PROBLEMS, "Trouble"),
+        },
     }
 )
-"""Every table by the name in its markers."""
+"""The tables of each document."""
 
 
-def rendered(text: str) -> str:
+def rendered(text: str, tables: Tables) -> str:
     """Return the text with new tables; raise ``ValueError`` if a pair of markers is incomplete."""
-    for name, make in TABLES.items():
+    for name, make in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         parts = re.split(f"(?s){re.escape(begin)}.*?{re.escape(end)}", text)
         if len(parts) != 2:
-            raise ValueError(f"README.md holds the markers of {name!r} {len(parts) - 1} times")
+            raise ValueError(f"the document holds the markers of {name!r} {len(parts) - 1} times")
         text = f"{parts[0]}{begin}\n\n{make()}\n\n{end}{parts[1]}"
     return text
 
@@ -217,4 +250,6 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text("utf-8")), "utf-8")
+    for document, tables in TABLES.items():
+        path = ROOT / document
+        path.write_text(rendered(path.read_text("utf-8"), tables), "utf-8")

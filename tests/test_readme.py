@@ -1,4 +1,4 @@
-"""README.md, CHANGELOG.md and CONTRIBUTING.md: their examples are run, their links resolved."""
+"""The documents: their examples are run, their links resolved, and their sizes limited."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ from typing import Literal
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from promql_parser import parse as parse_promql
 
 from exporter import __version__
 from exporter.cli import COMMANDS
@@ -34,15 +35,29 @@ from exporter.web.pages.image_list import query_images
 from exporter.web.pages.json_api import image_list_document, to_ascii_json
 from exporter.web.pages.query import Query
 from exporter.web_security import load_security
-from tests.readme_tables import PREFIX, README, TABLES, rendered
+from tests.dashboards.alert_table import alerts
+from tests.dashboards.alert_table import rules as all_rules
+from tests.readme_tables import PREFIX, TABLES, rendered
 from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.images import ACTIVE, MAX_STALE, START
 from tests.support.program import ROOT, run_program, start_program
 from tests.support.wait import wait_until
 from tests.support.web_config import WebConfigFolder
 
-TEXT = README.read_text("utf-8")
-DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+GUIDES = (
+    "README.md",
+    "CONFIGURATION.md",
+    "METRICS.md",
+    "OPERATIONS.md",
+    "k8s/README.md",
+    "dashboards/README.md",
+)
+"""The documents for users, each with a purpose and, except the first, a table of contents."""
+DOCUMENTS = (*GUIDES, "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "k8s/chart/README.md")
+TEXT = {document: (ROOT / document).read_text("utf-8") for document in DOCUMENTS}
+OWN_EXAMPLES = ("README.md", "CONFIGURATION.md", "METRICS.md", "OPERATIONS.md")
+"""The documents whose examples this module tests; ``tests/k8s`` tests those of Kubernetes."""
+MAX_README_LINES, MAX_README_BYTES, MAX_BYTES = 350, 20_000, 40_000
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\.?[\w./-]+)\n")
 METRIC = re.compile(rf"\b{PREFIX}\w+")
@@ -50,14 +65,30 @@ WITHOUT_KEYSTONE = {"Token file": "a-token", "No Keystone": None}
 RECIPES = ("Password", "Application credential", "Environment variables", *WITHOUT_KEYSTONE)
 
 
-def section(title: str) -> str:
+def without_code(text: str) -> str:
+    """Return the text with blanks for the code blocks, whose comments look like headings."""
+    return BLOCK.sub(lambda block: re.sub(r"[^\n]", " ", block[0]), text)
+
+
+def section(document: str, title: str) -> str:
     """Return the text under a heading, up to the next one of the same or a higher level."""
-    # A comment in a code block looks like a heading.
-    plain = BLOCK.sub(lambda block: " " * len(block[0]), TEXT)
+    text = TEXT[document]
+    plain = without_code(text)
     heading = re.search(rf"^(#+) {re.escape(title)}$", plain, re.MULTILINE)
     assert heading, title
     end = re.compile(rf"^#{{1,{len(heading[1])}}} ", re.MULTILINE).search(plain, heading.end())
-    return TEXT[heading.end() : end.start() if end else None]
+    return text[heading.end() : end.start() if end else None]
+
+
+def anchor(title: str) -> str:
+    """Return the anchor of a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def headings(text: str) -> list[tuple[int, str]]:
+    """Return the level and the title of each heading."""
+    found = re.findall(r"^(#+) (.+)$", without_code(text), re.MULTILINE)
+    return [(len(level), title) for level, title in found]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -81,8 +112,13 @@ def table_paths(text: str) -> list[str]:
 
 
 def shell_lines() -> list[str]:
-    """Return the shell commands of the README."""
-    return [line for block in blocks(TEXT, "sh") for line in block.splitlines()]
+    """Return the shell commands of the documents."""
+    return [
+        line
+        for document in OWN_EXAMPLES
+        for block in blocks(TEXT[document], "sh")
+        for line in block.splitlines()
+    ]
 
 
 def exported(text: str) -> dict[str, str]:
@@ -107,24 +143,65 @@ def service() -> Iterator[SimulatedImageService]:
         yield service
 
 
-def test_tables_are_up_to_date() -> None:
-    assert rendered(TEXT) == TEXT, "README.md is stale: make readme"
+def yaml_examples() -> list[str]:
+    """Return the YAML blocks of the documents that this module tests."""
+    return [code for document in OWN_EXAMPLES for code in blocks(TEXT[document], "yaml")]
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_stale_table_is_replaced(name: str) -> None:
-    begin = f"<!-- {name} -->\n"
-    assert TEXT.count(begin) == 1
-    assert rendered(TEXT.replace(begin, f"{begin}\n| stale |\n")) == TEXT
+def test_readme_is_short() -> None:
+    text = TEXT["README.md"]
+    assert len(text.splitlines()) <= MAX_README_LINES
+    assert len(text.encode()) <= MAX_README_BYTES
+
+
+@pytest.mark.parametrize("document", GUIDES)
+def test_document_is_not_too_long(document: str) -> None:
+    assert len(TEXT[document].encode()) <= MAX_BYTES
+
+
+@pytest.mark.parametrize("document", GUIDES[1:])
+def test_document_has_a_purpose_a_table_of_contents_and_a_link_from_the_readme(
+    document: str,
+) -> None:
+    text = TEXT[document]
+    _, purpose, contents = text.split("\n\n")[:3]
+    assert purpose.startswith("This page is for whoever ")
+    (_, *titles) = headings(text)
+    expected = [f"{'  ' * (level - 2)}- [{title}](#{anchor(title)})" for level, title in titles]
+    assert contents.splitlines() == expected
+    assert f"]({document})" in section("README.md", "Documents")
+
+
+@pytest.mark.parametrize("document", GUIDES)
+def test_headings_of_a_document_have_different_anchors(document: str) -> None:
+    anchors = [anchor(title) for _, title in headings(TEXT[document])]
+    assert len(anchors) == len(set(anchors))
+
+
+@pytest.mark.parametrize("document", TABLES)
+def test_tables_are_up_to_date(document: str) -> None:
+    text = TEXT[document]
+    assert rendered(text, TABLES[document]) == text, f"{document} is stale: make readme"
+
+
+@pytest.mark.parametrize(
+    ("document", "name"), [(document, name) for document in TABLES for name in TABLES[document]]
+)
+def test_stale_table_is_replaced(document: str, name: str) -> None:
+    begin, text = f"<!-- {name} -->\n", TEXT[document]
+    assert text.count(begin) == 1
+    stale = text.replace(begin, f"{begin}\n| stale |\n")
+    assert rendered(stale, {name: TABLES[document][name]}) == text
 
 
 @pytest.mark.parametrize("damage", ["", "<!-- reasons --><!-- end of reasons -->" * 2])
 def test_missing_or_repeated_marker_is_an_error(damage: str) -> None:
+    text = TEXT["METRICS.md"].replace("<!-- reasons -->", "")
     with pytest.raises(ValueError, match=r"the markers of 'reasons' [02] times"):
-        rendered(TEXT.replace("<!-- reasons -->", "").replace("<!-- end of reasons -->", damage))
+        rendered(text.replace("<!-- end of reasons -->", damage), TABLES["METRICS.md"])
 
 
-@pytest.mark.parametrize("code", blocks(TEXT, "yaml"))
+@pytest.mark.parametrize("code", yaml_examples())
 def test_yaml_blocks_name_their_file(code: str) -> None:
     name = FILE.match(code)
     assert name
@@ -137,7 +214,6 @@ def test_yaml_blocks_name_their_file(code: str) -> None:
         "statefulset.yml",
         "deployment.yml",
         "web.yml",
-        "kustomization.yaml",
         ".github/workflows/images.yml",
         ".pre-commit-config.yaml",
     }
@@ -145,7 +221,7 @@ def test_yaml_blocks_name_their_file(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [code for code in blocks(TEXT, "yaml") if code.startswith("# exporter.yml")]
+    "code", [code for code in yaml_examples() if code.startswith("# exporter.yml")]
 )
 def test_settings_examples_are_valid(code: str, tmp_path: Path) -> None:
     path = tmp_path / "exporter.yml"
@@ -158,7 +234,9 @@ def test_web_configuration_example_is_valid(tmp_path: Path) -> None:
     folder = WebConfigFolder(tmp_path)
     for name, of in (("tls.crt", "cert.pem"), ("tls.key", "key.pem"), ("ca.crt", "ca.pem")):
         (tmp_path / of).rename(tmp_path / name)
-    protection = load_security(folder.write(files(TEXT)["web.yml"])).config
+    protection = load_security(
+        folder.write(files(section("CONFIGURATION.md", "TLS and passwords"))["web.yml"])
+    ).config
     assert protection.tls
     assert protection.users
     assert protection.rate_limit
@@ -166,10 +244,10 @@ def test_web_configuration_example_is_valid(tmp_path: Path) -> None:
 
 
 def test_pods_of_the_statefulset_example_are_its_shards(tmp_path: Path) -> None:
-    (code,) = [code for code in blocks(TEXT, "yaml") if code.startswith("# statefulset.yml")]
+    code = files(section("OPERATIONS.md", "Sharding"))["statefulset.yml"]
     index, total = yaml.safe_load(code)["env"]
     assert index["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
-    write(tmp_path, files(section("Set it up")), {})
+    write(tmp_path, files(section("README.md", "Set it up")), {})
     for number, pod in enumerate(("exporter-0", "exporter-1", "exporter-2")):
         environ = {index["name"]: pod, total["name"]: total["value"]}
         read = parse([f"--config.file={tmp_path / 'exporter.yml'}"], environ)
@@ -177,34 +255,34 @@ def test_pods_of_the_statefulset_example_are_its_shards(tmp_path: Path) -> None:
 
 
 def test_command_lines_are_valid_and_every_command_is_in_the_table(tmp_path: Path) -> None:
-    write(tmp_path, files(section("Set it up")), {})
+    write(tmp_path, files(section("README.md", "Set it up")), {})
     lines = [line for line in shell_lines() if line.startswith("openstack-image-exporter")]
     assert lines
     for line in lines:
         command = re.sub(r"exporter(\.new)?\.yml", str(tmp_path / "exporter.yml"), line)
         argv = shlex.split(command)[1:]
         assert parse(argv, {}).command in COMMANDS
-    assert table_names(section("Commands")) == set(COMMANDS)
+    assert table_names(section("OPERATIONS.md", "Commands")) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_make_targets_exist(document: str) -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    assert set(re.findall(r"`make (\w+)`", (ROOT / document).read_text("utf-8"))) <= targets
+    assert set(re.findall(r"`make (\w+)`", TEXT[document])) <= targets
 
 
 def test_python_version_and_command_are_those_of_the_package() -> None:
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     assert 'requires-python = ">=3.11"' in project
     assert 'openstack-image-exporter = "exporter.__main__:main"' in project
-    assert "Python 3.11 or newer" in section("Install")
+    assert "Python 3.11 or newer" in section("README.md", "Install")
 
 
 def test_output_of_check_is_the_table_shown(service: SimulatedImageService, tmp_path: Path) -> None:
     service.images.change(IMAGES["ci-runner"].id, status="deactivated")
     service.images.delete(IMAGES["k8s-node"].id)
-    shown = section("Set it up")
+    shown = section("README.md", "Set it up")
     write(tmp_path, files(shown), {"    cloud: mycloud ": f"    endpoint: {service.url} "})
     process = run_program(tmp_path, "check", "--config.file=exporter.yml")
     printed = [line.rstrip() for line in process.stdout.splitlines()]
@@ -223,7 +301,7 @@ def shape(document: object) -> object:
 
 
 def test_api_responses_have_exactly_the_fields_shown() -> None:
-    (shown,) = blocks(section("Images as JSON"), "json")
+    (shown,) = blocks(section("OPERATIONS.md", "Images as JSON"), "json")
     store = Store()
     target = Target("mycloud", "an-id", "golden", expect=(("protected", True),))
     state = CloudState(
@@ -236,7 +314,7 @@ def test_api_responses_have_exactly_the_fields_shown() -> None:
     store.observe(target.key, observation)
     response = json.loads(to_ascii_json(image_list_document(query_images(store, Query(), START))))
     assert shape(json.loads(shown)) == shape(response)
-    parameters = section("Images as JSON").split("end of parameters")[0]
+    parameters = section("OPERATIONS.md", "Images as JSON").split("end of parameters")[0]
     assert table_names(parameters) == set(Query.model_fields)
 
 
@@ -245,11 +323,11 @@ def test_json_output_of_check_is_the_document_shown(
 ) -> None:
     service.images.change(IMAGES["ci-runner"].id, status="deactivated")
     changes = {"    cloud: mycloud ": f"    endpoint: {service.url} "}
-    write(tmp_path, files(section("Set it up")), changes)
+    write(tmp_path, files(section("README.md", "Set it up")), changes)
     process = run_program(tmp_path, "check", "--config.file=exporter.yml", "--format=json")
     printed, shown = (
         json.loads(process.stdout),
-        json.loads(blocks(section("Check as JSON"), "json")[0]),
+        json.loads(blocks(section("CONFIGURATION.md", "Check as JSON"), "json")[0]),
     )
     (image,) = [entry for entry in printed["images"] if entry["image"] == "ci-runner"]
     (example,) = shown["images"]
@@ -262,7 +340,7 @@ def test_json_output_of_check_is_the_document_shown(
 def test_sign_in_recipes_sign_in(
     recipe: str, service: SimulatedImageService, tmp_path: Path
 ) -> None:
-    text = section(recipe)
+    text = section("CONFIGURATION.md", recipe)
     (tmp_path / "token").write_text("a-token\n", "utf-8")
     with SimulatedKeystone() as keystone:
         keystone.users = {"image-exporter": "the password"}
@@ -285,89 +363,85 @@ def test_sign_in_recipes_sign_in(
             assert keystone.accepts(token)
 
 
-def rules() -> dict[str, str]:
-    """Return the expressions of the alerts shown, by name."""
-    (group,) = yaml.safe_load(files(section("Scrape it"))["rules.yml"])["groups"]
-    return {rule["alert"]: rule["expr"] for rule in group["rules"]}
-
-
-@pytest.mark.parametrize("expression", rules().values(), ids=rules())
-def test_alerts_use_existing_metrics_that_survive_a_vanished_image(expression: str) -> None:
-    """They use no label of the scrape either."""
-    metrics = set(METRIC.findall(expression))
-    assert metrics
-    assert metrics <= table_names(section("Metrics"))
-    assert not any(name.endswith("_info") for name in metrics)
-    assert "absent" not in expression
-    assert len(re.findall(r"\b(?:min|max) by \(cloud\b", expression)) == len(
-        METRIC.findall(expression)
-    )
-
-
-SERIES = {
-    'exists{cloud="c",image="gone"}': "1x5 0x60",
-    'exists{cloud="c",image="unanswered"}': "1x65",
-    'poll_success{cloud="c",image="unanswered"}': "0x65",
-    'api_up{cloud="c"}': "0x65",
-    'exporter_last_cycle_timestamp_seconds{cloud="c"}': "0x65",
-    'exporter_cycle_interval_seconds{cloud="c"}': "60x65",
-    'poll_success{cloud="d",image="forbidden"}': "0x65",
-    'status{cloud="d",image="off",status="active"}': "0x65",
-    'status{cloud="d",image="suspended",status="active"}': "0x65",
-    'expectation_met{cloud="d",image="suspended",expectation="status"}': "1x65",
-    'exists{cloud="d",image="retired"}': "0x65",
-    'expectation_met{cloud="d",image="retired",expectation="exists"}': "1x65",
-    'content_changes_total{cloud="d",image="replaced"}': "0x50 1x15",
-    'expectation_met{cloud="d",image="open",expectation="public"}': "0x65",
-    'api_up{cloud="d"}': "1x65",
-    'exporter_last_cycle_timestamp_seconds{cloud="d"}': "0+60x65",
-    'exporter_cycle_interval_seconds{cloud="d"}': "60x65",
-}
-"""Series of an hour in two clouds: the API of c is down, that of d is up."""
-
-FIRING = {
-    "OpenStackImageGone": 'cloud="c",image="gone"',
-    "OpenStackImageApiDown": 'cloud="c"',
-    "OpenStackImagePollingStopped": 'cloud="c"',
-    "OpenStackImagePollFails": 'cloud="d",image="forbidden"',
-    "OpenStackImageNotActive": 'cloud="d",image="off"',
-    "OpenStackImageContentChanged": 'cloud="d",image="replaced"',
-    "OpenStackImageNotAsExpected": 'cloud="d",image="open"',
-}
-"""Alerts of that hour with the labels for which they fire."""
-
-
-def test_each_alert_fires_exactly_once(tmp_path: Path, promtool: Path) -> None:
-    """A dead API is one alert, and none of its images counts as gone or failing."""
-    write(tmp_path, files(section("Scrape it")), {})
-    expected = [
-        {"labels": f'{{alertname="{alert}",{labels}}}', "value": 1}
-        for alert, labels in FIRING.items()
+def queries() -> list[str]:
+    """Return the PromQL of the examples, of the own alert, and of the table for newcomers."""
+    table = re.findall(r"\| `(.+)` \|$", section("METRICS.md", "PromQL examples"), re.MULTILINE)
+    (group,) = yaml.safe_load(files(section("METRICS.md", "Write your own alerts"))["rules.yml"])[
+        "groups"
     ]
-    firing = 'count by (alertname, cloud, image) (ALERTS{alertstate="firing"})'
-    test = {
-        "interval": "1m",
-        "input_series": [
-            {"series": f"{PREFIX}{series}", "values": values} for series, values in SERIES.items()
-        ],
-        "promql_expr_test": [{"expr": firing, "eval_time": "60m", "exp_samples": expected}],
-    }
-    (tmp_path / "tests.yml").write_text(
-        yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [test]}), "utf-8"
+    shown = blocks(TEXT["METRICS.md"], "promql")
+    return [*table, *shown, *(rule["expr"] for rule in group["rules"])]
+
+
+@pytest.mark.parametrize("query", queries())
+def test_queries_are_valid_and_use_existing_metrics(query: str) -> None:
+    parse_promql(query)
+    names = {name.removesuffix("_bucket") for name in METRIC.findall(query)}
+    assert names
+    assert names <= table_names(section("METRICS.md", "All metrics"))
+
+
+def test_own_alert_and_scrape_configuration_are_valid(tmp_path: Path, promtool: Path) -> None:
+    examples = files(section("METRICS.md", "Write your own alerts"))
+    write(tmp_path, {**examples, **files(section("README.md", "Set it up"))}, {})
+    process = subprocess.run(
+        [promtool, "check", "config", "prometheus.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert FIRING.keys() == rules().keys()
-    for check in ("check config --syntax-only prometheus.yml", "test rules tests.yml"):
-        process = subprocess.run(
-            [promtool, *check.split()], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert process.returncode == 0, process.stdout + process.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+def metrics_behind(expression: str) -> set[str]:
+    """Return the metrics that an expression reads, also by recording rules."""
+    records = {rule["record"]: rule["expr"] for rule in all_rules() if "record" in rule}
+    expressions, seen = [expression], set[str]()
+    while expressions:
+        text = expressions.pop()
+        used = {name for name in records if name in text and name not in seen}
+        seen |= used | set(METRIC.findall(text))
+        expressions += [records[name] for name in used]
+    return seen
+
+
+def test_ten_metrics_to_alert_on_fire_the_alerts_beside_them() -> None:
+    text = section("README.md", "The ten metrics to alert on")
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.MULTILINE)
+    assert len(rows) == 10
+    for metric, names in rows:
+        for name in names.split(", "):
+            assert metric in metrics_behind(alerts()[name]["expr"]), (metric, name)
+
+
+def test_names_of_openstack_exporter_are_those_of_the_recording_rules() -> None:
+    path = ROOT / "dashboards/openstack-exporter/rules.yml"
+    (group,) = yaml.safe_load(path.read_text("utf-8"))["groups"]
+    text = section("README.md", "Coming from openstack-exporter")
+    rows = {name for name in table_names(text) if not name.startswith("-")}
+    assert {rule["record"] for rule in group["rules"]} == rows
+
+
+SYMPTOMS = 9
+
+
+def test_each_symptom_has_a_cause_a_remedy_and_one_command() -> None:
+    text = section("OPERATIONS.md", "Troubleshooting")
+    symptoms = [title for level, title in headings(text) if level == 3]
+    assert len(symptoms) == SYMPTOMS
+    for symptom in symptoms:
+        advice = section("OPERATIONS.md", symptom)
+        assert re.findall(r"^- \*\*(.+?):\*\*", advice, re.MULTILINE) == ["You see", "Why", "Do"]
+        (command,) = blocks(advice, "sh")
+        assert command.count("\n") == 1
 
 
 def test_demo_serves_the_metrics_and_pages_listed(tmp_path: Path) -> None:
     """Metrics listed as missing from the demo are excepted."""
     with start_program(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as program:
         wait_until(lambda: program.page("/-/ready")[0] == 200)
-        pages = table_paths(section("Pages"))
+        pages = table_paths(section("OPERATIONS.md", "Pages"))
         assert {path: program.page(path)[0] for path in pages} == dict.fromkeys(pages, 200)
         families = list(text_string_to_metric_families(program.page("/metrics")[1]))
         output = program.stdout
@@ -377,14 +451,18 @@ def test_demo_serves_the_metrics_and_pages_listed(tmp_path: Path) -> None:
         for family in families
         if family.samples
     }
-    listed = table_names(section("Metrics"))
-    absent = set(re.findall(r"^- `(\w+)`:", section("Not in the demo"), re.MULTILINE))
+    listed = table_names(section("METRICS.md", "All metrics"))
+    absent = set(re.findall(r"^- `(\w+)`:", section("METRICS.md", "Not in the demo"), re.MULTILINE))
     assert {name for name in served if name.startswith(PREFIX)} == listed - absent
     assert absent <= listed
     assert {name.partition("_")[0] for name in served - listed} == {"process", "python"}
 
     excerpt, shown_output = (
-        next(block for block in blocks(section("See it"), "text") if block.startswith(start))
+        next(
+            block
+            for block in blocks(section("README.md", "Try it"), "text")
+            if block.startswith(start)
+        )
         for start in (PREFIX, "demo: ")
     )
     series = {
@@ -409,7 +487,8 @@ def test_log_lines_are_those_of_the_program(
 ) -> None:
     line = next(
         line
-        for block in blocks(TEXT, "text")
+        for document in ("README.md", "OPERATIONS.md")
+        for block in blocks(TEXT[document], "text")
         for line in block.splitlines()
         if line.startswith(start) and "image changed" in line
     )
@@ -426,16 +505,15 @@ def test_log_lines_are_those_of_the_program(
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_resolve(document: str) -> None:
-    text = BLOCK.sub("", (ROOT / document).read_text("utf-8"))
-    for target in re.findall(r"\]\(([^)]+)\)", text):
+    folder = (ROOT / document).parent
+    for target in re.findall(r"\]\(([^)]+)\)", without_code(TEXT[document])):
+        if target.startswith("https://"):
+            continue
         path, _, heading = target.partition("#")
-        assert target.startswith("https://") or (ROOT / path).exists(), target
+        page = folder / path if path else ROOT / document
+        assert page.exists(), target
         if heading:
-            page = (ROOT / (path or document)).read_text("utf-8")
-            headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page), re.MULTILINE)
-            assert heading in {
-                re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings
-            }, target
+            assert heading in {anchor(title) for _, title in headings(page.read_text())}, target
 
 
 def test_changelog_has_this_version() -> None:
@@ -465,5 +543,5 @@ def test_contributing_names_existing_paths_and_code() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_documents_contain_no_local_paths(document: str) -> None:
-    text = (ROOT / document).read_text("utf-8")
+    text = TEXT[document]
     assert not re.search(r"/(home|root|work|tmp|Users)/", text)

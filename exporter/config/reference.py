@@ -1,4 +1,4 @@
-"""Reference of all settings: the source of the help and of the tables in README.md."""
+"""Reference of all settings: the source of the help and of CONFIGURATION.md."""
 
 from collections.abc import Iterator
 from enum import Enum, auto

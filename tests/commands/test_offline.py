@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from exporter import cli
-from tests.readme_tables import README
 from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
-from tests.support.program import GOLDEN, settings_file
+from tests.support.program import GOLDEN, ROOT, settings_file
 
 AUTH = {
     "auth_url": "http://127.0.0.1:1/v3",
@@ -112,9 +111,10 @@ def test_flags_that_exclude_each_other(
     assert error in capsys.readouterr().err
 
 
-def readme_commands() -> list[list[str]]:
-    """Return the commands with --offline in the README's examples for CI and pre-commit."""
-    blocks = re.findall(r"^```yaml\n(# \.\S+\n.*?)^```$", README.read_text("utf-8"), re.M | re.S)
+def documented_commands() -> list[list[str]]:
+    """Return the commands with --offline in the document's examples for CI and pre-commit."""
+    text = (ROOT / "CONFIGURATION.md").read_text("utf-8")
+    blocks = re.findall(r"^```yaml\n(# \.\S+\n.*?)^```$", text, re.M | re.S)
     workflow, hooks = (yaml.safe_load(block) for block in blocks)
     steps = workflow["jobs"]["check"]["steps"]
     runs = [step["run"] for step in steps if "--offline" in step.get("run", "")]
@@ -125,7 +125,7 @@ def readme_commands() -> list[list[str]]:
 def test_examples_for_ci_and_pre_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands = readme_commands()
+    commands = documented_commands()
     assert len(commands) == 2
     write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": AUTH}}, PASSWORD)
     settings_file(tmp_path, LAB)

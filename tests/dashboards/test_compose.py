@@ -13,7 +13,7 @@ import yaml
 
 from tests.dashboards.servers import Prometheus, installed
 from tests.k8s.programs import schema
-from tests.readme_tables import README
+from tests.support.program import ROOT
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 FILE = FOLDER / "compose.yaml"
@@ -133,5 +133,6 @@ def test_prometheus_loads_the_rules(prometheus: Prometheus) -> None:
 
 
 def test_command_of_the_readme_names_the_file() -> None:
-    for text in (README.read_text("utf-8"), (FOLDER / "README.md").read_text("utf-8")):
+    for path in (ROOT / "README.md", FOLDER / "README.md"):
+        text = path.read_text("utf-8")
         assert "docker compose --file dashboards/compose.yaml up --build" in text

@@ -16,10 +16,12 @@ from tests.k8s.checks.schema import VERSIONS, kubernetes, operators
 from tests.k8s.manifest import Manifest, of_kind, workloads
 from tests.k8s.rendering import K8S, ROOT
 from tests.k8s.rendering import rendered as kustomized
-from tests.test_readme import blocks
+from tests.test_readme import blocks, section
 
 TEXT = (K8S / "README.md").read_text("utf-8")
-EXAMPLES = blocks(TEXT, "yaml")
+KUSTOMIZE = section("k8s/README.md", "Install by kustomize")
+"""``test_readme`` tests its examples."""
+EXAMPLES = blocks(TEXT.replace(KUSTOMIZE, ""), "yaml")
 CHART_VALUES = [yaml.safe_load(code) for code in EXAMPLES if code.startswith("# values.yaml")]
 OVERLAYS = [code for code in EXAMPLES if code.startswith("# kustomization.yaml")]
 LABEL = {"release": "kube-prometheus-stack"}
@@ -89,7 +91,9 @@ def test_command_installs_the_chart_under_the_name_of_the_secret() -> None:
 
 
 def test_readme_names_the_validated_versions_of_kubernetes() -> None:
-    assert f"Kubernetes {VERSIONS[0]} to {VERSIONS[-1]}" in TEXT
+    versions = f"{VERSIONS[0]} to {VERSIONS[-1]}"
+    assert f"Kubernetes {versions}" in TEXT
+    assert f"| Kubernetes | {versions};" in section("README.md", "Compatibility")
     chart = yaml.safe_load((K8S / "chart/Chart.yaml").read_text("utf-8"))
     assert chart["kubeVersion"] == f">={VERSIONS[0]}.0-0"
 

@@ -8,7 +8,7 @@ OWN_REASONS = {
     403: "forbidden",
     429: "rate_limited",
 }
-"""Rows of the README's table of reasons that name a status code."""
+"""Rows of the table of reasons that name a status code."""
 
 
 @pytest.mark.parametrize("code", [code for code in range(100, 600) if code not in {200, 404}])

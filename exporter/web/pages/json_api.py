@@ -1,4 +1,4 @@
-"""JSON documents of images, check results and clouds. README.md documents their shape.
+"""JSON documents of images, check results and clouds. OPERATIONS.md documents their shape.
 
 ``/api/images`` serves them, and ``check --format=json`` reports images in the same form, so that
 a script reads both alike.

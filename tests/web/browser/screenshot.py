@@ -1,4 +1,4 @@
-"""Takes the screenshot of the page for README.md.
+"""Takes the screenshot of the page for OPERATIONS.md.
 
 ``make screenshot`` runs it. The page shows the images of the demo, three of them with a problem.
 """
