@@ -83,6 +83,8 @@ _NAMES_IN_DOMAINS = (
 )
 """A name, the ID that needs no domain, and the domain of the name."""
 
+_TEXTS = _SECRET_KEYS | _CONVERTED | {"auth_url", "user_id", "username"}
+
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"missing \d+ required .*?'(\w+)'")
 _QUOTES = ('"', "'")
@@ -106,6 +108,8 @@ def _kind_of_misread(key: str, value: object) -> str:
         return "true or false"
     if isinstance(value, int | float) and key not in _CONVERTED:
         return "a number"
+    if isinstance(value, list | dict) and key in _TEXTS:
+        return "a list" if isinstance(value, list) else "a mapping"
     return ""
 
 

@@ -116,6 +116,15 @@ def test_credential_that_yaml_does_not_read_as_text_is_refused(
     authenticator(cloud="lab")
 
 
+@pytest.mark.parametrize(("value", "kind"), [(["a"], "a list"), ({"a": "b"}, "a mapping")])
+def test_list_or_mapping_in_place_of_a_text_is_refused(
+    value: object, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": {**AUTH, "password": value}}})
+    expected = f"auth.password: YAML reads this value as {kind}, not as text; put it in quotes"
+    assert error_of(cloud="lab") == expected
+
+
 @pytest.mark.parametrize(("key", "is_refused"), [("password", True), ("project_id", False)])
 def test_plain_number_is_refused_unless_openstacksdk_converts_it(
     key: str, is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
