@@ -155,3 +155,16 @@ def test_failed_load_keeps_the_time_of_the_last_successful_one() -> None:
             )
         )
     assert values == [(1, 1000), (0, 1000), (1, 2000)]
+
+
+def test_time_of_the_last_load_of_credentials_is_exported() -> None:
+    metrics = ExporterMetrics("1")
+    values = []
+    for loaded_at in (1000.0, 2000.0):
+        metrics.record_credentials_load(loaded_at)
+        values.append(
+            metrics.registry.get_sample_value(
+                "openstack_image_exporter_credentials_last_load_timestamp_seconds"
+            )
+        )
+    assert values == [1000, 2000]
