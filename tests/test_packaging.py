@@ -78,14 +78,20 @@ def test_copies_of_the_version_match_the_package(name: str) -> None:
     assert copy[1] == __version__
 
 
-@pytest.mark.parametrize("url", ["", "https://git.example.org/me/exporter/"])
-def test_urls_of_the_project_follow_from_one_variable(
-    monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
+def built_metadata(monkeypatch: pytest.MonkeyPatch, url: str) -> dict[str, Any]:
+    """Return the dynamic metadata of the package if the project is at this URL."""
     monkeypatch.setenv("PROJECT_URL", url)
     hook = runpy.run_path(str(ROOT / "hatch_build.py"))["ProjectUrls"](str(ROOT), {})
     metadata: dict[str, Any] = {}
     hook.update(metadata)
+    return metadata
+
+
+@pytest.mark.parametrize("url", ["", "https://git.example.org/me/exporter/"])
+def test_urls_of_the_project_follow_from_one_variable(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    metadata = built_metadata(monkeypatch, url)
     urls = metadata.get("urls", {}).values()
     assert all(text.startswith(url.rstrip("/")) for text in urls)
     assert bool(urls) == bool(url)
@@ -96,10 +102,7 @@ def test_urls_of_the_project_follow_from_one_variable(
 def test_links_and_pictures_of_the_project_page_resolve(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    monkeypatch.setenv("PROJECT_URL", url)
-    hook = runpy.run_path(str(ROOT / "hatch_build.py"))["ProjectUrls"](str(ROOT), {})
-    metadata: dict[str, Any] = {}
-    hook.update(metadata)
+    metadata = built_metadata(monkeypatch, url)
     page, readme = metadata["readme"], (ROOT / "README.md").read_text("utf-8")
     assert page["content-type"] == "text/markdown"
     if not url:

@@ -19,7 +19,7 @@ Redact = Callable[[str], object]
 def check_offline(
     settings: Settings, out: TextIO, err: TextIO, redact: Redact, *, as_json: bool = False
 ) -> int:
-    """Print the errors in all files that the settings name; return 0 if there are none."""
+    """Print the errors in all files that the settings name; return 0 without an error, or 2."""
     clouds = resolved_clouds(settings)
     errors = (
         *_web_errors(settings, redact),

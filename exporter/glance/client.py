@@ -196,7 +196,7 @@ class ImageClient:
 
     @property
     def limitations(self) -> str:
-        """Known limitations of the endpoint, in one line; empty if there are none."""
+        """Known limitations of the endpoint, in one line, which is empty without a limitation."""
         parts = (self._memory.summary(steady()), self.capabilities.summary)
         return "; ".join(filter(None, parts))
 

@@ -72,7 +72,7 @@ class ImageFamily(Family[ImageView]):
 
     @property
     def needs_image(self) -> bool:
-        """True if there are no samples without an image."""
+        """True if every sample needs an image."""
         return self.aspects == OF_IMAGE
 
 

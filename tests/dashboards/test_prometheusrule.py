@@ -44,7 +44,7 @@ def test_manifest_is_up_to_date_with_the_rules() -> None:
 
 
 def test_manifest_has_the_rules_of_the_file() -> None:
-    """It differs by the namespace, and by a rule in two parts of which one has no namespace."""
+    """The manifest adds the namespace, and splits a rule of which one part has no namespace."""
     expressions = defaultdict(list)
     groups = spec()["groups"]
     for group in groups:

@@ -40,7 +40,7 @@ BOUNDS = {
 """Range of the integers of each format; Helm computes with floating-point numbers."""
 
 TEXT = {"$ref": "#/definitions/text"}
-"""What a string becomes."""
+"""Schema of a string."""
 
 Schema = dict[str, Any]
 

@@ -122,11 +122,18 @@ def test_404s_of_another_version_confirm_nothing_after_a_reload(
     assert set(new.exists().values()) == {False}
 
 
+def before_and_after(
+    service: SimulatedImageService, stack: ExitStack
+) -> tuple[PolledCloud, PolledCloud]:
+    """Return a cloud of two images that are polled one after the other, and it after a reload."""
+    old = stack.enter_context(polled_cloud(service.url, IDS[:2], concurrency=1))
+    return old, stack.enter_context(polled_cloud(service.url, IDS[:2], store=old.store))
+
+
 def test_contradiction_of_an_unfinished_cycle_is_known_after_a_reload(
     service: SimulatedImageService, stack: ExitStack
 ) -> None:
-    old = stack.enter_context(polled_cloud(service.url, IDS[:2], concurrency=1))
-    new = stack.enter_context(polled_cloud(service.url, IDS[:2], store=old.store))
+    old, new = before_and_after(service, stack)
     old.cycle()
     service.faults.set("status", on=f"v1/{IDS[0]}", code=404, times=1)
     contradictions: list[int] = []
@@ -162,8 +169,7 @@ def run_until_reload(old: PolledCloud, new: PolledCloud) -> None:
 def test_404_of_an_image_found_in_an_unfinished_cycle_needs_two_cycles_after_a_reload(
     service: SimulatedImageService, stack: ExitStack
 ) -> None:
-    old = stack.enter_context(polled_cloud(service.url, IDS[:2], concurrency=1))
-    new = stack.enter_context(polled_cloud(service.url, IDS[:2], store=old.store))
+    old, new = before_and_after(service, stack)
     old.cycle()
     service.faults.set("status", on=f"v1/{IDS[0]}", code=404, times=1)
     old.cycle()
@@ -182,8 +188,7 @@ def test_404_of_an_image_found_in_an_unfinished_cycle_needs_two_cycles_after_a_r
 def test_mass_404_refuted_by_an_unfinished_cycle_needs_two_cycles_after_a_reload(
     service: SimulatedImageService, stack: ExitStack
 ) -> None:
-    old = stack.enter_context(polled_cloud(service.url, IDS[:2], concurrency=1))
-    new = stack.enter_context(polled_cloud(service.url, IDS[:2], store=old.store))
+    old, new = before_and_after(service, stack)
     images = [image for image in service.images.all() if image.id in IDS[:2]]
     old.cycle()
     for image in images:

@@ -18,8 +18,10 @@ probability of ``0.618**n``, instead of each time.
 """
 
 MAX_TRANSIENT_FAILURES = 1
-"""Largest number of transient failures with which one cycle is enough. After more failures, the
-next cycle has to agree."""
+"""Largest number of transient failures with which one cycle is enough.
+
+After more failures, the next cycle has to agree.
+"""
 
 MAX_ATTEMPTS = 4
 """Requests that may be sent per request that is required, because some fail or show nothing."""

@@ -44,5 +44,5 @@ def lists_refused(cloud: ScenarioCloud) -> None:
     settings={"api": "v1"},
 )
 def error_pages(cloud: ScenarioCloud) -> None:
-    """Send a body where there must be none; its status code counts."""
+    """Send a body in response to HEAD, which must have an empty one; its status code counts."""
     cloud.service.faults.set("error_page", code=503)
