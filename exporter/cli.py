@@ -35,7 +35,7 @@ from exporter.config import (
     resolved_shard,
 )
 from exporter.config.flags import wants_offline_json
-from exporter.config.sources import ENVIRONMENT_PREFIX
+from exporter.config.sources import ENVIRONMENT_PREFIX, ConfigSource
 from exporter.daemon import run
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.redaction import Redactor, redact
@@ -135,8 +135,11 @@ def _run(invocation: Invocation) -> int:
 
 
 def _demo(invocation: Invocation) -> int:
-    text = LiveConfig(invocation).text
-    return demo(invocation.settings, _print_demo_line, REDACTOR.add, text)
+    def describe(settings: Settings, added: ConfigSource) -> str:
+        sources = (*invocation.sources, added)
+        return LiveConfig(replace(invocation, settings=settings, sources=sources)).text()
+
+    return demo(invocation.settings, _print_demo_line, REDACTOR.add, describe)
 
 
 def _print_demo_line(line: str) -> None:

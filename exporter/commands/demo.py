@@ -6,30 +6,39 @@ Its images change, are deleted and fail to be polled.
 import os
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
-from types import MappingProxyType
+
+from pydantic_settings import InitSettingsSource
 
 from exporter.app import bind_server, build_application
 from exporter.commands import Exit
 from exporter.config import Cloud, Image, ResolvedCloud, Settings, resolved_clouds, resolved_shard
+from exporter.config.sources import ConfigSource
 from exporter.daemon import Daemon
 from exporter.demo.story import IMAGES, LOOP_SECONDS, DemoStory
+from exporter.model.units import format_duration
 from exporter.process import dump_stacks_on_signal, stop_on_signals
 from exporter.simulator.service import SimulatedImageService
 from exporter.web.security.middleware import SecurityState
 from exporter.web_security import load_security
 
-DEFAULTS = MappingProxyType(
-    {"interval": 5.0, "timeout": 2.0, "properties": ("os_distro", "os_version")}
-)
-"""The demo's own defaults, which show changes sooner than the defaults of the settings."""
+INTERVAL = 5.0
+"""Default of ``interval`` in seconds, which shows changes sooner than that of the settings."""
+
+TIMEOUT = 2.0
+"""Default of ``timeout`` in seconds."""
+
+PROPERTIES = ("os_distro", "os_version")
+"""Default of ``properties``."""
+
+Describe = Callable[[Settings, ConfigSource], str]
+"""Returns settings as text, without secrets; the source has what the demo adds to them."""
 
 
 def demo(
     settings: Settings,
     print_line: Callable[[str], object],
     redact: Callable[[str], object],
-    config_text: Callable[[], str],
+    describe: Describe,
 ) -> int:
     """Run the demo until a signal ends it.
 
@@ -37,7 +46,7 @@ def demo(
         settings: The settings; their clouds are ignored.
         print_line: Prints an event of the demo.
         redact: Called with each secret that must not be logged.
-        config_text: Returns the configuration in force, without secrets.
+        describe: Returns the text of `/config`.
 
     Raises:
         ListenError: An address cannot be bound.
@@ -53,7 +62,8 @@ def demo(
         SimulatedImageService(IMAGES.values()) as service,
         DemoStory(service, print_line),
     ):
-        cloud = demo_cloud(settings, service.url)
+        own_settings = demo_settings(settings, service.url)
+        cloud = demo_cloud(own_settings)
         scheme = "https" if security.tls else "http"
         url = settings.web.external_url or _url(server.addresses[0], settings.web.prefix, scheme)
         for line in _welcome(url, cloud):
@@ -64,22 +74,43 @@ def demo(
             server,
             stop,
             security=security,
-            config_text=config_text,
+            config_text=lambda: describe(own_settings, _source(own_settings)),
             prefix=settings.web.prefix,
             allowed_hosts=settings.web.allowed_hosts,
         ).run()
     return Exit.OK
 
 
-def demo_cloud(settings: Settings, endpoint: str) -> ResolvedCloud:
-    """Return the demo's only cloud; settings that are not written have the demo's defaults."""
-    defaults = {
-        key: value for key, value in DEFAULTS.items() if key not in settings.model_fields_set
+def demo_settings(settings: Settings, endpoint: str) -> Settings:
+    """Return the settings with the demo's only cloud; what is not written has its defaults."""
+    written = settings.model_fields_set
+    interval = settings.interval if "interval" in written else INTERVAL
+    own = {
+        "interval": interval,
+        "timeout": min(settings.timeout or TIMEOUT, interval),
+        "properties": settings.properties if "properties" in written else PROPERTIES,
     }
     images = tuple(Image(id=image.id, alias=alias) for alias, image in IMAGES.items())
     cloud = Cloud(name="demo", api="v1", endpoint=endpoint, images=images)
-    (resolved,) = resolved_clouds(settings.model_copy(update={**defaults, "clouds": (cloud,)}))
-    return replace(resolved, timeout=min(resolved.timeout, resolved.interval))
+    return settings.model_copy(update={**own, "clouds": (cloud,)})
+
+
+def demo_cloud(settings: Settings) -> ResolvedCloud:
+    """Return the only cloud of ``demo_settings``."""
+    (cloud,) = resolved_clouds(settings)
+    return cloud
+
+
+def _source(settings: Settings) -> ConfigSource:
+    """Return what the demo adds to the settings that are written."""
+    (cloud,) = settings.clouds
+    own = {
+        "interval": format_duration(settings.interval),
+        "timeout": format_duration(settings.timeout or TIMEOUT),
+        "properties": [*settings.properties],
+        "clouds": [cloud.model_dump(mode="json", exclude_unset=True)],
+    }
+    return ConfigSource(InitSettingsSource(Settings, own), lambda _: "the demo")
 
 
 def _url(address: str, prefix: str, scheme: str) -> str:

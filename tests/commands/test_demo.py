@@ -4,8 +4,9 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 
-from exporter.commands.demo import demo_cloud
+from exporter.commands.demo import demo_cloud, demo_settings
 from exporter.config import parse
 from exporter.demo.story import IMAGES
 from tests.support.program import start_program
@@ -34,6 +35,10 @@ def test_demo_prints_its_urls_and_serves_twelve_images(tmp_path: Path) -> None:
         assert metrics.values("openstack_image_exists") == [1.0] * 12
         assert metrics.value("openstack_image_exporter_cycle_interval_seconds") == 1
         assert all(alias in program.page("/")[1] for alias in IMAGES)
+        config = program.page("/config")[1]
+        assert 'interval: "1s"  # flag --interval' in config
+        assert 'timeout: "1s"  # the demo' in config
+        assert len(yaml.safe_load(config)["clouds"][0]["images"]) == 12
         program.stop()
         assert all(line.startswith("demo: ") for line in program.stdout.splitlines())
 
@@ -68,7 +73,7 @@ def test_written_settings_override_defaults_of_the_demo(
     argv: list[str], environ: dict[str, str], wanted: tuple[float, float, tuple[str, ...]]
 ) -> None:
     settings = parse(["demo", *argv], environ).settings
-    resolved = demo_cloud(settings, "http://127.0.0.1:9292")
+    resolved = demo_cloud(demo_settings(settings, "http://127.0.0.1:9292"))
     assert (resolved.interval, resolved.timeout, resolved.properties) == wanted
     assert (resolved.endpoint, resolved.api) == ("http://127.0.0.1:9292", "v1")
     assert [image.alias for image in resolved.images] == list(IMAGES)
