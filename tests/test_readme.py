@@ -1,4 +1,4 @@
-"""The documents: their examples are run, their links resolved, and their sizes limited."""
+"""The examples of the documents: settings, commands, output, queries and pages."""
 
 import json
 import logging
@@ -15,7 +15,6 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from promql_parser import parse as parse_promql
 
-from exporter import __version__
 from exporter.cli import COMMANDS
 from exporter.config import parse, resolved_clouds, resolved_shard
 from exporter.demo.images import IMAGES
@@ -37,78 +36,27 @@ from exporter.web.pages.query import Query
 from exporter.web_security import load_security
 from tests.dashboards.alert_table import alerts
 from tests.dashboards.alert_table import rules as all_rules
-from tests.readme_tables import PREFIX, TABLES, rendered
+from tests.readme_tables import PREFIX
+from tests.support.documents import (
+    FILE,
+    TEXT,
+    blocks,
+    files,
+    section,
+    table_names,
+    table_paths,
+)
 from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.images import ACTIVE, MAX_STALE, START
 from tests.support.program import ROOT, run_program, start_program
 from tests.support.wait import wait_until
 from tests.support.web_config import WebConfigFolder
 
-GUIDES = (
-    "README.md",
-    "CONFIGURATION.md",
-    "METRICS.md",
-    "OPERATIONS.md",
-    "k8s/README.md",
-    "dashboards/README.md",
-)
-"""The documents for users, each with a purpose and, except the first, a table of contents."""
-DOCUMENTS = (*GUIDES, "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "k8s/chart/README.md")
-TEXT = {document: (ROOT / document).read_text("utf-8") for document in DOCUMENTS}
 OWN_EXAMPLES = ("README.md", "CONFIGURATION.md", "METRICS.md", "OPERATIONS.md")
 """The documents whose examples this module tests; ``tests/k8s`` tests those of Kubernetes."""
-MAX_README_LINES, MAX_README_BYTES, MAX_BYTES = 350, 20_000, 40_000
-BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"# (\.?[\w./-]+)\n")
 METRIC = re.compile(rf"\b{PREFIX}\w+")
 WITHOUT_KEYSTONE = {"Token file": "a-token", "No Keystone": None}
 RECIPES = ("Password", "Application credential", "Environment variables", *WITHOUT_KEYSTONE)
-
-
-def without_code(text: str) -> str:
-    """Return the text with blanks for the code blocks, whose comments look like headings."""
-    return BLOCK.sub(lambda block: re.sub(r"[^\n]", " ", block[0]), text)
-
-
-def section(document: str, title: str) -> str:
-    """Return the text under a heading, up to the next one of the same or a higher level."""
-    text = TEXT[document]
-    plain = without_code(text)
-    heading = re.search(rf"^(#+) {re.escape(title)}$", plain, re.MULTILINE)
-    assert heading, title
-    end = re.compile(rf"^#{{1,{len(heading[1])}}} ", re.MULTILINE).search(plain, heading.end())
-    return text[heading.end() : end.start() if end else None]
-
-
-def anchor(title: str) -> str:
-    """Return the anchor of a heading."""
-    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-
-
-def headings(text: str) -> list[tuple[int, str]]:
-    """Return the level and the title of each heading."""
-    found = re.findall(r"^(#+) (.+)$", without_code(text), re.MULTILINE)
-    return [(len(level), title) for level, title in found]
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Return the code blocks in a language."""
-    return [block["code"] for block in BLOCK.finditer(text) if block["language"] == language]
-
-
-def files(text: str) -> dict[str, str]:
-    """Return the YAML blocks by the file that their first line names."""
-    return {FILE.match(code)[1]: code for code in blocks(text, "yaml")}  # type: ignore[index]  # another test checks it
-
-
-def table_names(text: str) -> set[str]:
-    """Return the code in the first column of the tables."""
-    return set(re.findall(r"^\| `([\w.-]+)", text, re.MULTILINE))
-
-
-def table_paths(text: str) -> list[str]:
-    """Return the paths in the first column of the tables."""
-    return re.findall(r"^\| `(/[^`]*)`", text, re.MULTILINE)
 
 
 def shell_lines() -> list[str]:
@@ -146,59 +94,6 @@ def service() -> Iterator[SimulatedImageService]:
 def yaml_examples() -> list[str]:
     """Return the YAML blocks of the documents that this module tests."""
     return [code for document in OWN_EXAMPLES for code in blocks(TEXT[document], "yaml")]
-
-
-def test_readme_is_short() -> None:
-    text = TEXT["README.md"]
-    assert len(text.splitlines()) <= MAX_README_LINES
-    assert len(text.encode()) <= MAX_README_BYTES
-
-
-@pytest.mark.parametrize("document", GUIDES)
-def test_document_is_not_too_long(document: str) -> None:
-    assert len(TEXT[document].encode()) <= MAX_BYTES
-
-
-@pytest.mark.parametrize("document", GUIDES[1:])
-def test_document_has_a_purpose_a_table_of_contents_and_a_link_from_the_readme(
-    document: str,
-) -> None:
-    text = TEXT[document]
-    _, purpose, contents = text.split("\n\n")[:3]
-    assert purpose.startswith("This page is for whoever ")
-    (_, *titles) = headings(text)
-    expected = [f"{'  ' * (level - 2)}- [{title}](#{anchor(title)})" for level, title in titles]
-    assert contents.splitlines() == expected
-    assert f"]({document})" in section("README.md", "Documents")
-
-
-@pytest.mark.parametrize("document", GUIDES)
-def test_headings_of_a_document_have_different_anchors(document: str) -> None:
-    anchors = [anchor(title) for _, title in headings(TEXT[document])]
-    assert len(anchors) == len(set(anchors))
-
-
-@pytest.mark.parametrize("document", TABLES)
-def test_tables_are_up_to_date(document: str) -> None:
-    text = TEXT[document]
-    assert rendered(text, TABLES[document]) == text, f"{document} is stale: make readme"
-
-
-@pytest.mark.parametrize(
-    ("document", "name"), [(document, name) for document in TABLES for name in TABLES[document]]
-)
-def test_stale_table_is_replaced(document: str, name: str) -> None:
-    begin, text = f"<!-- {name} -->\n", TEXT[document]
-    assert text.count(begin) == 1
-    stale = text.replace(begin, f"{begin}\n| stale |\n")
-    assert rendered(stale, {name: TABLES[document][name]}) == text
-
-
-@pytest.mark.parametrize("damage", ["", "<!-- reasons --><!-- end of reasons -->" * 2])
-def test_missing_or_repeated_marker_is_an_error(damage: str) -> None:
-    text = TEXT["METRICS.md"].replace("<!-- reasons -->", "")
-    with pytest.raises(ValueError, match=r"the markers of 'reasons' [02] times"):
-        rendered(text.replace("<!-- end of reasons -->", damage), TABLES["METRICS.md"])
 
 
 @pytest.mark.parametrize("code", yaml_examples())
@@ -263,13 +158,6 @@ def test_command_lines_are_valid_and_every_command_is_in_the_table(tmp_path: Pat
         argv = shlex.split(command)[1:]
         assert parse(argv, {}).command in COMMANDS
     assert table_names(section("OPERATIONS.md", "Commands")) == set(COMMANDS)
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_make_targets_exist(document: str) -> None:
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    assert set(re.findall(r"`make (\w+)`", TEXT[document])) <= targets
 
 
 def test_python_version_and_command_are_those_of_the_package() -> None:
@@ -423,20 +311,6 @@ def test_names_of_openstack_exporter_are_those_of_the_recording_rules() -> None:
     assert {rule["record"] for rule in group["rules"]} == rows
 
 
-SYMPTOMS = 9
-
-
-def test_each_symptom_has_a_cause_a_remedy_and_one_command() -> None:
-    text = section("OPERATIONS.md", "Troubleshooting")
-    symptoms = [title for level, title in headings(text) if level == 3]
-    assert len(symptoms) == SYMPTOMS
-    for symptom in symptoms:
-        advice = section("OPERATIONS.md", symptom)
-        assert re.findall(r"^- \*\*(.+?):\*\*", advice, re.MULTILINE) == ["You see", "Why", "Do"]
-        (command,) = blocks(advice, "sh")
-        assert command.count("\n") == 1
-
-
 def test_demo_serves_the_metrics_and_pages_listed(tmp_path: Path) -> None:
     """Metrics listed as missing from the demo are excepted."""
     with start_program(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as program:
@@ -501,47 +375,3 @@ def test_log_lines_are_those_of_the_program(
     written = FORMATTERS[format_](Redactor()).format(record)
     time = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
     assert time.sub("TIME", line) == time.sub("TIME", written)
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_resolve(document: str) -> None:
-    folder = (ROOT / document).parent
-    for target in re.findall(r"\]\(([^)]+)\)", without_code(TEXT[document])):
-        if target.startswith("https://"):
-            continue
-        path, _, heading = target.partition("#")
-        page = folder / path if path else ROOT / document
-        assert page.exists(), target
-        if heading:
-            assert heading in {anchor(title) for _, title in headings(page.read_text())}, target
-
-
-def test_changelog_has_this_version() -> None:
-    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    assert re.search(
-        rf"^## {re.escape(__version__)} - (unreleased|\d{{4}}-\d\d-\d\d)$", changelog, re.MULTILINE
-    )
-
-
-def test_contributing_names_existing_paths_and_code() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    paths = set(re.findall(r"`((?:exporter|tests|\.github)/[\w./]*)`", text))
-    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
-    files = [ROOT / path for path in ("Makefile", *paths) if (ROOT / path).is_file()]
-    code = "".join(file.read_text("utf-8") for file in files)
-    names = set(re.findall(r"`([A-Z]\w+)`", text)) - {"None"}
-    assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", code)] == []
-    layout = blocks(text, "text")[0]
-    folder = ROOT
-    for line in layout.splitlines():
-        for name in re.split(r", ", line.strip().split("  ")[0]):
-            folder = folder if line.startswith(" ") else ROOT
-            assert (folder / name).exists(), name
-        if not line.startswith(" "):
-            folder = ROOT / line.split()[0]
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_documents_contain_no_local_paths(document: str) -> None:
-    text = TEXT[document]
-    assert not re.search(r"/(home|root|work|tmp|Users)/", text)

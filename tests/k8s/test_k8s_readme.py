@@ -16,7 +16,7 @@ from tests.k8s.checks.schema import VERSIONS, kubernetes, operators
 from tests.k8s.manifest import Manifest, of_kind, workloads
 from tests.k8s.rendering import K8S, ROOT
 from tests.k8s.rendering import rendered as kustomized
-from tests.test_readme import blocks, section
+from tests.support.documents import blocks, section
 
 TEXT = (K8S / "README.md").read_text("utf-8")
 KUSTOMIZE = section("k8s/README.md", "Install by kustomize")
@@ -93,9 +93,8 @@ def test_command_installs_the_chart_under_the_name_of_the_secret() -> None:
 def test_readme_names_the_validated_versions_of_kubernetes() -> None:
     versions = f"{VERSIONS[0]} to {VERSIONS[-1]}"
     assert f"Kubernetes {versions}" in TEXT
-    assert f"| Kubernetes | {versions}, whose schemas the objects satisfy." in section(
-        "README.md", "Compatibility"
-    )
+    compatibility = section("README.md", "Compatibility")
+    assert f"| Kubernetes | {versions}, whose schemas the objects satisfy." in compatibility
     chart = yaml.safe_load((K8S / "chart/Chart.yaml").read_text("utf-8"))
     assert chart["kubeVersion"] == f">={VERSIONS[0]}.0-0"
 

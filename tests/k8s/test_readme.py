@@ -14,7 +14,7 @@ from exporter.config import parse
 from tests.k8s.checks import CHECKS
 from tests.k8s.manifest import Manifest, of_kind, workloads
 from tests.k8s.rendering import K8S, ROOT, rendered
-from tests.test_readme import blocks, files, section
+from tests.support.documents import blocks, files, section
 
 TEXT = section("k8s/README.md", "Install by kustomize")
 OVERLAY, RELOAD, SHARDS, DIGEST = blocks(TEXT, "yaml")
