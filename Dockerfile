@@ -20,6 +20,8 @@ RUN /opt/build/bin/pip install --quiet --require-hashes --only-binary=:all: -r r
 
 COPY hatch_build.py pyproject.toml README.md LICENSE ./
 COPY exporter exporter
+# The git commit, for openstack_image_exporter_build_info.
+ARG REVISION=unknown
 RUN /opt/build/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /opt/wheel . \
     && /opt/exporter/bin/pip install --quiet --no-deps --no-compile --no-index /opt/wheel/*.whl \
     && /opt/exporter/bin/pip uninstall --quiet --yes pip \

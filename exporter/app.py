@@ -3,14 +3,14 @@
 import os
 import random
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from exporter import __version__
+from exporter import __version__, read_revision
 from exporter.auth.base import Authenticator, CloudConfigError, identity_of
 from exporter.auth.factory import OpenStackSource, build_authenticator
 from exporter.clock import now, steady
@@ -264,7 +264,7 @@ def build_application(
         CloudConfigError: The authentication of a cloud cannot work as configured.
     """
     store = Store()
-    exporter_metrics = ExporterMetrics(__version__, shard)
+    exporter_metrics = ExporterMetrics(__version__, shard, read_revision())
     exporter_metrics.registry.register(CloudCollector(store))
     application = Application(store, exporter_metrics, shard, all_properties)
     for cloud in application.build_clouds(configs):
@@ -290,10 +290,9 @@ def build_web_app(
     check_readiness: HealthCheck,
     reload: Reload | None,
     config_text: Callable[[], str],
-    prefix: str,
-    allowed_hosts: Collection[str] = (),
+    web: Web,
 ) -> ASGIApp:
-    """Build the web application, below ``prefix`` and protected by ``security``."""
+    """Build the web application, at the paths in ``web`` and protected by ``security``."""
     handlers = Handlers(
         render_metrics=exposition.body,
         query_images=application.query_images,
@@ -301,8 +300,9 @@ def build_web_app(
         check_readiness=check_readiness,
         reload=reload,
         config_text=config_text,
+        metrics_path=web.telemetry_path,
     )
-    return SecurityMiddleware(create_app(handlers, prefix), security, allowed_hosts)
+    return SecurityMiddleware(create_app(handlers, web.prefix), security, web.allowed_hosts)
 
 
 def bind_server(web: Web) -> WebServer:

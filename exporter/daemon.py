@@ -14,7 +14,7 @@ from exporter.app import (
     build_web_app,
 )
 from exporter.clock import steady
-from exporter.config import Settings, resolved_clouds, resolved_shard
+from exporter.config import Settings, Web, resolved_clouds, resolved_shard
 from exporter.metrics.render_thread import rendering_in_background
 from exporter.open_files import fit_concurrency, raise_limit
 from exporter.polling.scheduler import HEARTBEAT
@@ -43,9 +43,8 @@ class Daemon:
         started_at: Steady time from which clouds have an interval to finish their first cycle.
         triggers: The triggers of reloads; None if the settings cannot be reloaded.
         security: The security configuration in use.
-        prefix: Path below which the pages are served.
         config_text: Returns the configuration in force, without secrets.
-        allowed_hosts: Hosts that requests may name; any if empty.
+        web: The paths of the pages, and the hosts that requests may name.
     """
 
     application: Application
@@ -54,9 +53,8 @@ class Daemon:
     started_at: float = field(default_factory=steady)
     triggers: ReloadTriggers | None = None
     security: SecurityState = field(default_factory=SecurityState)
-    prefix: str = ""
     config_text: Callable[[], str] = str
-    allowed_hosts: tuple[str, ...] = ()
+    web: Web = field(default_factory=Web)
     _was_ready: bool = field(init=False, default=False)
 
     def run(self) -> None:
@@ -79,8 +77,7 @@ class Daemon:
             check_readiness=self.check_readiness,
             reload=_reload_by_request(reloader),
             config_text=self.config_text,
-            prefix=self.prefix,
-            allowed_hosts=self.allowed_hosts,
+            web=self.web,
         )
         try:
             with rendering_in_background(exposition):
@@ -163,6 +160,5 @@ def run(
             triggers=triggers,
             security=SecurityState(security.config),
             config_text=config_text,
-            prefix=settings.web.prefix,
-            allowed_hosts=settings.web.allowed_hosts,
+            web=settings.web,
         ).run()

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from exporter import __version__
+import exporter
+from exporter import __version__, read_revision
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -116,3 +118,69 @@ def test_links_and_pictures_of_the_project_page_resolve(
         kind = f"/{'raw' if mark else 'blob'}/main/"
         assert (ROOT / path.removeprefix(kind)).exists() if path else anchor
         assert not path or path.startswith(kind)
+
+
+def built_revision(root: Path, version: str = "standard") -> str | None:
+    """Return the content of the file that a build of this folder adds; None without one."""
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))["RevisionFile"](
+        str(root), {}, None, None, str(root / "dist"), "wheel"
+    )
+    build_data: dict[str, Any] = {"force_include": {}}
+    hook.initialize(version, build_data)
+    texts = {
+        target: Path(source).read_text("ascii")
+        for source, target in build_data["force_include"].items()
+    }
+    hook.finalize(version, build_data, "")
+    assert not any(Path(source).exists() for source in build_data["force_include"])
+    assert texts.keys() <= {"exporter/revision.txt"}
+    return texts.get("exporter/revision.txt")
+
+
+@pytest.fixture
+def clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Make a repository with one commit."""
+    monkeypatch.delenv("REVISION", raising=False)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "a"]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    return tmp_path
+
+
+def test_build_of_a_clone_knows_its_commit(clone: Path) -> None:
+    revision = built_revision(clone)
+    assert revision is not None
+    assert re.fullmatch(r"[0-9a-f]{40}\n", revision)
+    assert built_revision(clone, "editable") is None
+
+
+def test_build_names_no_commit_of_a_repository_around_it(clone: Path) -> None:
+    folder = clone / "unpacked"
+    folder.mkdir()
+    assert built_revision(folder) is None
+
+
+def test_build_of_an_sdist_keeps_the_file_of_the_sdist(clone: Path) -> None:
+    (clone / "exporter").mkdir()
+    (clone / "exporter/revision.txt").write_text("def\n")
+    assert built_revision(clone) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "content"), [("abc", "abc\n"), ("unknown", None), ("", None), ("a\nb", None)]
+)
+def test_build_without_git_takes_the_commit_from_a_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str, content: str | None
+) -> None:
+    """The Dockerfile sets it."""
+    monkeypatch.setenv("REVISION", value)
+    assert built_revision(tmp_path) == content
+
+
+def test_revision_of_the_package_is_read_from_that_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(exporter, "__file__", str(tmp_path / "__init__.py"))
+    assert read_revision() == "unknown"
+    (tmp_path / "revision.txt").write_text("abc\n")
+    assert read_revision() == "abc"

@@ -66,7 +66,7 @@ def demo(
         cloud = demo_cloud(own_settings)
         scheme = "https" if security.tls else "http"
         url = settings.web.external_url or _url(server.addresses[0], settings.web.prefix, scheme)
-        for line in _welcome(url, cloud):
+        for line in _welcome(url, settings.web.telemetry_path, cloud):
             print_line(line)
         application = build_application([cloud], shard=resolved_shard(settings))
         Daemon(
@@ -75,8 +75,7 @@ def demo(
             stop,
             security=security,
             config_text=lambda: describe(own_settings, _source(own_settings)),
-            prefix=settings.web.prefix,
-            allowed_hosts=settings.web.allowed_hosts,
+            web=settings.web,
         ).run()
     return Exit.OK
 
@@ -118,12 +117,12 @@ def _url(address: str, prefix: str, scheme: str) -> str:
     return f"{scheme}://{'localhost' if host == '[::]' else host}:{port}{prefix}"
 
 
-def _welcome(url: str, cloud: ResolvedCloud) -> tuple[str, ...]:
+def _welcome(url: str, metrics_path: str, cloud: ResolvedCloud) -> tuple[str, ...]:
     base = url.removesuffix("/")
     return (
         f"{len(IMAGES)} images of a simulated Image service at {cloud.endpoint}, polled every "
         f"{cloud.interval:g} seconds.",
-        f"metrics: {base}/metrics",
+        f"metrics: {base}{metrics_path}",
         f"web page: {base}/",
         f"events are printed here, in a loop of {LOOP_SECONDS / 60:g} minutes; Ctrl-C ends it.",
     )

@@ -73,6 +73,9 @@ class Web(_Model):
         "the path.",
         json_schema_extra={"default": "the path of `external_url`"},
     )
+    telemetry_path: types.TelemetryPath = Field(
+        default="/metrics", description="Path of the metrics, below that of all pages."
+    )
     enable_lifecycle: types.Switch = Field(
         default=False,
         description="Reload the settings on `POST /-/reload`.",

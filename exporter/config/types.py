@@ -26,6 +26,9 @@ HIDDEN = "hidden"
 
 MOST_SHARDS = 1000
 
+PAGES = ("-", "api", "config", "page.js")
+"""The first parts of the paths of all pages, apart from the metrics and the page of the images."""
+
 _IMAGE_ID = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -34,6 +37,7 @@ _POD = re.compile(r"[a-z][a-z0-9.-]*-([0-9]{1,3})")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
 _TOKEN = re.compile(r"[!-~]+")
+_A_PATH = "a path of letters, digits, '.', '_', '~' and '-', such as {example}"
 _AN_IMAGE_ID = "1 to 255 letters, digits, '.', '_' and '-', but not '.' or '..'"
 
 
@@ -189,12 +193,25 @@ def external_url(value: object) -> str:
 
 def route_prefix(value: object) -> str:
     """Validate the path of all pages; return it with a leading and no trailing slash."""
-    accepted = "a path of letters, digits, '.', '_', '~' and '-', such as /exporter"
+    accepted = _A_PATH.format(example="/exporter")
     string = _string(value, accepted).strip("/")
-    parts = string.split("/") if string else []
-    if any(not _SEGMENT.fullmatch(part) or part in {".", ".."} for part in parts):
+    if string and not _is_path(string):
         raise refused(f"is not accepted; accepted: {accepted}")
     return f"/{string}"
+
+
+def telemetry_path(value: object) -> str:
+    """Validate the path of the metrics, which must be none of the other pages."""
+    accepted = _A_PATH.format(example="/metrics")
+    string = _string(value, accepted)
+    if not string.startswith("/") or not _is_path(string[1:]):
+        raise refused(f"is not accepted; accepted: {accepted}")
+    if string.split("/")[1] in PAGES:
+        raise refused(
+            f"is refused, as other pages are at /{', /'.join(PAGES)} and below; "
+            "accepted: any other path"
+        )
+    return string
 
 
 def host_name(value: object) -> str:
@@ -295,6 +312,7 @@ Rate = Annotated[float | None, BeforeValidator(rate), Metavar("N")]
 LabelValueLimit = Annotated[int, BeforeValidator(whole_number(64, 1_000_000)), Metavar("N")]
 Endpoint = Annotated[str, BeforeValidator(endpoint), Metavar("URL")]
 ExternalUrl = Annotated[str, BeforeValidator(external_url), Metavar("URL")]
+TelemetryPath = Annotated[str, BeforeValidator(telemetry_path), Metavar("PATH")]
 RoutePrefix = Annotated[str, BeforeValidator(route_prefix), Metavar("PATH")]
 Token = Annotated[SecretStr, BeforeValidator(token)]
 Names = Annotated[
@@ -320,6 +338,12 @@ def _string(value: object, accepted: str) -> str:
     if isinstance(value, list | dict) or value is None:
         raise refused(f"is not a string; accepted: {accepted}")
     raise refused("must be a string; quote it")
+
+
+def _is_path(text: str) -> bool:
+    """Return True if ``text`` is a path without a slash at its start and end."""
+    parts = text.split("/")
+    return all(_SEGMENT.fullmatch(part) and part not in {".", ".."} for part in parts)
 
 
 def _property_name(value: object) -> str:

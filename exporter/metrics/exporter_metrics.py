@@ -14,6 +14,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from exporter import UNKNOWN_REVISION
 from exporter.model.sharding import UNSHARDED, Shard
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -29,7 +30,9 @@ CODES = ("200", "400", "401", "403", "404", "500", "503", "error")
 class ExporterMetrics:
     """Counters, histograms and gauges of this process, in their own registry."""
 
-    def __init__(self, version: str, shard: Shard = UNSHARDED) -> None:
+    def __init__(
+        self, version: str, shard: Shard = UNSHARDED, revision: str = UNKNOWN_REVISION
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry(auto_describe=True)
         self._lock = threading.Lock()
@@ -53,10 +56,10 @@ class ExporterMetrics:
         )
         Gauge(
             "openstack_image_exporter_build_info",
-            "Build information.",
-            ("version", "python_version"),
+            "Build information. The revision is the git commit of the build.",
+            ("version", "revision", "python_version"),
             registry=self.registry,
-        ).labels(version, platform.python_version()).set(1)
+        ).labels(version, revision, platform.python_version()).set(1)
         # Numbers instead of labels, so that rules can count and compare them.
         Gauge(
             "openstack_image_exporter_shard_index",

@@ -24,7 +24,7 @@ def create_app(handlers: Handlers, prefix: str = "") -> Starlette:
         Route(f"/{SCRIPT_PATH}", handlers.script),
         Route("/api/images", handlers.api_images),
         Route("/config", handlers.config),
-        Route("/metrics", handlers.metrics),
+        Route(handlers.metrics_path, handlers.metrics),
         Route("/-/healthy", handlers.healthy),
         Route("/-/ready", handlers.ready),
         Route("/-/reload", handlers.reload, methods=["POST", "PUT"]),

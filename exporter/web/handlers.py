@@ -84,6 +84,7 @@ class Handlers:
         check_readiness: Readiness check of ``/-/ready``.
         reload: Reloads the configuration; ``None`` refuses reloads by request.
         config_text: Returns the configuration in force, without secrets.
+        metrics_path: Path of the metrics, to which the page has a link.
     """
 
     def __init__(
@@ -95,7 +96,9 @@ class Handlers:
         check_readiness: HealthCheck,
         reload: Reload | None = None,
         config_text: Callable[[], str] = str,
+        metrics_path: str = "/metrics",
     ) -> None:
+        self.metrics_path = metrics_path
         self._render_metrics = render_metrics
         self._query_images = query_images
         self._check_health = check_health
@@ -122,7 +125,7 @@ class Handlers:
 
     async def page(self, request: Request) -> Response:
         """Respond with the HTML page."""
-        return await self._images(request, page_response)
+        return await self._images(request, partial(page_response, metrics_path=self.metrics_path))
 
     async def api_images(self, request: Request) -> Response:
         """Respond with images and clouds as JSON."""
@@ -159,7 +162,9 @@ class Handlers:
         return await _unless_disconnected(request, self._page_threads.run(work))
 
 
-def page_response(query_images: QueryImages, parameters: Parameters) -> Response:
+def page_response(
+    query_images: QueryImages, parameters: Parameters, *, metrics_path: str = "/metrics"
+) -> Response:
     """Return the page; invalid parameters are ignored and make the status 400."""
     error = None
     try:
@@ -173,7 +178,7 @@ def page_response(query_images: QueryImages, parameters: Parameters) -> Response
         # There may be fewer images now than when the link was made: show the last page.
         query = query.model_copy(update={"page": image_list.pages})
         image_list = query_images(query)
-    html = render_page(image_list, query, error)
+    html = render_page(image_list, query, error, metrics_path=metrics_path)
     return HTMLResponse(html, 400 if error else 200, headers=HEADERS)
 
 

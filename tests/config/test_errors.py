@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config import types
 from tests.config.error_lines import (
     CLOUDS,
     DURATION,
@@ -137,6 +138,31 @@ ONE_MISTAKE = {
         f"web: {{listen_address: ''}}\n{CLOUDS}",
         "web.listen_address: '' is not accepted; "
         'accepted: an address such as ":10292" or "127.0.0.1:10292"',
+    ),
+    "telemetry path, relative": (
+        f"web: {{telemetry_path: metrics}}\n{CLOUDS}",
+        "web.telemetry_path: 'metrics' is not accepted; "
+        "accepted: a path of letters, digits, '.', '_', '~' and '-', such as /metrics",
+    ),
+    "telemetry path, with a query": (
+        f"web: {{telemetry_path: /metrics?a}}\n{CLOUDS}",
+        "web.telemetry_path: '/metrics?a' is not accepted; "
+        "accepted: a path of letters, digits, '.', '_', '~' and '-', such as /metrics",
+    ),
+    "telemetry path, the page": (
+        f"web: {{telemetry_path: /}}\n{CLOUDS}",
+        "web.telemetry_path: '/' is not accepted; "
+        "accepted: a path of letters, digits, '.', '_', '~' and '-', such as /metrics",
+    ),
+    "telemetry path, with a slash at its end": (
+        f"web: {{telemetry_path: /metrics/}}\n{CLOUDS}",
+        "web.telemetry_path: '/metrics/' is not accepted; "
+        "accepted: a path of letters, digits, '.', '_', '~' and '-', such as /metrics",
+    ),
+    "telemetry path, of other pages": (
+        f"web: {{telemetry_path: /-/metrics}}\n{CLOUDS}",
+        "web.telemetry_path: '/-/metrics' is refused, as other pages are at "
+        f"/{', /'.join(types.PAGES)} and below; accepted: any other path",
     ),
     "log level": (
         f"log: {{level: trace}}\n{CLOUDS}",

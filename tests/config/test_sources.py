@@ -28,6 +28,7 @@ PRECEDENCE = {
         ("http://a/b", "http://c", "http://d/"),
     ),
     "web.route_prefix": ("a", "/b/", "/", ("/a", "/b", "/")),
+    "web.telemetry_path": ("/a", "/b/c", "/d", ("/a", "/b/c", "/d")),
     "web.enable_lifecycle": (True, "false", "true", (True, False, True)),
     "web.allowed_hosts": (["a.test"], "b.test,c", "D", (("a.test",), ("b.test", "c"), ("d",))),
     "web.connections_per_address": (1, "2", "3", (1, 2, 3)),

@@ -116,7 +116,9 @@ def test_oci_labels_have_version_revision_and_licence(image: Image) -> None:
 def test_demo_serves_metrics_on_all_addresses_at_the_exposed_port(container: Container) -> None:
     assert container.image.config["ExposedPorts"] == {"10292/tcp": {}}
     with container:
-        assert 'openstack_image_api_up{cloud="demo"} 1.0' in metrics_when_ready(container)
+        metrics = metrics_when_ready(container)
+        assert 'openstack_image_api_up{cloud="demo"} 1.0' in metrics
+        assert 'revision="abc"' in metrics
         status, sockets = container.run("cat", "/proc/net/tcp", "/proc/net/tcp6")
     addresses = re.findall(r"^ *\d+: (0+):2834 0+:0000 0A", sockets, re.MULTILINE)
     assert status == 0

@@ -84,11 +84,17 @@ def test_build_and_reload_metrics_are_exported(exporter_metrics: ExporterMetrics
     exporter_metrics.reload_successful.set(1)
     exporter_metrics.reload_success_at.set(1.8e9)
     value = exporter_metrics.registry.get_sample_value
-    versions = {"version": "1.2.3", "python_version": platform.python_version()}
+    versions = {"version": "1.2.3", "revision": "unknown"}
+    versions["python_version"] = platform.python_version()
     prefix = "openstack_image_exporter"
     assert value(f"{prefix}_build_info", versions) == 1
     assert value(f"{prefix}_config_last_reload_successful") == 1
     assert value(f"{prefix}_config_last_reload_success_timestamp_seconds") == 1.8e9
+
+
+def test_build_info_has_the_commit_of_the_build() -> None:
+    metrics = ExporterMetrics("1.2.3", revision="abc")
+    assert 'revision="abc"' in render_openmetrics(metrics)
 
 
 @pytest.mark.parametrize("shard", [UNSHARDED, Shard(2, 3)])

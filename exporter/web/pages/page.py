@@ -144,8 +144,26 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 """Headers of the page: only its own script may run, and no site may frame it."""
 
 
-def render_page(image_list: ImageList, query: PageQuery, error: QueryError | None = None) -> str:
-    """Render the page as HTML; ``error`` holds the invalid parameters that the query ignores."""
+def render_page(
+    image_list: ImageList,
+    query: PageQuery,
+    error: QueryError | None = None,
+    *,
+    metrics_path: str = "/metrics",
+) -> str:
+    """Render the page as HTML.
+
+    Args:
+        image_list: The images and clouds.
+        query: The query in the URL.
+        error: The invalid parameters that the query ignores.
+        metrics_path: Path of the metrics, below the path of all pages.
+    """
     return _PAGE.render(
-        image_list=image_list, query=query, error=error, style=_STYLE, script=SCRIPT_PATH
+        image_list=image_list,
+        query=query,
+        error=error,
+        style=_STYLE,
+        script=SCRIPT_PATH,
+        metrics_path=metrics_path.lstrip("/"),
     )
