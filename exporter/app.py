@@ -334,6 +334,7 @@ def configured_targets(config: ResolvedCloud) -> tuple[Target, ...]:
             expect=image.expect,
             property_names=property_names,
             label_value_limit=config.label_value_limit,
+            operator_labels=image.operator_labels,
         )
         for image in config.images
     )

@@ -183,7 +183,7 @@ def shape(document: object) -> object:
     if isinstance(document, list):
         return [shape(item) for item in document[:1]]
     if isinstance(document, dict):
-        variable = ("digests", "properties", "expected", "actual", "aliases")
+        variable = ("labels", "digests", "properties", "expected", "actual", "aliases")
         return {key: None if key in variable else shape(value) for key, value in document.items()}
     return None
 

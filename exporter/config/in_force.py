@@ -9,7 +9,7 @@ import yaml
 from pydantic import SecretStr
 
 from exporter.config.reference import Row, reference
-from exporter.config.resolved import ResolvedCloud, resolved_clouds
+from exporter.config.resolved import RESOLVED_INTO_IMAGES, ResolvedCloud, resolved_clouds
 from exporter.config.schema import Cloud, Settings
 from exporter.config.sources import ConfigSource
 from exporter.model.units import format_duration
@@ -103,7 +103,7 @@ def _cloud_lines(
                 yield from (f"      - {_inline(item)}" for item in items)
             else:
                 yield f"{indent}{key}: {_inline(items)}"
-        elif key in origins:
+        elif key in origins and key not in RESOLVED_INTO_IMAGES:
             value = getattr(cloud, key)
             text = format_duration(value) if rows[key].metavar == DURATION else value
             yield f"{indent}{key}: {_inline(text)}  # {origins[key]}"
@@ -121,7 +121,7 @@ def _written(row: Row, settings: Settings, sources: Sequence[ConfigSource]) -> o
         read = getattr(read, key)
     if source is None:
         # Without a default, or with one that depends on other settings.
-        return None if read in (None, ()) else yaml.safe_load(row.default)
+        return None if read in (None, (), {}) else yaml.safe_load(row.default)
     if row.is_list:
         return read
     value: Any = source.raw

@@ -16,6 +16,10 @@ NONE = "—"
 """Shown for a setting that has no flag, or no environment variable of its own."""
 
 
+IN_FILE_ONLY = frozenset({"expect", "labels"})
+"""Settings without flag and environment variable."""
+
+
 class Row(NamedTuple):
     """A setting in the reference.
 
@@ -80,7 +84,7 @@ def _kind(field: FieldInfo) -> _Kind:
 
 
 def _row(keys: tuple[str, ...], field: FieldInfo) -> Row:
-    is_in_file_only = _is_in_list(keys) or keys[0] == "expect"
+    is_in_file_only = _is_in_list(keys) or keys[0] in IN_FILE_ONLY
     return Row(
         key=".".join(keys),
         flag=NONE if is_in_file_only else "--" + ".".join(keys).replace("_", "-"),

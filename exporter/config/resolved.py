@@ -9,11 +9,13 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from exporter.config.expect import Expect, merged
+from exporter.config.labels import LabelInheritance
 from exporter.config.schema import Cloud, Discover, Settings
 from exporter.model.api_traits import RequestedVersion
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.expectations.checks import Expectations
 from exporter.model.sharding import UNSHARDED, Shard
+from exporter.model.target import OperatorLabels
 
 LONGEST_DEFAULT_TIMEOUT = 10.0
 LEAST_MAX_STALE = 15 * 60.0
@@ -22,11 +24,12 @@ LEAST_DISCOVERY_INTERVAL = 5 * 60.0
 
 @dataclass(frozen=True)
 class ResolvedImage:
-    """An image to watch, with all expectations that apply to it."""
+    """An image to watch, with all expectations and labels that apply to it."""
 
     image_id: str
     alias: str
     expect: Expectations = ()
+    operator_labels: OperatorLabels = ()
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ class ResolvedCloud:
     label_value_limit: int
 
 
-_RESOLVED_INTO_IMAGES = frozenset({"expect"})
+RESOLVED_INTO_IMAGES = frozenset({"expect", "labels"})
 """Settings of a cloud that become settings of its images and discovery rules."""
 
 if _missing := (
     Cloud.model_fields.keys()
-    - _RESOLVED_INTO_IMAGES
+    - RESOLVED_INTO_IMAGES
     - {field.name for field in fields(ResolvedCloud)}
 ):
     raise AssertionError(f"ResolvedCloud lacks settings of Cloud: {', '.join(sorted(_missing))}")
@@ -78,16 +81,28 @@ def resolved_shard(settings: Settings) -> Shard:
 
 def resolved_clouds(settings: Settings) -> tuple[ResolvedCloud, ...]:
     """Return the clouds with all inherited values and defaults filled in."""
-    return tuple(_resolved_cloud(settings, cloud) for cloud in settings.clouds)
+    label_names = _label_names(settings)
+    return tuple(_resolved_cloud(settings, cloud, label_names) for cloud in settings.clouds)
 
 
-def _resolved_cloud(settings: Settings, cloud: Cloud) -> ResolvedCloud:
+def _label_names(settings: Settings) -> frozenset[str]:
+    """Return the names of all labels in the settings, which every image has."""
+    levels = [settings.labels]
+    for cloud in settings.clouds:
+        levels.append(cloud.labels)
+        levels += [image.labels for image in cloud.images]
+        levels += [rule.labels for rule in cloud.discover]
+    return frozenset(name for labels in levels for name in labels)
+
+
+def _resolved_cloud(settings: Settings, cloud: Cloud, label_names: frozenset[str]) -> ResolvedCloud:
     interval = cloud.interval or settings.interval
     # `rate_limit: none` of a cloud lifts the general limit, so the value alone does not decide.
     rate_limit = cloud if "rate_limit" in cloud.model_fields_set else settings
     properties = settings.properties if cloud.properties is None else cloud.properties
     directory = Path() if settings.config.file is None else settings.config.file.parent
     inheritance = _ExpectInheritance(settings.expect, cloud.expect)
+    labels = LabelInheritance(label_names, settings.labels, cloud.labels)
     return ResolvedCloud(
         name=cloud.name,
         cloud=cloud.cloud,
@@ -100,11 +115,17 @@ def _resolved_cloud(settings: Settings, cloud: Cloud) -> ResolvedCloud:
         token_file=None if cloud.token_file is None else directory / cloud.token_file,
         os_client_config=settings.os_client_config,
         images=tuple(
-            ResolvedImage(image.id, image.alias or image.id, inheritance.resolve(image.expect))
+            ResolvedImage(
+                image.id,
+                image.alias or image.id,
+                inheritance.resolve(image.expect),
+                labels.resolve(image.labels),
+            )
             for image in cloud.images
         ),
         discover=tuple(
-            _discovery_rule(rule, inheritance.resolve(rule.expect)) for rule in cloud.discover
+            _discovery_rule(rule, inheritance.resolve(rule.expect), labels.resolve(rule.labels))
+            for rule in cloud.discover
         ),
         properties=properties,
         interval=interval,
@@ -139,7 +160,9 @@ class _ExpectInheritance:
         return self._shared.setdefault(expectations, expectations)
 
 
-def _discovery_rule(discover: Discover, expectations: Expectations) -> DiscoveryRule:
+def _discovery_rule(
+    discover: Discover, expectations: Expectations, operator_labels: OperatorLabels
+) -> DiscoveryRule:
     return DiscoveryRule(
         name=discover.name,
         tags=discover.tag,
@@ -149,4 +172,5 @@ def _discovery_rule(discover: Discover, expectations: Expectations) -> Discovery
         properties=discover.property,
         alias=discover.alias,
         expect=expectations,
+        operator_labels=operator_labels,
     )

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfi
 
 from exporter.config import types
 from exporter.config.expect import Expect
+from exporter.config.labels import Labels
 from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.model.expectations.checks import VISIBILITIES
@@ -146,6 +147,11 @@ class Image(_Model):
         description="Expectations of the image, see below.",
         json_schema_extra={"default": "those of the cloud"},
     )
+    labels: Labels = Field(
+        default_factory=dict,
+        description="Labels of the image, see below.",
+        json_schema_extra={"default": "those of the cloud"},
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -200,6 +206,11 @@ class Discover(_Model):
     expect: Expect = Field(
         default_factory=Expect,
         description="Expectations of the images that match, see below.",
+        json_schema_extra={"default": "those of the cloud"},
+    )
+    labels: Labels = Field(
+        default_factory=dict,
+        description="Labels of the images that match, see below.",
         json_schema_extra={"default": "those of the cloud"},
     )
 
@@ -272,6 +283,11 @@ class Cloud(_Model):
     expect: Expect = Field(
         default_factory=Expect,
         description="Expectations of the cloud's images, see below.",
+        json_schema_extra={"default": "those of all clouds"},
+    )
+    labels: Labels = Field(
+        default_factory=dict,
+        description="Labels of the cloud's images, see below.",
         json_schema_extra={"default": "those of all clouds"},
     )
 
@@ -347,6 +363,11 @@ class Settings(BaseSettings):
     )
     expect: Annotated[Expect, CliSuppress] = Field(
         default_factory=Expect, description="Expectations of all images, see below."
+    )
+    labels: Annotated[Labels, CliSuppress] = Field(
+        default_factory=dict,
+        description="Labels of all images, see below.",
+        json_schema_extra={"default": "none"},
     )
     clouds: Annotated[tuple[Cloud, ...], NoDecode, BeforeValidator(types.not_empty)] = Field(
         default=(),

@@ -59,7 +59,7 @@ class ImageGroup:
                 if aspects.isdisjoint(family.aspects):
                     continue
                 if has_images or not family.needs_image:
-                    rendered = render_samples(family, labels, group_views)
+                    rendered = render_samples(family.for_views(group_views), labels, group_views)
                 else:
                     rendered = [""] * len(indexes)
                 texts[family_index].update(zip(indexes, rendered, strict=True))

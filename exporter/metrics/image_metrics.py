@@ -1,7 +1,8 @@
 """Table of the metrics of an image, one row each."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -66,9 +67,15 @@ class ImageFamily(Family[ImageView]):
 
     Attributes:
         aspects: What the samples are made of. They are rendered again only if that changes.
+        with_labels: Returns the family with the labels that are configured for these images.
     """
 
     aspects: Set[Aspect] = OF_IMAGE
+    with_labels: Callable[[Collection[ImageView]], "ImageFamily"] | None = None
+
+    def for_views(self, views: Collection[ImageView]) -> "ImageFamily":
+        """Return the family with all labels that its samples of these images have."""
+        return self if self.with_labels is None else self.with_labels(views)
 
     @property
     def needs_image(self) -> bool:
@@ -162,6 +169,31 @@ def _attribute_changes(view: ImageView) -> Mapping[tuple[str, ...], float]:
 
 def _target_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     return {(view.target.source,): 1.0}
+
+
+def _with_operator_labels(views: Collection[ImageView]) -> ImageFamily:
+    all_labels = {view.target.operator_labels for view in views}
+    return _labels_family(tuple(sorted({name for labels in all_labels for name, _ in labels})))
+
+
+@lru_cache(maxsize=8)
+def _labels_family(names: tuple[str, ...]) -> ImageFamily:
+    """Return the family with the operator's labels of these names."""
+
+    def samples(view: ImageView) -> Mapping[tuple[str, ...], float]:
+        labels = dict(view.target.operator_labels)
+        return {tuple([labels.get(name, "") for name in names]): 1.0} if names else {}
+
+    return ImageFamily(
+        "openstack_image_labels",
+        "gauge",
+        "Watched image with the labels that the configuration gives to it. Absent without labels.",
+        samples,
+        names,
+        key=lambda view: view.target.operator_labels,
+        aspects=frozenset({Aspect.TARGET}),
+        with_labels=_with_operator_labels,
+    )
 
 
 def _expectation_results(view: ImageView) -> tuple[tuple[str, bool], ...]:
@@ -343,6 +375,7 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         key=lambda view: view.target.source,
         aspects=frozenset({Aspect.TARGET}),
     ),
+    _labels_family(()),
     ImageFamily(
         "openstack_image_expectation_met",
         "gauge",

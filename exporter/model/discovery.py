@@ -7,6 +7,7 @@ from math import inf
 
 from exporter.model.expectations.checks import Expectations
 from exporter.model.image import Image
+from exporter.model.target import OperatorLabels
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class DiscoveryRule:
         alias: The label of the most recent matching image. With an alias, only that image is
             watched; otherwise all matching images are watched.
         expect: The expectations of the discovered images.
+        operator_labels: The operator's labels of the discovered images.
     """
 
     name: str | None = None
@@ -33,6 +35,7 @@ class DiscoveryRule:
     properties: tuple[tuple[str, str], ...] = ()
     alias: str | None = None
     expect: Expectations = ()
+    operator_labels: OperatorLabels = ()
 
     def matches(self, image: Image) -> bool:
         """Return True if the image meets every criterion. Hidden and deleted images never match."""
@@ -55,12 +58,12 @@ class DiscoveryResult:
     Attributes:
         labels: The label of each discovered image, by ID.
         aliases: The ID that each alias resolves to. Aliases without an image are absent.
-        expectations: The expectations of each discovered image, by ID.
+        rules: The first rule that matches each discovered image, by ID.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
-    expectations: Mapping[str, Expectations] = field(default_factory=dict)
+    rules: Mapping[str, DiscoveryRule] = field(default_factory=dict)
 
 
 def apply_rules(
@@ -70,28 +73,28 @@ def apply_rules(
 
     An alias resolves to the image that was created last; if several were created at the same time,
     the ID that sorts last wins. The label of an image is its first alias, or its ID without an
-    alias. If several rules match an image, the expectations of the first rule apply.
+    alias. If several rules match an image, expectations and labels of the first rule apply.
     """
     labels: dict[str, str] = {}
     aliases: dict[str, str] = {}
-    expectations: dict[str, Expectations] = {}
+    first_rules: dict[str, DiscoveryRule] = {}
     candidates = tuple(images)
     for rule in rules:
         matching = [image for image in candidates if rule.matches(image)]
         if rule.alias is None:
             for image in matching:
                 labels.setdefault(image.id, image.id)
-                expectations.setdefault(image.id, rule.expect)
+                first_rules.setdefault(image.id, rule)
         elif matching:
             newest = max(matching, key=_age_key).id
             aliases[rule.alias] = newest
-            expectations.setdefault(newest, rule.expect)
+            first_rules.setdefault(newest, rule)
             if labels.get(newest, newest) == newest:
                 labels[newest] = rule.alias
     for image_id in configured:
         labels.pop(image_id, None)
-        expectations.pop(image_id, None)
-    return DiscoveryResult(labels, aliases, expectations)
+        first_rules.pop(image_id, None)
+    return DiscoveryResult(labels, aliases, first_rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +109,14 @@ class DiscoveredImage:
         matches: True if a rule matched it in the last list.
         gone_since: Monotonic time of the first poll that found it gone.
         expect: Its expectations.
+        operator_labels: The labels that the operator gives to it.
     """
 
     label: str
     matches: bool = True
     gone_since: float | None = None
     expect: Expectations = ()
+    operator_labels: OperatorLabels = ()
 
     def after_poll(self, exists: bool, now: float) -> "DiscoveredImage | None":
         """Return the image after a successful poll, or None if it is superseded."""
@@ -127,6 +132,10 @@ class DiscoveredImage:
             and now - self.gone_since >= forget_after
         )
 
+    def with_rule(self, rule: DiscoveryRule) -> "DiscoveredImage":
+        """Return the image with the expectations and labels of the rule that matches it."""
+        return replace(self, expect=rule.expect, operator_labels=rule.operator_labels)
+
 
 def merge_discovered(
     known: Mapping[str, DiscoveredImage], result: DiscoveryResult
@@ -134,20 +143,14 @@ def merge_discovered(
     """Merge a new listing into the known images.
 
     Each image stays, is added, or is marked as no longer matching. An image that no longer matches
-    keeps its label and expectations. An image that matches again keeps ``gone_since``.
+    keeps its labels and expectations. An image that matches again keeps ``gone_since``.
     """
     merged: dict[str, DiscoveredImage] = {}
     for image_id, image in known.items():
-        merged[image_id] = replace(
-            image,
-            label=result.labels.get(image_id, image.label),
-            matches=image_id in result.labels,
-            expect=result.expectations.get(image_id, image.expect),
-        )
+        merged[image_id] = replace(image, matches=False)
     for image_id, label in result.labels.items():
-        if image_id not in known:
-            expect = result.expectations.get(image_id, ())
-            merged[image_id] = DiscoveredImage(label, expect=expect)
+        image = replace(merged.get(image_id, DiscoveredImage(label)), label=label, matches=True)
+        merged[image_id] = image.with_rule(result.rules[image_id])
     return merged
 
 

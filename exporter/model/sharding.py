@@ -47,12 +47,8 @@ class Shard:
             is_own = label in aliases if is_alias else self.owns_image(cloud, image_id)
             if is_own:
                 labels[image_id] = label
-        expectations = {
-            image_id: expect
-            for image_id, expect in result.expectations.items()
-            if image_id in labels
-        }
-        return DiscoveryResult(labels, aliases, expectations)
+        rules = {image_id: rule for image_id, rule in result.rules.items() if image_id in labels}
+        return DiscoveryResult(labels, aliases, rules)
 
     def _owns(self, key: str) -> bool:
         return owning_shard(key, self.total) == self.index

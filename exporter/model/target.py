@@ -7,6 +7,13 @@ DEFAULT_LABEL_VALUE_LIMIT = 512
 """The default of the setting ``label_value_limit``."""
 
 
+OperatorLabels = tuple[tuple[str, str], ...]
+"""Names and values of the labels that the operator gives to an image, sorted by name.
+
+All images have the same names. A label that an image lacks is empty.
+"""
+
+
 class TargetKey(NamedTuple):
     """Identity of a target: the cloud's configured name and the image's ID."""
 
@@ -24,6 +31,7 @@ class Target:
         expect: Pairs of expectation and expected value, see ``expectations.checks``.
         property_names: The properties to export, or None for all that are known.
         label_value_limit: Maximum size of a label value from the API, in bytes of UTF-8.
+        operator_labels: The labels of ``openstack_image_labels``.
         key: The target's identity.
     """
 
@@ -34,6 +42,7 @@ class Target:
     expect: tuple[tuple[str, object], ...] = ()
     property_names: frozenset[str] | None = None
     label_value_limit: int = DEFAULT_LABEL_VALUE_LIMIT
+    operator_labels: OperatorLabels = ()
     key: TargetKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

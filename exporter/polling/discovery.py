@@ -20,7 +20,7 @@ from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Found, Outcome
 from exporter.model.replies import Deadline
 from exporter.model.sharding import UNSHARDED, Shard
-from exporter.model.target import DEFAULT_LABEL_VALUE_LIMIT, Target, TargetKey
+from exporter.model.target import DEFAULT_LABEL_VALUE_LIMIT, OperatorLabels, Target, TargetKey
 from exporter.polling.failure_tracker import Cause, FailureTracker
 from exporter.polling.page_retries import RetryingPageClient
 from exporter.store import Store
@@ -185,7 +185,7 @@ class Discovery:
             discovered, resolved = dict(other._discovered), dict(other._resolved)
         with self._lock:
             self._discovered = {
-                image_id: image
+                image_id: self._with_label_names(image)
                 for image_id, image in discovered.items()
                 if image_id not in self._configured_ids
             }
@@ -282,10 +282,18 @@ class Discovery:
                 image.expect,
                 self._exported_properties,
                 self._label_value_limit,
+                image.operator_labels,
             )
             for image_id, image in self._discovered.items()
         )
         return (*self._configured.values(), *discovered)
+
+    def _with_label_names(self, image: DiscoveredImage) -> DiscoveredImage:
+        """Return an image of an earlier configuration with the names of the operator's labels."""
+        known = dict(image.operator_labels)
+        labels = self._rules[0].operator_labels if self._rules else ()
+        fitted: OperatorLabels = tuple((name, known.get(name, "")) for name, _ in labels)
+        return replace(image, operator_labels=fitted)
 
     def _about(self, image_id: str, label: str) -> dict[str, object]:
         return {"fields": {"cloud": self._cloud, "image": label, "image_id": image_id}}

@@ -20,7 +20,9 @@ URL = "accepted: an http or https URL with a host, without user, query and fragm
 STATUSES = (
     "queued, saving, uploading, importing, active, deactivated, killed, deleted, pending_delete"
 )
-OF_A_DISCOVERY = "name, tag, owner, visibility, status, property, most_recent, alias, expect"
+OF_A_DISCOVERY = (
+    "name, tag, owner, visibility, status, property, most_recent, alias, expect, labels"
+)
 
 ONE_MISTAKE = {
     # clouds

@@ -19,12 +19,12 @@ from tests.config.error_lines import (
 OF_A_CLOUD = (
     "name, cloud, region, image_service_name, interface, api, endpoint, token, token_file, images, "
     "discover, interval, timeout, concurrency, rate_limit, max_stale, discovery_interval, "
-    "forget_after, properties, expect"
+    "forget_after, properties, expect, labels"
 )
 AT_TOP = (
     "web, log, shard, os_client_config, interval, timeout, concurrency, rate_limit, max_stale, "
     "discovery_interval, "
-    "forget_after, properties, label_value_limit, expect, clouds"
+    "forget_after, properties, label_value_limit, expect, labels, clouds"
 )
 INDEX = (
     "is not accepted; accepted: a whole number from 0 to 999, "
@@ -113,7 +113,7 @@ ONE_MISTAKE = {
     ),
     "unknown key of an image": (
         image("{id: b, name: c}"),
-        "clouds[0].images[0].name: unknown key; accepted: id, alias, expect",
+        "clouds[0].images[0].name: unknown key; accepted: id, alias, expect, labels",
     ),
     "unknown expectation": (
         image("{id: b, expect: {tag: x}}"),

@@ -15,6 +15,7 @@ INHERITED: dict[str, tuple[Any, Any]] = {
     "forget_after": ("40h", "50h"),
     "properties": (["general"], ["own"]),
     "expect": ({"size": "4MiB"}, {"size": "5MiB"}),
+    "labels": ({"team": "general"}, {"team": "own"}),
 }
 """A general value and a value of the cloud itself, for every setting that both may have."""
 
@@ -42,7 +43,8 @@ def resolve(general: dict[str, Any], own: dict[str, Any]) -> ResolvedCloud:
 
 
 def value(cloud: ResolvedCloud, key: str) -> object:
-    return cloud.images[0].expect if key == "expect" else getattr(cloud, key)
+    of_image = {"expect": cloud.images[0].expect, "labels": cloud.images[0].operator_labels}
+    return of_image[key] if key in of_image else getattr(cloud, key)
 
 
 def test_tables_of_this_test_name_every_setting_of_a_cloud() -> None:
@@ -68,8 +70,9 @@ def test_setting_of_a_cloud_reaches_the_resolved_cloud(key: str) -> None:
 
 
 def test_setting_of_an_image_reaches_the_resolved_image() -> None:
-    image = {"id": "j", "alias": "b", "expect": {"protected": True}}
+    image = {"id": "j", "alias": "b", "expect": {"protected": True}, "labels": {"team": "web"}}
     (resolved,) = resolve({}, {"images": [image]}).images
+    assert resolved.operator_labels == (("team", "web"),)
     assert (resolved.image_id, resolved.alias) == ("j", "b")
     assert resolved.expect == (("protected", True),)
 
@@ -85,6 +88,7 @@ def test_every_criterion_of_discovery_reaches_its_rule() -> None:
         "most_recent": True,
         "alias": "newest",
         "expect": {"protected": True},
+        "labels": {"team": "web"},
     }
     (rule,) = resolve({}, {"discover": [criteria]}).discover
     assert rule == DiscoveryRule(
@@ -96,6 +100,7 @@ def test_every_criterion_of_discovery_reaches_its_rule() -> None:
         properties=(("os", "linux"),),
         alias="newest",
         expect=(("protected", True),),
+        operator_labels=(("team", "web"),),
     )
 
 

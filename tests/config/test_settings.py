@@ -307,7 +307,7 @@ def test_reference_has_every_setting() -> None:
     assert rows["max_stale"].default == "the larger of 15m and 3 intervals"
     assert rows["clouds[].name"].default == "required"
     assert rows["interval"].default == "60s"
-    elsewhere = {"clouds", "shard.index", "shard.total"}
+    elsewhere = {"clouds", "labels", "shard.index", "shard.total"}
     assert [
         key
         for key in rows

@@ -27,6 +27,7 @@ from tests.support.images import ACTIVE, COMPLETE, MAX_STALE, START, later
 from tests.support.reference_collector import StoreCollector
 
 LABELS = {family.name: {*IMAGE_LABELS, *family.labels} for family in IMAGE_FAMILIES}
+LABELS["openstack_image_labels"].add("team")
 LABELS |= {family.name: {*CLOUD_LABELS, *family.labels} for family in CLOUD_FAMILIES}
 
 OBSERVATIONS = {
@@ -47,7 +48,11 @@ def store_with(observations: dict[str, Observation]) -> Store:
     store = Store()
     for cloud in ("lab", "prod"):
         expect = (("status", ("active",)), ("max_age", 1.0))
-        targets = [Target(cloud, name, f"the {name}", expect=expect) for name in observations]
+        labels = (("team", "web"),)
+        targets = [
+            Target(cloud, name, f"the {name}", expect=expect, operator_labels=labels)
+            for name in observations
+        ]
         store.add_cloud(CloudState(cloud, 60.0), targets)
         for target in targets:
             store.observe(target.key, observations[target.image_id])
@@ -150,6 +155,7 @@ def test_values_expire_without_a_poll() -> None:
         "openstack_image_content_changes_total",
         "openstack_image_attribute_changes_total",
         "openstack_image_target_info",
+        "openstack_image_labels",
         "openstack_image_poll_success",
     }
 

@@ -21,6 +21,7 @@ from tests.support.images import ACTIVE, COMPLETE, ID, MAX_STALE, START, TARGET,
 
 FOUND = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
 EXPECTING = replace(TARGET, expect=(("status", ("active",)), ("max_age", 1.0)))
+LABELLED = replace(EXPECTING, operator_labels=(("team", "web"),))
 NAMES = [family.name for family in IMAGE_FAMILIES]
 
 ONE_CHANGE = tuple(replace(NO_CHANGE_COUNTS, **{field.name: 1}) for field in fields(ChangeCounts))
@@ -72,9 +73,10 @@ def test_names_follow_the_conventions(family: Family[ImageView]) -> None:
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
 def test_help_says_when_values_were_measured(family: Family[ImageView]) -> None:
     assert re.fullmatch(r"[A-Z][^\n]+\.", family.help)
+    is_configured = family.name in {"openstack_image_target_info", "openstack_image_labels"}
     when = {
         "counter": "since the exporter started",
-        "gauge": "Watched" if family.name == "openstack_image_target_info" else "as last polled",
+        "gauge": "Watched image" if is_configured else "as last polled",
     }
     assert when[family.kind] in family.help
 
@@ -97,10 +99,11 @@ def test_every_sample_has_a_value_for_each_label(family: Family[ImageView]) -> N
 
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
-def test_every_family_has_samples_for_a_fully_known_image(family: Family[ImageView]) -> None:
+def test_every_family_has_samples_for_a_fully_known_image(family: ImageFamily) -> None:
     """The deletion time is the exception. Optional attributes are absent if unknown."""
     observation = NEVER_POLLED.with_outcome(Found(COMPLETE), START, MAX_STALE)
-    shown = family.samples(view_of(EXPECTING, observation, START))
+    view = view_of(LABELLED, observation, START)
+    shown = family.for_views([view]).samples(view)
     optional = {
         "openstack_image_property_info",
         "openstack_image_content_info",

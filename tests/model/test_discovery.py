@@ -125,21 +125,21 @@ def test_alias_resolves_to_the_most_recent_image() -> None:
     )
     unknown = replace(IMAGE, id="zz", created_at=None)
     images = [old, b, unknown, a]
-    assert apply_rules([DiscoveryRule(alias="x")], images, ()) == DiscoveryResult(
-        {"b": "x"}, {"x": "b"}, {"b": ()}
+    rule = DiscoveryRule(alias="x")
+    assert apply_rules([rule], images, ()) == DiscoveryResult({"b": "x"}, {"x": "b"}, {"b": rule})
+    assert apply_rules([rule], [unknown], ()) == DiscoveryResult(
+        {"zz": "x"}, {"x": "zz"}, {"zz": rule}
     )
-    assert apply_rules([DiscoveryRule(alias="x")], [unknown], ()) == DiscoveryResult(
-        {"zz": "x"}, {"x": "zz"}, {"zz": ()}
-    )
-    assert apply_rules([DiscoveryRule(alias="x")], [], ()) == DiscoveryResult()
+    assert apply_rules([rule], [], ()) == DiscoveryResult()
 
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_image_with_several_labels_gets_the_first_alias(turn: int) -> None:
     rules = [DiscoveryRule(alias="x"), DiscoveryRule(tags=("golden",))][::turn]
     assert apply_rules(rules, [IMAGE], ()).labels == {"a": "x"}
-    both = apply_rules([DiscoveryRule(alias="x"), DiscoveryRule(alias="y")], [IMAGE], ())
-    assert both == DiscoveryResult({"a": "x"}, {"x": "a", "y": "a"}, {"a": ()})
+    x, y = DiscoveryRule(alias="x"), DiscoveryRule(alias="y")
+    both = apply_rules([x, y], [IMAGE], ())
+    assert both == DiscoveryResult({"a": "x"}, {"x": "a", "y": "a"}, {"a": x})
 
 
 def test_configured_image_is_not_discovered_again() -> None:
@@ -149,17 +149,13 @@ def test_configured_image_is_not_discovered_again() -> None:
     )
 
 
-def test_expectations_of_the_first_matching_rule_apply() -> None:
-    golden, plain = (("protected", True),), (("protected", False),)
+def test_first_matching_rule_applies() -> None:
     old = replace(IMAGE, id="old", created_at=1.0)
     new = replace(IMAGE, id="new", created_at=2.0)
-    rules = [
-        DiscoveryRule(alias="x", expect=golden),
-        DiscoveryRule(tags=("golden",), expect=plain),
-    ]
-    assert apply_rules(rules, [old, new], ()).expectations == {"new": golden, "old": plain}
-    assert apply_rules(rules[::-1], [old, new], ()).expectations == {"new": plain, "old": plain}
-    assert apply_rules(rules, [old, new], {"new"}).expectations == {"old": plain}
+    golden, plain = DiscoveryRule(alias="x"), DiscoveryRule(tags=("golden",))
+    assert apply_rules([golden, plain], [old, new], ()).rules == {"new": golden, "old": plain}
+    assert apply_rules([plain, golden], [old, new], ()).rules == {"new": plain, "old": plain}
+    assert apply_rules([golden, plain], [old, new], {"new"}).rules == {"old": plain}
 
 
 @given(RULES, IMAGES, IDS)
@@ -169,7 +165,7 @@ def test_result_has_exactly_the_matching_images_in_any_order_of_the_list(
     result = apply_rules(rules, images, configured)
     assert result == apply_rules(rules, images[::-1], configured)
     by_id = {image.id: image for image in images}
-    assert result.expectations.keys() == result.labels.keys()
+    assert result.rules.keys() == result.labels.keys()
     for image_id, label in result.labels.items():
         assert image_id not in configured
         assert any(rule.matches(by_id[image_id]) for rule in rules if rule.alias in {None, label})
@@ -188,8 +184,13 @@ def test_result_has_exactly_the_matching_images_in_any_order_of_the_list(
 def test_listing_adds_images_and_drops_none(
     known: dict[str, DiscoveredImage], labels: dict[str, str]
 ) -> None:
-    expectations = {image_id: (("name", image_id),) for image_id in labels}
-    result = DiscoveryResult(labels, {}, expectations)
+    rules = {
+        image_id: DiscoveryRule(
+            expect=(("name", image_id),), operator_labels=(("team", f"of {image_id}"),)
+        )
+        for image_id in labels
+    }
+    result = DiscoveryResult(labels, {}, rules)
     after = merge_discovered(known, result)
     assert after.keys() == known.keys() | labels.keys()
     assert {image_id for image_id, image in after.items() if image.matches} == labels.keys()
@@ -197,7 +198,9 @@ def test_listing_adds_images_and_drops_none(
         before = known.get(image_id, DiscoveredImage(""))
         assert image.gone_since == before.gone_since
         assert image.label == labels.get(image_id, before.label)
-        assert image.expect == expectations.get(image_id, before.expect)
+        rule = rules.get(image_id, before)
+        assert image.expect == rule.expect
+        assert image.operator_labels == rule.operator_labels
     assert merge_discovered(after, result) == after
     assert list(after)[: len(known)] == list(known)
 

@@ -104,7 +104,7 @@ def test_shards_together_own_the_whole_discovery_result(
     aliases = [item for part in parts for item in part.aliases.items()]
     assert sorted(labels) == sorted(whole.labels.items())
     assert sorted(aliases) == sorted(whole.aliases.items())
-    assert all(part.expectations.keys() == part.labels.keys() for part in parts)
+    assert all(part.rules.keys() == part.labels.keys() for part in parts)
     for shard, part in zip(shards, parts, strict=True):
         assert part.aliases.keys() <= set(shard.own_aliases(CLOUD, rules))
         for alias, image_id in part.aliases.items():

@@ -34,7 +34,8 @@ class ImageCollector(Collector):
         views = [
             view_of(target, observation, now) for target, observation in self._store.observations()
         ]
-        for family in IMAGE_FAMILIES:
+        for row in IMAGE_FAMILIES:
+            family = row.for_views(views)
             metric = family.metric(IMAGE_LABELS)
             for view in views:
                 family.add_samples(metric, view)

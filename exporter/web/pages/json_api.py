@@ -69,6 +69,7 @@ def image_document(status: ImageStatus) -> Document:
         "image": target.alias,
         "image_id": target.image_id,
         "source": target.source,
+        "labels": dict(target.operator_labels),
         "state": status.state,
         "since": _format_instant(observation.state_since),
         "problems": list(status.problems),

@@ -73,6 +73,7 @@ def test_image_document_is_complete() -> None:
         "image": "unexpected",
         "image_id": "id-of-unexpected",
         "source": "configured",
+        "labels": {},
         "state": "active",
         "since": "2027-01-15T08:03:20Z",
         "problems": ["unexpected"],
