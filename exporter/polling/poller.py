@@ -128,6 +128,7 @@ class Poller:
                 suspicions=doubts.suspicions,
                 older_once=doubts.older_once,
                 older_repeated=doubts.older_repeated,
+                any_found=doubts.any_found,
             )
             if self.client.requested_version != other.client.requested_version:
                 self._history = self._history.without_doubts()
@@ -155,9 +156,10 @@ class Poller:
             return self._history
         cycle = self._run.cycle
         succeeded = cycle.results.succeeded
-        return self._history.without_doubts_about(
+        history = self._history.without_doubts_about(
             succeeded, is_any_found=cycle.doubts.gone.mass.is_existing_found
         )
+        return replace(history, any_found=history.any_found or cycle.stats.found > 0)
 
     def stop(self) -> None:
         """End the current cycle and close every connection."""

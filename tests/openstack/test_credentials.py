@@ -105,6 +105,23 @@ def test_token_for_the_system_is_rejected(
     assert set(checked.states) == {"unknown"}
 
 
+def test_no_image_is_gone_in_a_wrong_project(
+    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...]
+) -> None:
+    """Its images are 404, and its list is empty."""
+    identity, name = openstack.admin.identity, f"wrong {uuid4()}"
+    project = identity("POST", "/projects", {"project": {"name": name, "domain_id": "default"}})
+    (user,) = identity("GET", "/users?name=demo")["users"]
+    (role,) = identity("GET", "/roles?name=reader")["roles"]
+    assignment = f"/projects/{project['project']['id']}/users/{user['id']}/roles/{role['id']}"
+    openstack.admin.request("PUT", f"{openstack.keystone.url}/v3{assignment}").raise_for_status()
+    auth = by_password(project_name=name, project_domain_name="Default")
+    for override in ({}, {"image_endpoint_override": openstack.glance.url}):
+        checked = Checked(tmp_path, openstack, image_ids, auth=auth, **override)
+        assert "the list of images is empty, as in a wrong project" in checked.text
+        assert set(checked.states) == {"unknown"}
+
+
 def test_region_has_to_be_named_if_there_are_two(
     openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...]
 ) -> None:

@@ -122,6 +122,25 @@ def test_404s_of_another_version_confirm_nothing_after_a_reload(
     assert set(new.exists().values()) == {False}
 
 
+@pytest.mark.parametrize(("token", "exists"), [("old", False), ("new", True)])
+def test_empty_list_proves_nothing_after_a_reload_with_other_credentials(
+    service: SimulatedImageService, stack: ExitStack, token: str, exists: bool
+) -> None:
+    """They may be those of a wrong project."""
+    old = v2_cloud(stack, service.url, "old")
+    old.cycle()
+    for image_id in IDS:
+        service.images.remove(image_id)
+    signin = StaticTokenAuthenticator(service.url, token, ClientTls())
+    new = stack.enter_context(
+        polled_cloud(service.url, IDS, signin=signin, api="v2", store=old.store)
+    )
+    new.poller.take_over_from(old.poller)
+    for _ in range(3):
+        new.cycle()
+    assert set(new.exists().values()) == {exists}
+
+
 def before_and_after(
     service: SimulatedImageService, stack: ExitStack
 ) -> tuple[PolledCloud, PolledCloud]:

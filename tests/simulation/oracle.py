@@ -79,6 +79,7 @@ class Oracle:
         self._contradicted_at = -inf
         self._probes_in_cycle = self._probes_before = 0
         self._is_any_found = self._was_troubled = False
+        self._found_since_start = False
         self._state: CloudState | None = None
         self.violations: list[Violation] = []
         self.statistics = Statistics(worlds=1)
@@ -146,6 +147,7 @@ class Oracle:
                 return
             case Found():
                 record.probes, record.first_404_in, self._is_any_found = 0, 0, True
+                self._found_since_start = True
                 is_real = self._check_found(image_id, record, outcome, after, at)
             case Gone():
                 is_known = record.known_gone_in == len(self._cycle_starts)
@@ -178,6 +180,7 @@ class Oracle:
         """See ``Observer.on_restart``."""
         self._blocked_until = -inf
         self._state = None
+        self._found_since_start = False
         for record in self._images.values():
             record.version, record.late_cycles, record.is_excused = -1, 0, False
             record.is_gone = False
@@ -363,7 +366,7 @@ class Oracle:
             timeline, version = record.timeline, record.version
             first = timeline.version(report.start)
             is_gone = record.is_gone and not timeline.states[first].exists
-            is_reported = version >= first or is_gone
+            is_reported = version >= first or is_gone or self._is_unprovable(record, first)
             if has_lost_control or is_reported or self._looks_current(record, first, report.end):
                 record.late_cycles = 0
             elif not troubled and first == timeline.version(report.end):
@@ -383,6 +386,11 @@ class Oracle:
         last = record.timeline.version(end)
         reported = states[record.version].signature
         return any(state.signature == reported for state in states[first : last + 1])
+
+    def _is_unprovable(self, record: ImageRecord, version: int) -> bool:
+        """Return True if an image is missing as all images of a wrong project are."""
+        is_list_empty = self._world.unwatched == 0 and not self._found_since_start
+        return is_list_empty and not record.timeline.states[version].exists
 
     def _has_lost_control(self, report: CycleReport) -> bool:
         """Return True if images existed when the cycle began, and none until it ended."""

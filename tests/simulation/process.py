@@ -184,6 +184,7 @@ class SimulatedExporter:
                 suspicions=self.history.suspicions,
                 older_once=self.history.older_once,
                 older_repeated=self.history.older_repeated,
+                any_found=self.history.any_found,
             )
             self.state = self.inherited = self.state.reconfigured(self.world.interval, None, ())
             self.observer.on_reload()
@@ -245,7 +246,8 @@ class SimulatedExporter:
         else:
             # As ``Poller.contradiction_memory``: a reload keeps those of an unfinished cycle.
             memory = cycle.doubts.contradictions.memory
-            self.history = replace(self.history, contradictions=memory)
+            any_found = self.history.any_found or cycle.stats.found > 0
+            self.history = replace(self.history, contradictions=memory, any_found=any_found)
         report = CycleReport(
             self.cycles,
             start,

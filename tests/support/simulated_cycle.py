@@ -350,6 +350,10 @@ class SimulatedCycle:
         self.contradictions += self.cycle.doubts.contradictions.take()
 
 
+FOUND_BEFORE = CycleHistory(any_found=True)
+"""An image was found with the same credentials before, so that an empty list can be the control."""
+
+
 def run_cycle(
     image_ids: Iterable[str],
     respond: Responder,

@@ -30,8 +30,11 @@ class Controls:
     2. Images that existed before and were not polled yet, unless the last cycle suspected that all
        of them are gone.
     3. Images that the list of the service has.
-    4. The list itself, if no image at all was found in this cycle. Otherwise it is only requested
-       once, for the images that it has.
+    4. The list itself, if no image at all was found in this cycle, but one was found before with
+       these credentials. Otherwise it is only requested once, for the images that it has.
+
+    With the credentials of a wrong project, each image is 404 and the list is empty. So an empty
+    list is no control until an image was found with these credentials.
 
     A list is no control while it has images that are 404 themselves. Single images may then be lost
     as a whole, by a policy or a gateway, and the list shows nothing about them. An image that was
@@ -55,7 +58,7 @@ class Controls:
         self._to_check: list[str] = []
         self._under_check: set[str] = set()
         self._list_failures = 0
-        self._is_list_seen = self._is_list_wrong = False
+        self._is_list_seen = self._is_list_wrong = self._is_list_empty = False
         self.list_problem = ""
         # Images that the list had and that were 404 when they were requested.
         self._missing: set[str] = set()
@@ -69,7 +72,8 @@ class Controls:
     @property
     def is_list_best(self) -> bool:
         """Return True if the list itself is the control, because no image can be one."""
-        return not (self.has_image or self.any_found or self._is_list_wrong)
+        is_other_better = self.has_image or self.any_found
+        return self._history.any_found and not (is_other_better or self._is_list_wrong)
 
     @property
     def is_list_next(self) -> bool:
@@ -87,13 +91,17 @@ class Controls:
 
     @property
     def have_worked(self) -> bool:
-        """Return True if an image was found, or the list was there, in this cycle."""
-        return self.any_found or self._is_list_seen
+        """Return True if an image was found, or the list was a control, in this cycle."""
+        return self.any_found or (self._is_list_seen and self.is_list_best)
 
     @property
     def why_unavailable(self) -> Unproved:
         """Return the reason why there is no control."""
-        return Unproved.NOT_SERVED if self._is_list_wrong else Unproved.NO_PROOF
+        if self._is_list_wrong or self._missing:
+            return Unproved.NOT_SERVED
+        if self._is_list_empty and not (self.any_found or self._history.any_found):
+            return Unproved.EMPTY_LIST
+        return Unproved.NO_PROOF
 
     @property
     def are_checked(self) -> bool:
@@ -135,6 +143,7 @@ class Controls:
                 case Listed(image_ids):
                     self._is_list_seen = True
                     self._is_list_wrong = not self._missing.union(suspects).isdisjoint(image_ids)
+                    self._is_list_empty = not image_ids
                     self._list_failures = 0
                     self._add_listed(image_ids, suspects)
                 case Failed() as failed:

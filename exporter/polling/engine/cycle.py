@@ -107,6 +107,7 @@ class Cycle:
             unavailable=self.unavailable,
             listed=self._batches.listed,
             lists=self._batches.experience,
+            any_found=self._history.any_found or self.stats.found > 0,
         )
         return self.doubts.add_to(history)
 

@@ -23,7 +23,7 @@ DISMISSED    it has another outcome: it was found, or its  none
   conclusive if the control is found both times and the suspect is 404 in between. The *control* is
   an image that was found in this cycle, or else one that existed before, or else one from the list
   of the service. If the list is empty, the list itself is the control: it shows only that a server
-  responds to these credentials.
+  responds to these credentials. Before a watched image was found with them, it is none.
 
 ``Requirement`` has the number of rechecks and probes. Each transient failure requires two rechecks
 more. If any request finds the suspect, the suspicion is over, and the contradiction is recorded.
@@ -40,6 +40,7 @@ An image is ``unconfirmed``, with one of these details in the log:
 - "404, but the circuit breaker opened before it could be proved": OPEN,
 - "404, but nothing proves that the API responds to these credentials": there is no control,
 - "404, but the list of images has others that are 404 as well": likewise,
+- "404, but the list of images is empty, as in a wrong project": likewise,
 - "404, but all images of the cloud turned 404 at once: ...": OPEN, and this may be a mass 404,
   which the next cycle has to confirm (see ``Mass404``),
 - "the list of images is 404": the batch with the image was 404, so it never became a suspect (see

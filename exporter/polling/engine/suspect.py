@@ -35,6 +35,7 @@ class Unproved(Enum):
     RECHECK_FAILED = "the recheck failed"
     NO_PROOF = "nothing proves that the API responds to these credentials"
     NOT_SERVED = "the list of images has others that are 404 as well"
+    EMPTY_LIST = "the list of images is empty, as in a wrong project"
     NO_CONTROL = "no control could be found before and after it"
     FAILURES = "too many requests for its evidence failed"
     LISTED = "the list of images has it"

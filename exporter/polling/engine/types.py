@@ -217,6 +217,8 @@ class CycleHistory:
         listed: The images that lists of batches had, by ID; true if it was a second list.
         contradictions: Contradictions that are remembered.
         lists: What the lists of the last cycle have shown.
+        any_found: A watched image was found with these credentials, so their project is the right
+            one.
     """
 
     seen: Mapping[str, Image] = field(default_factory=dict)
@@ -237,6 +239,7 @@ class CycleHistory:
     listed: Mapping[str, bool] = field(default_factory=dict)
     contradictions: ContradictionMemory = field(default_factory=ContradictionMemory)
     lists: ListExperience = NO_EXPERIENCE
+    any_found: bool = False
 
     def is_older(self, image: Image) -> bool:
         """Return True if an answer is older than the last one that was believed.

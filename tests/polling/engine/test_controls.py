@@ -10,6 +10,7 @@ from exporter.model.outcome import Found, GoneEvidence, ImageResult
 from exporter.polling.engine.contradictions import ContradictionMemory
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
+    FOUND_BEFORE,
     LIST_OK,
     NOT_FOUND,
     START,
@@ -38,7 +39,7 @@ def test_unwatched_image_of_the_list_is_a_control() -> None:
             return FakeReply(None, listed_ids=("other",))
         return NOT_FOUND if image_id_of(request) == "a" else found("other")
 
-    run = run_cycle("a", respond)
+    run = run_cycle("a", respond, history=FOUND_BEFORE)
     assert run.outcome_names == {"a": "gone"}
     assert evidence(run, "a").controls == ("other",)
     probes = run.ids_requested(RequestKind.PROBE)
@@ -98,7 +99,11 @@ def test_control_that_was_deleted_meanwhile_is_no_contradiction() -> None:
 def test_another_existing_image_is_the_control_before_its_own_poll() -> None:
     """It shows early that not all images are 404."""
     table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": found("b"), "c": found("c")}
-    run = run_cycle("abc", replies_by_image(table), history=CycleHistory(existing=frozenset("abc")))
+    run = run_cycle(
+        "abc",
+        replies_by_image(table),
+        history=CycleHistory(any_found=True, existing=frozenset("abc")),
+    )
     assert run.outcome_names["a"] == "gone"
     gone_at = next(count for target, _, count in run.results if target.image_id == "a")
     polls = [h for h in run.roundtrips[:gone_at] if h.request.kind is RequestKind.POLL]
@@ -106,7 +111,7 @@ def test_another_existing_image_is_the_control_before_its_own_poll() -> None:
 
 
 def test_image_is_a_control_although_the_list_fails() -> None:
-    history = CycleHistory(existing=AB)
+    history = CycleHistory(any_found=True, existing=AB)
     run = run_cycle(
         "ab",
         replies_by_image({"a": NOT_FOUND, "b": found("b")}, failed("server_error")),
@@ -127,7 +132,7 @@ def test_list_names_other_controls_if_the_only_one_is_gone() -> None:
             return found("other")
         return next(answers, NOT_FOUND) if image_id == "b" else NOT_FOUND
 
-    run = run_cycle("ab", respond, history=CycleHistory(existing=AB, immediate=AB))
+    run = run_cycle("ab", respond, history=CycleHistory(any_found=True, existing=AB, immediate=AB))
     assert run.outcome_names["a"] == "gone"
     assert evidence(run, "a").controls == ("other",)
 
@@ -135,7 +140,9 @@ def test_list_names_other_controls_if_the_only_one_is_gone() -> None:
 def test_list_that_is_404_once_does_not_end_the_search_for_a_control() -> None:
     answers: Iterator[FakeReply | ImageResult] = iter([NOT_FOUND, LIST_OK, NOT_FOUND])
     run = run_cycle(
-        "a", lambda request, _: NOT_FOUND if image_id_of(request) else next(answers, LIST_OK)
+        "a",
+        lambda request, _: NOT_FOUND if image_id_of(request) else next(answers, LIST_OK),
+        history=FOUND_BEFORE,
     )
     assert run.outcome_names == {"a": "gone"}
 
@@ -149,7 +156,7 @@ def test_existing_images_are_no_controls_after_a_suspected_mass_404() -> None:
             return FakeReply(None, listed_ids=("other",))
         return found("other") if image_id_of(request) == "other" else NOT_FOUND
 
-    history = CycleHistory(existing=frozenset(ids), mass_404_suspected=True)
+    history = CycleHistory(any_found=True, existing=frozenset(ids), mass_404_suspected=True)
     run = run_cycle(ids, respond, history=history)
     assert set(run.outcome_names.values()) == {"gone"}
     assert {request.control for _, request in run.sent if request.kind is RequestKind.PROBE} == {
@@ -207,7 +214,7 @@ def test_list_with_other_suspects_is_no_control() -> None:
     list_reply = FakeReply(None, listed_ids=("b", "c"))
     replies = replies_by_image(dict.fromkeys("abc", NOT_FOUND), list_reply)
     ids = frozenset("abc")
-    history = CycleHistory(existing=ids, immediate=ids, mass_404_suspected=True)
+    history = CycleHistory(any_found=True, existing=ids, immediate=ids, mass_404_suspected=True)
     run = run_cycle("abc", replies, history=history)
     assert set(run.outcome_names.values()) == {"unconfirmed"}
 
@@ -218,7 +225,7 @@ def test_list_is_a_control_once_it_lacks_the_image_that_was_deleted_meanwhile() 
     def respond(request: PollRequest, _: float) -> FakeReply | ImageResult:
         return NOT_FOUND if image_id_of(request) else next(lists, LIST_OK)
 
-    run = run_cycle("a", respond)
+    run = run_cycle("a", respond, history=FOUND_BEFORE)
     assert run.outcome_names == {"a": "gone"}
     assert evidence(run, "a").controls == ("list",)
 
@@ -237,7 +244,9 @@ def test_image_that_was_gone_and_that_the_list_has_is_requested_as_a_control(
         is_control = request.kind is RequestKind.PROBE and request.control != image_id_of(request)
         return reply if image_id_of(request) == "b" and is_control else NOT_FOUND
 
-    history = CycleHistory(existing=frozenset("a"), gone=frozenset("b"), immediate=frozenset("b"))
+    history = CycleHistory(
+        any_found=True, existing=frozenset("a"), gone=frozenset("b"), immediate=frozenset("b")
+    )
     run = run_cycle("ab", respond, history=history)
     assert run.outcome_names == {"a": outcome, "b": "gone"}
     probes = [request for _, request in run.sent if request.kind is RequestKind.PROBE]
@@ -260,6 +269,6 @@ def test_control_that_was_created_again_after_its_404_is_no_contradiction(
             return LIST_OK
         return next(answers, image) if image_id_of(request) == "b" else NOT_FOUND
 
-    history = CycleHistory(existing=AB, service_clock=0.0, immediate=AB)
+    history = CycleHistory(any_found=True, existing=AB, service_clock=0.0, immediate=AB)
     run = run_cycle("ba", respond, history=history)
     assert len(run.contradictions) == contradictions

@@ -15,6 +15,7 @@ from exporter.polling.engine.types import (
     failed_reply,
 )
 from tests.support.simulated_cycle import (
+    FOUND_BEFORE,
     NOT_FOUND,
     PACING,
     START,
@@ -172,7 +173,7 @@ def test_retry_after_ends_a_cycle_that_would_request_the_list() -> None:
 
 def test_polls_are_spread_over_the_interval() -> None:
     """They are even over 80 % of it, with the same offset of each image in every cycle."""
-    run = run_cycle(IDS, all_found, history=CycleHistory(existing=frozenset(IDS)))
+    run = run_cycle(IDS, all_found, history=CycleHistory(any_found=True, existing=frozenset(IDS)))
     times = {image_id_of(request): now for now, request in run.sent if image_id_of(request)}
     assert [times[image_id] for image_id in IDS] == pytest.approx(
         [START + place * 0.8 * 60 / 20 for place in range(20)]
@@ -181,11 +182,15 @@ def test_polls_are_spread_over_the_interval() -> None:
 
 def test_new_images_are_polled_at_once_and_others_at_their_offset() -> None:
     run = run_cycle(
-        "ab", all_found, history=CycleHistory(existing=frozenset("a"), immediate=frozenset("b"))
+        "ab",
+        all_found,
+        history=CycleHistory(any_found=True, existing=frozenset("a"), immediate=frozenset("b")),
     )
     assert [now for now, _ in run.sent] == [START, START]
     run = run_cycle(
-        "ab", all_found, history=CycleHistory(existing=frozenset("b"), immediate=frozenset("a"))
+        "ab",
+        all_found,
+        history=CycleHistory(any_found=True, existing=frozenset("b"), immediate=frozenset("a")),
     )
     assert [now for now, _ in run.sent] == [START, START + 24.0]
 
@@ -258,7 +263,8 @@ def test_found_image_is_retracted_once() -> None:
 
 
 def test_gone_image_is_retracted_and_failed_polls_are_not() -> None:
-    run = run_cycle("ab", replies_by_image({"a": NOT_FOUND, "b": failed("forbidden")}))
+    replies = replies_by_image({"a": NOT_FOUND, "b": failed("forbidden")})
+    run = run_cycle("ab", replies, history=FOUND_BEFORE)
     assert run.outcome_names == {"a": "gone", "b": "forbidden"}
     for image_id in ("a", "b", "c"):
         run.retract(image_id)
@@ -268,7 +274,13 @@ def test_gone_image_is_retracted_and_failed_polls_are_not() -> None:
 
 
 def test_404_is_retracted_before_it_is_confirmed() -> None:
-    cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACING, START, lambda: 0.5)
+    cycle = Cycle(
+        targets("a"),
+        CycleHistory(any_found=True, existing=frozenset("a")),
+        PACING,
+        START,
+        lambda: 0.5,
+    )
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)
     cycle.on_reply(poll, FakeReply(NOT_FOUND).reply(poll.kind, START), START)
@@ -284,7 +296,13 @@ def test_404_is_retracted_before_it_is_confirmed() -> None:
 
 def test_image_that_is_added_again_after_a_retraction_is_rechecked() -> None:
     """Two reloads in one cycle remove an image and add it again."""
-    cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("ab")), PACING, START, lambda: 0.5)
+    cycle = Cycle(
+        targets("a"),
+        CycleHistory(any_found=True, existing=frozenset("ab")),
+        PACING,
+        START,
+        lambda: 0.5,
+    )
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)
     cycle.on_reply(poll, FakeReply(found("a")).reply(poll.kind, START), START)
@@ -300,7 +318,7 @@ def test_image_that_is_added_again_after_a_retraction_is_rechecked() -> None:
 
 def test_gone_image_that_is_added_again_needs_a_proof() -> None:
     """It may have been created again in between, so one 404 of a faulty server is not enough."""
-    history = CycleHistory(gone=frozenset("a"), existing=frozenset("b"))
+    history = CycleHistory(any_found=True, gone=frozenset("a"), existing=frozenset("b"))
     cycle = Cycle(targets("a", "b"), history, PACING, START, lambda: 0.5)
     assert cycle.add([tuple(targets("a"))], START)
     poll = cycle.next(START)
@@ -328,7 +346,13 @@ def test_next_returns_a_wait_until_the_next_request_is_due() -> None:
 
 
 def test_late_cycle_catches_up_and_keeps_the_other_offsets() -> None:
-    cycle = Cycle(targets(*IDS), CycleHistory(existing=frozenset(IDS)), PACING, START, lambda: 0.5)
+    cycle = Cycle(
+        targets(*IDS),
+        CycleHistory(any_found=True, existing=frozenset(IDS)),
+        PACING,
+        START,
+        lambda: 0.5,
+    )
     run = SimulatedCycle(cycle, all_found, now=START + 12.0).run()
     assert set(run.outcome_names.values()) == {"found"}
     assert sum(now < START + 12.1 for now, _ in run.sent) == 6
@@ -337,7 +361,13 @@ def test_late_cycle_catches_up_and_keeps_the_other_offsets() -> None:
 
 def test_404_of_a_retracted_image_is_not_rechecked() -> None:
     """Its connection was found to be out of step before its reply was taken."""
-    cycle = Cycle(targets("a"), CycleHistory(existing=frozenset("a")), PACING, START, lambda: 0.5)
+    cycle = Cycle(
+        targets("a"),
+        CycleHistory(any_found=True, existing=frozenset("a")),
+        PACING,
+        START,
+        lambda: 0.5,
+    )
     poll = cycle.next(START)
     assert isinstance(poll, PollRequest)
     cycle.retract("a")
@@ -357,7 +387,7 @@ def test_added_images_are_polled_in_the_current_cycle() -> None:
 
 
 def test_added_images_are_not_polled_while_the_breaker_is_open() -> None:
-    history = CycleHistory(existing=frozenset("a"), breaker_open=True)
+    history = CycleHistory(any_found=True, existing=frozenset("a"), breaker_open=True)
     cycle = Cycle(targets("a"), history, PACING, START, lambda: 0.5)
     assert cycle.add([tuple(targets("b"))], START)
     run = SimulatedCycle(cycle, replies_in_order(failed("timeout"))).run()

@@ -16,6 +16,7 @@ from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.suspect import MAX_PROBES
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
+    FOUND_BEFORE,
     LIST_OK,
     NOT_FOUND,
     START,
@@ -33,7 +34,7 @@ from tests.support.simulated_cycle import (
 AB = frozenset("ab")
 OLD = Found(Image("v2", "a", "active", created_at=1000.0, updated_at=2000.0))
 NEW = Found(Image("v2", "a", "active", created_at=1000.0, updated_at=3000.0))
-NEW_WAS_SEEN = CycleHistory(existing=frozenset("a"), seen={"a": NEW.image})
+NEW_WAS_SEEN = CycleHistory(any_found=True, existing=frozenset("a"), seen={"a": NEW.image})
 SHORT = CyclePacing(interval=2.0, timeout=1.0, concurrency=4)
 
 
@@ -52,14 +53,14 @@ def run_with_recheck_replies(
 
 def test_failed_recheck_requires_two_more() -> None:
     answers: Iterator[ImageResult] = iter([failed("timeout"), *[NOT_FOUND] * 20])
-    run = run_with_recheck_replies(answers, NOT_FOUND, CycleHistory(existing=AB))
+    run = run_with_recheck_replies(answers, NOT_FOUND, CycleHistory(any_found=True, existing=AB))
     assert run.outcome_names["a"] == "gone"
     assert evidence(run, "a").rechecks == USUAL.rechecks + RESPONSES_PER_FAILURE
 
 
 def test_image_is_not_gone_while_as_many_requests_fail_as_are_404() -> None:
     """Perhaps one of two servers lacks the image, and the other one does not respond."""
-    history = CycleHistory(existing=AB)
+    history = CycleHistory(any_found=True, existing=AB)
     for _ in range(5):
         answers: Iterator[ImageResult] = itertools.cycle([NOT_FOUND, failed("server_error")])
         run = run_with_recheck_replies(answers, NOT_FOUND, history)
@@ -72,7 +73,7 @@ def test_image_is_not_gone_while_as_many_requests_fail_as_are_404() -> None:
 
 
 def test_next_cycle_has_to_agree_on_a_404_after_several_failures() -> None:
-    history = CycleHistory(existing=AB)
+    history = CycleHistory(any_found=True, existing=AB)
     names = []
     for _ in range(2):
         answers: Iterator[ImageResult] = itertools.cycle([*[NOT_FOUND] * 3, failed("connection")])
@@ -161,7 +162,10 @@ def test_list_that_has_worked_may_fail_often() -> None:
     )
     pacing = CyclePacing(interval=600.0, timeout=10.0, concurrency=1)
     run = run_cycle(
-        "a", lambda request, _: NOT_FOUND if image_id_of(request) else next(lists), pacing=pacing
+        "a",
+        lambda request, _: NOT_FOUND if image_id_of(request) else next(lists),
+        history=FOUND_BEFORE,
+        pacing=pacing,
     )
     assert run.outcome_names == {"a": "gone"}
 
@@ -169,7 +173,8 @@ def test_list_that_has_worked_may_fail_often() -> None:
 def test_late_response_is_confirmed_by_several_short_cycles() -> None:
     """Its 60 rechecks need more time than one cycle has."""
     history = replace(
-        CycleHistory(existing=frozenset("a"), seen={"a": OLD.image}), seen_since={"a": 4000.0}
+        CycleHistory(any_found=True, existing=frozenset("a"), seen={"a": OLD.image}),
+        seen_since={"a": 4000.0},
     )
     names, rechecks = [], 0
     for _ in range(4):
@@ -188,7 +193,8 @@ def test_late_response_is_confirmed_by_several_short_cycles() -> None:
 
 def test_another_late_response_starts_its_rechecks_again() -> None:
     history = replace(
-        CycleHistory(existing=frozenset("a"), seen={"a": OLD.image}), seen_since={"a": 4000.0}
+        CycleHistory(any_found=True, existing=frozenset("a"), seen={"a": OLD.image}),
+        seen_since={"a": 4000.0},
     )
     run = run_cycle("a", lambda *_: FakeReply(NEW, seconds=0.15), history=history, pacing=SHORT)
     assert run.cycle.history().older_repeated["a"].responses > 10
@@ -239,7 +245,7 @@ def test_failures_cancel_responses_that_count_in_the_next_cycle(first: ImageResu
 
 def test_mass_404_is_confirmed_by_several_short_cycles() -> None:
     """Three probes with a list need more time than one cycle has."""
-    history = CycleHistory(existing=AB)
+    history = CycleHistory(any_found=True, existing=AB)
     slow = replies_by_image(
         dict.fromkeys("ab", FakeReply(NOT_FOUND, seconds=0.35)), replace(LIST_OK, seconds=0.35)
     )
@@ -279,7 +285,9 @@ def test_probes_of_one_image_are_limited_in_a_cycle() -> None:
         return next(answers) if image_id_of(request) == "b" else NOT_FOUND
 
     memory = ContradictionMemory(until=1e9, longest_run=40)
-    history = CycleHistory(existing=AB, contradictions=memory, immediate=frozenset("b"))
+    history = CycleHistory(
+        any_found=True, existing=AB, contradictions=memory, immediate=frozenset("b")
+    )
     run = run_cycle("ab", respond, history=history)
     assert run.outcome_names["a"] == "unconfirmed"
     assert "no control could be found" in detail(run.outcomes["a"])

@@ -20,6 +20,7 @@ from exporter.polling.engine.contradictions import USUAL, ContradictionMemory
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.polling.engine.types import CycleHistory, PollRequest, RequestKind, Suspicion
 from tests.support.simulated_cycle import (
+    FOUND_BEFORE,
     LIST_OK,
     NOT_FOUND,
     START,
@@ -48,7 +49,7 @@ def requests_of(run: SimulatedCycle) -> int:
 
 
 def test_single_404_is_rechecked_and_probed_with_the_list_as_control() -> None:
-    run = run_cycle("a", replies_by_image({"a": NOT_FOUND}))
+    run = run_cycle("a", replies_by_image({"a": NOT_FOUND}), history=FOUND_BEFORE)
     kinds = Counter(request.kind for _, request in run.sent)
     assert kinds == {RequestKind.POLL: 1, RequestKind.RECHECK: 8, RequestKind.PROBE: 3}
     assert run.outcome_names == {"a": "gone"}
@@ -91,7 +92,9 @@ def test_probe_without_its_control_is_not_conclusive() -> None:
             return NOT_FOUND
         return next(answers) if request.kind is RequestKind.PROBE else found("b")
 
-    run = run_cycle("ab", respond, history=CycleHistory(existing=AB, suspicions=waiting("a")))
+    run = run_cycle(
+        "ab", respond, history=CycleHistory(any_found=True, existing=AB, suspicions=waiting("a"))
+    )
     assert run.outcome_names == {"a": "gone", "b": "found"}
     assert evidence(run, "a").probes == 6
     assert run.ids_requested(RequestKind.PROBE).count("a") > 6
@@ -103,14 +106,14 @@ def test_image_found_by_a_probe_is_not_gone() -> None:
             return NOT_FOUND
         return found(image_id_of(request))
 
-    run = run_cycle("ab", respond, history=CycleHistory(existing=AB))
+    run = run_cycle("ab", respond, history=CycleHistory(any_found=True, existing=AB))
     assert run.outcome_names == {"a": "found", "b": "found"}
     assert [c.kind for c in run.contradictions] == [ContradictionKind.NOT_FOUND]
 
 
 def test_contradiction_raises_the_evidence_that_later_404s_need() -> None:
     first: Iterator[ImageResult] = iter([NOT_FOUND, NOT_FOUND, found("a")])
-    before = CycleHistory(existing=AB)
+    before = CycleHistory(any_found=True, existing=AB)
     run = run_cycle(
         "ab",
         lambda request, _: next(first, found("a")) if image_id_of(request) == "a" else found("b"),
@@ -131,7 +134,7 @@ def test_contradiction_raises_the_evidence_that_later_404s_need() -> None:
 
 def test_image_found_between_two_cycles_starts_its_evidence_again() -> None:
     distrust = ContradictionMemory(until=1e9)
-    history = CycleHistory(existing=AB, contradictions=distrust)
+    history = CycleHistory(any_found=True, existing=AB, contradictions=distrust)
     for reply, expected in (
         (NOT_FOUND, "unconfirmed"),
         (found("a"), "found"),
@@ -146,7 +149,7 @@ def test_image_found_between_two_cycles_starts_its_evidence_again() -> None:
 def test_incomplete_cycle_ends_the_agreement_of_two_cycles() -> None:
     """The image may have been created again and lost by one server in between."""
     distrust = ContradictionMemory(until=1e9)
-    history = CycleHistory(existing=AB, contradictions=distrust)
+    history = CycleHistory(any_found=True, existing=AB, contradictions=distrust)
     missing = replies_by_image({"a": NOT_FOUND, "b": found("b")})
     no_control = replies_by_image({"a": NOT_FOUND, "b": failed("forbidden")}, failed("forbidden"))
     names = []
@@ -184,14 +187,14 @@ def test_server_that_refuses_requests_does_not_end_the_search_for_evidence() -> 
 
 def test_images_known_to_be_gone_do_not_weaken_the_evidence_for_another() -> None:
     ids = ["a", *(f"gone-{number}" for number in range(160))]
-    history = CycleHistory(existing=frozenset("a"), gone=frozenset(ids[1:]))
+    history = CycleHistory(any_found=True, existing=frozenset("a"), gone=frozenset(ids[1:]))
     run = run_cycle(ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)), history=history)
     assert run.outcome_names["a"] == "gone"
     assert run.ids_requested(RequestKind.RECHECK).count("a") == USUAL.rechecks
 
 
 def test_image_without_a_control_costs_few_requests_in_later_cycles() -> None:
-    history = CycleHistory(existing=frozenset("a"))
+    history = CycleHistory(any_found=True, existing=frozenset("a"))
     counts = []
     for _ in range(3):
         run = run_cycle(
@@ -204,7 +207,7 @@ def test_image_without_a_control_costs_few_requests_in_later_cycles() -> None:
 
 
 def test_image_that_only_lists_have_does_not_raise_the_evidence_for_others() -> None:
-    history = CycleHistory(existing=frozenset("a"))
+    history = CycleHistory(any_found=True, existing=frozenset("a"))
     listed = FakeReply(None, listed_ids=("a",))
     for _ in range(4):
         run = run_cycle("a", replies_by_image({"a": NOT_FOUND}, listed), history=history)
@@ -216,14 +219,16 @@ def test_contradiction_is_forgotten_after_an_hour() -> None:
     run = run_cycle(
         "ab",
         replies_by_image({"a": NOT_FOUND, "b": found("b")}),
-        history=CycleHistory(existing=AB, contradictions=ContradictionMemory(until=START - 1)),
+        history=CycleHistory(
+            any_found=True, existing=AB, contradictions=ContradictionMemory(until=START - 1)
+        ),
     )
     assert run.outcome_names["a"] == "gone"
 
 
 def test_evidence_of_a_cycle_that_ended_too_soon_is_continued() -> None:
     """A slow API must not keep a deletion from ever being reported."""
-    history = CycleHistory(existing=AB)
+    history = CycleHistory(any_found=True, existing=AB)
     table: dict[str, FakeReply | ImageResult] = {
         "a": FakeReply(NOT_FOUND, seconds=9.0),
         "b": FakeReply(found("b"), seconds=9.0),
@@ -268,6 +273,7 @@ def test_probe_is_sent_again_with_backoff_after_a_transient_failure() -> None:
     run = run_cycle(
         "a",
         lambda request, _now: NOT_FOUND if image_id_of(request) else next(replies, LIST_OK),
+        history=FOUND_BEFORE,
         random=1.0,
         pacing=pacing,
     )
@@ -335,7 +341,7 @@ def test_recheck_is_retried_after_a_transient_failure() -> None:
             return next(answers, NOT_FOUND)
         return NOT_FOUND if image_id_of(request) else LIST_OK
 
-    assert run_cycle("a", respond).outcome_names == {"a": "gone"}
+    assert run_cycle("a", respond, history=FOUND_BEFORE).outcome_names == {"a": "gone"}
 
 
 def test_mass_404_costs_few_requests_in_the_first_cycle() -> None:
@@ -343,7 +349,7 @@ def test_mass_404_costs_few_requests_in_the_first_cycle() -> None:
     run = run_cycle(
         ids,
         replies_by_image(dict.fromkeys(ids, NOT_FOUND)),
-        history=CycleHistory(existing=frozenset(ids)),
+        history=CycleHistory(any_found=True, existing=frozenset(ids)),
     )
     assert set(run.outcome_names.values()) == {"unconfirmed"}
     assert run.ids_requested(RequestKind.RECHECK) == []
@@ -353,13 +359,37 @@ def test_mass_404_costs_few_requests_in_the_first_cycle() -> None:
 def test_images_that_are_missing_for_one_reason_share_their_evidence() -> None:
     """A lost role or a wrong region must not cost twenty requests per image."""
     ids = [f"image-{number}" for number in range(500)]
-    run = run_cycle(ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)))
+    run = run_cycle(ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)), history=FOUND_BEFORE)
     assert set(run.outcome_names.values()) == {"gone"}
     assert requests_of(run) < 3 * len(ids)
 
 
+@pytest.mark.parametrize("count", [1, 500])
+def test_empty_list_is_no_control_before_an_image_was_found(count: int) -> None:
+    """With valid credentials of a wrong project, images are 404 and lists are empty."""
+    ids = [f"image-{number}" for number in range(count)]
+    first = run_cycle(ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)))
+    second = run_cycle(
+        ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)), history=first.cycle.history()
+    )
+    for run in (first, second):
+        assert set(run.outcome_names.values()) == {"unconfirmed"}
+        assert {detail(outcome) for outcome in run.outcomes.values()} == {
+            "404, but the list of images is empty, as in a wrong project"
+        }
+    assert requests_of(second) <= count + 3
+
+
+def test_empty_list_is_a_control_after_an_image_was_found() -> None:
+    first = run_cycle("a", replies_by_image({"a": found("a")}))
+    second = run_cycle(
+        "a", replies_by_image({"a": NOT_FOUND}), history=first.next_history(CycleHistory())
+    )
+    assert second.outcome_names == {"a": "gone"}
+
+
 def test_mass_404_is_unconfirmed_at_first_and_gone_after_the_second_cycle() -> None:
-    before = CycleHistory(existing=AB)
+    before = CycleHistory(any_found=True, existing=AB)
     respond = replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND})
     first = run_cycle("ab", respond, history=before)
     assert first.outcome_names == {"a": "unconfirmed", "b": "unconfirmed"}
@@ -377,21 +407,23 @@ def test_mass_404_is_unconfirmed_at_first_and_gone_after_the_second_cycle() -> N
 
 
 def test_removal_of_all_images_after_a_mass_404_is_no_mass_disappearance() -> None:
-    history = CycleHistory(existing=frozenset(), mass_404_suspected=True)
+    history = CycleHistory(any_found=True, existing=frozenset(), mass_404_suspected=True)
     run = run_cycle("c", replies_by_image({"c": found("c")}), history=history)
     assert not run.cycle.doubts.gone.mass.has_disappeared
 
 
 def test_list_shows_during_a_mass_404_if_the_api_is_up() -> None:
     run = run_cycle(
-        "ab", replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND}), history=CycleHistory(existing=AB)
+        "ab",
+        replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND}),
+        history=CycleHistory(any_found=True, existing=AB),
     )
     assert run.cycle.stats.accepted
     assert set(run.outcome_names.values()) == {"unconfirmed"}
 
 
 def test_outage_between_two_mass_404s_starts_the_suspicion_again() -> None:
-    before = CycleHistory(existing=AB)
+    before = CycleHistory(any_found=True, existing=AB)
     missing = replies_by_image({"a": NOT_FOUND, "b": NOT_FOUND})
     history = run_cycle("ab", missing, history=before).next_history(before)
     history = run_cycle(
@@ -401,7 +433,7 @@ def test_outage_between_two_mass_404s_starts_the_suspicion_again() -> None:
 
 
 def test_suspected_mass_404_lasts_while_only_the_proof_is_missing() -> None:
-    history = CycleHistory(existing=AB)
+    history = CycleHistory(any_found=True, existing=AB)
     for list_reply, expected in (
         (LIST_OK, "unconfirmed"),
         (NOT_FOUND, "unconfirmed"),
@@ -417,7 +449,9 @@ def test_suspected_mass_404_lasts_while_only_the_proof_is_missing() -> None:
 def test_404_with_another_failure_is_not_a_mass_404() -> None:
     """In that case the list is the control."""
     table: dict[str, FakeReply | ImageResult] = {"a": NOT_FOUND, "b": failed("forbidden")}
-    run = run_cycle("ab", replies_by_image(table), history=CycleHistory(existing=AB))
+    run = run_cycle(
+        "ab", replies_by_image(table), history=CycleHistory(any_found=True, existing=AB)
+    )
     assert run.outcome_names == {"a": "gone", "b": "forbidden"}
 
 
@@ -446,7 +480,7 @@ def test_image_found_deleted_is_a_proof() -> None:
     run = run_cycle(
         "ab",
         replies_by_image({"a": NOT_FOUND, "b": deleted}, NOT_FOUND),
-        history=CycleHistory(existing=AB),
+        history=CycleHistory(any_found=True, existing=AB),
     )
     assert run.outcome_names == {"a": "gone", "b": "found"}
 
@@ -458,7 +492,7 @@ def test_404_late_in_the_cycle_is_unconfirmed() -> None:
 
 
 def test_no_image_is_gone_while_the_api_responds_404_to_everything() -> None:
-    history = CycleHistory(existing=frozenset("abc"))
+    history = CycleHistory(any_found=True, existing=frozenset("abc"))
     for _ in range(50):
         run = run_cycle(
             "abc", replies_by_image(dict.fromkeys("abc", NOT_FOUND), NOT_FOUND), history=history
