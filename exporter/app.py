@@ -14,7 +14,7 @@ from exporter import __version__, read_revision
 from exporter.auth.base import Authenticator, CloudConfigError, identity_of
 from exporter.auth.factory import OpenStackSource, build_authenticator
 from exporter.clock import now, steady
-from exporter.config import ResolvedCloud, Web, expected_properties
+from exporter.config import ResolvedCloud, Web
 from exporter.files import WatchedFiles
 from exporter.glance.client import ImageClient
 from exporter.glance.request_sender import RequestSender
@@ -34,6 +34,7 @@ from exporter.transport.rate_limiter import RateLimiter
 from exporter.transport.tls_files import ClientTls, TlsFileError, read_tls_files
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers, HealthCheck, Reload
+from exporter.web.pages.image_details import ImageDetails, find_image
 from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.query import Query
 from exporter.web.security.middleware import SecurityMiddleware, SecurityState
@@ -105,6 +106,11 @@ class Application:
         """Run a query on the images as they are now."""
         return query_images(self.store, query, now(), self.shard)
 
+    def find_image(self, *, cloud: str, image_id: str) -> ImageDetails | None:
+        """Return an image as it is now, by the names in a path, or None if it is not watched."""
+        configs = {name: runtime.config for name, runtime in self.clouds.items()}
+        return find_image(self.store, cloud, image_id, now(), configs)
+
     def build_clouds(self, configs: Iterable[ResolvedCloud]) -> tuple[CloudRuntime, ...]:
         """Build clouds without starting them: send no request and change nothing that runs.
 
@@ -165,7 +171,7 @@ class Application:
     def _build_cloud(self, config: ResolvedCloud, files: "_SharedFiles") -> CloudRuntime:
         authenticator = _build_authenticator(config, files.openstack)
         files_identity = _tls_files_identity(config, authenticator.tls, files)
-        properties = _needed_properties(config)
+        properties = config.needed_properties
         client = self._build_client(config, authenticator, properties)
         poller = Poller(
             cloud=config.name,
@@ -296,6 +302,7 @@ def build_web_app(
     handlers = Handlers(
         render_metrics=exposition.body,
         query_images=application.query_images,
+        find_image=application.find_image,
         check_health=check_health,
         check_readiness=check_readiness,
         reload=reload,
@@ -338,13 +345,6 @@ def configured_targets(config: ResolvedCloud) -> tuple[Target, ...]:
         )
         for image in config.images
     )
-
-
-def _needed_properties(config: ResolvedCloud) -> frozenset[str]:
-    """Return the properties to read: those in the metrics, and those with an expected value."""
-    expectations = {image.expect for image in config.images}
-    expectations.update(rule.expect for rule in config.discover)
-    return frozenset(config.properties) | expected_properties(expectations)
 
 
 def _discovery_interval(config: ResolvedCloud) -> float | None:

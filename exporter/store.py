@@ -128,6 +128,14 @@ class Store:
                 if target.key in self._targets
             ]
 
+    def find(self, key: TargetKey) -> tuple[Target, Observation, CloudState] | None:
+        """Return a target with its observation and its cloud, or None if it is not watched."""
+        with self._lock:
+            target = self._targets.get(key)
+            if target is None:
+                return None
+            return target, self._observations[key], self._clouds[key.cloud]
+
     def observation(self, key: TargetKey) -> Observation:
         """Return the latest observation of a target.
 

@@ -147,6 +147,7 @@ def recording() -> Recording:
         handlers = Handlers(
             render_metrics=exposition.body,
             query_images=lambda query: query_images(cloud.store, query, now()),
+            find_image=lambda **_: None,
             check_health=lambda: None,
             check_readiness=lambda: None,
         )

@@ -316,7 +316,9 @@ def test_demo_serves_the_metrics_and_pages_listed(tmp_path: Path) -> None:
     with start_program(tmp_path, "demo", "--web.listen-address=127.0.0.1:0") as program:
         wait_until(lambda: program.page("/-/ready")[0] == 200)
         pages = table_paths(section("OPERATIONS.md", "Pages"))
-        assert {path: program.page(path)[0] for path in pages} == dict.fromkeys(pages, 200)
+        (image, *_) = json.loads(program.page("/api/images")[1])["images"]
+        statuses = {path: program.page(path.format(**image))[0] for path in pages}
+        assert statuses == dict.fromkeys(pages, 200)
         families = list(text_string_to_metric_families(program.page("/metrics")[1]))
         output = program.stdout
         program.stop()

@@ -1,6 +1,6 @@
 """Settings: flags over environment over a YAML file over defaults."""
 
-from exporter.config.expect import Expect, expected_properties
+from exporter.config.expect import Expect
 from exporter.config.in_force import describe, fixed_settings
 from exporter.config.load import GETTING_STARTED, Invocation, parse
 from exporter.config.messages import SettingsError
@@ -39,7 +39,6 @@ __all__ = [
     "Sharding",
     "Web",
     "describe",
-    "expected_properties",
     "fixed_settings",
     "parse",
     "reference",

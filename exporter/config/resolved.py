@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from exporter.config.expect import Expect, merged
+from exporter.config.expect import Expect, expected_properties, merged
 from exporter.config.labels import LabelInheritance
 from exporter.config.schema import Cloud, Discover, Settings
 from exporter.model.api_traits import RequestedVersion
@@ -60,6 +60,13 @@ class ResolvedCloud:
     discovery_interval: float
     forget_after: float
     label_value_limit: int
+
+    @property
+    def needed_properties(self) -> frozenset[str]:
+        """The properties to read: those in the metrics, and those with an expected value."""
+        expectations = {image.expect for image in self.images}
+        expectations.update(rule.expect for rule in self.discover)
+        return frozenset(self.properties) | expected_properties(expectations)
 
 
 RESOLVED_INTO_IMAGES = frozenset({"expect", "labels"})

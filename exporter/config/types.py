@@ -26,7 +26,7 @@ HIDDEN = "hidden"
 
 MOST_SHARDS = 1000
 
-PAGES = ("-", "api", "config", "page.js")
+PAGES = ("-", "api", "config", "images", "page.js")
 """The first parts of the paths of all pages, apart from the metrics and the page of the images."""
 
 _IMAGE_ID = re.compile(r"[A-Za-z0-9._-]{1,255}")

@@ -66,6 +66,13 @@ class ImageGroup:
         return texts
 
 
+def render_image(view: ImageView) -> str:
+    """Render the sample lines of one image, as they are on ``/metrics``."""
+    labels = format_labels(IMAGE_LABELS, [view])
+    families = [family.for_views([view]) for family in IMAGE_FAMILIES]
+    return "".join(render_samples(family, labels, [view])[0] for family in families)
+
+
 def group_targets(
     targets: Collection[Target], groups: Sequence[ImageGroup], store: Store, size: int
 ) -> list[ImageGroup]:

@@ -11,6 +11,9 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from exporter.web.handlers import Handlers
 from exporter.web.pages.page import SCRIPT_PATH
 
+IMAGE = "{cloud:path}/{image_id}"
+"""Path of an image. The name of a cloud may contain slashes, encoded or not; an ID does not."""
+
 
 def create_app(handlers: Handlers, prefix: str = "") -> Starlette:
     """Create the application. Routes without methods accept GET and HEAD.
@@ -23,6 +26,8 @@ def create_app(handlers: Handlers, prefix: str = "") -> Starlette:
         Route("/", handlers.page),
         Route(f"/{SCRIPT_PATH}", handlers.script),
         Route("/api/images", handlers.api_images),
+        Route(f"/images/{IMAGE}", handlers.image),
+        Route(f"/api/images/{IMAGE}", handlers.api_image),
         Route("/config", handlers.config),
         Route(handlers.metrics_path, handlers.metrics),
         Route("/-/healthy", handlers.healthy),

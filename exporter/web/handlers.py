@@ -13,8 +13,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from exporter.metrics import gzip_stream
 from exporter.metrics.body import Body
 from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from exporter.web.pages.image_details import ImageDetails
 from exporter.web.pages.image_list import ImageList
+from exporter.web.pages.image_page import render_image_page
 from exporter.web.pages.json_api import (
+    NOT_WATCHED,
+    image_details_document,
     image_list_document,
     query_error_document,
     to_ascii_json,
@@ -43,6 +47,14 @@ class RenderMetrics(Protocol):
 QueryImages = Callable[[Query], ImageList]
 """Runs a query on the images as they are now."""
 
+
+class FindImage(Protocol):
+    """Returns an image as it is now: ``find_image``."""
+
+    def __call__(self, *, cloud: str, image_id: str) -> ImageDetails | None:
+        """Return the image with these names in a path, or None if it is not watched."""
+
+
 HealthCheck = Callable[[], str | None]
 """Returns the reason why a health check fails, in one line, or ``None`` if it succeeds."""
 
@@ -51,9 +63,6 @@ Reload = Callable[[], Sequence[str]]
 
 Parameters = Sequence[tuple[str, str]]
 """Names and values of query parameters, in the order of the URL."""
-
-RenderImages = Callable[[QueryImages, Parameters], Response]
-"""Runs the query in the parameters and renders its result."""
 
 _API_HEADERS = MappingProxyType(
     {
@@ -80,6 +89,7 @@ class Handlers:
     Args:
         render_metrics: Renders the body of ``/metrics``: ``Exposition.body``.
         query_images: Runs the query of a page or of an API request.
+        find_image: Returns the details of one image.
         check_health: Liveness check of ``/-/healthy``.
         check_readiness: Readiness check of ``/-/ready``.
         reload: Reloads the configuration; ``None`` refuses reloads by request.
@@ -92,6 +102,7 @@ class Handlers:
         *,
         render_metrics: RenderMetrics,
         query_images: QueryImages,
+        find_image: FindImage,
         check_health: HealthCheck,
         check_readiness: HealthCheck,
         reload: Reload | None = None,
@@ -101,6 +112,7 @@ class Handlers:
         self.metrics_path = metrics_path
         self._render_metrics = render_metrics
         self._query_images = query_images
+        self._find_image = find_image
         self._check_health = check_health
         self._check_readiness = check_readiness
         self._reload = reload
@@ -125,11 +137,29 @@ class Handlers:
 
     async def page(self, request: Request) -> Response:
         """Respond with the HTML page."""
-        return await self._images(request, partial(page_response, metrics_path=self.metrics_path))
+        parameters = request.query_params.multi_items()
+        work = partial(
+            page_response, self._query_images, parameters, metrics_path=self.metrics_path
+        )
+        return await self._respond(request, work)
 
     async def api_images(self, request: Request) -> Response:
         """Respond with images and clouds as JSON."""
-        return await self._images(request, api_response)
+        return await self._respond(
+            request, partial(api_response, self._query_images, request.query_params.multi_items())
+        )
+
+    async def image(self, request: Request) -> Response:
+        """Respond with the HTML page of one image."""
+        find = partial(self._find_image, **request.path_params)
+        parameters = request.query_params.multi_items()
+        work = partial(image_page_response, find, parameters, metrics_path=self.metrics_path)
+        return await self._respond(request, work)
+
+    async def api_image(self, request: Request) -> Response:
+        """Respond with one image as JSON."""
+        find = partial(self._find_image, **request.path_params)
+        return await self._respond(request, partial(api_image_response, find))
 
     async def config(self, request: Request) -> Response:
         """Respond with the configuration in force as YAML, without secrets."""
@@ -155,8 +185,8 @@ class Handlers:
         errors = await self._reload_threads.run(self._reload)
         return PlainTextResponse("".join(f"{error}\n" for error in errors), 400 if errors else 200)
 
-    async def _images(self, request: Request, render: RenderImages) -> Response:
-        work = partial(render, self._query_images, request.query_params.multi_items())
+    async def _respond(self, request: Request, work: Callable[[], Response]) -> Response:
+        """Respond with the result of the work, which runs in a thread of the pages."""
         if wants_gzip(_header(request, "Accept-Encoding")):
             work = partial(_compressed, work)
         return await _unless_disconnected(request, self._page_threads.run(work))
@@ -166,13 +196,7 @@ def page_response(
     query_images: QueryImages, parameters: Parameters, *, metrics_path: str = "/metrics"
 ) -> Response:
     """Return the page; invalid parameters are ignored and make the status 400."""
-    error = None
-    try:
-        query = PageQuery.parse(parameters)
-    except QueryError as query_error:
-        error = query_error
-        invalid = {name for name, _, _ in error.parameters}
-        query = PageQuery.parse([pair for pair in parameters if pair[0] not in invalid])
+    query, error = _page_query(parameters)
     image_list = query_images(query)
     if query.page > image_list.pages:
         # There may be fewer images now than when the link was made: show the last page.
@@ -189,6 +213,37 @@ def api_response(query_images: QueryImages, parameters: Parameters) -> Response:
     except QueryError as error:
         status, document = 400, query_error_document(error)
     return Response(to_ascii_json(document), status, _API_HEADERS, "application/json")
+
+
+def image_page_response(
+    find: Callable[[], ImageDetails | None],
+    parameters: Parameters,
+    *,
+    metrics_path: str = "/metrics",
+) -> Response:
+    """Return the page of an image, with status 404 if it is unknown."""
+    query, error = _page_query(parameters)
+    details = find()
+    status = 404 if details is None else 400 if error else 200
+    html = render_image_page(details, query, error, metrics_path=metrics_path)
+    return HTMLResponse(html, status, headers=HEADERS)
+
+
+def api_image_response(find: Callable[[], ImageDetails | None]) -> Response:
+    """Return one image as JSON, with status 404 if it is unknown."""
+    details = find()
+    document = NOT_WATCHED if details is None else image_details_document(details)
+    status = 404 if details is None else 200
+    return Response(to_ascii_json(document), status, _API_HEADERS, "application/json")
+
+
+def _page_query(parameters: Parameters) -> tuple[PageQuery, QueryError | None]:
+    """Return the query in the valid parameters, and the error about the others."""
+    try:
+        return PageQuery.parse(parameters), None
+    except QueryError as error:
+        invalid = {name for name, _, _ in error.parameters}
+        return PageQuery.parse([pair for pair in parameters if pair[0] not in invalid]), error
 
 
 def _compressed(render: Callable[[], Response]) -> Response:

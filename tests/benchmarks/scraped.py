@@ -159,6 +159,7 @@ def _serve(store: Store, stop: threading.Event) -> str:
     handlers = Handlers(
         render_metrics=exposition.body,
         query_images=lambda query: query_images(store, query, now()),
+        find_image=lambda **_: None,
         check_health=lambda: None,
         check_readiness=lambda: None,
     )

@@ -1,9 +1,17 @@
-from exporter.metrics.image_group import ImageGroup, group_targets
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry
+
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.image_group import ImageGroup, group_targets, render_image
+from exporter.metrics.image_metrics import view_of
 from exporter.metrics.render_cache import RenderCache
 from exporter.model.cloud import CloudState
 from exporter.model.observation import ALL_ASPECTS
+from exporter.model.outcome import Found, Gone
 from exporter.model.target import Target, TargetKey
 from exporter.store import Store
+from tests.support.images import COMPLETE, START, observed
 
 SIZE = 4
 
@@ -49,3 +57,19 @@ def test_change_of_a_target_that_was_removed_meanwhile_is_ignored() -> None:
     cache.set_targets(store.targets())
     cache.mark_changed({TargetKey("lab", "removed"): ALL_ASPECTS})
     assert [list(group.dirty.aspects) for group in cache.dirty_groups()] == [[0]]
+
+
+def test_series_of_an_image_are_the_lines_on_metrics() -> None:
+    store = Store()
+    labels = (("team", "web"), ("tier", ""))
+    labelled = [replace(target, operator_labels=labels) for target in targets("ab")]
+    store.add_cloud(CloudState("lab", 60.0), labelled)
+    store.observe(TargetKey("lab", "a"), observed(Found(COMPLETE)))
+    store.observe(TargetKey("lab", "b"), observed(Found(COMPLETE), Gone()))
+    body = Exposition(store, CollectorRegistry(), lambda: START).body(
+        openmetrics=False, compressed=False
+    )
+    lines = b"".join(body).decode().splitlines()
+    for target, observation in store.observations():
+        series = render_image(view_of(target, observation, START))
+        assert series.splitlines() == [line for line in lines if f'"{target.image_id}"' in line]

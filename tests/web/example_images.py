@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
@@ -26,6 +27,18 @@ FORMER_NAMES = {RIGHT_TO_LEFT: "اسم قديم"}
 REQUEST_ID = "req-01234567-89ab-cdef-0123-456789abcdef"
 TIMEOUT = Failed("timeout", "no response in 10 s")
 UNAVAILABLE = Failed("server_error", "HTTP 503", REQUEST_ID)
+
+
+class Access(NamedTuple):
+    """The settings of a cloud with which a command line signs in."""
+
+    cloud: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+
+
+ACCESSES = MappingProxyType({"first": Access("first", "eu-1"), "second": Access()})
+"""The access to each cloud of the example images."""
 
 PollHistory = tuple[tuple[float, Outcome], ...]
 """Outcomes of polls, each with its age in seconds at ``NOW``."""

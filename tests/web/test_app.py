@@ -8,19 +8,31 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from starlette.types import ASGIApp
 
 from exporter.metrics.body import Body
+from exporter.model.cloud import CloudState
+from exporter.model.target import Target
+from exporter.store import Store
 from exporter.web.app import create_app
-from exporter.web.handlers import Handlers, HealthCheck, QueryImages, Reload, RenderMetrics
+from exporter.web.handlers import (
+    FindImage,
+    Handlers,
+    HealthCheck,
+    QueryImages,
+    Reload,
+    RenderMetrics,
+)
 from exporter.web.negotiation import OPENMETRICS, TEXT
+from exporter.web.pages.image_details import find_image, image_path
 from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.page import SCRIPT
 from exporter.web.pages.query import Query
 from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
-from tests.web.example_images import NOW, example_store
+from tests.web.example_images import ACCESSES, NOW, example_store
 
 Serve = Callable[[ASGIApp], ServerThread]
 BODIES = {False: b"text 1\n" * 1000, True: b"openmetrics 1\n" * 1000 + b"# EOF\n"}
@@ -45,17 +57,22 @@ def query_example_images(query: Query) -> ImageList:
     return query_images(STORE, query, NOW)
 
 
+find_example_image = partial(find_image, STORE, now=NOW, accesses=ACCESSES)
+
+
 def app(
     metrics: RenderMetrics = render_metrics,
     healthy: HealthCheck = succeed,
     ready: HealthCheck = succeed,
     images: QueryImages = query_example_images,
+    find: FindImage = find_example_image,
     reload: Reload | None = None,
 ) -> ASGIApp:
     """Return an application with the functions that a test replaces."""
     handlers = Handlers(
         render_metrics=metrics,
         query_images=images,
+        find_image=find,
         check_health=healthy,
         check_readiness=ready,
         reload=reload,
@@ -207,7 +224,9 @@ def test_page_follows_the_query_and_clamps_the_page_number(shared_server: Server
     assert (last.status, b"15 to 18 of 18" in last.body) == (200, True)
 
 
-@pytest.mark.parametrize("path", ["/", "/api/images", "/api/images?limit=no"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/images", "/api/images?limit=no", "/images/first/id-of-fine"]
+)
 def test_page_and_api_are_compressed_if_accepted(shared_server: ServerThread, path: str) -> None:
     plain = shared_server.request(path)
     compressed = shared_server.request(path, headers={"Accept-Encoding": "gzip"})
@@ -217,6 +236,38 @@ def test_page_and_api_are_compressed_if_accepted(shared_server: ServerThread, pa
     assert compressed.status == plain.status
     assert len(compressed.body) < len(plain.body)
     assert gzip.decompress(compressed.body) == plain.body
+
+
+def test_image_has_a_page_and_a_document(shared_server: ServerThread) -> None:
+    page = shared_server.request("/images/first/id-of-gone")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"<h1><bdi>gone</bdi></h1>" in page.body
+    assert "content-security-policy" in page.headers
+    document = shared_server.request("/api/images/first/id-of-gone")
+    assert (document.status, document.headers["content-type"]) == (200, "application/json")
+    assert json.loads(document.body)["state"] == "gone"
+    invalid = shared_server.request("/images/first/id-of-gone?nope=1")
+    assert (invalid.status, b"<code>nope=1</code>" in invalid.body) == (400, True)
+
+
+@pytest.mark.parametrize("path", ["first/nothing", "nothing/id-of-gone", "first/../id-of-gone"])
+def test_unknown_image_is_a_404(shared_server: ServerThread, path: str) -> None:
+    page = shared_server.request(f"/images/{path}")
+    assert (page.status, b"does not watch an image" in page.body) == (404, True)
+    document = shared_server.request(f"/api/images/{path}")
+    assert document.status == 404
+    assert json.loads(document.body) == {"error": "no image with this cloud and ID is watched"}
+
+
+@pytest.mark.parametrize("cloud", ["a/b", "..", "wörk <b>"])
+def test_image_is_found_by_its_path_for_any_name_of_a_cloud(serve: Serve, cloud: str) -> None:
+    store = Store()
+    target = Target(cloud, "an-id", "golden")
+    store.add_cloud(CloudState(cloud, 60.0), [target])
+    server = serve(app(find=partial(find_image, store, now=NOW, accesses={})))
+    for path in (f"/{image_path(target)}", f"/api/{image_path(target)}"):
+        response = server.request(path)
+        assert (response.status, b"golden" in response.body) == (200, True)
 
 
 def test_page_ignores_invalid_parameters_with_status_400(shared_server: ServerThread) -> None:

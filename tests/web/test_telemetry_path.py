@@ -19,6 +19,7 @@ def handlers(metrics_path: str) -> Handlers:
     return Handlers(
         render_metrics=lambda **_: Body.of((b"up 1\n",)),
         query_images=lambda query: query_images(STORE, query, NOW),
+        find_image=lambda **_: None,
         check_health=lambda: None,
         check_readiness=lambda: None,
         metrics_path=metrics_path,

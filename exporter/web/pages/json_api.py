@@ -1,7 +1,7 @@
 """JSON documents of images, check results and clouds. OPERATIONS.md documents their shape.
 
-``/api/images`` serves them, and ``check --format=json`` reports images in the same form, so that
-a script reads both alike.
+``/api/images`` and the paths below it serve them, and ``check --format=json`` reports images in the
+same form, so that a script reads both alike.
 """
 
 import json
@@ -15,6 +15,7 @@ from exporter.model.observation import Observation
 from exporter.model.outcome import Failed
 from exporter.model.status import ImageStatus
 from exporter.text import format_utc
+from exporter.web.pages.image_details import ImageDetails
 from exporter.web.pages.image_list import CloudSummary, ImageList
 from exporter.web.pages.query import QueryError
 
@@ -84,6 +85,25 @@ def image_document(status: ImageStatus) -> Document:
         "last_answer_at": _format_instant(observation.last_success_at),
         "gone_evidence": _gone_evidence(observation),
     }
+
+
+def image_details_document(details: ImageDetails) -> Document:
+    """Return the response body of ``/api/images/{cloud}/{image_id}``."""
+    image = details.status.observation.image
+    return {
+        "time": format_utc(details.now.wall),
+        **image_document(details.status),
+        "properties": dict(image.properties) if image else {},
+        "tags": list(image.tags) if image else [],
+        "stores": list(image.stores) if image else [],
+        "series": list(details.series),
+        "queries": [snippet._asdict() for snippet in details.queries],
+        "commands": [snippet._asdict() for snippet in details.commands],
+    }
+
+
+NOT_WATCHED: Document = {"error": "no image with this cloud and ID is watched"}
+"""The response body for an image that is not watched."""
 
 
 def check_result_document(result: CheckResult) -> Document:

@@ -13,6 +13,7 @@ from exporter.model.expectations.format import format_actual, format_expected
 from exporter.model.image import Image
 from exporter.model.status import PROBLEMS, STATES
 from exporter.text import approximate_duration, escape, format_utc, shorten
+from exporter.web.pages.image_details import image_path
 from exporter.web.pages.image_list import ImageList, display_name
 from exporter.web.pages.query import REFRESH_INTERVALS, PageQuery, QueryError
 
@@ -85,14 +86,14 @@ def format_value(value: object) -> str:
     return shorten(str(value), MAX_VALUE_LENGTH, "…")
 
 
-_TEMPLATES = Environment(
+TEMPLATES = Environment(
     loader=PackageLoader("exporter.web.pages"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(
+TEMPLATES.filters.update(
     duration=approximate_duration,
     format_actual=format_actual,
     format_expected=format_expected,
@@ -102,11 +103,12 @@ _TEMPLATES.filters.update(
     printable=escape,
     utc=format_utc,
 )
-_TEMPLATES.globals.update(
+TEMPLATES.globals.update(
     columns=COLUMNS,
     descriptions={**STATES, **PROBLEMS, **CLOUD_PROBLEMS},
     display_name=display_name,
     flags=flags,
+    image_path=image_path,
     limits=LIMITS,
     problems=PROBLEMS,
     refresh_intervals=REFRESH_INTERVALS,
@@ -114,24 +116,26 @@ _TEMPLATES.globals.update(
     unresolved=unresolved,
     version=__version__,
 )
-_STYLE = _TEMPLATES.get_template("page.css").render()
-_PAGE = _TEMPLATES.get_template("page.html")
+STYLE = TEMPLATES.get_template("page.css").render()
+"""The style sheet of all pages."""
+
+_PAGE = TEMPLATES.get_template("page.html")
 
 
 def _sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
-SCRIPT = _TEMPLATES.get_template("page.js").render()
-"""The script that refreshes the page in place."""
+SCRIPT = TEMPLATES.get_template("page.js").render()
+"""The script that refreshes a page in place, and adds buttons that copy."""
 
 SCRIPT_PATH = "page.js"
-"""Path of the script, relative to the page."""
+"""Path of the script, relative to the first page."""
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'sha256-{_sha256(_STYLE)}'; script-src 'self'; "
+            f"default-src 'none'; style-src 'sha256-{_sha256(STYLE)}'; script-src 'self'; "
             "connect-src 'self'; img-src data:; "
             "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         ),
@@ -141,7 +145,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         "X-Content-Type-Options": "nosniff",
     }
 )
-"""Headers of the page: only its own script may run, and no site may frame it."""
+"""Headers of all pages: only their own script may run, and no site may frame it."""
 
 
 def render_page(
@@ -161,9 +165,10 @@ def render_page(
     """
     return _PAGE.render(
         image_list=image_list,
+        now=image_list.now,
         query=query,
         error=error,
-        style=_STYLE,
+        style=STYLE,
         script=SCRIPT_PATH,
         metrics_path=metrics_path.lstrip("/"),
     )

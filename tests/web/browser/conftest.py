@@ -4,6 +4,7 @@ import gzip
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -15,9 +16,10 @@ from exporter.metrics.body import Body
 from exporter.store import Store
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers
+from exporter.web.pages.image_details import find_image
 from exporter.web.pages.image_list import query_images
 from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
-from tests.web.example_images import NOW, example_store, large_store
+from tests.web.example_images import ACCESSES, NOW, example_store, large_store
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PREFIX = "/behind/a/proxy"
@@ -33,6 +35,7 @@ def create_example_app(store: Store) -> Starlette:
     handlers = Handlers(
         render_metrics=lambda *, openmetrics, compressed: METRICS[openmetrics, compressed],
         query_images=lambda query: query_images(store, query, NOW),
+        find_image=partial(find_image, store, now=NOW, accesses=ACCESSES),
         check_health=lambda: None,
         check_readiness=lambda: None,
     )

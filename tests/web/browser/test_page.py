@@ -194,7 +194,9 @@ def test_page_works_with_the_keyboard_only(example_server: ServerThread, open_ta
     expect(tab.page.locator("tbody tr")).to_have_count(1)
 
 
-@pytest.mark.parametrize("path", ["/", f"/?limit=no{'x' * 200}", f"/?q={'x' * 200}"])
+@pytest.mark.parametrize(
+    "path", ["/", f"/?limit=no{'x' * 200}", f"/?q={'x' * 200}", "/images/second/long"]
+)
 def test_page_does_not_scroll_sideways(
     example_server: ServerThread, open_tab: OpenTab, path: str
 ) -> None:
@@ -241,6 +243,8 @@ def test_page_follows_the_color_scheme_of_the_browser(
         ("light", PHONE, "/?limit=2&page=2&sort=size"),
         ("dark", WIDE, "/?q=nothing+like+it&limit=no"),
         ("dark", PHONE, "/"),
+        ("light", WIDE, "/images/first/id-of-unexpected"),
+        ("dark", PHONE, "/images/first/id-of-gone"),
     ],
 )
 def test_axe_finds_no_accessibility_violation(
@@ -285,6 +289,12 @@ def test_page_works_without_scripts(example_server: ServerThread, open_tab: Open
     )
     assert tab.names() == ["saving", "stale"]
     assert tab.page.locator("meta[http-equiv=refresh]").count() == 0
+    tab.page.get_by_role("link", name="saving").click()
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("saving")
+    assert tab.page.locator(".copy").first.is_visible()
+    assert tab.page.get_by_role("button", name="Copy").count() == 0
+    tab.page.get_by_role("link", name="All images").click()
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("OpenStack image exporter")
 
 
 def test_meta_refresh_is_not_used_with_scripts(
@@ -311,6 +321,20 @@ def test_links_work_behind_a_path_prefix(prefixed_server: ServerThread, open_tab
             images = json.loads(response.text())["images"]
             assert [image["image"] for image in images] == ["gone"]
     assert all(urlsplit(url).path.startswith(PREFIX) for url in tab.requests if "data:" not in url)
+
+
+def test_copy_button_copies_the_command_with_the_keyboard(
+    example_server: ServerThread, open_tab: OpenTab
+) -> None:
+    permissions = ["clipboard-read", "clipboard-write"]
+    url = url_of(example_server, "/images/first/id-of-fine")
+    page = open_tab(url, is_shared=False, permissions=permissions).page
+    button = page.get_by_role("button", name="Copy").last
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Copied")).to_be_focused()
+    command = page.locator(".copy").last.inner_text()
+    assert page.evaluate("navigator.clipboard.readText()") == command
 
 
 class ChangingImage:
@@ -380,6 +404,22 @@ def test_refresh_repeats_with_the_same_query(
     image.delete()
     page.clock.fast_forward(10_500)
     expect(page.locator("tbody .badge")).to_have_text("✖ gone")
+
+
+def test_page_of_an_image_is_refreshed(
+    image: ChangingImage, server: ServerThread, open_tab: OpenTab
+) -> None:
+    tab = open_tab_with_fake_clock(open_tab, url_of(server, "/images/first/an-id"))
+    page = tab.page
+    expect(page.locator("#summary .badge")).to_have_text("● active")
+    image.delete()
+    page.clock.fast_forward(31_000)
+    expect(page.locator("#summary .badge")).to_have_text("✖ gone")
+    expect(page).to_have_title("golden: gone - OpenStack image exporter")
+    image.store.remove_target(image.target.key)
+    page.clock.fast_forward(31_000)
+    expect(page.locator("#summary")).to_contain_text("does not watch")
+    tab.expect_message("404")
 
 
 def test_notice_is_shown_while_the_exporter_does_not_respond(

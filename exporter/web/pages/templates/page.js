@@ -2,7 +2,8 @@
 // Updates the page in place: a reload would lose the scroll position and unsent form input.
 // Without scripts, the meta element in <noscript> reloads the page instead.
 (() => {
-  const seconds = Number(document.querySelector("main").dataset.refresh);
+  const { refresh: interval, parts } = document.querySelector("main").dataset;
+  const seconds = Number(interval);
   const notice = document.getElementById("notice");
   const dataTime = () => document.querySelector(".now time").textContent;
 
@@ -39,7 +40,7 @@
       const response = await fetch(location.href, { cache: "no-store", signal });
       const newDocument = new DOMParser().parseFromString(await response.text(), "text/html");
       // The error page of a proxy has none of these elements, so this throws.
-      for (const id of ["summary", "overview", "images"]) replaceElement(newDocument, id);
+      for (const id of parts.split(" ")) replaceElement(newDocument, id);
       document.title = newDocument.title;
       document.getElementById("icon").href = newDocument.getElementById("icon").href;
       setNotice("");
@@ -52,6 +53,21 @@
     await refresh();
     setTimeout(refreshForever, seconds * 1000);
   };
+
+  const addCopyButton = (snippet) => {
+    const button = document.createElement("button");
+    button.textContent = "Copy";
+    button.setAttribute("aria-describedby", snippet.dataset.purpose);
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(snippet.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+    snippet.after(button);
+  };
+
+  // Browsers have no clipboard on pages that are neither encrypted nor local.
+  if (navigator.clipboard) document.querySelectorAll(".copy").forEach(addCopyButton);
 
   if (seconds) {
     setTimeout(refreshForever, seconds * 1000);

@@ -1,0 +1,80 @@
+"""One image with all that is known about it, read from the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from exporter.metrics.image_group import render_image
+from exporter.metrics.image_metrics import view_of
+from exporter.model.cloud import CloudState
+from exporter.model.image import Image
+from exporter.model.instant import Instant
+from exporter.model.status import ImageStatus, image_status
+from exporter.model.target import Target, TargetKey
+from exporter.store import Store
+from exporter.web.pages.snippets import ClientAccess, Snippet, commands, queries
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDetails:
+    """An image at one moment.
+
+    Attributes:
+        now: The moment.
+        status: The state and the problems of the image, with its observation.
+        cloud: The state of its cloud.
+        former_image: The image as last described, if that is no longer its state.
+        series: The sample lines of the image on ``/metrics``.
+        queries: Queries of PromQL about the image.
+        commands: Commands that request the image from its cloud.
+    """
+
+    now: Instant
+    status: ImageStatus
+    cloud: CloudState
+    former_image: Image | None
+    series: Sequence[str]
+    queries: Sequence[Snippet]
+    commands: Sequence[Snippet]
+
+
+def image_path(target: Target) -> str:
+    """Return the path of an image, relative to the first page.
+
+    A browser resolves a segment of one or two dots, even if they are encoded. So such a name is
+    encoded twice, and ``find_image`` decodes it once more.
+    """
+    is_dots = target.cloud in {".", ".."}
+    cloud = target.cloud.replace(".", "%2E") if is_dots else target.cloud
+    return f"images/{quote(cloud, safe='')}/{quote(target.image_id, safe='')}"
+
+
+def find_image(
+    store: Store,
+    cloud: str,
+    image_id: str,
+    now: Instant,
+    accesses: Mapping[str, ClientAccess],
+) -> ImageDetails | None:
+    """Return the image that a path names, see ``image_path``, or None if it is not watched.
+
+    ``accesses`` has the way in which a command line signs in at each cloud.
+    """
+    entry = store.find(TargetKey(cloud, image_id)) or store.find(
+        TargetKey(unquote(cloud), image_id)
+    )
+    if entry is None:
+        return None
+    target, observation, state = entry
+    status = image_status(target, observation, now)
+    image = status.observation.image
+    return ImageDetails(
+        now=now,
+        status=status,
+        cloud=state,
+        former_image=None if image and image.exists else observation.change_baseline.image,
+        # Not splitlines(): a label value may contain other line separators.
+        series=render_image(view_of(target, observation, now)).split("\n")[:-1],
+        queries=queries(target),
+        commands=commands(target, accesses.get(target.cloud), state.api_version),
+    )
