@@ -14,9 +14,9 @@ from exporter.config import Cloud, Settings, resolved_clouds
 from exporter.polling.poller import Poller
 from exporter.reload import INTERNAL_ERROR, diff
 from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting, run_concurrently
 from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
-from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated
 from tests.support.wait import wait_until
 

@@ -11,9 +11,9 @@ import yaml
 
 from exporter.config import Settings, parse
 from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting
 from tests.support.clouds_yaml import PASSWORD, clear_configuration, password_auth
-from tests.support.fakes.keystone import SimulatedKeystone
 from tests.support.program import GOLDEN, simulated
 from tests.support.wait import wait_until
 
@@ -32,21 +32,11 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     clear_configuration(monkeypatch)
 
 
-class TokensOf(frozenset[str]):
-    """The tokens that a Keystone accepts at this moment."""
-
-    keystone: SimulatedKeystone
-
-    def __contains__(self, token: object) -> bool:
-        return self.keystone.accepts(str(token))
-
-
 @pytest.fixture
 def keystone() -> Iterator[SimulatedKeystone]:
     """Run a Keystone whose catalog has an Image service with one image."""
     with SimulatedImageService([simulated(GOLDEN)]) as service, SimulatedKeystone() as running:
-        service.api.tokens = tokens = TokensOf()
-        tokens.keystone = running
+        service.api.keystone = running
         running.offer_image(f"{service.url}/v2")
         yield running
 

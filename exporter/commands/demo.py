@@ -1,23 +1,28 @@
-"""``demo``: run the daemon against a simulated Image service.
+"""``demo``: run the daemon against simulated services.
 
-Its images change, are deleted and fail to be polled.
+The images change, are deleted and fail to be polled.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
+import yaml
 from pydantic_settings import InitSettingsSource
 
 from exporter.app import bind_server, build_application
 from exporter.commands import Exit
-from exporter.config import Cloud, Image, ResolvedCloud, Settings, resolved_clouds, resolved_shard
+from exporter.config import ResolvedCloud, Settings, resolved_clouds, resolved_shard
 from exporter.config.sources import ConfigSource
 from exporter.daemon import Daemon
-from exporter.demo.story import IMAGES, LOOP_SECONDS, DemoStory
+from exporter.demo.clouds import CLOUDS, clouds_yaml
+from exporter.demo.events import LOOP_SECONDS
+from exporter.demo.services import DemoServices, running_services
+from exporter.demo.story import DemoStory
 from exporter.model.units import format_duration
 from exporter.process import dump_stacks_on_signal, stop_on_signals
-from exporter.simulator.service import SimulatedImageService
 from exporter.web.security.middleware import SecurityState
 from exporter.web_security import load_security
 
@@ -27,7 +32,17 @@ INTERVAL = 5.0
 TIMEOUT = 2.0
 """Default of ``timeout`` in seconds."""
 
-PROPERTIES = ("os_distro", "os_version")
+FORGET_AFTER = 30.0
+"""Default of ``forget_after`` in seconds."""
+
+PROPERTIES = (
+    "os_distro",
+    "os_version",
+    "image_build_date",
+    "replace_frequency",
+    "provided_until",
+    "uuid_validity",
+)
 """Default of ``properties``."""
 
 Describe = Callable[[Settings, ConfigSource], str]
@@ -55,61 +70,75 @@ def demo(
     stop = stop_on_signals()
     dump_stacks_on_signal()
     security = SecurityState(load_security(settings.web.config.file, redact).config)
-    # The service runs on this machine, where a proxy cannot reach it.
-    os.environ["no_proxy"] = "*"
     with (
         closing(bind_server(settings.web)) as server,
-        SimulatedImageService(IMAGES.values()) as service,
-        DemoStory(service, print_line),
+        running_services() as services,
+        DemoStory(services, print_line),
     ):
-        own_settings = demo_settings(settings, service.url)
-        cloud = demo_cloud(own_settings)
+        added = added_settings(settings, services, use_own_clouds_yaml(services))
+        own_settings = demo_settings(settings, added)
+        clouds = resolved_clouds(own_settings)
         scheme = "https" if security.tls else "http"
         url = settings.web.external_url or _url(server.addresses[0], settings.web.prefix, scheme)
-        for line in _welcome(url, settings.web.telemetry_path, cloud):
+        for line in _welcome(url, settings.web.telemetry_path, clouds):
             print_line(line)
-        application = build_application([cloud], shard=resolved_shard(settings))
+        application = build_application(clouds, shard=resolved_shard(settings))
         Daemon(
             application,
             server,
             stop,
             security=security,
-            config_text=lambda: describe(own_settings, _source(own_settings)),
+            config_text=lambda: describe(own_settings, _source(added)),
             web=settings.web,
         ).run()
     return Exit.OK
 
 
-def demo_settings(settings: Settings, endpoint: str) -> Settings:
-    """Return the settings with the demo's only cloud; what is not written has its defaults."""
+def use_own_clouds_yaml(services: DemoServices) -> Path:
+    """Replace the user's configuration of OpenStack in this process; return the clouds.yaml.
+
+    The file exists in memory only, since a container may have no folder to write to.
+    """
+    for name in tuple(os.environ):
+        if name.startswith("OS_"):
+            del os.environ[name]
+    # The services run on this machine, where a proxy cannot reach them.
+    os.environ["no_proxy"] = "*"
+    descriptor = os.memfd_create("clouds.yaml")
+    os.write(descriptor, yaml.safe_dump(clouds_yaml(services)).encode())
+    path = f"/proc/self/fd/{descriptor}"
+    os.environ["OS_CLIENT_SECURE_FILE"] = path
+    return Path(path)
+
+
+def added_settings(settings: Settings, services: DemoServices, clouds_file: Path) -> dict[str, Any]:
+    """Return what the demo adds to the settings that are written, as in a settings file."""
     written = settings.model_fields_set
     interval = settings.interval if "interval" in written else INTERVAL
-    own = {
-        "interval": interval,
-        "timeout": min(settings.timeout or TIMEOUT, interval),
-        "properties": settings.properties if "properties" in written else PROPERTIES,
+    timeout = min(settings.timeout or TIMEOUT, interval)
+    properties = settings.properties if "properties" in written else PROPERTIES
+    endpoints = {"demo": {"endpoint": services.first.url}}
+    return {
+        "os_client_config": str(clouds_file),
+        "interval": format_duration(interval),
+        "timeout": format_duration(timeout),
+        "discovery_interval": format_duration(settings.discovery_interval or interval),
+        "forget_after": format_duration(
+            settings.forget_after if "forget_after" in written else FORGET_AFTER
+        ),
+        "properties": [*properties],
+        "clouds": [{**cloud, **endpoints.get(cloud["name"], {})} for cloud in CLOUDS],
     }
-    images = tuple(Image(id=image.id, alias=alias) for alias, image in IMAGES.items())
-    cloud = Cloud(name="demo", api="v1", endpoint=endpoint, images=images)
-    return settings.model_copy(update={**own, "clouds": (cloud,)})
 
 
-def demo_cloud(settings: Settings) -> ResolvedCloud:
-    """Return the only cloud of ``demo_settings``."""
-    (cloud,) = resolved_clouds(settings)
-    return cloud
+def demo_settings(settings: Settings, added: Mapping[str, Any]) -> Settings:
+    """Return the settings with those that the demo adds."""
+    own = Settings.model_validate(added)
+    return settings.model_copy(update={key: getattr(own, key) for key in added})
 
 
-def _source(settings: Settings) -> ConfigSource:
-    """Return what the demo adds to the settings that are written."""
-    (cloud,) = settings.clouds
-    own = {
-        "interval": format_duration(settings.interval),
-        "timeout": format_duration(settings.timeout or TIMEOUT),
-        "properties": [*settings.properties],
-        "clouds": [cloud.model_dump(mode="json", exclude_unset=True)],
-    }
-    return ConfigSource(InitSettingsSource(Settings, own), lambda _: "the demo")
+def _source(added: Mapping[str, Any]) -> ConfigSource:
+    return ConfigSource(InitSettingsSource(Settings, dict(added)), lambda _: "the demo")
 
 
 def _url(address: str, prefix: str, scheme: str) -> str:
@@ -117,11 +146,11 @@ def _url(address: str, prefix: str, scheme: str) -> str:
     return f"{scheme}://{'localhost' if host == '[::]' else host}:{port}{prefix}"
 
 
-def _welcome(url: str, metrics_path: str, cloud: ResolvedCloud) -> tuple[str, ...]:
+def _welcome(url: str, metrics_path: str, clouds: tuple[ResolvedCloud, ...]) -> tuple[str, ...]:
     base = url.removesuffix("/")
     return (
-        f"{len(IMAGES)} images of a simulated Image service at {cloud.endpoint}, polled every "
-        f"{cloud.interval:g} seconds.",
+        f"{len(clouds)} simulated clouds, polled every {clouds[0].interval:g} seconds: "
+        "demo by API v1 without Keystone, and demo-v2 by API v2 with Keystone.",
         f"metrics: {base}{metrics_path}",
         f"web page: {base}/",
         f"events are printed here, in a loop of {LOOP_SECONDS / 60:g} minutes; Ctrl-C ends it.",

@@ -1,11 +1,11 @@
-"""The images of the demo."""
+"""The images of the demo's first cloud, whose Image service has API v1 and no Keystone."""
 
 from collections.abc import Mapping
 
 from exporter.simulator.image import OWNER, SimulatedImage
 
-_PLATFORM = "5f0c1ad2b0c94d1f8f0ac2c9a2ad8d11"
-_BUILD = OWNER  # The callers' project: v2 shows private images only to their own project.
+PLATFORM = "5f0c1ad2b0c94d1f8f0ac2c9a2ad8d11"
+BUILD = OWNER  # The callers' project: v2 shows private images only to their own project.
 
 IMAGES: Mapping[str, SimulatedImage] = {
     "golden-base": SimulatedImage(
@@ -21,7 +21,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         disk_format="qcow2",
         min_disk=10,
         min_ram=1024,
-        owner=_PLATFORM,
+        owner=PLATFORM,
         properties={"os_distro": "ubuntu", "os_version": "24.04", "hw_disk_bus": "scsi"},
     ),
     "ubuntu-24.04": SimulatedImage(
@@ -37,7 +37,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         disk_format="qcow2",
         min_disk=4,
         min_ram=512,
-        owner=_PLATFORM,
+        owner=PLATFORM,
         properties={"os_distro": "ubuntu", "os_version": "24.04"},
     ),
     "debian-12": SimulatedImage(
@@ -51,7 +51,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         updated_at="2025-05-20T13:40:48.773001",
         disk_format="qcow2",
         min_disk=3,
-        owner=_PLATFORM,
+        owner=PLATFORM,
         properties={"os_distro": "debian", "os_version": "12"},
     ),
     "rocky-9": SimulatedImage(
@@ -66,7 +66,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         disk_format="qcow2",
         min_disk=10,
         min_ram=1024,
-        owner=_PLATFORM,
+        owner=PLATFORM,
         properties={"os_distro": "rocky", "os_version": "9"},
     ),
     "windows-2025": SimulatedImage(
@@ -77,13 +77,13 @@ IMAGES: Mapping[str, SimulatedImage] = {
         checksum="77aa5c0de9f14a5b8c6d7e8f90a1b2c3",
         protected=True,
         visibility="shared",
-        members={_BUILD: "accepted"},
+        members={BUILD: "accepted"},
         created_at="2025-03-18T22:47:51.430097",
         updated_at="2025-03-18T23:12:08.665124",
         disk_format="vhd",
         min_disk=60,
         min_ram=4096,
-        owner=_PLATFORM,
+        owner=PLATFORM,
         properties={"os_distro": "windows", "os_version": "2025", "os_type": "windows"},
     ),
     "cirros": SimulatedImage(
@@ -96,7 +96,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         created_at="2025-01-09T10:00:00",
         updated_at="2025-01-09T10:00:02.310005",
         disk_format="qcow2",
-        owner=_PLATFORM,
+        owner=PLATFORM,
         properties={"os_distro": "cirros", "os_version": "0.6.3"},
     ),
     "ci-runner": SimulatedImage(
@@ -108,7 +108,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         updated_at="2025-06-11T02:36:45.018830",
         min_disk=20,
         min_ram=2048,
-        owner=_BUILD,
+        owner=BUILD,
         properties={"os_distro": "ubuntu", "os_version": "22.04", "pipeline": "runner/4711"},
     ),
     "k8s-node": SimulatedImage(
@@ -122,7 +122,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         disk_format="qcow2",
         min_disk=20,
         min_ram=2048,
-        owner=_BUILD,
+        owner=BUILD,
         properties={"os_distro": "flatcar", "os_version": "4230.2.0"},
     ),
     "postgres": SimulatedImage(
@@ -136,7 +136,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         disk_format="qcow2",
         min_disk=8,
         min_ram=2048,
-        owner=_BUILD,
+        owner=BUILD,
         properties={"os_distro": "debian", "os_version": "12", "contains": "customer schema"},
     ),
     "hostile-name": SimulatedImage(
@@ -147,7 +147,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         created_at="2025-05-01T00:00:13.666000",
         updated_at="2025-05-01T00:00:14.999999",
         disk_format="iso",
-        owner=_BUILD,
+        owner=BUILD,
         properties={"os_distro": '<img src=x onerror="alert(2)">'},
     ),
     "appliance": SimulatedImage(
@@ -160,7 +160,7 @@ IMAGES: Mapping[str, SimulatedImage] = {
         updated_at="2025-06-12T08:00:05.440182",
         disk_format="vmdk",
         min_disk=16,
-        owner=_BUILD,
+        owner=BUILD,
     ),
     "nightly": SimulatedImage(
         "2b9e8f7d-6c5b-4a39-9281-7f6e5d4c3b2a",
@@ -170,8 +170,21 @@ IMAGES: Mapping[str, SimulatedImage] = {
         checksum=None,
         created_at="2025-06-12T01:00:00.219904",
         updated_at="2025-06-12T01:00:00.219908",
-        owner=_BUILD,
+        owner=BUILD,
         properties={"pipeline": "nightly/1889"},
     ),
+    "retired": SimulatedImage(
+        "5e7ac1ed-3c4d-4e5f-8a6b-7c8d9e0fa1b2",
+        name="CentOS 7 (end of life)",
+        status="deleted",
+        size=None,
+        checksum=None,
+        deleted=True,
+        deleted_at="2025-06-10T09:30:00.714206",
+        created_at="2020-07-01T06:00:00.118220",
+        updated_at="2025-06-10T09:30:00.714206",
+        disk_format="qcow2",
+        owner=PLATFORM,
+    ),
 }
-"""The images at the start of a loop, by their alias in the demo's configuration."""
+"""The images at the start of a loop, by their alias in the demo's settings."""

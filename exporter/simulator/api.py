@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from urllib.parse import parse_qs, urlencode
 
 from exporter.simulator.image import OWNER, ImageSource, SimulatedImage
@@ -30,6 +30,13 @@ Endpoint: TypeAlias = "Callable[[ImageApi, ReceivedRequest, str], SimulatedRespo
 V1_VERSIONS = ("v1.1", "v1.0")
 
 
+class TokenService(Protocol):
+    """A service that validates tokens, such as a simulated Keystone."""
+
+    def accepts(self, token: str | None) -> bool:
+        """Return True if the token is valid."""
+
+
 @dataclass
 class ImageApi:
     """The state of a simulated Image service; it may be changed while the service runs.
@@ -37,6 +44,7 @@ class ImageApi:
     Attributes:
         images: the images.
         tokens: the accepted tokens; None for a service without authentication.
+        keystone: the service that validates tokens, instead of ``tokens``.
         admin: True if callers are administrators. They see deleted images in v1, and images
             of all projects in v2.
         project: the project of the callers; v1 does not restrict images to it.
@@ -52,6 +60,7 @@ class ImageApi:
 
     images: ImageSource
     tokens: frozenset[str] | None = None
+    keystone: TokenService | None = None
     admin: bool = False
     project: str = OWNER
     v1_enabled: bool = True
@@ -110,7 +119,10 @@ class ImageApi:
         return Caller(self.project, self.admin)
 
     def _is_authorized(self, request: ReceivedRequest) -> bool:
-        return self.tokens is None or request.headers.get("x-auth-token") in self.tokens
+        token = request.headers.get("x-auth-token")
+        if self.keystone is not None:
+            return self.keystone.accepts(token)
+        return self.tokens is None or token in self.tokens
 
     def version_document(self) -> bytes:
         """Return the version document; it lists v1 while v1 is enabled."""

@@ -49,7 +49,7 @@ class SimulatedImageService:
         backends: the API servers, each of which may have a fault of its own.
         faults: the faults that are set for all servers, and the requests they apply to.
         log: the requests received.
-        api: further settings: admin, project, v1_enabled, page_limit, release, replays.
+        api: further settings: admin, project, keystone, v1_enabled, page_limit, release, replays.
     """
 
     def __init__(

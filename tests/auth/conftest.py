@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.auth.sign_in import IMAGE
 from tests.support.clouds_yaml import (
     PASSWORD,
@@ -12,7 +13,6 @@ from tests.support.clouds_yaml import (
     password_auth,
     write_clouds_yaml,
 )
-from tests.support.fakes.keystone import SimulatedKeystone
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from keystoneauth1.access.service_catalog import ServiceCatalogV3
 
 from exporter.auth.base import AuthError
 from exporter.auth.catalog import CatalogEntry, find_endpoint
-from tests.support.fakes.keystone import PROJECT_SCOPE, CatalogEndpoint, token_document
+from exporter.simulator.keystone import PROJECT_SCOPE, CatalogEndpoint, token_document
 
 REGION_KEYS = "region_name in clouds.yaml, region in the settings, or OS_REGION_NAME"
 SERVICE_KEYS = "image_service_name in clouds.yaml or in the settings, or OS_IMAGE_SERVICE_NAME"

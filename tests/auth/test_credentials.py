@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from exporter.auth.base import CloudConfigError
+from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.auth.sign_in import authenticator, failure
 from tests.support.clouds_yaml import password_auth, without, write_clouds_yaml
-from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 
 URL = {"auth_url": "http://127.0.0.1:1/v3"}
 AUTH = {**URL, "username": "demo", "password": "hunter2", "user_domain_name": "Default"}

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from exporter.auth.base import Authenticator, AuthError
-from tests.auth.sign_in import IMAGE, authenticator, failure
-from tests.support.clouds_yaml import password_auth, write_clouds_yaml
-from tests.support.fakes.keystone import (
+from exporter.simulator.keystone import (
     DOMAIN_SCOPE,
     SYSTEM_SCOPE,
     UNSCOPED,
     CatalogEndpoint,
     SimulatedKeystone,
 )
+from tests.auth.sign_in import IMAGE, authenticator, failure
+from tests.support.clouds_yaml import password_auth, write_clouds_yaml
 
 
 def test_region_and_interface_select_the_endpoint(lab: SimulatedKeystone) -> None:

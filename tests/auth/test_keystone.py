@@ -14,6 +14,12 @@ from openstack.config import loader
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from exporter.auth.base import AuthError, CloudConfigError
+from exporter.simulator.keystone import (
+    PROJECT_SCOPE,
+    CatalogEndpoint,
+    KeystoneFault,
+    SimulatedKeystone,
+)
 from exporter.transport.tls_files import ClientTls
 from tests.auth.sign_in import IMAGE, authenticator, failure
 from tests.support.clouds_yaml import (
@@ -21,12 +27,6 @@ from tests.support.clouds_yaml import (
     password_auth,
     without,
     write_clouds_yaml,
-)
-from tests.support.fakes.keystone import (
-    PROJECT_SCOPE,
-    CatalogEndpoint,
-    KeystoneFault,
-    SimulatedKeystone,
 )
 
 OTHER_PROJECT = "0123456789abcdef" * 2

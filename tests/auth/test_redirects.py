@@ -9,13 +9,13 @@ import trustme
 
 from exporter.auth.base import AuthError
 from exporter.auth.factory import build_authenticator
+from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.clouds_yaml import (
     PASSWORD,
     clear_configuration,
     password_auth,
     write_clouds_yaml,
 )
-from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 
 IMAGE = "http://192.0.2.1:9292"
 NOT_FOLLOWED = (

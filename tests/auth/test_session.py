@@ -5,8 +5,8 @@ import pytest
 import requests
 
 from exporter.auth.session import DeadlineSession
+from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.clouds_yaml import clear_configuration
-from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from exporter.auth.catalog import CatalogEntry
 from exporter.auth.factory import build_authenticator
 from exporter.auth.keystone import Keystone
 from exporter.auth.token_cache import MIN_RENEWAL_INTERVAL, CachedTokenAuthenticator, renewal_margin
+from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from exporter.transport.tls_files import ClientTls
 from tests.support.clock import START, FakeClock
 from tests.support.clouds_yaml import clear_configuration, password_auth, write_clouds_yaml
-from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.wait import DEADLINE, wait_until
 
 THREADS = 50

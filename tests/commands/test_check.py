@@ -15,8 +15,8 @@ from exporter.app import build_application
 from exporter.commands.check import Format, check
 from exporter.config import parse, resolved_clouds
 from exporter.simulator import BackendFault, Balancing, SimulatedImageService, Unit
+from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.commands.checks import EXPECTING, GOLDEN_ALIAS, row, run_check
-from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.program import ABSENT, GOLDEN, UBUNTU, run_program, settings_file, simulated
 
 

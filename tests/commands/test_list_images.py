@@ -11,7 +11,7 @@ from exporter.commands.list_images import image_entry, list_images
 from exporter.config import parse, resolved_clouds
 from exporter.model.image import Image
 from exporter.simulator import Release, SimulatedImage, SimulatedImageService
-from tests.support.fakes.keystone import SimulatedKeystone
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.support.program import GOLDEN, UBUNTU, run_program, settings_file, simulated
 
 HOSTILE = "x\n- id: forged\r\x1b[2J\u202e\x85\u2028# [red]/[/nothing] :boom:"

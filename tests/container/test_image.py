@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from tests.container.container import Container, Image
-from tests.support.fakes import keystone
 from tests.support.program import BOUND, GOLDEN
 from tests.support.wait import wait_until
 
@@ -21,13 +20,9 @@ pytestmark = pytest.mark.slow
 PACKAGES = "lib/python3*/site-packages/*"
 CONFIG = "/etc/openstack-image-exporter/exporter.yml"
 
-KEYSTONE_FILE = Path(keystone.__file__)
-
 CLOUD = f"""
-import sys
-sys.path.append('/fakes')
 from exporter.simulator import SimulatedImage, SimulatedImageService
-from keystone import SimulatedKeystone
+from exporter.simulator.keystone import SimulatedKeystone
 import time
 with SimulatedKeystone(port=5000) as keystone, SimulatedImageService(
     [SimulatedImage('{GOLDEN}', name='golden')], port=9292
@@ -201,7 +196,7 @@ def test_settings_and_clouds_yaml_are_read_from_mounts(
         CONFIG: {"interval": "1s", "timeout": "1s", "clouds": clouds},
         "/etc/openstack/clouds.yaml": CLOUDS_YAML,
     }
-    mounted = {"/fakes/keystone.py": KEYSTONE_FILE}
+    mounted: dict[str, Path] = {}
     for number, (inside, content) in enumerate(files.items()):
         mounted[inside] = tmp_path / str(number)
         mounted[inside].write_text(yaml.safe_dump(content))

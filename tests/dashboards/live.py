@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from exporter.demo.images import IMAGES
+from exporter.demo.v2_images import V2_IMAGES
 from exporter.simulator import SimulatedImageService
+from exporter.simulator.keystone import CatalogEndpoint, SimulatedKeystone
 from tests.dashboards.servers import Prometheus, prometheus
-from tests.support.fakes.keystone import CatalogEndpoint, SimulatedKeystone
 from tests.support.program import settings_file, start_program
 from tests.support.wait import wait_until
 
@@ -143,7 +144,8 @@ def environment(folder: Path) -> Iterator[Prometheus]:
         server = stack.enter_context(prometheus(folder / "prometheus", jobs, RULES))
         # An increase needs a previous sample of the counter.
         sampled = "count_over_time(openstack_image_status_changes_total[1m]) > 2"
-        wait_until(lambda: len(server.query(sampled)) == 1 + len(images) + len(IMAGES))
+        expected = 1 + len(images) + len(IMAGES) + len(V2_IMAGES)
+        wait_until(lambda: len(server.query(sampled)) == expected)
         cause_problems(service)
         for effect in EFFECTS:
             wait_until(partial(server.query, effect))

@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 
 from dashboards.generate.__main__ import FILES, HOME
+from exporter.demo.events import LOOP_SECONDS
 from exporter.demo.images import IMAGES
-from exporter.demo.story import LOOP_SECONDS
 from tests.dashboards.alert_table import RULES
 from tests.dashboards.live import JOB
 from tests.dashboards.servers import Prometheus, prometheus

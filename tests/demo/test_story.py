@@ -1,21 +1,21 @@
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-import pytest
+import requests
 
-from exporter.demo.story import EVENTS, IMAGES, LOOP_SECONDS, DemoStory
+from exporter.demo.events import EVENTS, LOOP_SECONDS
+from exporter.demo.images import IMAGES
+from exporter.demo.services import DemoServices
+from exporter.demo.story import DemoStory
+from exporter.demo.v2_images import V2_IMAGES
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from tests.simulator.wire import wire
 
 NOW = "2026-11-23T12:00:00"
-
-
-@pytest.fixture
-def service() -> Iterator[SimulatedImageService]:
-    with SimulatedImageService(IMAGES.values()) as running:
-        yield running
+CLOUDS = ("demo", "demo-v2")
+DISCOVERED = "ubuntu-latest"
+"""An alias that an image which is not there at the start gets."""
 
 
 def is_up(service: SimulatedImageService) -> bool:
@@ -27,85 +27,112 @@ def is_up(service: SimulatedImageService) -> bool:
         return False
 
 
-def images(service: SimulatedImageService) -> dict[str, SimulatedImage]:
-    return {image.id: image for image in service.images.all()}
+def images(services: DemoServices) -> dict[str, SimulatedImage]:
+    everything = (*services.first.images.all(), *services.second.images.all())
+    return {image.id: image for image in everything}
+
+
+def without_time(found: dict[str, SimulatedImage]) -> dict[str, SimulatedImage]:
+    return {image_id: replace(image, updated_at=None) for image_id, image in found.items()}
+
+
+def subject_of(description: str) -> str:
+    return description.partition(":")[0]
 
 
 def test_events_are_in_order_within_the_loop_and_name_their_subject() -> None:
     times = [event.at for event in EVENTS]
     assert all(earlier < later for earlier, later in pairwise([0.0, *times, LOOP_SECONDS]))
+    subjects = {subject_of(event.description) for event in EVENTS}
+    assert subjects <= {*IMAGES, *V2_IMAGES, *CLOUDS, DISCOVERED}
+
+
+def test_loop_takes_less_than_five_minutes() -> None:
+    assert LOOP_SECONDS < 5 * 60
+
+
+def test_event_is_one_line_that_says_what_to_look_at() -> None:
     for event in EVENTS:
-        subject = event.description.partition(":")[0]
-        assert subject in IMAGES or subject.startswith("the Image service"), event.description
+        subject = subject_of(event.description)
+        assert event.line == f"{event.description}; see {event.see}"
+        assert "\n" not in event.line
+        assert f'"{subject}"' in event.see or "expectation" in event.see
 
 
-def test_loop_ends_with_the_initial_images_and_a_working_api(
-    service: SimulatedImageService,
-) -> None:
+def test_loop_ends_with_the_initial_images_and_a_working_api(services: DemoServices) -> None:
     for event in EVENTS:
-        event.change(service, NOW)
-    assert images(service) == {image.id: image for image in IMAGES.values()}
-    assert is_up(service)
+        event.change(services, NOW)
+    initial = {image.id: image for image in (*IMAGES.values(), *V2_IMAGES.values())}
+    assert without_time(images(services)) == without_time(initial)
+    assert is_up(services.first)
+    assert {backend.fault for backend in services.second.backends} == {None}
 
 
-def test_event_changes_only_the_image_it_names(service: SimulatedImageService) -> None:
+def test_event_changes_only_the_image_it_names(services: DemoServices) -> None:
     """Outages change no image."""
+    aliases = {image.id: alias for alias, image in (*IMAGES.items(), *V2_IMAGES.items())}
     for event in EVENTS:
-        before = images(service)
-        event.change(service, NOW)
-        changed = {image.id for image in service.images.all() if image != before[image.id]}
-        subject = IMAGES.get(event.description.partition(":")[0])
-        assert changed == ({subject.id} if subject else set()), event.description
+        before = images(services)
+        event.change(services, NOW)
+        after = images(services)
+        changed = {key for key in before | after if before.get(key) != after.get(key)}
+        subject = subject_of(event.description)
+        named = set() if subject in CLOUDS else {subject}
+        assert {aliases.get(key, DISCOVERED) for key in changed} == named, event.description
 
 
 def test_api_returns_503_for_20_seconds_and_refuses_connections_for_15(
-    service: SimulatedImageService,
+    services: DemoServices,
 ) -> None:
     up = True
     down_for = []
-    for event, next_event in pairwise(EVENTS):
-        event.change(service, NOW)
-        if is_up(service) != up:
-            up = not up
-        if not up:
-            down_for.append(next_event.at - event.at)
+    down_since = 0.0
+    for event in EVENTS:
+        event.change(services, NOW)
+        if is_up(services.first) == up:
+            continue
+        up = not up
+        if up:
+            down_for.append(event.at - down_since)
+        down_since = event.at
     assert down_for == [20, 15]
 
 
-def test_loop_contains_every_kind_of_change(service: SimulatedImageService) -> None:
+def test_loop_contains_every_kind_of_change(services: DemoServices) -> None:
     """Uploads, deactivation, deletion, publication, lost protection, new content, a kill."""
-    changes: list[tuple[SimulatedImage, SimulatedImage]] = []
+    changes: list[tuple[SimulatedImage | None, SimulatedImage | None]] = []
     for event in EVENTS:
-        before = images(service)
-        event.change(service, NOW)
-        changes += [(before[new.id], new) for new in service.images.all() if new != before[new.id]]
-    statuses = {(old.status, new.status) for old, new in changes}
-    assert statuses >= {
+        before = images(services)
+        event.change(services, NOW)
+        after = images(services)
+        keys = {key for key in before | after if before.get(key) != after.get(key)}
+        changes += [(before.get(key), after.get(key)) for key in keys]
+    both = [(old, new) for old, new in changes if old and new]
+    assert {(old.status, new.status) for old, new in both} >= {
         ("queued", "saving"),
         ("saving", "active"),
         ("saving", "killed"),
         ("active", "deactivated"),
         ("deactivated", "active"),
-        ("active", "deleted"),
-        ("deleted", "active"),
     }
-    assert {(old.visibility, new.visibility) for old, new in changes} >= {
+    assert {(old.visibility, new.visibility) for old, new in both} >= {
         ("private", "public"),
         ("public", "private"),
+        ("community", "public"),
     }
-    assert {(old.protected, new.protected) for old, new in changes} >= {
-        (True, False),
-        (False, True),
-    }
+    flags = {(True, False), (False, True)}
+    assert {(old.protected, new.protected) for old, new in both} >= flags
+    assert {(old.hidden, new.hidden) for old, new in both} >= flags
+    assert {(old is None, new is None) for old, new in changes} >= flags
     assert any(
         old.status == new.status == "active"
         and old.checksum != new.checksum
         and old.size != new.size
-        for old, new in changes
+        for old, new in both
     )
 
 
-def test_events_happen_on_time_in_every_loop(service: SimulatedImageService) -> None:
+def test_events_happen_on_time_in_every_loop(services: DemoServices) -> None:
     """Two loops and the first event of a third, whose time is set on the image."""
     clock = 0.0
     printed: list[tuple[float, str]] = []
@@ -120,15 +147,15 @@ def test_events_happen_on_time_in_every_loop(service: SimulatedImageService) -> 
         return False
 
     with DemoStory(
-        service,
+        services,
         lambda line: printed.append((clock, line)),
         wait=wait,
         now=lambda: 1_000_000_000 + clock,
     ):
         assert done.wait(30)
-    loop = [(event.at, event.description) for event in EVENTS]
-    second = [(LOOP_SECONDS + at, description) for at, description in loop]
-    third = (2 * LOOP_SECONDS + EVENTS[0].at, EVENTS[0].description)
+    loop = [(event.at, event.line) for event in EVENTS]
+    second = [(LOOP_SECONDS + at, line) for at, line in loop]
+    third = (2 * LOOP_SECONDS + EVENTS[0].at, EVENTS[0].line)
     assert printed == [*loop, *second, third]
     # 1,000,000,490 seconds of Unix time, when the first event of the third loop happened.
     changed = replace(
@@ -137,18 +164,25 @@ def test_events_happen_on_time_in_every_loop(service: SimulatedImageService) -> 
         size=1_073_741_824,
         updated_at="2001-09-09T01:54:50",
     )
-    assert service.images.get(changed.id) == changed
+    assert services.first.images.get(changed.id) == changed
 
 
-def test_story_that_waits_for_an_event_stops_at_once(service: SimulatedImageService) -> None:
+def test_story_that_waits_for_an_event_stops_at_once(services: DemoServices) -> None:
     printed: list[str] = []
-    with DemoStory(service, printed.append):
+    with DemoStory(services, printed.append):
         pass
     assert printed == []
 
 
-def test_service_can_be_stopped_during_an_outage(service: SimulatedImageService) -> None:
+def test_service_can_be_stopped_during_an_outage(services: DemoServices) -> None:
     outage = next(event for event in EVENTS if "refuses" in event.description)
-    outage.change(service, NOW)
-    assert not is_up(service)
-    service.stop()
+    outage.change(services, NOW)
+    assert not is_up(services.first)
+    services.first.stop()
+
+
+def test_second_service_requires_a_token_of_the_keystone(services: DemoServices) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        response = session.get(f"{services.second.url}/v2/images", timeout=30)
+    assert response.status_code == 401

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exporter.simulator import SimulatedImageService
-from tests.support.fakes.keystone import KeystoneFault, SimulatedKeystone
+from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.support.program import (
     GOLDEN,
     ROOT,

@@ -16,7 +16,7 @@ import yaml
 
 from exporter.redaction import Redactor
 from exporter.simulator import SimulatedImageService
-from tests.support.fakes.keystone import SimulatedKeystone
+from exporter.simulator.keystone import SimulatedKeystone
 from tests.support.fakes.proxy import FakeProxy
 from tests.support.program import BOUND, GOLDEN, Program, run_program, simulated, start_program
 from tests.support.wait import wait_until

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from openstack.config import loader
 
-from tests.support.fakes.keystone import SimulatedKeystone
+from exporter.simulator.keystone import SimulatedKeystone
 
 PASSWORD = "s3cret-and-long"
 

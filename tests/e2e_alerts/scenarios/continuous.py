@@ -3,10 +3,10 @@
 import time
 from datetime import UTC, datetime
 
+from exporter.simulator.keystone import KeystoneFault
 from tests.e2e_alerts.scaled import seconds
 from tests.e2e_alerts.scenario import IMAGES, INTERVAL, TIMEOUT, scenario
 from tests.e2e_alerts.scenario_cloud import ScenarioCloud, wait_patiently
-from tests.support.fakes.keystone import KeystoneFault
 from tests.support.program import ABSENT, simulated
 
 STALE_DATA = "DataStale golden, DataStale other"

@@ -1,8 +1,8 @@
 """Scenarios of clouds whose gateway, catalog or policy serves the API in part."""
 
+from exporter.simulator.keystone import CatalogEndpoint
 from tests.e2e_alerts.scenario import scenario
 from tests.e2e_alerts.scenario_cloud import ScenarioCloud
-from tests.support.fakes.keystone import CatalogEndpoint
 
 STALE_DATA = "DataStale golden, DataStale other"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.fakes.keystone import CatalogEndpoint, KeystoneFault, SimulatedKeystone
+from exporter.simulator.keystone import CatalogEndpoint, KeystoneFault, SimulatedKeystone
 
 
 def password(user: str = "demo", secret: str = "secret") -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""The simulated services of the demo: two Image services, and a Keystone for the second one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from exporter.demo.images import BUILD, IMAGES
+from exporter.demo.v2_images import V2_IMAGES
+from exporter.simulator.keystone import DOMAIN, SimulatedKeystone
+from exporter.simulator.service import SimulatedImageService
+
+TOKEN_LIFE = 60.0
+"""Seconds for which a token is valid, so that one is renewed in every minute of the demo."""
+
+API_SERVERS = 3
+"""API servers of the second Image service, behind one address."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoServices:
+    """The running services.
+
+    Attributes:
+        first: The Image service of the cloud ``demo``, which shows its callers what administrators
+            see, as Glance does without Keystone.
+        second: The Image service of the cloud ``demo-v2``.
+        keystone: The Keystone whose tokens the second one accepts.
+    """
+
+    first: SimulatedImageService
+    second: SimulatedImageService
+    keystone: SimulatedKeystone
+
+
+@contextmanager
+def running_services() -> Iterator[DemoServices]:
+    """Run the services with the images at the start of a loop."""
+    with (
+        SimulatedImageService(IMAGES.values()) as first,
+        SimulatedImageService(V2_IMAGES.values(), servers=API_SERVERS) as second,
+        SimulatedKeystone() as keystone,
+    ):
+        first.api.admin = True
+        second.api.v1_enabled = False
+        second.api.keystone = keystone
+        keystone.token_life = TOKEN_LIFE
+        keystone.scope = {"project": {"id": BUILD, "name": "demo", "domain": DOMAIN}}
+        keystone.offer_image(second.url)
+        yield DemoServices(first, second, keystone)
