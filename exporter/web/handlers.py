@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from exporter.metrics import gzip_stream
 from exporter.metrics.body import Body
-from exporter.web.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
+from exporter.web.negotiation import negotiate_format, wants_gzip
 from exporter.web.pages.image_details import ImageDetails
 from exporter.web.pages.image_list import ImageList
 from exporter.web.pages.image_page import render_image_page
@@ -123,12 +123,12 @@ class Handlers:
 
     async def metrics(self, request: Request) -> Response:
         """Respond with all metrics, in the format and encoding that the client prefers."""
-        openmetrics = wants_openmetrics(_header(request, "Accept"))
+        content_type, openmetrics = negotiate_format(_header(request, "Accept"))
         compressed = wants_gzip(_header(request, "Accept-Encoding"))
         render = partial(self._render_metrics, openmetrics=openmetrics, compressed=compressed)
         body = await _unless_disconnected(request, self._scrape_threads.run(render))
         headers = {
-            "Content-Type": OPENMETRICS if openmetrics else TEXT,
+            "Content-Type": content_type,
             "Vary": "Accept, Accept-Encoding",
         }
         if compressed:

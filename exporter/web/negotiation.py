@@ -1,8 +1,9 @@
 """Content negotiation: exposition format and compression (RFC 9110, section 12.5).
 
-``choose_encoder`` of prometheus_client ignores weights. A header that is invalid, or accepts none
-of the offered formats, is treated like a missing one: an unexpected format is more useful to
-Prometheus than status 406.
+The formats and their parameters are those of "Scrape protocol content negotiation" in the
+documentation of Prometheus. ``choose_encoder`` of prometheus_client ignores weights. A header that
+is invalid, or accepts none of the offered formats, is treated like a missing one: an unexpected
+format is more useful to Prometheus than status 406.
 """
 
 import re
@@ -10,9 +11,27 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+
+ESCAPINGS = ("underscores", "allow-utf-8", "values")
+"""Escaping schemes that leave every name of this exporter as it is; the first is the default.
+
+The scheme ``dots`` would double each underscore. A client that asks for it gets the default.
+"""
 
 _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+
+
+class Format(NamedTuple):
+    """The format of a response.
+
+    Attributes:
+        content_type: The value of Content-Type.
+        is_openmetrics: True for OpenMetrics, false for the text format of either version.
+    """
+
+    content_type: str
+    is_openmetrics: bool
 
 
 class _Range(NamedTuple):
@@ -20,48 +39,66 @@ class _Range(NamedTuple):
 
     name: str
     version: str | None
+    escaping: str | None
     weight: float
     position: int
 
 
 class _Offer(NamedTuple):
-    """A media type that the exporter serves."""
+    """A media type that the exporter serves.
+
+    Attributes:
+        name: The type and subtype.
+        version: The version.
+        is_default: True if it is served to a client that accepts any version of it.
+        has_escaping: True if its Content-Type names the escaping scheme.
+    """
 
     name: str
     version: str
+    is_default: bool
+    has_escaping: bool
 
     def best_range(self, ranges: list[_Range]) -> _Range | None:
         """Return the most specific range that includes this media type."""
         main_type = self.name.partition("/")[0]
-        for name, version in (
-            (self.name, self.version),
-            (self.name, None),
-            (f"{main_type}/*", None),
-            ("*/*", None),
-        ):
+        any_version = ((self.name, None), (f"{main_type}/*", None), ("*/*", None))
+        for name, version in ((self.name, self.version), *(any_version if self.is_default else ())):
             for media_range in ranges:
                 if (media_range.name, media_range.version) == (name, version):
                     return media_range
         return None
 
+    def format(self, escaping: str | None) -> Format:
+        """Return the format for a client that asks for this escaping scheme."""
+        content_type = f"{self.name}; version={self.version}; charset=utf-8"
+        if self.has_escaping:
+            scheme = escaping if escaping in ESCAPINGS else ESCAPINGS[0]
+            content_type += f"; escaping={scheme}"
+        return Format(content_type, self.name == "application/openmetrics-text")
 
-_TEXT_OFFER = _Offer("text/plain", "0.0.4")
-_OPENMETRICS_OFFER = _Offer("application/openmetrics-text", "1.0.0")
+
+_OFFERS = (
+    _Offer("text/plain", "0.0.4", is_default=True, has_escaping=False),
+    # Equal to 0.0.4, which allows the same names as the escaping schemes do.
+    _Offer("text/plain", "1.0.0", is_default=False, has_escaping=True),
+    _Offer("application/openmetrics-text", "1.0.0", is_default=True, has_escaping=True),
+)
+"""The formats. Of those that a client accepts alike, the first is served."""
 
 
-def wants_openmetrics(accept: str) -> bool:
-    """Return true if an Accept header prefers OpenMetrics 1.0.0 to the text format 0.0.4.
+def negotiate_format(accept: str) -> Format:
+    """Return the format that an Accept header prefers, by default the text format 0.0.4.
 
-    If both weights are equal, the format named first wins.
+    If weights are equal, the format named first wins.
     """
     ranges = list(_parse(accept))
-    openmetrics = _OPENMETRICS_OFFER.best_range(ranges)
-    text = _TEXT_OFFER.best_range(ranges)
-    if openmetrics is None or openmetrics.weight == 0:
-        return False
-    if text is None:
-        return True
-    return (openmetrics.weight, -openmetrics.position) > (text.weight, -text.position)
+    matches = [(offer, offer.best_range(ranges)) for offer in _OFFERS]
+    accepted = [(offer, match) for offer, match in matches if match is not None and match.weight]
+    if not accepted:
+        return _OFFERS[0].format(None)
+    offer, match = max(accepted, key=lambda pair: (pair[1].weight, -pair[1].position))
+    return offer.format(match.escaping)
 
 
 def wants_gzip(accept_encoding: str) -> bool:
@@ -81,4 +118,5 @@ def _parse(header: str) -> Iterator[_Range]:
             parameters[key.strip().lower()] = value.strip().strip('"')
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight):
-            yield _Range(name.lower(), parameters.get("version"), float(weight), position)
+            version, escaping = parameters.get("version"), parameters.get("escaping")
+            yield _Range(name.lower(), version, escaping, float(weight), position)

@@ -1,9 +1,17 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
-from exporter.web.negotiation import wants_gzip, wants_openmetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.model.outcome import Found
+from exporter.web.negotiation import ESCAPINGS, OPENMETRICS, TEXT, negotiate_format, wants_gzip
+from tests.support.images import COMPLETE, TARGET, observed
+from tests.support.reference_collector import store_registry
 
+LABELLED = replace(TARGET, operator_labels=(("cost_center", "7"), ("team", "web")))
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -18,6 +26,7 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+PROMETHEUS_3_TEXT_ONLY = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.2,*/*;q=0.1"
 PROMETHEUS_TEXT_ONLY = "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -48,7 +57,8 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         ("text/plain, application/openmetrics-text", False),
         ("text/plain;q=0.1, application/openmetrics-text;q=0.2, */*", True),
         ("application/openmetrics-text, text/plain;q=0", True),
-        ("text/plain;version=1.0.0, application/openmetrics-text;version=1.0.0;q=0.1", True),
+        ("text/plain;version=1.0.0, application/openmetrics-text;version=1.0.0;q=0.1", False),
+        ("text/plain;version=2.0.0, application/openmetrics-text;version=1.0.0;q=0.1", True),
         ("application/openmetrics-text;q=abc", False),
         ("application/openmetrics-text;q=2", False),
         ("application/openmetrics-text;q=1.000", True),
@@ -58,7 +68,46 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     ],
 )
 def test_format_is_chosen_by_weight(accept: str, openmetrics: bool) -> None:
-    assert wants_openmetrics(accept) is openmetrics
+    assert negotiate_format(accept).is_openmetrics is openmetrics
+
+
+TEXT_1_0_0 = "text/plain; version=1.0.0; charset=utf-8; escaping="
+OPENMETRICS_1_0_0 = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping="
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", TEXT),
+        ("text/plain", TEXT),
+        ("text/plain;escaping=allow-utf-8", TEXT),
+        ("text/plain;version=0.0.4;escaping=values", TEXT),
+        (PROMETHEUS_TEXT_ONLY, TEXT),
+        (PROMETHEUS_2, OPENMETRICS),
+        (PROMETHEUS_2_PROTOBUF, OPENMETRICS),
+        (PROMETHEUS_3, f"{OPENMETRICS_1_0_0}allow-utf-8"),
+        (PROMETHEUS_3_TEXT_ONLY, f"{TEXT_1_0_0}allow-utf-8"),
+        ("application/openmetrics-text", f"{OPENMETRICS_1_0_0}underscores"),
+        ("text/plain;version=1.0.0", f"{TEXT_1_0_0}underscores"),
+        ('text/plain; Version="1.0.0"; Escaping="values"', f"{TEXT_1_0_0}values"),
+        ("text/plain;version=1.0.0;escaping=underscores", f"{TEXT_1_0_0}underscores"),
+        ("text/plain;version=1.0.0;escaping=dots", f"{TEXT_1_0_0}underscores"),
+        ("text/plain;version=1.0.0;escaping=none%0d%0aX: y", f"{TEXT_1_0_0}underscores"),
+        ("text/plain;version=0.0.4;q=0.5,text/plain;version=1.0.0;q=0.4", TEXT),
+        ("text/plain;version=1.0.0;q=0,*/*", TEXT),
+        ("text/plain;version=1.0.0;q=0", TEXT),
+        ("text/plain;version=0.0.4;q=0.1,*/*;q=0.5", OPENMETRICS),
+    ],
+)
+def test_content_type_names_version_and_escaping(accept: str, content_type: str) -> None:
+    assert negotiate_format(accept).content_type == content_type
+
+
+@pytest.mark.parametrize("escaping", ESCAPINGS)
+def test_names_of_metrics_and_labels_are_the_same_in_every_escaping_scheme(escaping: str) -> None:
+    registry = store_registry((LABELLED, observed(Found(COMPLETE))))
+    for metrics in (ExporterMetrics("0").registry, registry):
+        assert generate_latest(metrics, escaping) == generate_latest(metrics)
 
 
 @pytest.mark.parametrize(
@@ -88,5 +137,5 @@ def test_compression_is_chosen_by_weight(accept_encoding: str, gzip: bool) -> No
 
 @given(st.text(alphabet='gzipaqo/t*e-x=;, .01"\xff'))
 def test_no_header_makes_the_negotiation_fail(header: str) -> None:
-    assert wants_openmetrics(header) in {True, False}
+    assert negotiate_format(header).content_type.startswith((TEXT, TEXT_1_0_0, OPENMETRICS_1_0_0))
     assert wants_gzip(header) in {True, False}
