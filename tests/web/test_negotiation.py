@@ -107,7 +107,12 @@ def test_content_type_names_version_and_escaping(accept: str, content_type: str)
 def test_names_of_metrics_and_labels_are_the_same_in_every_escaping_scheme(escaping: str) -> None:
     registry = store_registry((LABELLED, observed(Found(COMPLETE))))
     for metrics in (ExporterMetrics("0").registry, registry):
-        assert generate_latest(metrics, escaping) == generate_latest(metrics)
+        default, escaped = (
+            # Without values: those of the process change at any time.
+            [line.rpartition(" ")[0] for line in text.decode().splitlines()]
+            for text in (generate_latest(metrics), generate_latest(metrics, escaping))
+        )
+        assert escaped == default
 
 
 @pytest.mark.parametrize(
