@@ -289,12 +289,16 @@ class ImageClient:
         if self.requested_version == other.requested_version:
             self.version = other.version
 
-    def start_cycle(self) -> None:
-        """Prepare for the requests of a cycle."""
-        self._check_endpoint()
+    def start_cycle(self) -> bool:
+        """Prepare for the requests of a cycle; return False if the catalog has moved the service.
+
+        What another endpoint had shown is forgotten then.
+        """
+        is_same = self._is_same_endpoint()
         self._lists.start_cycle()
         self._memory.start_cycle()
         self.sender.start_cycle()
+        return is_same
 
     def end_cycle(self, grace: float) -> None:
         """Look for bytes that followed a response, on idle connections.
@@ -314,16 +318,18 @@ class ImageClient:
         """The filters of lists that the service has not refused."""
         return self._lists.filters
 
-    def _check_endpoint(self) -> None:
-        """Forget what another endpoint had shown, if the catalog has moved the service."""
-        endpoint = self.sender.endpoint
+    def _is_same_endpoint(self) -> bool:
+        """Forget what another endpoint had shown; return False if there was another one."""
+        before, endpoint = self._endpoint, self.sender.endpoint
         if endpoint is None:
-            return
-        if self._endpoint not in {None, endpoint}:
-            self._lists.capabilities = Capabilities()
-            self._memory = SecondVersion()
-            self._is_version_refused = True
+            return True
         self._endpoint = endpoint
+        if before in {None, endpoint}:
+            return True
+        self._lists.capabilities = Capabilities()
+        self._memory = SecondVersion()
+        self._is_version_refused = True
+        return False
 
     def _observed(self, reply: ImageReply) -> ImageReply:
         """Note what the reply to a request for an image shows about the version in use."""

@@ -182,7 +182,8 @@ class Poller:
         state_before = self._access.state()
         self._inherited = self._inherited or state_before
         self._cycle_number += 1
-        self.client.start_cycle()
+        if not self.client.start_cycle():
+            self._history = self._history.at_another_endpoint()
         self._event_log.cycle_started()
         current = self.store.current(self.targets)
         targets = [target for target, _ in current]

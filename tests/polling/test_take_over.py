@@ -271,3 +271,17 @@ def test_capabilities_are_forgotten_if_the_catalog_moves_the_service(stack: Exit
         cloud.cycle()
     assert cloud.exists() == dict.fromkeys(IDS, True)
     assert (cloud.state.api_version, cloud.state.capabilities) == ("v1", None)
+
+
+def test_empty_list_proves_nothing_after_the_catalog_has_moved_the_service(
+    service: SimulatedImageService, stack: ExitStack
+) -> None:
+    empty = stack.enter_context(image_service(()))
+    signin = FakeAuthenticator(service.url)
+    cloud = stack.enter_context(polled_cloud(service.url, IDS, signin=signin, api="v2"))
+    cloud.cycle()
+    signin.endpoint, signin.number = empty.url, 2
+    for _ in range(3):
+        cloud.cycle()
+    assert cloud.exists() == dict.fromkeys(IDS, True)
+    assert {cloud.reason(image_id) for image_id in IDS} == {"unconfirmed"}

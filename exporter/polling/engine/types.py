@@ -300,6 +300,10 @@ class CycleHistory:
             listed={},
         )
 
+    def at_another_endpoint(self) -> "CycleHistory":
+        """Return the history for another endpoint, which may be one without these images."""
+        return replace(self.without_doubts(), any_found=False)
+
     def without_doubts_about(
         self, image_ids: frozenset[str], *, is_any_found: bool
     ) -> "CycleHistory":
