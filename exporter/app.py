@@ -21,6 +21,7 @@ from exporter.glance.request_sender import RequestSender
 from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.selection.families import EVERYTHING, Selection
 from exporter.model.cloud import CloudState
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.model.target import Target
@@ -72,6 +73,7 @@ class Application:
         exporter_metrics: Metrics of the exporter, and the registry, which has those of clouds too.
         shard: The part of the images that this exporter watches.
         all_properties: True to read every property of an image, not only the configured ones.
+        selection: The metric families that are served.
         clouds: The running clouds by name, in the order of the settings.
         scheduler: Starts the cycles. It does not run yet when the application is built.
         jobs: The jobs of the clouds in the scheduler.
@@ -82,6 +84,7 @@ class Application:
     exporter_metrics: ExporterMetrics
     shard: Shard = UNSHARDED
     all_properties: bool = False
+    selection: Selection = EVERYTHING
     clouds: dict[str, CloudRuntime] = field(default_factory=dict)
     scheduler: Scheduler = field(default_factory=Scheduler)
     jobs: CloudJobs = field(init=False)
@@ -284,7 +287,8 @@ def build_application(
 
 def build_exposition(application: Application) -> Exposition:
     """Build the exposition of the application's metrics."""
-    return Exposition(application.store, application.exporter_metrics.registry, now)
+    registry = application.exporter_metrics.registry
+    return Exposition(application.store, registry, now, lambda: application.selection)
 
 
 def build_web_app(

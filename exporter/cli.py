@@ -32,6 +32,7 @@ from exporter.config import (
     fixed_settings,
     parse,
     resolved_clouds,
+    resolved_selection,
     resolved_shard,
 )
 from exporter.config.flags import wants_offline_json
@@ -165,7 +166,8 @@ def _check(invocation: Invocation) -> int:
             raise SettingsError("check: --format and --baseline exclude each other")
         return _baseline(settings, Path(options["baseline"]))
     output_format: Format = "json" if as_json else "table"
-    command = partial(check, output_format=output_format)
+    selection = resolved_selection(settings)
+    command = partial(check, output_format=output_format, selection=selection)
     return _run_once(command, resolved_clouds(settings), resolved_shard(settings))
 
 

@@ -14,8 +14,9 @@ from exporter.app import (
     build_web_app,
 )
 from exporter.clock import steady
-from exporter.config import Settings, Web, resolved_clouds, resolved_shard
+from exporter.config import Settings, Web, resolved_clouds, resolved_selection, resolved_shard
 from exporter.metrics.render_thread import rendering_in_background
+from exporter.metrics.selection.alert_rules import log_affected_alerts
 from exporter.open_files import fit_concurrency, raise_limit
 from exporter.polling.scheduler import HEARTBEAT
 from exporter.process import dump_stacks_on_signal, stop_on_signals
@@ -153,6 +154,8 @@ def run(
     with closing(bind_server(settings.web)) as server:
         clouds = fit_concurrency(resolved_clouds(settings))
         application = build_application(clouds, shard=resolved_shard(settings))
+        application.selection = resolved_selection(settings)
+        log_affected_alerts(application.selection)
         Daemon(
             application,
             server,

@@ -12,8 +12,10 @@ from typing import NamedTuple
 from exporter.app import Application, CloudRuntime
 from exporter.auth.base import CloudConfigError
 from exporter.clock import now
-from exporter.config import Settings, SettingsError, resolved_clouds
+from exporter.config import Settings, SettingsError, resolved_clouds, resolved_selection
 from exporter.files import WatchedFiles
+from exporter.metrics.selection.alert_rules import log_affected_alerts
+from exporter.metrics.selection.families import Selection
 from exporter.model.target import Target
 from exporter.open_files import fit_concurrency
 from exporter.polling.poller import Poller
@@ -88,7 +90,7 @@ def diff(running: Mapping[str, CloudRuntime], new: Iterable[CloudRuntime]) -> Cl
 
 
 def apply(
-    changes: CloudChanges, application: Application, *, are_settings_new: bool = True
+    changes: CloudChanges, application: Application, selection: Selection | None = None
 ) -> Mapping[str, tuple[Target, ...]]:
     """Replace the running clouds, and return the images of each that were not watched before.
 
@@ -98,7 +100,7 @@ def apply(
     Args:
         changes: The changes.
         application: The running clouds.
-        are_settings_new: False if only the credentials were loaded again.
+        selection: The metrics to serve; None if only the credentials were loaded again.
     """
     running = application.clouds
     new_targets: dict[str, tuple[Target, ...]] = {}
@@ -114,7 +116,8 @@ def apply(
         application.store.reorder_clouds(list(changes.clouds))
         loaded_at = now().wall
         application.exporter_metrics.record_credentials_load(loaded_at)
-        if are_settings_new:
+        if selection is not None:
+            application.selection = selection
             application.exporter_metrics.record_load(loaded_at)
     # A new dictionary: other threads may be iterating over the old one.
     application.clouds = dict(changes.clouds)
@@ -230,15 +233,17 @@ class Reloader:
         return self.application.build_clouds(fit_concurrency(resolved_clouds(settings)))
 
     def _replace_clouds(
-        self, clouds: Iterable[CloudRuntime], security: LoadedSecurity | None = None
+        self,
+        clouds: Iterable[CloudRuntime],
+        security: LoadedSecurity | None = None,
+        selection: Selection | None = None,
     ) -> "_Applied | None":
         """Replace the running clouds; return None if the exporter is stopping."""
         with self._apply_lock:
             if self._closed:
                 return None
             changes = diff(self.application.clouds, clouds)
-            are_settings_new = security is not None
-            new_targets = apply(changes, self.application, are_settings_new=are_settings_new)
+            new_targets = apply(changes, self.application, selection)
             if security is not None:
                 self.security.replace(security.config)
                 self.web_files.watch(security.files)
@@ -250,7 +255,8 @@ class Reloader:
     def _reload(self, trigger: str) -> tuple[str, ...]:
         settings = self.load_settings()
         security = self._load_security(settings.web.config.file)
-        applied = self._replace_clouds(self._build_clouds(settings), security)
+        selection = resolved_selection(settings)
+        applied = self._replace_clouds(self._build_clouds(settings), security, selection)
         if applied is None:
             return STOPPING
         changes, new_targets = applied
@@ -258,6 +264,7 @@ class Reloader:
         self._record_result()
         for key in _restart_required(self._settings_at_start, settings):
             log.warning("setting requires a restart", extra={"fields": {"key": key}})
+        log_affected_alerts(selection)
         self.settings = settings
         self.on_reloaded(settings)
         fields = {
@@ -272,8 +279,7 @@ class Reloader:
 
     def _load_security(self, path: Path | None) -> LoadedSecurity:
         """Load the web configuration; start to watch each file before it is read."""
-        # An empty file (truncated while being written, or a full disk) must not disable
-        # authentication.
+        # An empty file (half written, or a full disk) must not disable authentication.
         is_unprotected = self.security.config == SecurityConfig()
         return load_security(
             path, self.redactor.add, watched=self.web_files, may_be_empty=is_unprotected

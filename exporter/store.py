@@ -7,7 +7,6 @@ a reader needs the lock only to take a reference.
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
-from math import inf
 from typing import NamedTuple
 
 from exporter.model.cloud import CloudState
@@ -51,7 +50,6 @@ class Store:
         self._changed: dict[TargetKey, Set[Aspect]] = {}
         self._removed: set[TargetKey] = set()
         self._layout = 0
-        self._rendered_at = -inf
 
     def add_cloud(self, cloud: CloudState, targets: Iterable[Target] = ()) -> None:
         """Add a cloud and its targets, without observations."""
@@ -152,16 +150,14 @@ class Store:
     def observe(self, key: TargetKey, observation: Observation) -> None:
         """Replace the observation of a target."""
         with self._lock:
-            before = self._observations[key]
-            changed = observation.changed_aspects(before, self._rendered_at)
+            changed = observation.changed_aspects(self._observations[key])
             if changed:
                 self._changed[key] = union(changed, self._changed.get(key, NO_ASPECTS))
             self._observations[key] = observation
 
-    def take_changes(self, now: float) -> Changes:
-        """Return the changes since the last call, and clear them; ``now`` is a monotonic time."""
+    def take_changes(self) -> Changes:
+        """Return the changes since the last call, and clear them."""
         with self._lock:
-            self._rendered_at = now
             changed, self._changed = self._changed, {}
             for key in self._removed - self._targets.keys():
                 del self._observations[key]

@@ -14,6 +14,7 @@ from exporter.config import Row, reference
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.image_metrics import IMAGE_FAMILIES
+from exporter.metrics.selection.families import family_name
 from exporter.model.cloud import CLOUD_PROBLEMS
 from exporter.model.outcome import REASONS
 from exporter.model.status import PROBLEMS
@@ -21,6 +22,7 @@ from exporter.polling.engine.circuit_breaker import BREAKING
 from exporter.polling.engine.pacing import TRANSIENT
 from exporter.web.pages.query import Query
 from tests.lifecycle_table import lifecycle_rows, steps
+from tests.metric_costs import rows as cost_rows
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "openstack_image_"
@@ -92,6 +94,14 @@ def metrics_of_clouds() -> str:
 def metrics_of_the_exporter() -> str:
     """Return the metrics that exist once."""
     return _metrics(_exporter_metrics(of_clouds=False), heading="Labels")
+
+
+def cost_of_an_image() -> str:
+    """Return the series and bytes of an image, for each metric and for all."""
+    return table(
+        ("Metric", "Series", "Bytes", "Bytes of gzip"),
+        ((name, *(f"{figure:.0f}" for figure in cost)) for name, cost in cost_rows()),
+    )
 
 
 def reasons() -> str:
@@ -171,6 +181,7 @@ TABLES: Mapping[str, Tables] = MappingProxyType(
             "metrics of a cloud": metrics_of_clouds,
             "metrics of the exporter": metrics_of_the_exporter,
             "reasons": reasons,
+            "cost of an image": cost_of_an_image,
             "life of an image": life_of_an_image,
         },
         "OPERATIONS.md": {
@@ -232,9 +243,8 @@ def _exporter_metrics(*, of_clouds: bool) -> Iterator[Metric]:
             continue
         labels = {label: None for sample in metric.samples for label in sample.labels}
         if of_clouds == ("cloud" in labels):
-            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
             own = tuple(label for label in labels if label not in {"le", *CLOUD_LABELS})
-            yield Metric(name, metric.type, own, metric.documentation)
+            yield Metric(family_name(metric), metric.type, own, metric.documentation)
 
 
 def _code(text: str) -> str:

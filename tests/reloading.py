@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exporter.app import Application, build_application
-from exporter.clock import now
+from exporter.app import Application, build_application, build_exposition
 from exporter.config import Settings, parse, resolved_clouds
-from exporter.metrics.exposition import Exposition
 from exporter.model.observation import Observation
 from exporter.model.target import TargetKey
 from exporter.reload import Reloader
@@ -38,9 +36,7 @@ class ReloadableExporter:
         self.reloader = Reloader(
             self.application, settings, self.load_settings, self.reloaded.append
         )
-        self.exposition = Exposition(
-            self.application.store, self.application.exporter_metrics.registry, now
-        )
+        self.exposition = build_exposition(self.application)
 
     def write(self, *clouds: dict[str, Any], **general: Any) -> None:
         """Write the settings file."""

@@ -1,9 +1,10 @@
-"""Write the JSON of every dashboard, and the PrometheusRule for Kubernetes."""
+"""Write the JSON of every dashboard, and what is derived from the rules."""
 
 from pathlib import Path
 
-from dashboards.generate import exporter, image, overview, prometheusrule
+from dashboards.generate import alert_needs, exporter, image, overview, prometheusrule
 from dashboards.generate.board import text
+from exporter.metrics.selection import alert_rules
 
 HOME = Path(__file__).resolve().parent.parent
 """The folder of the JSON files."""
@@ -22,6 +23,7 @@ def main() -> None:
         (HOME / name).write_text(text(board()), "utf-8")
     rules = prometheusrule.RULES.read_text("utf-8")
     prometheusrule.FILE.write_text(prometheusrule.text(rules), "utf-8")
+    alert_rules.FILE.write_text(alert_needs.text(rules), "ascii")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from rich.console import Console
@@ -11,6 +12,8 @@ from exporter.app import Application
 from exporter.clock import now
 from exporter.commands import Exit
 from exporter.commands.output import Report, checked_images, format_json, print_tables
+from exporter.metrics.selection.alert_rules import affected_alerts
+from exporter.metrics.selection.families import EVERYTHING, Selection
 from exporter.model.cloud import CLOUD_PROBLEMS, cloud_problems, unresolved
 from exporter.polling.poller import Poller
 from exporter.text import escape
@@ -23,10 +26,24 @@ Format = Literal["table", "json"]
 
 
 def check(
-    application: Application, out: Console, err: Console, output_format: Format = "table"
+    application: Application,
+    out: Console,
+    err: Console,
+    output_format: Format = "table",
+    selection: Selection = EVERYTHING,
 ) -> int:
-    """Poll every image once and print the results; return 0 if all are as expected."""
+    """Poll every image once and print the results; return 0 if all are as expected.
+
+    Args:
+        application: The application whose pollers are run.
+        out: Console for the results.
+        err: Console that shows the progress if it is a terminal.
+        output_format: Format of the results.
+        selection: The metrics that the daemon would serve.
+    """
     report = poll_report(application, err)
+    alerts = map(str, affected_alerts(selection))
+    report = replace(report, warnings=(*report.warnings, *alerts))
     if output_format == "json":
         # The console would fold the lines.
         out.file.write(f"{format_json(report)}\n")

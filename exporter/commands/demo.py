@@ -14,7 +14,13 @@ from pydantic_settings import InitSettingsSource
 
 from exporter.app import bind_server, build_application
 from exporter.commands import Exit
-from exporter.config import ResolvedCloud, Settings, resolved_clouds, resolved_shard
+from exporter.config import (
+    ResolvedCloud,
+    Settings,
+    resolved_clouds,
+    resolved_selection,
+    resolved_shard,
+)
 from exporter.config.sources import ConfigSource
 from exporter.daemon import Daemon
 from exporter.demo.clouds import CLOUDS, clouds_yaml
@@ -83,6 +89,7 @@ def demo(
         for line in _welcome(url, settings.web.telemetry_path, clouds):
             print_line(line)
         application = build_application(clouds, shard=resolved_shard(settings))
+        application.selection = resolved_selection(settings)
         Daemon(
             application,
             server,

@@ -7,7 +7,15 @@ from typing import TextIO
 from exporter.app import build_application
 from exporter.auth.base import CloudConfigError
 from exporter.commands import Exit
-from exporter.config import ResolvedCloud, Settings, SettingsError, resolved_clouds, resolved_shard
+from exporter.config import (
+    ResolvedCloud,
+    Settings,
+    SettingsError,
+    resolved_clouds,
+    resolved_selection,
+    resolved_shard,
+)
+from exporter.metrics.selection.alert_rules import affected_alerts
 from exporter.text import escape
 from exporter.web.server.listen import parse_listen_address
 from exporter.web_security import load_security
@@ -19,28 +27,37 @@ Redact = Callable[[str], object]
 def check_offline(
     settings: Settings, out: TextIO, err: TextIO, redact: Redact, *, as_json: bool = False
 ) -> int:
-    """Print the errors in all files that the settings name; return 0 without an error, or 2."""
+    """Print the errors in all files that the settings name; return 0 without an error, or 2.
+
+    Alert rules that lack an excluded metric are warnings.
+    """
+    warnings = tuple(map(str, affected_alerts(resolved_selection(settings))))
     clouds = resolved_clouds(settings)
     errors = (
         *_web_errors(settings, redact),
         *_cloud_errors(clouds, settings),
     )
     if as_json:
-        print_errors_as_json(errors, out, clouds)
+        print_errors_as_json(errors, out, clouds, warnings)
     elif errors:
         err.writelines(f"{escape(error)}\n" for error in errors)
     else:
         out.write(f"the settings are valid; {_summary(clouds)}\n")
+        out.writelines(f"{warning}\n" for warning in warnings)
     return Exit.BAD_SETTINGS if errors else Exit.OK
 
 
 def print_errors_as_json(
-    errors: Sequence[str], out: TextIO, clouds: Sequence[ResolvedCloud] = ()
+    errors: Sequence[str],
+    out: TextIO,
+    clouds: Sequence[ResolvedCloud] = (),
+    warnings: Sequence[str] = (),
 ) -> None:
     """Print the document of ``--format=json``; ``clouds`` are those that could be read."""
     document = {
         "valid": not errors,
         "errors": list(errors),
+        "warnings": list(warnings),
         "clouds": [
             {"cloud": cloud.name, "images": len(cloud.images), "rules": len(cloud.discover)}
             for cloud in clouds

@@ -9,6 +9,7 @@ from exporter.config.resolved import (
     ResolvedCloud,
     ResolvedImage,
     resolved_clouds,
+    resolved_selection,
     resolved_shard,
 )
 from exporter.config.schema import (
@@ -43,5 +44,6 @@ __all__ = [
     "parse",
     "reference",
     "resolved_clouds",
+    "resolved_selection",
     "resolved_shard",
 ]

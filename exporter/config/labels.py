@@ -30,7 +30,6 @@ RESERVED = frozenset(
         "property",
         "python_version",
         "reason",
-        "revision",
         "source",
         "status",
         "value",

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from exporter.config.expect import Expect, expected_properties, merged
 from exporter.config.labels import LabelInheritance
 from exporter.config.schema import Cloud, Discover, Settings
+from exporter.metrics.selection.families import Selection
 from exporter.model.api_traits import RequestedVersion
 from exporter.model.discovery import DiscoveryRule
 from exporter.model.expectations.checks import Expectations
@@ -84,6 +85,11 @@ def resolved_shard(settings: Settings) -> Shard:
     """Return the configured shard, or ``UNSHARDED``, which has all images."""
     index, total = settings.shard.index, settings.shard.total
     return UNSHARDED if index is None or total is None else Shard(index, total)
+
+
+def resolved_selection(settings: Settings) -> Selection:
+    """Return the metric families to serve."""
+    return Selection(settings.metrics.include, settings.metrics.exclude)
 
 
 def resolved_clouds(settings: Settings) -> tuple[ResolvedCloud, ...]:

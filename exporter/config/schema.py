@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfi
 from exporter.config import types
 from exporter.config.expect import Expect
 from exporter.config.labels import Labels
+from exporter.config.metric_globs import Metrics
 from exporter.config.sources import ENVIRONMENT_PREFIX
 from exporter.model.api_traits import ApiName, RequestedVersion
 from exporter.model.expectations.checks import VISIBILITIES
@@ -308,6 +309,7 @@ class Settings(BaseSettings):
     config: ConfigFile = Field(default_factory=ConfigFile, description="Settings file.")
     web: Web = Field(default_factory=Web, description="HTTP server.")
     log: Log = Field(default_factory=Log, description="Log.")
+    metrics: Metrics = Field(default_factory=Metrics, description="Metrics that are served.")
     shard: Sharding = Field(default_factory=Sharding, description="Shard of the images.")
     os_client_config: types.FileName | None = Field(
         default=None,

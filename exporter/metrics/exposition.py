@@ -19,6 +19,7 @@ from exporter.metrics.body import Body
 from exporter.metrics.checksum import Checksum
 from exporter.metrics.family import render_registry
 from exporter.metrics.render_cache import RenderCache
+from exporter.metrics.selection.families import EVERYTHING, SelectedRegistry, Selection
 from exporter.model.instant import Instant
 from exporter.store import Store
 
@@ -30,11 +31,17 @@ class Exposition:
     """Renders a store and a registry; thread-safe."""
 
     def __init__(
-        self, store: Store, registry: CollectorRegistry, now: Callable[[], Instant]
+        self,
+        store: Store,
+        registry: CollectorRegistry,
+        now: Callable[[], Instant],
+        selection: Callable[[], Selection] = lambda: EVERYTHING,
     ) -> None:
         self._store = store
-        self._registry = registry
+        self._whole_registry = self._registry = registry
         self._now = now
+        self._current_selection = selection
+        self._selection = EVERYTHING
         self._lock = threading.Lock()
         self._layout = -1  # nothing is rendered yet
         self._clock_offset = _clock_offset(now())
@@ -51,7 +58,8 @@ class Exposition:
                 self._cache.render(self._cache.dirty_groups(), now)
                 images = self._cache.compressed_pieces(openmetrics=openmetrics)
                 checksum = self._cache.checksum(openmetrics=openmetrics)
-            registry = render_registry(self._registry, openmetrics)
+                selected = self._registry
+            registry = render_registry(selected, openmetrics)
         if compressed:
             return _gzip_member(images, checksum, registry)
         return Body(checksum.size + len(registry), _PlainPieces(images, registry))
@@ -67,7 +75,8 @@ class Exposition:
     def _mark_changes(self) -> Instant:
         """Mark what has changed because of polls or of time, and return the time."""
         now = self._now()
-        layout, changes = self._store.take_changes(now.monotonic)
+        self._select_families()
+        layout, changes = self._store.take_changes()
         if layout != self._layout:
             self._cache.set_targets(self._store.targets())
             self._layout = layout
@@ -78,6 +87,15 @@ class Exposition:
             self._clock_offset = offset
         self._cache.mark_by_time(now, is_clock_set=is_clock_set)
         return now
+
+    def _select_families(self) -> None:
+        """Serve other families from now on if a reload has changed the selection."""
+        selection = self._current_selection()
+        if selection == self._selection:
+            return
+        self._selection = selection
+        self._registry = SelectedRegistry(self._whole_registry, selection)
+        self._cache.set_families(selection.image_families())
 
 
 def _clock_offset(now: Instant) -> float:

@@ -1,10 +1,17 @@
 """Rendered metrics of neighbouring targets, which are rendered again together."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from itertools import chain
 
 from exporter.metrics.dirty_targets import DirtyTargets
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageView, view_of
+from exporter.metrics.image_metrics import (
+    IMAGE_FAMILIES,
+    IMAGE_LABELS,
+    ImageFamily,
+    ImageView,
+    view_of,
+)
 from exporter.metrics.rendered_text import RenderedText
 from exporter.metrics.sample_lines import format_labels, render_samples
 from exporter.model.instant import Instant
@@ -19,14 +26,31 @@ class ImageGroup:
     Attributes:
         targets: The targets, in the order of the exposition.
         dirty: The targets that must be rendered again.
-        texts: The text of each row of ``IMAGE_FAMILIES``.
+        texts: The text of each family.
     """
 
-    def __init__(self, targets: Sequence[Target], store: Store) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        store: Store,
+        families: Sequence[ImageFamily] = IMAGE_FAMILIES,
+    ) -> None:
         self.targets = targets
         self.dirty = DirtyTargets(targets, store)
-        self.texts = tuple(RenderedText(len(targets)) for _ in IMAGE_FAMILIES)
+        self.texts = tuple(RenderedText(len(targets)) for _ in families)
+        self._families = families
         self._store = store
+
+    def set_families(self, families: Sequence[ImageFamily]) -> None:
+        """Replace the families: keep the texts of those that stay, and mark what others need."""
+        texts = dict(zip(self._families, self.texts, strict=True))
+        added = [family for family in families if family not in texts]
+        texts |= {family: RenderedText(len(self.targets)) for family in added}
+        self._families = families
+        self.texts = tuple(texts[family] for family in families)
+        aspects = frozenset(chain.from_iterable(family.aspects for family in added))
+        for index in range(len(self.targets)) if aspects else ():
+            self.dirty.mark_changed(index, aspects)
 
     def render(self, now: Instant) -> Set[int]:
         """Render all dirty targets, and return the indexes of the families that are different.
@@ -55,15 +79,14 @@ class ImageGroup:
             group_views = [views[index] for index in indexes]
             has_images = any(view.image is not None for view in group_views)
             labels = format_labels(IMAGE_LABELS, group_views)
-            nothing = dict.fromkeys(indexes, "")
-            for family_index, family in enumerate(IMAGE_FAMILIES):
+            for family_index, family in enumerate(self._families):
                 if aspects.isdisjoint(family.aspects):
                     continue
                 if has_images or not family.needs_image:
                     rendered = render_samples(family.for_views(group_views), labels, group_views)
-                    texts[family_index].update(zip(indexes, rendered, strict=True))
                 else:
-                    texts[family_index].update(nothing)
+                    rendered = [""] * len(indexes)
+                texts[family_index].update(zip(indexes, rendered, strict=True))
         return texts
 
 
@@ -75,7 +98,10 @@ def render_image(view: ImageView) -> str:
 
 
 def group_targets(
-    targets: Collection[Target], groups: Sequence[ImageGroup], store: Store, size: int
+    targets: Collection[Target],
+    groups: Sequence[ImageGroup],
+    size: int,
+    new_group: Callable[[Sequence[Target]], ImageGroup],
 ) -> list[ImageGroup]:
     """Divide the targets into groups of at most ``size``, keeping groups that have not changed.
 
@@ -89,7 +115,7 @@ def group_targets(
         group = by_first.get(sequence[end].key)
         is_kept = group is not None and sequence[end : end + len(group.targets)] == group.targets
         if end > start and (is_kept or end - start == size):
-            result.append(ImageGroup(sequence[start:end], store))
+            result.append(new_group(sequence[start:end]))
             start = end
         if group is not None and is_kept:
             result.append(group)
@@ -97,5 +123,5 @@ def group_targets(
         else:
             end += 1
     if end > start:
-        result.append(ImageGroup(sequence[start:end], store))
+        result.append(new_group(sequence[start:end]))
     return result

@@ -1,7 +1,7 @@
 """Rendered metrics of all images, kept compressed until an image changes."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cache
 from itertools import accumulate
 
@@ -26,8 +26,9 @@ class RenderCache:
     made on demand, and dropped when a text changes.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, families: Sequence[ImageFamily] = IMAGE_FAMILIES) -> None:
         self._store = store
+        self._families = families
         self._groups: list[ImageGroup] = []
         self._starts: list[int] = []
         self._positions: dict[TargetKey, int] = {}
@@ -36,10 +37,23 @@ class RenderCache:
 
     def set_targets(self, targets: Mapping[TargetKey, Target]) -> None:
         """Replace the targets. Those of groups that have not changed stay rendered."""
-        self._groups = group_targets(targets.values(), self._groups, self._store, TARGETS_PER_GROUP)
+        self._groups = group_targets(
+            targets.values(),
+            self._groups,
+            TARGETS_PER_GROUP,
+            lambda group: ImageGroup(group, self._store, self._families),
+        )
         sizes = (len(group.targets) for group in self._groups)
         self._starts = [0, *accumulate(sizes)][:-1]
         self._positions = {key: position for position, key in enumerate(targets)}
+        self._pieces.clear()
+        self._checksums.clear()
+
+    def set_families(self, families: Sequence[ImageFamily]) -> None:
+        """Replace the families. Those that stay are not rendered again, others are dropped."""
+        self._families = families
+        for group in self._groups:
+            group.set_families(families)
         self._pieces.clear()
         self._checksums.clear()
 
@@ -82,7 +96,7 @@ class RenderCache:
         """Return the metrics of all images as chunks of a gzip stream, shared with the cache."""
         if openmetrics not in self._pieces:
             pieces: list[bytes] = []
-            for family_index, family in enumerate(IMAGE_FAMILIES):
+            for family_index, family in enumerate(self._families):
                 pieces.append(_compressed_metadata(family, openmetrics))
                 pieces += (group.texts[family_index].compressed for group in self._groups)
             self._pieces[openmetrics] = tuple(filter(None, pieces))
@@ -91,7 +105,7 @@ class RenderCache:
     def checksum(self, *, openmetrics: bool) -> Checksum:
         """Return the checksum of the uncompressed text of all images."""
         checksums = []
-        for family_index, family in enumerate(IMAGE_FAMILIES):
+        for family_index, family in enumerate(self._families):
             checksums.append(Checksum.of(render_metadata(family, openmetrics)))
             if family_index not in self._checksums:
                 texts = (group.texts[family_index].checksum for group in self._groups)

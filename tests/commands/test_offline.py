@@ -24,6 +24,12 @@ PASSWORD = {"lab": {"auth": {"password": "hunter2-and-long"}}}
 LAB = {"name": "lab", "cloud": "lab", "images": [GOLDEN], "discover": [{"name": "x*"}]}
 
 
+ALERT_API_DOWN = "alert OpenStackImageApiDown never fires without openstack_image_api_up"
+ALERT_POLL_FAILURES = (
+    "alert OpenStackImagePollFailures is incomplete or wrong without openstack_image_api_up"
+)
+
+
 @pytest.fixture(autouse=True)
 def _clean(restored_logging: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     clear_configuration(monkeypatch)
@@ -38,6 +44,9 @@ def test_valid_settings_need_no_network(
     assert cli.main(["--config.check", f"--config.file={file}"]) == 0
     valid = "the settings are valid; clouds: 1, images: 1, discovery rules: 1\n"
     assert capsys.readouterr() == (2 * valid, "")
+    argv = ["check", "--offline", f"--config.file={file}"]
+    assert cli.main([*argv, "--metrics.exclude=openstack_image_api_up"]) == 0
+    assert capsys.readouterr() == (f"{valid}{ALERT_API_DOWN}\n{ALERT_POLL_FAILURES}\n", "")
 
 
 def test_errors_of_all_clouds_and_files_are_reported_at_once(
@@ -87,12 +96,19 @@ def test_errors_as_json(
 
     lab = {"name": "lab", "endpoint": "http://x", "images": [GOLDEN]}
     clouds = [{"cloud": "lab", "images": 1, "rules": 0}]
-    assert run(lab) == (0, {"valid": True, "errors": [], "clouds": clouds}, "")
+    valid = {"valid": True, "errors": [], "warnings": [], "clouds": clouds}
+    assert run(lab) == (0, valid, "")
     status, document, err = run({**lab, "token_file": "gone"})
     assert (status, document["valid"], document["clouds"], err) == (2, False, clouds, "")
     assert document["errors"][0].startswith("cloud 'lab': token file ")
     error = "flag --interval: 'x' is not a duration; accepted: 30s, 1m30s, 15m, 90d"
-    assert run(lab, "--interval=x") == (2, {"valid": False, "errors": [error], "clouds": []}, "")
+    invalid = {"valid": False, "errors": [error], "warnings": [], "clouds": []}
+    assert run(lab, "--interval=x") == (2, invalid, "")
+    status, document, err = run(lab, "--metrics.exclude=openstack_image_hidden")
+    assert (status, document["warnings"]) == (0, [])
+    status, document, err = run(lab, "--metrics.exclude=openstack_image_api_up")
+    warnings = [ALERT_API_DOWN, ALERT_POLL_FAILURES]
+    assert (status, document["valid"], document["warnings"]) == (0, True, warnings)
 
 
 @pytest.mark.parametrize(

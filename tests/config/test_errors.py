@@ -22,8 +22,8 @@ OF_A_CLOUD = (
     "forget_after, properties, expect, labels"
 )
 AT_TOP = (
-    "web, log, shard, os_client_config, interval, timeout, concurrency, rate_limit, max_stale, "
-    "discovery_interval, "
+    "web, log, metrics, shard, os_client_config, interval, timeout, concurrency, rate_limit, "
+    "max_stale, discovery_interval, "
     "forget_after, properties, label_value_limit, expect, labels, clouds"
 )
 INDEX = (
@@ -163,6 +163,19 @@ ONE_MISTAKE = {
         f"web: {{telemetry_path: /-/metrics}}\n{CLOUDS}",
         "web.telemetry_path: '/-/metrics' is refused, as other pages are at "
         f"/{', /'.join(types.PAGES)} and below; accepted: any other path",
+    ),
+    "metric that does not exist": (
+        f"metrics: {{exclude: [python_*, openstack_image_min_ram]}}\n{CLOUDS}",
+        "metrics.exclude[1]: 'openstack_image_min_ram' matches no metric; "
+        "did you mean openstack_image_min_ram_bytes?",
+    ),
+    "metric like no other": (
+        f"metrics: {{include: x*}}\n{CLOUDS}",
+        "metrics.include: 'x*' matches no metric; METRICS.md lists them all",
+    ),
+    "metric twice": (
+        f"metrics: {{include: [python_*, python_*]}}\n{CLOUDS}",
+        "metrics.include: 'python_*' is a duplicate",
     ),
     "log level": (
         f"log: {{level: trace}}\n{CLOUDS}",

@@ -34,6 +34,22 @@ PRECEDENCE = {
     "web.connections_per_address": (1, "2", "3", (1, 2, 3)),
     "log.level": ("debug", "warn", "error", ("debug", "warning", "error")),
     "log.format": ("json", "logfmt", "json", ("json", "logfmt", "json")),
+    "metrics.include": (
+        ["openstack_image_*"],
+        "openstack_image_status",
+        "openstack_image_info,openstack_image_ex*",
+        (
+            ("openstack_image_*",),
+            ("openstack_image_status",),
+            ("openstack_image_info", "openstack_image_ex*"),
+        ),
+    ),
+    "metrics.exclude": (
+        ["python_*"],
+        "python_*",
+        "process_*",
+        (("python_*",), ("python_*",), ("process_*",)),
+    ),
     "os_client_config": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
     "interval": ("20s", "30s", "1m30s", (20.0, 30.0, 90.0)),
     "timeout": ("1s", "2s", "500ms", (1.0, 2.0, 0.5)),

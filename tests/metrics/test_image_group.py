@@ -23,7 +23,7 @@ def targets(names: str) -> list[Target]:
 
 def regroup(groups: list[ImageGroup], names: str) -> tuple[list[ImageGroup], list[str]]:
     """Divide targets into groups again, and return the groups and their letters."""
-    result = group_targets(targets(names), groups, Store(), SIZE)
+    result = group_targets(targets(names), groups, SIZE, lambda group: ImageGroup(group, Store()))
     return result, ["".join(target.alias for target in group.targets) for group in result]
 
 

@@ -1,0 +1,30 @@
+"""Selections of metric families in the settings of a running exporter."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import SimulatedImageService
+from tests.reloading import cloud, exporting
+from tests.support.program import GOLDEN, simulated
+
+STATUS = "openstack_image_status"
+
+
+def test_reload_leaves_metrics_out_and_names_the_alerts_that_need_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SimulatedImageService([simulated(GOLDEN)]) as service:
+        lab = cloud(service.url, GOLDEN)
+        with exporting(tmp_path, lab) as exporter:
+            exporter.wait_for_poll(GOLDEN)
+            assert f"# TYPE {STATUS} " in exporter.text()
+            assert exporter.reload(lab, metrics={"exclude": [STATUS]}) == ()
+            assert f"{STATUS} " not in exporter.text()
+            (record,) = [line for line in caplog.records if "alert rules" in line.message]
+            assert "OpenStackImageKilled" in record.__dict__["fields"]["alerts"]
+            (error,) = exporter.reload(lab, metrics={"exclude": ["openstack_image_stat"]})
+            assert "did you mean openstack_image_status" in error
+            assert f"{STATUS} " not in exporter.text()
+            assert exporter.reload(lab) == ()
+            assert f"# TYPE {STATUS} " in exporter.text()
