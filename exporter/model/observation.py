@@ -46,6 +46,7 @@ class Observation:
         request_id: Request ID of the last response.
         polled_at: Time of the last poll.
         last_success_at: Time of the last successful poll.
+        last_success_request_id: Request ID of its response, which all values are from.
         changed_at: Time of the last poll that showed a change.
         last_changes: The changes at ``changed_at``.
         new_changes: The changes shown by the last poll.
@@ -65,6 +66,7 @@ class Observation:
     request_id: str = ""
     polled_at: Instant | None = None
     last_success_at: Instant | None = None
+    last_success_request_id: str = ""
     changed_at: Instant | None = None
     last_changes: tuple[Change, ...] = ()
     state_since: Instant | None = None
@@ -141,6 +143,7 @@ class Observation:
             request_id=request_id,
             polled_at=now,
             last_success_at=now,
+            last_success_request_id=request_id,
             changed_at=now if changes else self.changed_at,
             last_changes=changes or self.last_changes,
             state_since=self.state_since if is_same_state else now,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED
-from exporter.model.outcome import Failed, Found, Gone, Outcome
+from exporter.model.outcome import Failed, Found, Gone, GoneEvidence, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.support.images import ACTIVE, MAX_STALE, START
@@ -40,6 +40,15 @@ class Access(NamedTuple):
 ACCESSES = MappingProxyType({"first": Access("first", "eu-1"), "second": Access()})
 """The access to each cloud of the example images."""
 
+EVIDENCE = GoneEvidence(
+    NOW.monotonic - 640,
+    rechecks=1,
+    probes=2,
+    controls=("id-of-fine",),
+    connections=("10.0.0.9:40000 - 10.0.0.1:9292", "10.0.0.9:40002 - 10.0.0.2:9292"),
+    request_ids=("req-1", "req-2"),
+)
+
 PollHistory = tuple[tuple[float, Outcome], ...]
 """Outcomes of polls, each with its age in seconds at ``NOW``."""
 
@@ -52,7 +61,7 @@ def found(**fields: object) -> Found:
 POLL_HISTORIES: Mapping[str, PollHistory] = MappingProxyType(
     {
         "fine": ((7000, found()), (12, found())),
-        "gone": ((7000, found()), (600, Gone(REQUEST_ID)), (12, Gone(REQUEST_ID))),
+        "gone": ((7000, found()), (600, Gone(REQUEST_ID, EVIDENCE)), (12, Gone(REQUEST_ID))),
         "deleted": ((7000, found()), (300, found(status="deleted", deleted=True, deleted_at=5e8))),
         "deactivated": ((7000, found()), (60, found(status="deactivated", hidden=True))),
         "saving": ((20, found(status="saving", size_bytes=0, digests=())),),
@@ -135,7 +144,7 @@ def add_polled_cloud(
         for age, outcome in history:
             polled_at = Instant(NOW.monotonic - age, NOW.wall - age)
             observation = observation.with_outcome(outcome, polled_at, MAX_STALE)
-        store.observe(target.key, observation)
+            store.observe(target.key, observation)
 
 
 def example_store() -> Store:

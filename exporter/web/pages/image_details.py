@@ -11,7 +11,7 @@ from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.status import ImageStatus, image_status
 from exporter.model.target import Target, TargetKey
-from exporter.store import Store
+from exporter.store import ChangeEvent, Store
 from exporter.web.pages.snippets import ClientAccess, Snippet, commands, queries
 
 
@@ -23,6 +23,7 @@ class ImageDetails:
         now: The moment.
         status: The state and the problems of the image, with its observation.
         cloud: The state of its cloud.
+        changes: The latest polls that showed a change, the newest first.
         former_image: The image as last described, if that is no longer its state.
         series: The sample lines of the image on ``/metrics``.
         queries: Queries of PromQL about the image.
@@ -32,6 +33,7 @@ class ImageDetails:
     now: Instant
     status: ImageStatus
     cloud: CloudState
+    changes: Sequence[ChangeEvent]
     former_image: Image | None
     series: Sequence[str]
     queries: Sequence[Snippet]
@@ -65,16 +67,31 @@ def find_image(
     )
     if entry is None:
         return None
-    target, observation, state = entry
+    target, observation, state, changes = entry
     status = image_status(target, observation, now)
     image = status.observation.image
     return ImageDetails(
         now=now,
         status=status,
         cloud=state,
+        changes=changes,
         former_image=None if image and image.exists else observation.change_baseline.image,
         # Not splitlines(): a label value may contain other line separators.
         series=render_image(view_of(target, observation, now)).split("\n")[:-1],
         queries=queries(target),
         commands=commands(target, accesses.get(target.cloud), state.api_version),
     )
+
+
+def basis(status: ImageStatus) -> str:
+    """Return the responses that the state is known from, in a sentence."""
+    observation = status.observation
+    if observation.polled_at is None:
+        return "No poll has finished yet."
+    if observation.exists is None:
+        return "No response has described the image, or not recently enough."
+    if observation.image is not None:
+        return "A response describes the image" + ("." if observation.exists else " as deleted.")
+    if observation.gone_evidence is None:
+        return "The image is not found."
+    return f"{observation.gone_evidence.summary}."

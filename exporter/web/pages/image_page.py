@@ -8,7 +8,7 @@ from jinja2.filters import do_filesizeformat
 
 from exporter.model.image import Image
 from exporter.text import format_utc
-from exporter.web.pages.image_details import ImageDetails
+from exporter.web.pages.image_details import ImageDetails, basis
 from exporter.web.pages.page import SCRIPT_PATH, STYLE, TEMPLATES
 from exporter.web.pages.query import PageQuery, QueryError
 
@@ -122,5 +122,5 @@ def render_image_page(
     )
 
 
-TEMPLATES.globals.update(fields_of=fields_of, missing_fields=missing_fields)
+TEMPLATES.globals.update(basis=basis, fields_of=fields_of, missing_fields=missing_fields)
 _PAGE = TEMPLATES.get_template("image.html")

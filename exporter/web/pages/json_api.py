@@ -5,6 +5,7 @@ same form, so that a script reads both alike.
 """
 
 import json
+from math import isinf
 from typing import Any
 
 from exporter.model.cloud import unresolved
@@ -15,7 +16,7 @@ from exporter.model.observation import Observation
 from exporter.model.outcome import Failed
 from exporter.model.status import ImageStatus
 from exporter.text import format_utc
-from exporter.web.pages.image_details import ImageDetails
+from exporter.web.pages.image_details import ImageDetails, basis
 from exporter.web.pages.image_list import CloudSummary, ImageList
 from exporter.web.pages.query import QueryError
 
@@ -96,6 +97,15 @@ def image_details_document(details: ImageDetails) -> Document:
         "properties": dict(image.properties) if image else {},
         "tags": list(image.tags) if image else [],
         "stores": list(image.stores) if image else [],
+        "evidence": _evidence(details),
+        "changes": [
+            {
+                "at": _format_instant(event.at),
+                "changes": [change._asdict() for change in event.changes],
+                "request_id": event.request_id or None,
+            }
+            for event in details.changes
+        ],
         "series": list(details.series),
         "queries": [snippet._asdict() for snippet in details.queries],
         "commands": [snippet._asdict() for snippet in details.commands],
@@ -168,6 +178,20 @@ def query_error_document(error: QueryError) -> Document:
 def to_ascii_json(document: Document) -> str:
     """Return the document as JSON in ASCII, so that no character can control a terminal."""
     return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _evidence(details: ImageDetails) -> Document:
+    """Return the responses that the state is known from. ``gone_evidence`` has more of a 404."""
+    observation = details.status.observation
+    expires_in = observation.valid_until - details.now.monotonic
+    return {
+        "summary": basis(details.status),
+        "at": _format_instant(observation.last_success_at),
+        "request_id": observation.last_success_request_id or None,
+        "values_expire_at": None
+        if isinf(expires_in)
+        else format_utc(details.now.wall + expires_in),
+    }
 
 
 def _last_change(status: ImageStatus) -> Document | None:

@@ -79,11 +79,16 @@ def flags(image: Image | None) -> Sequence[str]:
     return labels
 
 
-def format_value(value: object) -> str:
-    """Return an old or new value of a change as short text."""
+def format_change(value: object) -> str:
+    """Return an old or new value of a change as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return shorten(str(value), MAX_VALUE_LENGTH, "…")
+    return str(value)
+
+
+def format_value(value: object) -> str:
+    """Return an old or new value of a change as short text."""
+    return shorten(format_change(value), MAX_VALUE_LENGTH, "…")
 
 
 TEMPLATES = Environment(
@@ -96,6 +101,7 @@ TEMPLATES = Environment(
 TEMPLATES.filters.update(
     duration=approximate_duration,
     format_actual=format_actual,
+    format_change=format_change,
     format_expected=format_expected,
     format_value=format_value,
     label=label,

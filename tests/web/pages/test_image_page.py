@@ -7,9 +7,10 @@ import pytest
 
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
+from exporter.model.outcome import Gone
 from exporter.model.target import Target
 from exporter.store import Store
-from exporter.web.pages.image_details import ImageDetails, find_image, image_path
+from exporter.web.pages.image_details import ImageDetails, basis, find_image, image_path
 from exporter.web.pages.image_page import FIELDS, fields_of, missing_fields, render_image_page
 from exporter.web.pages.json_api import image_details_document, image_document
 from exporter.web.pages.query import PageQuery, QueryError
@@ -21,6 +22,7 @@ from tests.web.example_images import (
     HOSTILE,
     LONG,
     NOW,
+    REQUEST_ID,
     REVERSED,
     add_polled_cloud,
     example_store,
@@ -102,13 +104,83 @@ def test_page_has_state_problems_expectations_series_and_commands() -> None:
     )
 
 
+def test_evidence_of_a_gone_image_names_every_response() -> None:
+    text = text_of(page_of("id-of-gone"))
+    for part in (
+        "Known by 404 on 4 connections, 2 of them with a control.",
+        f"Last answer 2027-01-15 09:59:48 UTC, 12 s ago request {REQUEST_ID}",
+        "First 404 2027-01-15 09:49:20 UTC",
+        "Controls id-of-fine found before and after a 404 on the same connection",
+        "Connections 10.0.0.9:40000 - 10.0.0.1:9292 10.0.0.9:40002 - 10.0.0.2:9292",
+        "404s req-1 req-2",
+        f"Changes 2027-01-15 09:50:00 UTC, 10 min ago existence: there → gone request {REQUEST_ID}",
+    ):
+        assert part in text
+    document = image_details_document(details_of("id-of-gone"))
+    assert document["evidence"] == {
+        "summary": "404 on 4 connections, 2 of them with a control.",
+        "at": "2027-01-15T09:59:48Z",
+        "request_id": REQUEST_ID,
+        "values_expire_at": None,
+    }
+    assert document["changes"] == [
+        {
+            "at": "2027-01-15T09:50:00Z",
+            "changes": [{"what": "existence", "old": "there", "new": "gone"}],
+            "request_id": REQUEST_ID,
+        }
+    ]
+
+
+def test_evidence_of_a_failing_image_is_its_last_answer() -> None:
+    text = text_of(page_of("id-of-failing"))
+    assert "Known by A response describes the image." in text
+    assert f"Last answer 2027-01-15 09:51:40 UTC, 8 min ago request {REQUEST_ID}" in text
+    assert f"12 s ago server_error: HTTP 503 request {REQUEST_ID}" in text
+    assert "Kept until 2027-01-15 10:06:40 UTC, if no poll succeeds" in text
+    assert "Changes None since the exporter started." in text
+    evidence = image_details_document(details_of("id-of-failing"))["evidence"]
+    assert evidence["values_expire_at"] == "2027-01-15T10:06:40Z"
+
+
+@pytest.mark.parametrize(
+    ("image_id", "sentence"),
+    [
+        ("id-of-new", "No poll has finished yet."),
+        ("id-of-refused", "No response has described the image, or not recently enough."),
+        ("id-of-stale", "No response has described the image, or not recently enough."),
+        ("id-of-deleted", "A response describes the image as deleted."),
+    ],
+)
+def test_basis_of_each_state(image_id: str, sentence: str) -> None:
+    assert f"Known by {sentence}" in text_of(page_of(image_id))
+
+
+def test_image_that_was_gone_before_a_reload_has_no_evidence() -> None:
+    store = Store()
+    add_polled_cloud(store, FIRST_CLOUD, [(Target("first", "an-id", "golden"), ((12, Gone()),))])
+    details = find_image(store, "first", "an-id", NOW, {})
+    assert details is not None
+    assert basis(details.status) == "The image is not found."
+
+
+def test_disagreement_of_api_servers_is_part_of_the_evidence() -> None:
+    assert "contradicted each other 5 min ago" in text_of(page_of("long", "second"))
+    assert "contradicted" not in text_of(page_of("id-of-gone"))
+
+
+def test_attribute_change_is_shown_whole() -> None:
+    text = text_of(page_of("id-of-unexpected"))
+    assert "1 min ago protected: yes → no public: no → yes request" in text
+
+
 @pytest.mark.parametrize(
     ("image_id", "parts"),
     [
         ("id-of-gone", ("✖ gone since", "No current values.", "Values as last described")),
         ("id-of-deleted", ("✖ deleted since", "Deleted at 1985-11-05", "Values as last described")),
         ("id-of-failing", ("▲ poll failing its last poll failed: server_error, HTTP 503",)),
-        ("id-of-new", ("○ not polled yet As of", "No current values. Expectations None are")),
+        ("id-of-new", ("○ not polled yet As of", "No current values. Evidence Known by")),
         ("id-of-bare", ("protected true not known cannot be verified",)),
         ("id-of-odd", ("✖ rearranging since",)),
     ],

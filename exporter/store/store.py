@@ -19,6 +19,7 @@ from exporter.model.observation import (
     union,
 )
 from exporter.model.target import Target, TargetKey
+from exporter.store.change_history import ChangeEvent, ChangeHistory
 
 
 class Changes(NamedTuple):
@@ -31,6 +32,22 @@ class Changes(NamedTuple):
 
     layout: int
     aspects: Mapping[TargetKey, Set[Aspect]]
+
+
+class StoredImage(NamedTuple):
+    """A target with all that the store has about it.
+
+    Attributes:
+        target: The target.
+        observation: Its latest observation.
+        cloud: The state of its cloud.
+        changes: The latest polls that showed a change, the newest first.
+    """
+
+    target: Target
+    observation: Observation
+    cloud: CloudState
+    changes: Sequence[ChangeEvent]
 
 
 class Store:
@@ -50,6 +67,7 @@ class Store:
         self._changed: dict[TargetKey, Set[Aspect]] = {}
         self._removed: set[TargetKey] = set()
         self._layout = 0
+        self._history = ChangeHistory()
 
     def add_cloud(self, cloud: CloudState, targets: Iterable[Target] = ()) -> None:
         """Add a cloud and its targets, without observations."""
@@ -128,13 +146,14 @@ class Store:
                 if target.key in self._targets
             ]
 
-    def find(self, key: TargetKey) -> tuple[Target, Observation, CloudState] | None:
-        """Return a target with its observation and its cloud, or None if it is not watched."""
+    def find(self, key: TargetKey) -> StoredImage | None:
+        """Return a target with all that is known about it, or None if it is not watched."""
         with self._lock:
             target = self._targets.get(key)
             if target is None:
                 return None
-            return target, self._observations[key], self._clouds[key.cloud]
+            observation, cloud = self._observations[key], self._clouds[key.cloud]
+            return StoredImage(target, observation, cloud, self._history.events(key))
 
     def observation(self, key: TargetKey) -> Observation:
         """Return the latest observation of a target.
@@ -150,7 +169,10 @@ class Store:
     def observe(self, key: TargetKey, observation: Observation) -> None:
         """Replace the observation of a target."""
         with self._lock:
-            changed = observation.changed_aspects(self._observations[key])
+            before = self._observations[key]
+            if observation.changed_at is not before.changed_at:
+                self._history.record(key, observation)
+            changed = observation.changed_aspects(before)
             if changed:
                 self._changed[key] = union(changed, self._changed.get(key, NO_ASPECTS))
             self._observations[key] = observation
@@ -221,4 +243,5 @@ class Store:
         self._removed.update(keys)
         for key in keys:
             self._changed.pop(key, None)
+            self._history.forget(key)
         self._layout += 1

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from exporter.model.changes import Change
 from exporter.model.cloud import CloudState
 from exporter.model.observation import NEVER_POLLED
-from exporter.model.outcome import Found, Gone
+from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.target import Target, TargetKey
 from exporter.store import Changes, Store
 from tests.support.images import ACTIVE, MAX_STALE, START
@@ -249,3 +250,32 @@ def test_readers_see_consistent_state_while_clouds_are_added(store: Store) -> No
 
     assert run_together(add, read) == []
     assert len(store.observations()) == 112
+
+
+def test_changes_of_an_image_are_remembered_until_it_is_removed(store: Store) -> None:
+    store.observe(ONE.key, FOUND)
+    assert store.find(ONE.key) == (ONE, FOUND, store.cloud("lab"), [])
+    gone = FOUND.with_outcome(Gone(), START, MAX_STALE)
+    store.observe(ONE.key, gone)
+    store.observe(ONE.key, gone.with_outcome(Gone(), START, MAX_STALE))
+    image = store.find(ONE.key)
+    assert image is not None
+    (event,) = image.changes
+    assert (event.at, event.changes) == (START, (Change("existence", "there", "gone"),))
+    store.remove_target(ONE.key)
+    assert store.find(ONE.key) is None
+    store.set_targets("lab", [ONE])
+    image = store.find(ONE.key)
+    assert image is not None
+    assert image.changes == []
+
+
+def test_change_of_a_poll_that_was_retracted_is_not_remembered(store: Store) -> None:
+    store.observe(ONE.key, FOUND)
+    gone = FOUND.with_outcome(Gone(), START, MAX_STALE)
+    store.observe(ONE.key, gone)
+    failed = gone.with_replaced_outcome(FOUND, Failed("unconfirmed"), START, MAX_STALE)
+    store.observe(ONE.key, failed)
+    image = store.find(ONE.key)
+    assert image is not None
+    assert image.changes == []
