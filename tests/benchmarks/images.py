@@ -40,8 +40,20 @@ def realistic(image_id: str, number: int) -> Image:
 
 
 def simulated(count: int) -> list[SimulatedImage]:
-    """Return an active image for each of the first ``count`` IDs."""
+    """Return an active image for each of the first ``count`` IDs, as different as real ones."""
     return [
-        SimulatedImage(image_id, name=f"image {number}", size=2**30 + number)
-        for number, image_id in enumerate(image_ids(count))
+        _simulated(realistic(image_id, number)) for number, image_id in enumerate(image_ids(count))
     ]
+
+
+def _simulated(image: Image) -> SimulatedImage:
+    return SimulatedImage(
+        image.id,
+        name=image.name,
+        size=image.size_bytes,
+        virtual_size=image.virtual_size_bytes,
+        checksum=dict(image.digests)["md5"],
+        protected=True,
+        owner=image.project_id,
+        properties=dict(image.properties),
+    )
