@@ -12,7 +12,7 @@ import pytest
 
 from exporter.simulator import SimulatedImageService
 from tests.reloading import cloud, run_concurrently
-from tests.support.examples import IS_THOROUGH
+from tests.support.examples import repetitions
 from tests.support.program import (
     BOUND,
     GOLDEN,
@@ -37,7 +37,7 @@ from tests.support.web_config import (
 USERS = f"basic_auth_users: {{{USER}: '{PASSWORD_HASH}'}}"
 LOOPBACK = "--web.listen-address=127.0.0.1:0"
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
-RELOADS = 100 if IS_THOROUGH else 30
+RELOADS = repetitions(100)
 CERTIFICATES = RELOADS // 5
 
 

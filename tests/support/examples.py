@@ -1,4 +1,4 @@
-"""The number of examples that hypothesis tries: all in ``make check``, a fifth in ``make test``."""
+"""The number of examples and repetitions: all in ``make check``, a fifth in ``make test``."""
 
 import os
 
@@ -9,4 +9,9 @@ IS_THOROUGH = os.environ.get("THOROUGH") == "1"
 
 def examples(number: int) -> hypothesis.settings:
     """Return settings for this number of examples, or for a fifth without ``THOROUGH=1``."""
-    return hypothesis.settings(max_examples=number if IS_THOROUGH else number // 5)
+    return hypothesis.settings(max_examples=repetitions(number))
+
+
+def repetitions(number: int) -> int:
+    """Return this number, or a fifth without ``THOROUGH=1``."""
+    return number if IS_THOROUGH else number // 5
