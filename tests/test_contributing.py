@@ -128,7 +128,7 @@ async def scrape(handlers: Handlers) -> bytes:
     async def send(message: Message) -> None:
         body.extend(message.get("body", b""))
 
-    scope = {"type": "http", "method": "GET", "headers": []}
+    scope = {"type": "http", "method": "GET", "headers": [], "query_string": b""}
     response = await handlers.metrics(Request(scope, receive))
     await response(scope, receive, send)
     return bytes(body)

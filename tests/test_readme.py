@@ -109,6 +109,7 @@ def test_yaml_blocks_name_their_file(code: str) -> None:
         "rules.yml",
         "statefulset.yml",
         "deployment.yml",
+        "servicemonitor.yml",
         "web.yml",
         ".github/workflows/images.yml",
         ".pre-commit-config.yaml",
@@ -270,9 +271,14 @@ def test_queries_are_valid_and_use_existing_metrics(query: str) -> None:
     assert names <= table_names(section("METRICS.md", "All metrics"))
 
 
-def test_own_alert_and_scrape_configuration_are_valid(tmp_path: Path, promtool: Path) -> None:
+@pytest.mark.parametrize(
+    ("document", "name"), [("README.md", "Set it up"), ("OPERATIONS.md", "Pages")]
+)
+def test_own_alert_and_scrape_configuration_are_valid(
+    document: str, name: str, tmp_path: Path, promtool: Path
+) -> None:
     examples = files(section("METRICS.md", "Write your own alerts"))
-    write(tmp_path, {**examples, **files(section("README.md", "Set it up"))}, {})
+    write(tmp_path, {**examples, **files(section(document, name))}, {})
     process = subprocess.run(
         [promtool, "check", "config", "prometheus.yml"],
         cwd=tmp_path,

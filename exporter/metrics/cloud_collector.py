@@ -1,7 +1,9 @@
-"""Collector of the clouds' metrics for prometheus_client."""
+"""Metrics of clouds for prometheus_client: their collector, and a selection of clouds."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from copy import copy
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
@@ -27,3 +29,27 @@ class CloudCollector(Collector):
             for cloud in clouds:
                 family.add_samples(metric, cloud)
             yield metric
+
+
+class SelectedClouds(CollectorRegistry):
+    """A registry without the samples of clouds that are not selected.
+
+    It keeps samples without the label ``cloud``, such as those of the process: the rules need the
+    number of shards beside the metrics of clouds.
+    """
+
+    def __init__(self, registry: CollectorRegistry, clouds: Collection[str]) -> None:
+        super().__init__()
+        self._registry = registry
+        self._clouds = clouds
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics with their current samples."""
+        for metric in self._registry.collect():
+            selected = copy(metric)
+            selected.samples = [
+                sample
+                for sample in metric.samples
+                if sample.labels.get("cloud") in (None, *self._clouds)
+            ]
+            yield selected

@@ -9,7 +9,7 @@ from a plain collector of the images and then from that registry; the tests have
 
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -17,14 +17,24 @@ from prometheus_client import CollectorRegistry
 from exporter.metrics import gzip_stream
 from exporter.metrics.body import Body
 from exporter.metrics.checksum import Checksum
+from exporter.metrics.cloud_collector import SelectedClouds
 from exporter.metrics.family import render_registry
-from exporter.metrics.render_cache import RenderCache
+from exporter.metrics.render_cache import RenderCache, RenderedImages
 from exporter.metrics.selection.families import EVERYTHING, SelectedRegistry, Selection
 from exporter.model.instant import Instant
 from exporter.store import Store
 
 CLOCK_STEP = 1.0
 """Seconds by which wall clock and monotonic clock may drift apart. More means it was set."""
+
+
+class UnknownCloudError(Exception):
+    """A scrape asked for a cloud that is not in the settings."""
+
+    def __init__(self, cloud: str, known: Sequence[str]) -> None:
+        self.cloud = cloud
+        self.known = known
+        super().__init__(f"unknown cloud {cloud!r}; accepted: {', '.join(known)}")
 
 
 class Exposition:
@@ -50,15 +60,24 @@ class Exposition:
         started = self._mark_changes()
         self._cache.render(self._cache.dirty_groups(), started)
 
-    def body(self, *, openmetrics: bool, compressed: bool) -> Body:
-        """Return all metrics as they are now, in pieces; other responses share them."""
+    def body(self, *, openmetrics: bool, compressed: bool, clouds: Collection[str] = ()) -> Body:
+        """Return the metrics as they are now, in pieces; other responses share them.
+
+        Args:
+            openmetrics: True for OpenMetrics.
+            compressed: True for gzip.
+            clouds: The clouds to return, all if empty.
+
+        Raises:
+            UnknownCloudError: A cloud is not in the settings.
+        """
         with self._store.transaction_lock:
+            self._check(clouds)
             with self._lock:
                 now = self._mark_changes()
                 self._cache.render(self._cache.dirty_groups(), now)
-                images = self._cache.compressed_pieces(openmetrics=openmetrics)
-                checksum = self._cache.checksum(openmetrics=openmetrics)
-                selected = self._registry
+                images, checksum = self._images(clouds, openmetrics)
+                selected = SelectedClouds(self._registry, clouds) if clouds else self._registry
             registry = render_registry(selected, openmetrics)
         if compressed:
             return _gzip_member(images, checksum, registry)
@@ -71,6 +90,20 @@ class Exposition:
             groups = self._cache.dirty_groups()
             self._cache.render(groups[:1], now)
             return len(groups) > 1
+
+    def _check(self, clouds: Collection[str]) -> None:
+        known = [cloud.name for cloud in self._store.clouds()] if clouds else []
+        for cloud in clouds:
+            if cloud not in known:
+                raise UnknownCloudError(cloud, known)
+
+    def _images(self, clouds: Collection[str], openmetrics: bool) -> RenderedImages:
+        if clouds:
+            return self._cache.of_clouds(clouds, openmetrics=openmetrics)
+        return RenderedImages(
+            self._cache.compressed_pieces(openmetrics=openmetrics),
+            self._cache.checksum(openmetrics=openmetrics),
+        )
 
     def _mark_changes(self) -> Instant:
         """Mark what has changed because of polls or of time, and return the time."""

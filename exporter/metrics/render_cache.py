@@ -1,9 +1,10 @@
 """Rendered metrics of all images, kept compressed until an image changes."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, groupby
+from typing import NamedTuple
 
 from exporter.metrics import gzip_stream
 from exporter.metrics.checksum import Checksum, join_checksums
@@ -17,6 +18,34 @@ from exporter.store import Store
 
 TARGETS_PER_GROUP = 256
 """Enough targets to compress well, few enough for a text to be replaced cheaply."""
+
+
+class RenderedImages(NamedTuple):
+    """The metrics of images.
+
+    Attributes:
+        pieces: The metrics as chunks of a gzip stream.
+        checksum: The checksum of the uncompressed text.
+    """
+
+    pieces: tuple[bytes, ...]
+    checksum: Checksum
+
+
+class _Part(NamedTuple):
+    """Neighbouring targets of a group: those from index ``start`` to ``end``, exclusively."""
+
+    group: ImageGroup
+    start: int
+    end: int
+
+    def render(self, family_index: int) -> tuple[bytes, Checksum]:
+        """Return the chunk and the checksum of a family."""
+        text = self.group.texts[family_index]
+        if self.end - self.start == len(self.group.targets):
+            return text.compressed, text.checksum
+        plain = text.part(self.start, self.end)
+        return gzip_stream.compress_chunk(plain) if plain else b"", Checksum.of(plain)
 
 
 class RenderCache:
@@ -102,6 +131,22 @@ class RenderCache:
             self._pieces[openmetrics] = tuple(filter(None, pieces))
         return self._pieces[openmetrics]
 
+    def of_clouds(self, clouds: Collection[str], *, openmetrics: bool) -> RenderedImages:
+        """Return the metrics of the images of some clouds.
+
+        Groups that have images of other clouds too, at most two per cloud, are decompressed for it.
+        """
+        parts = [part for group in self._groups for part in _parts_of_clouds(group, clouds)]
+        pieces, checksums = [], []
+        for family_index, family in enumerate(self._families):
+            pieces.append(_compressed_metadata(family, openmetrics))
+            checksums.append(Checksum.of(render_metadata(family, openmetrics)))
+            for part in parts:
+                chunk, checksum = part.render(family_index)
+                pieces.append(chunk)
+                checksums.append(checksum)
+        return RenderedImages(tuple(filter(None, pieces)), join_checksums(checksums))
+
     def checksum(self, *, openmetrics: bool) -> Checksum:
         """Return the checksum of the uncompressed text of all images."""
         checksums = []
@@ -112,6 +157,16 @@ class RenderCache:
                 self._checksums[family_index] = join_checksums(texts)
             checksums.append(self._checksums[family_index])
         return join_checksums(checksums)
+
+
+def _parts_of_clouds(group: ImageGroup, clouds: Collection[str]) -> Iterator[_Part]:
+    """Yield the parts of a group that belong to these clouds."""
+    start = 0
+    for cloud, targets in groupby(group.targets, lambda target: target.cloud):
+        end = start + sum(1 for _ in targets)
+        if cloud in clouds:
+            yield _Part(group, start, end)
+        start = end
 
 
 @cache

@@ -31,6 +31,11 @@ class RenderedText:
         """The plain text."""
         return gzip_stream.decompress_chunk(self.compressed) if self.compressed else b""
 
+    def part(self, start: int, end: int) -> bytes:
+        """Return the plain text of the targets from index ``start`` to ``end``, exclusively."""
+        first = sum(self._lengths[:start])
+        return self.plain[first : first + sum(self._lengths[start:end])]
+
     def replace(self, texts: Mapping[int, str]) -> bool:
         """Replace the texts of targets, by their index, and return true if any is different."""
         if not self.checksum.size and not any(texts.values()):

@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Protocol, TypeVar
@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from exporter.metrics import gzip_stream
 from exporter.metrics.body import Body
+from exporter.metrics.exposition import UnknownCloudError
 from exporter.web.negotiation import negotiate_format, wants_gzip
 from exporter.web.pages.image_details import ImageDetails
 from exporter.web.pages.image_list import ImageList
@@ -40,8 +41,10 @@ Result = TypeVar("Result")
 class RenderMetrics(Protocol):
     """Renders all metrics at this moment: ``Exposition.body``."""
 
-    def __call__(self, *, openmetrics: bool, compressed: bool) -> Body:
-        """Return the body in the requested format and encoding."""
+    def __call__(
+        self, *, openmetrics: bool, compressed: bool, clouds: Collection[str] = ()
+    ) -> Body:
+        """Return the body in the requested format and encoding, of all or of some clouds."""
 
 
 QueryImages = Callable[[Query], ImageList]
@@ -122,11 +125,23 @@ class Handlers:
         self._reload_threads = ThreadPool(1)
 
     async def metrics(self, request: Request) -> Response:
-        """Respond with all metrics, in the format and encoding that the client prefers."""
+        """Respond with the metrics, in the format and encoding that the client prefers.
+
+        Parameters ``cloud`` select clouds. An unknown one is a mistake in the scrape configuration,
+        so the scrape fails, as with unknown collectors and modules of other exporters.
+        """
         content_type, openmetrics = negotiate_format(_header(request, "Accept"))
         compressed = wants_gzip(_header(request, "Accept-Encoding"))
-        render = partial(self._render_metrics, openmetrics=openmetrics, compressed=compressed)
-        body = await _unless_disconnected(request, self._scrape_threads.run(render))
+        render = partial(
+            self._render_metrics,
+            openmetrics=openmetrics,
+            compressed=compressed,
+            clouds=request.query_params.getlist("cloud"),
+        )
+        try:
+            body = await _unless_disconnected(request, self._scrape_threads.run(render))
+        except UnknownCloudError as error:
+            return PlainTextResponse(f"{error}\n", 400)
         headers = {
             "Content-Type": content_type,
             "Vary": "Accept, Accept-Encoding",

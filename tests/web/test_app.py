@@ -45,7 +45,7 @@ def succeed() -> None:
     """Return no reason to fail."""
 
 
-def render_metrics(*, openmetrics: bool, compressed: bool) -> Body:
+def render_metrics(*, openmetrics: bool, compressed: bool, **_: object) -> Body:
     """Return a body in three pieces."""
     plain = BODIES[openmetrics]
     content = gzip.compress(plain, mtime=0) if compressed else plain
@@ -320,7 +320,7 @@ def test_api_refuses_invalid_parameters_with_status_400(
 def test_error_while_rendering_is_a_500_and_the_server_goes_on(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(**_: bool) -> Body:
+    def fail(**_: object) -> Body:
         raise ValueError("a bug")
 
     server = serve(app(metrics=fail))
@@ -333,7 +333,7 @@ def test_slow_scrapes_delay_only_scrapes(serve: Serve) -> None:
     rendering = threading.Semaphore(0)
     finish = threading.Event()
 
-    def slow(**_: bool) -> Body:
+    def slow(**_: object) -> Body:
         rendering.release()
         finish.wait(TEST_TIMEOUT)
         return Body.of((b"done 1\n",))
@@ -364,7 +364,7 @@ class SlowRenderer:
         self.finish = threading.Event()
         self.count = 0
 
-    def __call__(self, **_: bool) -> Body:
+    def __call__(self, **_: object) -> Body:
         """Return a short body after ``finish``."""
         self.count += 1
         self.started.release()

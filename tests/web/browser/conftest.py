@@ -33,7 +33,7 @@ METRICS = {
 def create_example_app(store: Store) -> Starlette:
     """Return an application that shows the images of a store at ``NOW``."""
     handlers = Handlers(
-        render_metrics=lambda *, openmetrics, compressed: METRICS[openmetrics, compressed],
+        render_metrics=lambda *, openmetrics, compressed, **_: METRICS[openmetrics, compressed],
         query_images=lambda query: query_images(store, query, NOW),
         find_image=partial(find_image, store, now=NOW, accesses=ACCESSES),
         check_health=lambda: None,
