@@ -30,6 +30,7 @@ RESERVED = frozenset(
         "property",
         "python_version",
         "reason",
+        "revision",
         "source",
         "status",
         "value",

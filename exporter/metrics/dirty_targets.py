@@ -21,8 +21,8 @@ class DirtyTargets:
 
     At first all targets are dirty. A target becomes dirty when
 
-    - a poll changed its metrics (see ``mark_changed``),
-    - its values expire, or a poll without a change makes expired values valid again,
+    - a poll changed its metrics, or made expired values valid again (see ``mark_changed``),
+    - its values expire,
     - the result of an expectation changes with time, such as that of ``max_age``, or
     - the wall clock is set and it has such an expectation.
 
@@ -47,9 +47,6 @@ class DirtyTargets:
 
     def mark_by_time(self, now: Instant) -> None:
         """Mark the targets that time has changed."""
-        for index in self._expired:
-            if now.monotonic <= self._valid_until(index):
-                self.mark_changed(index, VALUES)
         if now.monotonic > self._clean_until:
             self._clean_until = inf
             for index in range(len(self._targets)):

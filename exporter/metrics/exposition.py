@@ -109,7 +109,7 @@ class Exposition:
         """Mark what has changed because of polls or of time, and return the time."""
         now = self._now()
         self._select_families()
-        layout, changes = self._store.take_changes()
+        layout, changes = self._store.take_changes(now.monotonic)
         if layout != self._layout:
             self._cache.set_targets(self._store.targets())
             self._layout = layout

@@ -79,14 +79,15 @@ class ImageGroup:
             group_views = [views[index] for index in indexes]
             has_images = any(view.image is not None for view in group_views)
             labels = format_labels(IMAGE_LABELS, group_views)
+            nothing = dict.fromkeys(indexes, "")
             for family_index, family in enumerate(self._families):
                 if aspects.isdisjoint(family.aspects):
                     continue
                 if has_images or not family.needs_image:
                     rendered = render_samples(family.for_views(group_views), labels, group_views)
+                    texts[family_index].update(zip(indexes, rendered, strict=True))
                 else:
-                    rendered = [""] * len(indexes)
-                texts[family_index].update(zip(indexes, rendered, strict=True))
+                    texts[family_index].update(nothing)
         return texts
 
 

@@ -38,9 +38,15 @@ class RenderedText:
 
     def replace(self, texts: Mapping[int, str]) -> bool:
         """Replace the texts of targets, by their index, and return true if any is different."""
-        if not self.checksum.size and not any(texts.values()):
+        is_empty = not any(texts.values())
+        if is_empty and not self.checksum.size:
             return False
-        if len(texts) == self._target_count:
+        is_all = len(texts) == self._target_count
+        if is_empty and is_all:
+            self._lengths = _NO_LENGTHS
+            self._set(b"", EMPTY)
+            return True
+        if is_all:
             return self._replace_all([texts[index] for index in sorted(texts)])
         plain = self.plain
         pieces = self._split(plain)

@@ -187,11 +187,15 @@ class Observation:
             return self.exists, self.image
         return (False if self.exists is False else None), None
 
-    def changed_aspects(self, before: "Observation") -> Set[Aspect]:
-        """Return the parts whose series differ, as long as the values of both are valid."""
+    def changed_aspects(self, before: "Observation", rendered_at: float) -> Set[Aspect]:
+        """Return the parts whose series differ from those of ``before`` at a monotonic time.
+
+        Values that had expired then are valid again after a poll that has found the same.
+        """
+        are_valid_again = before.valid_until < rendered_at <= self.valid_until
         return _aspects(
-            self.exists is not before.exists,
-            self.image is not before.image and self.image != before.image,
+            are_valid_again or self.exists is not before.exists,
+            are_valid_again or (self.image is not before.image and self.image != before.image),
             self.poll_success is not before.poll_success,
             self.change_counts is not before.change_counts
             and self.change_counts != before.change_counts,

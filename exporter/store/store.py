@@ -7,6 +7,7 @@ a reader needs the lock only to take a reference.
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from exporter.model.cloud import CloudState
@@ -68,6 +69,7 @@ class Store:
         self._removed: set[TargetKey] = set()
         self._layout = 0
         self._history = ChangeHistory()
+        self._rendered_at = -inf
 
     def add_cloud(self, cloud: CloudState, targets: Iterable[Target] = ()) -> None:
         """Add a cloud and its targets, without observations."""
@@ -172,14 +174,15 @@ class Store:
             before = self._observations[key]
             if observation.changed_at is not before.changed_at:
                 self._history.record(key, observation)
-            changed = observation.changed_aspects(before)
+            changed = observation.changed_aspects(before, self._rendered_at)
             if changed:
                 self._changed[key] = union(changed, self._changed.get(key, NO_ASPECTS))
             self._observations[key] = observation
 
-    def take_changes(self) -> Changes:
-        """Return the changes since the last call, and clear them."""
+    def take_changes(self, now: float) -> Changes:
+        """Return the changes since the last call, and clear them; ``now`` is a monotonic time."""
         with self._lock:
+            self._rendered_at = now
             changed, self._changed = self._changed, {}
             for key in self._removed - self._targets.keys():
                 del self._observations[key]

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from itertools import pairwise
 from math import inf
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
 from exporter.model.changes import COUNTED_ATTRIBUTES, NO_CHANGE_COUNTS, Change, ChangeCounts
 from exporter.model.image import STATUSES, Image
-from exporter.model.observation import NEVER_POLLED, Observation
+from exporter.model.observation import NEVER_POLLED, NO_ASPECTS, Aspect, Observation
 from exporter.model.outcome import REASONS, Failed, Found, Gone, GoneEvidence, Outcome, Reason
 from tests.support.images import ACTIVE, ID, MAX_STALE, START, TARGET, later, observed
 
@@ -104,6 +104,21 @@ def test_expired_state_dates_from_its_expiry() -> None:
     assert FOUND.as_of(later(MAX_STALE + 500)).state_since == later(MAX_STALE)
     deleted = each_minute(Found(ACTIVE), Found(DELETED))
     assert deleted.as_of(later(MAX_STALE + 500)).state_since == later(60)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "rendered_at", "changed"),
+    [
+        (Found(ACTIVE), MAX_STALE, NO_ASPECTS),
+        (Found(ACTIVE), MAX_STALE + 1, {Aspect.EXISTS, Aspect.IMAGE}),
+        (Failed("timeout"), MAX_STALE + 1, {Aspect.POLL_SUCCESS}),
+    ],
+)
+def test_values_that_are_valid_again_are_a_change(
+    outcome: Outcome, rendered_at: float, changed: Set[Aspect]
+) -> None:
+    after = FOUND.with_outcome(outcome, later(MAX_STALE + 2), MAX_STALE)
+    assert after.changed_aspects(FOUND, later(rendered_at).monotonic) == changed
 
 
 def test_last_change_stays_until_the_next() -> None:

@@ -95,13 +95,13 @@ def test_set_targets_returns_new_targets_but_not_renamed_ones(store: Store) -> N
 
 def test_removed_cloud_loses_its_targets_and_starts_empty_when_added_again(store: Store) -> None:
     store.observe(ONE.key, FOUND)
-    layout, _ = store.take_changes()
+    layout, _ = store.take_changes(0.0)
     store.observe(ONE.key, GONE)
     store.remove_cloud("lab")
     assert store.observations() == [(OTHER, NEVER_POLLED)]
     assert [cloud.name for cloud in store.clouds()] == ["prod"]
     assert store.current([ONE, TWO, OTHER]) == [(OTHER, NEVER_POLLED)]
-    assert store.take_changes() == Changes(layout + 1, {})
+    assert store.take_changes(0.0) == Changes(layout + 1, {})
     with pytest.raises(KeyError):
         store.remove_cloud("lab")
     store.add_cloud(LAB, [ONE])
@@ -109,24 +109,24 @@ def test_removed_cloud_loses_its_targets_and_starts_empty_when_added_again(store
 
 
 def test_reordering_clouds_reorders_targets_and_changes_the_layout(store: Store) -> None:
-    layout, _ = store.take_changes()
+    layout, _ = store.take_changes(0.0)
     store.reorder_clouds(["lab", "prod"])
-    assert store.take_changes().layout == layout
+    assert store.take_changes(0.0).layout == layout
     store.reorder_clouds(["prod", "lab"])
-    assert store.take_changes().layout == layout + 1
+    assert store.take_changes(0.0).layout == layout + 1
     assert [cloud.name for cloud in store.clouds()] == ["prod", "lab"]
     assert [target for target, _ in store.observations()] == [OTHER, TWO, ONE]
 
 
 def test_observation_of_a_removed_target_is_available_until_changes_are_taken(store: Store) -> None:
     store.observe(ONE.key, FOUND)
-    layout, _ = store.take_changes()
+    layout, _ = store.take_changes(0.0)
     store.observe(ONE.key, GONE)
     store.remove_target(ONE.key)
     assert ONE.key not in store.targets()
     assert store.cloud("lab").targets == 1
     assert store.observation(ONE.key) is GONE
-    assert store.take_changes() == Changes(layout + 1, {})
+    assert store.take_changes(0.0) == Changes(layout + 1, {})
     with pytest.raises(KeyError):
         store.observation(ONE.key)
     with pytest.raises(KeyError):
@@ -139,16 +139,16 @@ def test_target_that_is_removed_and_added_again_starts_unknown(store: Store) -> 
     store.observe(ONE.key, FOUND)
     store.remove_target(ONE.key)
     store.set_targets("lab", [TWO, ONE])
-    store.take_changes()
+    store.take_changes(0.0)
     assert store.observation(ONE.key) is NEVER_POLLED
 
 
 def test_setting_the_same_targets_is_not_a_change(store: Store) -> None:
-    before = store.take_changes()
+    before = store.take_changes(0.0)
     store.set_targets(
         "lab", [target for target in store.targets().values() if target.cloud == "lab"]
     )
-    assert store.take_changes() == Changes(before.layout, {})
+    assert store.take_changes(0.0) == Changes(before.layout, {})
 
 
 def test_update_of_a_cloud_keeps_other_fields_and_other_clouds(store: Store) -> None:
