@@ -83,17 +83,24 @@ class Account:
         return self.request(method, f"{self.glance}{path}", **more)
 
     def application_credential(
-        self, name: str, access_rules: Sequence[Mapping[str, str]] | None = None
+        self,
+        name: str,
+        access_rules: Sequence[Mapping[str, str]] | None = None,
+        role: str | None = None,
     ) -> dict[str, str]:
-        """Create an application credential with the user's roles; return its ID and secret.
+        """Create an application credential with one role or all; return its ID and secret.
 
         ``access_rules`` are the only requests that it may be used for, all if it is None.
         """
         if not self.user_id:
             self.sign_in()
         path = f"/users/{self.user_id}/application_credentials"
-        rules = {} if access_rules is None else {"access_rules": list(access_rules)}
-        document = self.identity("POST", path, {"application_credential": {"name": name, **rules}})
+        body: dict[str, object] = {"name": name}
+        if access_rules is not None:
+            body["access_rules"] = list(access_rules)
+        if role is not None:
+            body["roles"] = [{"name": role}]
+        document = self.identity("POST", path, {"application_credential": body})
         return {key: document["application_credential"][key] for key in ("id", "secret")}
 
     def create(self, image_id: str, name: str, **fields: Any) -> None:

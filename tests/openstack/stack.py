@@ -68,7 +68,7 @@ project_name = admin
 user_domain_id = default
 project_domain_id = default
 interface = public
-# Without it, the access rules of application credentials are not applied.
+# Without it, Glance refuses every token that has access rules.
 service_type = image
 token_cache_time = {token_cache}
 """
@@ -167,6 +167,20 @@ class OpenStack:
         finally:
             with self.keystone.stopped():
                 self._keystone_conf.write_text(original, "utf-8")
+
+    @contextmanager
+    def without_service_type(self) -> Iterator[None]:
+        """Remove ``service_type`` from Glance's settings; restarts Glance twice."""
+        original = self._glance_conf.read_text("utf-8")
+        try:
+            with self.glance.stopped():
+                self._glance_conf.write_text(
+                    original.replace("service_type = image\n", ""), "utf-8"
+                )
+            yield
+        finally:
+            with self.glance.stopped():
+                self._glance_conf.write_text(original, "utf-8")
 
     def _is_valid(self, token: str) -> bool:
         url = f"{self.keystone.url}/v3/auth/tokens"

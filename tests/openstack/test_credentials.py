@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from tests.openstack.checked import Checked
 from tests.openstack.stack import PASSWORD, REGION, OpenStack
-from tests.support.program import run_program, settings_file
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
@@ -64,25 +64,6 @@ def second_endpoint(openstack: OpenStack, *, region: str, service: str) -> Itera
         identity("DELETE", f"/regions/{region}")
 
 
-class Checked:
-    """The output of ``check`` with an entry of clouds.yaml."""
-
-    def __init__(
-        self, folder: Path, openstack: OpenStack, image_ids: tuple[str, ...], **entry: Any
-    ) -> None:
-        auth = {"auth_url": f"{openstack.keystone.url}/v3", **entry.pop("auth")}
-        clouds = {"clouds": {"demo": {"auth": auth, **entry}}}
-        clouds_yaml = folder / "clouds.yaml"
-        clouds_yaml.write_text(yaml.safe_dump(clouds), "utf-8")
-        file = settings_file(folder, {"name": "demo", "cloud": "demo", "images": list(image_ids)})
-        environ = {"OS_CLIENT_CONFIG_FILE": str(clouds_yaml), "NO_PROXY": "*"}
-        result = run_program(folder, "check", f"--config.file={file}", environ=environ)
-        self.text = result.stdout + result.stderr
-        self.succeeded = result.returncode == 0
-        rows = [line.split() for line in result.stdout.splitlines()]
-        self.states = [row[3] for row in rows if row[0] == "demo"]
-
-
 def by_password(**more: str) -> dict[str, str]:
     """Return the authentication of the user ``demo``."""
     return {"username": "demo", "password": PASSWORD, "user_domain_name": "Default", **more}
@@ -116,7 +97,11 @@ def test_no_image_is_gone_in_a_wrong_project(
     assignment = f"/projects/{project['project']['id']}/users/{user['id']}/roles/{role['id']}"
     openstack.admin.request("PUT", f"{openstack.keystone.url}/v3{assignment}").raise_for_status()
     auth = by_password(project_name=name, project_domain_name="Default")
-    for override in ({}, {"image_endpoint_override": openstack.glance.url}):
+    overrides: tuple[dict[str, Any], ...] = (
+        {},
+        {"image_endpoint_override": openstack.glance.url},
+    )
+    for override in overrides:
         checked = Checked(tmp_path, openstack, image_ids, auth=auth, **override)
         assert "the list of images is empty, as in a wrong project" in checked.text
         assert set(checked.states) == {"unknown"}
@@ -164,21 +149,3 @@ def test_deleted_image_is_gone_although_a_policy_denies_lists(
     deleted = str(uuid4())
     checked = Checked(tmp_path, openstack, (*image_ids, deleted), auth=by_password(**PROJECT))
     assert sorted(checked.states) == ["gone", "queued", "queued", "queued"]
-
-
-@pytest.mark.parametrize("rules", [("/v2/images", "/v2/images/*"), ("/v2/images/*",)])
-def test_application_credential_with_access_rules(
-    openstack: OpenStack, tmp_path: Path, image_ids: tuple[str, ...], rules: tuple[str, ...]
-) -> None:
-    """Without a rule for lists, Glance responds to them with 401."""
-    access_rules = [{"path": path, "method": "GET", "service": "image"} for path in rules]
-    credential = openstack.demo.application_credential(f"rules {uuid4()}", access_rules)
-    auth = {
-        "application_credential_id": credential["id"],
-        "application_credential_secret": credential["secret"],
-    }
-    checked = Checked(
-        tmp_path, openstack, image_ids, auth=auth, auth_type="v3applicationcredential"
-    )
-    assert checked.succeeded, checked.text
-    assert checked.states == ["queued"] * 3
