@@ -82,7 +82,8 @@ class Daemon:
         )
         try:
             with rendering_in_background(exposition):
-                self.server.serve(web_app, self.stop, self.security)
+                count_refused = application.exporter_metrics.count_refused_connection
+                self.server.serve(web_app, self.stop, self.security, count_refused)
         finally:
             log.info("stopping")
             if reloader is not None:

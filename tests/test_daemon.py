@@ -1,8 +1,10 @@
 """The daemon and its signals, without a process of its own."""
 
+import contextlib
 import gc
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from exporter.polling.scheduler import HEARTBEAT, Scheduler
 from exporter.process import STOP_SIGNALS, stop_on_signals
 from exporter.simulator import SimulatedImageService
 from exporter.web.pages.query import Query
+from exporter.web.server import connection_limit
 from exporter.web.server.listen import ListenError
 from tests.support.program import BOUND, GOLDEN, settings_file, simulated
 from tests.support.wait import wait_until
@@ -118,6 +121,27 @@ def run_and_stop(folder: Path, service: SimulatedImageService) -> None:
         exporter.stop.set()
         thread.join(BOUND)
         assert finished.is_set()
+
+
+def test_connection_that_is_closed_to_make_room_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS", 1)
+    with daemon(tmp_path) as exporter:
+        thread = threading.Thread(target=exporter.run)
+        thread.start()
+        host, _, port = exporter.server.addresses[0].partition(":")
+        with (
+            socket.create_connection((host, int(port)), timeout=BOUND) as silent,
+            socket.create_connection((host, int(port)), timeout=BOUND),
+            contextlib.suppress(ConnectionError),
+        ):
+            assert silent.recv(1) == b""
+        exporter.stop.set()
+        thread.join(BOUND)
+        labels = {"reason": "connection_limit"}
+        value = exporter.application.exporter_metrics.registry.get_sample_value
+        assert value("openstack_image_exporter_refused_connections_total", labels) == 1
 
 
 def test_stopped_daemon_leaves_no_jobs_threads_or_connections(tmp_path: Path) -> None:

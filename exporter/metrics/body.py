@@ -2,6 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Piece(Protocol):
+    """A piece of a body: bytes, or something that makes parts of them when they are sent."""
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        """Return a part of the bytes, shorter at their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +22,7 @@ class Body:
     """
 
     size: int
-    pieces: Iterable[bytes]
+    pieces: Iterable[Piece]
 
     @classmethod
     def of(cls, pieces: Sequence[bytes]) -> "Body":
@@ -22,5 +30,5 @@ class Body:
         return cls(sum(map(len, pieces)), pieces)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Iterate over the pieces."""
-        return iter(self.pieces)
+        """Iterate over the bytes of the pieces."""
+        return (piece[:] for piece in self.pieces)

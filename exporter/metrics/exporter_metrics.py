@@ -2,6 +2,7 @@
 
 import platform
 import threading
+from enum import Enum
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,6 +26,14 @@ METHODS = ("HEAD", "GET")
 
 CODES = ("200", "400", "401", "403", "404", "500", "503", "error")
 """The status codes in the API reference, and ``error`` for a request without a response."""
+
+
+class Refusal(Enum):
+    """Why a connection of a client was refused, or closed to make room for another."""
+
+    ADDRESS_LIMIT = "address_limit"
+    CONNECTION_LIMIT = "connection_limit"
+    CLIENT_CERTIFICATE = "client_certificate"
 
 
 class ExporterMetrics:
@@ -87,6 +96,19 @@ class ExporterMetrics:
             "loaded, in seconds since the epoch.",
             registry=self.registry,
         )
+
+        self.refused_connections = Counter(
+            "openstack_image_exporter_refused_connections",
+            "Connections of clients that were refused, or closed to make room for others.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for reason in Refusal:
+            self.refused_connections.labels(reason.value)
+
+    def count_refused_connection(self, reason: Refusal) -> None:
+        """Count a connection that was refused or closed."""
+        self.refused_connections.labels(reason.value).inc()
 
     def record_credentials_load(self, loaded_at: float) -> None:
         """Record the Unix time at which the credentials in use were read from their files."""

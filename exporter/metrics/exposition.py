@@ -11,11 +11,12 @@ import threading
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics import gzip_stream
-from exporter.metrics.body import Body
+from exporter.metrics.body import Body, Piece
 from exporter.metrics.checksum import Checksum
 from exporter.metrics.cloud_collector import SelectedClouds
 from exporter.metrics.family import render_registry
@@ -26,6 +27,9 @@ from exporter.store import Store
 
 CLOCK_STEP = 1.0
 """Seconds by which wall clock and monotonic clock may drift apart. More means it was set."""
+
+DECOMPRESSED_PIECES = 8
+"""Plain pieces that stay decompressed, so that a quick client gets all parts of one at once."""
 
 
 class UnknownCloudError(Exception):
@@ -137,14 +141,29 @@ def _clock_offset(now: Instant) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _PlainPieces:
-    """Plain pieces, each decompressed when it is sent: the text of many images is large."""
+    """Plain pieces: those of the images, of which the text is large, and the registry."""
 
     images: Sequence[bytes]
     registry: bytes
 
-    def __iter__(self) -> Iterator[bytes]:
-        yield from map(gzip_stream.decompress_chunk, self.images)
+    def __iter__(self) -> Iterator[Piece]:
+        yield from map(_PlainPiece, self.images)
         yield self.registry
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainPiece:
+    """A plain piece, decompressed for each part that is sent: slow clients keep no text of it."""
+
+    compressed: bytes
+
+    def __getitem__(self, part: slice) -> bytes:
+        return _decompressed(self.compressed)[part]
+
+
+@lru_cache(DECOMPRESSED_PIECES)
+def _decompressed(compressed: bytes) -> bytes:
+    return gzip_stream.decompress_chunk(compressed)
 
 
 def _gzip_member(images: Sequence[bytes], plain_checksum: Checksum, registry: bytes) -> Body:

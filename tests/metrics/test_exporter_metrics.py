@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from exporter.metrics.exporter_metrics import CODES, METHODS, ExporterMetrics
+from exporter.metrics.exporter_metrics import CODES, METHODS, ExporterMetrics, Refusal
 from exporter.model.sharding import UNSHARDED, Shard
 
 REQUEST_ID = "req-87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
@@ -95,6 +95,16 @@ def test_build_and_reload_metrics_are_exported(exporter_metrics: ExporterMetrics
 def test_build_info_has_the_commit_of_the_build() -> None:
     metrics = ExporterMetrics("1.2.3", revision="abc")
     assert 'revision="abc"' in render_openmetrics(metrics)
+
+
+@pytest.mark.parametrize("reason", Refusal)
+def test_refused_connections_are_counted_from_0(
+    exporter_metrics: ExporterMetrics, reason: Refusal
+) -> None:
+    name, labels = "openstack_image_exporter_refused_connections_total", {"reason": reason.value}
+    assert exporter_metrics.registry.get_sample_value(name, labels) == 0
+    exporter_metrics.count_refused_connection(reason)
+    assert exporter_metrics.registry.get_sample_value(name, labels) == 1
 
 
 @pytest.mark.parametrize("shard", [UNSHARDED, Shard(2, 3)])

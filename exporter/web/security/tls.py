@@ -17,6 +17,9 @@ VERSIONS: Mapping[str, ssl.TLSVersion] = {
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
 
+NO_CERTIFICATE = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
+"""OpenSSL's reason for an error of a client without a certificate."""
+
 
 class TlsError(Exception):
     """A TLS option cannot be used; ``option`` is the attribute of `TlsOptions`."""
@@ -66,6 +69,13 @@ class ServerTls:
         """Return True if ``allowed_sans`` accepts a certificate from ``getpeercert``."""
         allowed = self.options.allowed_sans
         return allowed is None or not allowed.isdisjoint(_subject_alt_names(certificate or {}))
+
+    def refusal_reason(self, error: BaseException) -> str | None:
+        """Return why a client certificate made a handshake fail; None if it failed otherwise."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        is_missing = isinstance(error, ssl.SSLError) and error.reason == NO_CERTIFICATE
+        return "the client has none" if is_missing else None
 
 
 def create_server_tls(options: TlsOptions) -> ServerTls:

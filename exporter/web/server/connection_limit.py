@@ -1,6 +1,7 @@
 """Limit of concurrent connections, and the response to those beyond it."""
 
 import resource
+from collections.abc import Callable
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,8 +34,9 @@ def max_connections() -> int:
 class ConnectionLimitMiddleware:
     """ASGI middleware of a connection beyond the limit: responds 503 and closes it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, count_refusal: Callable[[], object]) -> None:
         self._app = app
+        self._count_refusal = count_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, unless its path is exempt."""
@@ -44,5 +46,8 @@ class ConnectionLimitMiddleware:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        app = self._app if scope["path"].endswith(EXEMPT_PATHS) else REFUSAL
+        app = self._app
+        if not scope["path"].endswith(EXEMPT_PATHS):
+            self._count_refusal()
+            app = REFUSAL
         await app(scope, receive, send_last_response)

@@ -22,20 +22,31 @@ complete (pipelining) is served in the state IDLE.
 import asyncio
 import socket
 import ssl
+from asyncio.sslproto import SSLProtocol
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_remote_addr
 
+from exporter.metrics.exporter_metrics import Refusal
 from exporter.web.security.middleware import SecurityState
 from exporter.web.security.tls import ServerTls
 from exporter.web.server import connection_limit
-from exporter.web.server.address_limit import AddressLimit, limited_address
+from exporter.web.server.open_connections import OpenConnections, limited_address
 
 READ_BUFFER_BYTES = 16 * 1024
 """Receive buffer of a connection. asyncio's default would read up to 256 KiB at once."""
+
+WRITE_BUFFER_BYTES = 1
+"""Bytes that a client has not taken above which a response waits. A TLS transport needs at least
+one: with 0 it would always wait."""
+
+# asyncio has no option for it, and allocates 256 KiB for each TLS connection.
+SSLProtocol.max_size = READ_BUFFER_BYTES
 
 KEEP_ALIVE = 75
 """Seconds until uvicorn closes an idle connection.
@@ -43,6 +54,10 @@ KEEP_ALIVE = 75
 It is not a multiple of a usual scrape interval, so that a connection is not closed at the moment
 when the next scrape uses it.
 """
+
+
+class ClientLeftError(OSError):
+    """The client has left; as in ASGI 2.4, ``send`` raises it."""
 
 
 class ConnectionState(Enum):
@@ -76,11 +91,11 @@ class HttpProtocol(H11Protocol):
     """
 
     def __init__(
-        self, security: SecurityState, address_limit: AddressLimit, **options: Any
+        self, security: SecurityState, open_connections: OpenConnections, **options: Any
     ) -> None:
         super().__init__(**options)
-        self._address_limit = address_limit
-        self._address: str | None = None
+        self._open = open_connections
+        self._peer: tuple[str, int] | None = None
         self._security = security
         self._tls = security.tls
         self._application: ASGIApp = self.app
@@ -95,20 +110,26 @@ class HttpProtocol(H11Protocol):
     ) -> None:
         """Start the TLS handshake, or serve requests without TLS."""
         self.transport = transport
-        self._address = limited_address(transport.get_extra_info("peername"))
-        if self._address and not self._address_limit.admit(self._address, self, self.loop.time()):
+        # The transport of a failed handshake no longer has it.
+        self._peer = get_remote_addr(transport)
+        address = limited_address(transport.get_extra_info("peername"))
+        if not self._open.admit(address, self, self.loop.time()):
             transport.abort()
             return
+        self.connections.add(self)
+        if self._excess_connections() > 0:
+            self._open.make_room_for(self, self.loop.time())
         # Limits the memory of a connection: pipelined requests are read in advance, and kept until
         # the request before them is served.
         transport.max_size = READ_BUFFER_BYTES  # type: ignore[attr-defined]  # of asyncio's own
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=0)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_BUFFER_BYTES)
         if self._tls is None:
             self._start_http(transport)
             return
-        self.connections.add(self)
         if self._excess_connections() > connection_limit.REFUSED_CONNECTIONS:
+            self._count_refusal()
             transport.abort()
             return
         transport.pause_reading()
@@ -153,17 +174,20 @@ class HttpProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or serve one that was pipelined."""
-        if self._address:
-            self._address_limit.touch(self._address, self)
+        self._open.touch(self)
         self._enter(ConnectionState.IDLE)
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timeout, and make room for another connection."""
+        """Cancel the timeouts, and make room for another connection."""
         if self._timeout:
             self._timeout.cancel()
-        self._stop_counting()
+        self._open.remove(self)
         super().connection_lost(exc)
+        # uvicorn keeps it after a reset, and with it the connection for KEEP_ALIVE seconds.
+        self._unset_keepalive_if_required()
+        # A reference to itself would keep the memory of the connection until Python looks for such.
+        self.app = self._application
 
     def shutdown(self) -> None:
         """Close the connection after the current response, or abort it during the handshake."""
@@ -183,18 +207,20 @@ class HttpProtocol(H11Protocol):
                 server_side=True,
                 ssl_handshake_timeout=TIMEOUTS[ConnectionState.HANDSHAKE],
             )
-        except (OSError, asyncio.CancelledError):
-            # Not logged: any client can cause it.
+        except (OSError, asyncio.CancelledError) as error:
             secured = None
+            self._record_refused_certificate(tls.refusal_reason(error))
         if secured is None or secured.is_closing():
             self.connections.discard(self)
             # asyncio does not report the loss of a connection whose handshake is incomplete.
-            self._stop_counting()
+            self._open.remove(self)
             transport.abort()
         elif not tls.accepts_client(_client_certificate(secured)):
             self.connections.discard(self)
+            self._record_refused_certificate("none of its names is in client_allowed_sans")
             secured.abort()
         else:
+            secured.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=0)
             self._start_http(secured)
             if self._early_data and not secured.is_closing():
                 self.data_received(self._early_data)
@@ -205,9 +231,10 @@ class HttpProtocol(H11Protocol):
         self.app = CloseOnCertificateChange(self._serve, self._security, self._tls)
         excess = self._excess_connections()
         if excess > connection_limit.REFUSED_CONNECTIONS:
+            self._count_refusal()
             transport.abort()
         elif excess > 0:
-            self.app = connection_limit.ConnectionLimitMiddleware(self.app)
+            self.app = connection_limit.ConnectionLimitMiddleware(self.app, self._count_refusal)
             self._enter(ConnectionState.REFUSED)
         else:
             self._enter(ConnectionState.REQUEST)
@@ -217,16 +244,45 @@ class HttpProtocol(H11Protocol):
         if not self._is_malformed:
             if self._state is ConnectionState.REQUEST:
                 self._enter(ConnectionState.RESPONSE)
-            await self._application(scope, receive, send)
+            try:
+                await self._application(scope, receive, partial(self._send, send))
+            except (ClientLeftError, asyncio.CancelledError):
+                # uvicorn cancels responses that are in progress when it has stopped. Otherwise it
+                # would write a traceback for each of them.
+                self.cycle.disconnected = True
+                self.transport.abort()
+
+    async def _send(self, send: Send, message: Message) -> None:
+        """Send a part of a response, and wait until the client has taken it.
+
+        uvicorn would wait before the next part, which would be in memory, too.
+
+        Raises:
+            ClientLeftError: The client has left before the end of the response.
+        """
+        await send(message)
+        if not message.get("more_body"):
+            return
+        if self.flow.write_paused:
+            # The transport has what is left of it. The callers must not keep all of it.
+            message["body"] = b""
+            await self.flow.drain()
+        if self.transport.is_closing():
+            raise ClientLeftError
 
     def _excess_connections(self) -> int:
         # The connection of a client that has left ends immediately, but its task may not.
         return max(len(self.connections), len(self.tasks)) - connection_limit.max_connections()
 
-    def _stop_counting(self) -> None:
-        """Make room for another connection of the same address."""
-        if self._address:
-            self._address_limit.remove(self._address, self)
+    def _count_refusal(self) -> None:
+        fields = {"limit": connection_limit.max_connections()}
+        self._open.refusals.record(Refusal.CONNECTION_LIMIT, self.loop.time(), fields)
+
+    def _record_refused_certificate(self, reason: str | None) -> None:
+        """Count and log that the client's certificate was refused, if there is a reason."""
+        if reason is not None:
+            fields = {"reason": reason, "address": self._peer[0] if self._peer else ""}
+            self._open.refusals.record(Refusal.CLIENT_CERTIFICATE, self.loop.time(), fields)
 
     def _enter(self, state: ConnectionState) -> None:
         if self._timeout:

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from exporter.metrics.exporter_metrics import Refusal
 from exporter.web.security.middleware import MAX_HEAD_BYTES, SecurityState
-from exporter.web.server.address_limit import AddressLimit
 from exporter.web.server.http_protocol import KEEP_ALIVE, HttpProtocol
 from exporter.web.server.listen import (
     BACKLOG,
@@ -21,6 +21,8 @@ from exporter.web.server.listen import (
     listen,
     parse_listen_address,
 )
+from exporter.web.server.open_connections import OpenConnections
+from exporter.web.server.refusals import Refusals
 
 SHUTDOWN_GRACE = 0.5
 """Seconds for responses in progress when the server stops."""
@@ -83,7 +85,11 @@ class WebServer:
                 raise ListenError(f"cannot listen on {address}: not a host name") from None
 
     def serve(
-        self, app: ASGIApp, stop: threading.Event, security: SecurityState | None = None
+        self,
+        app: ASGIApp,
+        stop: threading.Event,
+        security: SecurityState | None = None,
+        count_refused: Callable[[Refusal], object] = lambda _: None,
     ) -> None:
         """Serve in this thread until ``stop`` is set, then return within about a second.
 
@@ -93,10 +99,10 @@ class WebServer:
             app: The application.
             stop: Event that stops the server, also while clients keep connections open.
             security: TLS of new connections.
+            count_refused: Called with the reason for each connection that is refused or closed.
         """
-        protocol = partial(
-            HttpProtocol, security or SecurityState(), AddressLimit(self._connections_per_address)
-        )
+        open_connections = OpenConnections(Refusals(count_refused), self._connections_per_address)
+        protocol = partial(HttpProtocol, security or SecurityState(), open_connections)
         config = uvicorn.Config(
             app,
             http=protocol,  # type: ignore[arg-type]  # it is only called

@@ -341,6 +341,43 @@ def test_client_allowed_sans_match_exactly(
         assert refuses(server, client_context_with_certificate(folder, folder.client)) is is_refused
 
 
+@pytest.mark.parametrize(
+    ("names", "has_certificate", "reason"),
+    [
+        ("[client.test]", False, "the client has none"),
+        ("[client.test]", True, "unable to get local issuer certificate"),
+        ("[nobody.test]", None, "none of its names is in client_allowed_sans"),
+    ],
+    ids=["none", "of another CA", "name"],
+)
+def test_refused_client_certificate_is_logged_with_its_reason(
+    folder: WebConfigFolder,
+    names: str,
+    *,
+    has_certificate: bool | None,
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    context = client_context(folder)
+    if has_certificate is None:
+        context = client_context_with_certificate(folder, folder.client)
+    elif has_certificate:
+        context = client_context_with_certificate(folder, trustme.CA().issue_cert("client.test"))
+    with serving_with(folder, f"{TLS}, {VERIFIES}, client_allowed_sans: {names}}}") as server:
+        garbage = server.connect(b"no TLS at all\r\n\r\n")
+        with garbage, contextlib.suppress(ConnectionResetError):
+            while garbage.recv(100):
+                pass
+        for _ in range(2):
+            assert refuses(server, context)
+    assert [(record.message, record.fields) for record in caplog.records] == [  # type: ignore[attr-defined]
+        (
+            "client certificate refused",
+            {"reason": reason, "address": "127.0.0.1", "closed_since_start": 1},
+        )
+    ]
+
+
 def test_silent_handshakes_time_out_and_do_not_delay_others(
     folder: WebConfigFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The limit of connections per address, on real sockets and by itself."""
+"""Which connections are closed to make room for others, on real sockets and by themselves."""
 
 import contextlib
 import http.client
@@ -13,14 +13,15 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
+from exporter.metrics.exporter_metrics import Refusal
 from exporter.web.security.middleware import SecurityState
 from exporter.web.server import connection_limit, http_protocol
-from exporter.web.server.address_limit import (
-    LOG_INTERVAL,
-    AddressLimit,
+from exporter.web.server.open_connections import (
     LimitedConnection,
+    OpenConnections,
     limited_address,
 )
+from exporter.web.server.refusals import LOG_INTERVAL, Refusals
 from exporter.web_security import load_security
 from tests.support.wait import wait_until
 from tests.support.web_config import TLS, WebConfigFolder
@@ -60,32 +61,78 @@ def test_address_of_a_peer(peer: object, address: str | None) -> None:
     assert limited_address(peer) == address
 
 
-def test_the_longest_silent_connection_is_closed() -> None:
-    limit = AddressLimit(3)
+def open_connections(limit: int) -> OpenConnections:
+    """Return the connections of addresses with this limit."""
+    return OpenConnections(Refusals(), limit)
+
+
+def test_the_longest_silent_connection_of_the_address_is_closed() -> None:
+    connections = open_connections(3)
     busy, first, second = Connection(is_silent=False), Connection(), Connection()
-    assert all(limit.admit("a", connection, 0) for connection in (busy, first, second))
-    assert limit.admit("b", Connection(), 0)
-    limit.touch("a", first)
-    assert limit.admit("a", Connection(), 0)
-    assert [c.is_aborted for c in (busy, first, second)] == [False, False, True]
+    assert all(connections.admit("a", connection, 0) for connection in (busy, first, second))
+    other = Connection()
+    assert connections.admit("b", other, 0)
+    connections.touch(first)
+    assert connections.admit("a", Connection(), 0)
+    assert [c.is_aborted for c in (busy, first, second, other)] == [False, False, True, False]
 
 
-def test_connection_is_refused_if_all_others_are_busy() -> None:
-    limit = AddressLimit(1)
+def test_connection_is_refused_if_all_others_of_its_address_are_busy() -> None:
+    connections = open_connections(1)
     busy = Connection(is_silent=False)
-    assert limit.admit("a", busy, 0)
-    assert not limit.admit("a", Connection(), 0)
-    limit.remove("a", busy)
-    assert limit.admit("a", Connection(), 0)
+    assert connections.admit("a", busy, 0)
+    assert not connections.admit("a", Connection(), 0)
+    connections.remove(busy)
+    assert connections.admit("a", Connection(), 0)
 
 
-def test_log_has_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    limit = AddressLimit(1)
+def test_room_is_made_by_the_longest_silent_connection_of_all() -> None:
+    connections = open_connections(9)
+    busy, first, second, new = (Connection(is_silent=number > 0) for number in range(4))
+    for address, connection in zip((None, "a", "b", None), (busy, first, second, new), strict=True):
+        assert connections.admit(address, connection, 0)
+    connections.touch(first)
+    for closed in (second, first):
+        connections.make_room_for(new, 0)
+        assert closed.is_aborted
+    connections.make_room_for(new, 0)
+    assert not busy.is_aborted
+    assert not new.is_aborted
+
+
+def test_a_closed_connection_no_longer_counts() -> None:
+    connections = open_connections(1)
+    closed, last = Connection(), Connection()
+    assert connections.admit("a", closed, 0)
+    assert connections.admit("a", Connection(is_silent=False), 0)
+    connections.remove(closed)
+    connections.touch(closed)
+    assert not connections.admit("a", last, 0)
+    connections.remove(last)
+
+
+def test_refusals_are_counted_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    counted: list[Refusal] = []
+    refusals = Refusals(counted.append)
     with caplog.at_level(logging.WARNING):
         for index in range(100):
-            limit.admit("a", Connection(), index / 100)
-        limit.admit("a", Connection(), LOG_INTERVAL + 1)
-    assert [record.fields["closed_since_start"] for record in caplog.records] == [1, 100]  # type: ignore[attr-defined]
+            for reason in Refusal:
+                refusals.record(reason, index / 100, {"limit": 1})
+        refusals.record(Refusal.ADDRESS_LIMIT, LOG_INTERVAL + 1, {})
+    assert {reason: counted.count(reason) for reason in Refusal} == {
+        Refusal.ADDRESS_LIMIT: 101,
+        Refusal.CONNECTION_LIMIT: 100,
+        Refusal.CLIENT_CERTIFICATE: 100,
+    }
+    assert [
+        (record.message, record.fields["closed_since_start"])  # type: ignore[attr-defined]
+        for record in caplog.records
+    ] == [
+        ("too many connections from one address", 1),
+        ("too many connections", 1),
+        ("client certificate refused", 1),
+        ("too many connections from one address", 101),
+    ]
 
 
 @pytest.fixture
@@ -113,19 +160,19 @@ def wait_for_the_server_to_close(client: socket.socket) -> None:
         assert client.recv(1) == b""
 
 
-class CountingLimit(AddressLimit):
-    """A limit that shows which connections count."""
+class RecordedConnections(OpenConnections):
+    """Open connections that show which of them count."""
 
-    def __init__(self, limit: int | None = None) -> None:
-        super().__init__(limit)
+    def __init__(self) -> None:
+        super().__init__(Refusals(), LIMIT)
         self.counted: set[LimitedConnection] = set()
 
-    def admit(self, address: str, connection: LimitedConnection, now: float) -> bool:
+    def admit(self, address: str | None, connection: LimitedConnection, now: float) -> bool:
         self.counted.add(connection)
         return super().admit(address, connection, now)
 
-    def remove(self, address: str, connection: LimitedConnection) -> None:
-        super().remove(address, connection)
+    def remove(self, connection: LimitedConnection) -> None:
+        super().remove(connection)
         self.counted.discard(connection)
 
 
@@ -134,15 +181,15 @@ class CountingLimit(AddressLimit):
 def test_connection_that_ends_within_the_handshake_no_longer_counts(
     end: Callable[[socket.socket], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = CountingLimit(LIMIT)
-    monkeypatch.setattr("exporter.web.server.server.AddressLimit", lambda _: limit)
+    recorded = RecordedConnections()
+    monkeypatch.setattr("exporter.web.server.server.OpenConnections", lambda *_: recorded)
     monkeypatch.setitem(http_protocol.TIMEOUTS, http_protocol.ConnectionState.HANDSHAKE, 0.5)
     security = load_security(WebConfigFolder(tmp_path).write(f"{TLS}}}")).config
     with run_server(PlainTextResponse("served"), SecurityState(security)) as server:
         with server.connect() as client:
-            wait_until(lambda: len(limit.counted) == 1)
+            wait_until(lambda: len(recorded.counted) == 1)
             end(client)
-        wait_until(lambda: not limit.counted)
+        wait_until(lambda: not recorded.counted)
 
 
 @pytest.mark.usefixtures("_limits")
