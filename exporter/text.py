@@ -46,16 +46,19 @@ def shorten(text: str, length: int, ellipsis: str = "...") -> str:
     return text if len(text) <= length else text[: length - len(ellipsis)] + ellipsis
 
 
+def is_larger(text: str, size: int) -> bool:
+    """Return True if the text has more than ``size`` bytes in UTF-8."""
+    return len(text) * MAX_CHARACTER_SIZE > size and len(text.encode()) > size
+
+
 def shorten_distinctly(text: str, size: int) -> str:
     """Return at most ``size`` bytes of the text in UTF-8, different for different texts.
 
     A text that was cut ends in an ellipsis and the start of the SHA-256 digest of the whole text.
     """
-    if len(text) * MAX_CHARACTER_SIZE <= size:
+    if not is_larger(text, size):
         return text
     encoded = text.encode()
-    if len(encoded) <= size:
-        return text
     end = f"…{sha256(encoded).hexdigest()[:HASH_LENGTH]}"
     # "ignore" drops the bytes of a character that was cut in two.
     return encoded[: size - len(end.encode())].decode("utf-8", "ignore") + end

@@ -73,7 +73,15 @@ def poll_report(application: Application, err: Console) -> Report:
         for cloud in clouds
         for problem in cloud_problems(cloud, moment.wall)
         if problem in WARNINGS
-    ) + tuple(f"{cloud.name}: {cloud.capabilities}" for cloud in clouds if cloud.capabilities)
+    )
+    warnings += tuple(
+        f"{cloud.name}: {cloud.capabilities}" for cloud in clouds if cloud.capabilities
+    )
+    warnings += tuple(
+        f"{cloud.name}: images with label values cut at label_value_limit: {cloud.cut_images}"
+        for cloud in clouds
+        if cloud.cut_images
+    )
     return Report(images, problems, warnings, application.shard, moment)
 
 

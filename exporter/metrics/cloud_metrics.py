@@ -51,6 +51,12 @@ CLOUD_FAMILIES: tuple[Family[CloudState], ...] = (
         _of_cloud("targets"),
     ),
     Family(
+        "openstack_image_exporter_images_with_cut_labels",
+        "gauge",
+        "Number of images with a label value that is cut at label_value_limit, as last polled.",
+        _of_cloud("cut_images"),
+    ),
+    Family(
         "openstack_image_exporter_polls_total",
         "counter",
         "Polls of images, one per image and cycle, regardless of the result and without retries.",

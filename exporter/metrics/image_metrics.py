@@ -13,7 +13,7 @@ from exporter.model.image import STATUSES, Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Aspect, Observation
 from exporter.model.scs0102 import built_at, provided_until, replacement_due, uuid_valid_until
-from exporter.model.target import Target
+from exporter.model.target import INFO_ATTRIBUTES, Target
 from exporter.text import shorten_distinctly
 
 IMAGE_LABELS = ("cloud", "image_id", "image")
@@ -121,18 +121,14 @@ def _deleted_at(view: ImageView) -> Mapping[tuple[str, ...], float]:
     return {} if image is None or image.exists else _number(image.deleted_at)
 
 
+_info_of = attrgetter(*INFO_ATTRIBUTES)
+
+
 def _info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     image = view.image
     if image is None or not image.exists:
         return {}
-    values = (
-        image.name,
-        image.project_id,
-        image.disk_format,
-        image.container_format,
-        image.visibility,
-    )
-    return {tuple(view.label_value(value or "") for value in values): 1.0}
+    return {tuple(view.label_value(value or "") for value in _info_of(image)): 1.0}
 
 
 def _content_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
@@ -292,7 +288,7 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         "gauge",
         "Image metadata, as last polled. Labels are empty if unknown.",
         _info,
-        ("name", "project_id", "disk_format", "container_format", "visibility"),
+        INFO_ATTRIBUTES,
     ),
     ImageFamily(
         "openstack_image_content_info",

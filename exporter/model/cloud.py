@@ -86,11 +86,13 @@ class CloudState:
         contradictions: Number of contradictions between responses of the Image service.
         contradicted_at: Time of the last contradiction, None before the first one.
         capabilities: What the endpoint is known to lack, in one line; None if nothing.
+        cut_images: Number of images with a label value that is cut at ``label_value_limit``.
     """
 
     name: str
     interval: float
     targets: int = 0
+    cut_images: int = 0
     api_up: bool | None = None
     breaker_open: bool = False
     mass_disappearance: bool = False

@@ -1,11 +1,21 @@
 """One watched image."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
+
+from exporter.model.image import Image
+from exporter.text import is_larger
 
 DEFAULT_LABEL_VALUE_LIMIT = 512
 """The default of the setting ``label_value_limit``."""
 
+
+INFO_ATTRIBUTES = ("name", "project_id", "disk_format", "container_format", "visibility")
+"""The attributes of an image that are labels of ``openstack_image_info``."""
+
+_info_of = attrgetter(*INFO_ATTRIBUTES)
 
 OperatorLabels = tuple[tuple[str, str], ...]
 """Names and values of the labels that the operator gives to an image, sorted by name.
@@ -61,3 +71,15 @@ class Target:
         if self.property_names is None:
             return properties
         return tuple((name, value) for name, value in properties if name in self.property_names)
+
+    def has_cut_labels(self, image: Image) -> bool:
+        """Return True if a label value of the image is longer than the limit, and so is cut."""
+        return any(is_larger(value, self.label_value_limit) for value in self._label_values(image))
+
+    def _label_values(self, image: Image) -> Iterator[str]:
+        """Yield the label values of the image's series that the API provides."""
+        yield from filter(None, _info_of(image))
+        for _, digest in image.digests:
+            yield digest
+        for _, value in self.select_properties(image.properties):
+            yield value

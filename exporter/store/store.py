@@ -65,6 +65,7 @@ class Store:
         self._targets: dict[TargetKey, Target] = {}
         self._observations: dict[TargetKey, Observation] = {}
         self._clouds: dict[str, CloudState] = {}
+        self._cut: set[TargetKey] = set()
         self._changed: dict[TargetKey, Set[Aspect]] = {}
         self._removed: set[TargetKey] = set()
         self._layout = 0
@@ -97,6 +98,8 @@ class Store:
             self._mark_added([target.key for target in added])
             self._mark_removed(old.keys() - new.keys())
             self._clouds[cloud] = replace(self._clouds[cloud], targets=len(new))
+            for key in [key for key, target in new.items() if old.get(key) != target]:
+                self._count_cut_labels(key)
             return added
 
     def remove_cloud(self, cloud: str) -> None:
@@ -178,6 +181,8 @@ class Store:
             if changed:
                 self._changed[key] = union(changed, self._changed.get(key, NO_ASPECTS))
             self._observations[key] = observation
+            if Aspect.IMAGE in changed:
+                self._count_cut_labels(key)
 
     def take_changes(self, now: float) -> Changes:
         """Return the changes since the last call, and clear them; ``now`` is a monotonic time."""
@@ -247,4 +252,21 @@ class Store:
         for key in keys:
             self._changed.pop(key, None)
             self._history.forget(key)
+            self._count_cut_labels(key)
         self._layout += 1
+
+    def _count_cut_labels(self, key: TargetKey) -> None:
+        """Count a target if its image has cut labels. The caller holds the lock."""
+        target, image = self._targets.get(key), self._observations[key].image
+        is_cut = target is not None and image is not None and target.has_cut_labels(image)
+        if is_cut == (key in self._cut):
+            return
+        if is_cut:
+            self._cut.add(key)
+        else:
+            self._cut.discard(key)
+        state = self._clouds.get(key.cloud)
+        if state is not None:  # None if the cloud is being removed
+            self._clouds[key.cloud] = replace(
+                state, cut_images=state.cut_images + (1 if is_cut else -1)
+            )

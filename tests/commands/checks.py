@@ -10,18 +10,28 @@ from rich.console import Console
 from exporter.app import build_application
 from exporter.commands.check import Format, check
 from exporter.config import parse, resolved_clouds
+from exporter.metrics.selection.families import EVERYTHING, Selection
 from tests.support.program import ABSENT, GOLDEN, settings_file
 
 
 def run_check(
-    folder: Path, *clouds: dict[str, Any], output_format: Format = "table"
+    folder: Path,
+    *clouds: dict[str, Any],
+    output_format: Format = "table",
+    selection: Selection = EVERYTHING,
 ) -> tuple[int, str]:
     """Run a check of these clouds; return the status and the output."""
     file = settings_file(folder, *clouds)
     application = build_application(resolved_clouds(parse([f"--config.file={file}"], {}).settings))
     out, err = io.StringIO(), io.StringIO()
     try:
-        status = check(application, Console(file=out, width=1000), Console(file=err), output_format)
+        status = check(
+            application,
+            Console(file=out, width=1000),
+            Console(file=err),
+            output_format,
+            selection,
+        )
     finally:
         application.close()
     assert err.getvalue() == ""

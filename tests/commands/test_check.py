@@ -14,6 +14,7 @@ from rich.console import Console
 from exporter.app import build_application
 from exporter.commands.check import Format, check
 from exporter.config import parse, resolved_clouds
+from exporter.metrics.selection.families import Selection
 from exporter.simulator import BackendFault, Balancing, SimulatedImageService, Unit
 from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
 from tests.commands.checks import EXPECTING, GOLDEN_ALIAS, row, run_check
@@ -193,6 +194,26 @@ def test_contradicting_api_servers_are_a_warning_and_no_reason_to_fail(
         assert text.endswith(f"images: 2, not as expected: 0\n{line}\n")
     else:
         assert json.loads(text)["warnings"] == [line]
+
+
+@pytest.mark.parametrize("output_format", ["table", "json"])
+def test_cut_labels_and_excluded_metrics_are_warnings_and_no_reason_to_fail(
+    tmp_path: Path, service: SimulatedImageService, output_format: Format
+) -> None:
+    service.images.change(GOLDEN, name="x" * 600)
+    cloud = {"name": "lab", "endpoint": service.url, "images": [GOLDEN]}
+    selection = Selection(exclude=("openstack_image_exporter_clock_skew_seconds",))
+    status, text = run_check(tmp_path, cloud, output_format=output_format, selection=selection)
+    lines = [
+        "lab: images with label values cut at label_value_limit: 1",
+        "alert OpenStackImageClocksOff never fires without "
+        "openstack_image_exporter_clock_skew_seconds",
+    ]
+    assert status == 0
+    if output_format == "table":
+        assert text.splitlines()[-2:] == lines
+    else:
+        assert json.loads(text)["warnings"] == lines
 
 
 def test_unreachable_cloud_does_not_hide_other_clouds(

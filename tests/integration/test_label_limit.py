@@ -24,6 +24,7 @@ PROMETHEUS_LIMIT = 512
 LONG = "ü" * 2000
 EXISTS = "openstack_image_exists"
 PROPERTY = "openstack_image_property_info"
+CUT_IMAGES = "openstack_image_exporter_images_with_cut_labels"
 
 
 @contextmanager
@@ -79,6 +80,7 @@ def test_long_property_does_not_fail_the_scrape(
 ) -> None:
     with daemon(tmp_path, lab(service, api), properties=["description"]) as program:
         program.wait_for_metric(EXISTS, 1.0, image_id=UBUNTU)
+        assert program.metrics().value(CUT_IMAGES) == 2
         with scraped(tmp_path / "prometheus", program) as server:
             assert scrape_error(server) == ""
             cut = server.query(f'{PROPERTY}{{value=~".*…[0-9a-f]{{12}}"}}')
@@ -108,3 +110,4 @@ def test_new_limit_applies_after_a_reload(tmp_path: Path, service: SimulatedImag
         settings_file(tmp_path, cloud, **general, label_value_limit=5000)
         program.process.send_signal(signal.SIGHUP)
         wait_until(lambda: program.metrics().values(PROPERTY, value=LONG) == [1.0])
+        assert program.metrics().value(CUT_IMAGES) == 0

@@ -12,6 +12,7 @@ NEW = CloudState("lab", 60.0)
 
 ONE_FIELD = {
     "targets": (7, "openstack_image_exporter_targets", 7.0),
+    "cut_images": (3, "openstack_image_exporter_images_with_cut_labels", 3.0),
     "interval": (30.0, "openstack_image_exporter_cycle_interval_seconds", 30.0),
     "api_up": (True, "openstack_image_api_up", 1.0),
     "breaker_open": (True, "openstack_image_exporter_breaker_open", 1.0),

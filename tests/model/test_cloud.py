@@ -177,6 +177,7 @@ FROM_THE_NEW_CONFIGURATION = {"interval", "discovery_interval", "resolved", "res
 CARRIED_OVER = {
     "name",
     "targets",
+    "cut_images",
     "api_up",
     "mass_disappearance",
     "polls",

@@ -1,6 +1,42 @@
 from dataclasses import replace
 
-from exporter.model.target import Target, TargetKey
+import pytest
+
+from exporter.model.image import Image
+from exporter.model.target import INFO_ATTRIBUTES, Target, TargetKey
+
+LIMIT = 64
+TARGET = Target("lab", "1", "golden", property_names=frozenset({"build"}), label_value_limit=LIMIT)
+IMAGE = Image("v1", "1", "active")
+
+
+def of_length(length: int) -> list[Image]:
+    """Return images that have one text of this length each."""
+    text = "x" * length
+    return [
+        *(replace(IMAGE, **{name: text}) for name in INFO_ATTRIBUTES),  # type: ignore[arg-type]  # all of these are texts
+        replace(IMAGE, digests=(("md5", "a"), ("sha512", text))),
+        replace(IMAGE, properties=(("a", "b"), ("build", text))),
+    ]
+
+
+@pytest.mark.parametrize("image", of_length(LIMIT + 1))
+def test_image_with_a_text_above_the_limit_has_cut_labels(image: Image) -> None:
+    assert TARGET.has_cut_labels(image)
+
+
+@pytest.mark.parametrize("image", [IMAGE, *of_length(LIMIT)])
+def test_image_with_texts_up_to_the_limit_has_no_cut_labels(image: Image) -> None:
+    assert not TARGET.has_cut_labels(image)
+
+
+def test_limit_of_label_values_is_in_bytes() -> None:
+    assert TARGET.has_cut_labels(replace(IMAGE, name="ü" * (LIMIT // 2 + 1)))
+    assert not TARGET.has_cut_labels(replace(IMAGE, name="ü" * (LIMIT // 2)))
+
+
+def test_long_property_that_is_not_exported_is_not_cut() -> None:
+    assert not TARGET.has_cut_labels(replace(IMAGE, properties=(("other", "x" * 1000),)))
 
 
 def test_target_is_identified_by_cloud_and_id() -> None:

@@ -279,3 +279,43 @@ def test_change_of_a_poll_that_was_retracted_is_not_remembered(store: Store) -> 
     image = store.find(ONE.key)
     assert image is not None
     assert image.changes == []
+
+
+LONG_NAME = replace(ACTIVE, name="x" * 600)
+CUT = NEVER_POLLED.with_outcome(Found(LONG_NAME), START, MAX_STALE)
+
+
+def cut_images(store: Store) -> dict[str, int]:
+    """Return the number of images with cut labels of each cloud."""
+    return {cloud.name: cloud.cut_images for cloud in store.clouds()}
+
+
+def test_images_with_cut_labels_are_counted(store: Store) -> None:
+    for target in (ONE, TWO):
+        store.observe(target.key, CUT)
+    assert cut_images(store) == {"lab": 2, "prod": 0}
+    store.observe(ONE.key, CUT)
+    store.observe(TWO.key, GONE)
+    assert cut_images(store) == {"lab": 1, "prod": 0}
+    store.observe(ONE.key, FOUND)
+    assert cut_images(store) == {"lab": 0, "prod": 0}
+
+
+def test_new_limit_changes_the_number_of_images_with_cut_labels(store: Store) -> None:
+    store.observe(ONE.key, CUT)
+    store.set_targets("lab", [TWO, replace(ONE, label_value_limit=600)])
+    assert cut_images(store)["lab"] == 0
+    store.set_targets("lab", [TWO, ONE])
+    assert cut_images(store)["lab"] == 1
+
+
+def test_removed_image_has_no_cut_labels(store: Store) -> None:
+    for target in (ONE, TWO, OTHER):
+        store.observe(target.key, CUT)
+    store.remove_target(TWO.key)
+    assert cut_images(store) == {"lab": 1, "prod": 1}
+    store.set_targets("lab", [TWO])
+    assert cut_images(store) == {"lab": 0, "prod": 1}
+    store.remove_cloud("prod")
+    store.add_cloud(PROD, [OTHER])
+    assert cut_images(store) == {"lab": 0, "prod": 0}

@@ -139,6 +139,7 @@ def cloud_document(cloud: CloudSummary) -> Document:
         "name": state.name,
         "images": cloud.images,
         "images_with_problems": cloud.images_with_problems,
+        "images_with_cut_labels": state.cut_images,
         "troubles": list(cloud.problems),
         "api_up": state.api_up,
         "api_version": state.api_version,

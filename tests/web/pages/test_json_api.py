@@ -150,6 +150,7 @@ def test_cloud_document_is_complete() -> None:
         "name": "second",
         "images": 5,
         "images_with_problems": 5,
+        "images_with_cut_labels": 0,
         "troubles": [
             "api_down",
             "servers_disagree",

@@ -150,6 +150,17 @@ def test_what_an_endpoint_lacks_is_shown() -> None:
     assert f"Endpoint {summary}" not in text_of(render())
 
 
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, None), (1, "1 image has values"), (1200, "1,200 images have values")]
+)
+def test_images_with_cut_labels_are_counted(count: int, shown: str | None) -> None:
+    store = Store()
+    store.add_cloud(replace(FIRST_CLOUD, cut_images=count), [])
+    text = text_of(render(store))
+    assert ("cut at label_value_limit" in text) is bool(count)
+    assert shown is None or f"Labels {shown} cut at label_value_limit" in text
+
+
 def test_more_than_three_clouds_or_aliases_are_folded_unless_there_is_a_problem() -> None:
     store = Store()
     aliases = {f"alias-{number}": "an-id" for number in range(4)}
