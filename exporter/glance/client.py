@@ -12,7 +12,7 @@ from exporter.auth.base import Authenticator
 from exporter.clock import steady
 from exporter.glance.capabilities import Capabilities
 from exporter.glance.discovery_listing import parse_page
-from exporter.glance.image_requests import ImageRequests, is_accepted
+from exporter.glance.image_requests import ImageRequests, is_accepted, without_list
 from exporter.glance.list_filters import ListFilters
 from exporter.glance.list_requests import ListRequests
 from exporter.glance.listing import PAGE_LIMIT
@@ -161,8 +161,15 @@ class ImageClient:
 
         ``control_id`` is the ID of an image, or None for a list of images. If the version in use
         serves no list, the second version is probed: its list and the suspect itself. Its list
-        alone never confirms a 404 of the first version, which a gateway may have lost.
+        alone never confirms a 404 of the first version, which a gateway may have lost. Neither does
+        a list after the catalog has moved the service in this cycle.
         """
+        reply = self._probe(suspect_id, control_id, deadline)
+        if control_id is None and self.sender.has_moved_from(self._endpoint):
+            return without_list(reply, "the catalog has moved the service")
+        return reply
+
+    def _probe(self, suspect_id: str, control_id: str | None, deadline: Deadline) -> ProbeReply:
         api, second = self._api, self._second
         probe = partial(self._requests.probe, suspect_id=suspect_id, deadline=deadline)
         if second is not None and control_id is not None and self._memory.has(control_id, steady()):
@@ -320,11 +327,9 @@ class ImageClient:
 
     def _is_same_endpoint(self) -> bool:
         """Forget what another endpoint had shown; return False if there was another one."""
-        before, endpoint = self._endpoint, self.sender.endpoint
-        if endpoint is None:
-            return True
-        self._endpoint = endpoint
-        if before in {None, endpoint}:
+        is_moved = self.sender.has_moved_from(self._endpoint)
+        self._endpoint = self.sender.endpoint or self._endpoint
+        if not is_moved:
             return True
         self._lists.capabilities = Capabilities()
         self._memory = SecondVersion()

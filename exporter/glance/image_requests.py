@@ -164,6 +164,11 @@ def is_accepted(response: Response, result: ImageResult) -> bool:
     return isinstance(result, Found) or (code == HTTPStatus.OK and has_image_headers(response))
 
 
+def without_list(reply: ProbeReply, why: str) -> ProbeReply:
+    """Return the reply to a probe whose control was a list that proves nothing."""
+    return replace(reply, before=Failed("unconfirmed", why), after=None)
+
+
 def _image_request(api: ApiVersion, image_id: str, deadline: Deadline) -> HttpRequest:
     return HttpRequest(
         api.method,

@@ -65,6 +65,7 @@ class RequestSender:
     _refusals: TokenRefusals = field(init=False, default_factory=TokenRefusals)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _pool: ConnectionPool | None = field(init=False, default=None)
+    _first_endpoint: str | None = field(init=False, default=None)
     _token_use: _TokenUse | None = field(init=False, default=None)
     _is_skew_due: bool = field(init=False, default=True)
     _closed: bool = field(init=False, default=False)
@@ -78,6 +79,11 @@ class RequestSender:
     def endpoint(self) -> str | None:
         """The endpoint to which requests are sent, None before the first one."""
         return self._pool.base_url if self._pool else None
+
+    def has_moved_from(self, endpoint: str | None) -> bool:
+        """Return True if requests are sent to another endpoint, or to another than the first."""
+        before = endpoint or self._first_endpoint
+        return before != (self.endpoint or before)
 
     @property
     def prefix_length(self) -> int:
@@ -204,6 +210,7 @@ class RequestSender:
                 if self._pool is not None:
                     self._pool.close()
                 self._pool = pool
+                self._first_endpoint = self._first_endpoint or pool.base_url
             return self._pool
 
     def _open_pool(self, endpoint: str) -> ConnectionPool:

@@ -285,3 +285,17 @@ def test_empty_list_proves_nothing_after_the_catalog_has_moved_the_service(
         cloud.cycle()
     assert cloud.exists() == dict.fromkeys(IDS, True)
     assert {cloud.reason(image_id) for image_id in IDS} == {"unconfirmed"}
+
+
+def test_empty_list_proves_nothing_in_the_cycle_in_which_the_catalog_moves_the_service(
+    service: SimulatedImageService, stack: ExitStack
+) -> None:
+    """The token is renewed during a cycle, when a request needs it."""
+    empty = stack.enter_context(image_service(()))
+    signin = FakeAuthenticator(service.url)
+    cloud = stack.enter_context(polled_cloud(service.url, IDS[:1], signin=signin, api="v2"))
+    cloud.cycle()
+    signin.endpoint, signin.number = empty.url, 2
+    for _ in range(2):
+        cloud.cycle()
+        assert (cloud.exists(), cloud.reason(IDS[0])) == ({IDS[0]: True}, "unconfirmed")
