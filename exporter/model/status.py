@@ -14,13 +14,25 @@ from exporter.model.target import Target
 STATES: Mapping[str, str] = MappingProxyType(
     {
         "gone": "proved not to be visible to these credentials",
-        "unknown": "not known, or no longer",
-        "pending": "not polled yet",
+        "unknown": "no poll has succeeded, or not recently enough",
+        "pending": "no poll has finished yet",
         "other": "a status that Glance does not document",
-        **{status: f"its status is {status}" for status in STATUSES},
+        "queued": "registered, but without data",
+        "saving": "its data is being uploaded",
+        "uploading": "its data is being uploaded for an import",
+        "importing": "its data is being imported",
+        "active": "complete, machines can boot from it",
+        "deactivated": "only administrators can read its data",
+        "killed": "its upload has failed",
+        "deleted": "deleted, as an administrator still sees it",
+        "pending_delete": "deleted, but its data is kept for a while",
     }
 )
 """Every state of an image, and its meaning."""
+
+assert STATES.keys() >= set(STATUSES), (  # noqa: S101  # every status needs its meaning
+    f"STATES lacks {set(STATUSES) - STATES.keys()}"
+)
 
 
 def state_of(observation: Observation) -> str:

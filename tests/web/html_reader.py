@@ -14,7 +14,8 @@ TAGS = {
     *("html", "head", "meta", "title", "link", "style", "script", "noscript", "body", "header"),
     *("h1", "h2", "nav", "a", "main", "p", "b", "div", "ul", "li", "section", "details", "summary"),
     *("span", "dl", "dt", "dd", "form", "label", "input", "select", "option", "button", "table"),
-    *("caption", "thead", "tbody", "tr", "th", "td", "time", "bdi", "code", "footer", "ol", "pre"),
+    *("caption", "thead", "tbody", "tr", "th", "td", "time", "bdi", "code", "footer", "abbr", "ol"),
+    *("pre", "svg", "rect"),
 }
 """Every element that the templates contain."""
 

@@ -10,7 +10,7 @@ from exporter.model.cloud import CloudState, cloud_problems
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
 from exporter.model.sharding import UNSHARDED, Shard
-from exporter.model.status import PROBLEMS, ImageStatus, image_status
+from exporter.model.status import PROBLEMS, STATES, ImageStatus, image_status
 from exporter.store import Store
 from exporter.web.pages.query import Query
 
@@ -43,9 +43,10 @@ class ImageList:
         query: The query.
         rows: The images on the requested page.
         matching: Number of images that match the query, on all pages.
-        total: Number of watched images. The next three counts are also for all watched images.
+        total: Number of watched images. The next four counts are also for all watched images.
         images_with_problems: Number of images that have at least one problem.
         pending: Number of images that were not polled yet.
+        state_counts: Number of images in each state, in the order of ``STATES``, without zeros.
         problem_counts: Number of images with each problem, worst problem first, without zeros.
         clouds: All clouds; those with problems come first.
         shard: The shard that this exporter watches; images of other shards are not counted.
@@ -58,6 +59,7 @@ class ImageList:
     total: int
     images_with_problems: int
     pending: int
+    state_counts: Mapping[str, int]
     problem_counts: Mapping[str, int]
     clouds: Sequence[CloudSummary]
     shard: Shard
@@ -82,6 +84,7 @@ def query_images(store: Store, query: Query, now: Instant, shard: Shard = UNSHAR
     matching = [status for status in statuses if _matches(status, query)]
     start = (query.page - 1) * query.limit
     counts = Counter(problem for status in statuses for problem in status.problems)
+    states = Counter(status.state for status in statuses)
     return ImageList(
         now=now,
         query=query,
@@ -89,7 +92,8 @@ def query_images(store: Store, query: Query, now: Instant, shard: Shard = UNSHAR
         matching=len(matching),
         total=len(statuses),
         images_with_problems=sum(bool(status.problems) for status in statuses),
-        pending=sum(status.state == "pending" for status in statuses),
+        pending=states["pending"],
+        state_counts={state: states[state] for state in STATES if states[state]},
         problem_counts={problem: counts[problem] for problem in PROBLEMS if counts[problem]},
         clouds=_summaries(clouds, statuses, now),
         shard=shard,

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal, get_args
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -31,11 +33,23 @@ COLUMNS: Mapping[str, str | None] = MappingProxyType(
 )
 """Columns of the image table, with the value of ``sort`` that each column sorts by."""
 
-LIMITS = (25, 100, 250, 1000)
+LIMITS = (25, 50, 100, 250, 1000)
 """Page sizes offered in the form. A URL may name any other size."""
 
 MAX_VALUE_LENGTH = 40
-"""Characters of a value in the last change. The API returns the whole value."""
+"""Characters of a value in the table. The page of the image has the whole value."""
+
+MAX_DETAIL_LENGTH = 80
+"""Characters of the detail of a failure in the table."""
+
+MAX_LINES = 2
+"""Changes or unmet expectations in a cell of the table."""
+
+BAR_WIDTH = 1000
+"""Width of the bar of states, in units of its own."""
+
+LEAST_SEGMENT = 6
+"""Width of a segment of the bar at least, so that one image of thousands is visible."""
 
 _LABELS = MappingProxyType(
     {
@@ -61,6 +75,49 @@ _LABELS = MappingProxyType(
 def label(key: str) -> str:
     """Return the label of a state or problem; a status of the Image service is its own label."""
     return _LABELS.get(key, key)
+
+
+Kind = Literal["bad", "warn", "faint", "good"]
+"""Appearance of a state, worst first."""
+
+_KINDS: Mapping[str, Kind] = MappingProxyType(
+    {"unknown": "warn", "pending": "faint", "active": "good"}
+)
+"""Appearance of the states in the bar. Machines cannot boot from an image in any other state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of the bar of states.
+
+    Attributes:
+        state: The state.
+        kind: Its appearance.
+        count: Number of images in this state.
+        start: Distance from the start of the bar, in its units.
+        width: Width, in the same units.
+    """
+
+    state: str
+    kind: Kind
+    count: int
+    start: float
+    width: float
+
+
+def bar_of_states(counts: Mapping[str, int]) -> Sequence[Segment]:
+    """Return the segments of the bar, the worst first, with widths that fill it."""
+    kinds = get_args(Kind)
+    kind_of = {state: _KINDS.get(state, "bad") for state in counts}
+    states = sorted(counts, key=lambda state: kinds.index(kind_of[state]))
+    total = sum(counts.values())
+    widths = [max(LEAST_SEGMENT, counts[state] / total * BAR_WIDTH) for state in states]
+    scale = BAR_WIDTH / sum(widths) if widths else 1
+    segments, start = [], 0.0
+    for state, width in zip(states, widths, strict=True):
+        segments.append(Segment(state, kind_of[state], counts[state], start, width * scale))
+        start += width * scale
+    return segments
 
 
 def flags(image: Image | None) -> Sequence[str]:
@@ -91,6 +148,11 @@ def format_value(value: object) -> str:
     return shorten(format_change(value), MAX_VALUE_LENGTH, "…")
 
 
+def format_detail(detail: str) -> str:
+    """Return the detail of a failure as short text."""
+    return shorten(detail, MAX_DETAIL_LENGTH, "…")
+
+
 TEMPLATES = Environment(
     loader=PackageLoader("exporter.web.pages"),
     autoescape=True,
@@ -103,6 +165,7 @@ TEMPLATES.filters.update(
     format_actual=format_actual,
     format_change=format_change,
     format_expected=format_expected,
+    format_detail=format_detail,
     format_value=format_value,
     label=label,
     number="{:,}".format,
@@ -110,12 +173,15 @@ TEMPLATES.filters.update(
     utc=format_utc,
 )
 TEMPLATES.globals.update(
+    bar_of_states=bar_of_states,
+    bar_width=BAR_WIDTH,
     columns=COLUMNS,
     descriptions={**STATES, **PROBLEMS, **CLOUD_PROBLEMS},
     display_name=display_name,
     flags=flags,
     image_path=image_path,
     limits=LIMITS,
+    max_lines=MAX_LINES,
     problems=PROBLEMS,
     refresh_intervals=REFRESH_INTERVALS,
     states=STATES,

@@ -115,7 +115,11 @@ class Query(BaseModel):
 
 
 class PageQuery(Query):
-    """A query of the page, which also has a refresh interval in seconds."""
+    """A query of the page, which also has a refresh interval in seconds, and is shorter."""
+
+    limit: Annotated[
+        int, Field(ge=1, le=MAX_LIMIT, description=f"a whole number from 1 to {MAX_LIMIT}")
+    ] = 50
 
     refresh: Annotated[
         int, _among(REFRESH_INTERVALS), Field(description=_one_of(REFRESH_INTERVALS))

@@ -80,7 +80,7 @@ class Tab:
 
     def names(self) -> list[str]:
         """Return the display names in the image table, in order."""
-        return self.page.locator("tbody .name").all_inner_texts()
+        return self.page.locator("tbody th a").all_inner_texts()
 
 
 OpenTab = Callable[..., Tab]

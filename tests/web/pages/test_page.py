@@ -10,16 +10,25 @@ from exporter import __version__
 from exporter.model.cloud import CLOUD_PROBLEMS
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED
-from exporter.model.outcome import Found
+from exporter.model.outcome import Failed, Found
 from exporter.model.sharding import Shard
 from exporter.model.status import PROBLEMS, STATES
 from exporter.model.target import Target
 from exporter.store import Store
 from exporter.web.pages.image_list import query_images
-from exporter.web.pages.page import SCRIPT, flags, format_value, label, render_page
+from exporter.web.pages.page import (
+    BAR_WIDTH,
+    LEAST_SEGMENT,
+    SCRIPT,
+    bar_of_states,
+    flags,
+    format_value,
+    label,
+    render_page,
+)
 from exporter.web.pages.query import PageQuery, QueryError
 from tests.support.images import ACTIVE, MAX_STALE
-from tests.web.example_images import FIRST_CLOUD, NOW, REQUEST_ID
+from tests.web.example_images import FIRST_CLOUD, NOW, add_polled_cloud, found, large_store
 from tests.web.html_reader import Reader, normalize, render, text_of
 
 PAGE = Reader(render())
@@ -49,10 +58,10 @@ def test_row_shows_all_values_of_an_image() -> None:
         ("stale", {0: "▲ not known", 1: "35 min ago", 2: "stale id-of-stale", 5: "–"}),
         ("new", {0: "○ not polled yet", 1: "–", 7: "none yet"}),
         ("bare", {0: "● active cannot be verified: protected", 2: "bare id-of-bare", 4: "–"}),
-        ("failing", {7: f"▲ failed 12 s ago server_error: HTTP 503 request {REQUEST_ID}"}),
+        ("failing", {7: "▲ failed 12 s ago server_error: HTTP 503"}),
         (
             "refused",
-            {0: "▲ not known", 7: f"▲ failed 12 s ago forbidden: HTTP 403 request {REQUEST_ID}"},
+            {0: "▲ not known", 7: "▲ failed 12 s ago forbidden: HTTP 403"},
         ),
         ("deactivated", {5: "protected not public hidden"}),
     ],
@@ -172,9 +181,74 @@ def test_more_than_three_clouds_or_aliases_are_folded_unless_there_is_a_problem(
     store.add_cloud(down, [])
     details = Reader(render(store)).all("details")
     is_open = {str(attributes["id"]): "open" in attributes for attributes in details}
+    assert is_open.pop("legend") is False
     others = {f"cloud-fine%20{number}": False for number in range(4)}
     assert is_open == {"cloud-down": True, "aliases-down": False, **others}
     assert next(iter(is_open)) == "cloud-down"
+
+
+def test_bar_shows_how_many_images_are_in_each_state_worst_first() -> None:
+    segments = bar_of_states({"gone": 1, "unknown": 40, "pending": 9, "active": 50})
+    assert [(it.state, it.kind, it.count) for it in segments] == [
+        ("gone", "bad", 1),
+        ("unknown", "warn", 40),
+        ("pending", "faint", 9),
+        ("active", "good", 50),
+    ]
+    assert [(it.start, it.width) for it in segments] == [
+        (0, 10),
+        (10, 400),
+        (410, 90),
+        (500, 500),
+    ]
+    assert bar_of_states({}) == []
+
+
+def test_one_image_of_many_is_visible_in_the_bar() -> None:
+    first, last = bar_of_states({"active": 100_000, "gone": 1})
+    assert (first.state, first.start, last.start) == ("gone", 0, first.width)
+    assert first.width > LEAST_SEGMENT * 0.99
+    assert first.width + last.width == pytest.approx(BAR_WIDTH)
+
+
+def test_states_are_counted_linked_and_explained() -> None:
+    text = text_of(render())
+    for part in (
+        "■ 1 gone ■ 1 other ■ 1 saving ■ 2 deactivated ■ 1 deleted ■ 2 not known "
+        "■ 1 not polled yet ■ 9 active",
+        "gone proved not to be visible to these credentials",
+        "deactivated only administrators can read its data",
+    ):
+        assert part in text
+    assert {link["href"] for link in PAGE.all("a") if link.get("id") == "state-gone"} == {
+        "?state=gone"
+    }
+    assert "svg" not in {tag for tag, _ in Reader(render(Store())).elements}
+
+
+def test_row_shows_at_most_two_changes_and_unmet_expectations() -> None:
+    store = Store()
+    expect = (("protected", True), ("public", False), ("name", "other"))
+    target = Target("first", "an-id", "golden", expect=expect)
+    histories = ((90, found(name="old", protected=True)), (60, found(protected=False, public=True)))
+    add_polled_cloud(store, FIRST_CLOUD, [(target, histories)])
+    row = Reader(render(store)).row("golden")
+    assert row[0].endswith("public is true, expected false and 1 more")
+    assert row[6] == "1 min ago protected: yes → no public: no → yes and 1 more"
+
+
+def test_detail_of_a_failure_is_shortened() -> None:
+    store = Store()
+    target = Target("first", "an-id", "golden")
+    add_polled_cloud(store, FIRST_CLOUD, [(target, ((9, Failed("malformed", "x" * 900)),))])
+    cell = Reader(render(store)).row("golden")[7]
+    assert cell.startswith(f"▲ failed 9 s ago malformed: {'x' * 79}… ")
+
+
+def test_page_of_ten_thousand_images_is_small() -> None:
+    html = render(large_store(10_000))
+    assert html.count("<tr") == 51
+    assert len(html.encode()) < 60_000
 
 
 def test_page_of_a_shard_names_the_shard() -> None:
@@ -189,7 +263,7 @@ def test_page_shows_the_version_and_links_to_the_other_pages() -> None:
     assert [link["href"] for link in PAGE.all("a")][:7] == [
         "#images",
         "metrics",
-        "api/images?",
+        "api/images?limit=50",
         "config",
         "-/ready",
         "-/healthy",
