@@ -349,6 +349,13 @@ def test_default_timeout_of_a_cloud_is_at_most_its_interval(read: Read) -> None:
     assert [cloud.timeout for cloud in clouds_of(content, read)] == [2.0, 10.0]
 
 
+def test_images_without_expectations_share_one_object(read: Read) -> None:
+    """An object of its own would take 1 KiB per image."""
+    (cloud,) = read("clouds: [{name: a, images: [b, {id: c, alias: d}]}]").settings.clouds
+    one, other = cloud.images
+    assert one.expect is other.expect
+
+
 def test_ten_thousand_images(read: Read) -> None:
     images = "\n".join(
         f"  - {{id: i{n}, alias: a{n}, expect: {{status: active}}}}" for n in range(10_000)
