@@ -14,7 +14,7 @@ from exporter.model.instant import Instant
 from exporter.model.observation import Aspect, Observation
 from exporter.model.scs0102 import built_at, provided_until, replacement_due, uuid_valid_until
 from exporter.model.target import INFO_ATTRIBUTES, Target
-from exporter.text import shorten_distinctly
+from exporter.text import escape, shorten_distinctly
 
 IMAGE_LABELS = ("cloud", "image_id", "image")
 """The labels of every series of an image. The operator chooses all of their values."""
@@ -48,8 +48,8 @@ class ImageView(NamedTuple):
         return () if self.image is None else self.target.select_properties(self.image.properties)
 
     def label_value(self, text: str) -> str:
-        """Return text of the API as the value of a label, cut at the configured limit."""
-        return shorten_distinctly(text, self.target.label_value_limit)
+        """Return text of the API as a label value: escaped as in the log, cut at the limit."""
+        return shorten_distinctly(escape(text), self.target.label_value_limit)
 
 
 def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
@@ -133,7 +133,7 @@ def _info(view: ImageView) -> Mapping[tuple[str, ...], float]:
 
 def _content_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     digests = view.image.digests if view.image else ()
-    return {(algorithm, view.label_value(digest)): 1.0 for algorithm, digest in digests}
+    return {tuple(map(view.label_value, digest)): 1.0 for digest in digests}
 
 
 def _property_info(view: ImageView) -> Mapping[tuple[str, ...], float]:

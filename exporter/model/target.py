@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from exporter.model.image import Image
-from exporter.text import is_larger
+from exporter.text import escape, is_larger
 
 DEFAULT_LABEL_VALUE_LIMIT = 512
 """The default of the setting ``label_value_limit``."""
@@ -74,12 +74,13 @@ class Target:
 
     def has_cut_labels(self, image: Image) -> bool:
         """Return True if a label value of the image is longer than the limit, and so is cut."""
-        return any(is_larger(value, self.label_value_limit) for value in self._label_values(image))
+        values = map(escape, self._label_values(image))
+        return any(is_larger(value, self.label_value_limit) for value in values)
 
     def _label_values(self, image: Image) -> Iterator[str]:
         """Yield the label values of the image's series that the API provides."""
         yield from filter(None, _info_of(image))
-        for _, digest in image.digests:
-            yield digest
+        for digest in image.digests:
+            yield from digest
         for _, value in self.select_properties(image.properties):
             yield value

@@ -18,6 +18,8 @@ from exporter.model.changes import NO_CHANGE_COUNTS, ChangeCounts
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found
+from exporter.text import escape
+from tests.support.examples import examples
 from tests.support.images import ACTIVE, COMPLETE, ID, MAX_STALE, START, TARGET, later
 
 FOUND = NEVER_POLLED.with_outcome(Found(ACTIVE), START, MAX_STALE)
@@ -121,10 +123,10 @@ def test_every_family_has_samples_for_a_fully_known_image(family: ImageFamily) -
 def test_text_of_the_api_is_a_label_only_of_info_metrics() -> None:
     found = NEVER_POLLED.with_outcome(Found(POISONED), START, MAX_STALE)
     for name, *labels in series(found):
-        if HOSTILE in labels:
+        if escape(HOSTILE) in labels:
             assert name.endswith("_info")
     assert series(found)["openstack_image_status", "unknown"] == 1.0
-    assert series(found)["openstack_image_info", *[HOSTILE] * 5] == 1.0
+    assert series(found)["openstack_image_info", *[escape(HOSTILE)] * 5] == 1.0
 
 
 @pytest.mark.parametrize("status", [*STATUSES, "unknown", "ACTIVE", "", HOSTILE])
@@ -244,6 +246,34 @@ def test_values_of_the_api_are_cut_at_the_limit_of_the_target() -> None:
     assert sorted({len(value.encode()) for value in labels if "x" * 40 in value}) == [64, 255]
     assert sum("…" in value for value in labels) == 6
     assert view.labels == limited.labels
+
+
+@examples(50)
+@given(st.text(st.characters(codec="utf-8"), max_size=20))
+def test_values_of_the_api_are_printable_and_otherwise_unchanged(text: str) -> None:
+    image = replace(
+        ACTIVE,
+        name=text,
+        project_id=text,
+        disk_format=text,
+        container_format=text,
+        visibility=text,
+        digests=((text, text),),
+        properties=(("os_version", text),),
+    )
+    target = replace(TARGET, property_names=frozenset({"os_version"}))
+    view = view_of(target, NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE), START)
+    families = {family.name: family for family in IMAGE_FAMILIES}
+    values = [
+        value
+        for name in ("info", "content_info", "property_info")
+        for sample in families[f"openstack_image_{name}"].samples(view)
+        for value in sample
+        if value != "os_version"
+    ]
+    assert len(values) == 8
+    assert set(values) == {text if text.isprintable() else escape(text)}
+    assert values[0].isprintable()
 
 
 OBSERVATIONS = st.builds(
