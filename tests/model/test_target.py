@@ -16,6 +16,7 @@ def of_length(length: int) -> list[Image]:
     return [
         *(replace(IMAGE, **{name: text}) for name in INFO_ATTRIBUTES),  # type: ignore[arg-type]  # all of these are texts
         replace(IMAGE, digests=(("md5", "a"), ("sha512", text))),
+        replace(IMAGE, digests=((text, "a"),)),
         replace(IMAGE, properties=(("a", "b"), ("build", text))),
     ]
 
@@ -33,6 +34,11 @@ def test_image_with_texts_up_to_the_limit_has_no_cut_labels(image: Image) -> Non
 def test_limit_of_label_values_is_in_bytes() -> None:
     assert TARGET.has_cut_labels(replace(IMAGE, name="ü" * (LIMIT // 2 + 1)))
     assert not TARGET.has_cut_labels(replace(IMAGE, name="ü" * (LIMIT // 2)))
+
+
+def test_limit_of_label_values_is_for_escaped_text() -> None:
+    assert TARGET.has_cut_labels(replace(IMAGE, name="\n" * (LIMIT // 2 + 1)))
+    assert not TARGET.has_cut_labels(replace(IMAGE, name="\n" * (LIMIT // 2)))
 
 
 def test_long_property_that_is_not_exported_is_not_cut() -> None:
