@@ -41,15 +41,13 @@ class SelectedClouds(CollectorRegistry):
     def __init__(self, registry: CollectorRegistry, clouds: Collection[str]) -> None:
         super().__init__()
         self._registry = registry
-        self._clouds = clouds
+        self._labels = frozenset((None, *clouds))
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics with their current samples."""
         for metric in self._registry.collect():
             selected = copy(metric)
             selected.samples = [
-                sample
-                for sample in metric.samples
-                if sample.labels.get("cloud") in (None, *self._clouds)
+                sample for sample in metric.samples if sample.labels.get("cloud") in self._labels
             ]
             yield selected

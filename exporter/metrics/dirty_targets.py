@@ -45,6 +45,15 @@ class DirtyTargets:
         """Mark aspects of a target as dirty."""
         self.aspects[index] = union(aspects, self.aspects.get(index, NO_ASPECTS))
 
+    def aspects_to_render(self, index: int, view: ImageView) -> Set[Aspect]:
+        """Return the aspects of a dirty target to render.
+
+        The values of a retracted poll are replaced by earlier ones, which may have expired.
+        """
+        is_expired = view.now.monotonic > view.observation.valid_until
+        aspects = self.aspects[index]
+        return aspects if is_expired is (index in self._expired) else union(aspects, VALUES)
+
     def mark_by_time(self, now: Instant) -> None:
         """Mark the targets that time has changed."""
         if now.monotonic > self._clean_until:

@@ -103,7 +103,7 @@ class Exposition:
 
     def _images(self, clouds: Collection[str], openmetrics: bool) -> RenderedImages:
         if clouds:
-            return self._cache.of_clouds(clouds, openmetrics=openmetrics)
+            return self._cache.of_clouds(frozenset(clouds), openmetrics=openmetrics)
         return RenderedImages(
             self._cache.compressed_pieces(openmetrics=openmetrics),
             self._cache.checksum(openmetrics=openmetrics),

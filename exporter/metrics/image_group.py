@@ -72,8 +72,9 @@ class ImageGroup:
     def _render_aspects(self, views: Mapping[int, ImageView]) -> Mapping[int, Mapping[int, str]]:
         """Render what is dirty: texts of targets by the indexes of family and target."""
         indexes_by_aspects: dict[Set[Aspect], list[int]] = defaultdict(list)
-        for index in views:
-            indexes_by_aspects[frozenset(self.dirty.aspects[index])].append(index)
+        for index, view in views.items():
+            aspects = self.dirty.aspects_to_render(index, view)
+            indexes_by_aspects[frozenset(aspects)].append(index)
         texts: dict[int, dict[int, str]] = defaultdict(dict)
         for aspects, indexes in indexes_by_aspects.items():
             group_views = [views[index] for index in indexes]

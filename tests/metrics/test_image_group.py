@@ -8,10 +8,11 @@ from exporter.metrics.image_metrics import view_of
 from exporter.metrics.render_cache import RenderCache
 from exporter.model.cloud import CloudState
 from exporter.model.observation import ALL_ASPECTS
-from exporter.model.outcome import Found, Gone
+from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.target import Target, TargetKey
 from exporter.store import Store
-from tests.support.images import COMPLETE, START, observed
+from tests.support.clock import FakeClock
+from tests.support.images import COMPLETE, MAX_STALE, START, observed
 
 SIZE = 4
 
@@ -73,3 +74,24 @@ def test_series_of_an_image_are_the_lines_on_metrics() -> None:
     for target, observation in store.observations():
         series = render_image(view_of(target, observation, START))
         assert series.splitlines() == [line for line in lines if f'"{target.image_id}"' in line]
+
+
+def test_values_of_a_retracted_poll_are_dropped_if_those_before_it_have_expired() -> None:
+    (target,) = targets("a")
+    store, clock = Store(), FakeClock()
+    store.add_cloud(CloudState("lab", 60.0), [target])
+    exposition = Exposition(store, CollectorRegistry(), clock)
+    before = store.observation(target.key).with_outcome(Found(COMPLETE), clock(), MAX_STALE)
+    store.observe(target.key, before)
+    exposition.render_group()
+    clock.advance(MAX_STALE + 1)
+    exposition.render_group()
+    found = before.with_outcome(Found(COMPLETE), clock(), MAX_STALE)
+    store.observe(target.key, found)
+    exposition.render_group()
+    retracted = found.with_replaced_outcome(before, Failed("malformed"), clock(), MAX_STALE)
+    store.observe(target.key, retracted)
+    body = b"".join(exposition.body(openmetrics=False, compressed=False)).decode()
+    lines = [line for line in body.splitlines() if not line.startswith("#")]
+    assert lines == render_image(view_of(target, retracted, clock())).splitlines()
+    assert not any(line.startswith("openstack_image_size_bytes") for line in lines)
