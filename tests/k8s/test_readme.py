@@ -17,7 +17,7 @@ from tests.k8s.rendering import K8S, ROOT, rendered
 from tests.support.documents import blocks, files, section
 
 TEXT = section("k8s/README.md", "Install by kustomize")
-OVERLAY, RELOAD, SHARDS, DIGEST = blocks(TEXT, "yaml")
+OVERLAY, RELOAD, SCRAPER, SHARDS, DIGEST = blocks(TEXT, "yaml")
 SECRET = {"clouds.yaml": "clouds: {}\n", "secure.yaml": "clouds: {}\n"}
 
 
@@ -77,6 +77,18 @@ def test_digest_of_the_readme_replaces_the_tag(kubectl: Path, folder: Path) -> N
     (workload,) = workloads(rendered(kubectl, folder))
     image = yaml.safe_load(DIGEST)["images"][0]
     assert workload.containers[0]["image"] == f"{image['newName']}@{image['digest']}"
+
+
+def test_another_scraper_is_let_in_by_the_label_of_its_pods(kubectl: Path, folder: Path) -> None:
+    write(folder, OVERLAY, SCRAPER)
+    manifests = [*rendered(kubectl, folder), secret(kubectl, folder)]
+    assert [problem for check in CHECKS for problem in check(manifests)] == []
+    (policy,) = of_kind(manifests, "NetworkPolicy")
+    (peer,) = policy["spec"]["ingress"][0]["from"]
+    assert peer == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "vmagent"}},
+    }
 
 
 def test_settings_can_be_reloaded_without_a_rollout(kubectl: Path, folder: Path) -> None:

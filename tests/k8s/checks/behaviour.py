@@ -67,6 +67,9 @@ def network(manifests: Sequence[Manifest]) -> Iterator[str]:
             yield f"{title(policy)}: allows no ingress"
         if not all(rule.get("from") for rule in spec.get("ingress", ())):
             yield f"{title(policy)}: allows ingress from everywhere"
+        peers = [peer for rule in spec.get("ingress", ()) for peer in rule.get("from") or ()]
+        if not all("podSelector" in peer or _is_of_openshift(peer) for peer in peers):
+            yield f"{title(policy)}: allows ingress from all pods of a namespace"
         out = [
             {(port["port"], port["protocol"]) for port in rule.get("ports", ())}
             for rule in spec.get("egress", ())
@@ -77,3 +80,9 @@ def network(manifests: Sequence[Manifest]) -> Iterator[str]:
             yield f"{title(policy)}: allows no DNS"
         if not any({port for port, _ in ports} >= OPENSTACK_PORTS for ports in out):
             yield f"{title(policy)}: allows no requests to OpenStack"
+
+
+def _is_of_openshift(peer: Manifest) -> bool:
+    """Return True for the namespaces of OpenShift's monitoring, in which nobody else has pods."""
+    labels = peer["namespaceSelector"]["matchLabels"]
+    return bool(labels == {"network.openshift.io/policy-group": "monitoring"})

@@ -21,6 +21,8 @@ VOLUMES = frozenset(
     }
 )
 PROFILES = frozenset({"RuntimeDefault", "Localhost"})
+OLDEST_VERSION = "v1.29"
+"""The oldest version of Kubernetes that the manifests support, whose level they enforce."""
 
 Context = dict[str, Any]
 
@@ -69,9 +71,13 @@ def security(manifests: Sequence[Manifest]) -> Iterator[str]:
         if account.get("automountServiceAccountToken") is not False:
             yield f"{title(account)}: its token is mounted"
     for namespace in of_kind(manifests, "Namespace"):
-        level = namespace["metadata"]["labels"].get("pod-security.kubernetes.io/enforce")
+        labels = namespace["metadata"]["labels"]
+        level = labels.get("pod-security.kubernetes.io/enforce")
         if level != "restricted":
             yield f"{title(namespace)}: enforces {level}"
+        version = labels.get("pod-security.kubernetes.io/enforce-version")
+        if version != OLDEST_VERSION:
+            yield f"{title(namespace)}: enforces the level of version {version}"
 
 
 def _of_pod(workload: Workload) -> Iterator[str]:
