@@ -32,6 +32,8 @@ OWN_PROMETHEUS = frozenset({"unseen", "apart"})
 CYCLES_FOR_EVIDENCE = Counter(Gone=1)
 """Further cycles before an alert. The intervals are so short here that the evidence for a gone
 image, which takes milliseconds on a quiet machine, may be completed in the next one."""
+EVALUATIONS = 2
+"""Evaluations before an alert: of its records, and of itself in another group."""
 MIN_SAMPLES = round(seconds("5m") / SCRAPE)
 """Samples of each series in Prometheus before anything happens."""
 QUIET_PERIOD = seconds("16m")
@@ -273,5 +275,5 @@ def _delays(cloud: ScenarioCloud) -> Iterator[AlertDelay]:
         if image and name != "PollFailures" and changes:
             pending = seconds(alerts()[f"{PREFIX}{name}"].get("for", "0s"))
             polling = (scenario.cycles + CYCLES_FOR_EVIDENCE[name]) * INTERVAL + 2 * TIMEOUT
-            limit = polling + SCRAPE + EVALUATION + pending
+            limit = polling + SCRAPE + EVALUATIONS * EVALUATION + pending
             yield AlertDelay(alert, starts[0] - changes[-1], limit)

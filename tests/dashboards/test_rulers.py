@@ -1,0 +1,97 @@
+"""The rules in rulers other than Prometheus: records that are seen late, and no ``ALERTS``."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.dashboards.alert_table import RULES, alerts, rules
+from tests.dashboards.test_rules import RECORDED, TESTS
+
+LABELS = 'cloud="prod", image_id="id", image="i", instance="a"'
+EXPECTED_STATES = {
+    "gone": [
+        (f"exists{{{LABELS}}}", "0x30"),
+        (f'expectation_met{{{LABELS}, expectation="exists"}}', "1x30"),
+    ],
+    "deactivated": [
+        (f"exists{{{LABELS}}}", "1x30"),
+        (f'status{{{LABELS}, status="deactivated"}}', "1 stale 1x30"),
+        (f'expectation_met{{{LABELS}, expectation="status"}}', "1x30"),
+    ],
+}
+"""Metrics of an image that is gone or not active as expected; one sample is missing."""
+
+
+def test_records_and_alerts_are_in_separate_groups() -> None:
+    """Not every ruler evaluates the rules of a group in order and sees their results at once."""
+    for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]:
+        assert len({"alert" in rule for rule in group["rules"]}) == 1, group["name"]
+
+
+@pytest.mark.parametrize("alert", alerts())
+def test_alerts_that_fire_at_once_read_one_record_of_the_current_state(alert: str) -> None:
+    """Of two records, one may be of this evaluation and one of the evaluation before."""
+    rule = alerts()[alert]
+    current = {name for name in RECORDED.findall(rule["expr"]) if not name.endswith(":before")}
+    assert "for" in rule or len(current) <= 1
+
+
+def test_rules_do_not_read_which_alerts_fire() -> None:
+    """``ALERTS`` exists in Prometheus, but not in every ruler."""
+    assert not [rule for rule in rules() if "ALERTS" in rule["expr"]]
+
+
+@pytest.mark.parametrize("path", TESTS, ids=[path.stem for path in TESTS])
+def test_unit_tests_set_the_order_of_groups(path: Path) -> None:
+    """Without one promtool takes a random order. Records come last in ``lag.yml``."""
+    order = yaml.safe_load(path.read_text("utf-8"))["group_eval_order"]
+    names = [group["name"] for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]]
+    assert sorted(order) == sorted(names)
+    is_late = order.index("openstack-images-state") > order.index("openstack-images")
+    assert is_late is (path.stem == "lag")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
+    promtool: Path, tmp_path: Path, order: int
+) -> None:
+    """vmalert reads records from a database, in which they arrive late and may be missing once."""  # noqa: D403
+    groups: list[dict[str, Any]] = [
+        {"name": f"{rule.get('alert', rule.get('record'))} {number}", "rules": [rule]}
+        for number, rule in enumerate(rules())
+    ]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": groups}), "utf-8")
+    scraped = [
+        {"series": 'up{job="openstack-images", instance="a"}', "values": "1x30"},
+        {"series": f"openstack_image_poll_success{{{LABELS}}}", "values": "1x30"},
+    ]
+    unit_tests = [
+        {
+            "name": name,
+            "interval": "1m",
+            "input_series": [
+                *scraped,
+                *({"series": f"openstack_image_{end}", "values": values} for end, values in series),
+            ],
+            "promql_expr_test": [
+                {"expr": "ALERTS", "eval_time": f"{minute}m", "exp_samples": []}
+                for minute in range(20)
+            ],
+        }
+        for name, series in EXPECTED_STATES.items()
+    ]
+    content = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": "1m",
+        "group_eval_order": [group["name"] for group in groups][::order],
+        "tests": unit_tests,
+    }
+    file = tmp_path / "tests.yml"
+    file.write_text(yaml.safe_dump(content), "utf-8")
+    process = subprocess.run(
+        [promtool, "test", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
