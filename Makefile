@@ -80,7 +80,7 @@ readme: $(VENV)/.dev ## generate the tables of the documents
 	@$(BIN)/python -m tests.dashboards.alert_table
 	@$(BIN)/python -m tests.k8s.chart_table
 
-dashboards: $(VENV)/.dev ## generate the JSON of the dashboards and the rules for Kubernetes
+dashboards: $(VENV)/.dev ## generate the JSON of the dashboards, the rules for Kubernetes and the mixin
 	@$(BIN)/python -m dashboards.generate
 
 screenshot: $(VENV)/.dev ## take the screenshot of the page in OPERATIONS.md

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dashboards.generate import alert_needs, exporter, image, overview, prometheusrule
+from dashboards.generate import alert_needs, exporter, image, mixin, overview, prometheusrule
 from dashboards.generate.board import text
 from exporter.metrics.selection import alert_rules
 
@@ -24,6 +24,7 @@ def main() -> None:
     rules = prometheusrule.RULES.read_text("utf-8")
     prometheusrule.FILE.write_text(prometheusrule.text(rules), "utf-8")
     alert_rules.FILE.write_text(alert_needs.text(rules), "ascii")
+    mixin.FILE.write_text(mixin.text(rules, [*FILES]), "utf-8")
 
 
 if __name__ == "__main__":

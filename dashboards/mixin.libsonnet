@@ -1,0 +1,542 @@
+// Generated from alerts/rules.yml and the dashboards by `make dashboards`.
+//
+// A mixin: alerts, recording rules and dashboards with parameters. README.md says how to use it.
+{
+  _config+:: {
+    // Matchers that are added to every selector of a metric, such as 'cluster="a"'.
+    selector: '',
+    // The job of the exporter's scrape configuration.
+    job: 'openstack-images',
+    // The folder with the runbooks. It ends with a slash.
+    runbookURL: 'https://example.com/openstack-image-exporter/dashboards/runbooks/',
+    // How urgent each alert is.
+    severities: {
+      "OpenStackImageGone": "critical",
+      "OpenStackImageMassDisappearance": "critical",
+      "OpenStackImageNotActive": "critical",
+      "OpenStackImageDeactivated": "critical",
+      "OpenStackImageStatusChanged": "info",
+      "OpenStackImageStuck": "warning",
+      "OpenStackImageKilled": "critical",
+      "OpenStackImageBackToQueued": "critical",
+      "OpenStackImageContentChanged": "critical",
+      "OpenStackImageBecamePublic": "critical",
+      "OpenStackImageProtectionLost": "warning",
+      "OpenStackImageSizeChanged": "warning",
+      "OpenStackImageNotAsExpected": "warning",
+      "OpenStackImageDataStale": "warning",
+      "OpenStackImageNeverPolled": "warning",
+      "OpenStackImageApiDown": "critical",
+      "OpenStackImagePollFailures": "warning",
+      "OpenStackImageApiServersDisagree": "warning",
+      "OpenStackImageRateLimited": "warning",
+      "OpenStackImageCyclesLate": "warning",
+      "OpenStackImagePollingStopped": "critical",
+      "OpenStackImageSignInFailing": "critical",
+      "OpenStackImageTokenNotRenewed": "warning",
+      "OpenStackImageClocksOff": "warning",
+      "OpenStackImageReloadFailed": "warning",
+      "OpenStackImageExporterDown": "critical",
+      "OpenStackImageScrapeMisconfigured": "critical",
+      "OpenStackImageShardMissing": "critical",
+      "OpenStackImageShardsDisagree": "critical"
+    },
+    // What a value is compared with; the unit is in the alert's expression.
+    thresholds: {
+      "OpenStackImagePollFailures": 0.5,
+      "OpenStackImageApiServersDisagree": 10,
+      "OpenStackImageCyclesLate": 0.5,
+      "OpenStackImagePollingStopped": 3,
+      "OpenStackImageTokenNotRenewed": 60,
+      "OpenStackImageClocksOff": 30
+    },
+    // How long a condition lasts before its alert fires. An alert without an entry fires at once.
+    'for': {
+      "OpenStackImageNotActive": "10m",
+      "OpenStackImageStuck": "1h",
+      "OpenStackImageNotAsExpected": "5m",
+      "OpenStackImageDataStale": "15m",
+      "OpenStackImageNeverPolled": "15m",
+      "OpenStackImageApiDown": "5m",
+      "OpenStackImagePollFailures": "15m",
+      "OpenStackImageRateLimited": "10m",
+      "OpenStackImageCyclesLate": "10m",
+      "OpenStackImagePollingStopped": "1m",
+      "OpenStackImageSignInFailing": "10m",
+      "OpenStackImageTokenNotRenewed": "1m",
+      "OpenStackImageClocksOff": "10m",
+      "OpenStackImageReloadFailed": "5m",
+      "OpenStackImageExporterDown": "5m",
+      "OpenStackImageScrapeMisconfigured": "5m",
+      "OpenStackImageShardMissing": "5m",
+      "OpenStackImageShardsDisagree": "10m"
+    },
+  },
+
+  local config = $._config,
+  local parameters = {
+    job: config.job,
+    only: if config.selector == '' then '' else '{' + config.selector + '}',
+    also: if config.selector == '' then '' else config.selector + ', ',
+  },
+
+  local record(rule) = rule { expr: super.expr % parameters },
+
+  local alert(rule) = rule {
+    expr: super.expr % (parameters { threshold: std.get(config.thresholds, rule.alert) }),
+    [if std.objectHas(config['for'], rule.alert) then 'for']: config['for'][rule.alert],
+    labels+: { severity: config.severities[rule.alert] },
+    annotations+: { runbook_url: config.runbookURL + rule.alert + '.md' },
+  },
+
+  local groups(rules, convert) = {
+    groups: [group { rules: std.map(convert, super.rules) } for group in rules],
+  },
+
+  prometheusRules+:: groups([
+      {
+        "name": "openstack-images-state",
+        "rules": [
+          {
+            "record": "image:openstack_image_status_changes:increase1h",
+            "expr": "max by (cloud, image_id, image) (increase(openstack_image_status_changes_total%(only)s[1h])) > 0"
+          },
+          {
+            "record": "image_attribute:openstack_image_attribute_changes:increase1h",
+            "expr": "max by (cloud, image_id, image, attribute) (increase(openstack_image_attribute_changes_total{%(also)sattribute=~\"public|protected\"}[1h])) > 0"
+          },
+          {
+            "record": "image:openstack_image_status:code",
+            "expr": "max by (cloud, image_id, image) (\n  (\n       1 * (openstack_image_status{%(also)sstatus=\"queued\"} == 1)\n    or 2 * (openstack_image_status{%(also)sstatus=\"saving\"} == 1)\n    or 3 * (openstack_image_status{%(also)sstatus=\"uploading\"} == 1)\n    or 4 * (openstack_image_status{%(also)sstatus=\"importing\"} == 1)\n    or 5 * (openstack_image_status{%(also)sstatus=\"active\"} == 1)\n    or 6 * (openstack_image_status{%(also)sstatus=\"deactivated\"} == 1)\n    or 7 * (openstack_image_status{%(also)sstatus=\"killed\"} == 1)\n    or 8 * (openstack_image_status{%(also)sstatus=\"deleted\"} == 1)\n    or 9 * (openstack_image_status{%(also)sstatus=\"pending_delete\"} == 1)\n    or 10 * (openstack_image_status{%(also)sstatus=\"unknown\"} == 1)\n  )\n  + ignoring (status) group_left () 100 * openstack_image_poll_success%(only)s\n) %% 100"
+          },
+          {
+            "record": "image:openstack_image_public:max",
+            "expr": "max by (cloud, image_id, image) (openstack_image_public%(only)s)"
+          },
+          {
+            "record": "image:openstack_image_protected:min",
+            "expr": "min by (cloud, image_id, image) (openstack_image_protected%(only)s)"
+          },
+          {
+            "record": "image:openstack_image_size_bytes:active",
+            "expr": "max by (cloud, image_id, image) (openstack_image_size_bytes%(only)s > 0)\nand max by (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"}) == 1"
+          },
+          {
+            "record": "image_digest:openstack_image_content:seen_timestamp_seconds",
+            "expr": "time() * (\n  max by (cloud, image_id, image, algorithm, digest) (openstack_image_content_info%(only)s)\n  and on (cloud, image_id, image) max by (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"}) == 1\n)"
+          },
+          {
+            "record": "image:openstack_image_poll_success:max",
+            "expr": "max by (cloud, image_id, image) (openstack_image_poll_success%(only)s)"
+          },
+          {
+            "record": "image:openstack_image_exists:min",
+            "expr": "min by (cloud, image_id, image) (openstack_image_exists%(only)s and openstack_image_poll_success%(only)s == 1)\nor\nmin by (cloud, image_id, image) (openstack_image_exists%(only)s)"
+          },
+          {
+            "record": "image:openstack_image_exists:known",
+            "expr": "(\n  image:openstack_image_exists:min\n  or (\n    (last_over_time(image:openstack_image_exists:min[1h]) or image:openstack_image_exists:before)\n    and last_over_time(image:openstack_image_poll_success:max[10m])\n  )\n)\nunless (image:openstack_image_exists:min == 1 and image:openstack_image_poll_success:max == 1)"
+          },
+          {
+            "record": "image:openstack_image_status:known",
+            "expr": "(\n  image:openstack_image_status:code\n  or (\n    (last_over_time(image:openstack_image_status:code[1h]) or image:openstack_image_status:before)\n    and last_over_time(image:openstack_image_poll_success:max[10m])\n    unless image:openstack_image_exists:known == 0\n  )\n) != 5"
+          },
+          {
+            "record": "image:openstack_image_exists:unwanted",
+            "expr": "(\n  min by (cloud, image_id, image) (openstack_image_exists%(only)s) == 0\n  and max by (cloud, image_id, image) (openstack_image_expectation_met{%(also)sexpectation=\"exists\"}) == 1\n)\nor (\n  last_over_time(image:openstack_image_exists:unwanted[1h])\n  and last_over_time(image:openstack_image_poll_success:max[10m])\n  unless image:openstack_image_exists:min\n)"
+          },
+          {
+            "record": "image:openstack_image_status:wanted",
+            "expr": "(\n  max by (cloud, image_id, image) (openstack_image_expectation_met{%(also)sexpectation=\"status\"}) == 1\n  unless max by (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"}) == 1\n)\nor (\n  last_over_time(image:openstack_image_status:wanted[1h])\n  and last_over_time(image:openstack_image_poll_success:max[10m])\n  unless image:openstack_image_exists:min\n)"
+          },
+          {
+            "record": "image:openstack_image_poll_success:stale",
+            "expr": "(\n  last_over_time(image:openstack_image_poll_success:max[5m]) == 0\n  or image:openstack_image_poll_success:max unless image:openstack_image_exists:min\n)\nand image:openstack_image_exists:known"
+          },
+          {
+            "record": "image:openstack_image_poll_success:never",
+            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nunless image:openstack_image_exists:known"
+          },
+          {
+            "record": "image_expectation:openstack_image_expectation_met:known",
+            "expr": "min by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:known[1h])\n  and on (cloud, image_id, image) last_over_time(image:openstack_image_poll_success:max[10m])\n  unless on (cloud, image_id, image) image:openstack_image_exists:min\n)"
+          },
+          {
+            "record": "cloud:openstack_image_mass_disappearance:known",
+            "expr": "(\n  max by (cloud) (\n    openstack_image_exporter_mass_disappearance%(only)s\n    unless on (job, namespace) openstack_image_exporter_shards%(only)s > 1\n  ) == 1\n  or\n  max by (cloud) (last_over_time(image:openstack_image_exists:min[10m])) == 0\n  and (\n    max by (cloud) (max_over_time(openstack_image_exporter_mass_disappearance%(only)s[1d])) == 1\n    or\n    sum by (cloud) (\n      (\n        image:openstack_image_exists:min offset 2m == 1\n        or image:openstack_image_exists:min offset 10m == 1\n        or image:openstack_image_exists:min offset 1h == 1\n        or image:openstack_image_exists:before\n      )\n      and image:openstack_image_poll_success:max\n    ) > 1\n    or\n    max by (cloud) (last_over_time(cloud:openstack_image_mass_disappearance:known[20m]))\n  )\n)\nand on (cloud) (\n  image:openstack_image_exists:known == 0\n  unless image:openstack_image_exists:unwanted\n)"
+          },
+          {
+            "record": "image:openstack_image_exists:gone",
+            "expr": "(\n  image:openstack_image_exists:known == 0\n  or\n  max by (cloud, image_id, image) (\n    (openstack_image_existence_changes_total%(only)s > 1)\n    - min_over_time(openstack_image_existence_changes_total%(only)s[5m])\n  ) > 1\n)\nunless image:openstack_image_exists:unwanted"
+          },
+          {
+            "record": "image:openstack_image_status:unwanted",
+            "expr": "image:openstack_image_status:known\nunless image:openstack_image_exists:known == 0\nunless image:openstack_image_status:wanted"
+          },
+          {
+            "record": "image:openstack_image_status:requeued",
+            "expr": "image:openstack_image_status:unwanted == 1\nand (\n  image:openstack_image_status_changes:increase1h\n  or max_over_time(image:openstack_image_status:code[1h]) > 1\n  or image:openstack_image_status:before > 1\n)"
+          },
+          {
+            "record": "image:openstack_image_status:changed",
+            "expr": "(\n  image:openstack_image_status_changes:increase1h\n  or\n  min_over_time(image:openstack_image_status:code[1h]) != max_over_time(image:openstack_image_status:code[1h])\n  or\n  last_over_time(image:openstack_image_status:code[1h]) != image:openstack_image_status:before\n)\nunless image:openstack_image_exists:known == 0"
+          },
+          {
+            "record": "image:openstack_image_public:became",
+            "expr": "last_over_time(image:openstack_image_public:max[1h]) == 1\nand (\n  max by (cloud, image_id, image) (image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"public\"})\n  or min_over_time(image:openstack_image_public:max[1h]) == 0\n  or image:openstack_image_public:before == 0\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"public\"}[1h])\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"public\"}[1h])\n) > 1"
+          },
+          {
+            "record": "image:openstack_image_protected:lost",
+            "expr": "last_over_time(image:openstack_image_protected:min[1h]) == 0\nand (\n  max by (cloud, image_id, image) (image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"protected\"})\n  or max_over_time(image:openstack_image_protected:min[1h]) == 1\n  or image:openstack_image_protected:before == 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h])\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h])\n) > 1"
+          }
+        ]
+      },
+      {
+        "name": "openstack-images-before",
+        "interval": "2m",
+        "rules": [
+          {
+            "record": "image:openstack_image_exists:before",
+            "expr": "last_over_time(image:openstack_image_exists:min[1d] offset 1h)"
+          },
+          {
+            "record": "image:openstack_image_status:before",
+            "expr": "last_over_time(image:openstack_image_status:code[1d] offset 1h)"
+          },
+          {
+            "record": "image:openstack_image_public:before",
+            "expr": "last_over_time(image:openstack_image_public:max[1d] offset 1h)"
+          },
+          {
+            "record": "image:openstack_image_protected:before",
+            "expr": "last_over_time(image:openstack_image_protected:min[1d] offset 1h)"
+          },
+          {
+            "record": "image:openstack_image_size_bytes:before",
+            "expr": "last_over_time(image:openstack_image_size_bytes:active[1d] offset 1h)"
+          },
+          {
+            "record": "image_digest:openstack_image_content:before",
+            "expr": "last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1d] offset 1h)\n== on (cloud, image_id, image, algorithm) group_left ()\nmax by (cloud, image_id, image, algorithm) (\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1d] offset 1h)\n)"
+          }
+        ]
+      },
+      {
+        "name": "openstack-image-exporter-state",
+        "rules": [
+          {
+            "record": "cloud_reason:openstack_image_poll_failures:per_cycle",
+            "expr": "max by (cloud, reason) (\n  rate(openstack_image_exporter_poll_failures_total%(only)s[10m])\n  / ignoring (reason) group_left () (rate(openstack_image_exporter_polls_total%(only)s[10m]) > 0)\n  * ignoring (reason) group_left () last_over_time(openstack_image_exporter_targets%(only)s[5m])\n)"
+          },
+          {
+            "record": "cloud:openstack_image_api_up:max",
+            "expr": "max by (cloud) (last_over_time(openstack_image_api_up%(only)s[5m]))"
+          },
+          {
+            "record": "cloud:openstack_image_api_up:down",
+            "expr": "max_over_time(cloud:openstack_image_api_up:max[5m]) == 0\nand cloud:openstack_image_api_up:max offset 5m == 0"
+          }
+        ]
+      }
+    ], record),
+
+  prometheusAlerts+:: groups([
+      {
+        "name": "openstack-images",
+        "rules": [
+          {
+            "alert": "OpenStackImageGone",
+            "expr": "0 * image:openstack_image_exists:gone\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_exists:gone)",
+            "keep_firing_for": "10m",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} is gone from cloud {{ $labels.cloud }}",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ if le $value 100.0 }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} is gone: deleted, or no longer visible to the exporter's credentials. No new machine boots from it. First: `openstack image show {{ $labels.image_id }}` as an administrator; if it exists, check its visibility and the exporter's role."
+            }
+          },
+          {
+            "alert": "OpenStackImageMassDisappearance",
+            "expr": "cloud:openstack_image_mass_disappearance:known",
+            "keep_firing_for": "12m",
+            "labels": {},
+            "annotations": {
+              "summary": "All images are gone from cloud {{ $labels.cloud }}",
+              "description": "All configured images of cloud {{ $labels.cloud }} vanished at once while the API responds. A lost role, a wrong project or region, or a changed policy is more likely than deleted images. First: `openstack image list` and `openstack role assignment list --names` with the exporter's credentials."
+            }
+          },
+          {
+            "alert": "OpenStackImageNotActive",
+            "expr": "image:openstack_image_status:unwanted",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is not active",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} has not been active for 10 minutes. Nothing boots from it. First: check its status with `openstack image show {{ $labels.image_id }}`."
+            }
+          },
+          {
+            "alert": "OpenStackImageDeactivated",
+            "expr": "image:openstack_image_status:unwanted == 6",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is deactivated",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} was deactivated by an administrator: its data cannot be read, and nothing boots from it. First: find out who did it and why, then `openstack image set --activate {{ $labels.image_id }}`."
+            }
+          },
+          {
+            "alert": "OpenStackImageStatusChanged",
+            "expr": "image:openstack_image_status:changed",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} changed its status",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} changed its status in the last hour, and may have changed back. First: `openstack image show {{ $labels.image_id }}`, and find the change in the exporter's log."
+            }
+          },
+          {
+            "alert": "OpenStackImageStuck",
+            "expr": "image:openstack_image_status:unwanted < 5",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is stuck and not active yet",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} has been queued, saving, uploading or importing for an hour. Nothing boots from it. First: `openstack image show {{ $labels.image_id }}`, then check whether its upload or import still runs."
+            }
+          },
+          {
+            "alert": "OpenStackImageKilled",
+            "expr": "image:openstack_image_status:unwanted == 7",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is killed",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} is killed: its upload failed, and it will never become active. First: upload the image again, and put the new ID into the exporter's settings."
+            }
+          },
+          {
+            "alert": "OpenStackImageBackToQueued",
+            "expr": "image:openstack_image_status:requeued",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is back to queued",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} had data and is queued again: its upload failed or its data was removed from every store. Nothing boots from it. First: `openstack image show {{ $labels.image_id }}`, and check its stores and tasks."
+            }
+          },
+          {
+            "alert": "OpenStackImageContentChanged",
+            "expr": "max by (cloud, image_id, image) (increase(openstack_image_content_changes_total%(only)s[1h])) > 0\nor\nmax by (cloud, image_id, image) (\n  count by (cloud, image_id, image, algorithm) (\n    last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  ) > 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  unless image_digest:openstack_image_content:before\n  and on (cloud, image_id, image, algorithm) image_digest:openstack_image_content:before\n)",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} has different content under the same ID",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} has different content than before under the same ID: machines booted now differ from yesterday's. First: `openstack image show {{ $labels.image_id }}`, compare its checksum with that of your build, and stop rollouts until the change is explained."
+            }
+          },
+          {
+            "alert": "OpenStackImageBecamePublic",
+            "expr": "image:openstack_image_public:became",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} became public",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} became public in the last hour: every project of the cloud can copy it. First: if this was a mistake, `openstack image set --private {{ $labels.image_id }}`, then treat every secret in it as leaked."
+            }
+          },
+          {
+            "alert": "OpenStackImageProtectionLost",
+            "expr": "image:openstack_image_protected:lost",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} lost its protection",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} lost its protection in the last hour: its owner can now delete it by mistake. First: if this was a mistake, `openstack image set --protected {{ $labels.image_id }}`."
+            }
+          },
+          {
+            "alert": "OpenStackImageSizeChanged",
+            "expr": "min_over_time(image:openstack_image_size_bytes:active[1h]) != max_over_time(image:openstack_image_size_bytes:active[1h])\nor\nlast_over_time(image:openstack_image_size_bytes:active[1h]) != image:openstack_image_size_bytes:before",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} has a different size",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} has a different size than before, although it is active and has the same ID. First: `openstack image show {{ $labels.image_id }}`, and compare size and checksum with those of your build."
+            }
+          },
+          {
+            "alert": "OpenStackImageNotAsExpected",
+            "expr": "image_expectation:openstack_image_expectation_met:known == 0",
+            "keep_firing_for": "5m",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is not as expected: {{ $labels.expectation }}",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} does not meet an expectation of the exporter's settings: {{ $labels.expectation }}. First: `openstack-image-exporter check` with the exporter's settings prints expected and actual values; one of them is wrong."
+            }
+          },
+          {
+            "alert": "OpenStackImageDataStale",
+            "expr": "0 * image:openstack_image_poll_success:stale\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_poll_success:stale)",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} cannot be polled",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ if le $value 100.0 }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} could not be polled for 15 minutes. Its metrics are old, or were dropped. First: see the reason on the exporter's page or in its log, then run `openstack image show {{ $labels.image_id }}` with the exporter's credentials."
+            }
+          },
+          {
+            "alert": "OpenStackImageNeverPolled",
+            "expr": "0 * image:openstack_image_poll_success:never\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_poll_success:never)",
+            "labels": {},
+            "annotations": {
+              "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} was never polled successfully",
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ if le $value 100.0 }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} is configured, but no poll of it has succeeded for 15 minutes, nor in the last day. It is unknown whether it exists. First: `openstack-image-exporter check` prints the reason; a wrong ID, endpoint or project is likely."
+            }
+          }
+        ]
+      },
+      {
+        "name": "openstack-image-exporter",
+        "rules": [
+          {
+            "alert": "OpenStackImageApiDown",
+            "expr": "max by (cloud) (last_over_time(openstack_image_api_up%(only)s[5m])) == 0",
+            "keep_firing_for": "2m",
+            "labels": {},
+            "annotations": {
+              "summary": "The Image service of cloud {{ $labels.cloud }} does not respond",
+              "description": "No request to the Image service of cloud {{ $labels.cloud }} has succeeded with the exporter's credentials for 5 minutes. The state of its images is unknown; none is reported as gone because of this. First: `openstack image list` from the exporter's host, and the `reason` in its log."
+            }
+          },
+          {
+            "alert": "OpenStackImagePollFailures",
+            "expr": "cloud_reason:openstack_image_poll_failures:per_cycle{reason!=\"rate_limited\"} > %(threshold)s\nunless (\n  cloud_reason:openstack_image_poll_failures:per_cycle{reason=\"not_polled\"}\n  and on (cloud) cloud_reason:openstack_image_poll_failures:per_cycle{reason=\"rate_limited\"} > 0\n)\nunless on (cloud) (\n  max by (cloud) (openstack_image_api_up%(only)s) == 1\n  and max by (cloud) (last_over_time(cloud:openstack_image_api_up:down[12m]))\n)",
+            "labels": {},
+            "annotations": {
+              "summary": "Polls of cloud {{ $labels.cloud }} fail: {{ $labels.reason }}",
+              "description": "Polls of images in cloud {{ $labels.cloud }} have failed for 15 minutes with the reason {{ $labels.reason }}, {{ printf \"%.1f\" $value }} images per cycle. First: see the failing images on the exporter's page, and details and request IDs in its log."
+            }
+          },
+          {
+            "alert": "OpenStackImageApiServersDisagree",
+            "expr": "count_over_time(\n  (max by (cloud) (increase(openstack_image_exporter_contradictions_total%(only)s[5m])) > 0)[30m:1m]\n) > %(threshold)s",
+            "keep_firing_for": "30m",
+            "labels": {},
+            "annotations": {
+              "summary": "API servers of cloud {{ $labels.cloud }} contradict each other",
+              "description": "The Image service of cloud {{ $labels.cloud }} has contradicted itself again and again in the last half hour: an image was found and not found, or was older than before. One of several API servers behind its endpoint probably has an empty, stale or wrong database. No image is reported as gone or changed because of a single server. First: find the server by the request IDs in the exporter's log, and take it out of the load balancer."
+            }
+          },
+          {
+            "alert": "OpenStackImageRateLimited",
+            "expr": "max by (cloud) (increase(openstack_image_exporter_poll_failures_total{%(also)sreason=\"rate_limited\"}[5m])) > 0",
+            "labels": {},
+            "annotations": {
+              "summary": "The Image service of cloud {{ $labels.cloud }} rate-limits the exporter",
+              "description": "The Image service of cloud {{ $labels.cloud }} has rejected polls for 10 minutes because of too many requests. Images are polled late. First: set `rate_limit` below the rate that the cloud allows, or a longer `interval`."
+            }
+          },
+          {
+            "alert": "OpenStackImageCyclesLate",
+            "expr": "max by (cloud) (increase(openstack_image_exporter_cycles_skipped_total%(only)s[5m])) > 0\nor\nmax by (cloud) (openstack_image_exporter_cycle_lag_seconds%(only)s / openstack_image_exporter_cycle_interval_seconds%(only)s) > %(threshold)s",
+            "labels": {},
+            "annotations": {
+              "summary": "Polling of cloud {{ $labels.cloud }} is late",
+              "description": "Poll cycles of cloud {{ $labels.cloud }} have started late or not at all for 10 minutes. First: check the exporter's CPU time, and compare `openstack_image_exporter_concurrency_needed` with `concurrency`."
+            }
+          },
+          {
+            "alert": "OpenStackImagePollingStopped",
+            "expr": "max by (cloud) (\n  timestamp(openstack_image_exporter_last_cycle_timestamp_seconds%(only)s)\n  - openstack_image_exporter_last_cycle_timestamp_seconds%(only)s\n  > %(threshold)s * openstack_image_exporter_cycle_interval_seconds%(only)s\n)",
+            "keep_firing_for": "2m",
+            "labels": {},
+            "annotations": {
+              "summary": "Polling of cloud {{ $labels.cloud }} has stopped",
+              "description": "No poll cycle of cloud {{ $labels.cloud }} has ended for three intervals although the scrapes of the exporter succeed. First: request `/-/healthy` of the exporter; if it is not 200, keep its log and restart it."
+            }
+          },
+          {
+            "alert": "OpenStackImageSignInFailing",
+            "expr": "max by (cloud) (\n  increase(openstack_image_exporter_authentication_failures_total%(only)s[5m]) > 0\n  unless\n  openstack_image_exporter_authentications_total%(only)s\n  - openstack_image_exporter_authentications_total%(only)s offset 5m\n  > openstack_image_exporter_authentication_failures_total%(only)s\n  - openstack_image_exporter_authentication_failures_total%(only)s offset 5m\n)",
+            "labels": {},
+            "annotations": {
+              "summary": "Sign-in to cloud {{ $labels.cloud }} fails",
+              "description": "The exporter has failed to sign in to cloud {{ $labels.cloud }} for 10 minutes. When its token expires, no image can be polled. First: `openstack token issue` with its credentials."
+            }
+          },
+          {
+            "alert": "OpenStackImageTokenNotRenewed",
+            "expr": "min by (cloud) (\n  openstack_image_exporter_token_expiry_timestamp_seconds%(only)s\n  - openstack_image_exporter_last_cycle_timestamp_seconds%(only)s\n) < %(threshold)s",
+            "labels": {},
+            "annotations": {
+              "summary": "The token for cloud {{ $labels.cloud }} is not renewed",
+              "description": "The exporter's token for cloud {{ $labels.cloud }} expires within a minute or has expired, and was not renewed. First: `openstack token issue` with its credentials, and the exporter's log."
+            }
+          },
+          {
+            "alert": "OpenStackImageClocksOff",
+            "expr": "max by (cloud) (abs(openstack_image_exporter_clock_skew_seconds%(only)s)) > %(threshold)s",
+            "labels": {},
+            "annotations": {
+              "summary": "The clocks of the exporter and of cloud {{ $labels.cloud }} differ",
+              "description": "The clocks of the exporter and of the Image service of cloud {{ $labels.cloud }} have differed by {{ $value }} seconds for 10 minutes. Ages and token expiry times are wrong by that difference. First: `timedatectl` on the exporter's host."
+            }
+          },
+          {
+            "alert": "OpenStackImageReloadFailed",
+            "expr": "min by (job) (openstack_image_exporter_config_last_reload_successful%(only)s) == 0",
+            "labels": {},
+            "annotations": {
+              "summary": "The exporter of job {{ $labels.job }} rejected its new settings",
+              "description": "An exporter of job {{ $labels.job }} could not reload its settings because they are invalid. It keeps the previous settings, and would not start with the new ones. First: `openstack-image-exporter check` with the new settings prints every error."
+            }
+          },
+          {
+            "alert": "OpenStackImageExporterDown",
+            "expr": "min by (job, namespace) (up{%(also)sjob=\"%(job)s\"}) == 0\nor\nabsent(up{%(also)sjob=\"%(job)s\"})",
+            "labels": {},
+            "annotations": {
+              "summary": "The exporter of job {{ $labels.job }} is down",
+              "description": "Prometheus has failed to scrape an exporter of job {{ $labels.job }} for 5 minutes, or has no such target. Its images are not monitored. First: check its target in Prometheus, then its process and its log."
+            }
+          },
+          {
+            "alert": "OpenStackImageScrapeMisconfigured",
+            "expr": "count by (job, namespace) (\n  openstack_image_exporter_targets{%(also)sexported_cloud!=\"\"}\n  or openstack_image_exporter_targets{%(also)scloud=\"\"}\n  or openstack_image_poll_success{%(also)sexported_image!=\"\"}\n  or openstack_image_poll_success{%(also)sexported_image_id!=\"\"}\n)\nor\n(\n  max by (job, namespace) (scrape_samples_scraped{%(also)sjob=\"%(job)s\"}) > 0\n  unless on (job, namespace) openstack_image_exporter_targets%(only)s\n  unless on (job) openstack_image_exporter_targets{%(also)snamespace=\"\"}\n)\nor\n(\n  sum by (job, namespace) (\n    openstack_image_exporter_targets{%(also)sjob=\"%(job)s\"}\n    and on (job, namespace, cloud) openstack_image_exporter_last_cycle_timestamp_seconds%(only)s\n  ) > 0\n  unless on (job, namespace) openstack_image_poll_success%(only)s\n)",
+            "labels": {},
+            "annotations": {
+              "summary": "The scrape configuration of job {{ $labels.job }} breaks these alerts",
+              "description": "Prometheus stores the metrics of job {{ $labels.job }} without the labels or the series that these alerts need, so alerts are missing or name the wrong cloud. First: search its configuration for target labels named `cloud`, `image` or `image_id`; rename them, or set `honor_labels: true`."
+            }
+          },
+          {
+            "alert": "OpenStackImageShardMissing",
+            "expr": "count by (job, namespace) (\n  count_values by (job, namespace) (\"index\", openstack_image_exporter_shard_index%(only)s)\n)\n< max by (job, namespace) (openstack_image_exporter_shards%(only)s)",
+            "labels": {},
+            "annotations": {
+              "summary": "A shard of job {{ $labels.job }} is missing",
+              "description": "Only {{ $value }} of the shards of job {{ $labels.job }} have been running for 5 minutes. The images of the others are not monitored. First: compare the number of exporters with their `shard.total`, then find the one that is not running."
+            }
+          },
+          {
+            "alert": "OpenStackImageShardsDisagree",
+            "expr": "min by (job, namespace) (openstack_image_exporter_shards%(only)s)\n!= max by (job, namespace) (openstack_image_exporter_shards%(only)s)",
+            "labels": {},
+            "annotations": {
+              "summary": "The shards of job {{ $labels.job }} disagree about their number",
+              "description": "Exporters of job {{ $labels.job }} have been configured with different numbers of shards for 10 minutes; the smallest is {{ $value }}. Some images may not be polled, others twice. First: set the same `shard.total` everywhere."
+            }
+          }
+        ]
+      }
+    ], alert),
+
+  local dashboard(text) = std.parseJson(
+    if config.selector == '' then text
+    else
+      // As within a string of JSON.
+      local quoted = std.escapeStringJson(config.selector);
+      local selector = std.substr(quoted, 1, std.length(quoted) - 2);
+      local job = 'job=~\\"$job\\"';
+      std.strReplace(
+        std.strReplace(text, job, job + ', ' + selector),
+        'build_info, job)',
+        'build_info{' + selector + '}, job)'
+      )
+  ),
+
+  grafanaDashboards+:: {
+    'overview.json': dashboard(importstr 'overview.json'),
+    'image.json': dashboard(importstr 'image.json'),
+    'exporter.json': dashboard(importstr 'exporter.json'),
+  },
+}
