@@ -287,8 +287,10 @@ def build_application(
 
 def build_exposition(application: Application) -> Exposition:
     """Build the exposition of the application's metrics."""
-    registry = application.exporter_metrics.registry
-    return Exposition(application.store, registry, now, lambda: application.selection)
+    metrics, store = application.exporter_metrics, application.store
+    return Exposition(
+        store, metrics.registry, now, lambda: application.selection, metrics.record_body
+    )
 
 
 def build_web_app(

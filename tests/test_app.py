@@ -1,5 +1,6 @@
 """The application that is built from the settings, and files that cannot be used."""
 
+import gzip
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from exporter.app import USER_AGENT, Application, build_application
+from exporter.app import USER_AGENT, Application, build_application, build_exposition
 from exporter.auth.base import CloudConfigError
 from exporter.config import parse, resolved_clouds
 from exporter.model.outcome import Failed
@@ -251,3 +252,22 @@ def test_version_of_clouds_yaml_decides_unless_the_setting_is_set(
     write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": auth, "image_api_version": "2"}})
     (poller,) = application(tmp_path, endpoint=None, cloud="lab", **setting).pollers
     assert poller.client.requested_version == expected
+
+
+def test_metrics_have_the_size_of_the_last_scrape_plain_and_compressed(tmp_path: Path) -> None:
+    exporter = application(tmp_path)
+    exposition = build_exposition(exporter)
+
+    def reported(encoding: str) -> float | None:
+        name = "openstack_image_exporter_scrape_body_bytes"
+        registry = exporter.exporter_metrics.registry
+        return registry.get_sample_value(name, {"encoding": encoding})
+
+    assert (reported("identity"), reported("gzip")) == (0, 0)
+    plain = exposition.body(openmetrics=False, compressed=False)
+    assert plain.size == len(b"".join(plain)) > 1000
+    assert (reported("identity"), reported("gzip")) == (plain.size, 0)
+    compressed = exposition.body(openmetrics=True, compressed=True)
+    sent = b"".join(compressed)
+    assert (reported("identity"), reported("gzip")) == (len(gzip.decompress(sent)), len(sent))
+    exporter.close()

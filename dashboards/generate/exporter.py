@@ -15,7 +15,14 @@ from dashboards.generate.panels import (
     over_time,
     steps,
 )
-from dashboards.generate.promql import above_zero, cloud, of_exporters, process, scraped, step
+from dashboards.generate.promql import (
+    above_zero,
+    cloud,
+    of_exporters,
+    process,
+    scraped,
+    step,
+)
 from dashboards.generate.words import BREAKER, CODES, REASONS, UP
 
 UID = "openstack-images-exporter"
@@ -25,6 +32,9 @@ DURATIONS = cloud("exporter_request_duration_seconds_bucket")
 LAST_CYCLE = f"max by (cloud) ({cloud('exporter_last_cycle_duration_seconds')})"
 INTERVAL = f"max by (cloud) ({cloud('exporter_cycle_interval_seconds')})"
 TOKEN_LEFT = f"min by (cloud) ({cloud('exporter_token_expiry_timestamp_seconds')}) - time()"
+
+TARGETS = "openstack_image_exporter_targets"
+RENAMED = process(TARGETS, 'exported_cloud!=""')
 
 FIXED_ENDPOINT = "No token that expires: the endpoint is fixed."
 
@@ -315,30 +325,53 @@ SIGN_IN = (
 
 PROCESS = (
     lines(
-        Frame("CPU", "CPU cores used by the exporter.", 8, 7),
+        Frame("CPU", "CPU cores used by the exporter.", 6, 7),
         over_time(
             of_exporters(f"rate({process('process_cpu_seconds_total')}[$__rate_interval])"),
             "{{instance}}",
         ),
     ),
     lines(
-        Frame("Memory", "Resident memory.", 8, 7, units.BytesIEC),
+        Frame("Memory", "Resident memory.", 6, 7, units.BytesIEC),
         over_time(of_exporters(process("process_resident_memory_bytes")), "{{instance}}"),
     ),
     lines(
-        Frame("Open files", "Open files and sockets.", 8, 7),
+        Frame("Open files", "Open files and sockets.", 6, 7),
         over_time(of_exporters(process("process_open_fds")), "{{instance}}"),
     ),
+    number(
+        Frame(
+            "Renamed labels",
+            "Clouds whose label is exported_cloud, since the scrape target has a label cloud, too. "
+            "Panels and alerts mix them up: rename the target's label, or set honor_labels: true.",
+            6,
+            7,
+        ),
+        f"count({RENAMED}) or 0 * count({process(TARGETS)})",
+        thresholds=none_is_good(),
+    ),
     lines(
-        Frame("Scrape", "Scrape duration, as measured by Prometheus.", 8, 7, units.Seconds),
+        Frame("Scrape", "Scrape duration, as measured by Prometheus.", 6, 7, units.Seconds),
         over_time(of_exporters(process("scrape_duration_seconds")), "{{instance}}"),
     ),
     lines(
-        Frame("Series", "Samples per scrape.", 8, 7),
+        Frame("Series", "Samples per scrape.", 6, 7),
         over_time(of_exporters(process("scrape_samples_scraped")), "{{instance}}"),
     ),
     lines(
-        Frame("Uptime", "Time since the exporter started.", 8, 7, units.Seconds),
+        Frame(
+            "Size",
+            "Size of a scrape: plain (identity), which body_size_limit is about, and sent (gzip).",
+            6,
+            7,
+            units.BytesIEC,
+        ),
+        over_time(
+            process("openstack_image_exporter_scrape_body_bytes"), "{{instance}} {{encoding}}"
+        ),
+    ),
+    lines(
+        Frame("Uptime", "Time since the exporter started.", 6, 7, units.Seconds),
         over_time(
             of_exporters(f"time() - {process('process_start_time_seconds')}"), "{{instance}}"
         ),

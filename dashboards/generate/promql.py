@@ -86,9 +86,9 @@ def cloud(metric: str, *matchers: str) -> str:
     return ALL.series(metric, *matchers)
 
 
-def process(metric: str) -> str:
+def process(metric: str, *matchers: str) -> str:
     """Return a selector of a process metric of the selected exporters."""
-    return f"{metric}{{{PROCESS}}}"
+    return f"{metric}{{{', '.join((PROCESS, *matchers))}}}"
 
 
 EXPORTERS = process("openstack_image_exporter_build_info")

@@ -36,6 +36,10 @@ class Refusal(Enum):
     CLIENT_CERTIFICATE = "client_certificate"
 
 
+ENCODINGS = ("identity", "gzip")
+"""Content codings of a scrape response (RFC 9110, section 8.4.1)."""
+
+
 class ExporterMetrics:
     """Counters, histograms and gauges of this process, in their own registry."""
 
@@ -80,6 +84,14 @@ class ExporterMetrics:
             "Configured number of shards.",
             registry=self.registry,
         ).set(shard.total)
+        body_bytes = Gauge(
+            "openstack_image_exporter_scrape_body_bytes",
+            "Size of the last response to a scrape in bytes, plain (identity) and as sent "
+            "compressed (gzip); 0 if there was none.",
+            ("encoding",),
+            registry=self.registry,
+        )
+        self.plain_bytes, self.gzip_bytes = (body_bytes.labels(name) for name in ENCODINGS)
         self.reload_successful = Gauge(
             "openstack_image_exporter_config_last_reload_successful",
             "Whether the last attempt to load the configuration was successful.",
@@ -109,6 +121,12 @@ class ExporterMetrics:
     def count_refused_connection(self, reason: Refusal) -> None:
         """Count a connection that was refused or closed."""
         self.refused_connections.labels(reason.value).inc()
+
+    def record_body(self, plain_bytes: int, gzip_bytes: int | None) -> None:
+        """Record the size of a scrape response, plain and, if it was compressed, as sent."""
+        self.plain_bytes.set(plain_bytes)
+        if gzip_bytes is not None:
+            self.gzip_bytes.set(gzip_bytes)
 
     def record_credentials_load(self, loaded_at: float) -> None:
         """Record the Unix time at which the credentials in use were read from their files."""

@@ -41,8 +41,19 @@ class UnknownCloudError(Exception):
         super().__init__(f"unknown cloud {cloud!r}; accepted: {', '.join(known)}")
 
 
+RecordBody = Callable[[int, int | None], None]
+"""Records the plain size of a body, and its compressed size if it is compressed."""
+
+
+def _ignore_body(plain_bytes: int, gzip_bytes: int | None) -> None:
+    """Record nothing."""
+
+
 class Exposition:
-    """Renders a store and a registry; thread-safe."""
+    """Renders a store and a registry; thread-safe.
+
+    ``record_body`` is called with the size of each body, so that the next one can report it.
+    """
 
     def __init__(
         self,
@@ -50,12 +61,14 @@ class Exposition:
         registry: CollectorRegistry,
         now: Callable[[], Instant],
         selection: Callable[[], Selection] = lambda: EVERYTHING,
+        record_body: RecordBody = _ignore_body,
     ) -> None:
         self._store = store
         self._whole_registry = self._registry = registry
         self._now = now
         self._current_selection = selection
         self._selection = EVERYTHING
+        self._record_body = record_body
         self._lock = threading.Lock()
         self._layout = -1  # nothing is rendered yet
         self._clock_offset = _clock_offset(now())
@@ -83,9 +96,14 @@ class Exposition:
                 images, checksum = self._images(clouds, openmetrics)
                 selected = SelectedClouds(self._registry, clouds) if clouds else self._registry
             registry = render_registry(selected, openmetrics)
+        plain_size = checksum.size + len(registry)
         if compressed:
-            return _gzip_member(images, checksum, registry)
-        return Body(checksum.size + len(registry), _PlainPieces(images, registry))
+            body = _gzip_member(images, checksum, registry)
+        else:
+            body = Body(plain_size, _PlainPieces(images, registry))
+        if not clouds:
+            self._record_body(plain_size, body.size if compressed else None)
+        return body
 
     def render_group(self) -> bool:
         """Render one group of images that have changed, and return true if there are more."""
