@@ -112,7 +112,8 @@ class Application:
     def find_image(self, *, cloud: str, image_id: str) -> ImageDetails | None:
         """Return an image as it is now, by the names in a path, or None if it is not watched."""
         configs = {name: runtime.config for name, runtime in self.clouds.items()}
-        return find_image(self.store, cloud, image_id, now(), configs)
+        families = self.selection.image_families()
+        return find_image(self.store, cloud, image_id, now(), configs, families=families)
 
     def build_clouds(self, configs: Iterable[ResolvedCloud]) -> tuple[CloudRuntime, ...]:
         """Build clouds without starting them: send no request and change nothing that runs.

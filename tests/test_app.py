@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from exporter.app import USER_AGENT, Application, build_application, build_exposition
 from exporter.auth.base import CloudConfigError
 from exporter.config import parse, resolved_clouds
+from exporter.metrics.selection.families import Selection
 from exporter.model.outcome import Failed
 from exporter.reload import apply, diff
 from exporter.simulator import SimulatedImageService
@@ -40,6 +41,19 @@ def application(folder: Path, *, all_properties: bool = False, **cloud: Any) -> 
     file = settings_file(folder, {key: value for key, value in cloud.items() if value is not None})
     plans = resolved_clouds(parse([f"--config.file={file}"], {}).settings)
     return build_application(plans, all_properties=all_properties)
+
+
+def test_image_has_the_series_that_are_served_and_the_commands_of_its_cloud(
+    tmp_path: Path,
+) -> None:
+    exporter = application(tmp_path)
+    exporter.selection = Selection(include=("openstack_image_poll_success",))
+    image = exporter.find_image(cloud="lab", image_id=GOLDEN)
+    assert image is not None
+    assert [line.split("{")[0] for line in image.series] == ["openstack_image_poll_success"]
+    (command,) = image.commands
+    assert command.text.endswith(f"{HTTPS}/v1/images/{GOLDEN}")
+    assert exporter.find_image(cloud="lab", image_id="nothing") is None
 
 
 def build_error(folder: Path, **cloud: Any) -> str:

@@ -1,7 +1,7 @@
 """Rendered metrics of neighbouring targets, which are rendered again together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from itertools import chain
 
 from exporter.metrics.dirty_targets import DirtyTargets
@@ -92,11 +92,12 @@ class ImageGroup:
         return texts
 
 
-def render_image(view: ImageView) -> str:
+def render_image(view: ImageView, families: Iterable[ImageFamily] = IMAGE_FAMILIES) -> str:
     """Render the sample lines of one image, as they are on ``/metrics``."""
     labels = format_labels(IMAGE_LABELS, [view])
-    families = [family.for_views([view]) for family in IMAGE_FAMILIES]
-    return "".join(render_samples(family, labels, [view])[0] for family in families)
+    return "".join(
+        render_samples(family.for_views([view]), labels, [view])[0] for family in families
+    )
 
 
 def group_targets(

@@ -1,11 +1,11 @@
 """One image with all that is known about it, read from the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from exporter.metrics.image_group import render_image
-from exporter.metrics.image_metrics import view_of
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageFamily, view_of
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.instant import Instant
@@ -57,10 +57,13 @@ def find_image(
     image_id: str,
     now: Instant,
     accesses: Mapping[str, ClientAccess],
+    *,
+    families: Iterable[ImageFamily] = IMAGE_FAMILIES,
 ) -> ImageDetails | None:
     """Return the image that a path names, see ``image_path``, or None if it is not watched.
 
-    ``accesses`` has the way in which a command line signs in at each cloud.
+    ``accesses`` has the way in which a command line signs in at each cloud, and ``families`` are
+    those that are served.
     """
     entry = store.find(TargetKey(cloud, image_id)) or store.find(
         TargetKey(unquote(cloud), image_id)
@@ -77,7 +80,7 @@ def find_image(
         changes=changes,
         former_image=None if image and image.exists else observation.change_baseline.image,
         # Not splitlines(): a label value may contain other line separators.
-        series=render_image(view_of(target, observation, now)).split("\n")[:-1],
+        series=render_image(view_of(target, observation, now), families).split("\n")[:-1],
         queries=queries(target),
         commands=commands(target, accesses.get(target.cloud), state.api_version),
     )

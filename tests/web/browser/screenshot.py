@@ -1,4 +1,4 @@
-"""Takes the screenshot of the page for OPERATIONS.md.
+"""Takes the screenshots of the page and of the page of an image for OPERATIONS.md.
 
 ``make screenshot`` runs it. The page shows the images of the demo, three of them with a problem.
 """
@@ -26,8 +26,14 @@ from tests.web.example_images import (
     add_polled_cloud,
 )
 
-PATH = Path(__file__).parents[3] / "dashboards" / "screenshots" / "page-light.png"
-SIZE = {"width": 1180, "height": 860}
+FOLDER = Path(__file__).parents[3] / "dashboards" / "screenshots"
+PICTURES = {
+    "page-light.png": "/",
+    "page-of-image-light.png": f"/images/mycloud/{IMAGES['ci-runner'].id}",
+}
+"""The address of the page in each picture."""
+
+SIZE = {"width": 1280, "height": 860}
 EXPECTATIONS = {"ci-runner": (("status", ("active",)), ("public", False))}
 
 
@@ -44,7 +50,7 @@ def poll_history(alias: str) -> PollHistory:
     found = Found(image, REQUEST_ID)
     latest_polls: Mapping[str, PollHistory] = {
         "k8s-node": ((95, Gone(REQUEST_ID)), (35, Gone(REQUEST_ID))),
-        "ci-runner": ((640, Found(replace(image, status="deactivated"))),),
+        "ci-runner": ((640, Found(replace(image, status="deactivated"), REQUEST_ID)),),
         "cirros": ((81, found), (21, UNAVAILABLE)),
     }
     return ((260_000, found), *latest_polls.get(alias, ((12, found),)))
@@ -67,19 +73,20 @@ def screenshot_store() -> Store:
     return store
 
 
-def take_screenshot(path: Path, color_scheme: str = "light") -> None:
-    """Write the screenshot to a file; raise ``SystemExit`` without a browser."""
+def take_screenshots(folder: Path) -> None:
+    """Write the pictures to a folder; raise ``SystemExit`` without a browser."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
         raise SystemExit("no Chromium is installed; on Debian it is the package chromium")
     app = create_example_app(screenshot_store())
     with run_server(app) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        page = browser.new_page(viewport=SIZE, color_scheme=color_scheme)  # type: ignore[arg-type]  # Playwright checks them
-        page.goto(url_of(server))
-        page.screenshot(path=path)
+        page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]  # a dict, not a TypedDict
+        for name, path in PICTURES.items():
+            page.goto(url_of(server, path))
+            page.screenshot(path=folder / name)
         browser.close()
 
 
 if __name__ == "__main__":
-    take_screenshot(PATH)
+    take_screenshots(FOLDER)

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from exporter.metrics.image_metrics import IMAGE_FAMILIES
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.outcome import Gone
@@ -263,6 +264,14 @@ def test_invalid_parameters_are_shown() -> None:
     error = QueryError([("nope", "<b>", "the parameters")])
     html = render_image_page(details_of("id-of-fine"), PageQuery(), error)
     assert "<code>nope=&lt;b&gt;</code>" in html
+
+
+def test_only_series_of_the_families_that_are_served_are_shown() -> None:
+    families = [family for family in IMAGE_FAMILIES if family.name == "openstack_image_exists"]
+    details = find_image(STORE, "first", "id-of-fine", NOW, ACCESSES, families=families)
+    assert details is not None
+    (line,) = details.series
+    assert line.startswith("openstack_image_exists{")
 
 
 def test_document_has_the_image_as_in_the_list_and_what_the_page_adds() -> None:
