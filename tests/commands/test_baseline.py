@@ -16,6 +16,7 @@ from exporter.app import build_application
 from exporter.commands.baseline import create_file, read_source, write_baseline
 from exporter.commands.check import check
 from exporter.config import SettingsError, parse, resolved_clouds
+from exporter.config.yaml_reader import LARGEST_FILE
 from exporter.simulator import SimulatedImageService
 from tests.support.program import ABSENT, GOLDEN, UBUNTU, run_program, settings_file, simulated
 
@@ -204,7 +205,13 @@ def test_unusable_location_is_rejected_before_any_poll(tmp_path: Path) -> None:
     settings_file(tmp_path, {**cloud, "token_file": str(tmp_path / "token")})
     settings = parse([f"--config.file={file}"], {}).settings
     assert read_source(elsewhere, settings, clouds_elsewhere=False) == file.read_text()
+    file.write_bytes(b"#" * (LARGEST_FILE + 1))
+    with pytest.raises(SettingsError, match="is larger than 16 MiB"):
+        read_source(elsewhere, settings, clouds_elsewhere=False)
     file.unlink()
+    with pytest.raises(SettingsError, match="can no longer be read"):
+        read_source(elsewhere, settings, clouds_elsewhere=False)
+    os.mkfifo(file)
     with pytest.raises(SettingsError, match="can no longer be read"):
         read_source(elsewhere, settings, clouds_elsewhere=False)
 

@@ -259,6 +259,17 @@ def test_open_connections_do_not_delay_shutdown(serve: Serve, sent: bytes) -> No
             client.close()
 
 
+def test_response_that_is_cut_off_at_shutdown_leaves_no_traceback(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As that to a reload of a file on a network file system that does not respond."""
+    server_thread = serve(APP)
+    with server_thread.connect(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"):
+        assert server_thread.request("/").status == 200
+        server_thread.shut_down()
+    assert [record.message for record in caplog.records if record.exc_info] == []
+
+
 PROGRAM = """
 import signal, sys, threading
 from exporter.web.server.server import WebServer
