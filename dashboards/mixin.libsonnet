@@ -158,8 +158,20 @@
             "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nunless image:openstack_image_exists:known"
           },
           {
+            "record": "image:openstack_image_labels:seen_timestamp_seconds",
+            "expr": "topk by (cloud, image_id, image) (1,\n  time() * max without (instance, job, namespace, service, endpoint, container, pod) (openstack_image_labels%(only)s)\n  or\n  last_over_time(image:openstack_image_labels:seen_timestamp_seconds[15m]) > time() - 7200\n)"
+          },
+          {
             "record": "image_expectation:openstack_image_expectation_met:known",
             "expr": "min by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:known[1h])\n  and on (cloud, image_id, image) last_over_time(image:openstack_image_poll_success:max[10m])\n  unless on (cloud, image_id, image) image:openstack_image_exists:min\n)"
+          },
+          {
+            "record": "image_expectation:openstack_image_expectation_met:unmet",
+            "expr": "image_expectation:openstack_image_expectation_met:known == 0"
+          },
+          {
+            "record": "image:openstack_image_labels:unmet",
+            "expr": "image:openstack_image_labels:seen_timestamp_seconds\nand on (cloud, image_id, image) image_expectation:openstack_image_expectation_met:unmet"
           },
           {
             "record": "cloud:openstack_image_mass_disappearance:known",
@@ -188,6 +200,14 @@
           {
             "record": "image:openstack_image_protected:lost",
             "expr": "last_over_time(image:openstack_image_protected:min[1h]) == 0\nand (\n  max by (cloud, image_id, image) (image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"protected\"})\n  or max_over_time(image:openstack_image_protected:min[1h]) == 1\n  or image:openstack_image_protected:before == 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h])\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h])\n) > 1"
+          },
+          {
+            "record": "image:openstack_image_content:changed",
+            "expr": "max by (cloud, image_id, image) (increase(openstack_image_content_changes_total%(only)s[1h])) > 0\nor\nmax by (cloud, image_id, image) (\n  count by (cloud, image_id, image, algorithm) (\n    last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  ) > 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  unless image_digest:openstack_image_content:before\n  and on (cloud, image_id, image, algorithm) image_digest:openstack_image_content:before\n)"
+          },
+          {
+            "record": "image:openstack_image_size_bytes:changed",
+            "expr": "min_over_time(image:openstack_image_size_bytes:active[1h]) != max_over_time(image:openstack_image_size_bytes:active[1h])\nor\nlast_over_time(image:openstack_image_size_bytes:active[1h]) != image:openstack_image_size_bytes:before"
           }
         ]
       },
@@ -246,7 +266,7 @@
         "rules": [
           {
             "alert": "OpenStackImageGone",
-            "expr": "0 * image:openstack_image_exists:gone\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_exists:gone)",
+            "expr": "0 * (\n  0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_exists:gone\n  or on (cloud, image_id, image)\n  image:openstack_image_exists:gone\n)\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_exists:gone)",
             "keep_firing_for": "10m",
             "labels": {},
             "annotations": {
@@ -266,7 +286,7 @@
           },
           {
             "alert": "OpenStackImageNotActive",
-            "expr": "image:openstack_image_status:unwanted",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_status:unwanted\nor on (cloud, image_id, image)\nimage:openstack_image_status:unwanted",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is not active",
@@ -275,7 +295,7 @@
           },
           {
             "alert": "OpenStackImageDeactivated",
-            "expr": "image:openstack_image_status:unwanted == 6",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () (image:openstack_image_status:unwanted == 6)\nor on (cloud, image_id, image)\n(image:openstack_image_status:unwanted == 6)",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is deactivated",
@@ -284,7 +304,7 @@
           },
           {
             "alert": "OpenStackImageStatusChanged",
-            "expr": "image:openstack_image_status:changed",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_status:changed\nor on (cloud, image_id, image)\nimage:openstack_image_status:changed",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} changed its status",
@@ -293,7 +313,7 @@
           },
           {
             "alert": "OpenStackImageStuck",
-            "expr": "image:openstack_image_status:unwanted < 5",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () (image:openstack_image_status:unwanted < 5)\nor on (cloud, image_id, image)\n(image:openstack_image_status:unwanted < 5)",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is stuck and not active yet",
@@ -302,7 +322,7 @@
           },
           {
             "alert": "OpenStackImageKilled",
-            "expr": "image:openstack_image_status:unwanted == 7",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () (image:openstack_image_status:unwanted == 7)\nor on (cloud, image_id, image)\n(image:openstack_image_status:unwanted == 7)",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is killed",
@@ -311,7 +331,7 @@
           },
           {
             "alert": "OpenStackImageBackToQueued",
-            "expr": "image:openstack_image_status:requeued",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_status:requeued\nor on (cloud, image_id, image)\nimage:openstack_image_status:requeued",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} is back to queued",
@@ -320,7 +340,7 @@
           },
           {
             "alert": "OpenStackImageContentChanged",
-            "expr": "max by (cloud, image_id, image) (increase(openstack_image_content_changes_total%(only)s[1h])) > 0\nor\nmax by (cloud, image_id, image) (\n  count by (cloud, image_id, image, algorithm) (\n    last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  ) > 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  unless image_digest:openstack_image_content:before\n  and on (cloud, image_id, image, algorithm) image_digest:openstack_image_content:before\n)",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_content:changed\nor on (cloud, image_id, image)\nimage:openstack_image_content:changed",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} has different content under the same ID",
@@ -329,7 +349,7 @@
           },
           {
             "alert": "OpenStackImageBecamePublic",
-            "expr": "image:openstack_image_public:became",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_public:became\nor on (cloud, image_id, image)\nimage:openstack_image_public:became",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} became public",
@@ -338,7 +358,7 @@
           },
           {
             "alert": "OpenStackImageProtectionLost",
-            "expr": "image:openstack_image_protected:lost",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_protected:lost\nor on (cloud, image_id, image)\nimage:openstack_image_protected:lost",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} lost its protection",
@@ -347,7 +367,7 @@
           },
           {
             "alert": "OpenStackImageSizeChanged",
-            "expr": "min_over_time(image:openstack_image_size_bytes:active[1h]) != max_over_time(image:openstack_image_size_bytes:active[1h])\nor\nlast_over_time(image:openstack_image_size_bytes:active[1h]) != image:openstack_image_size_bytes:before",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_size_bytes:changed\nor on (cloud, image_id, image)\nimage:openstack_image_size_bytes:changed",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} has a different size",
@@ -356,7 +376,7 @@
           },
           {
             "alert": "OpenStackImageNotAsExpected",
-            "expr": "image_expectation:openstack_image_expectation_met:known == 0",
+            "expr": "0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"exists\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"status\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"protected\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"public\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"visibility\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"hidden\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"checksum\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"hash\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"size\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"min_disk\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"min_ram\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"disk_format\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"container_format\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"owner\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"name\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"properties\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"max_age\"}\nor 0 * image:openstack_image_labels:unmet + on (cloud, image_id, image) group_left (expectation) image_expectation:openstack_image_expectation_met:unmet{expectation=\"max_unchanged\"}\nor on (cloud, image_id, image, expectation)\nimage_expectation:openstack_image_expectation_met:unmet",
             "keep_firing_for": "5m",
             "labels": {},
             "annotations": {
@@ -366,7 +386,7 @@
           },
           {
             "alert": "OpenStackImageDataStale",
-            "expr": "0 * image:openstack_image_poll_success:stale\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_poll_success:stale)",
+            "expr": "0 * (\n  0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_poll_success:stale\n  or on (cloud, image_id, image)\n  image:openstack_image_poll_success:stale\n)\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_poll_success:stale)",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} cannot be polled",
@@ -375,7 +395,7 @@
           },
           {
             "alert": "OpenStackImageNeverPolled",
-            "expr": "0 * image:openstack_image_poll_success:never\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_poll_success:never)",
+            "expr": "0 * (\n  0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_poll_success:never\n  or on (cloud, image_id, image)\n  image:openstack_image_poll_success:never\n)\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_poll_success:never)",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} was never polled successfully",

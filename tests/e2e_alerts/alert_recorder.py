@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 PREFIX = "OpenStackImage"
-OMITTED_LABELS = frozenset({"alertname", "severity", "cloud", "image_id", "job"})
+OMITTED_LABELS = frozenset({"alertname", "severity", "cloud", "image_id", "job", "team"})
 """Labels that are not part of the short name of an alert."""
 
 

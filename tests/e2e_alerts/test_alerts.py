@@ -47,6 +47,19 @@ def test_every_rule_can_be_evaluated(e2e: E2EResults) -> None:
     assert e2e.broken_rules == []
 
 
+def test_alert_reaches_the_receiver_of_the_team(e2e: E2EResults) -> None:
+    notified = e2e.record.notified("deactivation-of-a-team")
+    assert {alert.labels.get("team") for alert in notified} == {"platform"}
+    receivers = {alert.receiver for alert in notified if alert.name == "Deactivated golden"}
+    assert receivers == {"team-platform", "on-call"}
+    others = [
+        alert
+        for alert in e2e.record.notifications
+        if alert.receiver == "team-platform" and alert.subject != "deactivation-of-a-team"
+    ]
+    assert others == []
+
+
 def test_alert_about_a_gone_image_has_its_last_known_name(e2e: E2EResults) -> None:
     gone = [
         alert
@@ -62,4 +75,5 @@ def test_alerts_have_only_labels_that_a_moved_exporter_keeps(e2e: E2EResults) ->
     """No label has a value that the API chooses, either."""
     labels = {label for alert in e2e.record.sent for label in alert.labels}
     stable = {"alertname", "severity", "cloud", "image", "image_id", "reason", "expectation", "job"}
+    stable |= {"team"}
     assert labels <= stable

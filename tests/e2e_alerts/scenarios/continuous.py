@@ -41,6 +41,17 @@ def deletion_v2(cloud: ScenarioCloud) -> None:
     cloud.remove("golden")
 
 
+@scenario(
+    "an image of a team is deactivated",
+    notified="Deactivated golden, StatusChanged golden",
+    inhibited="NotActive golden",
+    settings={"labels": {"team": "platform"}},
+)
+def deactivation_of_a_team(cloud: ScenarioCloud) -> None:
+    """Deactivate an image that has labels of the operator."""
+    cloud.change("golden", status="deactivated")
+
+
 def as_administrator(cloud: ScenarioCloud) -> None:
     """Let the exporter see deleted images."""
     cloud.service.api.admin = True
