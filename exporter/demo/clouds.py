@@ -30,6 +30,7 @@ CLOUDS: Sequence[Mapping[str, Any]] = (
     {
         "name": "demo-v2",
         "cloud": "demo-v2",
+        "api": "v2",
         "labels": {"team": "platform"},
         "images": [
             {"id": V2_IMAGES["debian-lts"].id, "alias": "debian-lts", "expect": {"hidden": False}},

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 from exporter.demo.images import IMAGES
 from exporter.demo.services import DemoServices
 from exporter.demo.v2_images import NEW_UBUNTU, V2_IMAGES
-from exporter.simulator.backends import BackendFault
 
 LOOP_SECONDS = 240.0
 
@@ -71,12 +70,12 @@ def _withdraw_ubuntu(services: DemoServices, _: str) -> None:
 
 
 def _lose_an_image(services: DemoServices, _: str) -> None:
-    missing = {V2_IMAGES["toolbox"].id}
-    services.second.backends[0].fail(BackendFault.IMAGES_MISSING, missing=missing)
+    """Respond twice as a server that lacks an image, and then as the others, which have it."""
+    services.first.faults.set("status", on=IMAGES["rocky-9"].id, times=2, code=404)
 
 
 def _repair_server(services: DemoServices, _: str) -> None:
-    services.second.backends[0].recover()
+    services.first.faults.clear(IMAGES["rocky-9"].id)
 
 
 def _revoke_token(services: DemoServices, _: str) -> None:
@@ -180,8 +179,8 @@ EVENTS = (
     ),
     StoryEvent(
         105,
-        "demo-v2: one of three API servers lacks the image toolbox, which is not gone",
-        'openstack_image_exporter_contradictions_total{cloud="demo-v2"}',
+        "demo: an API server lacks rocky-9 and returns 404, but others have it: it is not gone",
+        'openstack_image_exporter_contradictions_total{cloud="demo"}',
         _lose_an_image,
     ),
     StoryEvent(
@@ -198,8 +197,8 @@ EVENTS = (
     ),
     StoryEvent(
         125,
-        "demo-v2: all API servers agree again, and contradictions are no longer counted",
-        'openstack_image_exporter_contradictions_total{cloud="demo-v2"}',
+        "demo: all API servers agree again, and contradictions are no longer counted",
+        'openstack_image_exporter_contradictions_total{cloud="demo"}',
         _repair_server,
     ),
     StoryEvent(

@@ -12,9 +12,6 @@ from exporter.simulator.service import SimulatedImageService
 TOKEN_LIFE = 60.0
 """Seconds for which a token is valid, so that one is renewed in every minute of the demo."""
 
-API_SERVERS = 3
-"""API servers of the second Image service, behind one address."""
-
 
 @dataclass(frozen=True, slots=True)
 class DemoServices:
@@ -37,7 +34,7 @@ def running_services() -> Iterator[DemoServices]:
     """Run the services with the images at the start of a loop."""
     with (
         SimulatedImageService(IMAGES.values()) as first,
-        SimulatedImageService(V2_IMAGES.values(), servers=API_SERVERS) as second,
+        SimulatedImageService(V2_IMAGES.values()) as second,
         SimulatedKeystone() as keystone,
     ):
         first.api.admin = True
