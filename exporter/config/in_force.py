@@ -6,14 +6,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import SecretStr
 
 from exporter.config.reference import Row, reference
 from exporter.config.resolved import RESOLVED_INTO_IMAGES, ResolvedCloud, resolved_clouds
 from exporter.config.schema import Cloud, Settings
-from exporter.config.sources import ConfigSource
+from exporter.config.sources import ConfigSource, hidden_or_text
 from exporter.model.units import format_duration
-from exporter.redaction import REDACTED
 
 HEADER = "# The configuration in force. Secrets are shown as ***."
 DURATION = "DURATION"
@@ -60,7 +58,7 @@ def describe(
     lines = [HEADER, *_general_lines(general, settings, sources, fixed)]
     cloud_rows = {row.key.removeprefix("clouds[]."): row for row in rows if "clouds[]." in row.key}
     source = _source(("clouds",), sources)
-    written = source.raw["clouds"] if source else []
+    written = source.clouds() if source else []
     origins = {row.key: _origin(row, sources) for row in general}
     lines.append(f"clouds:{'' if written else ' []'}{_comment(source, ('clouds',))}")
     for cloud, raw in zip(resolved_clouds(settings), written, strict=False):
@@ -147,8 +145,4 @@ def _comment(source: ConfigSource | None, loc: tuple[str, ...]) -> str:
 
 def _inline(value: object) -> str:
     """Return a value as JSON, which is YAML in one line."""
-    return json.dumps(value, default=_hidden_or_text)
-
-
-def _hidden_or_text(value: object) -> str:
-    return REDACTED if isinstance(value, SecretStr) else str(value)
+    return json.dumps(value, default=hidden_or_text)

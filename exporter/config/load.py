@@ -100,7 +100,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
         command_line.image_id,
         tuple(argv),
         command_line.options,
-        config_sources,
+        tuple(source.compressed() for source in config_sources),
     )
 
 

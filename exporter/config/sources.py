@@ -3,9 +3,11 @@
 Each has a source for pydantic-settings, and labels for errors about its values.
 """
 
+import json
 import re
+import zlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pydantic_settings import (
 
 from exporter.config import yaml_reader
 from exporter.config.messages import Loc, did_you_mean, file_name, key_path, name
+from exporter.redaction import REDACTED
 
 ENVIRONMENT_PREFIX = "IMAGE_EXPORTER_"
 
@@ -28,6 +31,22 @@ _KUBERNETES = re.compile(
     r"\w+(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=|"
     r"\w+_PORT=\w+://"
 )
+
+
+JSON_KEYS = (str, int, float, bool, type(None))
+"""Types of keys that ``json`` writes."""
+
+
+class CompressedClouds:
+    """The clouds of a source as they are shown, without secrets, in a tenth of the memory."""
+
+    def __init__(self, clouds: object) -> None:
+        text = json.dumps(_with_json_keys(clouds), default=hidden_or_text)
+        self._compressed = zlib.compress(text.encode("ascii"))
+
+    def decompress(self) -> Any:
+        """Return the clouds."""
+        return json.loads(zlib.decompress(self._compressed))
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,19 @@ class ConfigSource:
     def raw(self) -> dict[str, Any]:
         """The settings as written, not validated."""
         return self.source()
+
+    def compressed(self) -> "ConfigSource":
+        """Return the source of settings that were read, of which only /config shows the clouds."""
+        values = dict(self.raw)
+        if "clouds" in values:
+            values["clouds"] = CompressedClouds(values["clouds"])
+        # A new source, since pydantic-settings keeps the values of all sources in each of them.
+        return replace(self, source=InitSettingsSource(self.source.settings_cls, values))
+
+    def clouds(self) -> Any:
+        """Return the clouds as written, or as they are shown."""
+        clouds = self.raw["clouds"]
+        return clouds.decompress() if isinstance(clouds, CompressedClouds) else clouds
 
     def matched_depth(self, loc: Loc) -> int:
         """Return the number of leading keys of ``loc`` that this source has."""
@@ -145,6 +177,21 @@ def file(settings: type[BaseSettings], path: Path, without: Collection[str]) -> 
         tuple(f"{shown_path}: {text}" for text in errors),
         is_complete,
     )
+
+
+def hidden_or_text(value: object) -> str:
+    """Return the text of a value that JSON does not have, such as a date; hide a secret."""
+    return REDACTED if isinstance(value, SecretStr) else str(value)
+
+
+def _with_json_keys(value: Any) -> Any:
+    """Return the value with texts for keys that JSON does not have, such as a date."""
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, JSON_KEYS) else str(key): _with_json_keys(item)
+            for key, item in value.items()
+        }
+    return [_with_json_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _setting(loc: Loc, keys: Mapping[str, str]) -> str:

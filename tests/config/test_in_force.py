@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic_settings import InitSettingsSource
 
 from exporter.config import describe, fixed_settings, reference
+from exporter.config.sources import CompressedClouds
 from tests.config.reading import Read
 
 CONTENT = """\
@@ -97,3 +99,21 @@ def test_settings_that_require_a_restart_are_those_of_the_start(read: Read) -> N
     assert in_force.startswith('allowed_hosts: ["a.example"]  # ')
     assert in_force.endswith('web.allowed_hosts; after a restart: ["b.example"]')
     assert "restart" not in line(text, "listen_address:")
+
+
+def test_property_that_is_named_like_a_date_is_shown(read: Read) -> None:
+    """YAML reads it as a date, which JSON does not have."""
+    text = text_of(read, "clouds: [{name: a, discover: [{property: {2026-01-02: x}}]}]")
+    assert '- {"property": {"2026-01-02": "x"}}' in text
+
+
+def test_written_clouds_are_kept_compressed_and_without_secrets(read: Read) -> None:
+    """Those of 100,000 images with aliases would take 30 MiB until the next reload."""
+    sources = read(CONTENT).sources
+    # Other sources of pydantic-settings hold the values of all of them.
+    assert {type(source.source) for source in sources} == {InitSettingsSource}
+    *_, file = sources
+    clouds = file.raw["clouds"]
+    assert isinstance(clouds, CompressedClouds)
+    assert "very-secret-token" not in str(clouds.decompress())
+    assert [cloud["name"] for cloud in clouds.decompress()] == ["lab", "other"]
