@@ -42,7 +42,7 @@ def _edit(alias: str, **fields: Any) -> Change:  # fields of SimulatedImage
 
 
 def _restore(alias: str) -> Change:
-    return lambda services, _: services.first.images.put(IMAGES[alias])
+    return lambda services, now: services.first.images.put(replace(IMAGES[alias], updated_at=now))
 
 
 def _purge(alias: str) -> Change:
