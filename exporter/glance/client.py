@@ -16,7 +16,7 @@ from exporter.glance.image_requests import ImageRequests, is_accepted, without_l
 from exporter.glance.list_filters import ListFilters
 from exporter.glance.list_requests import ListRequests
 from exporter.glance.listing import PAGE_LIMIT
-from exporter.glance.request_sender import RequestSender
+from exporter.glance.request_sender import RequestSender, Scope, ScopeChange
 from exporter.glance.second_version import MEMORY, SecondVersion, is_refusal, is_response
 from exporter.glance.version_document import request_versions
 from exporter.glance.versions import (
@@ -62,7 +62,7 @@ class ImageClient:
     _memory: SecondVersion = field(init=False, default_factory=SecondVersion)
     _offered: frozenset[ApiName] = field(init=False, default=frozenset())
     _is_version_refused: bool = field(init=False, default=False)
-    _endpoint: str | None = field(init=False, default=None)
+    _scope: Scope | None = field(init=False, default=None)
     _advised_at: float = field(init=False, default=-inf)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
@@ -162,11 +162,11 @@ class ImageClient:
         ``control_id`` is the ID of an image, or None for a list of images. If the version in use
         serves no list, the second version is probed: its list and the suspect itself. Its list
         alone never confirms a 404 of the first version, which a gateway may have lost. Neither does
-        a list after the catalog has moved the service in this cycle.
+        a list after the endpoint or the project has changed in this cycle.
         """
         reply = self._probe(suspect_id, control_id, deadline)
-        if control_id is None and self.sender.has_moved_from(self._endpoint):
-            return without_list(reply, "the catalog has moved the service")
+        if control_id is None and any(self.sender.change_from(self._scope)):
+            return without_list(reply, "the endpoint or the project of the token has changed")
         return reply
 
     def _probe(self, suspect_id: str, control_id: str | None, deadline: Deadline) -> ProbeReply:
@@ -292,20 +292,25 @@ class ImageClient:
             return
         self._lists.capabilities = other.capabilities
         self._memory, self._offered = other._memory, other._offered
-        self._endpoint = other._endpoint or other.sender.endpoint
+        self._scope = other._scope or other.sender.first_scope
         if self.requested_version == other.requested_version:
             self.version = other.version
 
-    def start_cycle(self) -> bool:
-        """Prepare for the requests of a cycle; return False if the catalog has moved the service.
+    def start_cycle(self) -> ScopeChange:
+        """Prepare for the requests of a cycle; return how their scope has changed since the last.
 
-        What another endpoint had shown is forgotten then.
+        What another endpoint had shown is forgotten.
         """
-        is_same = self._is_same_endpoint()
+        change = self.sender.change_from(self._scope)
+        self._scope = self.sender.scope or self._scope
+        if change.endpoint:
+            self._lists.capabilities = Capabilities()
+            self._memory = SecondVersion()
+            self._is_version_refused = True
         self._lists.start_cycle()
         self._memory.start_cycle()
         self.sender.start_cycle()
-        return is_same
+        return change
 
     def end_cycle(self, grace: float) -> None:
         """Look for bytes that followed a response, on idle connections.
@@ -324,17 +329,6 @@ class ImageClient:
     def list_filters(self) -> ListFilters:
         """The filters of lists that the service has not refused."""
         return self._lists.filters
-
-    def _is_same_endpoint(self) -> bool:
-        """Forget what another endpoint had shown; return False if there was another one."""
-        is_moved = self.sender.has_moved_from(self._endpoint)
-        self._endpoint = self.sender.endpoint or self._endpoint
-        if not is_moved:
-            return True
-        self._lists.capabilities = Capabilities()
-        self._memory = SecondVersion()
-        self._is_version_refused = True
-        return False
 
     def _observed(self, reply: ImageReply) -> ImageReply:
         """Note what the reply to a request for an image shows about the version in use."""

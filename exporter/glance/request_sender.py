@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import NamedTuple
 
-from exporter.auth.base import Authenticator, AuthError, AuthToken
+from exporter.auth.base import Authenticator, AuthError, AuthToken, identity_of
 from exporter.clock import now, steady
 from exporter.glance.token_refusals import TokenRefusals
 from exporter.glance.token_warmup import TokenWarmup
@@ -30,12 +30,35 @@ UNKNOWN_PREFIX_LENGTH = 512
 """Bytes of a request line to reserve for the endpoint's path until a token names the endpoint."""
 
 
+class Scope(NamedTuple):
+    """Endpoint and project, which decide which images are visible.
+
+    Attributes:
+        endpoint: Base URL of the Image service.
+        project: ID of the token's project, or a digest of the token if its project is unknown.
+    """
+
+    endpoint: str
+    project: str | bytes
+
+
+class ScopeChange(NamedTuple):
+    """True for what is not the same as in earlier requests."""
+
+    endpoint: bool
+    project: bool
+
+
+NO_CHANGE = ScopeChange(endpoint=False, project=False)
+
+
 class _TokenUse(NamedTuple):
     """A token as requests use it: its header line, and where its endpoint serves the API."""
 
     token: AuthToken
     header: bytes
     address: ServiceAddress
+    scope: Scope
 
 
 @dataclass(slots=True)
@@ -51,6 +74,7 @@ class RequestSender:
         observe_request: Called after every request.
         on_desync: See ``ConnectionPool``.
         clock_skew: Seconds by which the service's clock is ahead of ours, or ``None`` until known.
+        first_scope: The scope of the first request, or ``None`` before it.
     """
 
     authenticator: Authenticator
@@ -65,7 +89,7 @@ class RequestSender:
     _refusals: TokenRefusals = field(init=False, default_factory=TokenRefusals)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _pool: ConnectionPool | None = field(init=False, default=None)
-    _first_endpoint: str | None = field(init=False, default=None)
+    first_scope: Scope | None = field(init=False, default=None)
     _token_use: _TokenUse | None = field(init=False, default=None)
     _is_skew_due: bool = field(init=False, default=True)
     _closed: bool = field(init=False, default=False)
@@ -76,14 +100,17 @@ class RequestSender:
         return self._pool.connections if self._pool else 0
 
     @property
-    def endpoint(self) -> str | None:
-        """The endpoint to which requests are sent, None before the first one."""
-        return self._pool.base_url if self._pool else None
+    def scope(self) -> Scope | None:
+        """The scope of the latest request, None before the first one."""
+        return self._token_use.scope if self._token_use else None
 
-    def has_moved_from(self, endpoint: str | None) -> bool:
-        """Return True if requests are sent to another endpoint, or to another than the first."""
-        before = endpoint or self._first_endpoint
-        return before != (self.endpoint or before)
+    def change_from(self, before: Scope | None) -> ScopeChange:
+        """Return how the scope of requests differs from an earlier one, or from the first."""
+        before = before or self.first_scope
+        current = self.scope or before
+        if before is None or current is None:
+            return NO_CHANGE
+        return ScopeChange(before.endpoint != current.endpoint, before.project != current.project)
 
     @property
     def prefix_length(self) -> int:
@@ -210,7 +237,6 @@ class RequestSender:
                 if self._pool is not None:
                     self._pool.close()
                 self._pool = pool
-                self._first_endpoint = self._first_endpoint or pool.base_url
             return self._pool
 
     def _open_pool(self, endpoint: str) -> ConnectionPool:
@@ -226,7 +252,9 @@ class RequestSender:
         if cached is None or cached.token is not token:
             header = "" if token.value is None else f"X-Auth-Token: {token.value}\r\n"
             address = service_address(token.endpoint, token.project_id)
-            cached = self._token_use = _TokenUse(token, header.encode("latin-1"), address)
+            scope = Scope(address.base_url, token.project_id or identity_of(token.value))
+            cached = _TokenUse(token, header.encode("latin-1"), address, scope)
+            self._token_use, self.first_scope = cached, self.first_scope or scope
         return cached
 
     def _compare_clocks(self, response: Response) -> None:

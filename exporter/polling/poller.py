@@ -182,8 +182,9 @@ class Poller:
         state_before = self._access.state()
         self._inherited = self._inherited or state_before
         self._cycle_number += 1
-        if not self.client.start_cycle():
-            self._history = self._history.at_another_endpoint()
+        change = self.client.start_cycle()
+        if any(change):
+            self._history = self._history.in_another_scope(is_endpoint_other=change.endpoint)
         self._event_log.cycle_started()
         current = self.store.current(self.targets)
         targets = [target for target, _ in current]

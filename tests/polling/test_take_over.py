@@ -299,3 +299,60 @@ def test_empty_list_proves_nothing_in_the_cycle_in_which_the_catalog_moves_the_s
     for _ in range(2):
         cloud.cycle()
         assert (cloud.exists(), cloud.reason(IDS[0])) == ({IDS[0]: True}, "unconfirmed")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "exists"), [("", "", True), ("a", "b", True), ("a", "a", False)]
+)
+def test_empty_list_proves_nothing_with_a_token_that_may_be_for_another_project(
+    stack: ExitStack, before: str, after: str, exists: bool
+) -> None:
+    """The project of a token in a file is unknown."""
+    service = stack.enter_context(image_service(IDS[:1]))
+    signin = FakeAuthenticator(service.url, before)
+    cloud = stack.enter_context(polled_cloud(service.url, IDS[:1], signin=signin, api="v2"))
+    cloud.cycle()
+    service.images.remove(IDS[0])
+    signin.number, signin.project_id = 2, after
+    for _ in range(2):
+        cloud.cycle()
+    assert cloud.exists() == {IDS[0]: exists}
+
+
+def test_new_token_of_unknown_project_is_trusted_once_an_image_was_found_with_it(
+    stack: ExitStack,
+) -> None:
+    service = stack.enter_context(image_service(IDS[:1]))
+    signin = FakeAuthenticator(service.url)
+    cloud = stack.enter_context(polled_cloud(service.url, IDS[:1], signin=signin, api="v2"))
+    cloud.cycle()
+    signin.number = 2
+    for _ in range(2):
+        cloud.cycle()
+    service.images.remove(IDS[0])
+    cloud.cycle()
+    assert cloud.exists() == {IDS[0]: False}
+
+
+def test_poller_that_takes_over_knows_where_images_were_found(
+    service: SimulatedImageService, stack: ExitStack
+) -> None:
+    """The catalog moves the service in the first cycle of the old poller."""
+    empty = stack.enter_context(image_service(()))
+    signin = FakeAuthenticator(service.url)
+    old = stack.enter_context(
+        polled_cloud(service.url, IDS[:2], signin=signin, api="v1", concurrency=1)
+    )
+
+    def move(_: int) -> None:
+        if old.exists()[IDS[0]]:
+            signin.endpoint, signin.number = empty.url, 2
+
+    old.poller.run_cycle(move)
+    new = stack.enter_context(
+        polled_cloud(service.url, IDS[:2], signin=signin, api="v1", store=old.store)
+    )
+    new.poller.take_over_from(old.poller)
+    for _ in range(2):
+        new.cycle()
+    assert new.exists()[IDS[0]] is True

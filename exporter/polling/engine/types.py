@@ -300,9 +300,10 @@ class CycleHistory:
             listed={},
         )
 
-    def at_another_endpoint(self) -> "CycleHistory":
-        """Return the history for another endpoint, which may be one without these images."""
-        return replace(self.without_doubts(), any_found=False)
+    def in_another_scope(self, *, is_endpoint_other: bool) -> "CycleHistory":
+        """Return the history for another endpoint, or for a token of perhaps another project."""
+        history = self.without_doubts() if is_endpoint_other else self
+        return replace(history, any_found=False)
 
     def without_doubts_about(
         self, image_ids: frozenset[str], *, is_any_found: bool
