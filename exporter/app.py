@@ -188,11 +188,9 @@ class Application:
             discovery=self._build_discovery(config, client) if config.discover else None,
         )
         # Images change without a new poller. The identity of the authenticator covers the token.
-        other_settings = replace(config, images=(), token=None)
-        identity = identity_of(
-            authenticator.identity, files_identity, sorted(properties), repr(other_settings)
-        )
-        return CloudRuntime(config, identity, poller)
+        others = repr(replace(config, images=(), token=None))
+        parts = (authenticator.identity, files_identity, sorted(properties), others)
+        return CloudRuntime(config, identity_of(*parts), poller)
 
     def _build_client(
         self, config: ResolvedCloud, authenticator: Authenticator, properties: frozenset[str]
