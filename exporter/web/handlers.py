@@ -1,7 +1,6 @@
 """Request handlers of the web pages, the JSON API, the metrics and the health checks."""
 
 import asyncio
-import gzip
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -10,7 +9,6 @@ from typing import Protocol, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from exporter.metrics import gzip_stream
 from exporter.metrics.body import Body
 from exporter.metrics.exposition import UnknownCloudError
 from exporter.web.negotiation import negotiate_format, wants_gzip
@@ -26,7 +24,7 @@ from exporter.web.pages.json_api import (
 )
 from exporter.web.pages.page import HEADERS, SCRIPT, render_page
 from exporter.web.pages.query import PageQuery, Query, QueryError
-from exporter.web.streaming import PiecewiseResponse
+from exporter.web.streaming import PiecewiseResponse, compact_body
 from exporter.web.thread_pool import ThreadPool
 
 # Rendering is bound by the processor: more threads would not make it faster.
@@ -67,15 +65,12 @@ Reload = Callable[[], Sequence[str]]
 Parameters = Sequence[tuple[str, str]]
 """Names and values of query parameters, in the order of the URL."""
 
-_API_HEADERS = MappingProxyType(
+_DATA_HEADERS = MappingProxyType(
     {
         "Cache-Control": "no-store",
         "Vary": "Accept-Encoding",
         "X-Content-Type-Options": "nosniff",
     }
-)
-_CONFIG_HEADERS = MappingProxyType(
-    {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 )
 _SCRIPT_HEADERS = MappingProxyType(
     {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -178,8 +173,7 @@ class Handlers:
 
     async def config(self, request: Request) -> Response:
         """Respond with the configuration in force as YAML, without secrets."""
-        text = await _unless_disconnected(request, self._page_threads.run(self._config_text))
-        return PlainTextResponse(text, headers=_CONFIG_HEADERS)
+        return await self._respond(request, partial(config_response, self._config_text))
 
     async def script(self, _: Request) -> Response:
         """Respond with the script of the page."""
@@ -202,8 +196,8 @@ class Handlers:
 
     async def _respond(self, request: Request, work: Callable[[], Response]) -> Response:
         """Respond with the result of the work, which runs in a thread of the pages."""
-        if wants_gzip(_header(request, "Accept-Encoding")):
-            work = partial(_compressed, work)
+        compressed = wants_gzip(_header(request, "Accept-Encoding"))
+        work = partial(_compact, work, compressed=compressed)
         return await _unless_disconnected(request, self._page_threads.run(work))
 
 
@@ -227,7 +221,7 @@ def api_response(query_images: QueryImages, parameters: Parameters) -> Response:
         status, document = 200, image_list_document(query_images(Query.parse(parameters)))
     except QueryError as error:
         status, document = 400, query_error_document(error)
-    return Response(to_ascii_json(document), status, _API_HEADERS, "application/json")
+    return Response(to_ascii_json(document), status, _DATA_HEADERS, "application/json")
 
 
 def image_page_response(
@@ -249,7 +243,12 @@ def api_image_response(find: Callable[[], ImageDetails | None]) -> Response:
     details = find()
     document = NOT_WATCHED if details is None else image_details_document(details)
     status = 404 if details is None else 200
-    return Response(to_ascii_json(document), status, _API_HEADERS, "application/json")
+    return Response(to_ascii_json(document), status, _DATA_HEADERS, "application/json")
+
+
+def config_response(config_text: Callable[[], str]) -> Response:
+    """Return the configuration in force."""
+    return PlainTextResponse(config_text(), headers=_DATA_HEADERS)
 
 
 def _page_query(parameters: Parameters) -> tuple[PageQuery, QueryError | None]:
@@ -261,13 +260,14 @@ def _page_query(parameters: Parameters) -> tuple[PageQuery, QueryError | None]:
         return PageQuery.parse([pair for pair in parameters if pair[0] not in invalid]), error
 
 
-def _compressed(render: Callable[[], Response]) -> Response:
-    """Compress the response of ``render``. A page shrinks to a tenth, JSON to even less."""
+def _compact(render: Callable[[], Response], *, compressed: bool) -> Response:
+    """Return the response of ``render`` with a body that costs little memory until it is sent."""
     response = render()
-    response.body = gzip.compress(bytes(response.body), gzip_stream.LEVEL, mtime=0)
-    response.headers["Content-Length"] = str(len(response.body))
-    response.headers["Content-Encoding"] = "gzip"
-    return response
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    if compressed:
+        headers["content-encoding"] = "gzip"
+    body = compact_body(bytes(response.body), compressed=compressed)
+    return PiecewiseResponse(body, headers, response.status_code)
 
 
 def _health_response(reason: str | None, success: str) -> Response:

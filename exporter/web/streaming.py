@@ -1,11 +1,14 @@
-"""A response whose body is in pieces that it shares with other responses."""
+"""A response whose body is in pieces, which it may share with other responses."""
 
 import asyncio
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from exporter.metrics import gzip_stream
 from exporter.metrics.body import Body, Piece
 
 CHUNK_SIZE = 32 * 1024
@@ -31,8 +34,8 @@ class PiecewiseResponse(Response):
     A slow client costs the part of a chunk that it has not taken, not a copy of the whole body.
     """
 
-    def __init__(self, body: Body, headers: Mapping[str, str]) -> None:
-        super().__init__(None, headers={**headers, "Content-Length": str(body.size)})
+    def __init__(self, body: Body, headers: Mapping[str, str], status: int = 200) -> None:
+        super().__init__(None, status, {**headers, "Content-Length": str(body.size)})
         self._body = body
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
@@ -52,6 +55,34 @@ class PiecewiseResponse(Response):
                 if number % CHUNKS_PER_TURN == 0:
                     await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@dataclass(frozen=True, slots=True)
+class _CompressedPiece:
+    """A piece of plain text, decompressed for each part that is sent."""
+
+    compressed: bytes
+
+    def __getitem__(self, part: slice) -> bytes:
+        return gzip_stream.decompress_chunk(self.compressed)[part]
+
+
+def compact_body(text: bytes, *, compressed: bool) -> Body:
+    """Return a body that is kept compressed, so that a slow client costs little memory.
+
+    A list of 1,000 images has 1.3 MB as JSON, and less than a tenth of that compressed.
+
+    Args:
+        text: The body.
+        compressed: True to send it as gzip.
+    """
+    starts = range(0, len(text), CHUNK_SIZE)
+    chunks = [gzip_stream.compress_chunk(text[start : start + CHUNK_SIZE]) for start in starts]
+    if not compressed:
+        return Body(len(text), tuple(map(_CompressedPiece, chunks)))
+    trailer = gzip_stream.trailer(zlib.crc32(text), len(text))
+    last_chunk = gzip_stream.compress_last_chunk(b"")
+    return Body.of((gzip_stream.HEADER, *chunks, last_chunk, trailer))
 
 
 def _chunks(pieces: Iterable[Piece], chunk_size: int) -> Iterator[bytes]:

@@ -13,9 +13,14 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from exporter.metrics.body import Body
+from exporter.store import Store
+from exporter.web.handlers import Handlers
+from exporter.web.pages.image_list import query_images
 from exporter.web.security.middleware import SecurityState
 from exporter.web.server import server as server_module
 from exporter.web.server.http_protocol import READ_BUFFER_BYTES, HttpProtocol
@@ -24,6 +29,7 @@ from exporter.web_security import load_security
 from tests.support.wait import wait_until
 from tests.support.web_config import TLS, WebConfigFolder
 from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
+from tests.web.example_images import NOW
 
 READERS = 10
 OVERHEAD = 16 * 1024
@@ -121,6 +127,29 @@ def test_slow_reader_costs_one_chunk(
             wait_until(lambda: all(map(buffered, protocols[1:])) and len(protocols) > READERS)
             assert max(map(buffered, protocols)) <= CHUNK_SIZE
             assert traced() < READERS * (chunk + OVERHEAD)
+
+
+def test_slow_reader_of_a_page_costs_its_compressed_text(
+    protocols: list[weakref.ref[HttpProtocol]],
+) -> None:
+    handlers = Handlers(
+        render_metrics=lambda **_: Body.of(()),
+        query_images=lambda query: query_images(Store(), query, NOW),
+        find_image=lambda **_: None,
+        check_health=lambda: None,
+        check_readiness=lambda: None,
+        config_text=lambda: "x" * PIECE_SIZE * 5,
+    )
+    app = Starlette(routes=[Route("/", handlers.config)])
+    with run_server(app) as server, ExitStack() as stack:
+        with request_slowly(server, SecurityState()):
+            wait_until(lambda: protocols and buffered(protocols[0]))
+        with traced_memory() as traced:
+            for _ in range(READERS):
+                stack.enter_context(request_slowly(server, SecurityState()))
+            wait_until(lambda: all(map(buffered, protocols[1:])) and len(protocols) > READERS)
+            assert max(map(buffered, protocols)) <= CHUNK_SIZE
+            assert traced() < READERS * (2 * CHUNK_SIZE + OVERHEAD)
 
 
 @pytest.mark.parametrize("has_reset", [False, True], ids=["close", "reset"])
