@@ -428,7 +428,12 @@ def test_page_of_an_image_is_refreshed(
     image.store.remove_target(image.target.key)
     page.clock.fast_forward(31_000)
     expect(page.locator("#summary")).to_contain_text("does not watch")
+    expect(page.locator("h1")).to_have_text("No such image")
     tab.expect_message("404")
+    server.shut_down()
+    page.clock.fast_forward(31_000)
+    expect(page.get_by_role("status").first).to_have_text("The exporter does not respond.")
+    tab.expect_message("ERR_CONNECTION_REFUSED")
 
 
 def test_notice_is_shown_while_the_exporter_does_not_respond(

@@ -105,6 +105,14 @@ def test_page_has_state_problems_expectations_series_and_commands() -> None:
     )
 
 
+@pytest.mark.parametrize("image_id", [target.image_id for target, _ in STORE.observations()])
+def test_no_two_elements_have_the_same_id(image_id: str) -> None:
+    (cloud,) = [target.cloud for target, _ in STORE.observations() if target.image_id == image_id]
+    for html in (page_of(image_id, cloud), render_image_page(None, PageQuery())):
+        ids = [attributes["id"] for _, attributes in Reader(html).elements if "id" in attributes]
+        assert sorted(set(ids), key=str) == sorted(ids, key=str)
+
+
 def test_evidence_of_a_gone_image_names_every_response() -> None:
     text = text_of(page_of("id-of-gone"))
     for part in (

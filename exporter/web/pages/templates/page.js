@@ -5,7 +5,11 @@
   const { refresh: interval, parts } = document.querySelector("main").dataset;
   const seconds = Number(interval);
   const notice = document.getElementById("notice");
-  const dataTime = () => document.querySelector(".now time").textContent;
+  const asOf = () => {
+    // The page of an image that is not watched has no data.
+    const time = document.querySelector(".now time");
+    return time ? ` Data is as of ${time.textContent}.` : "";
+  };
 
   const replaceElement = (newDocument, id) => {
     const oldElement = document.getElementById(id);
@@ -32,7 +36,7 @@
     if (document.hidden) return;
     if (document.getSelection().type === "Range") {
       // The reader is about to copy the selected text.
-      setNotice(`Refresh is paused while text is selected. Data is as of ${dataTime()}.`);
+      setNotice(`Refresh is paused while text is selected.${asOf()}`);
       return;
     }
     try {
@@ -45,7 +49,7 @@
       document.getElementById("icon").href = newDocument.getElementById("icon").href;
       setNotice("");
     } catch {
-      setNotice(`The exporter does not respond. Data is as of ${dataTime()}.`);
+      setNotice(`The exporter does not respond.${asOf()}`);
     }
   };
 
