@@ -15,7 +15,7 @@ MAX_OF_IMAGE = 20
 """Polls with a change to remember for an image."""
 
 MAX_TOTAL = 10_000
-"""Polls with a change to remember for all images: 7 MB, or 13 MB with the longest names."""
+"""Polls with a change to remember for all images: 7 MB, or up to 40 MB if names are long."""
 
 MAX_VALUE_LENGTH = 255
 """Characters to remember of a value. The API chooses the length of a name."""

@@ -1,10 +1,11 @@
+import tracemalloc
 from collections.abc import Sequence
 
 from exporter.model.changes import Change
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
 from exporter.model.target import TargetKey
-from exporter.store.change_history import MAX_VALUE_LENGTH, ChangeHistory
+from exporter.store.change_history import MAX_TOTAL, MAX_VALUE_LENGTH, ChangeHistory
 
 ONE, TWO, THREE = (TargetKey("lab", name) for name in ("one", "two", "three"))
 
@@ -80,3 +81,20 @@ def test_long_values_are_shortened() -> None:
     (event,) = history.events(ONE)
     (change,) = event.changes
     assert (change.old, change.new) == ("a" * (MAX_VALUE_LENGTH - 1) + "…", "b")
+
+
+def test_memory_of_the_longest_names_is_as_documented() -> None:
+    """Characters beyond 16 bits take most: a string has four bytes for each of its characters."""
+    events = 1000
+    history = ChangeHistory(max_of_image=events)
+    tracemalloc.start()
+    try:
+        for number in range(events):
+            old, new = (chr(0x1F600) * MAX_VALUE_LENGTH * 2 + str(number + step) for step in (0, 1))
+            digests = [f"sha512:{n:0128x}" for n in (number, number + 1)]
+            changes = Change("name", old, new), Change("content", *digests)
+            history.record(ONE, shown(number, *changes))
+        current, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert current / events * MAX_TOTAL < 40e6
