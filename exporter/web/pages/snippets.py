@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from exporter.metrics.sample_lines import escape_label_values
 from exporter.model.target import Target
+from exporter.transport.url import base_url, service_address
 
 
 class ClientAccess(Protocol):
@@ -77,7 +78,8 @@ def commands(target: Target, access: ClientAccess | None, api: str | None) -> Se
         return []
     if access.endpoint is not None:
         version = api or _DEFAULT_API
-        url = f"{access.endpoint.rstrip('/')}/{version}/images/{target.image_id}"
+        address = service_address(base_url(access.endpoint), project_id="")
+        url = address.base_url + address.path(f"/{version}/images/{target.image_id}")
         curl = f'{_CURL[version]} --header "X-Auth-Token: $OS_TOKEN" {shlex.quote(url)}'
         return [Snippet("The request of the exporter", curl)]
     words = ["openstack"]

@@ -39,10 +39,23 @@ def test_command_signs_in_like_the_exporter(access: Access, options: list[str]) 
 def test_command_without_keystone_is_the_request_of_the_exporter(
     api: str | None, start: str
 ) -> None:
-    (command,) = commands(TARGET, Access(endpoint="http://glance:9292/a b/"), api)
+    (command,) = commands(TARGET, Access(endpoint="http://glance:9292/a;b/"), api)
     words = shlex.split(command.text)
     assert words[:2] == ["curl", start]
-    assert words[-1] == f"http://glance:9292/a b/{api or 'v1'}/images/an-id"
+    assert words[-1] == f"http://glance:9292/a;b/{api or 'v1'}/images/an-id"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path"),
+    [
+        ("http://glance:9292/v2/", "/v2/images/an-id"),
+        ("http://glance:9292/image/v1.1", "/image/v2/images/an-id"),
+        (f"http://glance:9292/v2/{'0a' * 16}", f"/v2/{'0a' * 16}/images/an-id"),
+    ],
+)
+def test_endpoint_may_end_in_a_version_and_a_project(endpoint: str, path: str) -> None:
+    (command,) = commands(TARGET, Access(endpoint=endpoint), "v2")
+    assert shlex.split(command.text)[-1] == f"http://glance:9292{path}"
 
 
 def test_cloud_that_a_reload_is_adding_has_no_commands_yet() -> None:
