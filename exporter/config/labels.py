@@ -21,6 +21,7 @@ RESERVED = frozenset(
         "container_format",
         "digest",
         "disk_format",
+        "encoding",
         "expectation",
         "image",
         "image_id",

@@ -14,6 +14,7 @@ import yaml
 
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import KeystoneFault, SimulatedKeystone
+from exporter.text import escape
 from tests.support.program import (
     GOLDEN,
     ROOT,
@@ -238,9 +239,10 @@ def test_image_names_cannot_forge_lines(tmp_path: Path) -> None:
     ):
         program.wait_for_metric(EXISTS, 1)
         service.images.change(GOLDEN, name=HOSTILE, properties={"os_distro": HOSTILE})
-        wait_until(lambda: program.metrics().values("openstack_image_info", name=HOSTILE))
+        shown = escape(HOSTILE)
+        wait_until(lambda: program.metrics().values("openstack_image_info", name=shown))
         metrics = program.metrics()
-        assert metrics.value("openstack_image_property_info", value=HOSTILE) == 1
+        assert metrics.value("openstack_image_property_info", value=shown) == 1
         assert metrics.values(EXISTS) == [1.0]
         line = program.line("what=name")
         assert " level=info " in line

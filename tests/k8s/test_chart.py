@@ -292,7 +292,8 @@ def test_alerts_have_the_severities_labels_and_runbooks_of_the_values(
 def test_alerts_have_the_namespace_of_the_release(engine: Engine) -> None:
     files = engine.files({"prometheusRule": {"enabled": True}}, "images")
     rule = yaml.safe_load(files["prometheusrule.yaml"])
-    labels = [rule.get("labels", {}) for rule in rule["spec"]["groups"][0]["rules"]]
+    rules = [each for group in rule["spec"]["groups"] for each in group["rules"]]
+    labels = [each.get("labels", {}) for each in rules]
     assert {label["namespace"] for label in labels if "namespace" in label} == {"images"}
     assert rule["metadata"]["namespace"] == "images"
 

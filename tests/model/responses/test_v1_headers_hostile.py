@@ -21,6 +21,7 @@ from exporter.model.observation import NEVER_POLLED
 from exporter.model.outcome import Failed, Found
 from exporter.model.responses.parsers import Malformed
 from exporter.model.responses.v1_headers import image_from_headers
+from exporter.text import escape
 from exporter.transport.http1 import parse_head
 from tests.support.examples import examples
 from tests.support.images import ID, MAX_STALE, START, TARGET
@@ -283,7 +284,7 @@ def samples(families: Iterable[Metric]) -> dict[str, set[tuple[tuple[str, str], 
 
 
 def check_exposition(image: Image | Malformed) -> None:
-    """Parse both formats and compare them with the image."""
+    """Parse both formats and compare them with the image, whose texts are escaped."""
     outcome = Failed("malformed", str(image)) if isinstance(image, Malformed) else Found(image)
     registry = store_registry((TARGET, NEVER_POLLED.with_outcome(outcome, START, MAX_STALE)))
     plain = samples(parse_text(generate_latest(registry).decode()))
@@ -298,9 +299,10 @@ def check_exposition(image: Image | Malformed) -> None:
         stable = {"name": image.name, "project_id": image.project_id}
         stable |= {"disk_format": image.disk_format, "container_format": image.container_format}
         stable |= {"visibility": image.visibility}
-        infos = [{name: text or "" for name, text in stable.items()}]
-        properties = [{"property": key, "value": value} for key, value in image.properties]
-        contents = [{"algorithm": name, "digest": digest} for name, digest in image.digests]
+        infos = [{name: escape(text or "") for name, text in stable.items()}]
+        properties = [{"property": key, "value": escape(text)} for key, text in image.properties]
+        digests = [tuple(map(escape, digest)) for digest in image.digests]
+        contents = [{"algorithm": name, "digest": digest} for name, digest in digests]
     for name, rows in (("", infos), ("property_", properties), ("content_", contents)):
         expected = {tuple(sorted((own | row).items())) for row in rows}
         assert plain[f"openstack_image_{name}info"] == expected
