@@ -28,6 +28,8 @@ class Checked:
         clouds_yaml = folder / "clouds.yaml"
         clouds_yaml.write_text(yaml.safe_dump(clouds), "utf-8")
         cloud: dict[str, Any] = {"name": "demo", "cloud": "demo", "images": list(image_ids)}
+        # A real Glance and Keystone take long for their first responses on a busy machine.
+        cloud |= {"interval": "5m", "timeout": "60s"}
         if discover:
             cloud["discover"] = list(discover)
         file = settings_file(folder, cloud)

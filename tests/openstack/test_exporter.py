@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from exporter.text import escape
 from tests.openstack.exporter import Change, Exporter, Samples, exporter, series
 from tests.openstack.stack import OpenStack
 
@@ -171,7 +172,7 @@ def test_renamed_image_with_a_name_that_must_be_escaped(
     changes = watching.changes_by(lambda: openstack.demo.change(IMAGES["renamed"], name=hostile))
     assert changes == {
         info(openstack, "renamed", "private"): (1, None),
-        info(openstack, "renamed", "private", hostile): (None, 1),
+        info(openstack, "renamed", "private", escape(hostile)): (None, 1),
         **attribute_change("renamed", "name"),
     }
 
