@@ -15,8 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-slow test-also test-openstack dev-env also-env compile-tests \
-	openstack-env k8s-env check check-also check-openstack check-slow meanwhile format readme dashboards \
-	draw-dashboards screenshot lint types imports cover simulate probabilities bench bench-openstack build sbom audit version lock clean
+	openstack-env k8s-env check meanwhile format readme dashboards draw-dashboards screenshot lint types imports \
+	cover simulate probabilities bench bench-openstack build sbom audit version lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,21 +49,12 @@ test-also: ## run the quick tests with each of PYTHON_ALSO as well
 test-openstack: $(VENV)/.dev openstack-env ## run the tests against a real Glance and Keystone
 	@OPENSTACK_TESTS=1 $(BIN)/pytest tests/openstack
 
-# The slow tests mostly wait, those of OpenStack longest of all, so other work runs beside them.
+# The slow tests mostly wait. Meanwhile, work with the lowest priority prepares the next steps.
 check: ## run all checks of CI
-	@$(MAKE) --no-print-directory --jobs=3 check-openstack check-also
+	@$(MAKE) --no-print-directory --jobs=2 test-slow meanwhile
 	@$(MAKE) --no-print-directory cover
+	@$(MAKE) --no-print-directory test-also
 	@THOROUGH=1 $(MAKE) --no-print-directory test
-
-check-openstack: $(VENV)/.dev
-	@test "$$OPENSTACK_TESTS" != 1 || $(MAKE) --no-print-directory test-openstack
-
-check-slow: $(VENV)/.dev
-	@$(BIN)/pytest -m slow --ignore=tests/openstack $(PARALLEL)
-
-# The priority is that of the tests of OpenStack.
-check-also: check-slow meanwhile
-	@nice -n 10 $(MAKE) --no-print-directory test-also
 
 meanwhile: $(VENV)/.dev
 	@nice -n 19 $(MAKE) --no-print-directory lint types imports also-env
