@@ -184,3 +184,14 @@ def test_time_of_the_last_load_of_credentials_is_exported() -> None:
             )
         )
     assert values == [1000, 2000]
+
+
+def test_body_of_a_scrape_is_measured_plain_and_as_sent(exporter_metrics: ExporterMetrics) -> None:
+    exporter_metrics.record_body(5000, 700)
+    exporter_metrics.record_body(6000, None)
+    name = "openstack_image_exporter_scrape_body_bytes"
+    sizes = [
+        exporter_metrics.registry.get_sample_value(name, {"encoding": encoding})
+        for encoding in ("identity", "gzip")
+    ]
+    assert sizes == [6000, 700]
