@@ -1,4 +1,4 @@
-"""What the metrics of an image cost: its series, and the bytes of a scrape."""
+"""Cost of the metrics of an image: its series, and the bytes of a scrape."""
 
 import zlib
 from collections.abc import Iterator, Mapping

@@ -16,8 +16,7 @@ from exporter.commands.check import poll_report
 from exporter.commands.output import Report, print_line, print_tables
 from exporter.config import Expect, Settings, SettingsError
 from exporter.config.expect import merged
-from exporter.config.yaml_reader import LARGEST_FILE
-from exporter.files import read_regular_file
+from exporter.config.yaml_reader import UnreadableError, read_text
 from exporter.model.expectations.checks import EXISTS, evaluate
 from exporter.model.expectations.suggest import suggest_expectations
 from exporter.model.instant import Instant
@@ -69,13 +68,9 @@ def read_source(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> st
                 f"{source}; write the baseline there"
             )
     try:
-        content, _ = read_regular_file(source, LARGEST_FILE + 1)
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{source}: can no longer be read") from None
-    if len(content) > LARGEST_FILE:
-        raise SettingsError(f"{source}: is larger than 16 MiB")
-    return text
+        return read_text(source)
+    except UnreadableError as error:
+        raise SettingsError(f"{source}: {error}") from None
 
 
 def write_baseline(

@@ -33,15 +33,11 @@ _KUBERNETES = re.compile(
 )
 
 
-JSON_KEYS = (str, int, float, bool, type(None))
-"""Types of keys that ``json`` writes."""
-
-
 class CompressedClouds:
     """The clouds of a source as they are shown, without secrets, in a tenth of the memory."""
 
     def __init__(self, clouds: object) -> None:
-        text = json.dumps(_with_json_keys(clouds), default=hidden_or_text)
+        text = json.dumps(clouds, default=hidden_or_text)
         self._compressed = zlib.compress(text.encode("ascii"))
 
     def decompress(self) -> Any:
@@ -182,16 +178,6 @@ def file(settings: type[BaseSettings], path: Path, without: Collection[str]) -> 
 def hidden_or_text(value: object) -> str:
     """Return the text of a value that JSON does not have, such as a date; hide a secret."""
     return REDACTED if isinstance(value, SecretStr) else str(value)
-
-
-def _with_json_keys(value: Any) -> Any:
-    """Return the value with texts for keys that JSON does not have, such as a date."""
-    if isinstance(value, dict):
-        return {
-            key if isinstance(key, JSON_KEYS) else str(key): _with_json_keys(item)
-            for key, item in value.items()
-        }
-    return [_with_json_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _setting(loc: Loc, keys: Mapping[str, str]) -> str:

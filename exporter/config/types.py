@@ -201,7 +201,7 @@ def route_prefix(value: object) -> str:
 
 
 def telemetry_path(value: object) -> str:
-    """Validate the path of the metrics, which must be none of the other pages."""
+    """Validate the path of the metrics, which must differ from the paths of all pages."""
     accepted = _A_PATH.format(example="/metrics")
     string = _string(value, accepted)
     if not string.startswith("/") or not _is_path(string[1:]):

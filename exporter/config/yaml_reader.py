@@ -62,10 +62,19 @@ _Loader.add_constructor(None, _refuse_tag)
 
 
 def read_file(path: Path) -> Document:
-    """Read a YAML file in UTF-8 of at most 16 MiB.
+    """Read a YAML file, as ``read_text`` and ``read_yaml`` do.
 
     Raises:
         UnreadableError: The file cannot be read, or is not YAML.
+    """
+    return read_yaml(read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8 of at most ``LARGEST_FILE`` bytes.
+
+    Raises:
+        UnreadableError: The file cannot be read, is too large, or is not UTF-8.
     """
     try:
         content, _ = read_regular_file(path, LARGEST_FILE + 1)
@@ -74,9 +83,9 @@ def read_file(path: Path) -> Document:
     except ValueError:
         raise UnreadableError("cannot be read: not a valid file name") from None
     if len(content) > LARGEST_FILE:
-        raise UnreadableError("is larger than 16 MiB")
+        raise UnreadableError(f"is larger than {LARGEST_FILE >> 20} MiB")
     try:
-        return read_yaml(content.decode("utf-8-sig"))
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnreadableError(f"is not UTF-8, from byte {error.start + 1} on") from None
 

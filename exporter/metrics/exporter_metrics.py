@@ -86,8 +86,8 @@ class ExporterMetrics:
         ).set(shard.total)
         body_bytes = Gauge(
             "openstack_image_exporter_scrape_body_bytes",
-            "Size of the last response to a scrape in bytes, plain (identity) and as sent "
-            "compressed (gzip); 0 if there was none.",
+            "Size of the last response to a scrape of all clouds in bytes, plain (identity) and as "
+            "sent compressed (gzip); 0 before the first such response.",
             ("encoding",),
             registry=self.registry,
         )

@@ -13,7 +13,7 @@ from exporter.model.image import STATUSES, Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Aspect, Observation
 from exporter.model.scs0102 import built_at, provided_until, replacement_due, uuid_valid_until
-from exporter.model.target import INFO_ATTRIBUTES, Target
+from exporter.model.target import INFO_ATTRIBUTES, Target, info_values
 from exporter.text import escape, shorten_distinctly
 
 IMAGE_LABELS = ("cloud", "image_id", "image")
@@ -121,14 +121,11 @@ def _deleted_at(view: ImageView) -> Mapping[tuple[str, ...], float]:
     return {} if image is None or image.exists else _number(image.deleted_at)
 
 
-_info_of = attrgetter(*INFO_ATTRIBUTES)
-
-
 def _info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     image = view.image
     if image is None or not image.exists:
         return {}
-    return {tuple(view.label_value(value or "") for value in _info_of(image)): 1.0}
+    return {tuple(view.label_value(value or "") for value in info_values(image)): 1.0}
 
 
 def _content_info(view: ImageView) -> Mapping[tuple[str, ...], float]:

@@ -15,7 +15,8 @@ DEFAULT_LABEL_VALUE_LIMIT = 512
 INFO_ATTRIBUTES = ("name", "project_id", "disk_format", "container_format", "visibility")
 """The attributes of an image that are labels of ``openstack_image_info``."""
 
-_info_of = attrgetter(*INFO_ATTRIBUTES)
+info_values = attrgetter(*INFO_ATTRIBUTES)
+"""Returns these attributes of an image; None if unknown."""
 
 OperatorLabels = tuple[tuple[str, str], ...]
 """Names and values of the labels that the operator gives to an image, sorted by name.
@@ -79,7 +80,7 @@ class Target:
 
     def _label_values(self, image: Image) -> Iterator[str]:
         """Yield the label values of the image's series that the API provides."""
-        yield from filter(None, _info_of(image))
+        yield from filter(None, info_values(image))
         for digest in image.digests:
             yield from digest
         for _, value in self.select_properties(image.properties):

@@ -102,7 +102,7 @@ def test_settings_that_require_a_restart_are_those_of_the_start(read: Read) -> N
 
 
 def test_property_that_is_named_like_a_date_is_shown(read: Read) -> None:
-    """YAML reads it as a date, which JSON does not have."""
+    """Other readers of YAML return a date, which cannot be a key in JSON."""
     text = text_of(read, "clouds: [{name: a, discover: [{property: {2026-01-02: x}}]}]")
     assert '- {"property": {"2026-01-02": "x"}}' in text
 

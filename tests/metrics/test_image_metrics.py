@@ -30,17 +30,24 @@ NAMES = [family.name for family in IMAGE_FAMILIES]
 ONE_CHANGE = tuple(replace(NO_CHANGE_COUNTS, **{field.name: 1}) for field in fields(ChangeCounts))
 
 HOSTILE = 'HOSTILE\n"\\{}\u202e'
+
+
+def with_label_values(text: str) -> Image:
+    """Return an image with this text in every attribute that becomes a label value."""
+    return replace(
+        ACTIVE,
+        name=text,
+        project_id=text,
+        disk_format=text,
+        container_format=text,
+        visibility=text,
+        digests=((text, text),),
+        properties=(("os_version", text),),
+    )
+
+
 POISONED = replace(
-    ACTIVE,
-    id=HOSTILE,
-    status=HOSTILE,
-    name=HOSTILE,
-    visibility=HOSTILE,
-    container_format=HOSTILE,
-    disk_format=HOSTILE,
-    project_id=HOSTILE,
-    digests=((HOSTILE, HOSTILE),),
-    properties=((HOSTILE, HOSTILE),),
+    with_label_values(HOSTILE), id=HOSTILE, status=HOSTILE, properties=((HOSTILE, HOSTILE),)
 )
 
 Series = dict[tuple[str, ...], float]
@@ -251,16 +258,7 @@ def test_values_of_the_api_are_cut_at_the_limit_of_the_target() -> None:
 @examples(50)
 @given(st.text(st.characters(codec="utf-8"), max_size=20))
 def test_values_of_the_api_are_printable_and_otherwise_unchanged(text: str) -> None:
-    image = replace(
-        ACTIVE,
-        name=text,
-        project_id=text,
-        disk_format=text,
-        container_format=text,
-        visibility=text,
-        digests=((text, text),),
-        properties=(("os_version", text),),
-    )
+    image = with_label_values(text)
     target = replace(TARGET, property_names=frozenset({"os_version"}))
     view = view_of(target, NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE), START)
     families = {family.name: family for family in IMAGE_FAMILIES}
