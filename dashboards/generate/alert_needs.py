@@ -23,7 +23,7 @@ WITHOUT_INPUT = frozenset({"absent", "absent_over_time", "time", "vector"})
 """Functions that have a result even if their argument has none."""
 
 Results = Mapping[str, Needs]
-"""The needs of each rule by the name of the series that it creates."""
+"""The needs of each rule by its name."""
 
 
 def text(rules: str) -> str:
@@ -35,8 +35,8 @@ def text(rules: str) -> str:
         needs = new
     document = {
         rule["alert"]: {
-            "uses": sorted(_families_used(_series(rule), expressions)),
-            "fires_with": sorted(map(sorted, needs[_series(rule)])),
+            "uses": sorted(_families_used(_name(rule), expressions)),
+            "fires_with": sorted(map(sorted, needs[_name(rule)])),
         }
         for rule in _rules(rules)
         if "alert" in rule
@@ -49,28 +49,20 @@ def _rules(rules: str) -> Iterator[dict[str, Any]]:
         yield from group["rules"]
 
 
-def _series(rule: Mapping[str, Any]) -> str:
-    """Return the name of the series that a rule creates; for an alert, the one of its own."""
-    return str(rule["record"]) if "record" in rule else f"ALERTS {rule['alert']}"
+def _name(rule: Mapping[str, Any]) -> str:
+    """Return the name of a record, which is that of its series, or of an alert."""
+    return str(rule.get("record") or rule["alert"])
 
 
 def _expressions(rules: str) -> dict[str, Any]:
-    return {_series(rule): promql.parse(rule["expr"]) for rule in _rules(rules)}
-
-
-def _name(selector: Any) -> str:
-    """Return the name of the series, or of the alert, that a selector selects."""
-    if selector.name != "ALERTS":
-        return str(selector.name)
-    matchers = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
-    return f"ALERTS {matchers['alertname']}"
+    return {_name(rule): promql.parse(rule["expr"]) for rule in _rules(rules)}
 
 
 def _needs(expr: Any, results: Results) -> Needs:
     """Return what an expression needs, if the rules need ``results``."""
     match expr:
         case promql.VectorSelector():
-            name = _name(expr)
+            name = str(expr.name)
             own = frozenset({frozenset({name})}) if name in family_names() else ANYWAY
             return results.get(name, own)
         case promql.BinaryExpr():
@@ -111,9 +103,9 @@ def _parts(expr: Any) -> list[Any]:
     return []
 
 
-def _families_used(series: str, expressions: Mapping[str, Any]) -> set[str]:
+def _families_used(rule: str, expressions: Mapping[str, Any]) -> set[str]:
     """Return the families in the expression of a rule, and in those that it uses."""
-    names, new = set[str](), {series}
+    names, new = set[str](), {rule}
     while new:
         names |= new
         found = {name for used in new & expressions.keys() for name in _names(expressions[used])}
@@ -123,6 +115,6 @@ def _families_used(series: str, expressions: Mapping[str, Any]) -> set[str]:
 
 def _names(expr: Any) -> Iterator[str]:
     if isinstance(expr, promql.VectorSelector):
-        yield _name(expr)
+        yield str(expr.name)
     for part in _parts(expr):
         yield from _names(part)

@@ -7,8 +7,12 @@ from typing import Any, TypeAlias
 from exporter.demo.images import IMAGES
 from exporter.demo.services import DemoServices
 from exporter.demo.v2_images import NEW_UBUNTU, V2_IMAGES
+from exporter.simulator.image import SimulatedImages
 
 LOOP_SECONDS = 240.0
+
+ALL_IMAGES = {**IMAGES, **V2_IMAGES}
+"""The images of both clouds at the start of a loop. No name is in both."""
 
 Change: TypeAlias = Callable[[DemoServices, str], object]
 """Changes the services. The text is the current time in Glance's format."""
@@ -36,29 +40,24 @@ class StoryEvent:
         return f"{self.description}; see {self.see}"
 
 
+def _images(services: DemoServices, alias: str) -> SimulatedImages:
+    """Return the images of the service that has the image with this alias."""
+    return (services.first if alias in IMAGES else services.second).images
+
+
 def _edit(alias: str, **fields: Any) -> Change:  # fields of SimulatedImage
-    image_id = IMAGES[alias].id
-    return lambda services, now: services.first.images.change(image_id, updated_at=now, **fields)
+    image_id = ALL_IMAGES[alias].id
+    return lambda services, now: _images(services, alias).change(image_id, updated_at=now, **fields)
 
 
 def _restore(alias: str) -> Change:
-    return lambda services, now: services.first.images.put(replace(IMAGES[alias], updated_at=now))
+    image = ALL_IMAGES[alias]
+    return lambda services, now: _images(services, alias).put(replace(image, updated_at=now))
 
 
 def _purge(alias: str) -> Change:
     """Remove an image, which an administrator would still see if it were only deleted."""
-    return lambda services, _: services.first.images.remove(IMAGES[alias].id)
-
-
-def _edit_v2(alias: str, **fields: Any) -> Change:  # fields of SimulatedImage
-    image_id = V2_IMAGES[alias].id
-    return lambda services, now: services.second.images.change(image_id, updated_at=now, **fields)
-
-
-def _restore_v2(alias: str) -> Change:
-    return lambda services, now: services.second.images.put(
-        replace(V2_IMAGES[alias], updated_at=now)
-    )
+    return lambda services, _: _images(services, alias).remove(ALL_IMAGES[alias].id)
 
 
 def _upload_ubuntu(services: DemoServices, now: str) -> None:
@@ -127,7 +126,7 @@ EVENTS = (
         45,
         "batch-worker: protected, as expected of every golden image",
         'openstack_image_expectation_met{expectation="protected"}',
-        _edit_v2("batch-worker", protected=True),
+        _edit("batch-worker", protected=True),
     ),
     StoryEvent(
         50,
@@ -145,7 +144,7 @@ EVENTS = (
         65,
         "debian-lts: hidden from lists",
         'openstack_image_hidden{image="debian-lts"}',
-        _edit_v2("debian-lts", hidden=True),
+        _edit("debian-lts", hidden=True),
     ),
     StoryEvent(
         70,
@@ -161,9 +160,9 @@ EVENTS = (
     ),
     StoryEvent(
         85,
-        "toolbox: no longer offered to the community",
+        "toolbox: made public, so every project has it in its list",
         'openstack_image_info{image="toolbox"}',
-        _edit_v2("toolbox", visibility="public"),
+        _edit("toolbox", visibility="public"),
     ),
     StoryEvent(
         90,
@@ -179,7 +178,7 @@ EVENTS = (
     ),
     StoryEvent(
         105,
-        "demo: an API server lacks rocky-9 and returns 404, but others have it: it is not gone",
+        "cloud demo: an API server returns 404 for rocky-9, but others have it: it is not gone",
         'openstack_image_exporter_contradictions_total{cloud="demo"}',
         _lose_an_image,
     ),
@@ -197,7 +196,7 @@ EVENTS = (
     ),
     StoryEvent(
         125,
-        "demo: all API servers agree again, and contradictions are no longer counted",
+        "cloud demo: all API servers agree again, and contradictions are no longer counted",
         'openstack_image_exporter_contradictions_total{cloud="demo"}',
         _repair_server,
     ),
@@ -215,39 +214,39 @@ EVENTS = (
     ),
     StoryEvent(
         140,
-        "demo-v2: Keystone revokes the token, the next 401 renews it",
+        "cloud demo-v2: Keystone revokes the token, the exporter signs in again after a 401",
         'openstack_image_exporter_authentications_total{cloud="demo-v2"}',
         _revoke_token,
     ),
     StoryEvent(
         150,
-        "demo: the Image service returns 503 for every request, no image may be reported as gone",
+        "cloud demo: the Image service returns 503 to everything, no image may be reported as gone",
         'openstack_image_api_up{cloud="demo"}',
         _fail,
     ),
     StoryEvent(
         170,
-        "demo: the Image service works again",
+        "cloud demo: the Image service works again",
         'openstack_image_poll_success{cloud="demo"}',
         _recover,
     ),
     StoryEvent(
         185,
-        "demo: the Image service refuses connections",
+        "cloud demo: the Image service refuses connections",
         'openstack_image_exporter_poll_failures_total{cloud="demo"}',
         _stop,
     ),
     StoryEvent(
         200,
-        "demo: the Image service accepts connections again",
+        "cloud demo: the Image service accepts connections again",
         'openstack_image_api_up{cloud="demo"}',
         _start,
     ),
     StoryEvent(
         205,
-        "toolbox: offered to the community again",
+        "toolbox: an image of the community again, which lists leave out",
         'openstack_image_info{image="toolbox"}',
-        _restore_v2("toolbox"),
+        _restore("toolbox"),
     ),
     StoryEvent(
         210,
@@ -271,7 +270,7 @@ EVENTS = (
         225,
         "batch-worker: protection removed",
         'openstack_image_expectation_met{expectation="protected"}',
-        _restore_v2("batch-worker"),
+        _restore("batch-worker"),
     ),
     StoryEvent(
         230,
@@ -283,7 +282,7 @@ EVENTS = (
         235,
         "debian-lts: listed again",
         'openstack_image_hidden{image="debian-lts"}',
-        _restore_v2("debian-lts"),
+        _restore("debian-lts"),
     ),
 )
 """The events of one loop in order. Afterwards all images are as before and nothing fails."""

@@ -1,6 +1,7 @@
 """The images of the demo's second cloud, whose Image service has API v2 and a Keystone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from exporter.demo.images import BUILD, PLATFORM
 from exporter.simulator.image import SimulatedImage
@@ -97,20 +98,11 @@ V2_IMAGES: Mapping[str, SimulatedImage] = {
 }
 """The images at the start of a loop, by their alias or, if they are discovered, by their name."""
 
-NEW_UBUNTU = SimulatedImage(
-    "24040615-8d2e-4c3f-a041-b2c3d4e5f607",
+NEW_UBUNTU = replace(
+    V2_IMAGES["ubuntu-24.04-20250601"],
+    id="24040615-8d2e-4c3f-a041-b2c3d4e5f607",
     name="ubuntu-24.04-20250615",
     size=615_514_112,
-    virtual_size=3_758_096_384,
     checksum="96e79218965eb72c92a549dd5a330112",
-    protected=True,
-    visibility="public",
-    created_at="2025-06-15T05:11:58.000000",
-    updated_at="2025-06-15T05:13:20.000000",
-    disk_format="qcow2",
-    min_disk=4,
-    min_ram=512,
-    owner=PLATFORM,
-    properties={"os_distro": "ubuntu", "os_version": "24.04", **LIFETIME},
 )
 """The image that is uploaded during a loop, and then has the alias ``ubuntu-latest``."""

@@ -62,4 +62,3 @@ def test_recording_rules_are_followed() -> None:
 
 def test_rule_with_only_its_own_results_never_fires() -> None:
     assert needs("r", r="last_over_time(r[1h])") == []
-    assert needs('max_over_time(ALERTS{alertname="Alert"}[10m])') == []

@@ -44,7 +44,7 @@ def test_manifest_is_up_to_date_with_the_rules() -> None:
 
 
 def test_manifest_has_the_rules_of_the_file() -> None:
-    """The manifest adds the namespace, and splits a rule of which one part has no namespace."""
+    """It adds the namespace, and splits OpenStackImageExporterDown, whose `absent()` has none."""
     expressions = defaultdict(list)
     groups = spec()["groups"]
     for group in groups:

@@ -20,7 +20,7 @@ from tests.readme_tables import PREFIX
 from tests.support.documents import section, table_names
 
 NOW = "2026-11-23T12:00:00"
-WITHOUT_CHANGE = "demo: all API servers agree again, and contradictions are no longer counted"
+WITHOUT_CHANGE = "cloud demo: all API servers agree again, and contradictions are no longer counted"
 MOST_CYCLES = 4
 """Cycles after which an event is on /metrics. A deletion needs two if servers disagree."""
 

@@ -37,7 +37,7 @@ def without_time(found: dict[str, SimulatedImage]) -> dict[str, SimulatedImage]:
 
 
 def subject_of(description: str) -> str:
-    return description.partition(":")[0]
+    return description.partition(":")[0].removeprefix("cloud ")
 
 
 def test_events_are_in_order_within_the_loop_and_name_their_subject() -> None:
