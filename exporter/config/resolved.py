@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from exporter.config.expect import Expect, expected_properties, merged
 from exporter.config.labels import LabelInheritance
 from exporter.config.schema import Cloud, Discover, Settings
+from exporter.metrics.image_metrics import OPERATOR_LABELS_FAMILY
 from exporter.metrics.selection.families import Selection
 from exporter.model.api_traits import RequestedVersion
 from exporter.model.discovery import DiscoveryRule
@@ -89,7 +90,8 @@ def resolved_shard(settings: Settings) -> Shard:
 
 def resolved_selection(settings: Settings) -> Selection:
     """Return the metric families to serve."""
-    return Selection(settings.metrics.include, settings.metrics.exclude)
+    empty = frozenset() if _label_names(settings) else frozenset({OPERATOR_LABELS_FAMILY})
+    return Selection(settings.metrics.include, settings.metrics.exclude, empty)
 
 
 def resolved_clouds(settings: Settings) -> tuple[ResolvedCloud, ...]:

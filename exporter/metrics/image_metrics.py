@@ -19,6 +19,9 @@ from exporter.text import escape, shorten_distinctly
 IMAGE_LABELS = ("cloud", "image_id", "image")
 """The labels of every series of an image. The operator chooses all of their values."""
 
+OPERATOR_LABELS_FAMILY = "openstack_image_labels"
+"""The family with the operator's labels, which has no series if none are configured."""
+
 
 class ImageView(NamedTuple):
     """A target with its observation at one moment, without expired values.
@@ -178,7 +181,7 @@ def _labels_family(names: tuple[str, ...]) -> ImageFamily:
         return {tuple([labels.get(name, "") for name in names]): 1.0} if names else {}
 
     return ImageFamily(
-        "openstack_image_labels",
+        OPERATOR_LABELS_FAMILY,
         "gauge",
         "Watched image with the labels that the configuration gives to it. Absent without labels.",
         samples,

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import SettingsError, describe, reference
+from exporter.config import SettingsError, describe, reference, resolved_selection
 from exporter.config.labels import EXPORTED, RESERVED
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES, CLOUD_LABELS
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS
+from exporter.metrics.selection.alert_rules import affected_alerts
 from tests.config.error_lines import cloud, discover, errors_of_file, image
 from tests.config.reading import MINIMAL, Read, clouds_of
 
@@ -53,6 +54,24 @@ def test_images_with_equal_labels_share_one_object(read: Read) -> None:
 
 def test_images_have_no_labels_by_default(read: Read) -> None:
     assert clouds_of(MINIMAL, read)[0].images[0].operator_labels == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "is_used"),
+    [
+        (MINIMAL, False),
+        (f"{MINIMAL}labels: {{team: web}}", True),
+        (discover("{name: x, labels: {team: web}}"), True),
+    ],
+)
+def test_alerts_miss_the_metric_of_labels_only_if_there_are_labels(
+    content: str, is_used: bool, read: Read
+) -> None:
+    for glob in ("openstack_image_labels", "*"):
+        selection = resolved_selection(read(content, f"--metrics.exclude={glob}").settings)
+        missing = {name for alert in affected_alerts(selection) for name in alert.missing}
+        assert ("openstack_image_labels" in missing) is is_used
+        assert ("openstack_image_exists" in missing) is (glob == "*")
 
 
 def test_labels_are_accepted_in_the_file_only(read: Read) -> None:

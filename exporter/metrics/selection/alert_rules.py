@@ -55,7 +55,7 @@ def alert_rules() -> tuple[AlertRule, ...]:
 def affected_alerts(selection: Selection) -> Iterator[AffectedAlert]:
     """Yield the alerts that lack a family."""
     for rule in alert_rules():
-        missing = tuple(sorted(name for name in rule.uses if not selection.has(name)))
+        missing = tuple(sorted(filter(selection.lacks, rule.uses)))
         if missing:
             can_fire = any(needed.isdisjoint(missing) for needed in rule.fires_with)
             yield AffectedAlert(rule.alert, can_fire, missing)

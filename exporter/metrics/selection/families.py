@@ -23,10 +23,12 @@ class Selection:
     Attributes:
         include: Globs of the families of images to serve; all without any.
         exclude: Globs of families not to serve, whatever ``include`` has.
+        empty: Names of families that have no series with these settings.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    empty: frozenset[str] = frozenset()
 
     def has(self, name: str) -> bool:
         """Return True if the family of this name is served."""
@@ -34,6 +36,10 @@ class Selection:
             return False
         is_own = name.startswith(OWN_PREFIXES)
         return is_own or not self.include or matches(name, self.include)
+
+    def lacks(self, name: str) -> bool:
+        """Return True if the family of this name has series that are not served."""
+        return name not in self.empty and not self.has(name)
 
     def image_families(self) -> tuple[ImageFamily, ...]:
         """Return the families of images that are served, in the order of the exposition."""

@@ -10,9 +10,9 @@ from exporter.metrics.selection.families import EVERYTHING, Selection
 STATUS = "openstack_image_status"
 
 
-def affected(**globs: tuple[str, ...]) -> dict[str, str]:
+def affected(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the text about each alert that lacks a family."""
-    return {alert.alert: str(alert) for alert in affected_alerts(Selection(**globs))}
+    return {alert.alert: str(alert) for alert in affected_alerts(Selection(include, exclude))}
 
 
 @pytest.mark.parametrize("glob", ["python_*", "openstack_image_min_*", "openstack_image_hidden"])
