@@ -9,7 +9,7 @@ from exporter.metrics import render_cache
 from exporter.metrics.exposition import UnknownCloudError
 from exporter.model.image import Image
 from exporter.model.outcome import Found, Gone
-from tests.metrics.test_exposition import WatchedCloud
+from tests.metrics.exposition.watched_cloud import WatchedCloud
 
 CLOUD = re.compile(r'[{,]cloud="([^"]*)"')
 FIRST, SECOND, THIRD = "lab", "cloud 1", "cloud 2"

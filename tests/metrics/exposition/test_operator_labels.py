@@ -5,7 +5,7 @@ from dataclasses import replace
 from exporter.model.image import Image
 from exporter.model.outcome import Found
 from exporter.model.target import OperatorLabels
-from tests.metrics.test_exposition import IDS, WatchedCloud
+from tests.metrics.exposition.watched_cloud import IDS, WatchedCloud
 
 SERIES = "openstack_image_labels"
 

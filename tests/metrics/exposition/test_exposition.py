@@ -2,7 +2,6 @@
 
 import gzip
 import threading
-import zlib
 from collections import Counter as Count
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,8 +10,6 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.openmetrics import exposition as openmetrics_format
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -28,82 +25,12 @@ from exporter.model.image import STATUSES, Image
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
+from tests.metrics.exposition.watched_cloud import MAX_STALE, WatchedCloud
 from tests.support.clock import FakeClock
 from tests.support.examples import examples
-from tests.support.reference_collector import ImageCollector
-
-MAX_STALE = 100.0
-IDS = ("one", "two", "three")
-
-
-class WatchedCloud:
-    """A store with three targets, its exposition, and the plain collectors to compare with."""
-
-    def __init__(self, expect: tuple[tuple[str, object], ...] = ()) -> None:
-        self.clock = FakeClock()
-        self.store = Store()
-        self.expect = expect
-        self.targets = [
-            Target("lab", image_id, f"alias {image_id}", expect=expect) for image_id in IDS
-        ]
-        self._added = 0
-        self.store.add_cloud(CloudState("lab", 60.0), self.targets)
-        self.registry = CollectorRegistry()
-        self.counter = Counter("own", "Of the exporter's own.", registry=self.registry)
-        Gauge("other", 'A "quoted" help\nin two lines \\.', registry=self.registry).set(1)
-        self.registry.register(CloudCollector(self.store))
-        self.exposition = Exposition(self.store, self.registry, self.clock)
-
-    def poll(self, index: int, outcome: Outcome) -> None:
-        """Record the outcome of a poll of one target."""
-        key = self.targets[index].key
-        observation = self.store.observation(key)
-        self.store.observe(key, observation.with_outcome(outcome, self.clock(), MAX_STALE))
-
-    def add_cloud(self) -> None:
-        """Watch another cloud with one more target."""
-        self._added += 1
-        target = Target(f"cloud {self._added}", "one", "one", expect=self.expect)
-        self.targets.append(target)
-        self.store.add_cloud(CloudState(target.cloud, 60.0), [target])
-
-    def replace_targets(self, removed: int, position: int) -> None:
-        """Remove a target of the first cloud if there is any, and add another one."""
-        first_cloud = [target for target in self.targets if target.cloud == "lab"]
-        others = self.targets[len(first_cloud) :]
-        if first_cloud:
-            del first_cloud[removed % len(first_cloud)]
-        self._added += 1
-        image_id = f"added {self._added % 3}"
-        if image_id not in {target.image_id for target in first_cloud}:
-            target = Target("lab", image_id, f"alias {self._added}", "discovered", self.expect)
-            first_cloud.insert(position % (len(first_cloud) + 1), target)
-        self.store.set_targets("lab", first_cloud)
-        self.targets = [*first_cloud, *others]
-
-    def scrape(self, openmetrics: bool, compressed: bool = False) -> bytes:
-        """Return the decompressed body of a scrape."""
-        content = b"".join(self.exposition.body(openmetrics=openmetrics, compressed=compressed))
-        if not compressed:
-            return content
-        decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        decompressed = decompressor.decompress(content)
-        assert decompressor.eof
-        assert not decompressor.unused_data
-        return decompressed
-
-    def expected(self, openmetrics: bool) -> bytes:
-        """Return what prometheus_client renders from the plain collectors."""
-        registry = CollectorRegistry()
-        registry.register(ImageCollector(self.store, self.clock))
-        if not openmetrics:
-            return generate_latest(registry) + generate_latest(self.registry)
-        images: bytes = openmetrics_format.generate_latest(registry)  # type: ignore[no-untyped-call]
-        own: bytes = openmetrics_format.generate_latest(self.registry)  # type: ignore[no-untyped-call]
-        return images.removesuffix(b"# EOF\n") + own
-
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
+
 IMAGES = st.builds(
     Image,
     api=st.just("v1"),
@@ -118,6 +45,7 @@ IMAGES = st.builds(
     digests=st.sampled_from(((), (("md5", "abc"),), (("md5", "d"), ("sha512", "e")))),
     properties=st.lists(st.tuples(st.sampled_from("ab"), TEXTS), max_size=1).map(tuple),
 )
+
 OUTCOMES = st.one_of(
     st.builds(Found, IMAGES), st.just(Gone()), st.just(Failed("timeout", "no response"))
 )
@@ -189,6 +117,7 @@ class RenderGroup:
 
 
 Step = Callable[[WatchedCloud], None]
+
 STEPS = st.lists(
     st.one_of(
         st.builds(Poll, st.integers(0, 4), OUTCOMES),
@@ -201,24 +130,10 @@ STEPS = st.lists(
     ),
     max_size=12,
 )
+
 EXPECTATIONS = st.sampled_from(
     ((), (("status", ("active",)), ("max_age", 1.6e9)), (("max_age", 9e8),))
 )
-
-
-RenderSamples = Callable[[Family[ImageView], SubjectLabels, Collection[ImageView]], list[str]]
-
-
-def counting(counts: list[int]) -> RenderSamples:
-    """Return a ``render_samples`` that appends the number of rendered targets to a list."""
-
-    def render(
-        family: Family[ImageView], labels: SubjectLabels, views: Collection[ImageView]
-    ) -> list[str]:
-        counts.append(len(views))
-        return render_samples(family, labels, views)
-
-    return render
 
 
 @examples(100)
@@ -292,27 +207,6 @@ def test_expectation_is_evaluated_again_when_the_clock_is_set() -> None:
         assert series + b',image_id="one"} ' + met in watched.scrape(False)
 
 
-def test_only_expired_images_are_rendered_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    watched = WatchedCloud((("max_age", 1e6),))
-    watched.poll(0, Found(Image("v1", "one", "active", created_at=watched.clock().wall)))
-    watched.clock.advance(MAX_STALE / 2)
-    for index in (1, 2):
-        image = Image("v1", IDS[index], "active", created_at=watched.clock().wall)
-        watched.poll(index, Found(image))
-    watched.scrape(False)
-    rendered: list[int] = []
-    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
-    watched.clock.advance(MAX_STALE / 2 + 1)
-    assert watched.scrape(False) == watched.expected(False)
-    assert set(rendered) == {1}
-    rendered.clear()
-    watched.clock.advance(MAX_STALE)
-    assert watched.scrape(False) == watched.expected(False)
-    assert set(rendered) == {2}
-
-
 def test_error_while_rendering_loses_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = WatchedCloud()
     watched.scrape(False)
@@ -347,94 +241,6 @@ def test_metric_families_are_unique() -> None:
             names = [line.split()[2] for line in text.splitlines() if line.startswith(b"# " + word)]
             assert [name for name, times in Count(names).items() if times > 1] == []
             assert b"openstack_image_exists" in names
-
-
-def test_only_changed_images_are_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = WatchedCloud()
-    for index, image_id in enumerate(IDS):
-        watched.poll(index, Found(Image("v1", image_id, "active")))
-    watched.scrape(False)
-    rendered: list[int] = []
-    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
-    watched.counter.inc()
-    for index, image_id in enumerate(IDS):
-        # The same image again: a poll without a change.
-        watched.poll(index, Found(Image("v1", image_id, "active")))
-    before = list(watched.exposition.body(openmetrics=False, compressed=True))
-    assert rendered == []
-    watched.poll(1, Found(Image("v1", "two", "deactivated")))
-    after = list(watched.exposition.body(openmetrics=False, compressed=True))
-    assert rendered
-    assert set(rendered) == {1}
-    assert before[1] is after[1]
-
-
-def test_failed_poll_renders_only_the_result_of_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = WatchedCloud()
-    for index, image_id in enumerate(IDS):
-        watched.poll(index, Found(Image("v1", image_id, "active")))
-    watched.scrape(False)
-    rendered: list[int] = []
-    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
-    for index in range(len(IDS)):
-        watched.poll(index, Failed("timeout"))
-    assert watched.scrape(False) == watched.expected(False)
-    assert rendered == [len(IDS)]
-
-
-def test_clock_step_renders_only_expectations(monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = WatchedCloud((("max_age", 50.0),))
-    for index, image_id in enumerate(IDS):
-        image = Image("v1", image_id, "active", created_at=watched.clock().wall)
-        watched.poll(index, Found(image))
-    watched.scrape(False)
-    rendered: list[int] = []
-    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
-    watched.clock.set_wall(1000.0)
-    assert watched.scrape(False) == watched.expected(False)
-    assert rendered == [len(IDS)]
-
-
-def test_images_rendered_in_advance_are_not_rendered_by_a_scrape(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(render_cache, "TARGETS_PER_GROUP", 2)
-    watched = WatchedCloud()
-    for index in (0, 2):
-        watched.poll(index, Found(Image("v1", IDS[index], "active")))
-    assert watched.exposition.render_group() is True
-    assert watched.exposition.render_group() is False
-    rendered: list[int] = []
-    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
-    assert watched.scrape(False) == watched.expected(False)
-    assert rendered == []
-    watched.poll(2, Gone())
-    assert watched.scrape(False) == watched.expected(False)
-    assert set(rendered) == {1}
-
-
-def test_images_at_the_start_are_not_rendered_by_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
-    watched, rendered = WatchedCloud(), list[int]()
-    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
-    watched.scrape(openmetrics=False)
-    assert rendered == []
-
-
-def test_new_target_leaves_complete_groups_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render_cache, "TARGETS_PER_GROUP", 2)
-    watched = WatchedCloud()
-    watched.scrape(False)
-    rendered: list[int] = []
-    monkeypatch.setattr(image_group, "render_samples", counting(rendered))
-    watched.targets.append(Target("lab", "four", "alias four"))
-    watched.store.set_targets("lab", watched.targets)
-    assert watched.scrape(False) == watched.expected(False)
-    assert set(rendered) == {1}
-    rendered.clear()
-    watched.targets[1] = Target("lab", "two", "renamed")
-    watched.store.set_targets("lab", watched.targets)
-    assert watched.scrape(False) == watched.expected(False)
-    assert set(rendered) == {2}
 
 
 def test_cloud_that_was_removed_and_added_again_starts_unknown() -> None:
