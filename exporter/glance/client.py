@@ -299,7 +299,7 @@ class ImageClient:
     def start_cycle(self) -> ScopeChange:
         """Prepare for the requests of a cycle; return how their scope has changed since the last.
 
-        What another endpoint had shown is forgotten.
+        The client forgets what another endpoint had shown.
         """
         change = self.sender.change_from(self._scope)
         self._scope = self.sender.scope or self._scope

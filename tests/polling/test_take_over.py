@@ -273,67 +273,6 @@ def test_capabilities_are_forgotten_if_the_catalog_moves_the_service(stack: Exit
     assert (cloud.state.api_version, cloud.state.capabilities) == ("v1", None)
 
 
-def test_empty_list_proves_nothing_after_the_catalog_has_moved_the_service(
-    service: SimulatedImageService, stack: ExitStack
-) -> None:
-    empty = stack.enter_context(image_service(()))
-    signin = FakeAuthenticator(service.url)
-    cloud = stack.enter_context(polled_cloud(service.url, IDS, signin=signin, api="v2"))
-    cloud.cycle()
-    signin.endpoint, signin.number = empty.url, 2
-    for _ in range(3):
-        cloud.cycle()
-    assert cloud.exists() == dict.fromkeys(IDS, True)
-    assert {cloud.reason(image_id) for image_id in IDS} == {"unconfirmed"}
-
-
-def test_empty_list_proves_nothing_in_the_cycle_in_which_the_catalog_moves_the_service(
-    service: SimulatedImageService, stack: ExitStack
-) -> None:
-    """The token is renewed during a cycle, when a request needs it."""
-    empty = stack.enter_context(image_service(()))
-    signin = FakeAuthenticator(service.url)
-    cloud = stack.enter_context(polled_cloud(service.url, IDS[:1], signin=signin, api="v2"))
-    cloud.cycle()
-    signin.endpoint, signin.number = empty.url, 2
-    for _ in range(2):
-        cloud.cycle()
-        assert (cloud.exists(), cloud.reason(IDS[0])) == ({IDS[0]: True}, "unconfirmed")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "exists"), [("", "", True), ("a", "b", True), ("a", "a", False)]
-)
-def test_empty_list_proves_nothing_with_a_token_that_may_be_for_another_project(
-    stack: ExitStack, before: str, after: str, exists: bool
-) -> None:
-    """The project of a token in a file is unknown."""
-    service = stack.enter_context(image_service(IDS[:1]))
-    signin = FakeAuthenticator(service.url, before)
-    cloud = stack.enter_context(polled_cloud(service.url, IDS[:1], signin=signin, api="v2"))
-    cloud.cycle()
-    service.images.remove(IDS[0])
-    signin.number, signin.project_id = 2, after
-    for _ in range(2):
-        cloud.cycle()
-    assert cloud.exists() == {IDS[0]: exists}
-
-
-def test_new_token_of_unknown_project_is_trusted_once_an_image_was_found_with_it(
-    stack: ExitStack,
-) -> None:
-    service = stack.enter_context(image_service(IDS[:1]))
-    signin = FakeAuthenticator(service.url)
-    cloud = stack.enter_context(polled_cloud(service.url, IDS[:1], signin=signin, api="v2"))
-    cloud.cycle()
-    signin.number = 2
-    for _ in range(2):
-        cloud.cycle()
-    service.images.remove(IDS[0])
-    cloud.cycle()
-    assert cloud.exists() == {IDS[0]: False}
-
-
 def test_poller_that_takes_over_knows_where_images_were_found(
     service: SimulatedImageService, stack: ExitStack
 ) -> None:

@@ -385,3 +385,8 @@ def detail(outcome: object) -> str:
     """Return the detail of a failure."""
     assert isinstance(outcome, Failed)
     return outcome.detail
+
+
+def requests_of(run: SimulatedCycle) -> int:
+    """Return the number of HTTP requests of a cycle; a probe sends several."""
+    return sum(h.reply.requests if isinstance(h.reply, ProbeReply) else 1 for h in run.roundtrips)

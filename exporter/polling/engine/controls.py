@@ -30,11 +30,9 @@ class Controls:
     2. Images that existed before and were not polled yet, unless the last cycle suspected that all
        of them are gone.
     3. Images that the list of the service has.
-    4. The list itself, if no image at all was found in this cycle, but one was found before with
-       these credentials. Otherwise it is only requested once, for the images that it has.
-
-    With the credentials of a wrong project, each image is 404 and the list is empty. So an empty
-    list is no control until an image was found with these credentials.
+    4. The list itself, if no image at all was found in this cycle. Otherwise it is only requested
+       once, for the images that it has. In a wrong project each image is 404 and the list is empty,
+       so the list itself is no control until a watched image was found.
 
     A list is no control while it has images that are 404 themselves. Single images may then be lost
     as a whole, by a policy or a gateway, and the list shows nothing about them. An image that was

@@ -18,7 +18,7 @@ probability of ``0.618**n``, instead of each time.
 """
 
 MAX_TRANSIENT_FAILURES = 1
-"""Largest number of transient failures with which one cycle is enough.
+"""Transient failures in a cycle after which the evidence is still enough.
 
 After more failures, the next cycle has to agree.
 """

@@ -23,7 +23,7 @@ DISMISSED    it has another outcome: it was found, or its  none
   conclusive if the control is found both times and the suspect is 404 in between. The *control* is
   an image that was found in this cycle, or else one that existed before, or else one from the list
   of the service. If the list is empty, the list itself is the control: it shows only that a server
-  responds to these credentials. Before a watched image was found with them, it is none.
+  responds to these credentials. It proves nothing until a watched image was found.
 
 ``Requirement`` has the number of rechecks and probes. Each transient failure requires two rechecks
 more. If any request finds the suspect, the suspicion is over, and the contradiction is recorded.

@@ -217,8 +217,8 @@ class CycleHistory:
         listed: The images that lists of batches had, by ID; true if it was a second list.
         contradictions: Contradictions that are remembered.
         lists: What the lists of the last cycle have shown.
-        any_found: A watched image was found with these credentials, so their project is the right
-            one.
+        any_found: A watched image was found at this endpoint, in this project, so they are the
+            right ones.
     """
 
     seen: Mapping[str, Image] = field(default_factory=dict)

@@ -73,7 +73,7 @@ def test_image_missing_in_a_batch_needs_the_same_proof_as_by_v1() -> None:
     gone = frozenset(IDS[:3])
     run = run_batches(
         FakeCloud(there=frozenset(IDS) - gone),
-        history=CycleHistory(any_found=True, existing=frozenset(IDS)),
+        history=CycleHistory(existing=frozenset(IDS)),
     )
     assert {
         image_id for image_id, outcome_name in run.outcome_names.items() if outcome_name == "gone"
@@ -100,7 +100,7 @@ def test_images_of_a_batch_are_the_controls() -> None:
     def respond(request: PollRequest, now: float) -> FakeReply | ImageResult:
         return failed("forbidden") if request.kind is RequestKind.LIST else cloud(request, now)
 
-    run = run_batches(respond, history=CycleHistory(any_found=True, existing=frozenset(IDS)))
+    run = run_batches(respond, history=CycleHistory(existing=frozenset(IDS)))
     assert [run.outcome_names[image_id] for image_id in gone] == ["gone"] * 4
     controls = {request.control for request in requests_of(run, RequestKind.PROBE)}
     assert controls == set(IDS[4:])
@@ -110,7 +110,7 @@ def test_gone_image_takes_one_request() -> None:
     gone = IDS[0]
     run = run_batches(
         FakeCloud(there=frozenset(IDS[1:])),
-        history=CycleHistory(any_found=True, existing=frozenset(IDS[1:]), gone=frozenset({gone})),
+        history=CycleHistory(existing=frozenset(IDS[1:]), gone=frozenset({gone})),
         batches=[IDS[1:], (gone,)],
     )
     assert run.outcome_names == {**dict.fromkeys(IDS, "found"), gone: "gone"}
@@ -258,9 +258,7 @@ def test_images_deferred_by_a_probe_time_out_with_it() -> None:
 
 
 def test_breaker_probe_is_one_image_and_leaves_its_batch() -> None:
-    history = CycleHistory(
-        any_found=True, existing=frozenset(IDS), breaker_open=True, probe_count=3
-    )
+    history = CycleHistory(existing=frozenset(IDS), breaker_open=True, probe_count=3)
     run = run_batches(FakeCloud(), history=history, batches=[IDS[:8], IDS[8:]])
     assert run.outcome_names == dict.fromkeys(IDS, "found")
     first, *others = [request for _, request in run.sent]
@@ -275,7 +273,7 @@ def test_batch_with_a_new_image_is_requested_at_once() -> None:
     new = frozenset({IDS[9]})
     run = run_batches(
         FakeCloud(),
-        history=CycleHistory(any_found=True, existing=frozenset(IDS) - new, immediate=new),
+        history=CycleHistory(existing=frozenset(IDS) - new, immediate=new),
         batches=[IDS[:4], IDS[4:8], IDS[8:]],
         pacing=replace(PACING, concurrency=2 * BATCH_WEIGHT),
     )

@@ -21,6 +21,7 @@ from tests.support.simulated_cycle import (
     found,
     image_id_of,
     replies_by_image,
+    requests_of,
     run_cycle,
 )
 
@@ -272,3 +273,27 @@ def test_control_that_was_created_again_after_its_404_is_no_contradiction(
     history = CycleHistory(any_found=True, existing=AB, service_clock=0.0, immediate=AB)
     run = run_cycle("ba", respond, history=history)
     assert len(run.contradictions) == contradictions
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_empty_list_is_no_control_before_an_image_was_found(count: int) -> None:
+    """With valid credentials of a wrong project, images are 404 and lists are empty."""
+    ids = [f"image-{number}" for number in range(count)]
+    first = run_cycle(ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)))
+    second = run_cycle(
+        ids, replies_by_image(dict.fromkeys(ids, NOT_FOUND)), history=first.cycle.history()
+    )
+    for run in (first, second):
+        assert set(run.outcome_names.values()) == {"unconfirmed"}
+        assert {detail(outcome) for outcome in run.outcomes.values()} == {
+            "404, but the list of images is empty, as in a wrong project"
+        }
+    assert requests_of(second) <= count + 3
+
+
+def test_empty_list_is_a_control_after_an_image_was_found() -> None:
+    first = run_cycle("a", replies_by_image({"a": found("a")}))
+    second = run_cycle(
+        "a", replies_by_image({"a": NOT_FOUND}), history=first.next_history(CycleHistory())
+    )
+    assert second.outcome_names == {"a": "gone"}

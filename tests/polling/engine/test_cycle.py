@@ -173,7 +173,7 @@ def test_retry_after_ends_a_cycle_that_would_request_the_list() -> None:
 
 def test_polls_are_spread_over_the_interval() -> None:
     """They are even over 80 % of it, with the same offset of each image in every cycle."""
-    run = run_cycle(IDS, all_found, history=CycleHistory(any_found=True, existing=frozenset(IDS)))
+    run = run_cycle(IDS, all_found, history=CycleHistory(existing=frozenset(IDS)))
     times = {image_id_of(request): now for now, request in run.sent if image_id_of(request)}
     assert [times[image_id] for image_id in IDS] == pytest.approx(
         [START + place * 0.8 * 60 / 20 for place in range(20)]
@@ -184,13 +184,13 @@ def test_new_images_are_polled_at_once_and_others_at_their_offset() -> None:
     run = run_cycle(
         "ab",
         all_found,
-        history=CycleHistory(any_found=True, existing=frozenset("a"), immediate=frozenset("b")),
+        history=CycleHistory(existing=frozenset("a"), immediate=frozenset("b")),
     )
     assert [now for now, _ in run.sent] == [START, START]
     run = run_cycle(
         "ab",
         all_found,
-        history=CycleHistory(any_found=True, existing=frozenset("b"), immediate=frozenset("a")),
+        history=CycleHistory(existing=frozenset("b"), immediate=frozenset("a")),
     )
     assert [now for now, _ in run.sent] == [START, START + 24.0]
 
@@ -276,7 +276,7 @@ def test_gone_image_is_retracted_and_failed_polls_are_not() -> None:
 def test_404_is_retracted_before_it_is_confirmed() -> None:
     cycle = Cycle(
         targets("a"),
-        CycleHistory(any_found=True, existing=frozenset("a")),
+        CycleHistory(existing=frozenset("a")),
         PACING,
         START,
         lambda: 0.5,
@@ -298,7 +298,7 @@ def test_image_that_is_added_again_after_a_retraction_is_rechecked() -> None:
     """Two reloads in one cycle remove an image and add it again."""
     cycle = Cycle(
         targets("a"),
-        CycleHistory(any_found=True, existing=frozenset("ab")),
+        CycleHistory(existing=frozenset("ab")),
         PACING,
         START,
         lambda: 0.5,
@@ -318,7 +318,7 @@ def test_image_that_is_added_again_after_a_retraction_is_rechecked() -> None:
 
 def test_gone_image_that_is_added_again_needs_a_proof() -> None:
     """It may have been created again in between, so one 404 of a faulty server is not enough."""
-    history = CycleHistory(any_found=True, gone=frozenset("a"), existing=frozenset("b"))
+    history = CycleHistory(gone=frozenset("a"), existing=frozenset("b"))
     cycle = Cycle(targets("a", "b"), history, PACING, START, lambda: 0.5)
     assert cycle.add([tuple(targets("a"))], START)
     poll = cycle.next(START)
@@ -348,7 +348,7 @@ def test_next_returns_a_wait_until_the_next_request_is_due() -> None:
 def test_late_cycle_catches_up_and_keeps_the_other_offsets() -> None:
     cycle = Cycle(
         targets(*IDS),
-        CycleHistory(any_found=True, existing=frozenset(IDS)),
+        CycleHistory(existing=frozenset(IDS)),
         PACING,
         START,
         lambda: 0.5,
@@ -363,7 +363,7 @@ def test_404_of_a_retracted_image_is_not_rechecked() -> None:
     """Its connection was found to be out of step before its reply was taken."""
     cycle = Cycle(
         targets("a"),
-        CycleHistory(any_found=True, existing=frozenset("a")),
+        CycleHistory(existing=frozenset("a")),
         PACING,
         START,
         lambda: 0.5,
@@ -387,7 +387,7 @@ def test_added_images_are_polled_in_the_current_cycle() -> None:
 
 
 def test_added_images_are_not_polled_while_the_breaker_is_open() -> None:
-    history = CycleHistory(any_found=True, existing=frozenset("a"), breaker_open=True)
+    history = CycleHistory(existing=frozenset("a"), breaker_open=True)
     cycle = Cycle(targets("a"), history, PACING, START, lambda: 0.5)
     assert cycle.add([tuple(targets("b"))], START)
     run = SimulatedCycle(cycle, replies_in_order(failed("timeout"))).run()
