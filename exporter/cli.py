@@ -137,7 +137,7 @@ def _run(invocation: Invocation) -> int:
 
 def _demo(invocation: Invocation) -> int:
     def describe(settings: Settings, added: ConfigSource) -> str:
-        sources = (*invocation.sources, added)
+        sources = (added, *invocation.sources)
         return LiveConfig(replace(invocation, settings=settings, sources=sources)).text()
 
     return demo(invocation.settings, _print_demo_line, REDACTOR.add, describe)

@@ -52,7 +52,7 @@ PROPERTIES = (
 """Default of ``properties``."""
 
 Describe = Callable[[Settings, ConfigSource], str]
-"""Returns settings as text, without secrets; the source has what the demo adds to them."""
+"""Returns settings as text, without secrets; the source has those of the demo itself."""
 
 
 def demo(
@@ -119,27 +119,26 @@ def use_own_clouds_yaml(services: DemoServices) -> Path:
 
 
 def added_settings(settings: Settings, services: DemoServices, clouds_file: Path) -> dict[str, Any]:
-    """Return what the demo adds to the settings that are written, as in a settings file."""
-    written = settings.model_fields_set
+    """Return the settings that the demo adds or replaces, as in a settings file."""
+    written = {key for key in settings.model_fields_set if getattr(settings, key) is not None}
     interval = settings.interval if "interval" in written else INTERVAL
     timeout = min(settings.timeout or TIMEOUT, interval)
-    properties = settings.properties if "properties" in written else PROPERTIES
-    endpoints = {"demo": {"endpoint": services.first.url}}
-    return {
-        "os_client_config": str(clouds_file),
-        "interval": format_duration(interval),
-        "timeout": format_duration(timeout),
-        "discovery_interval": format_duration(settings.discovery_interval or interval),
-        "forget_after": format_duration(
-            settings.forget_after if "forget_after" in written else FORGET_AFTER
-        ),
-        "properties": [*properties],
-        "clouds": [{**cloud, **endpoints.get(cloud["name"], {})} for cloud in CLOUDS],
+    defaults = {
+        "interval": format_duration(INTERVAL),
+        "discovery_interval": format_duration(interval),
+        "forget_after": format_duration(FORGET_AFTER),
+        "properties": [*PROPERTIES],
     }
+    added = {key: value for key, value in defaults.items() if key not in written}
+    if timeout != settings.timeout:
+        added["timeout"] = format_duration(timeout)
+    endpoints = {"demo": {"endpoint": services.first.url}}
+    clouds = [{**cloud, **endpoints.get(cloud["name"], {})} for cloud in CLOUDS]
+    return {**added, "os_client_config": str(clouds_file), "clouds": clouds}
 
 
 def demo_settings(settings: Settings, added: Mapping[str, Any]) -> Settings:
-    """Return the settings with those that the demo adds."""
+    """Return the settings with those that the demo adds or replaces."""
     own = Settings.model_validate(added)
     return settings.model_copy(update={key: getattr(own, key) for key in added})
 

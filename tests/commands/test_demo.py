@@ -30,6 +30,7 @@ def test_demo_prints_its_urls_and_serves_two_clouds(tmp_path: Path) -> None:
         ALL_PROXY=proxy,
         OS_CLOUD="another",
         OS_REGION_NAME="elsewhere",
+        IMAGE_EXPORTER_OS_CLIENT_CONFIG="clouds.yaml",
     ) as program:
         urls = wait_until(
             lambda: re.findall(r"(http://\S+)(/metrics|/)$", program.stdout, re.MULTILINE)
@@ -47,6 +48,7 @@ def test_demo_prints_its_urls_and_serves_two_clouds(tmp_path: Path) -> None:
         config = program.page("/config")[1]
         assert 'interval: "1s"  # flag --interval' in config
         assert 'timeout: "1s"  # the demo' in config
+        assert re.search(r'os_client_config: "/proc/self/fd/\d+"  # the demo', config)
         first, second = yaml.safe_load(config)["clouds"]
         assert len(first["images"]) == len(IMAGES)
         assert second["discover"]
