@@ -15,14 +15,7 @@ from dashboards.generate.panels import (
     over_time,
     steps,
 )
-from dashboards.generate.promql import (
-    above_zero,
-    cloud,
-    of_exporters,
-    process,
-    scraped,
-    step,
-)
+from dashboards.generate.promql import above_zero, cloud, of_exporters, process, scraped, step
 from dashboards.generate.words import BREAKER, CODES, REASONS, UP
 
 UID = "openstack-images-exporter"

@@ -31,13 +31,19 @@ def groups(mixin: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(both, key=lambda group: str(group["name"]))
 
 
-def alerts_of(mixin: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the alerts of the mixin by name."""
+def alerts_of(part: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the alerts of a part with groups by name."""
     return {
         rule["alert"]: rule
-        for group in mixin["prometheusAlerts"]["groups"]
+        for group in part["groups"]
         for rule in group["rules"]
+        if "alert" in rule
     }
+
+
+def rendered_alerts(config: str = "{}") -> dict[str, dict[str, Any]]:
+    """Return the alerts of the mixin with a configuration by name."""
+    return alerts_of(rendered(config)["prometheusAlerts"])
 
 
 def test_mixin_is_up_to_date_with_the_rules() -> None:
@@ -87,12 +93,7 @@ def test_example_of_the_readme_changes_what_it_says() -> None:
     (example,) = re.findall(r"```jsonnet\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     files = json.loads(rjsonnet.evaluate_snippet("example", example, str(FOLDER)))
     assert files.keys() == {"rules.json", *FILES}
-    by_name = {
-        rule["alert"]: rule
-        for group in files["rules.json"]["groups"]
-        for rule in group["rules"]
-        if "alert" in rule
-    }
+    by_name = alerts_of(files["rules.json"])
     assert by_name.keys() == alerts().keys()
     assert by_name["OpenStackImageStatusChanged"]["labels"] == {"severity": "warning"}
     assert by_name["OpenStackImageGone"]["labels"] == {"severity": "critical"}
@@ -105,9 +106,9 @@ def test_example_of_the_readme_changes_what_it_says() -> None:
 
 @pytest.mark.parametrize("alert", mixin.THRESHOLDS)
 def test_threshold_changes_only_the_number_in_the_expression(alert: str) -> None:
-    changed = alerts_of(rendered(f"{{ thresholds+: {{ {alert}: 12345 }} }}"))
+    changed = rendered_alerts(f"{{ thresholds+: {{ {alert}: 12345 }} }}")
     expression = changed.pop(alert)["expr"]
-    unchanged = alerts_of(rendered())
+    unchanged = rendered_alerts()
     original = unchanged.pop(alert)["expr"]
     assert changed == unchanged
     value = re.sub(r".*\{(.*)\}.*", r"\1", mixin.THRESHOLDS[alert])
@@ -116,9 +117,9 @@ def test_threshold_changes_only_the_number_in_the_expression(alert: str) -> None
 
 
 def test_for_can_be_given_to_an_alert_that_fires_at_once() -> None:
-    changed = alerts_of(rendered("{ 'for'+: { OpenStackImageGone: '1m' } }"))
+    changed = rendered_alerts("{ 'for'+: { OpenStackImageGone: '1m' } }")
     assert changed["OpenStackImageGone"].pop("for") == "1m"
-    assert changed == alerts_of(rendered())
+    assert changed == rendered_alerts()
 
 
 def test_generator_names_an_alert_without_its_threshold() -> None:

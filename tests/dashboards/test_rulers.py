@@ -62,7 +62,7 @@ def test_unit_tests_set_the_order_of_groups(path: Path) -> None:
 def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
     promtool: Path, tmp_path: Path, order: int
 ) -> None:
-    """vmalert reads records from a database, in which they arrive late and may be missing once."""  # noqa: D403
+    """Records arrive late and may be missing once in a database, from which vmalert reads them."""
     groups: list[dict[str, Any]] = [
         {"name": f"{rule.get('alert', rule.get('record'))} {number}", "rules": [rule]}
         for number, rule in enumerate(rules())

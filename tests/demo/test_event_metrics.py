@@ -84,7 +84,9 @@ def scrape(exposition: Exposition) -> Series:
 def selected(series: Series, selector: str) -> Series:
     """Return the series that a selector with one label selects."""
     name, label = selector.removesuffix("}").split("{")
-    return {key: value for key, value in series.items() if key.startswith(name) and label in key}
+    return {
+        key: value for key, value in series.items() if key.startswith(f"{name}{{") and label in key
+    }
 
 
 def test_every_event_changes_the_metric_that_its_line_names(loop: PlayedLoop) -> None:
