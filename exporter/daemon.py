@@ -162,7 +162,7 @@ def run(
             server,
             stop,
             triggers=triggers,
-            security=SecurityState(security.config),
+            security=SecurityState(security.config, settings.web.prefix),
             config_text=config_text,
             web=settings.web,
         ).run()

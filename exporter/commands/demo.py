@@ -75,7 +75,8 @@ def demo(
     """
     stop = stop_on_signals()
     dump_stacks_on_signal()
-    security = SecurityState(load_security(settings.web.config.file, redact).config)
+    loaded = load_security(settings.web.config.file, redact)
+    security = SecurityState(loaded.config, settings.web.prefix)
     with (
         closing(bind_server(settings.web)) as server,
         running_services() as services,

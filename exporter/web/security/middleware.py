@@ -16,11 +16,8 @@ from exporter.web.thread_pool import ThreadPool
 MAX_PENDING_CHECKS = 100
 """Passwords waiting to be verified; further requests get 503."""
 
-UNLIMITED_PATHS = ("/-/healthy", "/-/ready")
-"""Ends of the paths that the rate limit does not count, so that no probe fails because of it.
-
-It counts those with a password that has to be verified: guesses of passwords must be limited.
-"""
+HEALTH_PATHS = ("/-/healthy", "/-/ready")
+"""Paths of the health checks, below the route prefix. No limit may make a probe fail."""
 
 MAX_HEAD_BYTES = 16 * 1024
 """Size limit of request line and headers; those of a scrape are a few hundred bytes."""
@@ -74,10 +71,17 @@ class SecurityConfig:
 
 
 class SecurityState:
-    """The security configuration in use, which can be replaced while requests are served."""
+    """The security configuration in use, which can be replaced while requests are served.
 
-    def __init__(self, config: SecurityConfig | None = None) -> None:
+    Attributes:
+        config: The configuration.
+        health_paths: Paths that are exempt from the rate limit and the connection limit.
+    """
+
+    def __init__(self, config: SecurityConfig | None = None, prefix: str = "") -> None:
+        """Use a configuration for an application with this route prefix."""
         self.config = config or SecurityConfig()
+        self.health_paths = frozenset(prefix + path for path in HEALTH_PATHS)
 
     @property
     def tls(self) -> ServerTls | None:
@@ -118,12 +122,28 @@ class SecurityMiddleware:
         """Respond with a refusal, or pass the request to the application."""
         config = self._security.config
         refusal = (
-            _check_rate(config, scope)
+            self._check_rate(config, scope)
             or _check_size(scope)
             or self._check_origin(scope)
             or await self._check_credentials(config.users, scope)
         )
         await (refusal or self._app)(scope, receive, _with_headers(send, config))
+
+    def _check_rate(self, config: SecurityConfig, scope: Scope) -> ASGIApp | None:
+        limit = config.rate_limit
+        if limit is None or self._is_unlimited(config.users, scope) or limit.take():
+            return None
+        return TOO_MANY_REQUESTS
+
+    def _is_unlimited(self, users: Users, scope: Scope) -> bool:
+        """Return True for a health check, unless its password has to be verified.
+
+        Guesses of passwords must be limited.
+        """
+        if scope["path"] not in self._security.health_paths:
+            return False
+        credentials = _credentials(scope) if users else None
+        return credentials is None or users.is_cached(*credentials)
 
     def _check_origin(self, scope: Scope) -> ASGIApp | None:
         headers = dict(scope["headers"])
@@ -147,19 +167,6 @@ class SecurityMiddleware:
         finally:
             self._pending_checks -= 1
         return None if is_correct else UNAUTHORIZED
-
-
-def _check_rate(config: SecurityConfig, scope: Scope) -> ASGIApp | None:
-    if config.rate_limit is None or _is_unlimited(config.users, scope) or config.rate_limit.take():
-        return None
-    return TOO_MANY_REQUESTS
-
-
-def _is_unlimited(users: Users, scope: Scope) -> bool:
-    if not scope["path"].endswith(UNLIMITED_PATHS):
-        return False
-    credentials = _credentials(scope) if users else None
-    return credentials is None or users.is_cached(*credentials)
 
 
 def _credentials(scope: Scope) -> tuple[bytes, bytes] | None:

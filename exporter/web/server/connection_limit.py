@@ -1,7 +1,7 @@
 """Limit of concurrent connections, and the response to those beyond it."""
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,9 +13,6 @@ MAX_CONNECTIONS = 1000
 
 REFUSED_CONNECTIONS = 64
 """Connections beyond the limit that get a 503; further connections are closed immediately."""
-
-EXEMPT_PATHS = ("/-/healthy", "/-/ready")
-"""Path suffixes that are served beyond the limit too, so that probes do not fail."""
 
 REFUSAL = PlainTextResponse(
     "Too many connections are open; try again later.\n", 503, SECURITY_HEADERS
@@ -34,8 +31,11 @@ def max_connections() -> int:
 class ConnectionLimitMiddleware:
     """ASGI middleware of a connection beyond the limit: responds 503 and closes it."""
 
-    def __init__(self, app: ASGIApp, count_refusal: Callable[[], object]) -> None:
+    def __init__(
+        self, app: ASGIApp, exempt_paths: Collection[str], count_refusal: Callable[[], object]
+    ) -> None:
         self._app = app
+        self._exempt_paths = exempt_paths
         self._count_refusal = count_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,7 +47,7 @@ class ConnectionLimitMiddleware:
             await send(message)
 
         app = self._app
-        if not scope["path"].endswith(EXEMPT_PATHS):
+        if scope["path"] not in self._exempt_paths:
             self._count_refusal()
             app = REFUSAL
         await app(scope, receive, send_last_response)

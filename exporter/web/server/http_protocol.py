@@ -234,7 +234,9 @@ class HttpProtocol(H11Protocol):
             self._count_refusal()
             transport.abort()
         elif excess > 0:
-            self.app = connection_limit.ConnectionLimitMiddleware(self.app, self._count_refusal)
+            self.app = connection_limit.ConnectionLimitMiddleware(
+                self.app, self._security.health_paths, self._count_refusal
+            )
             self._enter(ConnectionState.REFUSED)
         else:
             self._enter(ConnectionState.REQUEST)

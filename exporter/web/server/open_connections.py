@@ -1,4 +1,4 @@
-"""The open connections: which one is closed so that no client can use up those of all."""
+"""Open connections, limited in total and for each address."""
 
 import ipaddress
 from collections.abc import Iterable

@@ -227,6 +227,24 @@ def test_health_pages_are_exempt_from_the_rate_limit_but_not_from_the_login(
         assert [server.request("/-/healthy").status for _ in range(2)] == [401, 401]
 
 
+@pytest.mark.parametrize(
+    ("prefix", "path", "is_limited"),
+    [
+        ("", "/images/x/-/healthy", True),
+        ("/images", "/images/-/ready", False),
+        ("/images", "/-/ready", True),
+        ("/images", "/images/images/-/ready", True),
+    ],
+)
+def test_only_the_exact_path_of_a_health_page_is_exempt_from_the_rate_limit(
+    folder: WebConfigFolder, prefix: str, path: str, *, is_limited: bool
+) -> None:
+    config = load_security(folder.write("rate_limit: {interval: 1h, burst: 1}")).config
+    with serving(SecurityState(config, prefix)) as server:
+        statuses = [server.request(path).status for _ in range(2)]
+    assert statuses == [404, 429 if is_limited else 404]
+
+
 def test_rate_limit_counts_passwords_that_are_guessed_at_health_pages(
     folder: WebConfigFolder,
 ) -> None:

@@ -78,7 +78,7 @@ Busy = Callable[[], tuple[ServerThread, list[socket.socket]]]
 
 
 @pytest.mark.usefixtures("low_limits")
-@pytest.mark.parametrize("path", ["/metrics", "/", "/nowhere"])
+@pytest.mark.parametrize("path", ["/metrics", "/", "/nowhere", "/images/x/-/healthy"])
 def test_connection_beyond_busy_ones_gets_503_and_is_closed(busy: Busy, path: str) -> None:
     server_thread, _ = busy()
     refused = server_thread.request(path)

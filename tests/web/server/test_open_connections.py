@@ -161,7 +161,7 @@ def wait_for_the_server_to_close(client: socket.socket) -> None:
 
 
 class RecordedConnections(OpenConnections):
-    """Open connections that show which of them count."""
+    """Open connections, and the set of those that count."""
 
     def __init__(self) -> None:
         super().__init__(Refusals(), LIMIT)
