@@ -279,6 +279,17 @@ def test_page_ignores_invalid_parameters_with_status_400(shared_server: ServerTh
     assert "id-of-fine" not in page
 
 
+@pytest.mark.parametrize("path", ["/", "/images/first/id-of-fine", "/api/images"])
+def test_thousands_of_invalid_parameters_get_a_short_error(
+    shared_server: ServerThread, path: str
+) -> None:
+    valid = shared_server.request(path)
+    query = "&".join(f"n{number}" for number in range(1500))
+    invalid = shared_server.request(f"{path}?{query}")
+    assert invalid.status == 400
+    assert len(invalid.body) < len(valid.body) + 10_000
+
+
 def test_api_accepts_the_query_of_the_page(shared_server: ServerThread) -> None:
     response = shared_server.request("/api/images?problem=gone&sort=image&limit=1&page=2")
     document = json.loads(response.body)

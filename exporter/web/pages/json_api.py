@@ -171,7 +171,7 @@ def query_error_document(error: QueryError) -> Document:
         "error": str(error),
         "parameters": [
             {"name": name, "value": value, "accepted": accepted}
-            for name, value, accepted in error.parameters
+            for name, value, accepted in error.reported
         ],
     }
 

@@ -11,6 +11,9 @@ from exporter.model.status import PROBLEMS, STATES
 
 MAX_LIMIT = 1000
 MAX_TEXT_LENGTH = 255
+MAX_REPORTED = 20
+"""Invalid parameters that a response names, so that it is not much larger than the request."""
+
 REFRESH_INTERVALS: Mapping[int, str] = MappingProxyType(
     {0: "off", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min"}
 )
@@ -22,14 +25,16 @@ class QueryError(ValueError):
 
     Attributes:
         parameters: Name, value and accepted values of each invalid parameter.
+        reported: The first of them, which the text and the response name.
     """
 
     def __init__(self, parameters: Iterable[tuple[str, str, str]]) -> None:
         self.parameters = tuple(parameters)
+        self.reported = self.parameters[:MAX_REPORTED]
         super().__init__(
             "; ".join(
                 f"{name} is not accepted; accepted: {accepted}"
-                for name, _, accepted in self.parameters
+                for name, _, accepted in self.reported
             )
         )
 
