@@ -84,7 +84,7 @@ _OFFERS = (
     _Offer("text/plain", "1.0.0", is_default=False, has_escaping=True),
     _Offer("application/openmetrics-text", "1.0.0", is_default=True, has_escaping=True),
 )
-"""The formats. Of those that a client accepts alike, the first is served."""
+"""The formats. The first one is served if a client prefers several alike."""
 
 
 def negotiate_format(accept: str) -> Format:

@@ -13,7 +13,7 @@ IMAGES = 10_000
 READERS = (200, 900)
 ENCODINGS = ("gzip", "identity")
 RECEIVE_BUFFER = 4096
-"""Bytes, the least that Linux has. What the kernel buffers is no memory of the exporter."""
+"""Bytes, the least that Linux allows: its buffers are not part of the exporter's memory."""
 
 KIB, MIB = 2**10, 2**20
 REQUEST = "GET /metrics HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: {}\r\n\r\n"

@@ -187,6 +187,17 @@ def test_more_than_three_clouds_or_aliases_are_folded_unless_there_is_a_problem(
     assert next(iter(is_open)) == "cloud-down"
 
 
+def test_no_two_elements_have_the_same_id() -> None:
+    store = Store()
+    for name in ("legend", "aliases-legend", "cloud-legend", "fold-legend", "s-heading"):
+        cloud = replace(FIRST_CLOUD, name=name, discovery_interval=60, resolved={"golden": "an-id"})
+        store.add_cloud(cloud, [])
+    ids = [
+        attributes["id"] for _, attributes in Reader(render(store)).elements if "id" in attributes
+    ]
+    assert sorted(set(ids), key=str) == sorted(ids, key=str)
+
+
 def test_bar_shows_how_many_images_are_in_each_state_worst_first() -> None:
     segments = bar_of_states({"gone": 1, "unknown": 40, "pending": 9, "active": 50})
     assert [(it.state, it.kind, it.count) for it in segments] == [

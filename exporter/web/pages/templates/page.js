@@ -58,20 +58,18 @@
     setTimeout(refreshForever, seconds * 1000);
   };
 
-  const addCopyButton = (snippet) => {
-    const button = document.createElement("button");
-    button.textContent = "Copy";
-    button.setAttribute("aria-describedby", snippet.dataset.purpose);
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(snippet.textContent);
-      button.textContent = "Copied";
-      setTimeout(() => (button.textContent = "Copy"), 2000);
-    });
-    snippet.after(button);
+  const copy = async ({ target: button }) => {
+    if (!button.matches(".copy + button")) return;
+    await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 2000);
   };
 
   // Browsers have no clipboard on pages that are neither encrypted nor local.
-  if (navigator.clipboard) document.querySelectorAll(".copy").forEach(addCopyButton);
+  if (navigator.clipboard) {
+    document.documentElement.classList.add("can-copy");
+    document.addEventListener("click", copy);
+  }
 
   if (seconds) {
     setTimeout(refreshForever, seconds * 1000);
