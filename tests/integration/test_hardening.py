@@ -196,6 +196,17 @@ def test_external_url_sets_the_path_of_every_page_and_link(
             assert connection.getresponse().status == 200
 
 
+def test_health_pages_below_a_prefix_are_exempt_from_the_rate_limit(
+    tmp_path: Path, service: SimulatedImageService
+) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("rate_limit: {interval: 1h, burst: 1}")
+    external_url = "--web.external-url=https://example.com/images/"
+    with daemon(tmp_path, service, LOOPBACK, external_url, f"--web.config.file={file}") as program:
+        paths = ("/images/-/healthy", "/images/-/healthy", "/-/healthy", "/-/healthy")
+        assert [program.page(path)[0] for path in paths] == [200, 200, 404, 429]
+
+
 # systemd opens the socket and executes the program in the same process, so LISTEN_PID is its PID.
 ACTIVATE = """
 import os, sys
