@@ -25,6 +25,7 @@ def test_demo_prints_its_urls_and_serves_two_clouds(tmp_path: Path) -> None:
         "demo",
         "--interval=1s",
         "--web.listen-address=127.0.0.1:0",
+        "--metrics.exclude=python_info",
         HTTP_PROXY=proxy,
         http_proxy=proxy,
         ALL_PROXY=proxy,
@@ -40,6 +41,7 @@ def test_demo_prints_its_urls_and_serves_two_clouds(tmp_path: Path) -> None:
         assert "4 minutes" in program.stdout
         wait_until(lambda: program.page("/-/ready")[0] == 200)
         metrics = program.metrics()
+        assert metrics.values("python_info") == []
         assert metrics.values("openstack_image_exists", cloud="demo").count(1) == len(IMAGES) - 1
         assert metrics.values("openstack_image_exists", cloud="demo-v2") == [1] * len(V2_IMAGES)
         intervals = metrics.values("openstack_image_exporter_cycle_interval_seconds")

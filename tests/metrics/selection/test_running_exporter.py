@@ -6,9 +6,16 @@ import pytest
 
 from exporter.simulator import SimulatedImageService
 from tests.reloading import cloud, exporting
-from tests.support.program import GOLDEN, simulated
+from tests.support.program import GOLDEN, daemon, simulated
 
 STATUS = "openstack_image_status"
+
+
+def test_daemon_leaves_metrics_out_from_its_start(tmp_path: Path) -> None:
+    lab = cloud("http://127.0.0.1:1", GOLDEN)
+    with daemon(tmp_path, lab, metrics={"exclude": [STATUS]}) as program:
+        assert f"# TYPE {STATUS} " not in program.page("/metrics")[1]
+        assert "OpenStackImageKilled" in program.line("alert rules need metrics")
 
 
 def test_reload_leaves_metrics_out_and_names_the_alerts_that_need_them(
