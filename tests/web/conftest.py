@@ -78,8 +78,12 @@ def run_server(app: ASGIApp, security: SecurityState | None = None) -> Iterator[
         server_thread.shut_down()
 
 
+Serve = Callable[[ASGIApp], ServerThread]
+"""Starts a server, see ``serve``."""
+
+
 @pytest.fixture
-def serve() -> Iterator[Callable[[ASGIApp], ServerThread]]:
+def serve() -> Iterator[Serve]:
     """Starts a server for an application, which ends with the test."""
     with ExitStack() as stack:
         yield lambda app: stack.enter_context(run_server(app))

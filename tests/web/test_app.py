@@ -5,79 +5,21 @@ import gzip
 import hashlib
 import json
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from starlette.types import ASGIApp
 
 from exporter.metrics.body import Body
 from exporter.model.cloud import CloudState
 from exporter.model.target import Target
 from exporter.store import Store
-from exporter.web.app import create_app
-from exporter.web.handlers import (
-    FindImage,
-    Handlers,
-    HealthCheck,
-    QueryImages,
-    Reload,
-    RenderMetrics,
-)
 from exporter.web.negotiation import OPENMETRICS, TEXT
 from exporter.web.pages.image_details import find_image, image_path
-from exporter.web.pages.image_list import ImageList, query_images
 from exporter.web.pages.page import SCRIPT
-from exporter.web.pages.query import Query
-from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
-from tests.web.example_images import ACCESSES, NOW, example_store
-
-Serve = Callable[[ASGIApp], ServerThread]
-BODIES = {False: b"text 1\n" * 1000, True: b"openmetrics 1\n" * 1000 + b"# EOF\n"}
-SHUTDOWN_TIMEOUT = 10.0
-"""Seconds within which a server that is stopped must have ended, also on a busy machine."""
-STORE = example_store()
-
-
-def succeed() -> None:
-    """Return no reason to fail."""
-
-
-def render_metrics(*, openmetrics: bool, compressed: bool, **_: object) -> Body:
-    """Return a body in three pieces."""
-    plain = BODIES[openmetrics]
-    content = gzip.compress(plain, mtime=0) if compressed else plain
-    return Body.of((content[:10], content[10:1000], content[1000:]))
-
-
-def query_example_images(query: Query) -> ImageList:
-    """Run a query on the example images."""
-    return query_images(STORE, query, NOW)
-
-
-find_example_image = partial(find_image, STORE, now=NOW, accesses=ACCESSES)
-
-
-def app(
-    metrics: RenderMetrics = render_metrics,
-    healthy: HealthCheck = succeed,
-    ready: HealthCheck = succeed,
-    images: QueryImages = query_example_images,
-    find: FindImage = find_example_image,
-    reload: Reload | None = None,
-) -> ASGIApp:
-    """Return an application with the functions that a test replaces."""
-    handlers = Handlers(
-        render_metrics=metrics,
-        query_images=images,
-        find_image=find,
-        check_health=healthy,
-        check_readiness=ready,
-        reload=reload,
-    )
-    return create_app(handlers)
+from tests.web.conftest import Serve, ServerThread, run_server
+from tests.web.example_app import BODIES, app
+from tests.web.example_images import NOW
 
 
 @pytest.fixture(scope="module")
@@ -340,121 +282,12 @@ def test_error_while_rendering_is_a_500_and_the_server_goes_on(
     assert "ValueError: a bug" in caplog.text
 
 
-def test_slow_scrapes_delay_only_scrapes(serve: Serve) -> None:
-    rendering = threading.Semaphore(0)
-    finish = threading.Event()
-
-    def slow(**_: object) -> Body:
-        rendering.release()
-        finish.wait(TEST_TIMEOUT)
-        return Body.of((b"done 1\n",))
-
-    server = serve(app(metrics=slow))
-    request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    waiting = [server.connect(request) for _ in range(4)]
-    try:
-        assert rendering.acquire(timeout=TEST_TIMEOUT)
-        assert rendering.acquire(timeout=TEST_TIMEOUT)
-        assert server.request("/-/healthy").status == 200
-        assert not rendering.acquire(blocking=False)
-        finish.set()
-        for connection in waiting:
-            with connection.makefile("rb") as response:
-                assert response.read().endswith(b"done 1\n")
-    finally:
-        finish.set()
-        for connection in waiting:
-            connection.close()
-
-
-class SlowRenderer:
-    """A renderer that blocks until the test sets ``finish``."""
-
-    def __init__(self) -> None:
-        self.started = threading.Semaphore(0)
-        self.finish = threading.Event()
-        self.count = 0
-
-    def __call__(self, **_: object) -> Body:
-        """Return a short body after ``finish``."""
-        self.count += 1
-        self.started.release()
-        self.finish.wait(TEST_TIMEOUT)
-        return Body.of((b"done 1\n",))
-
-
-def test_scrapes_do_not_wait_for_pages(serve: Serve) -> None:
-    started, finish = threading.Semaphore(0), threading.Event()
-
-    def slow(query: Query) -> ImageList:
-        started.release()
-        finish.wait(2 * TEST_TIMEOUT)
-        return query_example_images(query)
-
-    server = serve(app(images=slow))
-    connections = [
-        server.connect(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        for path in ("/", "/api/images") * 4
-    ]
-    try:
-        assert started.acquire(timeout=TEST_TIMEOUT)
-        assert server.request("/metrics").status == 200
-        finish.set()
-        for connection in connections:
-            with connection.makefile("rb") as response:
-                assert response.read().startswith(b"HTTP/1.1 200 ")
-    finally:
-        finish.set()
-        for connection in connections:
-            connection.close()
-
-
-SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-def test_scrapes_of_disconnected_clients_are_not_rendered(
-    serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
-    slow = SlowRenderer()
-    server = serve(app(metrics=slow))
-    with server.connect(SCRAPE), server.connect(SCRAPE):
-        assert slow.started.acquire(timeout=TEST_TIMEOUT)
-        assert slow.started.acquire(timeout=TEST_TIMEOUT)
-        for _ in range(50):
-            server.connect(SCRAPE).close()
-        # These get their response after the event loop has noticed the disconnects.
-        for _ in range(2):
-            assert server.request("/-/healthy").status == 200
-        slow.finish.set()
-        assert server.request("/metrics").body == b"done 1\n"
-    assert slow.count == 3
-    assert not caplog.records
-
-
 def test_request_body_is_ignored(serve: Serve) -> None:
     request = (
         b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
     )
     with serve(app()).connect(request) as connection, connection.makefile("rb") as response:
         assert response.read().endswith(BODIES[False])
-
-
-def test_slow_rendering_does_not_delay_shutdown(
-    serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
-    slow = SlowRenderer()
-    server = serve(app(metrics=slow))
-    waiting = [server.connect(SCRAPE) for _ in range(4)]
-    try:
-        assert slow.started.acquire(timeout=TEST_TIMEOUT)
-        began = time.monotonic()
-        server.shut_down()
-        assert time.monotonic() - began < SHUTDOWN_TIMEOUT
-        assert not caplog.records
-    finally:
-        slow.finish.set()
-        for connection in waiting:
-            connection.close()
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
@@ -471,24 +304,3 @@ def test_reload_is_refused_unless_enabled(shared_server: ServerThread) -> None:
     assert refused.status == 403
     assert b"--web.enable-lifecycle" in refused.body
     assert shared_server.request("/-/reload").status == 405
-
-
-def test_slow_reloads_do_not_delay_scrapes(serve: Serve) -> None:
-    started, finish = threading.Event(), threading.Event()
-
-    def slow() -> tuple[str, ...]:
-        started.set()
-        finish.wait(TEST_TIMEOUT)
-        return ()
-
-    server = serve(app(reload=slow))
-    connections = [
-        server.connect(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-        for _ in range(3)
-    ]
-    assert started.wait(TEST_TIMEOUT)
-    assert server.request("/metrics").status == 200
-    finish.set()
-    for connection in connections:
-        assert connection.recv(12) == b"HTTP/1.1 200"
-        connection.close()

@@ -34,14 +34,8 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 @pytest.mark.parametrize(
     ("accept", "openmetrics"),
     [
-        ("", False),
         ("*/*", False),
         (BROWSER, False),
-        (PROMETHEUS_2, True),
-        (PROMETHEUS_2_PROTOBUF, True),
-        (PROMETHEUS_3, True),
-        (PROMETHEUS_TEXT_ONLY, False),
-        ("application/openmetrics-text", True),
         ("APPLICATION/OpenMetrics-Text; Version=1.0.0", True),
         ('application/openmetrics-text; version="1.0.0"; charset=utf-8', True),
         ("application/openmetrics-text;version=0.0.1", False),
@@ -100,7 +94,9 @@ OPENMETRICS_1_0_0 = "application/openmetrics-text; version=1.0.0; charset=utf-8;
     ],
 )
 def test_content_type_names_version_and_escaping(accept: str, content_type: str) -> None:
-    assert negotiate_format(accept).content_type == content_type
+    chosen = negotiate_format(accept)
+    assert chosen.content_type == content_type
+    assert chosen.is_openmetrics is content_type.startswith("application/openmetrics-text")
 
 
 @pytest.mark.parametrize("escaping", ESCAPINGS)

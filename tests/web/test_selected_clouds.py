@@ -13,7 +13,7 @@ from exporter.model.target import Target
 from exporter.store import Store
 from tests.support.clock import FakeClock
 from tests.web.conftest import ServerThread, run_server
-from tests.web.test_app import app
+from tests.web.example_app import app
 
 TARGET_INFO = "openstack_image_target_info{"
 

@@ -3,12 +3,12 @@ from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import ASGIApp, Message
+from starlette.types import Message
 
 from exporter.metrics.body import Body
 from exporter.web.streaming import CHUNK_SIZE, CHUNKS_PER_TURN, PiecewiseResponse
 from tests.support.examples import examples
-from tests.web.conftest import ServerThread
+from tests.web.conftest import Serve
 
 SIZES = st.lists(st.integers(0, 3 * CHUNK_SIZE), max_size=6)
 
@@ -68,6 +68,6 @@ def test_other_tasks_run_between_chunks() -> None:
     assert len(turns) >= len(list(filter(None, bodies))) // CHUNKS_PER_TURN
 
 
-def test_body_of_many_chunks_arrives_complete(serve: Callable[[ASGIApp], ServerThread]) -> None:
+def test_body_of_many_chunks_arrives_complete(serve: Serve) -> None:
     received = serve(response([10, CHUNK_SIZE * 5, 3, CHUNK_SIZE - 1, 1])).request("/")
     assert received.headers["content-length"] == str(len(received.body)) == str(CHUNK_SIZE * 6 + 13)

@@ -11,12 +11,7 @@ from exporter.text import escape
 from exporter.web.pages.page import COLUMNS
 from tests.web.browser.conftest import PREFIX, OpenTab, Tab, url_of
 from tests.web.conftest import ServerThread
-from tests.web.example_images import (
-    FORMER_NAMES,
-    HOSTILE_NAMES,
-    POLL_HISTORIES,
-    RIGHT_TO_LEFT,
-)
+from tests.web.example_images import FORMER_NAMES, HOSTILE_NAMES, POLL_HISTORIES, RIGHT_TO_LEFT
 
 PHONE = {"viewport": {"width": 360, "height": 740}}
 WIDE = {"viewport": {"width": 1400, "height": 900}}

@@ -9,16 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from starlette.types import ASGIApp
 
 from exporter.metrics.body import Body
 from exporter.web.server import connection_limit
 from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState
 from tests.support.wait import wait_until
-from tests.web.conftest import ServerThread
-from tests.web.test_app import app
-
-Serve = Callable[[ASGIApp], ServerThread]
+from tests.web.conftest import Serve, ServerThread
+from tests.web.example_app import app
 
 INCOMPLETE_REQUESTS = (b"", b"GET", b"GET /metrics HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\n")
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"

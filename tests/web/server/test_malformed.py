@@ -8,8 +8,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.web.conftest import ServerThread
-from tests.web.server.test_server import Serve, pieces
+from tests.web.conftest import Serve, ServerThread
+from tests.web.server.test_server import pieces
 
 served: list[str] = []
 

@@ -11,21 +11,16 @@ from pathlib import Path
 
 import pytest
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp
 
 from exporter.metrics.exporter_metrics import Refusal
 from exporter.web.security.middleware import SecurityState
 from exporter.web.server import connection_limit, http_protocol
-from exporter.web.server.open_connections import (
-    LimitedConnection,
-    OpenConnections,
-    limited_address,
-)
+from exporter.web.server.open_connections import LimitedConnection, OpenConnections, limited_address
 from exporter.web.server.refusals import LOG_INTERVAL, Refusals
 from exporter.web_security import load_security
 from tests.support.wait import wait_until
 from tests.support.web_config import TLS, WebConfigFolder
-from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
+from tests.web.conftest import TEST_TIMEOUT, Serve, run_server
 
 LIMIT = 5
 """Connections from one address: a quarter of all."""
@@ -193,9 +188,7 @@ def test_connection_that_ends_within_the_handshake_no_longer_counts(
 
 
 @pytest.mark.usefixtures("_limits")
-def test_flood_from_one_address_does_not_affect_others(
-    serve: Callable[[ASGIApp], ServerThread], stack: ExitStack
-) -> None:
+def test_flood_from_one_address_does_not_affect_others(serve: Serve, stack: ExitStack) -> None:
     server = serve(PlainTextResponse("served"))
 
     def connect(source: str) -> socket.socket:

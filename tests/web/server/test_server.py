@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from exporter.metrics.body import Body
 from exporter.web.server import server as server_module
@@ -27,9 +26,8 @@ from exporter.web.server.http_protocol import TIMEOUTS, ConnectionState, HttpPro
 from exporter.web.server.server import WebServer
 from exporter.web.streaming import PiecewiseResponse
 from tests.support.wait import wait_until
-from tests.web.conftest import TEST_TIMEOUT, ServerThread
+from tests.web.conftest import TEST_TIMEOUT, Serve
 
-Serve = Callable[[ASGIApp], ServerThread]
 QUICKLY = 10.0
 """Seconds within which a server must stop, also on a busy machine. No connection ends by itself in
 that time."""
