@@ -67,7 +67,7 @@ class ConfigSource:
         return self.source()
 
     def compressed(self) -> "ConfigSource":
-        """Return the source of settings that were read, of which only /config shows the clouds."""
+        """Return a copy with compressed clouds, for settings that only /config will read again."""
         values = dict(self.raw)
         if "clouds" in values:
             values["clouds"] = CompressedClouds(values["clouds"])

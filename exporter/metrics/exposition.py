@@ -36,8 +36,6 @@ class UnknownCloudError(Exception):
     """A scrape asked for a cloud that is not in the settings."""
 
     def __init__(self, cloud: str, known: Sequence[str]) -> None:
-        self.cloud = cloud
-        self.known = known
         super().__init__(f"unknown cloud {cloud!r}; accepted: {', '.join(known)}")
 
 
@@ -89,7 +87,7 @@ class Exposition:
             UnknownCloudError: A cloud is not in the settings.
         """
         with self._store.transaction_lock:
-            self._check(clouds)
+            self._check_clouds(clouds)
             with self._lock:
                 now = self._mark_changes()
                 self._cache.render(self._cache.dirty_groups(), now)
@@ -113,7 +111,7 @@ class Exposition:
             self._cache.render(groups[:1], now)
             return len(groups) > 1
 
-    def _check(self, clouds: Collection[str]) -> None:
+    def _check_clouds(self, clouds: Collection[str]) -> None:
         known = [cloud.name for cloud in self._store.clouds()] if clouds else []
         for cloud in clouds:
             if cloud not in known:

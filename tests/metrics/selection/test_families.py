@@ -154,8 +154,8 @@ def test_text_of_a_family_is_dropped_when_it_is_excluded() -> None:
     store.add_cloud(CloudState("lab", 60.0), targets)
     cache = render_cache.RenderCache(store)
     cache.set_targets(store.targets())
-    cache.render(cache.dirty_groups(), FakeClock()())
-    (group,) = cache._groups
+    (group,) = cache.dirty_groups()
+    cache.render([group], FakeClock()())
     count = len(group.texts)
     cache.set_families(NO_STATUS.image_families())
     assert len(group.texts) == count - 1
