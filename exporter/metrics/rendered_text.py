@@ -41,12 +41,10 @@ class RenderedText:
         is_empty = not any(texts.values())
         if is_empty and not self.checksum.size:
             return False
-        is_all = len(texts) == self._target_count
-        if is_empty and is_all:
-            self._lengths = _NO_LENGTHS
-            self._set(b"", EMPTY)
-            return True
-        if is_all:
+        if len(texts) == self._target_count:
+            if is_empty:
+                self._drop_all()
+                return True
             return self._replace_all([texts[index] for index in sorted(texts)])
         plain = self.plain
         pieces = self._split(plain)
@@ -57,6 +55,11 @@ class RenderedText:
             self._set(replaced, Checksum.of(replaced))
         self._set_lengths(list(map(len, pieces)))
         return replaced != plain
+
+    def _drop_all(self) -> None:
+        """Drop the texts of all targets, whose values often expire together."""
+        self._lengths = _NO_LENGTHS
+        self._set(b"", EMPTY)
 
     def _replace_all(self, texts: Sequence[str]) -> bool:
         """Replace the texts of all targets."""
