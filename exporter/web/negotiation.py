@@ -16,7 +16,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escap
 ESCAPINGS = ("underscores", "allow-utf-8", "values")
 """Escaping schemes that leave every name of this exporter as it is; the first is the default.
 
-The scheme ``dots`` would double each underscore. A client that asks for it gets the default.
+The scheme ``dots`` would double each underscore. A client that requests it gets the default.
 """
 
 _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
@@ -70,7 +70,7 @@ class _Offer(NamedTuple):
         return None
 
     def format(self, escaping: str | None) -> Format:
-        """Return the format for a client that asks for this escaping scheme."""
+        """Return the format for a client that requests this escaping scheme."""
         content_type = f"{self.name}; version={self.version}; charset=utf-8"
         if self.has_escaping:
             scheme = escaping if escaping in ESCAPINGS else ESCAPINGS[0]

@@ -62,8 +62,13 @@ def find_image(
 ) -> ImageDetails | None:
     """Return the image that a path names, see ``image_path``, or None if it is not watched.
 
-    ``accesses`` has the way in which a command line signs in at each cloud, and ``families`` are
-    those that are served.
+    Args:
+        store: The state.
+        cloud: The name of the cloud in the path.
+        image_id: The ID in the path.
+        now: The moment.
+        accesses: The settings with which a command line signs in, by the name of the cloud.
+        families: The metrics of images that are served.
     """
     entry = store.find(TargetKey(cloud, image_id)) or store.find(
         TargetKey(unquote(cloud), image_id)
@@ -87,7 +92,7 @@ def find_image(
 
 
 def basis(status: ImageStatus) -> str:
-    """Return the responses that the state is known from, in a sentence."""
+    """Return the evidence for the state, in a sentence."""
     observation = status.observation
     if observation.polled_at is None:
         return "No poll has finished yet."

@@ -182,7 +182,7 @@ def to_ascii_json(document: Document) -> str:
 
 
 def _evidence(details: ImageDetails) -> Document:
-    """Return the responses that the state is known from. ``gone_evidence`` has more of a 404."""
+    """Return the evidence for the state. ``gone_evidence`` has the details of a 404."""
     observation = details.status.observation
     expires_in = observation.valid_until - details.now.monotonic
     return {

@@ -48,8 +48,8 @@ MAX_LINES = 2
 BAR_WIDTH = 1000
 """Width of the bar of states, in units of its own."""
 
-LEAST_SEGMENT = 6
-"""Width of a segment of the bar at least, so that one image of thousands is visible."""
+MIN_SEGMENT_WIDTH = 6
+"""Minimum width of a segment of the bar, so that one image of thousands is visible."""
 
 _LABELS = MappingProxyType(
     {
@@ -111,7 +111,7 @@ def bar_of_states(counts: Mapping[str, int]) -> Sequence[Segment]:
     kind_of = {state: _KINDS.get(state, "bad") for state in counts}
     states = sorted(counts, key=lambda state: kinds.index(kind_of[state]))
     total = sum(counts.values())
-    widths = [max(LEAST_SEGMENT, counts[state] / total * BAR_WIDTH) for state in states]
+    widths = [max(MIN_SEGMENT_WIDTH, counts[state] / total * BAR_WIDTH) for state in states]
     scale = BAR_WIDTH / sum(widths) if widths else 1
     segments, start = [], 0.0
     for state, width in zip(states, widths, strict=True):

@@ -27,7 +27,7 @@ class LimitedConnection(Protocol):
 
 
 class OpenConnections:
-    """The open connections, and the limit of those of each address.
+    """The open connections, with a limit for each address.
 
     At a limit, a new connection replaces the one that has been silent longest, of the same address
     or of all. So clients that forget their connections can still connect.
@@ -44,7 +44,7 @@ class OpenConnections:
         self._by_address: dict[str, dict[LimitedConnection, None]] = {}
 
     def admit(self, address: str | None, connection: LimitedConnection, now: float) -> bool:
-        """Add a connection; return False if all of its address are busy and there is no room.
+        """Add a connection; return False if its address has too many and all of them are busy.
 
         Args:
             address: The address, or None if it is not limited.
@@ -99,7 +99,7 @@ class OpenConnections:
 def limited_address(peer: Any) -> str | None:
     """Return the address, or the network, whose connections are counted together.
 
-    Those of this machine and of Unix sockets are not limited.
+    Connections of this machine and of Unix sockets are not limited.
 
     Args:
         peer: The peer's name as the socket has it.

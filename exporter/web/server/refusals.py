@@ -1,4 +1,4 @@
-"""Refused connections: counted all, logged once a minute, since any client can cause them."""
+"""Refused connections: all are counted, but logged once a minute, as any client causes them."""
 
 import logging
 from collections import Counter
@@ -31,7 +31,7 @@ class Refusals:
         self._next_log_at: dict[Refusal, float] = {}
 
     def record(self, reason: Refusal, now: float, fields: Mapping[str, object]) -> None:
-        """Count a connection that is refused or closed, and log it unless others just were.
+        """Count a connection that is refused or closed, and log it once in ``LOG_INTERVAL``.
 
         Args:
             reason: The reason.

@@ -117,7 +117,7 @@ def test_evidence_of_a_gone_image_names_every_response() -> None:
     text = text_of(page_of("id-of-gone"))
     for part in (
         "Known by 404 on 4 connections, 2 of them with a control.",
-        f"Last answer 2027-01-15 09:59:48 UTC, 12 s ago request {REQUEST_ID}",
+        f"Last success 2027-01-15 09:59:48 UTC, 12 s ago request {REQUEST_ID}",
         "First 404 2027-01-15 09:49:20 UTC",
         "Controls id-of-fine found before and after a 404 on the same connection",
         "Connections 10.0.0.9:40000 - 10.0.0.1:9292 10.0.0.9:40002 - 10.0.0.2:9292",
@@ -141,10 +141,10 @@ def test_evidence_of_a_gone_image_names_every_response() -> None:
     ]
 
 
-def test_evidence_of_a_failing_image_is_its_last_answer() -> None:
+def test_evidence_of_a_failing_image_is_its_last_successful_poll() -> None:
     text = text_of(page_of("id-of-failing"))
     assert "Known by A response describes the image." in text
-    assert f"Last answer 2027-01-15 09:51:40 UTC, 8 min ago request {REQUEST_ID}" in text
+    assert f"Last success 2027-01-15 09:51:40 UTC, 8 min ago request {REQUEST_ID}" in text
     assert f"12 s ago server_error: HTTP 503 request {REQUEST_ID}" in text
     assert "Kept until 2027-01-15 10:06:40 UTC, if no poll succeeds" in text
     assert "Changes None since the exporter started." in text

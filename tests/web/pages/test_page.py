@@ -18,7 +18,7 @@ from exporter.store import Store
 from exporter.web.pages.image_list import query_images
 from exporter.web.pages.page import (
     BAR_WIDTH,
-    LEAST_SEGMENT,
+    MIN_SEGMENT_WIDTH,
     SCRIPT,
     bar_of_states,
     flags,
@@ -218,7 +218,7 @@ def test_bar_shows_how_many_images_are_in_each_state_worst_first() -> None:
 def test_one_image_of_many_is_visible_in_the_bar() -> None:
     first, last = bar_of_states({"active": 100_000, "gone": 1})
     assert (first.state, first.start, last.start) == ("gone", 0, first.width)
-    assert first.width > LEAST_SEGMENT * 0.99
+    assert first.width > MIN_SEGMENT_WIDTH * 0.99
     assert first.width + last.width == pytest.approx(BAR_WIDTH)
 
 

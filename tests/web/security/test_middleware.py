@@ -98,10 +98,10 @@ def test_password_checks_do_not_block_and_are_limited(
     with serving(security) as server:
         wrong = basic_auth_header(password="wrong")
 
-        def ask() -> None:
+        def request() -> None:
             statuses.append(server.request("/", headers=wrong).status)
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=request)
         thread.start()
         assert started.wait(TEST_TIMEOUT)
         assert server.request("/", headers=basic_auth_header()).status == 200

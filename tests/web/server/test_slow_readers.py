@@ -32,7 +32,7 @@ from tests.web.conftest import TEST_TIMEOUT, ServerThread, run_server
 from tests.web.example_images import NOW
 
 READERS = 10
-OVERHEAD = 32 * 1024
+OVERHEAD = 20 * 1024
 """Bytes for the objects of a connection and its request, without buffers."""
 
 PIECE_SIZE = 1_000_000
