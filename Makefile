@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.run ## run the exporter against a simulated Image service whose images change
+demo: $(VENV)/.run ## run the exporter against two simulated clouds whose images change
 	@exec $(BIN)/openstack-image-exporter demo
 
 WORLDS ?= 2000

@@ -24,7 +24,7 @@ COMMANDS: dict[Command, str] = {
     "check": "Poll every image once and print expected and actual values.",
     "show": "Print all attributes of an image.",
     "list": "Print the visible images, as entries for images: in the settings.",
-    "demo": "Run against a simulated Image service whose images change.",
+    "demo": "Run against two simulated clouds whose images change.",
 }
 DETAILS: dict[Command, str] = {
     "run": "Stops on SIGTERM and Ctrl-C.",

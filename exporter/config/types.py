@@ -204,7 +204,10 @@ def telemetry_path(value: object) -> str:
     """Validate the path of the metrics, which must differ from the paths of all pages."""
     accepted = _A_PATH.format(example="/metrics")
     string = _string(value, accepted)
-    if not string.startswith("/") or not _is_path(string[1:]):
+    bare = string.strip("/")
+    if string != f"/{bare}" and _is_path(bare):
+        raise refused(f"has to start, and not to end, with a slash; write /{bare}")
+    if not _is_path(bare):
         raise refused(f"is not accepted; accepted: {accepted}")
     if string.split("/")[1] in PAGES:
         raise refused(

@@ -141,8 +141,7 @@ ONE_MISTAKE = {
     ),
     "telemetry path, relative": (
         f"web: {{telemetry_path: metrics}}\n{CLOUDS}",
-        "web.telemetry_path: 'metrics' is not accepted; "
-        "accepted: a path of letters, digits, '.', '_', '~' and '-', such as /metrics",
+        "web.telemetry_path: 'metrics' has to start, and not to end, with a slash; write /metrics",
     ),
     "telemetry path, with a query": (
         f"web: {{telemetry_path: /metrics?a}}\n{CLOUDS}",
@@ -156,8 +155,8 @@ ONE_MISTAKE = {
     ),
     "telemetry path, with a slash at its end": (
         f"web: {{telemetry_path: /metrics/}}\n{CLOUDS}",
-        "web.telemetry_path: '/metrics/' is not accepted; "
-        "accepted: a path of letters, digits, '.', '_', '~' and '-', such as /metrics",
+        "web.telemetry_path: '/metrics/' has to start, and not to end, with a slash; "
+        "write /metrics",
     ),
     "telemetry path, of other pages": (
         f"web: {{telemetry_path: /-/metrics}}\n{CLOUDS}",
