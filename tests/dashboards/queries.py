@@ -33,11 +33,15 @@ class Query:
 
     def filled(self, **variables: str) -> str:
         """Return the query as Grafana sends it, with all values of variables not given."""
-        values = {f"${name}": value for name, value in variables.items()} | BUILT_IN
-        text = self.text
-        for name, value in values.items():
-            text = text.replace(name, value)
-        return re.sub(r"\$(job|instance|cloud|image|shown)\b", ".+", text)
+        return filled(self.text, **variables)
+
+
+def filled(text: str, **variables: str) -> str:
+    """Return a query as Grafana sends it, with all values of variables not given."""
+    given = {f"${name}": value for name, value in variables.items()}
+    for name, value in (BUILT_IN | given).items():
+        text = text.replace(name, value)
+    return re.sub(r"\$(job|instance|cloud|image|shown)\b", ".+", text)
 
 
 def boards() -> dict[str, Any]:
