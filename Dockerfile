@@ -1,8 +1,9 @@
 # Container image of the exporter: docker build -t openstack-image-exporter .
-# Both stages have the same base, so that the virtual environment of the first runs in the second. A release
-# is built from the digest that the tag has at that time; to choose another:
-#   docker build --build-arg BASE=python:3.13-slim@sha256:… -t openstack-image-exporter .
-ARG BASE=python:3.13-slim
+# Both stages have the same base, so that the virtual environment of the first runs in the second. The digest
+# is that of all platforms (Python 3.13.16). `make base-image` replaces it by the newest of the tag. To choose
+# another base, for example from a mirror:
+#   docker build --build-arg BASE=mirror.example.com/library/python:3.13-slim -t openstack-image-exporter .
+ARG BASE=python:3.13-slim@sha256:70729b46c69b4f1e97c4822c1af3df53a1476cf5ddc6c087c0c10bc3a5678c2f
 FROM ${BASE} AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \

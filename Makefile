@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-slow test-also test-openstack dev-env also-env compile-tests \
 	openstack-env k8s-env check meanwhile format readme dashboards draw-dashboards screenshot lint types imports \
-	cover simulate probabilities bench bench-openstack build sbom audit version lock clean
+	cover simulate probabilities bench bench-openstack build sbom audit version lock base-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -148,6 +148,12 @@ LOCKS = requirements.txt requirements-dev.txt requirements-sbom.txt requirements
 
 version: ## print the version
 	@echo $(VERSION)
+
+base-image: ## pin the newest digest of the base image in the Dockerfile
+	@image=$$(sed -n 's/^ARG BASE=\(.*\)@sha256:.*/\1/p' Dockerfile) && \
+	digest=$$(docker buildx imagetools inspect "$$image" --format '{{.Manifest.Digest}}') && \
+	echo "$$digest" | grep -Eqx 'sha256:[0-9a-f]{64}' && \
+	sed -i "s|^ARG BASE=.*|ARG BASE=$$image@$$digest|" Dockerfile
 
 lock: ## upgrade and write the locks, for all supported versions of Python
 	@$(PYTHON) -m venv $(VENV)-lock

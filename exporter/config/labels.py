@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from exporter.config import types
 from exporter.config.messages import name, shown
@@ -63,10 +63,24 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
 
 
 def read_labels(value: object) -> dict[str, str | None]:
-    """Validate a mapping of label names to values; null removes an inherited label."""
+    """Validate a mapping of label names to values; null removes an inherited label.
+
+    Raises:
+        PydanticCustomError: it is not a mapping.
+        ValidationError: it has wrong names or values, each of which is an error of its own.
+    """
     if not isinstance(value, dict):
         raise types.refused("is not a mapping; accepted: a mapping of label names to values")
-    return {_label_name(key): _label_value(key, item) for key, item in value.items()}
+    problems = [
+        problem
+        for key, item in value.items()
+        for problem in (_problem_of_name(key), _problem_of_value(key, item))
+        if problem is not None
+    ]
+    if problems:
+        errors = [InitErrorDetails(type=types.hidden(text), input=value) for text in problems]
+        raise ValidationError.from_exception_data("labels", errors)
+    return value
 
 
 Labels = Annotated[Mapping[str, str | None], BeforeValidator(read_labels)]
@@ -91,27 +105,27 @@ class LabelInheritance:
         return self._shared.setdefault(labels, labels)
 
 
-def _label_name(key: object) -> str:
+def _problem_of_name(key: object) -> str | None:
     text = key if isinstance(key, str) else shown(key)
     if not _NAME.fullmatch(text):
-        raise types.hidden(
+        return (
             f"{name(text)} is not a label name; accepted: letters, digits and '_', at most 255, "
             "without a digit at the start"
         )
     if text.startswith("__"):
-        raise types.hidden(
-            f"{name(text)} starts with '__', which Prometheus reserves; accepted: another name"
-        )
+        return f"{name(text)} starts with '__', which Prometheus reserves; accepted: another name"
     if text in RESERVED or text.startswith(EXPORTED):
-        raise types.hidden(
+        return (
             f"{name(text)} is a label of the exporter, of Prometheus or of alerts; "
             "accepted: another name"
         )
-    return text
+    return None
 
 
-def _label_value(key: str, value: object) -> str | None:
+def _problem_of_value(key: object, value: object) -> str | None:
     try:
-        return None if value is None else types.text()(value)
+        if value is not None:
+            types.text()(value)
     except PydanticCustomError as error:
-        raise types.hidden(f"{name(key)}: {shown(value)} {error.message()}") from None
+        return f"{name(str(key))}: {shown(value)} {error.message()}"
+    return None

@@ -134,6 +134,19 @@ def test_error_of_labels(content: str, error: str, tmp_path: Path) -> None:
     assert errors_of_file(tmp_path / "exporter.yml", content) == [error]
 
 
+def test_all_errors_of_labels_are_reported_at_once(tmp_path: Path) -> None:
+    content = f"labels: {{job: 1, team: web, 9: x}}\n{image('{id: b, labels: {tier: [], __a: b}}')}"
+    assert errors_of_file(tmp_path / "exporter.yml", content) == [
+        f"labels: job {CLASH}",
+        "labels: job: 1 must be a string; quote it",
+        f"labels: 9 is not a label name; {NAME}",
+        "clouds[0].images[0].labels: tier: a list is not a string; "
+        "accepted: 1 to 255 printable characters",
+        "clouds[0].images[0].labels: __a starts with '__', which Prometheus reserves; "
+        "accepted: another name",
+    ]
+
+
 def test_every_label_of_the_exporter_is_reserved() -> None:
     exporter_metrics = ExporterMetrics("0")
     exporter_metrics.add_cloud("a")

@@ -1,7 +1,6 @@
 """A build of the image with buildah, which needs no container engine or daemon, only chroot.
 
-If no registry can be reached, a substitute for the base image is made from Debian packages under
-the same name, so that the Dockerfile is used unchanged.
+If no registry can be reached, a substitute for the base image is made from Debian packages.
 """
 
 import json
@@ -16,7 +15,12 @@ from pathlib import Path
 from tests.container.container import AS_ROOT, Image
 
 ROOT = Path(__file__).parents[2]
-BASE = "python:3.13-slim"
+BASE: str = re.findall("^ARG BASE=(.+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)[0]
+"""The base image that the Dockerfile pins."""
+
+SUBSTITUTE = "python:substitute"
+"""The name of the substitute for it."""
+
 TAG = "openstack-image-exporter"
 SUBSTITUTE_PACKAGES = "python3-venv,base-files,ca-certificates,coreutils,dash,findutils"
 """The packages in the substitute for the base image: Python, and the programs that RUN needs."""
@@ -93,11 +97,14 @@ class Store:
 
     def build(self) -> Image:
         """Build the image from a clean checkout."""
-        self._get_base()
+        base = self._base()
         (checkout := self.folder / "checkout").mkdir()
         options = ["--isolation=chroot", "--format=docker", "--pull-never", f"--tag={TAG}"]
-        labels = ["--build-arg=VERSION=1.2.3", "--build-arg=REVISION=abc"]
-        self.buildah("build", *options, *labels, *self._volumes(), str(create_context(checkout)))
+        values = {"BASE": base, "VERSION": "1.2.3", "REVISION": "abc"}
+        build_args = [f"--build-arg={name}={value}" for name, value in values.items()]
+        self.buildah(
+            "build", *options, *build_args, *self._volumes(), str(create_context(checkout))
+        )
         container = self.buildah("from", "--pull-never", TAG)
         inspected = json.loads(self.buildah("inspect", "--type=image", TAG))
         root = Path(self.buildah("mount", container))
@@ -116,11 +123,14 @@ class Store:
         self.buildah("rm", "--all")
         subprocess.run([*AS_ROOT, "rm", "-rf", "--", str(self.folder)], check=True)
 
-    def _get_base(self) -> None:
+    def _base(self) -> str:
+        """Return the name of the base image, which is in the storage then."""
         try:
             self.buildah("pull", "--quiet", BASE)
         except BuildError:
             self._make_substitute()
+            return SUBSTITUTE
+        return BASE
 
     def _make_substitute(self) -> None:
         files = self.folder / "debian"
@@ -133,7 +143,7 @@ class Store:
         subprocess.run(link, check=True)
         container = self.buildah("from", "scratch")
         self.buildah("add", "--quiet", container, str(files), "/")
-        self.buildah("commit", "--quiet", container, BASE)
+        self.buildah("commit", "--quiet", container, SUBSTITUTE)
 
     def _volumes(self) -> Sequence[str]:
         """Return the options that mount pip's configuration for the build only."""

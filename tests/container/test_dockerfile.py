@@ -1,9 +1,12 @@
 """Checks of the Dockerfile and .dockerignore that need no build."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from tests.container.build import BASE, ROOT
 
@@ -29,11 +32,29 @@ def test_both_stages_have_the_same_base_image() -> None:
     assert instructions("FROM") == ["${BASE} AS build", "${BASE}"]
 
 
-def test_base_image_can_be_chosen_by_digest_and_is_named_in_a_label() -> None:
+def test_base_image_is_pinned_by_digest_and_another_one_can_be_chosen() -> None:
     """The second declaration gives the label the value of the first."""
-    assert instructions("ARG")[0] == f"BASE={BASE}"
+    assert re.fullmatch(r"BASE=python:3\.\d+-slim@sha256:[0-9a-f]{64}", instructions("ARG")[0])
     assert instructions("ARG").count("BASE") == 1
     assert 'org.opencontainers.image.base.name="$BASE"' in TEXT
+
+
+@pytest.mark.parametrize("digest", [f"sha256:{'5a' * 32}", "", "sha256:5a"])
+def test_make_pins_the_newest_digest_of_the_base_image(digest: str, tmp_path: Path) -> None:
+    """A registry that gives no digest leaves the pinned one."""
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/arguments\necho "{digest}"\n')
+    docker.chmod(0o755)
+    (tmp_path / "Dockerfile").write_bytes((ROOT / "Dockerfile").read_bytes())
+    command = ["make", "--silent", f"--makefile={ROOT / 'Makefile'}", "base-image"]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, check=False)
+    (pinned,) = re.findall("^ARG BASE=(.+)$", (tmp_path / "Dockerfile").read_text("utf-8"), re.M)
+    image, _, before = BASE.partition("@")
+    is_digest = len(digest) > 64
+    assert (done.returncode == 0) is is_digest
+    assert pinned == f"{image}@{digest if is_digest else before}"
+    assert f"imagetools inspect {image} " in (tmp_path / "arguments").read_text("utf-8")
 
 
 def test_pip_installs_only_locked_packages_with_hashes_or_local_ones() -> None:

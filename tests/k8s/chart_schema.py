@@ -14,6 +14,8 @@ import re
 from importlib.resources import files
 from typing import Any
 
+import yaml
+
 from tests.k8s.checks.schema import VERSIONS
 from tests.k8s.operator_schemas import SCHEMAS, strict
 from tests.k8s.rendering import K8S
@@ -70,7 +72,10 @@ def rendered(text: str) -> str:
 
 
 def _sources() -> Schema:
-    """Return the definitions of Kubernetes and of a ServiceMonitor by their short names."""
+    """Return the definitions of Kubernetes and of a ServiceMonitor by their short names.
+
+    Alert is the name of an alert.
+    """
     kubernetes = json.loads(files("kubernetes_validate").joinpath(KUBERNETES).read_text("utf-8"))
     monitor = json.loads((SCHEMAS / "servicemonitor.json").read_text("utf-8"))
     volume = kubernetes["$defs"]["io.k8s.api.core.v1.Volume"]
@@ -83,7 +88,17 @@ def _sources() -> Schema:
         for name, definition in kubernetes["$defs"].items()
         if name.startswith(groups)
     }
-    return {**short, **monitor["$defs"]}
+    # Newer versions of Kubernetes require it.
+    short["HostAlias"]["required"] = ["ip"]
+    return {**short, **monitor["$defs"], "Alert": {"enum": alert_names()}}
+
+
+def alert_names() -> list[str]:
+    """Return the names of the alerts in the chart."""
+    rules = yaml.safe_load((K8S / "chart/files/prometheusrule.yaml").read_text("utf-8"))
+    groups = rules["spec"]["groups"]
+    names = {rule.get("alert") for group in groups for rule in group["rules"]}
+    return sorted(names - {None})
 
 
 def _names(schema: Any) -> set[str]:

@@ -12,7 +12,7 @@ from exporter import __version__
 from exporter.config import parse
 from exporter.config.types import MOST_SHARDS
 from tests.k8s.chart import CHART, NOTES, RELEASE, ChartError, Engine
-from tests.k8s.chart_schema import FILE, rendered
+from tests.k8s.chart_schema import FILE, alert_names, rendered
 from tests.k8s.checks import CHECKS
 from tests.k8s.checks.schema import kubernetes
 from tests.k8s.manifest import Manifest, of_kind, workloads
@@ -52,6 +52,15 @@ OF_HELM = {
 HASH = re.compile(rf"^({RELEASE}(-web)?)-[a-z0-9]{{10}}$")
 CLOUDS = {"clouds": {"mycloud": {"auth_type": "none", "region_name": "on"}}}
 RELABELING = {"targetLabel": "region", "replacement": "no"}
+SIDECAR = {"name": "a", "image": "registry.example.org/proxy:1.2.3", "args": ["{{ . }}"]}
+EXTRA = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "on"}, "data": {"a": "{{"}}
+OF_POD = {
+    "runtimeClassName": "on",
+    "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["keystone.example.org"]}],
+    "dnsPolicy": "None",
+    "dnsConfig": {"nameservers": ["192.0.2.53"]},
+}
+"""Values of the chart that are fields of the pod."""
 
 REFUSED: dict[str, tuple[Values, str]] = {
     "unknown key": ({"replicaCount": 2}, "additional properties 'replicaCount' not allowed"),
@@ -75,6 +84,10 @@ REFUSED: dict[str, tuple[Values, str]] = {
     "dashboards of the operator alone": (
         {"dashboards": {"grafanaOperator": {"enabled": True}}},
         "at '/dashboards/enabled': value must be true",
+    ),
+    "unknown alert": (
+        {"prometheusRule": {"disabled": ["OpenStackImageVanished"]}},
+        "at '/prometheusRule/disabled/0'",
     ),
     "disruption of nothing": (
         {"podDisruptionBudget": {"maxUnavailable": 0}},
@@ -161,6 +174,9 @@ def everything(engine: Engine) -> list[Manifest]:
             "labels": {"release": "kube-prometheus-stack"},
             "relabelings": [RELABELING],
             "metricRelabelings": [RELABELING],
+            "params": {"cloud": ["mycloud", "on"]},
+            "sampleLimit": 100000,
+            "targetLabels": ["tier"],
             "basicAuth": {"username": {"name": "a", "key": "user"}},
         },
         prometheusRule={
@@ -168,6 +184,7 @@ def everything(engine: Engine) -> list[Manifest]:
             "additionalLabels": {"release": "kube-prometheus-stack"},
             "additionalRuleLabels": {"team": "platform", "severity": "not this"},
             "severities": {"critical": "P1"},
+            "disabled": ["OpenStackImageBecamePublic"],
             "runbookUrl": "https://wiki.example.org/images/",
         },
         dashboards={"enabled": True, "annotations": {"grafana_folder": "OpenStack"}},
@@ -239,6 +256,27 @@ def test_values_of_the_pod_reach_it(everything: list[Manifest]) -> None:
     assert workload.labels["app.kubernetes.io/name"] == RELEASE
 
 
+def test_values_for_the_surroundings_of_the_exporter_reach_the_objects(engine: Engine) -> None:
+    manifests = engine.render(
+        namespaceOverride="images",
+        annotations={"reloader.example.com/auto": "yes"},
+        revisionHistoryLimit=0,
+        extraContainers=[SIDECAR],
+        extraInitContainers=[{**SIDECAR, "name": "before"}],
+        extraManifests=[EXTRA, EXTRA],
+        **OF_POD,
+    )
+    assert [*kubernetes(manifests)] == []
+    (workload,) = workloads(manifests)
+    assert workload.pod.items() >= OF_POD.items()
+    assert [container["name"] for container in workload.containers] == ["before", "exporter", "a"]
+    assert workload.manifest["spec"]["revisionHistoryLimit"] == 0
+    assert workload.manifest["metadata"]["annotations"] == {"reloader.example.com/auto": "yes"}
+    assert manifests.count(EXTRA) == 2
+    others = [manifest for manifest in manifests if manifest != EXTRA]
+    assert {manifest["metadata"]["namespace"] for manifest in others} == {"images"}
+
+
 def test_text_of_values_is_neither_a_template_nor_read_as_another_type(
     everything: list[Manifest],
 ) -> None:
@@ -272,6 +310,9 @@ def test_service_monitor_in_another_namespace_selects_the_one_of_the_release(
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["relabelings"][1:] == endpoint["metricRelabelings"] == [RELABELING]
     assert endpoint["basicAuth"] == {"username": {"name": "a", "key": "user"}}
+    assert endpoint["params"] == {"cloud": ["mycloud", "on"]}
+    assert monitor["spec"]["sampleLimit"] == 100000
+    assert monitor["spec"]["targetLabels"] == ["tier"]
 
 
 def test_alerts_have_the_severities_labels_and_runbooks_of_the_values(
@@ -284,6 +325,9 @@ def test_alerts_have_the_severities_labels_and_runbooks_of_the_values(
     ]
     assert {alert["labels"]["severity"] for alert in alerts} == {"P1", "warning", "info"}
     assert {alert["labels"]["team"] for alert in alerts} == {"platform"}
+    names = {alert["alert"] for alert in alerts}
+    assert "OpenStackImageBecamePublic" not in names
+    assert len(names) == len(alert_names()) - 1
     for alert in alerts:
         name = f"dashboards/runbooks/{alert['alert']}.md"
         assert alert["annotations"]["runbook_url"] == f"https://wiki.example.org/images/{name}"

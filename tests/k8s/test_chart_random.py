@@ -3,6 +3,7 @@
 import json
 
 import jsonschema
+import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
@@ -10,22 +11,23 @@ from tests.k8s.chart import Engine
 from tests.k8s.chart_schema import FILE
 from tests.k8s.checks.schema import kubernetes, operators
 from tests.k8s.schema_values import values_of
-from tests.support.examples import examples
 
 SCHEMA = json.loads(FILE.read_text("utf-8"))
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 PARTS = [
     st.fixed_dictionaries({key: values_of(part, SCHEMA)})
     for key, part in SCHEMA["properties"].items()
-    if key != "global"
+    # Any object can be among the extra manifests, also one that no schema knows.
+    if key not in {"global", "extraManifests"}
 ]
 VALUES = st.lists(st.one_of(PARTS), max_size=6).map(
     lambda parts: {key: value for part in parts for key, value in part.items()}
 )
 
 
+@pytest.mark.slow  # 200 renderings, each against the schemas of three versions.
 @settings(
-    examples(25),
+    max_examples=200,
     deadline=None,
     phases=[Phase.generate],  # Shrinking a failure would take minutes.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -14,6 +14,10 @@
 {{- end }}
 {{- end }}
 
+{{- define "exporter.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace }}
+{{- end }}
+
 {{- define "exporter.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "exporter.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -33,7 +37,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- define "exporter.metadata" -}}
 metadata:
   name: {{ printf "%s%s" (include "exporter.fullname" .root) (.suffix | default "") | quote }}
-  namespace: {{ .namespace | default .root.Release.Namespace | quote }}
+  namespace: {{ .namespace | default (include "exporter.namespace" .root) | quote }}
   labels:
     {{- include "exporter.labels" . | nindent 4 }}
   {{- with .annotations }}
