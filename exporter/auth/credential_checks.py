@@ -87,6 +87,9 @@ _TEXTS = _SECRET_KEYS | _CONVERTED | {"auth_url", "user_id", "username"}
 
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"missing \d+ required .*?'(\w+)'")
+_MISSING_KEY = {"You must provide an auth secret.": "application_credential_secret"}
+"""The key that is missing, by the text of an exception of keystoneauth that does not name it."""
+
 _QUOTES = ('"', "'")
 
 
@@ -140,8 +143,9 @@ def cause_of_failure(entry: Mapping[str, Any], error: Exception, *, variables: b
         near = get_close_matches(match[1], _options(auth_type), n=1)
         advice = f"; did you mean {near[0]}?" if near else ""
         return f"auth.{match[1]} is not an option of auth_type {auth_type}{advice}"
-    if match := _MISSING.search(str(error)):
-        return f"auth has no {match[1]}, which auth_type {auth_type} needs"
+    match = _MISSING.search(str(error))
+    if missing := match[1] if match else _MISSING_KEY.get(str(error)):
+        return f"auth has no {missing}, which auth_type {auth_type} needs"
     return ""
 
 

@@ -114,6 +114,14 @@ def test_file_named_by_a_variable_must_exist(monkeypatch: pytest.MonkeyPatch) ->
         ({"auth": {}}, "auth has no password"),
         ({"auth": {"auth_url": "http://x", "username": "demo"}}, "auth has no password"),
         (
+            {
+                "auth_type": "v3applicationcredential",
+                "auth": {"auth_url": "http://x", "application_credential_id": "c"},
+            },
+            "auth has no application_credential_secret, which auth_type v3applicationcredential "
+            "needs",
+        ),
+        (
             {"auth": {"username": "demo", "password": "hunter2"}},
             "Auth plugin requires parameters which were not given: auth_url",
         ),
