@@ -144,8 +144,8 @@ def cause_of_failure(entry: Mapping[str, Any], error: Exception, *, variables: b
         advice = f"; did you mean {near[0]}?" if near else ""
         return f"auth.{match[1]} is not an option of auth_type {auth_type}{advice}"
     match = _MISSING.search(str(error))
-    if missing := match[1] if match else _MISSING_KEY.get(str(error)):
-        return f"auth has no {missing}, which auth_type {auth_type} needs"
+    if needed := match[1] if match else _MISSING_KEY.get(str(error)):
+        return f"auth has no {needed}, which auth_type {auth_type} needs"
     return ""
 
 
