@@ -1,6 +1,6 @@
 """One metric family as a row of a table, and what prometheus_client renders of it."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -32,6 +32,8 @@ class Family(Generic[Subject_contra]):
         samples: Returns the value of each sample of one subject, by the values of ``labels``.
         key: Returns what the samples are made of, if many subjects have equal samples, so that
             their text is worth keeping. Subjects with equal keys have the same samples.
+        column: Returns the value of each subject, None without a sample, if there are no ``labels``
+            and many subjects are rendered together, which is faster than one after another.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Family(Generic[Subject_contra]):
     samples: Callable[[Subject_contra], Mapping[tuple[str, ...], float]]
     labels: tuple[str, ...] = ()
     key: Callable[[Subject_contra], Hashable] | None = None
+    column: Callable[[Collection[Subject_contra]], Sequence[float | None]] | None = None
 
     def metric(self, subject_labels: tuple[str, ...]) -> GaugeMetricFamily | CounterMetricFamily:
         """Return the family without samples, as prometheus_client represents it."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from itertools import chain
+from typing import NamedTuple
 
 from exporter.metrics.dirty_targets import DirtyTargets
 from exporter.metrics.image_metrics import (
@@ -18,6 +19,13 @@ from exporter.model.instant import Instant
 from exporter.model.observation import Aspect
 from exporter.model.target import Target
 from exporter.store import Store
+
+
+class _Replacement(NamedTuple):
+    """New texts of some targets in a family, by the indexes of the targets in ascending order."""
+
+    indexes: Sequence[int]
+    texts: Sequence[str]
 
 
 class ImageGroup:
@@ -63,33 +71,45 @@ class ImageGroup:
             views[index] = view_of(target, self._store.observation(target.key), now)
         different = {
             family_index
-            for family_index, texts in self._render_aspects(views).items()
-            if self.texts[family_index].replace(texts)
+            for family_index, (indexes, texts) in self._render_aspects(views).items()
+            if self.texts[family_index].replace(indexes, texts)
         }
         self.dirty.mark_rendered(views)
         return different
 
-    def _render_aspects(self, views: Mapping[int, ImageView]) -> Mapping[int, Mapping[int, str]]:
-        """Render what is dirty: texts of targets by the indexes of family and target."""
+    def _render_aspects(self, views: Mapping[int, ImageView]) -> Mapping[int, _Replacement]:
+        """Render what is dirty: the new texts of each family, by its index."""
         indexes_by_aspects: dict[Set[Aspect], list[int]] = defaultdict(list)
         for index, view in views.items():
             aspects = self.dirty.aspects_to_render(index, view)
             indexes_by_aspects[frozenset(aspects)].append(index)
-        texts: dict[int, dict[int, str]] = defaultdict(dict)
+        replacements: dict[int, list[_Replacement]] = defaultdict(list)
         for aspects, indexes in indexes_by_aspects.items():
             group_views = [views[index] for index in indexes]
             has_images = any(view.image is not None for view in group_views)
             labels = format_labels(IMAGE_LABELS, group_views)
-            nothing = dict.fromkeys(indexes, "")
+            nothing = [""] * len(indexes)
             for family_index, family in enumerate(self._families):
                 if aspects.isdisjoint(family.aspects):
                     continue
+                texts = nothing
                 if has_images or not family.needs_image:
-                    rendered = render_samples(family.for_views(group_views), labels, group_views)
-                    texts[family_index].update(zip(indexes, rendered, strict=True))
-                else:
-                    texts[family_index].update(nothing)
-        return texts
+                    texts = render_samples(family.for_views(group_views), labels, group_views)
+                replacements[family_index].append(_Replacement(indexes, texts))
+        return {index: _merged(parts) for index, parts in replacements.items()}
+
+
+def _merged(replacements: Sequence[_Replacement]) -> _Replacement:
+    """Return the replacements of different targets as one, in the order of the targets."""
+    if len(replacements) == 1:
+        return replacements[0]
+    texts = {
+        index: text
+        for indexes, texts in replacements
+        for index, text in zip(indexes, texts, strict=True)
+    }
+    indexes = sorted(texts)
+    return _Replacement(indexes, [texts[index] for index in indexes])
 
 
 def render_image(view: ImageView, families: Iterable[ImageFamily] = IMAGE_FAMILIES) -> str:

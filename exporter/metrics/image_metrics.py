@@ -1,6 +1,6 @@
 """Table of the metrics of an image, one row each."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -50,9 +50,14 @@ class ImageView(NamedTuple):
         """Name and value of the image's exported properties."""
         return () if self.image is None else self.target.select_properties(self.image.properties)
 
-    def label_value(self, text: str) -> str:
-        """Return text of the API as a label value: escaped as in the log, cut at the limit."""
-        return shorten_distinctly(escape(text), self.target.label_value_limit)
+    def label_values(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return texts of the API as label values: escaped as in the log, cut at the limit."""
+        limit = self.target.label_value_limit
+        joined = "".join(texts)
+        # Most values need neither, which is faster to see of all at once. ASCII has a byte each.
+        if len(joined) <= limit and joined.isascii() and joined.isprintable():
+            return texts
+        return [shorten_distinctly(escape(text), limit) for text in texts]
 
 
 def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
@@ -90,15 +95,33 @@ def _number(value: float | bool | None) -> Mapping[tuple[str, ...], float]:
     return {} if value is None else {(): float(value)}
 
 
-def _of_image(attribute: str) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
-    """Return a function that returns the sample of a numeric attribute, or none if unknown."""
+Column = Callable[[Collection[ImageView]], Sequence[float | None]]
+"""Returns the value of each image, None without a sample."""
+
+
+def _unlabelled(
+    name: str, help_text: str, column: Column, aspects: Set[Aspect] = OF_IMAGE
+) -> ImageFamily:
+    """Return a family with at most one sample per image, without labels of its own."""
+    return ImageFamily(
+        name,
+        "counter" if name.endswith("_total") else "gauge",
+        help_text,
+        lambda view: _number(column([view])[0]),
+        column=column,
+        aspects=aspects,
+    )
+
+
+def _of_image(attribute: str) -> Column:
+    """Return a function that returns a numeric attribute of images."""
     value_of = attrgetter(attribute)
-    return lambda view: {} if view.image is None else _number(value_of(view.image))
+    return lambda views: [None if view.image is None else value_of(view.image) for view in views]
 
 
-def _change_count(what: str) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
-    count_of = attrgetter(what)
-    return lambda view: {(): float(count_of(view.observation.change_counts))}
+def _of_view(attribute: str) -> Column:
+    value_of = attrgetter(attribute)
+    return lambda views: list(map(value_of, views))
 
 
 _STATUS_SAMPLES: Mapping[str, Mapping[tuple[str, ...], float]] = {
@@ -118,38 +141,35 @@ def _status(view: ImageView) -> Mapping[tuple[str, ...], float]:
     return {} if status is None else _STATUS_SAMPLES[status]
 
 
-def _deleted_at(view: ImageView) -> Mapping[tuple[str, ...], float]:
+def _deleted_at(views: Collection[ImageView]) -> Sequence[float | None]:
     # An existing image has no such time. If it seems to have one, a tenant forged the header.
-    image = view.image
-    return {} if image is None or image.exists else _number(image.deleted_at)
+    return [
+        None if view.image is None or view.image.exists else view.image.deleted_at for view in views
+    ]
 
 
 def _info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     image = view.image
     if image is None or not image.exists:
         return {}
-    return {tuple(view.label_value(value or "") for value in info_values(image)): 1.0}
+    values = [value or "" for value in info_values(image)]
+    return {tuple(view.label_values(values)): 1.0}
 
 
 def _content_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     digests = view.image.digests if view.image else ()
-    return {tuple(map(view.label_value, digest)): 1.0 for digest in digests}
+    return {tuple(view.label_values(digest)): 1.0 for digest in digests}
 
 
 def _property_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
-    return {(name, view.label_value(value)): 1.0 for name, value in view.properties}
+    return {(name, *view.label_values([value])): 1.0 for name, value in view.properties}
 
 
-def _lifetime(
-    time_of: Callable[[Mapping[str, str]], float | None],
-) -> Callable[[ImageView], Mapping[tuple[str, ...], float]]:
-    """Return a function that returns the sample of a time from the exported properties."""
-
-    def samples(view: ImageView) -> Mapping[tuple[str, ...], float]:
-        properties = view.properties
-        return _number(time_of(dict(properties))) if properties else {}
-
-    return samples
+def _lifetime(time_of: Callable[[Mapping[str, str]], float | None]) -> Column:
+    """Return a function that returns a time from the exported properties of images."""
+    return lambda views: [
+        time_of(dict(properties)) if (properties := view.properties) else None for view in views
+    ]
 
 
 _counts_of = attrgetter(*COUNTED_ATTRIBUTES)
@@ -206,12 +226,11 @@ def _expectation_met(view: ImageView) -> Mapping[tuple[str, ...], float]:
 
 
 IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
-    ImageFamily(
+    _unlabelled(
         "openstack_image_exists",
-        "gauge",
         "Whether the image exists and is visible to these credentials, as last polled.",
-        lambda view: _number(view.exists),
-        aspects=frozenset({Aspect.EXISTS}),
+        _of_view("exists"),
+        frozenset({Aspect.EXISTS}),
     ),
     ImageFamily(
         "openstack_image_status",
@@ -221,64 +240,54 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         ("status",),
         key=_known_status,
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_size_bytes",
-        "gauge",
         "Size of the image file in bytes, as last polled.",
         _of_image("size_bytes"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_virtual_size_bytes",
-        "gauge",
         "Size of the virtual disk in bytes, as last polled. Absent if the API does not report it.",
         _of_image("virtual_size_bytes"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_protected",
-        "gauge",
         "Whether the image is protected from deletion, as last polled.",
         _of_image("protected"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_public",
-        "gauge",
         "Whether the image is visible to every project, as last polled.",
         _of_image("public"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_hidden",
-        "gauge",
         "Whether the image is hidden from lists, as last polled. Absent with API v1, which does "
         "not report it.",
         _of_image("hidden"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_min_disk_bytes",
-        "gauge",
         "Minimum disk size to boot the image in bytes, as last polled.",
         _of_image("min_disk_bytes"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_min_ram_bytes",
-        "gauge",
         "Minimum memory to boot the image in bytes, as last polled.",
         _of_image("min_ram_bytes"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_created_timestamp_seconds",
-        "gauge",
         "Creation time of the image in seconds since the epoch, as last polled.",
         _of_image("created_at"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_updated_timestamp_seconds",
-        "gauge",
         "Time of the last update of the image in seconds since the epoch, as last polled.",
         _of_image("updated_at"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_deleted_timestamp_seconds",
-        "gauge",
         "Deletion time of a deleted image that an administrator still sees in seconds since the "
         "epoch, as last polled.",
         _deleted_at,
@@ -304,54 +313,47 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         _property_info,
         ("property", "value"),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_built_timestamp_seconds",
-        "gauge",
         "Build time of the image in seconds since the epoch, from its property image_build_date, "
         "as last polled.",
         _lifetime(built_at),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_replacement_due_timestamp_seconds",
-        "gauge",
         "Time at which the next build is due in seconds since the epoch, from the properties "
         "image_build_date and replace_frequency, as last polled.",
         _lifetime(replacement_due),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_provided_until_timestamp_seconds",
-        "gauge",
         "Time until which images of this name are provided in seconds since the epoch, from the "
         "property provided_until, as last polled.",
         _lifetime(provided_until),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_uuid_valid_until_timestamp_seconds",
-        "gauge",
         "Time until which the image ID stays valid in seconds since the epoch, from the property "
         "uuid_validity, as last polled.",
         _lifetime(uuid_valid_until),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_status_changes_total",
-        "counter",
         "Changes of the image status since the exporter started.",
-        _change_count("status"),
-        aspects=frozenset({Aspect.CHANGE_COUNTS}),
+        _of_view("observation.change_counts.status"),
+        frozenset({Aspect.CHANGE_COUNTS}),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_existence_changes_total",
-        "counter",
         "Disappearances and reappearances of the image since the exporter started.",
-        _change_count("existence"),
-        aspects=frozenset({Aspect.CHANGE_COUNTS}),
+        _of_view("observation.change_counts.existence"),
+        frozenset({Aspect.CHANGE_COUNTS}),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_content_changes_total",
-        "counter",
         "Changes of the content of the active image under the same ID since the exporter started.",
-        _change_count("content"),
-        aspects=frozenset({Aspect.CHANGE_COUNTS}),
+        _of_view("observation.change_counts.content"),
+        frozenset({Aspect.CHANGE_COUNTS}),
     ),
     ImageFamily(
         "openstack_image_attribute_changes_total",
@@ -381,12 +383,11 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         key=_expectation_results,
         aspects=frozenset({Aspect.EXISTS, Aspect.IMAGE, Aspect.TIME}),
     ),
-    ImageFamily(
+    _unlabelled(
         "openstack_image_poll_success",
-        "gauge",
         "Whether the poll succeeded, as last polled. A poll that finds the image gone succeeds.",
-        lambda view: _number(view.observation.poll_success),
-        aspects=frozenset({Aspect.POLL_SUCCESS}),
+        _of_view("observation.poll_success"),
+        frozenset({Aspect.POLL_SUCCESS}),
     ),
 )
 """Every metric of an image, in the order of the exposition."""

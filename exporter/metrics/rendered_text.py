@@ -1,7 +1,7 @@
 """Sample lines of neighbouring targets, in memory once and compressed."""
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from exporter.metrics import gzip_stream
 from exporter.metrics.checksum import EMPTY, Checksum
@@ -36,19 +36,24 @@ class RenderedText:
         first = sum(self._lengths[:start])
         return self.plain[first : first + sum(self._lengths[start:end])]
 
-    def replace(self, texts: Mapping[int, str]) -> bool:
-        """Replace the texts of targets, by their index, and return true if any is different."""
-        is_empty = not any(texts.values())
+    def replace(self, indexes: Sequence[int], texts: Sequence[str]) -> bool:
+        """Replace the texts of targets, and return true if any is different.
+
+        Args:
+            indexes: The indexes of the targets, in ascending order.
+            texts: The text of each of these targets.
+        """
+        is_empty = not any(texts)
         if is_empty and not self.checksum.size:
             return False
         if len(texts) == self._target_count:
             if is_empty:
                 self._drop_all()
                 return True
-            return self._replace_all([texts[index] for index in sorted(texts)])
+            return self._replace_all(texts)
         plain = self.plain
         pieces = self._split(plain)
-        for index, text in texts.items():
+        for index, text in zip(indexes, texts, strict=True):
             pieces[index] = text.encode()
         replaced = b"".join(pieces)
         if replaced != plain:
@@ -66,7 +71,8 @@ class RenderedText:
         joined = "".join(texts)
         replaced = joined.encode()
         is_ascii = len(replaced) == len(joined)
-        self._set_lengths([len(text if is_ascii else text.encode()) for text in texts])
+        encoded = texts if is_ascii else [text.encode() for text in texts]
+        self._set_lengths(list(map(len, encoded)))
         checksum = Checksum.of(replaced)
         # Equal checksums are almost proof, and spare to decompress a text that is different.
         if checksum == self.checksum and replaced == self.plain:

@@ -8,8 +8,8 @@ each line, which takes more than ten times as long; the tests compare with it.
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain, cycle, groupby
-from math import inf
+from itertools import chain, cycle, groupby, islice, repeat
+from math import inf, isnan
 from typing import Any
 
 from exporter.metrics.family import Family, Subject, SubjectType
@@ -100,14 +100,34 @@ def format_value(value: float) -> str:
     return repr(value) if value < inf else "+Inf" if value == inf else "NaN"
 
 
+def format_values(values: Iterable[float]) -> list[str]:
+    """Format many values, as ``format_value`` does each."""
+    numbers = list(map(float, values))
+    if not numbers:
+        return []
+    # A sum shows whether there is a NaN among the numbers, which comparisons do not.
+    is_plain = -inf < min(numbers) and max(numbers) < GO_EXPONENT_FROM and not isnan(sum(numbers))
+    return list(map(repr if is_plain else format_value, numbers))
+
+
 def _render_unlabelled(
-    family: Family[SubjectType], labels: SubjectLabels, subjects: Iterable[SubjectType]
+    family: Family[SubjectType], labels: SubjectLabels, subjects: Collection[SubjectType]
 ) -> list[str]:
     """Return the text of each subject for a family without labels of its own."""
-    start, samples = family.name + "{", family.samples
+    runs = labels.run(0, len(labels.names))
+    if family.column is None:
+        samples = map(family.samples, subjects)
+        values: Sequence[float | None] = [sample.get(()) for sample in samples]
+    else:
+        values = family.column(subjects)
+    start = family.name + "{"
+    known = [value for value in values if value is not None]
+    texts = iter(format_values(known))
+    if len(known) == len(runs):
+        return [f"{start}{run}}} {text}\n" for run, text in zip(runs, texts, strict=True)]
     return [
-        f"{start}{run}}} {format_value(sample[()])}\n" if (sample := samples(subject)) else ""
-        for run, subject in zip(labels.run(0, len(labels.names)), subjects, strict=True)
+        "" if value is None else f"{start}{run}}} {next(texts)}\n"
+        for run, value in zip(runs, values, strict=True)
     ]
 
 
@@ -149,18 +169,23 @@ def _render_labelled(
     family: Family[SubjectType],
     layout: _LineLayout,
     runs: Sequence[Sequence[str]],
-    subjects: Iterable[SubjectType],
+    subjects: Collection[SubjectType],
 ) -> list[str]:
     """Return the text of each subject for a family with labels of its own."""
-    template, places, samples = "%s".join(layout.texts) + "%s\n", layout.places, family.samples
-    texts = []
-    for row, subject in zip(zip(*runs, strict=True), subjects, strict=True):
-        lines = []
-        for own_labels, value in samples(subject).items():
-            parts = (*row, *escape_label_values(own_labels))
-            lines.append(template % (*[parts[place] for place in places], format_value(value)))
-        texts.append("".join(lines))
-    return texts
+    samples = [family.samples(subject) for subject in subjects]
+    counts = [len(sample) for sample in samples]
+    own_labels = zip(*chain.from_iterable(samples), strict=True)
+    columns = [
+        *[list(chain.from_iterable(map(repeat, run, counts))) for run in runs],
+        *map(escape_label_values, own_labels),
+    ]
+    if not any(counts):
+        return [""] * len(counts)
+    values = format_values(chain.from_iterable(sample.values() for sample in samples))
+    template = "%s".join(layout.texts) + "%s\n"
+    rows = zip(*[columns[place] for place in layout.places], values, strict=True)
+    lines = map(template.__mod__, rows)
+    return ["".join(islice(lines, count)) for count in counts]
 
 
 def _known_lines(

@@ -1,6 +1,6 @@
 """Sample lines compared with what prometheus_client renders of the same samples."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf, nan
 
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.metrics.family import Family, render_registry
 from exporter.metrics.image_metrics import IMAGE_FAMILIES
-from exporter.metrics.sample_lines import format_labels, format_value, render_samples
+from exporter.metrics.sample_lines import format_labels, format_value, format_values, render_samples
 from tests.support.examples import examples
 
 SampleValues = Mapping[tuple[str, ...], float]
@@ -59,6 +59,11 @@ def samples_as_text(subject: ExampleSubject) -> str:
     return repr(subject.samples)
 
 
+def value_of_each(subjects: Collection[ExampleSubject]) -> list[float | None]:
+    """Return the value of each subject, of a family without labels of its own."""
+    return [subject.samples.get(()) for subject in subjects]
+
+
 @st.composite
 def families_with_subjects(
     draw: st.DrawFn,
@@ -78,6 +83,7 @@ def families_with_subjects(
         )
     )
     is_counter = draw(st.booleans())
+    has_column = not own and draw(st.booleans())
     family: Family[ExampleSubject] = Family(
         "example_total" if is_counter else "example",
         "counter" if is_counter else "gauge",
@@ -85,6 +91,7 @@ def families_with_subjects(
         lambda subject: subject.samples,
         tuple(names[:own]),
         draw(st.none() | st.just(samples_as_text)),
+        value_of_each if has_column else None,
     )
     return family, tuple(names[own:]), subjects
 
@@ -128,6 +135,7 @@ def test_lines_equal_those_of_prometheus_client(
 )
 def test_value_is_formatted_as_in_go(value: float, text: str) -> None:
     assert format_value(value) == text
+    assert format_values([1.0, value, 2.0]) == ["1.0", text, "2.0"]
 
 
 def test_known_samples_are_closed_sets() -> None:
