@@ -9,8 +9,12 @@ from exporter.demo.v2_images import V2_IMAGES
 from exporter.simulator.keystone import DOMAIN, SimulatedKeystone
 from exporter.simulator.service import SimulatedImageService
 
-TOKEN_LIFE = 60.0
-"""Seconds for which a token is valid, so that one is renewed in every minute of the demo."""
+TOKEN_LIFE = 270.0
+"""Seconds for which a token is valid.
+
+One is renewed in every loop of the demo, at 54 seconds before its end. With less,
+OpenStackImageTokenNotRenewed would fire although it is.
+"""
 
 
 @dataclass(frozen=True, slots=True)

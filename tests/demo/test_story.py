@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import requests
 
+from exporter.auth.token_cache import renewal_margin
 from exporter.demo.events import EVENTS, LOOP_SECONDS
 from exporter.demo.images import IMAGES
-from exporter.demo.services import DemoServices
+from exporter.demo.services import TOKEN_LIFE, DemoServices
 from exporter.demo.story import DemoStory
 from exporter.demo.v2_images import V2_IMAGES
 from exporter.simulator import SimulatedImage, SimulatedImageService
@@ -185,3 +186,10 @@ def test_second_service_requires_a_token_of_the_keystone(services: DemoServices)
         session.trust_env = False
         response = session.get(f"{services.second.url}/v2/images", timeout=30)
     assert response.status_code == 401
+
+
+def test_token_is_renewed_in_every_loop_and_no_alert_takes_it_for_expiring() -> None:
+    """The alert fires if less than 60 seconds are left for more than 60 seconds."""
+    margin = renewal_margin(TOKEN_LIFE)
+    assert TOKEN_LIFE - margin < LOOP_SECONDS
+    assert 60 - margin < 60 / 2
