@@ -107,55 +107,55 @@
           },
           {
             "record": "image:openstack_image_status:code",
-            "expr": "max by (cloud, image_id, image) (\n  (\n       1 * (openstack_image_status{%(also)sstatus=\"queued\"} == 1)\n    or 2 * (openstack_image_status{%(also)sstatus=\"saving\"} == 1)\n    or 3 * (openstack_image_status{%(also)sstatus=\"uploading\"} == 1)\n    or 4 * (openstack_image_status{%(also)sstatus=\"importing\"} == 1)\n    or 5 * (openstack_image_status{%(also)sstatus=\"active\"} == 1)\n    or 6 * (openstack_image_status{%(also)sstatus=\"deactivated\"} == 1)\n    or 7 * (openstack_image_status{%(also)sstatus=\"killed\"} == 1)\n    or 8 * (openstack_image_status{%(also)sstatus=\"deleted\"} == 1)\n    or 9 * (openstack_image_status{%(also)sstatus=\"pending_delete\"} == 1)\n    or 10 * (openstack_image_status{%(also)sstatus=\"unknown\"} == 1)\n  )\n  + ignoring (status) group_left () 100 * openstack_image_poll_success%(only)s\n) %% 100"
+            "expr": "max by (cloud, image_id, image) (\n  (\n       1 * (openstack_image_status{%(also)sstatus=\"queued\"} == 1)\n    or 2 * (openstack_image_status{%(also)sstatus=\"saving\"} == 1)\n    or 3 * (openstack_image_status{%(also)sstatus=\"uploading\"} == 1)\n    or 4 * (openstack_image_status{%(also)sstatus=\"importing\"} == 1)\n    or 6 * (openstack_image_status{%(also)sstatus=\"deactivated\"} == 1)\n    or 7 * (openstack_image_status{%(also)sstatus=\"killed\"} == 1)\n    or ignoring (status) 10 * (openstack_image_status{%(also)sstatus=\"active\"} == 0)\n    or ignoring (status) 5 * (\n      openstack_image_status{%(also)sstatus=\"active\"} == 1\n      and on (cloud, image_id, image) (\n        openstack_image_status{%(also)sstatus=\"active\"} == 0\n        or min_over_time(image:openstack_image_status:code[1h]) < 5\n        or max_over_time(image:openstack_image_status:code[1h]) > 5\n        or image:openstack_image_status:before != 5\n      )\n    )\n  )\n  + ignoring (status) group_left () 100 * openstack_image_poll_success%(only)s\n) %% 100"
           },
           {
             "record": "image:openstack_image_public:max",
-            "expr": "max by (cloud, image_id, image) (openstack_image_public%(only)s)"
+            "expr": "max by (cloud, image_id, image) (openstack_image_public%(only)s == 1)\nor\nmax by (cloud, image_id, image) (\n  openstack_image_public%(only)s == 0\n  and on (cloud, image_id, image) (\n    max_over_time(image:openstack_image_public:max[1h]) == 1\n    or image:openstack_image_public:before == 1\n  )\n)"
           },
           {
             "record": "image:openstack_image_protected:min",
-            "expr": "min by (cloud, image_id, image) (openstack_image_protected%(only)s)"
+            "expr": "min by (cloud, image_id, image) (openstack_image_protected%(only)s == 0)\nor\nmin by (cloud, image_id, image) (\n  openstack_image_protected%(only)s == 1\n  and on (cloud, image_id, image) (\n    min_over_time(image:openstack_image_protected:min[1h]) == 0\n    or image:openstack_image_protected:before == 0\n  )\n)"
           },
           {
             "record": "image:openstack_image_size_bytes:active",
-            "expr": "max by (cloud, image_id, image) (openstack_image_size_bytes%(only)s > 0)\nand max by (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"}) == 1"
+            "expr": "max by (cloud, image_id, image) (openstack_image_size_bytes%(only)s > 0)\nunless on (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"} == 0)"
           },
           {
             "record": "image_digest:openstack_image_content:seen_timestamp_seconds",
-            "expr": "time() * (\n  max by (cloud, image_id, image, algorithm, digest) (openstack_image_content_info%(only)s)\n  and on (cloud, image_id, image) max by (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"}) == 1\n)"
+            "expr": "time() * (\n  max by (cloud, image_id, image, algorithm, digest) (openstack_image_content_info%(only)s)\n  unless on (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"} == 0)\n)"
           },
           {
-            "record": "image:openstack_image_poll_success:max",
-            "expr": "max by (cloud, image_id, image) (openstack_image_poll_success%(only)s)"
+            "record": "image:openstack_image_poll_success:failed",
+            "expr": "max by (cloud, image_id, image) (openstack_image_poll_success%(only)s == 0)\nunless on (cloud, image_id, image) (openstack_image_poll_success%(only)s == 1)"
           },
           {
             "record": "image:openstack_image_exists:min",
-            "expr": "min by (cloud, image_id, image) (openstack_image_exists%(only)s and openstack_image_poll_success%(only)s == 1)\nor\nmin by (cloud, image_id, image) (openstack_image_exists%(only)s)"
+            "expr": "min by (cloud, image_id, image) (openstack_image_exists%(only)s unless openstack_image_poll_success%(only)s == 0)\nor\nmin by (cloud, image_id, image) (openstack_image_exists%(only)s and openstack_image_poll_success%(only)s == 0)"
           },
           {
             "record": "image:openstack_image_exists:known",
-            "expr": "(\n  image:openstack_image_exists:min\n  or (\n    (last_over_time(image:openstack_image_exists:min[1h]) or image:openstack_image_exists:before)\n    and last_over_time(image:openstack_image_poll_success:max[10m])\n  )\n)\nunless (image:openstack_image_exists:min == 1 and image:openstack_image_poll_success:max == 1)"
+            "expr": "image:openstack_image_exists:min == 0\nor image:openstack_image_exists:min and image:openstack_image_poll_success:failed\nor (\n  (last_over_time(image:openstack_image_exists:min[1h]) or image:openstack_image_exists:before)\n  unless image:openstack_image_exists:min\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n)"
           },
           {
             "record": "image:openstack_image_status:known",
-            "expr": "(\n  image:openstack_image_status:code\n  or (\n    (last_over_time(image:openstack_image_status:code[1h]) or image:openstack_image_status:before)\n    and last_over_time(image:openstack_image_poll_success:max[10m])\n    unless image:openstack_image_exists:known == 0\n  )\n) != 5"
+            "expr": "(\n  image:openstack_image_status:code\n  or (\n    (last_over_time(image:openstack_image_status:code[1h]) or image:openstack_image_status:before)\n    and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n    unless image:openstack_image_exists:known == 0\n  )\n) != 5"
           },
           {
             "record": "image:openstack_image_exists:unwanted",
-            "expr": "(\n  min by (cloud, image_id, image) (openstack_image_exists%(only)s) == 0\n  and max by (cloud, image_id, image) (openstack_image_expectation_met{%(also)sexpectation=\"exists\"}) == 1\n)\nor (\n  last_over_time(image:openstack_image_exists:unwanted[1h])\n  and last_over_time(image:openstack_image_poll_success:max[10m])\n  unless image:openstack_image_exists:min\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) (openstack_image_exists%(only)s == 0)\n)\nor (\n  last_over_time(image:openstack_image_exists:unwanted[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless image:openstack_image_exists:min\n)"
           },
           {
             "record": "image:openstack_image_status:wanted",
-            "expr": "(\n  max by (cloud, image_id, image) (openstack_image_expectation_met{%(also)sexpectation=\"status\"}) == 1\n  unless max by (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"}) == 1\n)\nor (\n  last_over_time(image:openstack_image_status:wanted[1h])\n  and last_over_time(image:openstack_image_poll_success:max[10m])\n  unless image:openstack_image_exists:min\n)"
+            "expr": "(\n  max by (cloud, image_id, image) (openstack_image_expectation_met{%(also)sexpectation=\"status\"}) == 1\n  unless on (cloud, image_id, image) openstack_image_status{%(also)sstatus=\"active\"} == 1\n)\nor (\n  last_over_time(image:openstack_image_status:wanted[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless image:openstack_image_exists:min\n)"
           },
           {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "(\n  last_over_time(image:openstack_image_poll_success:max[5m]) == 0\n  or image:openstack_image_poll_success:max unless image:openstack_image_exists:min\n)\nand image:openstack_image_exists:known"
+            "expr": "(\n  image:openstack_image_poll_success:failed\n  or\n  last_over_time(image:openstack_image_poll_success:failed[5m])\n  unless on (cloud, image_id, image) openstack_image_poll_success%(only)s\n  or\n  max by (cloud, image_id, image) (openstack_image_poll_success%(only)s unless openstack_image_exists%(only)s)\n  unless image:openstack_image_exists:min\n)\nand image:openstack_image_exists:known"
           },
           {
             "record": "image:openstack_image_poll_success:never",
-            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nunless image:openstack_image_exists:known"
+            "expr": "(\n  image:openstack_image_poll_success:failed\n  or\n  last_over_time(image:openstack_image_poll_success:failed[5m])\n  unless on (cloud, image_id, image) openstack_image_poll_success%(only)s\n)\nunless image:openstack_image_exists:known"
           },
           {
             "record": "image:openstack_image_labels:seen_timestamp_seconds",
@@ -163,7 +163,7 @@
           },
           {
             "record": "image_expectation:openstack_image_expectation_met:known",
-            "expr": "min by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:known[1h])\n  and on (cloud, image_id, image) last_over_time(image:openstack_image_poll_success:max[10m])\n  unless on (cloud, image_id, image) image:openstack_image_exists:min\n)"
+            "expr": "min by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:known[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless on (cloud, image_id, image) image:openstack_image_exists:min\n)"
           },
           {
             "record": "image_expectation:openstack_image_expectation_met:unmet",
@@ -175,7 +175,7 @@
           },
           {
             "record": "cloud:openstack_image_mass_disappearance:known",
-            "expr": "(\n  max by (cloud) (\n    openstack_image_exporter_mass_disappearance%(only)s\n    unless on (job, namespace) openstack_image_exporter_shards%(only)s > 1\n  ) == 1\n  or\n  max by (cloud) (last_over_time(image:openstack_image_exists:min[10m])) == 0\n  and (\n    max by (cloud) (max_over_time(openstack_image_exporter_mass_disappearance%(only)s[1d])) == 1\n    or\n    sum by (cloud) (\n      (\n        image:openstack_image_exists:min offset 2m == 1\n        or image:openstack_image_exists:min offset 10m == 1\n        or image:openstack_image_exists:min offset 1h == 1\n        or image:openstack_image_exists:before\n      )\n      and image:openstack_image_poll_success:max\n    ) > 1\n    or\n    max by (cloud) (last_over_time(cloud:openstack_image_mass_disappearance:known[20m]))\n  )\n)\nand on (cloud) (\n  image:openstack_image_exists:known == 0\n  unless image:openstack_image_exists:unwanted\n)"
+            "expr": "(\n  max by (cloud) (\n    openstack_image_exporter_mass_disappearance%(only)s\n    unless on (job, namespace) openstack_image_exporter_shards%(only)s > 1\n  ) == 1\n  or\n  max by (cloud) (last_over_time(image:openstack_image_exists:min[10m])) == 0\n  and (\n    max by (cloud) (max_over_time(openstack_image_exporter_mass_disappearance%(only)s[1d])) == 1\n    or\n    sum by (cloud) (\n      (\n        image:openstack_image_exists:min offset 2m == 1\n        or image:openstack_image_exists:min offset 10m == 1\n        or image:openstack_image_exists:min offset 1h == 1\n        or image:openstack_image_exists:before\n      )\n      and on (cloud, image_id, image) openstack_image_poll_success%(only)s\n    ) > 1\n    or\n    max by (cloud) (last_over_time(cloud:openstack_image_mass_disappearance:known[20m]))\n  )\n)\nand on (cloud) (\n  image:openstack_image_exists:known == 0\n  unless image:openstack_image_exists:unwanted\n)"
           },
           {
             "record": "image:openstack_image_exists:gone",
@@ -186,24 +186,36 @@
             "expr": "image:openstack_image_status:known\nunless image:openstack_image_exists:known == 0\nunless image:openstack_image_status:wanted"
           },
           {
+            "record": "image:openstack_image_status:left_active",
+            "expr": "last_over_time(image:openstack_image_status:code[1h]) != 5\nand on (cloud, image_id, image) (\n  (image:openstack_image_exists:before or image:openstack_image_exists:before_change) == 1\n  unless image:openstack_image_status:before\n  or\n  max_over_time(openstack_image_status{%(also)sstatus=\"active\"}[57m] offset 3m) == 1\n)"
+          },
+          {
+            "record": "image:openstack_image_public:left_private",
+            "expr": "last_over_time(image:openstack_image_public:max[1h]) == 1\nand on (cloud, image_id, image) (\n  (image:openstack_image_exists:before or image:openstack_image_exists:before_change) == 1\n  unless image:openstack_image_public:before\n  or\n  min_over_time(openstack_image_public%(only)s[57m] offset 3m) == 0\n)"
+          },
+          {
+            "record": "image:openstack_image_protected:left_protected",
+            "expr": "last_over_time(image:openstack_image_protected:min[1h]) == 0\nand on (cloud, image_id, image) (\n  (image:openstack_image_exists:before or image:openstack_image_exists:before_change) == 1\n  unless image:openstack_image_protected:before\n  or\n  max_over_time(openstack_image_protected%(only)s[57m] offset 3m) == 1\n)"
+          },
+          {
             "record": "image:openstack_image_status:requeued",
-            "expr": "image:openstack_image_status:unwanted == 1\nand (\n  image:openstack_image_status_changes:increase1h\n  or max_over_time(image:openstack_image_status:code[1h]) > 1\n  or image:openstack_image_status:before > 1\n)"
+            "expr": "image:openstack_image_status:unwanted == 1\nand (\n  image:openstack_image_status_changes:increase1h\n  or max_over_time(image:openstack_image_status:code[1h]) > 1\n  or image:openstack_image_status:before > 1\n  or image:openstack_image_status:left_active\n)"
           },
           {
             "record": "image:openstack_image_status:changed",
-            "expr": "(\n  image:openstack_image_status_changes:increase1h\n  or\n  min_over_time(image:openstack_image_status:code[1h]) != max_over_time(image:openstack_image_status:code[1h])\n  or\n  last_over_time(image:openstack_image_status:code[1h]) != image:openstack_image_status:before\n)\nunless image:openstack_image_exists:known == 0"
+            "expr": "(\n  image:openstack_image_status_changes:increase1h\n  or\n  min_over_time(image:openstack_image_status:code[1h]) != max_over_time(image:openstack_image_status:code[1h])\n  or\n  last_over_time(image:openstack_image_status:code[1h]) != image:openstack_image_status:before\n  or\n  image:openstack_image_status:left_active\n)\nunless image:openstack_image_exists:known == 0"
           },
           {
             "record": "image:openstack_image_public:became",
-            "expr": "last_over_time(image:openstack_image_public:max[1h]) == 1\nand (\n  max by (cloud, image_id, image) (image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"public\"})\n  or min_over_time(image:openstack_image_public:max[1h]) == 0\n  or image:openstack_image_public:before == 0\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"public\"}[1h])\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"public\"}[1h])\n) > 1"
+            "expr": "last_over_time(image:openstack_image_public:max[1h]) == 1\nand on (cloud, image_id, image) (\n  image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"public\"}\n  or min_over_time(image:openstack_image_public:max[1h]) == 0\n  or image:openstack_image_public:before == 0\n)\nor\nimage:openstack_image_public:left_private\nor\nmax by (cloud, image_id, image) (\n  (last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"public\"}[1h]) > 1)\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"public\"}[1h])\n) > 1"
           },
           {
             "record": "image:openstack_image_protected:lost",
-            "expr": "last_over_time(image:openstack_image_protected:min[1h]) == 0\nand (\n  max by (cloud, image_id, image) (image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"protected\"})\n  or max_over_time(image:openstack_image_protected:min[1h]) == 1\n  or image:openstack_image_protected:before == 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h])\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h])\n) > 1"
+            "expr": "last_over_time(image:openstack_image_protected:min[1h]) == 0\nand on (cloud, image_id, image) (\n  image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"protected\"}\n  or max_over_time(image:openstack_image_protected:min[1h]) == 1\n  or image:openstack_image_protected:before == 1\n)\nor\nimage:openstack_image_protected:left_protected\nor\nmax by (cloud, image_id, image) (\n  (last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h]) > 1)\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h])\n) > 1"
           },
           {
             "record": "image:openstack_image_content:changed",
-            "expr": "max by (cloud, image_id, image) (increase(openstack_image_content_changes_total%(only)s[1h])) > 0\nor\nmax by (cloud, image_id, image) (\n  count by (cloud, image_id, image, algorithm) (\n    last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  ) > 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  unless image_digest:openstack_image_content:before\n  and on (cloud, image_id, image, algorithm) image_digest:openstack_image_content:before\n)"
+            "expr": "max by (cloud, image_id, image) (increase(openstack_image_content_changes_total%(only)s[1h])) > 0\nor\nmax by (cloud, image_id, image) (\n  count by (cloud, image_id, image, algorithm) (\n    last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  ) > 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  and on (cloud, image_id, image, algorithm) image_digest:openstack_image_content:before\n  unless image_digest:openstack_image_content:before\n)"
           },
           {
             "record": "image:openstack_image_size_bytes:changed",
@@ -215,10 +227,6 @@
         "name": "openstack-images-before",
         "interval": "2m",
         "rules": [
-          {
-            "record": "image:openstack_image_exists:before",
-            "expr": "last_over_time(image:openstack_image_exists:min[1d] offset 1h)"
-          },
           {
             "record": "image:openstack_image_status:before",
             "expr": "last_over_time(image:openstack_image_status:code[1d] offset 1h)"
@@ -232,12 +240,20 @@
             "expr": "last_over_time(image:openstack_image_protected:min[1d] offset 1h)"
           },
           {
+            "record": "image:openstack_image_exists:before",
+            "expr": "last_over_time(image:openstack_image_exists:min[1d] offset 1h)\nunless (image:openstack_image_exists:min and image:openstack_image_exists:min offset 1h)"
+          },
+          {
+            "record": "image:openstack_image_exists:before_change",
+            "expr": "last_over_time(image:openstack_image_exists:min[1d] offset 62m)\nand (\n  image:openstack_image_status:code\n  or image:openstack_image_public:max\n  or image:openstack_image_protected:min\n)"
+          },
+          {
             "record": "image:openstack_image_size_bytes:before",
-            "expr": "last_over_time(image:openstack_image_size_bytes:active[1d] offset 1h)"
+            "expr": "last_over_time(image:openstack_image_size_bytes:active[1d] offset 1h)\nunless image:openstack_image_size_bytes:active == image:openstack_image_size_bytes:active offset 1h"
           },
           {
             "record": "image_digest:openstack_image_content:before",
-            "expr": "last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1d] offset 1h)\n== on (cloud, image_id, image, algorithm) group_left ()\nmax by (cloud, image_id, image, algorithm) (\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1d] offset 1h)\n)"
+            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1d] offset 1h)\n  unless on (cloud, image_id, image, algorithm) (\n    image_digest:openstack_image_content:seen_timestamp_seconds\n    and image_digest:openstack_image_content:seen_timestamp_seconds offset 1h\n  )\n)"
           }
         ]
       },

@@ -99,3 +99,41 @@ def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
         [promtool, "test", "rules", file], capture_output=True, text=True, check=False
     )
     assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_healthy_image_has_three_recorded_series(promtool: Path, tmp_path: Path) -> None:
+    """Each costs as much memory as a scraped one."""
+    metrics = {
+        f"exists{{{LABELS}}}": 1,
+        f"poll_success{{{LABELS}}}": 1,
+        f'status{{{LABELS}, status="active"}}': 1,
+        f'status{{{LABELS}, status="queued"}}': 0,
+        f"public{{{LABELS}}}": 0,
+        f"protected{{{LABELS}}}": 1,
+        f"size_bytes{{{LABELS}}}": 100,
+        f'content_info{{{LABELS}, algorithm="md5", digest="aa"}}': 1,
+        f"status_changes_total{{{LABELS}}}": 0,
+        f'attribute_changes_total{{{LABELS}, attribute="public"}}': 0,
+    }
+    input_series = [
+        {"series": f"openstack_image_{end}", "values": f"{value}x90"}
+        for end, value in metrics.items()
+    ]
+    check = {
+        "expr": 'count({__name__=~".+:.+"})',
+        "eval_time": "90m",
+        "exp_samples": [{"labels": "{}", "value": 3}],
+    }
+    content = {
+        "rule_files": [str(RULES)],
+        "evaluation_interval": "1m",
+        "tests": [
+            {"interval": "1m", "input_series": input_series, "promql_expr_test": [check]},
+        ],
+    }
+    file = tmp_path / "tests.yml"
+    file.write_text(yaml.safe_dump(content), "utf-8")
+    process = subprocess.run(
+        [promtool, "test", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
