@@ -3,8 +3,8 @@
 ``python -m tests.benchmarks.scraped COUNT SOURCE`` prints the URL of its metrics. The sources are
 ``exporter``: fixed observations; ``prometheus_client``: the same by its own collector and WSGI
 app; or the URL of an Image service, which is polled at full speed. For each line on standard
-input, a ``Change``, the process changes images and prints its resident size, its peak in bytes, and
-the processor time that it has used in seconds. It exits at the end of the input.
+input, a ``Change``, the process changes images and prints its resident size, its peak since the line
+before in bytes, and the processor time that it has used in seconds. It exits at the end of the input.
 """
 
 import logging
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import IO
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -66,7 +67,7 @@ class Scraped:
         self.processor_seconds = 0.0
 
     def change(self, change: Change = Change.ONE) -> tuple[float, float]:
-        """Change images; return the resident size of the process and its peak, in bytes."""
+        """Change images; return the resident size of the process and its peak since, in bytes."""
         self._control.write(f"{change.value}\n")
         self._control.flush()
         resident, peak, self.processor_seconds = map(float, self._output.readline().split())
@@ -182,9 +183,12 @@ def _serve_by_prometheus_client(store: Store) -> str:
 
 
 def _memory() -> tuple[int, int]:
+    """Return the resident size and its peak since this was called before, in bytes."""
     with open("/proc/self/status") as status:
         lines = dict(line.split(":", 1) for line in status)
     resident, peak = (int(lines[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))
+    # 5 resets the peak, see proc(5).
+    Path("/proc/self/clear_refs").write_text("5")
     return resident, peak
 
 
