@@ -41,11 +41,12 @@ from exporter.daemon import run
 from exporter.model.sharding import UNSHARDED, Shard
 from exporter.redaction import Redactor, redact
 from exporter.reload import error_lines
+from exporter.state.file import StateFileError, check_state_file
 from exporter.text import escape
 from exporter.web.server.listen import ListenError
 from exporter.web_security import load_security
 
-OPERATOR_ERRORS = (SettingsError, CloudConfigError, ListenError)
+OPERATOR_ERRORS = (SettingsError, CloudConfigError, ListenError, StateFileError)
 """Errors that the operator can fix. They are printed without a traceback."""
 
 ONE_SHOT_COMMANDS = frozenset({"check", "show", "list"})
@@ -159,8 +160,9 @@ def _check(invocation: Invocation) -> int:
         if "baseline" in options:
             raise SettingsError("check: --offline and --baseline exclude each other")
         return check_offline(settings, sys.stdout, sys.stderr, REDACTOR.add, as_json=as_json)
-    # A mistake in the web configuration is reported, although no page is served.
+    # Mistakes in what only the daemon uses are reported as well.
     load_security(settings.web.config.file, REDACTOR.add)
+    check_state_file(settings.state.file)
     if "baseline" in options:
         if "format" in options:
             raise SettingsError("check: --format and --baseline exclude each other")

@@ -13,6 +13,7 @@ from exporter.app import (
     build_exposition,
     build_web_app,
 )
+from exporter.app_state import continue_from, state_saver
 from exporter.clock import steady
 from exporter.config import Settings, Web, resolved_clouds, resolved_selection, resolved_shard
 from exporter.metrics.render_thread import rendering_in_background
@@ -22,6 +23,8 @@ from exporter.polling.scheduler import HEARTBEAT
 from exporter.process import dump_stacks_on_signal, stop_on_signals
 from exporter.redaction import Redactor
 from exporter.reload import Reloader, ReloadTriggers
+from exporter.state.file import locked_state_file
+from exporter.state.saving import StateSaver
 from exporter.web.handlers import Reload
 from exporter.web.security.middleware import SecurityState
 from exporter.web.server.server import WebServer
@@ -46,6 +49,7 @@ class Daemon:
         security: The security configuration in use.
         config_text: Returns the configuration in force, without secrets.
         web: The paths of the pages, and the hosts that requests may name.
+        saver: Writes the state file; None without one.
     """
 
     application: Application
@@ -56,6 +60,7 @@ class Daemon:
     security: SecurityState = field(default_factory=SecurityState)
     config_text: Callable[[], str] = str
     web: Web = field(default_factory=Web)
+    saver: StateSaver | None = None
     _was_ready: bool = field(init=False, default=False)
 
     def run(self) -> None:
@@ -68,6 +73,8 @@ class Daemon:
             fields = {"index": shard.index, "total": shard.total}
             log.info("sharding enabled", extra={"fields": fields})
         log.info("listening", extra={"fields": {"addresses": ",".join(self.server.addresses)}})
+        if self.saver is not None:
+            self.saver.start()
         reloader = self.triggers.start(application, self.security) if self.triggers else None
         exposition = build_exposition(application)
         web_app = build_web_app(
@@ -89,6 +96,8 @@ class Daemon:
             if reloader is not None:
                 reloader.close()
             application.close()
+            if self.saver is not None:
+                self.saver.close()
 
     def check_health(self) -> str | None:
         """Return the reason to restart the process, or None. No state of a cloud is a reason.
@@ -145,6 +154,7 @@ def run(
         ListenError: An address cannot be bound.
         CloudConfigError: The authentication of a cloud cannot work as configured.
         SettingsError: The web configuration cannot be used.
+        StateFileError: The state file cannot be written, or another exporter uses it.
     """
     # Handle signals first: in a container the kernel drops those that process 1 does not handle.
     stop = stop_on_signals()
@@ -152,11 +162,16 @@ def run(
     raise_limit()
     triggers = ReloadTriggers(settings, load_settings, on_reloaded, redactor)
     security = load_security(settings.web.config.file, redactor.add, watched=triggers.web_files)
-    with closing(bind_server(settings.web)) as server:
+    with (
+        closing(bind_server(settings.web)) as server,
+        locked_state_file(settings.state.file) as state_file,
+    ):
         clouds = fit_concurrency(resolved_clouds(settings))
         application = build_application(clouds, shard=resolved_shard(settings))
         application.selection = resolved_selection(settings)
         log_affected_alerts(application.selection)
+        if state_file is not None:
+            continue_from(application, state_file)
         Daemon(
             application,
             server,
@@ -165,4 +180,5 @@ def run(
             security=SecurityState(security.config, settings.web.prefix),
             config_text=config_text,
             web=settings.web,
+            saver=state_saver(application, state_file, redactor.redact) if state_file else None,
         ).run()

@@ -392,7 +392,7 @@ def error_lines(error: Exception) -> tuple[str, ...]:
 
 def _restart_required(old: Settings, new: Settings) -> Iterator[str]:
     """Yield the settings that differ and take effect only at a restart."""
-    for group in ("web", "shard"):
+    for group in ("web", "shard", "state"):
         before, after = getattr(old, group), getattr(new, group)
         for key in type(before).model_fields:
             # A reload reads the web configuration file again.

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from exporter.app import Application, build_application, build_exposition
-from exporter.config import Settings, parse, resolved_clouds
+from exporter.app_state import continue_from, state_saver
+from exporter.config import Settings, parse, resolved_clouds, resolved_shard
 from exporter.model.observation import Observation
 from exporter.model.target import TargetKey
+from exporter.redaction import Redactor
 from exporter.reload import Reloader
+from exporter.state.file import locked_state_file
 from tests.support.polled_cloud import threads
 from tests.support.program import Metrics, settings_file
 from tests.support.wait import wait_until
@@ -23,16 +26,29 @@ class ReloadableExporter:
 
     Attributes:
         reloaded: The settings that each successful reload has applied.
+        redactor: Secrets that must not be in the state file.
+        saver: Writes the state file, if the settings name one, also when the exporter is closed.
     """
 
-    def __init__(self, folder: Path, *clouds: dict[str, Any], **general: Any) -> None:
+    def __init__(
+        self, folder: Path, *clouds: dict[str, Any], is_polling: bool = True, **general: Any
+    ) -> None:
         self.folder = folder
         self.reloaded: list[Settings] = []
+        self.redactor = Redactor()
         self.write(*clouds, **general)
         settings = self.load_settings()
-        self.application: Application = build_application(resolved_clouds(settings))
+        self.application: Application = build_application(
+            resolved_clouds(settings), shard=resolved_shard(settings)
+        )
+        self._state_file = locked_state_file(settings.state.file)
+        file = self._state_file.__enter__()
+        self.saver = state_saver(self.application, file, self.redactor.redact) if file else None
+        if file is not None:
+            continue_from(self.application, file)
         self.application.jobs.start(self.application.pollers)
-        self.application.scheduler.start()
+        if is_polling:
+            self.application.scheduler.start()
         self.reloader = Reloader(
             self.application, settings, self.load_settings, self.reloaded.append
         )
@@ -81,6 +97,9 @@ class ReloadableExporter:
         """Stop everything that runs."""
         self.reloader.close()
         self.application.close()
+        if self.saver is not None:
+            self.saver.save()
+        self._state_file.__exit__(None, None, None)
         # Polls in progress find their connections closed.
         wait_until(lambda: not threads())
 

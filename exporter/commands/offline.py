@@ -16,6 +16,7 @@ from exporter.config import (
     resolved_shard,
 )
 from exporter.metrics.selection.alert_rules import affected_alerts
+from exporter.state.file import StateFileError, check_state_file
 from exporter.text import escape
 from exporter.web.server.listen import parse_listen_address
 from exporter.web_security import load_security
@@ -35,6 +36,7 @@ def check_offline(
     clouds = resolved_clouds(settings)
     errors = (
         *_web_errors(settings, redact),
+        *_state_errors(settings),
         *_cloud_errors(clouds, settings),
     )
     if as_json:
@@ -82,6 +84,13 @@ def _web_errors(settings: Settings, redact: Redact) -> Iterator[str]:
         load_security(settings.web.config.file, redact)
     except SettingsError as error:
         yield from error.lines
+
+
+def _state_errors(settings: Settings) -> Iterator[str]:
+    try:
+        check_state_file(settings.state.file)
+    except StateFileError as error:
+        yield str(error)
 
 
 def _cloud_errors(clouds: Sequence[ResolvedCloud], settings: Settings) -> Iterator[str]:

@@ -83,14 +83,12 @@ class Web(_Model):
         description="Reload the settings on `POST /-/reload`.",
         json_schema_extra={"default": "false"},
     )
-
     allowed_hosts: Annotated[types.HostNames, NoDecode] = Field(
         default=(),
         description="Host names, without port, that requests may name in `Host`, against DNS "
         "rebinding. Addresses and localhost are always served.",
         json_schema_extra={"default": "any"},
     )
-
     connections_per_address: types.Concurrency | None = Field(
         default=None,
         description="Open connections from one address, or from one IPv6 network; those of this "
@@ -131,6 +129,14 @@ class Sharding(_Model):
     total: types.ShardTotal | None = Field(
         default=None,
         description="Number of shards, the same for all of them; requires the index.",
+    )
+
+
+class State(_Model):
+    """File for the state that a restart must not lose."""
+
+    file: types.FileName | None = Field(
+        default=None, description="File in which the exporter keeps its state over a restart."
     )
 
 
@@ -322,6 +328,7 @@ class Settings(BaseSettings):
     log: Log = Field(default_factory=Log, description="Log.")
     metrics: Metrics = Field(default_factory=Metrics, description="Metrics that are served.")
     shard: Sharding = Field(default_factory=Sharding, description="Shard of the images.")
+    state: State = Field(default_factory=State, description="State that survives a restart.")
     os_client_config: types.FileName | None = Field(
         default=None,
         description="File with the clouds of OpenStack's clients, clouds.yaml.",

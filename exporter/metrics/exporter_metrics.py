@@ -108,7 +108,17 @@ class ExporterMetrics:
             "loaded, in seconds since the epoch.",
             registry=self.registry,
         )
-
+        self.state_written_at = Gauge(
+            "openstack_image_exporter_state_last_write_timestamp_seconds",
+            "Time of the last successful write of the state file in seconds since the epoch; 0 "
+            "before the first one, and without a state file.",
+            registry=self.registry,
+        )
+        self.state_write_failures = Counter(
+            "openstack_image_exporter_state_write_failures",
+            "Failed writes of the state file.",
+            registry=self.registry,
+        )
         self.refused_connections = Counter(
             "openstack_image_exporter_refused_connections",
             "Connections of clients that were refused, or closed to make room for others.",
@@ -137,6 +147,13 @@ class ExporterMetrics:
         self.reload_successful.set(loaded_at is not None)
         if loaded_at is not None:
             self.reload_success_at.set(loaded_at)
+
+    def record_state_write(self, written_at: float | None) -> None:
+        """Record the Unix time of a successful write of the state file, or None for a failure."""
+        if written_at is None:
+            self.state_write_failures.inc()
+        else:
+            self.state_written_at.set(written_at)
 
     def add_cloud(self, cloud: str) -> None:
         """Create the series of a cloud at 0, so that Prometheus sees their first increase."""

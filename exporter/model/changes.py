@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from exporter.model.image import Content, Image
+from exporter.model.instant import Instant
 
 COUNTED_ATTRIBUTES = ("protected", "public", "visibility", "name")
 """The attributes of an image whose changes are counted."""
@@ -20,6 +21,20 @@ class Change(NamedTuple):
     what: str
     old: object
     new: object
+
+
+class ChangeEvent(NamedTuple):
+    """A poll that showed changes of an image.
+
+    Attributes:
+        at: Time of the poll.
+        changes: The changes.
+        request_id: Request ID of the response.
+    """
+
+    at: Instant
+    changes: tuple[Change, ...]
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)

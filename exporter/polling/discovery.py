@@ -181,15 +181,24 @@ class Discovery:
 
     def take_over_from(self, other: "Discovery") -> None:
         """Continue with the images that another discovery found, until the first listing."""
-        with other._lock:
-            discovered, resolved = dict(other._discovered), dict(other._resolved)
+        self.continue_with(*other.memory())
+
+    def memory(self) -> tuple[dict[str, DiscoveredImage], dict[str, str]]:
+        """Return the discovered images, and the ID that each alias resolved to, for a successor."""
+        with self._lock:
+            return dict(self._discovered), dict(self._resolved)
+
+    def continue_with(
+        self, discovered: Mapping[str, DiscoveredImage], resolved: Mapping[str, str]
+    ) -> None:
+        """Continue with the memory of another discovery, until the first listing."""
         with self._lock:
             self._discovered = {
                 image_id: self._with_label_names(image)
                 for image_id, image in discovered.items()
                 if image_id not in self._configured_ids
             }
-            self._resolved = resolved
+            self._resolved = dict(resolved)
 
     def stop(self) -> None:
         """Change nothing from now on; ignore the result of a listing in progress."""

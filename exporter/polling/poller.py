@@ -133,6 +133,10 @@ class Poller:
             if self.client.requested_version != other.client.requested_version:
                 self._history = self._history.without_doubts()
 
+    def remember_contradictions(self, memory: ContradictionMemory) -> None:
+        """Require the evidence that earlier contradictions demand, from the first cycle on."""
+        self._history = replace(self._history, contradictions=memory)
+
     @property
     def wait_until(self) -> float:
         """Return the monotonic time until which no request may be sent (Retry-After)."""

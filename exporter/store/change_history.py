@@ -3,10 +3,8 @@
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from itertools import count
-from typing import NamedTuple
 
-from exporter.model.changes import Change
-from exporter.model.instant import Instant
+from exporter.model.changes import Change, ChangeEvent
 from exporter.model.observation import Observation
 from exporter.model.target import TargetKey
 from exporter.text import shorten
@@ -19,20 +17,6 @@ MAX_TOTAL = 10_000
 
 MAX_VALUE_LENGTH = 255
 """Characters to remember of a value. The API chooses the length of a name."""
-
-
-class ChangeEvent(NamedTuple):
-    """A poll that showed changes of an image.
-
-    Attributes:
-        at: Time of the poll.
-        changes: The changes.
-        request_id: Request ID of the response.
-    """
-
-    at: Instant
-    changes: tuple[Change, ...]
-    request_id: str
 
 
 class ChangeHistory:
@@ -61,8 +45,11 @@ class ChangeHistory:
             Change(change.what, _bounded(change.old), _bounded(change.new))
             for change in observation.new_changes
         )
+        self.add(key, ChangeEvent(observation.changed_at, changes, observation.request_id))
+
+    def add(self, key: TargetKey, event: ChangeEvent) -> None:
+        """Add a poll that showed changes of an image, later than all that are remembered."""
         number = next(self._numbers)
-        event = ChangeEvent(observation.changed_at, changes, observation.request_id)
         self._events[number] = (key, event)
         self._of_image[key].append(number)
         if len(self._of_image[key]) > self._max_of_image:

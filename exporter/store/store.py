@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
+from exporter.model.changes import ChangeEvent
 from exporter.model.cloud import CloudState
 from exporter.model.observation import (
     ALL_ASPECTS,
@@ -20,7 +21,7 @@ from exporter.model.observation import (
     union,
 )
 from exporter.model.target import Target, TargetKey
-from exporter.store.change_history import ChangeEvent, ChangeHistory
+from exporter.store.change_history import ChangeHistory
 
 
 class Changes(NamedTuple):
@@ -69,6 +70,7 @@ class Store:
         self._changed: dict[TargetKey, Set[Aspect]] = {}
         self._removed: set[TargetKey] = set()
         self._layout = 0
+        self._updates = 0
         self._history = ChangeHistory()
         self._rendered_at = -inf
 
@@ -181,8 +183,34 @@ class Store:
             if changed:
                 self._changed[key] = union(changed, self._changed.get(key, NO_ASPECTS))
             self._observations[key] = observation
+            self._updates += 1
             if Aspect.IMAGE in changed:
                 self._count_cut_labels(key)
+
+    def restore(
+        self,
+        observations: Mapping[TargetKey, Observation],
+        events: Iterable[tuple[TargetKey, ChangeEvent]],
+    ) -> None:
+        """Continue with what an earlier process knew of the targets, before their first poll.
+
+        Args:
+            observations: The latest observations; those of other targets are ignored.
+            events: Polls that showed changes, in any order.
+        """
+        with self._lock:
+            for key in observations.keys() & self._targets.keys():
+                self._observations[key] = observations[key]
+                self._changed[key] = ALL_ASPECTS
+                self._count_cut_labels(key)
+            for key, event in sorted(events, key=lambda pair: pair[1].at.wall):
+                if key in self._targets:
+                    self._history.add(key, event)
+
+    @property
+    def revision(self) -> int:
+        """Number of changes so far: to targets, observations and clouds."""
+        return self._layout + self._updates
 
     def take_changes(self, now: float) -> Changes:
         """Return the changes since the last call, and clear them; ``now`` is a monotonic time."""
@@ -212,6 +240,7 @@ class Store:
         """
         with self._lock:
             self._clouds[name] = change(self._clouds[name])
+            self._updates += 1
 
     def clouds(self) -> list[CloudState]:
         """Return the state of every cloud, in order."""

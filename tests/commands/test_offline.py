@@ -78,6 +78,20 @@ def test_errors_of_all_clouds_and_files_are_reported_at_once(
     assert "password" in lines[2]
 
 
+@pytest.mark.parametrize("argv", [["check"], ["check", "--offline"]])
+def test_state_file_that_cannot_be_written_is_an_error(
+    argv: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": AUTH}}, PASSWORD)
+    file = settings_file(tmp_path, LAB, state={"file": str(tmp_path / "missing" / "state")})
+    assert cli.main([*argv, f"--config.file={file}"]) == 2
+    error = f"state.file: {tmp_path}/missing/state: No such file or directory\n"
+    assert capsys.readouterr() == ("", error)
+
+
 @pytest.mark.parametrize("check", [("check", "--offline"), ("--config.check",)])
 @pytest.mark.parametrize("json_flag", [("--format=json",), ("--format", "json")])
 def test_errors_as_json(

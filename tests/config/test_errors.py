@@ -22,8 +22,8 @@ OF_A_CLOUD = (
     "forget_after, properties, expect, labels"
 )
 AT_TOP = (
-    "web, log, metrics, shard, os_client_config, interval, timeout, concurrency, rate_limit, "
-    "max_stale, discovery_interval, "
+    "web, log, metrics, shard, state, os_client_config, interval, timeout, concurrency, "
+    "rate_limit, max_stale, discovery_interval, "
     "forget_after, properties, label_value_limit, expect, labels, clouds"
 )
 INDEX = (
@@ -286,6 +286,15 @@ ONE_MISTAKE = {
         "properties[1]: 1 must be a string; quote it",
     ),
     "a property twice": (f"properties: [a, b, a]\n{CLOUDS}", "properties: 'a' is a duplicate"),
+    "state": (f"state: a\n{CLOUDS}", f"state: 'a' is not a mapping; {MAPPING}"),
+    "state, unknown key": (
+        f"state: {{path: a}}\n{CLOUDS}",
+        "state.path: unknown key; accepted: file",
+    ),
+    "state, no name of a file": (
+        f"state: {{file: ''}}\n{CLOUDS}",
+        "state.file: '' is not accepted; accepted: the name of a file",
+    ),
     # shards
     "shard": (f"shard: 1\n{CLOUDS}", f"shard: 1 is not a mapping; {MAPPING}"),
     "shard, unknown key": (

@@ -50,6 +50,7 @@ PRECEDENCE = {
         "process_*",
         (("python_*",), ("python_*",), ("process_*",)),
     ),
+    "state.file": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
     "os_client_config": ("a", "b", "c", (Path("a"), Path("b"), Path("c"))),
     "interval": ("20s", "30s", "1m30s", (20.0, 30.0, 90.0)),
     "timeout": ("1s", "2s", "500ms", (1.0, 2.0, 0.5)),

@@ -195,3 +195,16 @@ def test_body_of_a_scrape_is_measured_plain_and_as_sent(exporter_metrics: Export
         for encoding in ("identity", "gzip")
     ]
     assert sizes == [6000, 700]
+
+
+def test_writes_of_the_state_file_are_recorded(exporter_metrics: ExporterMetrics) -> None:
+    def values() -> tuple[float | None, ...]:
+        value = exporter_metrics.registry.get_sample_value
+        prefix = "openstack_image_exporter_state"
+        names = ("last_write_timestamp_seconds", "write_failures_total")
+        return tuple(value(f"{prefix}_{name}") for name in names)
+
+    assert values() == (0, 0)
+    exporter_metrics.record_state_write(5.0)
+    exporter_metrics.record_state_write(None)
+    assert values() == (5, 1)

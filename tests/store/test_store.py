@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from exporter.model.changes import Change
+from exporter.model.changes import Change, ChangeEvent
 from exporter.model.cloud import CloudState
-from exporter.model.observation import NEVER_POLLED
+from exporter.model.observation import ALL_ASPECTS, NEVER_POLLED
 from exporter.model.outcome import Failed, Found, Gone
 from exporter.model.target import Target, TargetKey
 from exporter.store import Changes, Store
@@ -319,3 +319,40 @@ def test_removed_image_has_no_cut_labels(store: Store) -> None:
     store.remove_cloud("prod")
     store.add_cloud(PROD, [OTHER])
     assert cut_images(store) == {"lab": 0, "prod": 0}
+
+
+def test_restored_observations_and_changes_are_those_of_an_earlier_process(store: Store) -> None:
+    store.take_changes(0.0)
+    at = START._replace(wall=START.wall + 60.0)
+    late = ChangeEvent(at, (Change("status", "queued", "active"),), "req-2")
+    early = ChangeEvent(START, (Change("status", "active", "queued"),), "req-1")
+    unknown = TargetKey("lab", "unknown")
+    store.restore({ONE.key: FOUND, unknown: FOUND}, [(ONE.key, late), (ONE.key, early)])
+    image = store.find(ONE.key)
+    assert image is not None
+    assert (image.observation, list(image.changes)) == (FOUND, [late, early])
+    assert store.observation(TWO.key) == NEVER_POLLED
+    assert not store.has_target(unknown)
+    assert store.take_changes(0.0).aspects == {ONE.key: ALL_ASPECTS}
+
+
+def test_restored_images_with_cut_labels_are_counted(store: Store) -> None:
+    store.set_targets("lab", [replace(ONE, label_value_limit=3)])
+    store.restore({ONE.key: FOUND}, [])
+    assert store.cloud("lab").cut_images == 1
+
+
+def test_revision_differs_after_every_change(store: Store) -> None:
+    changes: list[Callable[[], object]] = [
+        lambda: store.observe(ONE.key, FOUND),
+        lambda: store.observe(ONE.key, replace(FOUND, polled_at=START._replace(wall=0.0))),
+        lambda: store.update_cloud("lab", lambda state: replace(state, contradictions=1)),
+        lambda: store.set_targets("lab", [ONE]),
+        lambda: store.remove_target(ONE.key),
+    ]
+    revisions = [store.revision]
+    for change in changes:
+        change()
+        revisions.append(store.revision)
+    assert len(set(revisions)) == len(revisions)
+    assert store.revision == revisions[-1]

@@ -6,12 +6,13 @@ from urllib.parse import quote, unquote
 
 from exporter.metrics.image_group import render_image
 from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageFamily, view_of
+from exporter.model.changes import ChangeEvent
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.status import ImageStatus, image_status
 from exporter.model.target import Target, TargetKey
-from exporter.store import ChangeEvent, Store
+from exporter.store import Store
 from exporter.web.pages.snippets import ClientAccess, Snippet, commands, queries
 
 

@@ -1,0 +1,114 @@
+"""A thread that writes the state file when something has changed, and once more at the end."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from exporter.clock import now, steady
+from exporter.state.document import encode
+from exporter.state.file import StateFile
+from exporter.state.records import SavedState
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 60.0
+"""Seconds between two writes, at least."""
+
+MAX_SHARE = 0.05
+"""Largest share of the time that writing takes. With very many images the interval is longer."""
+
+PAUSE = 0.002
+"""Seconds between two pieces of a write, in which scrapes and polls have the interpreter."""
+
+LAST_WRITE_LIMIT = 7.0
+"""Seconds that the last write may take. With the two of everything else, the process ends within
+the ten seconds that Kubernetes and Docker wait before they kill it."""
+
+
+class StateSaver:
+    """Writes the state of an application into its file.
+
+    Attributes:
+        write_failed: The last write has failed.
+    """
+
+    def __init__(
+        self,
+        file: StateFile,
+        collect: Callable[[], SavedState],
+        revision: Callable[[], int],
+        record_write: Callable[[float | None], None],
+    ) -> None:
+        """Create a saver; ``start`` starts its thread.
+
+        Args:
+            file: The file, which this process has locked.
+            collect: Returns the state to write.
+            revision: Returns another number whenever the state has changed.
+            record_write: Called with the Unix time of each write, or None if it failed.
+        """
+        self.write_failed = False
+        self._file = file
+        self._collect = collect
+        self._revision = revision
+        self._record_write = record_write
+        self._saved_revision: int | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="state", daemon=True)
+
+    def start(self) -> None:
+        """Start to write the file regularly."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write the file for the last time, and wait for it a limited time."""
+        self._stop.set()
+        self._thread.join(LAST_WRITE_LIMIT)
+        if self._thread.is_alive():
+            fields = {"file": str(self._file.path), "seconds": LAST_WRITE_LIMIT}
+            log.warning("state file not written in time", extra={"fields": fields})
+
+    def save(self) -> None:
+        """Write the file if something has changed since the last successful write."""
+        revision = self._revision()
+        if revision == self._saved_revision:
+            return
+        try:
+            size = self._file.write(self._pausing(encode(self._collect())))
+        except OSError as error:
+            self._fail(error.strerror or str(error))
+        except Exception:
+            log.exception("writing the state file crashed")
+            self._fail("internal error")
+        else:
+            self._saved_revision = revision
+            self._succeed(size)
+
+    def _run(self) -> None:
+        pause = INTERVAL
+        while not self._stop.wait(pause):
+            started_at = steady()
+            self.save()
+            pause = max(INTERVAL, (steady() - started_at) / MAX_SHARE)
+        self.save()
+
+    def _pausing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            yield piece
+            self._stop.wait(PAUSE)
+
+    def _succeed(self, size: int) -> None:
+        self._record_write(now().wall)
+        fields = {"file": str(self._file.path), "bytes": size}
+        if self.write_failed:
+            log.info("state file is written again", extra={"fields": fields})
+        else:
+            log.debug("state file written", extra={"fields": fields})
+        self.write_failed = False
+
+    def _fail(self, reason: str) -> None:
+        self._record_write(None)
+        if not self.write_failed:
+            fields = {"file": str(self._file.path), "error": reason}
+            log.error("state file cannot be written, trying again", extra={"fields": fields})
+        self.write_failed = True
