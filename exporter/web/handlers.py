@@ -118,6 +118,7 @@ class Handlers:
         self._scrape_threads = ThreadPool(SCRAPE_THREADS)
         self._page_threads = ThreadPool(PAGE_THREADS)
         self._reload_threads = ThreadPool(1)
+        self._next_reload: asyncio.Future[Sequence[str]] | None = None
 
     async def metrics(self, request: Request) -> Response:
         """Respond with the metrics, in the format and encoding that the client prefers.
@@ -187,12 +188,25 @@ class Handlers:
         """Respond to a readiness check."""
         return _health_response(self._check_readiness(), "Ready")
 
-    async def reload(self, _: Request) -> Response:
-        """Reload the configuration, one request at a time."""
+    async def reload(self, request: Request) -> Response:
+        """Reload the configuration. Requests that come during a reload share the next one.
+
+        So at most one waits, also if a reload hangs. It takes place if its clients have left, too.
+        """
         if self._reload is None:
             return PlainTextResponse(f"{RELOAD_DISABLED}\n", 403)
-        errors = await self._reload_threads.run(self._reload)
+        reloading = self._next_reload
+        if reloading is None:
+            work = partial(self._run_reload, self._reload)
+            reloading = asyncio.ensure_future(self._reload_threads.run(work))
+            self._next_reload = reloading
+        errors = await _unless_disconnected(request, asyncio.shield(reloading))
         return PlainTextResponse("".join(f"{error}\n" for error in errors), 400 if errors else 200)
+
+    def _run_reload(self, reload: Reload) -> Sequence[str]:
+        # Files are read from now on, so later requests need another reload.
+        self._next_reload = None
+        return reload()
 
     async def _respond(self, request: Request, work: Callable[[], Response]) -> Response:
         """Respond with the result of the work, which runs in a thread of the pages."""

@@ -1,11 +1,13 @@
 """A process that serves the metrics of many images from one of three sources.
 
-``python -m tests.benchmarks.scraped COUNT SOURCE`` prints the URL of its metrics. The sources are
-``exporter``: fixed observations; ``prometheus_client``: the same by its own collector and WSGI
-app; or the URL of an Image service, which is polled at full speed. For each line on standard
-input, a ``Change``, the process changes images and prints its resident size and its peak since the
-line before in bytes, and the processor time that it has used in seconds. It exits at the end of
-the input.
+``python -m tests.benchmarks.scraped COUNT SOURCE [WEB_CONFIG_FILE]`` prints the URL of its metrics.
+The sources are ``exporter``: fixed observations; ``prometheus_client``: the same by its own
+collector and WSGI app; or the URL of an Image service, which is polled at full speed. For each line
+on standard input, a ``Change``, the process changes images and prints its resident size and its peak
+since the line before in bytes, and the processor time that it has used in seconds. It exits at the
+end of the input.
+
+Clients of other loopback addresses than 127.0.0.1 are limited as those of other machines.
 """
 
 import logging
@@ -30,12 +32,16 @@ from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Found, Outcome
 from exporter.model.target import Target
+from exporter.open_files import raise_limit
 from exporter.polling.poller import Poller
 from exporter.store import Store
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers
 from exporter.web.pages.image_list import query_images
+from exporter.web.security.middleware import SecurityState
+from exporter.web.server import http_protocol, listening_socket
 from exporter.web.server.server import WebServer
+from exporter.web_security import load_security
 from tests.benchmarks.images import image_ids, realistic
 from tests.benchmarks.polling import running_application
 from tests.support.reference_collector import ImageCollector
@@ -76,9 +82,10 @@ class Scraped:
 
 
 @contextmanager
-def scraped(count: int, source: str) -> Iterator[Scraped]:
+def scraped(count: int, source: str, web_config: Path | None = None) -> Iterator[Scraped]:
     """Start the process."""
     command = [sys.executable, "-m", "tests.benchmarks.scraped", str(count), source]
+    command += [] if web_config is None else [str(web_config)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -150,8 +157,11 @@ def _poll(poller: Poller, stop: threading.Event) -> None:
         poller.run_cycle()
 
 
-def _serve(store: Store, stop: threading.Event) -> str:
+def _serve(store: Store, stop: threading.Event, web_config: Path | None) -> str:
     """Serve as the daemon does, and return the address."""
+    security = SecurityState(load_security(web_config).config)
+    for module in (http_protocol, listening_socket):
+        vars(module).update(limited_address=_limited_address)
     own = ExporterMetrics("0")
     own.registry.register(CloudCollector(store))
     server = WebServer("127.0.0.1:0")
@@ -166,8 +176,12 @@ def _serve(store: Store, stop: threading.Event) -> str:
         check_readiness=lambda: None,
     )
     app = create_app(handlers)
-    threading.Thread(target=server.serve, args=(app, stop), daemon=True).start()
+    threading.Thread(target=server.serve, args=(app, stop, security), daemon=True).start()
     return server.addresses[0]
+
+
+def _limited_address(peer: tuple[str, int]) -> str | None:
+    return None if peer[0] == "127.0.0.1" else peer[0]
 
 
 def _render(exposition: Exposition, stop: threading.Event) -> None:
@@ -193,10 +207,11 @@ def _memory() -> tuple[int, int]:
     return resident, peak
 
 
-def main(count: int, source: str) -> None:
+def main(count: int, source: str, web_config: Path | None = None) -> None:
     """Serve until the end of standard input."""
     targets = [Target("bench", image_id, image_id) for image_id in image_ids(count)]
     stop = threading.Event()
+    raise_limit()
     # Every change of an image would be logged.
     logging.disable()
     with ExitStack() as stack:
@@ -210,7 +225,10 @@ def main(count: int, source: str) -> None:
         else:
             store = _filled_store(targets)
         serves_by_client = source == "prometheus_client"
-        address = _serve_by_prometheus_client(store) if serves_by_client else _serve(store, stop)
+        if serves_by_client:
+            address = _serve_by_prometheus_client(store)
+        else:
+            address = _serve(store, stop, web_config)
         print(f"http://{address}/metrics", flush=True)  # noqa: T201  # read by the parent process
         for number, line in enumerate(sys.stdin):
             _apply(Change(line.strip()), store, targets, number)
@@ -219,4 +237,4 @@ def main(count: int, source: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], *map(Path, sys.argv[3:]))

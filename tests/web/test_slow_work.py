@@ -8,6 +8,8 @@ import pytest
 from exporter.metrics.body import Body
 from exporter.web.pages.image_list import ImageList
 from exporter.web.pages.query import Query
+from exporter.web.server import connection_limit
+from tests.support.wait import wait_until
 from tests.web.conftest import TEST_TIMEOUT, Serve
 from tests.web.example_app import app, query_example_images
 
@@ -141,3 +143,64 @@ def test_slow_reloads_do_not_delay_scrapes(serve: Serve) -> None:
     for connection in connections:
         assert connection.recv(12) == b"HTTP/1.1 200"
         connection.close()
+
+
+RELOAD = b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+
+
+class SlowReload:
+    """A reload that waits until the test sets ``finish``."""
+
+    def __init__(self) -> None:
+        self.started = threading.Semaphore(0)
+        self.finish = threading.Event()
+        self.count = 0
+
+    def __call__(self) -> tuple[str, ...]:
+        """Return no errors after ``finish``."""
+        self.count += 1
+        self.started.release()
+        self.finish.wait(TEST_TIMEOUT)
+        return ()
+
+
+def test_clients_that_left_a_reload_that_hangs_do_not_count_as_connections(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload hangs if its file is on a network file system that does not respond."""
+    monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS", 3)
+    slow = SlowReload()
+    server = serve(app(reload=slow))
+    with server.connect(RELOAD):
+        assert slow.started.acquire(timeout=TEST_TIMEOUT)
+    for _ in range(9):
+        server.connect(RELOAD).close()
+        assert server.request("/-/healthy").status == 200  # The server has read the other.
+    wait_until(lambda: server.request("/metrics").status == 200)
+    assert slow.count == 1
+    slow.finish.set()
+
+
+def test_requests_during_a_reload_share_the_next_one(serve: Serve) -> None:
+    slow = SlowReload()
+    server = serve(app(reload=slow))
+    with server.connect(RELOAD) as first:
+        assert slow.started.acquire(timeout=TEST_TIMEOUT)
+        server.connect(RELOAD).close()
+        with server.connect(RELOAD) as second, server.connect(RELOAD) as third:
+            assert server.request("/-/healthy").status == 200  # The server has read the others.
+            slow.finish.set()
+            for client in (first, second, third):
+                assert client.recv(12) == b"HTTP/1.1 200"
+    assert slow.count == 2
+
+
+def test_reload_that_waits_takes_place_although_its_client_has_left(serve: Serve) -> None:
+    slow = SlowReload()
+    server = serve(app(reload=slow))
+    with server.connect(RELOAD):
+        assert slow.started.acquire(timeout=TEST_TIMEOUT)
+        server.connect(RELOAD).close()
+        assert server.request("/-/healthy").status == 200  # The server has read the other.
+        slow.finish.set()
+        assert slow.started.acquire(timeout=TEST_TIMEOUT)

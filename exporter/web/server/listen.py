@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-BACKLOG = 256
-"""Connections that the kernel queues until they are accepted."""
+from exporter.web.server.listening_socket import QUEUE
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
 _NOT_ON_THIS_MACHINE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -103,5 +102,5 @@ def _listen_on(address: tuple[Any, ...], **options: Any) -> socket.socket:
     Otherwise asyncio does not disable Nagle's algorithm, and the second part of each response on
     a keep-alive connection waits 40 ms for the client to acknowledge the first.
     """
-    sock = socket.create_server(address, backlog=BACKLOG, **options)
+    sock = socket.create_server(address, backlog=QUEUE, **options)
     return socket.socket(fileno=sock.detach())

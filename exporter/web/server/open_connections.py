@@ -34,12 +34,13 @@ class OpenConnections:
 
     Attributes:
         refusals: Counts what is closed or refused.
+        limit: Connections that an address may have.
     """
 
     def __init__(self, refusals: Refusals, per_address: int | None = None) -> None:
         """Limit the connections of an address; by default, to a fraction of all."""
         self.refusals = refusals
-        self._limit = per_address or max(1, max_connections() // FRACTION)
+        self.limit = per_address or max(1, max_connections() // FRACTION)
         self._addresses: dict[LimitedConnection, str | None] = {}
         self._by_address: dict[str, dict[LimitedConnection, None]] = {}
 
@@ -53,8 +54,8 @@ class OpenConnections:
         """
         if address is not None:
             of_address = self._by_address.get(address, {})
-            if len(of_address) >= self._limit:
-                fields = {"address": address, "limit": self._limit}
+            if len(of_address) >= self.limit:
+                fields = {"address": address, "limit": self.limit}
                 self.refusals.record(Refusal.ADDRESS_LIMIT, now, fields)
                 if not self._close_one_of(of_address):
                     return False

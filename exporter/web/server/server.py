@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -14,12 +15,16 @@ from exporter.metrics.exporter_metrics import Refusal
 from exporter.web.security.middleware import MAX_HEAD_BYTES, SecurityState
 from exporter.web.server.http_protocol import KEEP_ALIVE, HttpProtocol
 from exporter.web.server.listen import (
-    BACKLOG,
     ListenError,
     describe_error,
     format_address,
     listen,
     parse_listen_address,
+)
+from exporter.web.server.listening_socket import (
+    ACCEPTED_PER_TURN,
+    ListeningSocket,
+    OpeningRate,
 )
 from exporter.web.server.open_connections import OpenConnections
 from exporter.web.server.refusals import Refusals
@@ -101,7 +106,12 @@ class WebServer:
             security: TLS of new connections.
             count_refused: Called with the reason for each connection that is refused or closed.
         """
-        open_connections = OpenConnections(Refusals(count_refused), self._connections_per_address)
+        refusals = Refusals(count_refused)
+        open_connections = OpenConnections(refusals, self._connections_per_address)
+        rate = OpeningRate(open_connections.limit)
+        self._sockets = [
+            ListeningSocket(sock, rate, refusals, time.monotonic) for sock in self._sockets
+        ]
         protocol = partial(HttpProtocol, security or SecurityState(), open_connections)
         config = uvicorn.Config(
             app,
@@ -117,7 +127,7 @@ class WebServer:
             proxy_headers=False,
             server_header=False,
             headers=[("Server", "openstack-image-exporter")],
-            backlog=BACKLOG,
+            backlog=ACCEPTED_PER_TURN,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=1,
         )
