@@ -3,9 +3,9 @@
 ``python -m tests.benchmarks.scraped COUNT SOURCE [WEB_CONFIG_FILE]`` prints the URL of its metrics.
 The sources are ``exporter``: fixed observations; ``prometheus_client``: the same by its own
 collector and WSGI app; or the URL of an Image service, which is polled at full speed. For each line
-on standard input, a ``Change``, the process changes images and prints its resident size and its peak
-since the line before in bytes, and the processor time that it has used in seconds. It exits at the
-end of the input.
+on standard input, a ``Change``, the process changes images and prints its resident size and its
+peak since the line before in bytes, and the processor time that it has used in seconds. It exits at
+the end of the input.
 
 Clients of other loopback addresses than 127.0.0.1 are limited as those of other machines.
 """

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -131,6 +132,8 @@ class WebServer:
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=1,
         )
+        # asyncio warns of each write to a connection that a client has reset.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         asyncio.run(_UvicornServer(config, stop).serve(self._sockets))
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
 """Malformed requests: no client can write to the log or reach the application with them."""
 
+import asyncio
 import contextlib
+import socket
 
 import pytest
 from starlette.applications import Starlette
@@ -99,4 +101,26 @@ def test_malformed_second_request_gets_400_after_the_first_response(
     received = send_in_parts(serve(APP), b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 400 " in received
+    assert not caplog.records
+
+
+async def write_to_a_lost_connection(_: Request) -> Response:
+    """Write as a TLS connection does whose client has reset it."""
+    server_end, client_end = socket.socketpair()
+    with client_end:
+        transport, _protocol = await asyncio.get_running_loop().connect_accepted_socket(
+            asyncio.Protocol, server_end
+        )
+    for _number in range(20):
+        transport.write(b"x")
+        await asyncio.sleep(0)
+    transport.abort()
+    return Response(b"hello")
+
+
+def test_warnings_of_asyncio_that_a_reset_causes_are_not_logged(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(Starlette(routes=[Route("/", write_to_a_lost_connection)]))
+    assert server.request("/").body == b"hello"
     assert not caplog.records
