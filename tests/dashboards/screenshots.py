@@ -1,7 +1,7 @@
 """Screenshots of the dashboards, drawn in Chromium with Grafana's own components.
 
 ``python -m tests.dashboards.screenshots FOLDER`` runs the demo, and a Prometheus with the project's
-rules, for two loops of the demo's story and a minute, and draws each dashboard in both themes.
+rules, for a loop of the demo's story and a minute, and draws each dashboard in both themes.
 ``--state down`` draws while the API is down, ``--state none`` without any data.
 """
 
@@ -32,7 +32,7 @@ from tests.support.wait import wait_until
 PREVIEW = HOME / "preview"
 THEMES = ("dark", "light")
 SCRAPE = "2s"
-DURATION = 2 * LOOP_SECONDS + 60
+DURATION = LOOP_SECONDS + 60
 """Seconds of the demo that the screenshots show."""
 GONE, SHOWN = "k8s-node", "debian-12"
 """An image that is gone in the screenshots, and the image of the dashboard for one image."""
