@@ -30,7 +30,10 @@ def is_cross_site(method: str, headers: Mapping[bytes, bytes]) -> bool:
     if site is not None:
         return site.lower() not in OWN_SITES
     origin = headers.get(b"origin")
-    return origin is not None and _authority(origin) != headers.get(b"host", b"").lower()
+    if origin is None:
+        return False
+    authority = _authority(origin)
+    return not authority or authority != headers.get(b"host", b"").lower()
 
 
 def is_allowed_host(host: bytes | None, allowed: Collection[str]) -> bool:
@@ -52,10 +55,16 @@ def _authority(origin: bytes) -> bytes:
 
 
 def _host_name(host: bytes) -> str:
+    """Return the host without its port; empty for anything but a host and a port."""
     try:
-        return (urlsplit(f"//{host.decode('ascii')}").hostname or "").removesuffix(".")
+        text = host.decode("ascii")
+        parts = urlsplit(f"//{text}")
+        _ = parts.port  # raises ValueError for a port that is no number
     except ValueError:
         return ""
+    if parts.netloc != text or "@" in text:
+        return ""
+    return (parts.hostname or "").removesuffix(".")
 
 
 def _is_address(name: str) -> bool:

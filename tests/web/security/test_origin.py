@@ -26,6 +26,8 @@ from tests.web.conftest import run_server
         ({b"origin": b"null"}, True),
         ({b"origin": b"x:1"}, True),
         ({b"origin": b"\xff"}, True),
+        ({b"origin": b"null", b"host": b""}, True),
+        ({b"origin": b"file://", b"host": b""}, True),
     ],
 )
 def test_cross_site_requests_are_recognised(
@@ -50,6 +52,9 @@ def test_cross_site_requests_are_recognised(
         (b"a.test.evil", False),
         (b"127.0.0.1.evil.test", False),
         (b"a.test@evil.test", False),
+        (b"evil.test@a.test", False),
+        (b"a.test/evil.test", False),
+        (b"a.test:evil", False),
         (b"[::1", False),
         (b"", False),
         (b"\xff", False),
