@@ -143,11 +143,11 @@
           },
           {
             "record": "image:openstack_image_exists:unwanted",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) (openstack_image_exists%(only)s == 0)\n)\nor (\n  last_over_time(image:openstack_image_exists:unwanted[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless image:openstack_image_exists:min\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) (openstack_image_exists%(only)s == 0)\n)\nor (\n  last_over_time(image:openstack_image_exists:unwanted[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless on (cloud, image_id, image) openstack_image_exists%(only)s\n)"
           },
           {
             "record": "image:openstack_image_status:wanted",
-            "expr": "(\n  max by (cloud, image_id, image) (openstack_image_expectation_met{%(also)sexpectation=\"status\"}) == 1\n  unless on (cloud, image_id, image) openstack_image_status{%(also)sstatus=\"active\"} == 1\n)\nor (\n  last_over_time(image:openstack_image_status:wanted[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless image:openstack_image_exists:min\n)"
+            "expr": "(\n  max by (cloud, image_id, image) (openstack_image_expectation_met{%(also)sexpectation=\"status\"}) == 1\n  unless on (cloud, image_id, image) openstack_image_status{%(also)sstatus=\"active\"} == 1\n)\nor (\n  last_over_time(image:openstack_image_status:wanted[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless on (cloud, image_id, image) openstack_image_exists%(only)s\n)"
           },
           {
             "record": "image:openstack_image_poll_success:stale",
@@ -163,7 +163,7 @@
           },
           {
             "record": "image_expectation:openstack_image_expectation_met:known",
-            "expr": "min by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:known[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless on (cloud, image_id, image) image:openstack_image_exists:min\n)"
+            "expr": "min by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:known[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless on (cloud, image_id, image) openstack_image_exists%(only)s\n)"
           },
           {
             "record": "image_expectation:openstack_image_expectation_met:unmet",

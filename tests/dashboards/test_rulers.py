@@ -21,6 +21,15 @@ EXPECTED_STATES = {
         (f'status{{{LABELS}, status="deactivated"}}', "1 stale 1x30"),
         (f'expectation_met{{{LABELS}, expectation="status"}}', "1x30"),
     ],
+    "deactivated, and one scrape fails": [
+        (f"exists{{{LABELS}}}", "1x4 stale 1x30"),
+        (f'status{{{LABELS}, status="deactivated"}}', "1x4 stale 1x30"),
+        (f'expectation_met{{{LABELS}, expectation="status"}}', "1x4 stale 1x30"),
+    ],
+    "gone, and one scrape fails": [
+        (f"exists{{{LABELS}}}", "0x4 stale 0x30"),
+        (f'expectation_met{{{LABELS}, expectation="exists"}}', "1x4 stale 1x30"),
+    ],
 }
 """Metrics of an image that is gone or not active as expected; one sample is missing."""
 
@@ -81,7 +90,11 @@ def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
                 *({"series": f"openstack_image_{end}", "values": values} for end, values in series),
             ],
             "promql_expr_test": [
-                {"expr": "ALERTS", "eval_time": f"{minute}m", "exp_samples": []}
+                {
+                    "expr": 'ALERTS{alertstate="firing"}',
+                    "eval_time": f"{minute}m",
+                    "exp_samples": [],
+                }
                 for minute in range(20)
             ],
         }
