@@ -135,7 +135,7 @@
           },
           {
             "record": "image:openstack_image_exists:known",
-            "expr": "image:openstack_image_exists:min == 0\nor image:openstack_image_exists:min and image:openstack_image_poll_success:failed\nor (\n  (last_over_time(image:openstack_image_exists:min[1h]) or image:openstack_image_exists:before)\n  unless image:openstack_image_exists:min\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n)"
+            "expr": "image:openstack_image_exists:min == 0\nor image:openstack_image_exists:min and last_over_time(image:openstack_image_poll_success:failed[5m])\nor (\n  (last_over_time(image:openstack_image_exists:min[1h]) or image:openstack_image_exists:before)\n  unless image:openstack_image_exists:min\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n)"
           },
           {
             "record": "image:openstack_image_status:known",
@@ -151,11 +151,11 @@
           },
           {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "(\n  image:openstack_image_poll_success:failed\n  or\n  last_over_time(image:openstack_image_poll_success:failed[5m])\n  unless on (cloud, image_id, image) openstack_image_poll_success%(only)s\n  or\n  max by (cloud, image_id, image) (openstack_image_poll_success%(only)s unless openstack_image_exists%(only)s)\n  unless image:openstack_image_exists:min\n)\nand image:openstack_image_exists:known"
+            "expr": "(\n  last_over_time(image:openstack_image_poll_success:failed[5m])\n  unless on (cloud, image_id, image) openstack_image_poll_success%(only)s == 1\n  or\n  max by (cloud, image_id, image) (openstack_image_poll_success%(only)s unless openstack_image_exists%(only)s)\n  unless image:openstack_image_exists:min\n)\nand image:openstack_image_exists:known"
           },
           {
             "record": "image:openstack_image_poll_success:never",
-            "expr": "(\n  image:openstack_image_poll_success:failed\n  or\n  last_over_time(image:openstack_image_poll_success:failed[5m])\n  unless on (cloud, image_id, image) openstack_image_poll_success%(only)s\n)\nunless image:openstack_image_exists:known"
+            "expr": "last_over_time(image:openstack_image_poll_success:failed[5m])\nunless on (cloud, image_id, image) openstack_image_poll_success%(only)s == 1\nunless image:openstack_image_exists:known"
           },
           {
             "record": "image:openstack_image_labels:seen_timestamp_seconds",
