@@ -76,6 +76,7 @@ def looks_like_path(value: str, *, may_be_secret: bool = False) -> bool:
     return (
         len(value) <= MAX_PATH
         and _PATH.fullmatch(value) is not None
+        and _USERINFO.search(value) is None
         and not value.startswith(("-----", "LS0tLS1"))
         and not any(map(_is_random, _WORD.findall(value)))
         and (not may_be_secret or "/" in value or "." in value)

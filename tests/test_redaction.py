@@ -83,3 +83,9 @@ def test_long_random_words_are_redacted_and_request_ids_are_not() -> None:
     request_id = "req-3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
     path = "/a/long/path/of-words/that-lead-to-the/settings-of-the-exporter"
     assert redact(f"{token} refused, {request_id}, {path}") == f"*** refused, {request_id}, {path}"
+
+
+@pytest.mark.parametrize("url", ["https://user:hunter2@host/ca.pem", "http://hunter2@proxy:3128"])
+def test_url_with_a_password_in_place_of_a_path_is_not_shown(url: str) -> None:
+    assert shown_file(url, may_be_secret=True) == NOT_SHOWN
+    assert shown_file(url) == NOT_SHOWN

@@ -22,6 +22,10 @@ an alias and an expectation each."""
 MOST_REPEATED = 1_000_000
 """Nodes that aliases may repeat; enough for 10,000 images that share their expectations."""
 
+LONGEST_NUMBER = 100
+"""Characters of a number such as 1:59:59. Its time grows with the square of its length."""
+
+_NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 # Exceptions of yaml's constructors for a value that is invalid for its type, such as 2024-13-45.
@@ -48,6 +52,9 @@ class _Loader(yaml.CSafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         """Construct the value of a node. An error has its position, never the value."""
+        is_sexagesimal = node.tag in _NUMBERS and ":" in node.value
+        if is_sexagesimal and len(node.value) > LONGEST_NUMBER:
+            raise _problem("a number is too long; quote a string", node)
         try:
             return super().construct_object(node, deep)
         except _INVALID_VALUE:

@@ -17,6 +17,7 @@ from exporter.config import (
     reference,
     resolved_clouds,
 )
+from exporter.config.yaml_reader import UnreadableError, read_yaml
 
 WORDS = sorted(
     {part.removesuffix("[]") for row in reference() for part in row.key.split(".")}
@@ -123,3 +124,9 @@ def test_hostile_words_have_every_key() -> None:
     assert set(WORDS) >= {*Settings.model_fields, *Image.model_fields, *Expect.model_fields} - {
         "expect"
     }
+
+
+@pytest.mark.parametrize("number", ["1" + ":59" * 100_000, "1" + ":59" * 100_000 + ".5"])
+def test_long_numbers_are_refused_before_they_are_read(number: str) -> None:
+    with pytest.raises(UnreadableError, match="line 1, column 4: a number is too long"):
+        read_yaml(f"a: {number}")
