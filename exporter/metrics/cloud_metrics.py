@@ -177,7 +177,7 @@ CLOUD_FAMILIES: tuple[Family[CloudState], ...] = (
     Family(
         "openstack_image_resolved_changes_total",
         "counter",
-        "Changes of the image that a discovery alias resolves to since the exporter started.",
+        "Changes of the image that a discovery alias resolves to.",
         _resolved_changes,
         ("image",),
     ),

@@ -39,7 +39,7 @@ class ChangeEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChangeCounts:
-    """Number of changes of each kind since the exporter started."""
+    """Number of changes of each kind that were counted."""
 
     existence: int = 0
     status: int = 0

@@ -17,8 +17,14 @@ from exporter.model.observation import Observation
 from exporter.model.target import OperatorLabels, TargetKey
 from exporter.model.units import SizeRange
 
-Sizes = dict[str, int | None]
-"""A ``SizeRange`` by the names of its fields: a list would look like a list of words."""
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """A ``SizeRange`` with the names of its fields: a list would look like a list of words."""
+
+    least: int | None
+    most: int | None
+
 
 ExpectedValue = bool | str | float | tuple[str, ...] | tuple[tuple[str, str], ...] | Sizes
 """The value of an expectation, in a form that JSON can have."""
@@ -183,7 +189,7 @@ def written_expectations(
 ) -> tuple[tuple[str, ExpectedValue], ...]:
     """Return expectations in the form in which a record has them."""
     return tuple(
-        (name, value._asdict() if isinstance(value, SizeRange) else value)  # type: ignore[misc]  # the settings have only values of these types
+        (name, Sizes(*value) if isinstance(value, SizeRange) else value)  # type: ignore[misc]  # the settings have only values of these types
         for name, value in expect
     )
 
@@ -193,5 +199,6 @@ def read_expectations(
 ) -> tuple[tuple[str, object], ...]:
     """Return expectations as the model has them."""
     return tuple(
-        (name, SizeRange(**value) if isinstance(value, dict) else value) for name, value in expect
+        (name, SizeRange(value.least, value.most) if isinstance(value, Sizes) else value)
+        for name, value in expect
     )

@@ -131,6 +131,19 @@ def test_foreign_content_is_refused(content: bytes, is_compressed: bool) -> None
 
 
 @pytest.mark.parametrize(
+    "sizes", [{"least": 1}, {"more": 1}, {"least": "1", "most": None}], ids=str
+)
+def test_sizes_of_a_wrong_form_are_refused(sizes: dict[str, object]) -> None:
+    """Otherwise the exporter would not start until somebody removes the file."""
+    first, *records = lines()
+    header = json.loads(first)
+    discovered = {"image": {"label": "image", "expect": [["size", sizes]]}}
+    header["clouds"] = [{"name": "lab", "discovered": discovered}]
+    with pytest.raises(InvalidStateError, match=OTHER):
+        decode(compressed(b"\n".join((json.dumps(header).encode(), *records, b""))))
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"cloud": None},

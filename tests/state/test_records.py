@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
+from exporter.model.changes import ChangeEvent
 from exporter.model.instant import Instant
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found, Gone, GoneEvidence
@@ -117,6 +118,21 @@ def test_image_that_was_gone_stays_gone(down: float) -> None:
     assert after.gone_evidence.first_404_at == rebooted(0).monotonic - 10.0 - max(0.0, down)
     assert after.first_404_at == START.wall - 10.0
     assert after.change_counts.existence == 1
+
+
+@pytest.mark.parametrize("down", [-1.0, 0.0, 1e6])
+def test_times_of_a_poll_are_as_long_ago_as_without_a_restart(down: float) -> None:
+    before = observed(Found(ACTIVE), Found(replace(ACTIVE, status="deactivated")))
+    assert before.changed_at is not None
+    event = ChangeEvent(before.changed_at, before.last_changes, "req")
+    shift = ClockShift.between(START, rebooted(down))
+    record = image_record(TARGET.key, before, [event])
+    after = shift.observation(record)
+    ((_, event_after),) = shift.events(record)
+    at = Instant(before.changed_at.monotonic + shift.delta, before.changed_at.wall)
+    assert START.monotonic + shift.delta == rebooted(0).monotonic - max(0.0, down)
+    assert [after.polled_at, after.last_success_at, after.changed_at, after.state_since] == [at] * 4
+    assert event_after == event._replace(at=at)
 
 
 def test_failure_is_no_evidence_after_a_restart() -> None:

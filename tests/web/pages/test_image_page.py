@@ -147,7 +147,7 @@ def test_evidence_of_a_failing_image_is_its_last_successful_poll() -> None:
     assert f"Last success 2027-01-15 09:51:40 UTC, 8 min ago request {REQUEST_ID}" in text
     assert f"12 s ago server_error: HTTP 503 request {REQUEST_ID}" in text
     assert "Kept until 2027-01-15 10:06:40 UTC, if no poll succeeds" in text
-    assert "Changes None since the exporter started." in text
+    assert "Changes None seen." in text
     evidence = image_details_document(details_of("id-of-failing"))["evidence"]
     assert evidence["values_expire_at"] == "2027-01-15T10:06:40Z"
 
