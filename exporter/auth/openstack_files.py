@@ -22,6 +22,13 @@ from exporter.redaction import shown_file
 LARGEST_FILE = 1024 * 1024
 """Limit of clouds.yaml. openstacksdk parses it in Python, which takes hundreds of MiB of memory."""
 
+LONGEST_NUMBER = 100
+"""Characters of a number such as 1:59:59. The time to read it grows with the square of its length,
+and openstacksdk reads it a second time."""
+
+# Exceptions of yaml's constructors, for example for the 32nd of a month or ``!!bool maybe``.
+_INVALID_VALUE = (ValueError, LookupError, AttributeError, ArithmeticError)
+
 
 @dataclass(frozen=True, slots=True)
 class Misread:
@@ -77,6 +84,8 @@ def read_file(paths: Sequence[str], named_by: str) -> Mapping[str, Any]:
         fault = f"is not valid YAML{position}"
     except json.JSONDecodeError as error:
         fault = f"is not valid JSON, line {error.lineno}, column {error.colno}"
+    except RecursionError:
+        fault = "is nested too deeply"
     except (ValueError, yaml.YAMLError):
         fault = "is not text in UTF-8"
     if fault or not isinstance(clouds, dict):
@@ -114,10 +123,12 @@ def _construct(kind: str, name: str) -> Any:
 
     def constructor(loader: _Loader, node: yaml.ScalarNode) -> object:
         try:
+            if ":" in node.value and len(node.value) > LONGEST_NUMBER:
+                raise ValueError
             value = construct(loader, node)
-        except ValueError:  # for example the 32nd of a month
+        except _INVALID_VALUE:
             raise yaml.constructor.ConstructorError(
-                problem=f"not a {kind}", problem_mark=node.start_mark
+                problem=f"not {kind}", problem_mark=node.start_mark
             ) from None
         is_faithful = isinstance(value, int | float) and str(value) == node.value
         return value if is_faithful and not isinstance(value, bool) else Misread(kind)
