@@ -39,6 +39,7 @@ def state_saver(application: Application, file: StateFile, redact: Redact) -> St
         file,
         lambda: collect(application, redact),
         lambda: application.store.revision,
+        lambda: application.store.image_changes,
         application.exporter_metrics.record_state_write,
     )
 

@@ -1,4 +1,8 @@
-"""A thread that writes the state file when something has changed, and once more at the end."""
+"""A thread that writes the state file when something has changed, and once more at the end.
+
+A counter that was scraped and is lower after a crash looks like a reset, so Prometheus adds its
+value once more. Therefore a change of an image is written soon.
+"""
 
 import logging
 import threading
@@ -12,6 +16,9 @@ from exporter.state.records import SavedState
 log = logging.getLogger(__name__)
 
 INTERVAL = 60.0
+"""Seconds between two writes while no image changes."""
+
+SHORT_INTERVAL = 5.0
 """Seconds between two writes, at least."""
 
 MAX_SHARE = 0.05
@@ -37,6 +44,7 @@ class StateSaver:
         file: StateFile,
         collect: Callable[[], SavedState],
         revision: Callable[[], int],
+        image_changes: Callable[[], int],
         record_write: Callable[[float | None], None],
     ) -> None:
         """Create a saver; ``start`` starts its thread.
@@ -45,12 +53,14 @@ class StateSaver:
             file: The file, which this process has locked.
             collect: Returns the state to write.
             revision: Returns another number whenever the state has changed.
+            image_changes: Returns another number whenever an image has changed.
             record_write: Called with the Unix time of each write, or None if it failed.
         """
         self.write_failed = False
         self._file = file
         self._collect = collect
         self._revision = revision
+        self._image_changes = image_changes
         self._record_write = record_write
         self._saved_revision: int | None = None
         self._stop = threading.Event()
@@ -85,11 +95,14 @@ class StateSaver:
             self._succeed(size)
 
     def _run(self) -> None:
-        pause = INTERVAL
+        pause, waited, image_changes = SHORT_INTERVAL, 0.0, self._image_changes()
         while not self._stop.wait(pause):
-            started_at = steady()
+            waited += pause
+            if waited < INTERVAL and self._image_changes() == image_changes:
+                continue
+            started_at, image_changes = steady(), self._image_changes()
             self.save()
-            pause = max(INTERVAL, (steady() - started_at) / MAX_SHARE)
+            pause, waited = max(SHORT_INTERVAL, (steady() - started_at) / MAX_SHARE), 0.0
         self.save()
 
     def _pausing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -71,6 +71,7 @@ class Store:
         self._removed: set[TargetKey] = set()
         self._layout = 0
         self._updates = 0
+        self._image_changes = 0
         self._history = ChangeHistory()
         self._rendered_at = -inf
 
@@ -179,6 +180,7 @@ class Store:
             before = self._observations[key]
             if observation.changed_at is not before.changed_at:
                 self._history.record(key, observation)
+                self._image_changes += 1
             changed = observation.changed_aspects(before, self._rendered_at)
             if changed:
                 self._changed[key] = union(changed, self._changed.get(key, NO_ASPECTS))
@@ -211,6 +213,11 @@ class Store:
     def revision(self) -> int:
         """Number of changes so far: to targets, observations and clouds."""
         return self._layout + self._updates
+
+    @property
+    def image_changes(self) -> int:
+        """Number of polls of this process that showed a change."""
+        return self._image_changes
 
     def take_changes(self, now: float) -> Changes:
         """Return the changes since the last call, and clear them; ``now`` is a monotonic time."""

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from itertools import chain, count, repeat
 from pathlib import Path
 
 import pytest
@@ -21,16 +22,23 @@ class Saved:
 
     Attributes:
         revision: The number of changes so far.
+        image_changes: The number of changes of images so far.
         results: For each write, True if it succeeded.
         error: The error that collecting the state raises.
     """
 
     def __init__(self, path: Path) -> None:
-        self.revision = 0
+        self.revision = self.image_changes = 0
         self.results: list[bool] = []
         self.error: Exception | None = None
         self.file = StateFile(path)
-        self.saver = StateSaver(self.file, self._collect, lambda: self.revision, self._record)
+        self.saver = StateSaver(
+            self.file,
+            self._collect,
+            lambda: self.revision,
+            lambda: self.image_changes,
+            self._record,
+        )
 
     def saved_at(self) -> float:
         """Return when the file was written, in its own words."""
@@ -57,6 +65,7 @@ def running(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> Iterator[Saved]:
     """Run a saver that is in a hurry."""
     saved.file.path.parent.mkdir()
     monkeypatch.setattr(saving, "INTERVAL", 0.001)
+    monkeypatch.setattr(saving, "SHORT_INTERVAL", 0.001)
     saved.saver.start()
     yield saved
     saved.saver.close()
@@ -138,16 +147,42 @@ def test_disk_that_hangs_does_not_delay_the_end(
     wait_until(lambda: saved.results)
 
 
-def test_slow_writes_are_rarer(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With very many images the processor must not be busy with the file."""
-    times, waits = iter([0.0, 10.0, 10.0, 10.5]), list[float]()
+def waits_of(saved: Saved, monkeypatch: pytest.MonkeyPatch, writes: list[float]) -> list[float]:
+    """Return the seconds that a saver waits before each write; the writes take ``writes``."""
+    clock, waits, waited = [0.0], list[float](), [0.0]
+    remaining = iter(writes)
 
     def wait(seconds: float) -> bool:
-        waits.append(seconds)
-        return len(waits) == 3
+        waited[0] += seconds
+        return len(waits) == len(writes)
 
-    monkeypatch.setattr(saving, "steady", lambda: next(times))
-    monkeypatch.setattr(saved.saver, "save", lambda: None)
+    def save() -> None:
+        if len(waits) < len(writes):
+            waits.append(waited[0])
+            waited[0] = 0.0
+            clock[0] += next(remaining)
+
+    monkeypatch.setattr(saving, "steady", lambda: clock[0])
+    monkeypatch.setattr(saved.saver, "save", save)
     monkeypatch.setattr(saved.saver._stop, "wait", wait)
     saved.saver._run()
-    assert waits == [60.0, 200.0, 60.0]
+    return waits
+
+
+def test_slow_writes_are_rarer(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With very many images the processor must not be busy with the file."""
+    assert waits_of(saved, monkeypatch, [10.0, 0.5, 0.01, 0.01]) == [60.0, 200.0, 60.0, 60.0]
+
+
+def test_change_of_an_image_is_written_soon(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash must not take back a counter that Prometheus has seen."""
+    monkeypatch.setattr(saved.saver, "_image_changes", count().__next__)
+    assert waits_of(saved, monkeypatch, [0.01, 10.0, 0.01]) == [5.0, 5.0, 200.0]
+
+
+def test_change_that_is_written_does_not_hasten_the_next_write(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = chain([0, 1], repeat(1))
+    monkeypatch.setattr(saved.saver, "_image_changes", numbers.__next__)
+    assert waits_of(saved, monkeypatch, [0.01, 0.01]) == [5.0, 60.0]

@@ -356,3 +356,11 @@ def test_revision_differs_after_every_change(store: Store) -> None:
         revisions.append(store.revision)
     assert len(set(revisions)) == len(revisions)
     assert store.revision == revisions[-1]
+
+
+def test_only_polls_that_show_a_change_count_as_changes_of_images(store: Store) -> None:
+    store.observe(ONE.key, FOUND)
+    store.update_cloud("lab", lambda state: replace(state, contradictions=1))
+    assert store.image_changes == 0
+    store.observe(ONE.key, replace(FOUND, changed_at=START))
+    assert store.image_changes == 1
