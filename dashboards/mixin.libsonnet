@@ -203,7 +203,7 @@
           },
           {
             "record": "image:openstack_image_status:changed",
-            "expr": "(\n  image:openstack_image_status_changes:increase1h\n  or\n  min_over_time(image:openstack_image_status:code[1h]) != max_over_time(image:openstack_image_status:code[1h])\n  or\n  last_over_time(image:openstack_image_status:code[1h]) != image:openstack_image_status:before\n  or\n  image:openstack_image_status:left_active\n)\nunless image:openstack_image_exists:known == 0"
+            "expr": "(\n  image:openstack_image_status_changes:increase1h\n  or\n  min_over_time(image:openstack_image_status:code[1h]) != max_over_time(image:openstack_image_status:code[1h])\n  or\n  last_over_time(image:openstack_image_status:code[1h]) - image:openstack_image_status:before != 0\n  or\n  image:openstack_image_status:left_active\n)\nunless image:openstack_image_exists:known == 0"
           },
           {
             "record": "image:openstack_image_public:became",
@@ -219,7 +219,7 @@
           },
           {
             "record": "image:openstack_image_size_bytes:changed",
-            "expr": "min_over_time(image:openstack_image_size_bytes:active[1h]) != max_over_time(image:openstack_image_size_bytes:active[1h])\nor\nlast_over_time(image:openstack_image_size_bytes:active[1h]) != image:openstack_image_size_bytes:before"
+            "expr": "min_over_time(image:openstack_image_size_bytes:active[1h]) != max_over_time(image:openstack_image_size_bytes:active[1h])\nor\nlast_over_time(image:openstack_image_size_bytes:active[1h]) - image:openstack_image_size_bytes:before != 0"
           }
         ]
       },
