@@ -22,18 +22,26 @@ REFUSED_PER_TURN = 64
 """Connections to close before others get a turn."""
 
 PER_SECOND = 50.0
-"""Connections that an address may open in a second."""
+"""Connections that an address may open in a second, or more if it may have many at once."""
+
+SECONDS_TO_REFILL = 5
+"""Seconds after which an address may open as many connections at once as before."""
 
 MOST_ADDRESSES = 10_000
 """Addresses to remember; with more, those that have not opened many are forgotten."""
 
 
 class OpeningRate:
-    """Limits how many connections an address may open at once and in a second."""
+    """Limits how many connections an address may open at once and in a second.
+
+    Attributes:
+        per_second: Connections that an address may open in a second.
+    """
 
     def __init__(self, burst: int) -> None:
         """Allow so many connections at once, and at least those of a second."""
         self._burst = max(float(burst), PER_SECOND)
+        self.per_second = max(self._burst / SECONDS_TO_REFILL, PER_SECOND)
         # How many connections each address might have opened at once, and when.
         self._left: dict[str, tuple[float, float]] = {}
 
@@ -48,7 +56,7 @@ class OpeningRate:
         return True
 
     def _refilled(self, left: float, since: float, now: float) -> float:
-        return min(self._burst, left + (now - since) * PER_SECOND)
+        return min(self._burst, left + (now - since) * self.per_second)
 
     def _forget(self, now: float) -> None:
         """Forget the addresses that have opened few connections, or all."""
@@ -97,6 +105,6 @@ class ListeningSocket(socket.socket):
             if address is None or self._rate.take(address, now):
                 return connection, peer
             connection.close()
-            fields = {"address": address, "limit_per_second": int(PER_SECOND)}
+            fields = {"address": address, "limit_per_second": int(self._rate.per_second)}
             self._refusals.record(Refusal.ADDRESS_LIMIT, now, fields)
         raise BlockingIOError

@@ -39,6 +39,13 @@ def test_address_may_open_a_burst_and_then_so_many_a_second() -> None:
     assert take_all(rate, "a", 11 + 2 * BURST / PER_SECOND) == BURST
 
 
+def test_address_that_may_have_more_connections_may_open_more_a_second() -> None:
+    """As a reverse proxy that opens a connection for each request."""
+    rate = OpeningRate(1000)
+    assert take_all(rate, "proxy", 0) == 1000
+    assert take_all(rate, "proxy", 1) == 200
+
+
 def test_low_limit_of_connections_allows_those_of_a_second() -> None:
     assert take_all(OpeningRate(1), "a", 0) == PER_SECOND
 
