@@ -48,10 +48,11 @@ class StateFile:
             if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 folder.stat()  # raises an error that says more for a missing folder
                 raise StateFileError(f"{self.name}: its folder cannot be written to")
-            if self.path.exists():
-                check_type(self.path.stat())
-                if not os.access(self.path, os.R_OK, effective_ids=True):
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if (status := self._status()) is None:
+                return
+            check_type(status)
+            if not os.access(self.path, os.R_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except (OSError, ValueError) as error:
             raise self._error(error) from None
 
@@ -135,6 +136,13 @@ class StateFile:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _status(self) -> os.stat_result | None:
+        # Path.exists is also False for names that cannot be used.
+        try:
+            return self.path.stat()
+        except FileNotFoundError:
+            return None
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")

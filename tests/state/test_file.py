@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.redaction import shown_file
 from exporter.state import file as file_module
 from exporter.state.file import StateFile, StateFileError, check_state_file, locked_state_file
 
@@ -135,20 +136,25 @@ def unusable(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "folder").mkdir()
     (folder / "file").touch()
     os.mkfifo(folder / "fifo")
+    (folder / "loop").symlink_to(folder / "loop")
     return {
         "missing folder": (folder / "missing" / "state", "No such file or directory"),
         "folder": (folder / "folder", "Is a directory"),
         "FIFO": (folder / "fifo", "not a regular file"),
+        "loop": (folder / "loop", "Too many levels of symbolic links"),
+        "NUL": (folder / "a\0b", "embedded null byte"),
         "below a file": (folder / "file" / "state", "its folder cannot be written to"),
     }
 
 
-@pytest.mark.parametrize("case", ["missing folder", "folder", "FIFO", "below a file"])
+@pytest.mark.parametrize(
+    "case", ["missing folder", "folder", "FIFO", "loop", "NUL", "below a file"]
+)
 def test_name_that_cannot_be_used_is_an_error(case: str, tmp_path: Path) -> None:
     path, problem = unusable(tmp_path)[case]
     with pytest.raises(StateFileError) as error:
         StateFile(path).lock()
-    assert str(error.value) == f"state.file: {path}: {problem}"
+    assert str(error.value) == f"state.file: {shown_file(str(path))}: {problem}"
     with pytest.raises(StateFileError):
         check_state_file(path)
 
