@@ -91,6 +91,15 @@ def test_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Path)
     assert victim.read_text() == "precious"
 
 
+def test_link_in_the_place_of_the_file_is_replaced(tmp_path: Path) -> None:
+    """Whoever may make links in the folder must not choose which file is overwritten."""
+    (tmp_path / "other").write_bytes(b"precious")
+    (tmp_path / "state").symlink_to(tmp_path / "other")
+    StateFile(tmp_path / "state").write([b"new"])
+    assert (tmp_path / "other").read_bytes() == b"precious"
+    assert not (tmp_path / "state").is_symlink()
+
+
 def test_file_that_would_be_too_large_to_read_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
