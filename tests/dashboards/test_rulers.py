@@ -72,11 +72,6 @@ def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
     promtool: Path, tmp_path: Path, order: int
 ) -> None:
     """Records arrive late and may be missing once in a database, from which vmalert reads them."""
-    groups: list[dict[str, Any]] = [
-        {"name": f"{rule.get('alert', rule.get('record'))} {number}", "rules": [rule]}
-        for number, rule in enumerate(rules())
-    ]
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": groups}), "utf-8")
     scraped = [
         {"series": 'up{job="openstack-images", instance="a"}', "values": "1x30"},
         {"series": f"openstack_image_poll_success{{{LABELS}}}", "values": "1x30"},
@@ -100,6 +95,41 @@ def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
         }
         for name, series in EXPECTED_STATES.items()
     ]
+    _run_with_late_records(promtool, tmp_path, order, unit_tests)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_alerts_about_failing_polls_do_not_wait_again_if_scrapes_fail_and_records_are_late(
+    promtool: Path, tmp_path: Path, order: int
+) -> None:
+    """The record of the failed scrape has no value while the next scrape has arrived already."""
+    new_labels = LABELS.replace('"id"', '"id-new"')
+    series = {
+        'up{job="openstack-images", instance="a"}': "1x30",
+        f"openstack_image_exists{{{LABELS}}}": "1x9 stale 1x4 stale 1x9",
+        f"openstack_image_poll_success{{{LABELS}}}": "1x4 0x4 stale 0x4 stale 0x9",
+        f"openstack_image_poll_success{{{new_labels}}}": "_x5 0x4 stale 0x4 stale 0x9",
+    }
+    firing = {"OpenStackImageDataStale", "OpenStackImageNeverPolled"}
+    check = {
+        "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+        "eval_time": "24m",
+        "exp_samples": [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in firing],
+    }
+    input_series = [{"series": name, "values": values} for name, values in series.items()]
+    unit_test = {"interval": "1m", "input_series": input_series, "promql_expr_test": [check]}
+    _run_with_late_records(promtool, tmp_path, order, [unit_test])
+
+
+def _run_with_late_records(
+    promtool: Path, tmp_path: Path, order: int, unit_tests: list[dict[str, Any]]
+) -> None:
+    """Run unit tests with each rule in a group of its own, in this or the reverse order."""
+    groups: list[dict[str, Any]] = [
+        {"name": f"{rule.get('alert', rule.get('record'))} {number}", "rules": [rule]}
+        for number, rule in enumerate(rules())
+    ]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": groups}), "utf-8")
     content = {
         "rule_files": ["rules.yml"],
         "evaluation_interval": "1m",
