@@ -52,11 +52,12 @@ test-openstack: $(VENV)/.dev openstack-env ## run the tests against a real Glanc
 # The slow tests mostly wait. Meanwhile, work with the lowest priority prepares the next steps.
 check: ## run all checks of CI
 	@$(MAKE) --no-print-directory --jobs=2 test-slow meanwhile
+	@$(MAKE) --no-print-directory cover
 	@$(MAKE) --no-print-directory test-also
 	@THOROUGH=1 $(MAKE) --no-print-directory test OMITTED="$(COVERED:%=--ignore=%)"
 
 meanwhile: $(VENV)/.dev
-	@nice -n 19 $(MAKE) --no-print-directory lint types imports also-env cover
+	@nice -n 19 $(MAKE) --no-print-directory lint types imports also-env
 
 # Collecting the tests once compiles them, which each of the parallel processes would do otherwise.
 also-env:

@@ -29,7 +29,7 @@ class ScenarioCloud:
         service: The simulated Image service.
         keystone: The simulated Keystone, if the exporter signs in.
         changes: Wall times at which something changed.
-        permitted: Alerts that are correct because the machine was slow.
+        permitted: Alerts that are correct because the machine was slow, or that may fire again.
         metrics: Reads the metrics of the exporter of this cloud.
         prometheus: The Prometheus that scrapes that exporter.
     """
@@ -101,7 +101,7 @@ class ScenarioCloud:
         self.changes.append(time.time())
 
     def permit(self, *alerts: str) -> None:
-        """Permit alerts that are correct because the machine was too slow to prevent them."""
+        """Permit alerts that the machine was too slow to prevent, or to fire more than once."""
         self.permitted |= set(alerts)
 
     def wait_for_alerts(self, *alerts: str) -> None:
