@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -11,7 +12,26 @@ from exporter.redaction import shown_file
 from exporter.state import file as file_module
 from exporter.state.file import StateFile, StateFileError, check_state_file, locked_state_file
 
-IS_ROOT = os.geteuid() == 0
+NOBODY = 65534
+
+
+@pytest.fixture
+def folder_of_nobody() -> Iterator[Path]:
+    """Return a folder of this process, which has no access rights of root until the test ends.
+
+    Only root can enter its ``tmp_path``.
+    """
+    is_root = os.geteuid() == 0
+    with TemporaryDirectory() as folder:
+        if is_root:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            os.chmod(folder, stat.S_IRWXU)
+            if is_root:
+                os.seteuid(0)
 
 
 def interrupted() -> Iterator[bytes]:
@@ -168,18 +188,16 @@ def test_name_that_cannot_be_used_is_an_error(case: str, tmp_path: Path) -> None
         check_state_file(path)
 
 
-@pytest.mark.skipif(IS_ROOT, reason="root may write everywhere")
-def test_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+def test_folder_that_cannot_be_written_to_is_an_error(folder_of_nobody: Path) -> None:
+    folder_of_nobody.chmod(0o500)
     with pytest.raises(StateFileError, match="its folder cannot be written to"):
-        check_state_file(tmp_path / "state")
+        check_state_file(folder_of_nobody / "state")
 
 
-@pytest.mark.skipif(IS_ROOT, reason="root may read everything")
-def test_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "state").touch(0o200)
+def test_file_that_cannot_be_read_is_an_error(folder_of_nobody: Path) -> None:
+    (folder_of_nobody / "state").touch(0o200)
     with pytest.raises(StateFileError, match="Permission denied"):
-        check_state_file(tmp_path / "state")
+        check_state_file(folder_of_nobody / "state")
 
 
 def test_name_that_may_be_a_secret_is_not_shown() -> None:
