@@ -22,8 +22,6 @@ from tests.support.program import BOUND, GOLDEN, Program, run_program, simulated
 from tests.support.wait import wait_until
 from tests.support.web_config import WebConfigFolder, basic_auth_header
 
-pytestmark = pytest.mark.slow
-
 PASSWORD = "pass-of-the-account-1"
 CREDENTIAL = "secret-of-the-credential-2"
 TOKEN = "token-of-the-settings-3"
