@@ -22,7 +22,7 @@ TURN = 0.1
 
 
 class Variant(Enum):
-    """What the client sends on a connection."""
+    """Behaviour of the client on a connection."""
 
     SILENT = "silent"
     HALF_A_REQUEST = "half a request"

@@ -28,7 +28,7 @@ SECONDS_TO_REFILL = 5
 """Seconds after which an address may open as many connections at once as before."""
 
 MOST_ADDRESSES = 10_000
-"""Addresses to remember; with more, those that have not opened many are forgotten."""
+"""Addresses to remember. With more, addresses with few connections lately are forgotten."""
 
 
 class OpeningRate:
