@@ -15,20 +15,38 @@ REDACTED = "***"
 
 _USERINFO = re.compile(r"//[^/\s]*@")
 
+_PASSWORD_IN_URL = re.compile(r"(?:^|/)[^/\s:]*:[^/\s]*@")
+"""User and password of a URL, also once a path has joined the two slashes before them."""
+
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]*-----.*?(?:-----END[^-]*-----|\Z)|LS0tLS1CRUdJTi[A-Za-z0-9+/=\s]*",
     re.DOTALL,
 )
 """PEM text, also in base64 as in a Kubernetes Secret."""
 
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+"""A JSON web token. Its parts may be too short to be random words."""
+
+_JSON_SECRET = re.compile(
+    r'("\w*(?:secret|password|token)\w*"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.IGNORECASE
+)
+"""A secret in JSON, for example in an application credential."""
+
+_NAMED_SECRET = re.compile(
+    r"""(?:secret|password|passwd|token)\w*["']?\s*[:=]\s*\S|\b(?:basic|bearer)\s+\S""",
+    re.IGNORECASE,
+)
+"""A secret after its name in a value, or after the scheme of a header ``Authorization``."""
+
 NOT_SHOWN = "(not shown: it may be a secret)"
-"""Replaces the name of a file that may be a secret."""
+"""Replaces the name of a file, or another value, that may be a secret."""
 
 MAX_PATH = 200
 """Characters of the name of a file in an error. A longer value is not a name but something else."""
 
 _PATH = re.compile(r"[\w ./~@:+,=%-]+")
 _WORD = re.compile(r"[A-Za-z0-9+=_-]{16,}")
+_MIXED_WORD = re.compile(r"[A-Za-z0-9+/=_]{20,}")
 _LONG_WORD = re.compile(
     r"[A-Za-z0-9+/=_-]{44,}(?:\s+(?:[A-Za-z0-9+/=_-]{16,}|[A-Za-z0-9+/]+={1,2}))*"
 )
@@ -49,7 +67,9 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     # The longest secret first, so that no part of it remains.
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
-    text = _LONG_WORD.sub(_redacted_if_random, _PEM.sub(REDACTED, text))
+    text = _JWT.sub(REDACTED, _PEM.sub(REDACTED, text))
+    text = _JSON_SECRET.sub(rf'\1"{REDACTED}"', text)
+    text = _LONG_WORD.sub(_redacted_if_random, text)
     return _USERINFO.sub(f"//{REDACTED}@", text)
 
 
@@ -77,6 +97,7 @@ def looks_like_path(value: str, *, may_be_secret: bool = False) -> bool:
         len(value) <= MAX_PATH
         and _PATH.fullmatch(value) is not None
         and _USERINFO.search(value) is None
+        and _PASSWORD_IN_URL.search(value) is None
         and not value.startswith(("-----", "LS0tLS1"))
         and not any(map(_is_random, _WORD.findall(value)))
         and (not may_be_secret or "/" in value or "." in value)
@@ -84,8 +105,23 @@ def looks_like_path(value: str, *, may_be_secret: bool = False) -> bool:
 
 
 def looks_secret(text: str) -> bool:
-    """Return True if a text contains PEM text, or a long random word such as a token."""
-    return "-----BEGIN" in text or any(map(_is_random, _LONG_WORD.findall(text)))
+    """Return True if a text may contain PEM text, a token, or a password with its name or user."""
+    return (
+        any(pattern.search(text) for pattern in (_PEM, _JWT, _NAMED_SECRET, _PASSWORD_IN_URL))
+        or any(map(_is_random, _LONG_WORD.findall(text)))
+        or any(_is_mixed(word) and _is_random(word) for word in _MIXED_WORD.findall(text))
+    )
+
+
+def shown_value(text: str) -> str:
+    """Return a value of a setting for an error, quoted, or ``NOT_SHOWN``."""
+    return NOT_SHOWN if looks_secret(text) else repr(text)
+
+
+def _is_mixed(word: str) -> bool:
+    """Return True for base64; a UUID or a digest, which errors must show, has one case only."""
+    kinds = (str.isupper, str.islower, str.isdigit)
+    return all(any(map(is_kind, word)) for is_kind in kinds)
 
 
 def _is_random(word: str) -> bool:

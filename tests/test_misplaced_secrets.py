@@ -24,7 +24,20 @@ AUTH = {
 SHOWN = 12
 """Characters of a secret that must not appear in a row."""
 
-FORMS = ("PEM", "PEM in base64", "body of PEM", "body on one line", "broken PEM", "token", "hex")
+FORMS = (
+    "PEM",
+    "PEM in base64",
+    "body of PEM",
+    "body on one line",
+    "broken PEM",
+    "token",
+    "hex",
+    "URL",
+    "JSON",
+)
+ALWAYS_HIDDEN = [form for form in FORMS if form not in {"hex", "URL"}]
+"""Forms that no error shows, whatever the setting is for. A profile may be a URL."""
+
 VARIABLES = (
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
@@ -44,8 +57,10 @@ def secret(form: str, folder: WebConfigFolder) -> str:
         "body of PEM": f"{body}\n",
         "body on one line": body.replace("\n", ""),
         "broken PEM": key.replace("-----BEGIN", "BEGIN"),
-        "token": "gAAAAABn" + base64.urlsafe_b64encode(bytes(range(40, 140))).decode(),
+        "token": "gAAAAABn" + base64.urlsafe_b64encode(bytes(range(40, 139))).decode(),
         "hex": "8f14e45fceea167a5a36dedd4bea2543",
+        "URL": "https://demo:pass-of-the-account@127.0.0.1:5000/v3",
+        "JSON": f'{{"secret":"{base64.urlsafe_b64encode(bytes(range(90, 130))).decode()}"}}',
     }[form]
 
 
@@ -64,6 +79,8 @@ def folder(
     for name in {*os.environ} - {*environment(tmp_path)}:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
+    # openstacksdk searches in the folder in which it was imported.
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
     monkeypatch.chdir(tmp_path)
     write_clouds()
     write_settings(cloud="lab")
@@ -107,27 +124,44 @@ def test_in_clouds_yaml(
         {"verify": value},
         {"cacert": value},
         {"cert": value},
-        {"image_endpoint_override": value},
         {"cert": certificate, "key": value},
         {"auth": {**AUTH, "cacert": value}},
     )
+    if "//" not in value:
+        entries = (*entries, {"image_endpoint_override": value})
     for entry in entries:
         write_clouds(**entry)
         assert_refused(value, capsys)
 
 
 @pytest.mark.parametrize("key", ["profile", "auth_type"])
-@pytest.mark.parametrize("form", [form for form in FORMS if form != "hex"])
+@pytest.mark.parametrize("form", ALWAYS_HIDDEN)
 def test_in_place_of_a_name_in_clouds_yaml(
     key: str, form: str, folder: WebConfigFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     value = secret(form, folder)
     write_clouds(**{key: value})
+    assert_refused(value, capsys, "--config.file=exporter.yml", "--log.level=debug")
+
+
+@pytest.mark.parametrize("form", [*ALWAYS_HIDDEN, "URL"])
+def test_in_place_of_a_value(
+    form: str, folder: WebConfigFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = secret(form, folder)
+    file = "--config.file=exporter.yml"
+    for flag in ("web.listen-address", "web.telemetry-path", "web.route-prefix", "interval"):
+        argument = f"--{flag}={value.replace(',', ' ')}"
+        assert_refused(value, capsys, "--offline", file, argument)
+    assert_refused(value, capsys, file, f"--baseline=missing/{value}")
+    write_clouds(image_api_version=value)
+    assert_refused(value, capsys)
+    Path("clouds.yaml").write_text(yaml.safe_dump({"clouds": {value: {"auth": AUTH}}}))
     assert_refused(value, capsys)
 
 
 @pytest.mark.parametrize("setting", ["token_file", "region", "interface", "image_service_name"])
-@pytest.mark.parametrize("form", [form for form in FORMS if form != "hex"])
+@pytest.mark.parametrize("form", ALWAYS_HIDDEN)
 def test_in_the_settings(
     setting: str, form: str, folder: WebConfigFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

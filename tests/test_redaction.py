@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.redaction import NOT_SHOWN, Redactor, redact, shown_file
+from exporter.redaction import (
+    NOT_SHOWN,
+    Redactor,
+    looks_secret,
+    redact,
+    shown_file,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +95,51 @@ def test_long_random_words_are_redacted_and_request_ids_are_not() -> None:
 def test_url_with_a_password_in_place_of_a_path_is_not_shown(url: str) -> None:
     assert shown_file(url, may_be_secret=True) == NOT_SHOWN
     assert shown_file(url) == NOT_SHOWN
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJleHBvcnRlciJ9.dozjgNryP4J3jVmNHl0w5NyaUPv5VbFIzKWZ0Zs6Oz1"
+
+
+def test_json_web_tokens_and_secrets_in_json_are_redacted() -> None:
+    assert redact(f"{JWT} refused") == "*** refused"
+    credential = '{"name": "exporter", "secret": "a \\" b", "x_password":"c", "id": "d"}'
+    assert redact(f"{credential} refused") == (
+        '{"name": "exporter", "secret": "***", "x_password":"***", "id": "d"} refused'
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        JWT,
+        "LS0tLS1CRUdJTiBQUklW",
+        '{"application_credential_secret": "hunter2"}',
+        "password=hunter2",
+        "token: hunter2",
+        "Basic ZGVtbzpodW50ZXIy",
+        "Bearer hunter2",
+        "https://demo:hunter2@keystone:5000/v3",
+        "https:/demo:hunter2@keystone:5000/v3",
+        "demo:hunter2@keystone",
+        "0lYXEbMwJHn7L/EbfBn+yx4YgtDknBoT",
+    ],
+)
+def test_value_that_may_be_a_secret_is_recognised(value: str) -> None:
+    assert looks_secret(value)
+    assert shown_file(value, may_be_secret=True) == NOT_SHOWN
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "3C3D1D01-b48a-4639-8a88-08be3b9b5d78",
+        "8f14e45fceea167a5a36dedd4bea2543",
+        "application_credential_secret",
+        "openstack_image_exporter_state_write_failures_total",
+        "https://keystone.example.com:5000/v3",
+        "[2001:db8::1]:10292",
+        "a token file",
+    ],
+)
+def test_identifiers_and_words_are_no_secrets(value: str) -> None:
+    assert not looks_secret(value)

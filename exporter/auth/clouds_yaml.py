@@ -44,7 +44,7 @@ from exporter.auth.static_token import StaticTokenAuthenticator
 from exporter.auth.token_cache import CachedTokenAuthenticator
 from exporter.model.api_traits import RequestedVersion
 from exporter.model.instant import Instant
-from exporter.redaction import redact
+from exporter.redaction import NOT_SHOWN, looks_secret, redact, shown_value
 from exporter.text import excerpt
 from exporter.transport.tls_files import ClientTls
 from exporter.transport.url import base_url
@@ -60,7 +60,7 @@ API_VERSIONS: Mapping[str, RequestedVersion] = {
 
 _MINOR_VERSION = re.compile(r"(?<=[0-9])\.[0-9]+$", re.ASCII)
 
-_LEAKY_LOGGERS = ("keystoneauth", "openstack")
+_LEAKY_LOGGERS = ("keystoneauth", "openstack", "stevedore")
 _INTERACTIVE_AUTH_TYPES = {"v3websso", "v3oidcdeviceauthz"}
 
 
@@ -130,7 +130,8 @@ class OpenStackConfiguration:
         Raises:
             CloudConfigError: A file cannot be used.
         """
-        # They log tokens at DEBUG and lines of broken files, passwords included, at WARNING.
+        # They log tokens at DEBUG, and at WARNING lines of broken files, passwords included, and
+        # an unknown auth_type, in which a secret may have been written.
         for name in _LEAKY_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
         clouds = candidates("OS_CLIENT_CONFIG_FILE", loader.CONFIG_FILES, config_file)
@@ -258,7 +259,7 @@ def _refuse(fault: str) -> None:
 def _source(cloud: str | None, file: str | None = None) -> str:
     if cloud is None:
         return "the OS_* variables"
-    return f"cloud {cloud!r}" + (f" in {file}" if file else "")
+    return f"cloud {shown_value(cloud)}" + (f" in {file}" if file else "")
 
 
 def _check_entry_exists(loaded: loader.OpenStackConfig, cloud: str | None) -> None:
@@ -270,7 +271,7 @@ def _check_entry_exists(loaded: loader.OpenStackConfig, cloud: str | None) -> No
     if loaded.config_filename is None:
         fault = f"no clouds.yaml was found in {', '.join(searched_files())}"
     else:
-        fault = f"no such cloud; the file has {', '.join(map(repr, names))}"
+        fault = f"no such cloud; the file has {', '.join(map(shown_value, names))}"
     if cloud is None or is_invented:
         fault = f"neither `cloud` nor `endpoint` is set, nor is OS_AUTH_URL; {fault}"
     raise CloudConfigError(fault)
@@ -310,7 +311,9 @@ def _unknown_api_version(config: Mapping[str, Any], *, variables: bool) -> str:
     if _major_version(value) in API_VERSIONS:
         return ""
     setting = "OS_IMAGE_API_VERSION" if variables else "image_api_version"
-    return f"{setting}: {excerpt(value)} is no version of the Image API; accepted: 1 or 2"
+    text = str(value)
+    shown = NOT_SHOWN if looks_secret(text) else excerpt(value)
+    return f"{setting}: {shown} is no version of the Image API; accepted: 1 or 2"
 
 
 def _endpoint_override(config: CloudRegion) -> str | None:

@@ -16,6 +16,7 @@ from exporter.commands.check import poll_report
 from exporter.commands.output import Report, print_line, print_tables
 from exporter.config import Expect, Settings, SettingsError
 from exporter.config.expect import merged
+from exporter.config.messages import file_name
 from exporter.config.yaml_reader import UnreadableError, read_text
 from exporter.model.expectations.checks import EXISTS, evaluate
 from exporter.model.expectations.suggest import suggest_expectations
@@ -55,16 +56,17 @@ def read_source(file: Path, settings: Settings, *, clouds_elsewhere: bool) -> st
         raise SettingsError(
             "check --baseline: needs the clouds in a settings file, named by --config.file"
         )
+    shown = file_name(str(file))
     if os.path.lexists(file):
-        raise SettingsError(f"{file}: exists already and is not overwritten")
+        raise SettingsError(f"{shown}: exists already and is not overwritten")
     # Unlike Path.is_dir(), this does not fail for a folder that may not be entered.
     if not os.path.isdir(file.parent):
-        raise SettingsError(f"{file}: cannot be written: {file.parent} is not a directory")
+        raise SettingsError(f"{shown}: cannot be written: its folder is not a directory")
     is_beside = source.parent.resolve() == file.parent.resolve()
     for cloud in settings.clouds if not is_beside else ():
         if cloud.token_file is not None and not cloud.token_file.is_absolute():
             raise SettingsError(
-                f"{file}: token_file of cloud {cloud.name!r} is relative to the directory of "
+                f"{shown}: token_file of cloud {cloud.name!r} is relative to the directory of "
                 f"{source}; write the baseline there"
             )
     try:
@@ -103,7 +105,9 @@ def write_baseline(
     report = poll_report(application, err)
     if not _is_complete(application, report):
         print_tables(report, out)
-        print_line(err, f"{file}: not written, because a poll or a discovery failed")
+        print_line(
+            err, f"{file_name(str(file))}: not written, because a poll or a discovery failed"
+        )
         return Exit.NOT_AS_EXPECTED
     images = list(_baseline_images(settings, report))
     edited = _edited(source_text, images)
@@ -226,7 +230,8 @@ def create_file(file: Path, text: str, source: os.stat_result, *, is_secret: boo
         if created is not None:
             # Half a file would stop the next attempt.
             file.unlink(missing_ok=True)
-        raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
+        shown = file_name(str(file))
+        raise SettingsError(f"{shown}: cannot be written: {error.strerror}") from None
 
 
 def _opener(mode: int) -> Callable[[str, int], int]:

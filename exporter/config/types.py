@@ -20,6 +20,7 @@ from exporter.model.units import (
     format_duration,
     parse_duration,
 )
+from exporter.redaction import looks_secret
 
 HIDDEN = "hidden"
 """Type of an error that must not show the value."""
@@ -205,9 +206,9 @@ def telemetry_path(value: object) -> str:
     accepted = _A_PATH.format(example="/metrics")
     string = _string(value, accepted)
     bare = string.strip("/")
-    if string != f"/{bare}" and _is_path(bare):
+    if string != f"/{bare}" and _is_path(bare) and not looks_secret(bare):
         raise refused(f"has to start, and not to end, with a slash; write /{bare}")
-    if not _is_path(bare):
+    if string != f"/{bare}" or not _is_path(bare):
         raise refused(f"is not accepted; accepted: {accepted}")
     if string.split("/")[1] in PAGES:
         raise refused(

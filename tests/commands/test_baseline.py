@@ -194,9 +194,9 @@ def test_unusable_location_is_rejected_before_any_poll(tmp_path: Path) -> None:
     file = settings_file(tmp_path, {**cloud, "token_file": "token"})
     nowhere, elsewhere = tmp_path / "no" / "new.yml", tmp_path / "elsewhere" / "new.yml"
     impossible = tmp_path / ("x" * 300) / "new.yml"
-    assert error_of(file, impossible).endswith("x is not a directory")
+    assert error_of(file, impossible).endswith("its folder is not a directory")
     assert error_of(file, nowhere) == (
-        f"{nowhere}: cannot be written: {nowhere.parent} is not a directory"
+        f"{nowhere}: cannot be written: its folder is not a directory"
     )
     assert error_of(file, elsewhere) == (
         f"{elsewhere}: token_file of cloud 'lab' is relative to the directory of {file}; "

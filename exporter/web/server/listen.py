@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from exporter.redaction import shown_value
 from exporter.web.server.listening_socket import QUEUE
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
@@ -39,7 +40,7 @@ def parse_listen_address(listen_address: str) -> tuple[str, int]:
             ipv6 = match["ipv6"] and str(ipaddress.IPv6Address(match["ipv6"]))
             return ipv6 or match["host"], int(match["port"])
     raise ValueError(
-        f"listen address {listen_address!r}: write :PORT for all addresses, HOST:PORT, "
+        f"listen address {shown_value(listen_address)}: write :PORT for all addresses, HOST:PORT, "
         "or [IPV6]:PORT, with a port from 0 to 65535"
     )
 
