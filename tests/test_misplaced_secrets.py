@@ -150,7 +150,7 @@ def test_in_place_of_a_value(
 ) -> None:
     value = secret(form, folder)
     file = "--config.file=exporter.yml"
-    for flag in ("web.listen-address", "web.telemetry-path", "web.route-prefix", "interval"):
+    for flag in ("web.listen-address", "web.telemetry-path", "interval"):
         argument = f"--{flag}={value.replace(',', ' ')}"
         assert_refused(value, capsys, "--offline", file, argument)
     assert_refused(value, capsys, file, f"--baseline=missing/{value}")
