@@ -1,5 +1,6 @@
 """Fixtures of all tests, and the rule that skipped tests fail in CI."""
 
+import gc
 import logging
 import os
 import shutil
@@ -13,11 +14,11 @@ import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling, Scheduling
+from xdist.workermanage import WorkerController
 
 import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
 from exporter.simulator import Release
 from tests.support.examples import examples
-from tests.support.preloaded import stop_preloaded_exporter
 
 # A busy machine is slow, which says nothing about the code.
 hypothesis.settings.register_profile("default", examples(100), deadline=None)
@@ -48,9 +49,21 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no t
     def _split_scope(self, nodeid: str) -> str:
         return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
 
+    def mark_test_complete(
+        self, node: WorkerController, item_index: int, duration: float = 0
+    ) -> None:
+        """Forget what is complete: xdist counts the tests of all units of a process each time."""
+        super().mark_test_complete(node, item_index, duration)
+        units = self.assigned_work[node]
+        for scope in [scope for scope, unit in units.items() if all(unit.values())]:
+            del units[scope]
 
-FAST_CLOCK = "tests/e2e_alerts/"
-"""Tests with a clock that is many times faster: a moment without a processor lasts minutes."""
+
+NICENESS = {
+    "tests/e2e_alerts/": 0,  # Their clock is fast: a moment without a processor lasts minutes.
+    "tests/openstack/": 4,  # A real Glance takes seconds to respond on a busy machine.
+}
+"""Niceness of slow tests that depend on time."""
 
 LOW_PRIORITY = 10
 """Niceness of all other slow tests."""
@@ -64,6 +77,17 @@ def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"CI runs every test. {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector, which would visit ten thousand tests in vain."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -93,18 +117,27 @@ def release(request: pytest.FixtureRequest) -> Release:
 
 
 def pytest_sessionfinish() -> None:
-    """Stop the server of this process."""
-    stop_preloaded_exporter()
+    """Stop the server of this process.
+
+    Importing the module would import the exporter, which the process that distributes the tests
+    does not need.
+    """
+    if preloaded := sys.modules.get("tests.support.preloaded"):
+        preloaded.stop_preloaded_exporter()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Lower the priority of slow tests that do not depend on time.
+    """Lower the priority of slow tests, most of all of those that do not depend on time.
 
     A process cannot raise its priority again, but ``GroupScheduling`` starts with the largest
-    group: the tests with a fast clock.
+    groups: those of ``NICENESS``.
     """
-    if item.get_closest_marker("slow") and not item.nodeid.startswith(FAST_CLOCK):
-        os.nice(max(0, LOW_PRIORITY - os.nice(0)))
+    if item.get_closest_marker("slow"):
+        niceness = next(
+            (value for folder, value in NICENESS.items() if item.nodeid.startswith(folder)),
+            LOW_PRIORITY,
+        )
+        os.nice(max(0, niceness - os.nice(0)))
 
 
 @pytest.hookimpl(optionalhook=True)

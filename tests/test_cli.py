@@ -165,7 +165,8 @@ def test_interrupted_check_has_status_130(tmp_path: Path) -> None:
         service.faults.set("hang")
         settings = {**CLOUD, "endpoint": service.url, "timeout": REQUEST_TIMEOUT}
         file = settings_file(tmp_path, settings)
-        with start_program(tmp_path, "check", f"--config.file={file}") as program:
+        argv = ("check", f"--config.file={file}")
+        with start_program(tmp_path, *argv, is_preloaded=False) as program:
             wait_until(lambda: service.log.in_flight == 1)
             program.process.send_signal(signal.SIGINT)
             assert program.process.wait(STOP_TIMEOUT) == 130

@@ -12,6 +12,7 @@ EXPECTED_FAILURE = "@pytest.mark.xfail\ndef test_fails(): assert False\n"
 SKIPPED_FILE = "import pytest\npytest.skip('no such system', allow_module_level=True)\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ci", "status", "outputs"),
     [

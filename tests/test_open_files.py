@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from exporter.simulator import SimulatedImageService
 from tests.support.program import Program, environment, killed_at_the_end, settings_file, simulated
 from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.slow
 
 CLOUDS = 30
 IMAGES = [simulated(f"{number:08d}-0000-4000-8000-000000000000") for number in range(16)]

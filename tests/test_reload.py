@@ -281,6 +281,7 @@ def test_poller_of_a_removed_cloud_logs_no_error(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.slow
 def test_no_scrape_sees_half_of_a_reload(tmp_path: Path, service: SimulatedImageService) -> None:
     files = {
         name: [

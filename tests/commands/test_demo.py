@@ -69,7 +69,7 @@ def test_demo_continues_after_stdout_is_closed(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     flags = ("--interval=1s", "--web.listen-address=127.0.0.1:0")
-    with start_program(tmp_path, "demo", *flags, stdout_to=writer) as program:
+    with start_program(tmp_path, "demo", *flags, stdout_to=writer, is_preloaded=False) as program:
         os.close(writer)
         program.wait_for_metric("openstack_image_api_up", 1)
         program.stop()

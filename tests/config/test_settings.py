@@ -356,6 +356,7 @@ def test_images_without_expectations_share_one_object(read: Read) -> None:
     assert one.expect is other.expect
 
 
+@pytest.mark.slow
 def test_ten_thousand_images(read: Read) -> None:
     images = "\n".join(
         f"  - {{id: i{n}, alias: a{n}, expect: {{status: active}}}}" for n in range(10_000)

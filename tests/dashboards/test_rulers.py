@@ -67,6 +67,7 @@ def test_unit_tests_set_the_order_of_groups(path: Path) -> None:
     assert is_late is (path.stem == "lag")
 
 
+@pytest.mark.slow  # 2 s of processor time each.
 @pytest.mark.parametrize("order", [1, -1])
 def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
     promtool: Path, tmp_path: Path, order: int
@@ -98,6 +99,7 @@ def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
     _run_with_late_records(promtool, tmp_path, order, unit_tests)
 
 
+@pytest.mark.slow  # 2 s of processor time each.
 @pytest.mark.parametrize("order", [1, -1])
 def test_alerts_about_failing_polls_do_not_wait_again_if_scrapes_fail_and_records_are_late(
     promtool: Path, tmp_path: Path, order: int

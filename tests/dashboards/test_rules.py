@@ -28,6 +28,9 @@ from tests.dashboards.alert_table import (
 from tests.readme_tables import metrics_of_clouds, metrics_of_images, metrics_of_the_exporter
 
 TESTS = sorted((RULES.parent / "tests").glob("*.yml"))
+QUICK = {"contradictions", "labels"}
+"""Unit tests that take a few seconds of processor time; others take up to a minute."""
+
 ALERTMANAGER = RULES.parent / "alertmanager.yml"
 RUNBOOK_URL = "https://example.com/openstack-image-exporter/dashboards/runbooks/"
 ALERT = re.compile(r"\bOpenStackImage\w+\b")
@@ -184,10 +187,7 @@ def test_promtool_accepts_the_rules_with_every_lint(promtool: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [
-        pytest.param(path, marks=[pytest.mark.slow] if path.stat().st_size > 15_000 else [])
-        for path in TESTS
-    ],
+    [pytest.param(path, marks=[] if path.stem in QUICK else [pytest.mark.slow]) for path in TESTS],
     ids=[path.stem for path in TESTS],
 )
 def test_unit_tests_of_the_rules_pass(promtool: Path, path: Path) -> None:

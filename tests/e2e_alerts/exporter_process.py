@@ -58,6 +58,7 @@ class ExporterProcess:
                 "run",
                 f"--config.file={file}",
                 f"--web.listen-address={self._address}",
+                is_preloaded=False,
                 OS_CLIENT_CONFIG_FILE=str(folder / "clouds.yaml"),
                 PYTHONPATH=os.pathsep.join((str(folder), str(ROOT))),
             )

@@ -168,6 +168,7 @@ def test_daemon_serves_and_stops_while_the_resolver_hangs(tmp_path: Path, host_o
         tmp_path,
         f"--config.file={file}",
         "--web.listen-address=127.0.0.1:0",
+        is_preloaded=False,
         PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT))),
     ) as program:
         wait_until((tmp_path / "resolving").exists)

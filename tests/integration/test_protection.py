@@ -146,6 +146,7 @@ def test_invalid_web_configuration_prevents_the_start(
     assert "doe" not in result.stderr
 
 
+@pytest.mark.slow
 def test_no_scrape_fails_during_reloads_and_certificate_changes(
     folder: WebConfigFolder, service: SimulatedImageService
 ) -> None:

@@ -22,6 +22,8 @@ from tests.support.program import BOUND, GOLDEN, Program, run_program, simulated
 from tests.support.wait import wait_until
 from tests.support.web_config import WebConfigFolder, basic_auth_header
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "pass-of-the-account-1"
 CREDENTIAL = "secret-of-the-credential-2"
 TOKEN = "token-of-the-settings-3"
@@ -139,7 +141,9 @@ def running(
         "--web.enable-lifecycle",
         "--log.level=debug",
     ]
-    with start_program(folder.path, *argv, stdout_to=None, **variables) as program:
+    with start_program(
+        folder.path, *argv, stdout_to=None, is_preloaded=True, **variables
+    ) as program:
         yield program, variables
 
 

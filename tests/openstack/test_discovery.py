@@ -36,10 +36,12 @@ def watching(openstack: OpenStack, tmp_path: Path) -> Iterator[Program]:
         {"property": PROPERTY},
     ]
     cloud = {"name": "demo", "cloud": "demo", "discover": discover}
-    pace = {"interval": "1s", "timeout": "1s", "discovery_interval": "1s", "forget_after": "3s"}
+    pace = {"interval": "2s", "timeout": "2s", "discovery_interval": "2s", "forget_after": "10s"}
     file = settings_file(tmp_path, cloud, **pace)
     argv = (f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
-    with start_program(tmp_path, *argv, stdout_to=None, **environ(openstack)) as program:
+    with start_program(
+        tmp_path, *argv, stdout_to=None, is_preloaded=True, **environ(openstack)
+    ) as program:
         yield program
         program.stop()
 

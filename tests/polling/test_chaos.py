@@ -4,10 +4,14 @@ import os
 import random
 from typing import Any
 
+import pytest
+
 from exporter.polling.engine.pacing import CyclePacing
 from exporter.simulator import SimulatedImage
 from tests.support.polled_cloud import image_service, polled_cloud, threads
 from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.slow
 
 IDS = [f"image-{number}" for number in range(12)]
 DOOMED = IDS[:2]

@@ -59,6 +59,7 @@ def request_count(service: SimulatedImageService) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_thousand_images_of_all_kinds_take_thirty_requests(release: Release) -> None:
     images = {
         image_id: SimulatedImage(image_id, **KINDS[number % len(KINDS)])

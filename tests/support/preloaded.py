@@ -6,6 +6,7 @@ ends as any other process.
 """
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 import exporter.cli  # noqa: F401  # so that no run imports it
 from exporter import __main__
@@ -86,15 +87,14 @@ class PreloadedExporter:
         argv: Sequence[str],
         cwd: Path,
         env: Mapping[str, str],
-        stdout: IO[Any],
-        stderr: IO[Any],
+        stdout: int,
+        stderr: int,
     ) -> ForkedProcess:
-        """Start the program."""
+        """Start the program, with these descriptors for its output."""
         request = json.dumps([argv, str(cwd), dict(env)]).encode()
         status, server_end = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with server_end, self._lock:
-            descriptors = [file.fileno() for file in (server_end, stdout, stderr)]
-            socket.send_fds(self._socket, [request], descriptors)
+            socket.send_fds(self._socket, [request], [server_end.fileno(), stdout, stderr])
         return ForkedProcess(status)
 
     def run(
@@ -109,7 +109,7 @@ class PreloadedExporter:
             tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
             tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
         ):
-            process = self.start(argv, cwd, env, stdout, stderr)
+            process = self.start(argv, cwd, env, stdout.fileno(), stderr.fileno())
             try:
                 status = process.wait(timeout)
             finally:
@@ -143,6 +143,7 @@ def _text(file: TextIO) -> str:
 
 def serve(requests: socket.socket) -> int:
     """Start the program for each request; return its status in its own process."""
+    gc.freeze()  # A collection in a process would copy the memory that it shares with this one.
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST, 3)
         _reap()

@@ -183,21 +183,32 @@ class Program:
 
 @contextmanager
 def start_program(
-    folder: Path, *argv: str, stdout_to: int | None = None, **environ: str
+    folder: Path,
+    *argv: str,
+    stdout_to: int | None = None,
+    is_preloaded: bool = True,
+    **environ: str,
 ) -> Iterator[Program]:
     """Start the program; it is killed at the end of the block if the test did not stop it.
 
-    Standard output goes to a file, or to the descriptor ``stdout_to``.
+    Standard output goes to a file, or to the descriptor ``stdout_to``. ``is_preloaded`` is as for
+    ``run_program``.
     """
     out, err = folder / "stdout", folder / "stderr"
+    env = environment(folder, **environ)
+    process: subprocess.Popen[bytes] | ForkedProcess
     with out.open("wb") as stdout, err.open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "always::ResourceWarning", "-m", "exporter", *argv],
-            cwd=folder,
-            env=environment(folder, **environ),
-            stdout=stdout if stdout_to is None else stdout_to,
-            stderr=stderr,
-        )
+        outputs = (stdout.fileno() if stdout_to is None else stdout_to, stderr.fileno())
+        if is_preloaded:
+            process = preloaded_exporter().start(argv, folder, env, *outputs)
+        else:
+            process = subprocess.Popen(
+                [sys.executable, "-W", "always::ResourceWarning", "-m", "exporter", *argv],
+                cwd=folder,
+                env=env,
+                stdout=outputs[0],
+                stderr=outputs[1],
+            )
     with killed_at_the_end(Program(process, out, err)) as program:
         yield program
 
@@ -218,10 +229,6 @@ def daemon(folder: Path, *clouds: Mapping[str, Any], **general: Any) -> Iterator
     """Start ``run`` with these settings, on a free port."""
     general.setdefault("timeout", general.get("interval", REQUEST_TIMEOUT))
     file = settings_file(folder, *clouds, **general)
-    argv = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0"]
-    env = environment(folder)
-    out, err = folder / "stdout", folder / "stderr"
-    with out.open("wb") as stdout, err.open("wb") as stderr:
-        process = preloaded_exporter().start(argv, folder, env, stdout, stderr)
-    with killed_at_the_end(Program(process, out, err)) as program:
+    argv = (f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
+    with start_program(folder, *argv) as program:
         yield program

@@ -17,6 +17,8 @@ from tests.support.program import (
     simulated,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("argv", [["--version"], ["check", "--config.file=no.yml"], ["nonsense"]])
 def test_preloaded_program_is_the_same(tmp_path: Path, argv: list[str]) -> None:

@@ -13,6 +13,8 @@ from tests.web.browser.conftest import PREFIX, OpenTab, Tab, url_of
 from tests.web.conftest import ServerThread
 from tests.web.example_images import FORMER_NAMES, HOSTILE_NAMES, POLL_HISTORIES, RIGHT_TO_LEFT
 
+pytestmark = pytest.mark.slow
+
 PHONE = {"viewport": {"width": 360, "height": 740}}
 WIDE = {"viewport": {"width": 1400, "height": 900}}
 

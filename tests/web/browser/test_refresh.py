@@ -15,6 +15,8 @@ from tests.web.browser.conftest import OpenTab, Tab, create_example_app, url_of
 from tests.web.conftest import ServerThread, run_server
 from tests.web.example_images import FIRST_CLOUD, NOW
 
+pytestmark = pytest.mark.slow
+
 
 class ChangingImage:
     """A store with one active image that a test can delete."""
