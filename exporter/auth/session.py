@@ -23,6 +23,8 @@ ABORT_INTERVAL = 1.0
 MAX_TARGET = 120
 """Characters of the target of a redirect in an error."""
 
+_CUT_OFF = "the deadline passed before the end of the response"
+
 _REDIRECTS = frozenset({301, 302, 303, 305, 307, 308})
 """Status codes after which keystoneauth sends the same request, with the password, again."""
 
@@ -74,8 +76,13 @@ class DeadlineSession(requests.Session):
         except requests.exceptions.SSLError as error:
             error.add_note(explain_tls_error(error, settings.verify))
             raise
+        except requests.ConnectionError as error:
+            # To http.client, a status line that was cut off looks malformed.
+            if self.timed_out:
+                raise requests.Timeout(_CUT_OFF) from error
+            raise
         if self.timed_out:  # to http.client, headers that were cut off look complete
-            raise requests.Timeout("the deadline passed before the end of the response")
+            raise requests.Timeout(_CUT_OFF)
         if response.status_code in _REDIRECTS and "Location" in response.headers:
             # keystoneauth follows absolute URLs only.
             response.headers["Location"] = _safe_target(str(url), response.headers["Location"])

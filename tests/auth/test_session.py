@@ -24,9 +24,10 @@ def test_requests_before_the_deadline_succeed(server: SimulatedKeystone) -> None
         assert not session.timed_out
 
 
-def test_slow_response_is_aborted_at_the_deadline(server: SimulatedKeystone) -> None:
+@pytest.mark.parametrize("drip", [0.2, 0.02], ids=["in the status line", "later"])
+def test_slow_response_is_aborted_at_the_deadline(server: SimulatedKeystone, drip: float) -> None:
     """No single read waits long."""
-    server.fault = KeystoneFault(drip=0.02, discovery=True)
+    server.fault = KeystoneFault(drip=drip, discovery=True)
     start = time.monotonic()
     with DeadlineSession(0.3) as session:
         with pytest.raises(requests.Timeout):
