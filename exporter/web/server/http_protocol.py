@@ -252,7 +252,9 @@ class HttpProtocol(H11Protocol):
                 # uvicorn cancels responses that are in progress when it has stopped. Otherwise it
                 # would write a traceback for each of them.
                 self.cycle.disconnected = True
-                self.transport.abort()
+                # asyncio cannot abort a connection that is already lost.
+                if self in self.connections:
+                    self.transport.abort()
 
     async def _send(self, send: Send, message: Message) -> None:
         """Send a part of a response, and wait until the client has taken it.

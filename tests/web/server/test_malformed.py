@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import socket
+import threading
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from tests.web.conftest import Serve, ServerThread
 from tests.web.server.test_server import pieces
@@ -91,6 +93,46 @@ def test_body_that_becomes_malformed_during_the_response_closes_the_connection(
     server = serve(APP)
     received = send_in_parts(server, CHUNKED % b"/pieces", b"ZZ\r\n")
     assert received.startswith(b"HTTP/1.1 200 ")
+    assert server.request("/").status == 200
+    assert not caplog.records
+
+
+class LateResponse(Response):
+    """A response that ends only after its connection."""
+
+    def __init__(self, connection_ended: threading.Event) -> None:
+        super().__init__()
+        self._connection_ended = connection_ended
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send more than a connection holds, until the client has left."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        body = bytes(20_000_000)
+        try:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        finally:
+            while not self._connection_ended.is_set():
+                await asyncio.sleep(0.001)
+
+
+def test_response_may_end_after_its_connection_was_closed(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rest of a response to a malformed request is sent before the connection is closed."""
+    ended = threading.Event()
+
+    async def late(_: Request) -> Response:
+        return LateResponse(ended)
+
+    routes = [Route("/", record), Route("/late", late, methods=METHODS)]
+    server = serve(Starlette(routes=routes))
+    with server.connect(CHUNKED % b"/late") as client:
+        client.recv(1000)
+        client.sendall(b"ZZ\r\n")
+        assert server.request("/").status == 200  # The server has read that.
+        while client.recv(100_000):
+            pass
+        ended.set()
     assert server.request("/").status == 200
     assert not caplog.records
 
