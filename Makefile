@@ -101,7 +101,7 @@ imports: $(VENV)/.dev
 
 # Tracing all tests takes twice the time. Here a line that is not tested is a line that may be wrong.
 COVERED := tests/model tests/metrics
-CORE := exporter/model/*,exporter/metrics/*_metrics.py
+CORE := exporter/model/*,exporter/metrics/*_metrics.py,exporter/metrics/images/*
 
 cover: $(VENV)/.dev ## require that the tests of the model and of the tables of metrics reach every branch
 	@THOROUGH=1 $(BIN)/pytest $(QUICK) $(COVERED) \

@@ -13,7 +13,8 @@ from exporter.app import Application, build_application
 from exporter.clock import now
 from exporter.config import parse, resolved_clouds
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageView, view_of
+from exporter.metrics.image_metrics import IMAGE_FAMILIES
+from exporter.metrics.images.view import ImageView, view_of
 from exporter.simulator import SimulatedImage, SimulatedImageService
 
 IMAGE_ID = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"

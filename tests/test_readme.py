@@ -334,6 +334,8 @@ def test_demo_serves_the_metrics_and_pages_listed(tmp_path: Path) -> None:
         if family.samples
     }
     listed = table_names(section("METRICS.md", "All metrics"))
+    # No image has changed yet.
+    served.add("openstack_image_last_change_timestamp_seconds")
     assert {name for name in served if name.startswith(PREFIX)} == listed
     assert {name.partition("_")[0] for name in served - listed} == {"process", "python"}
 

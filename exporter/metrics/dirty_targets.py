@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from math import inf
 
-from exporter.metrics.image_metrics import ImageView
+from exporter.metrics.images.view import ImageView
 from exporter.model.expectations.checks import is_time_based, next_evaluation
 from exporter.model.instant import Instant
 from exporter.model.observation import ALL_ASPECTS, NO_ASPECTS, Aspect, union

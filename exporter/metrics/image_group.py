@@ -6,13 +6,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from exporter.metrics.dirty_targets import DirtyTargets
-from exporter.metrics.image_metrics import (
-    IMAGE_FAMILIES,
-    IMAGE_LABELS,
-    ImageFamily,
-    ImageView,
-    view_of,
-)
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageFamily
+from exporter.metrics.images.view import ImageView, view_of
 from exporter.metrics.rendered_text import RenderedText
 from exporter.metrics.sample_lines import format_labels, render_samples
 from exporter.model.instant import Instant

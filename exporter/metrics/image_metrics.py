@@ -1,68 +1,25 @@
 """Table of the metrics of an image, one row each."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import NamedTuple
 
 from exporter.metrics.family import Family
-from exporter.model.changes import COUNTED_ATTRIBUTES
+from exporter.metrics.images.state_info import STATE_LABELS, state_info
+from exporter.metrics.images.view import ImageView
+from exporter.model.changes import CHANGE_KINDS, COUNTED_ATTRIBUTES, NO_CHANGE_TIMES
 from exporter.model.expectations.checks import verifiable
-from exporter.model.image import STATUSES, Image
-from exporter.model.instant import Instant
-from exporter.model.observation import Aspect, Observation
+from exporter.model.image import STATUSES
+from exporter.model.observation import Aspect
 from exporter.model.scs0102 import built_at, provided_until, replacement_due, uuid_valid_until
-from exporter.model.target import INFO_ATTRIBUTES, Target, info_values
-from exporter.text import escape, shorten_distinctly
+from exporter.model.target import INFO_ATTRIBUTES, info_values
 
 IMAGE_LABELS = ("cloud", "image_id", "image")
 """The labels of every series of an image. The operator chooses all of their values."""
 
 OPERATOR_LABELS_FAMILY = "openstack_image_labels"
 """The family with the operator's labels, which has no series if none are configured."""
-
-
-class ImageView(NamedTuple):
-    """A target with its observation at one moment, without expired values.
-
-    Attributes:
-        target: The target.
-        observation: Its latest observation, whose values may have expired.
-        now: The moment.
-        exists: Existence as last polled, None if unknown or expired.
-        image: The image as last described, None if it is gone, unknown or expired.
-    """
-
-    target: Target
-    observation: Observation
-    now: Instant
-    exists: bool | None
-    image: Image | None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The values of ``IMAGE_LABELS``."""
-        return self.target.labels
-
-    @property
-    def properties(self) -> Iterable[tuple[str, str]]:
-        """Name and value of the image's exported properties."""
-        return () if self.image is None else self.target.select_properties(self.image.properties)
-
-    def label_values(self, texts: Sequence[str]) -> Sequence[str]:
-        """Return texts of the API as label values: escaped as in the log, cut at the limit."""
-        limit = self.target.label_value_limit
-        joined = "".join(texts)
-        # Most values need neither, which is faster to see of all at once. ASCII has a byte each.
-        if len(joined) <= limit and joined.isascii() and joined.isprintable():
-            return texts
-        return [shorten_distinctly(escape(text), limit) for text in texts]
-
-
-def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
-    """Return the view of a target from which its metrics at ``now`` are rendered."""
-    return ImageView(target, observation, now, *observation.values_as_of(now))
 
 
 OF_IMAGE: Set[Aspect] = frozenset({Aspect.IMAGE})
@@ -183,6 +140,17 @@ def _attribute_changes(view: ImageView) -> Mapping[tuple[str, ...], float]:
     }
 
 
+_times_of = attrgetter(*CHANGE_KINDS)
+
+
+def _last_changes(view: ImageView) -> Mapping[tuple[str, ...], float]:
+    times = view.observation.change_times
+    if times is NO_CHANGE_TIMES:
+        return {}
+    kinds = zip(CHANGE_KINDS, _times_of(times), strict=True)
+    return {(kind,): time for kind, time in kinds if time is not None}
+
+
 def _target_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     return {(view.target.source,): 1.0}
 
@@ -231,6 +199,14 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         "Whether the image exists and is visible to these credentials, as last polled.",
         _of_view("exists"),
         frozenset({Aspect.EXISTS}),
+    ),
+    ImageFamily(
+        "openstack_image_state_info",
+        "gauge",
+        "State of the image in labels, as last polled, for comparisons over time.",
+        state_info,
+        STATE_LABELS,
+        aspects=frozenset({Aspect.EXISTS, Aspect.IMAGE}),
     ),
     ImageFamily(
         "openstack_image_status",
@@ -362,6 +338,15 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         _attribute_changes,
         ("attribute",),
         key=lambda view: _counts_of(view.observation.change_counts),
+        aspects=frozenset({Aspect.CHANGE_COUNTS}),
+    ),
+    ImageFamily(
+        "openstack_image_last_change_timestamp_seconds",
+        "gauge",
+        "Time of the poll that last showed this kind of change in seconds since the epoch. "
+        "Absent if none did.",
+        _last_changes,
+        ("change",),
         aspects=frozenset({Aspect.CHANGE_COUNTS}),
     ),
     ImageFamily(

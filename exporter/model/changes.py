@@ -1,8 +1,9 @@
 """Changes between two successful polls of one image."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from exporter.model.image import Content, Image
@@ -58,6 +59,52 @@ class ChangeCounts:
 
 NO_CHANGE_COUNTS = ChangeCounts()
 """The counts with which every target starts."""
+
+
+class TimedChange(NamedTuple):
+    """A kind of change whose time is kept: its name, and the new value, None for any."""
+
+    kind: str
+    new: object = None
+
+
+TIMED_CHANGES: Mapping[str, TimedChange] = MappingProxyType(
+    {
+        "status": TimedChange("status"),
+        "content": TimedChange("content"),
+        "existence": TimedChange("gone", "gone"),
+        "public": TimedChange("public", True),
+        "protected": TimedChange("unprotected", False),
+    }
+)
+"""The kinds of change whose time is kept, by what changes."""
+
+CHANGE_KINDS = tuple(timed.kind for timed in TIMED_CHANGES.values())
+"""The names of these kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeTimes:
+    """Unix time of the poll that last showed each kind of change, None if no poll did."""
+
+    status: float | None = None
+    content: float | None = None
+    gone: float | None = None
+    public: float | None = None
+    unprotected: float | None = None
+
+    def with_changes(self, changes: tuple[Change, ...], at: float) -> "ChangeTimes":
+        """Return the times after a poll at ``at``, the same object if it showed no such change."""
+        times = {
+            timed.kind: at
+            for change in changes
+            if (timed := TIMED_CHANGES.get(change.what)) and timed.new in (None, change.new)
+        }
+        return replace(self, **times) if times else self
+
+
+NO_CHANGE_TIMES = ChangeTimes()
+"""The times with which every target starts."""
 
 
 class ChangeBaseline(NamedTuple):

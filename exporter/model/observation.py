@@ -9,9 +9,11 @@ from math import inf
 from exporter.model.changes import (
     NO_BASELINE,
     NO_CHANGE_COUNTS,
+    NO_CHANGE_TIMES,
     Change,
     ChangeBaseline,
     ChangeCounts,
+    ChangeTimes,
     find_changes,
 )
 from exporter.model.image import Image
@@ -22,8 +24,9 @@ from exporter.model.outcome import Failed, Gone, GoneEvidence, Outcome
 class Aspect(Enum):
     """A part of a target's state that some of its series are made of.
 
-    The first four are parts of an observation. ``TARGET`` is the configuration, and ``TIME`` the
-    results of expectations that depend on the clock.
+    The first four are parts of an observation. ``CHANGE_COUNTS`` includes the times of changes.
+    ``TARGET`` is the configuration, and ``TIME`` the results of expectations that depend on the
+    clock.
     """
 
     EXISTS = "exists"
@@ -53,6 +56,7 @@ class Observation:
         state_since: Time at which the current existence and status were first seen.
         valid_until: Monotonic time at which values expire. ``as_of`` then drops them.
         change_counts: Counters of the changes.
+        change_times: Times of the last changes.
         change_baseline: State to compare the next response with.
         gone_evidence: Evidence for the image being gone, None if it is not, or if a response
             describes it as deleted.
@@ -72,6 +76,7 @@ class Observation:
     state_since: Instant | None = None
     valid_until: float = inf
     change_counts: ChangeCounts = NO_CHANGE_COUNTS
+    change_times: ChangeTimes = NO_CHANGE_TIMES
     change_baseline: ChangeBaseline = NO_BASELINE
     new_changes: tuple[Change, ...] = ()
     gone_evidence: GoneEvidence | None = None
@@ -116,11 +121,16 @@ class Observation:
 
         ``before`` is the observation from before that poll, and ``self`` is the exported one. The
         counters stay as exported: Prometheus would take a lower counter for a reset, and the same
-        change must not be counted twice.
+        change must not be counted twice. The times of changes belong to the counters.
         """
         replaced = before.with_outcome(outcome, now, max_stale)
         baseline = self.change_baseline._replace(exists=before.change_baseline.exists)
-        return replace(replaced, change_counts=self.change_counts, change_baseline=baseline)
+        return replace(
+            replaced,
+            change_counts=self.change_counts,
+            change_times=self.change_times,
+            change_baseline=baseline,
+        )
 
     def _with_success(
         self,
@@ -133,6 +143,9 @@ class Observation:
         corrects: bool = False,
     ) -> "Observation":
         changes = find_changes(self.change_baseline, exists, image, corrects=corrects)
+        counts, times = self.change_counts, self.change_times
+        if changes:
+            counts, times = counts.with_changes(changes), times.with_changes(changes, now.wall)
         exported = image if image is None or image.exists else image.tombstone()
         is_same_state = self.exists is exists and _status(self.image) == _status(exported)
         return Observation(
@@ -148,9 +161,8 @@ class Observation:
             last_changes=changes or self.last_changes,
             state_since=self.state_since if is_same_state else now,
             valid_until=inf if exported is None else now.monotonic + max_stale,
-            change_counts=self.change_counts.with_changes(changes)
-            if changes
-            else self.change_counts,
+            change_counts=counts,
+            change_times=times,
             change_baseline=self.change_baseline.updated(exists, image),
             new_changes=changes,
         )
@@ -195,10 +207,10 @@ class Observation:
         are_valid_again = before.valid_until < rendered_at <= self.valid_until
         return _aspects(
             are_valid_again or self.exists is not before.exists,
-            are_valid_again or (self.image is not before.image and self.image != before.image),
+            are_valid_again or _differ(self.image, before.image),
             self.poll_success is not before.poll_success,
-            self.change_counts is not before.change_counts
-            and self.change_counts != before.change_counts,
+            _differ(self.change_counts, before.change_counts)
+            or _differ(self.change_times, before.change_times),
         )
 
 
@@ -225,6 +237,11 @@ def _aspects(exists: bool, image: bool, poll_success: bool, change_counts: bool)
         Aspect.CHANGE_COUNTS: change_counts,
     }
     return frozenset(aspect for aspect, differs in differences.items() if differs)
+
+
+def _differ(one: object, other: object) -> bool:
+    """Return True if two objects, which are mostly the same one, are not equal."""
+    return one is not other and one != other
 
 
 def _status(image: Image | None) -> str | None:

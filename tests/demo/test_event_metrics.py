@@ -14,6 +14,7 @@ from exporter.config import parse, resolved_clouds
 from exporter.demo.events import EVENTS
 from exporter.demo.services import running_services
 from exporter.metrics.exposition import Exposition
+from exporter.model.changes import CHANGE_KINDS
 from exporter.polling.engine import pacing
 from exporter.polling.poller import Poller
 from tests.readme_tables import PREFIX
@@ -21,6 +22,7 @@ from tests.support.documents import section, table_names
 
 NOW = "2026-11-23T12:00:00"
 WITHOUT_CHANGE = "cloud demo: all API servers agree again, and contradictions are no longer counted"
+LAST_CHANGE = "openstack_image_last_change_timestamp_seconds"
 MOST_CYCLES = 4
 """Cycles after which an event is on /metrics. A deletion needs two if servers disagree."""
 
@@ -30,9 +32,14 @@ Series = Mapping[str, str]
 
 @dataclass
 class PlayedLoop:
-    """One loop: the series at the start, and those that each event's line selects afterwards."""
+    """One loop: the series at the start, and those that each event's line selects afterwards.
+
+    Attributes:
+        end: All series after the last event.
+    """
 
     start: Series
+    end: Series = field(default_factory=dict)
     before: dict[str, Series] = field(default_factory=dict)
     after: dict[str, Series] = field(default_factory=dict)
 
@@ -64,6 +71,7 @@ def loop() -> Iterator[PlayedLoop]:
                 played.after[event.line] = selected(series, event.see)
                 if played.after[event.line] != before:
                     break
+        played.end = series
         yield played
         application.close()
 
@@ -95,8 +103,21 @@ def test_every_event_changes_the_metric_that_its_line_names(loop: PlayedLoop) ->
     assert all(loop.after.values())
 
 
+def names(series: Series) -> set[str]:
+    """Return the names of the exporter's metrics."""
+    every = {re.sub(r"(_bucket|_count|_sum)?(\{.*)?$", "", each) for each in series}
+    return {name for name in every if name.startswith(PREFIX)}
+
+
 def test_demo_has_every_metric_from_its_first_poll(loop: PlayedLoop) -> None:
     """All of its metrics are in the tables, and all in the tables are in the demo."""
-    names = {re.sub(r"(_bucket|_count|_sum)?(\{.*)?$", "", series) for series in loop.start}
-    served = {name for name in names if name.startswith(PREFIX)}
-    assert served == table_names(section("METRICS.md", "All metrics"))
+    assert names(loop.start) | {LAST_CHANGE} == table_names(section("METRICS.md", "All metrics"))
+
+
+def test_demo_has_every_kind_of_change(loop: PlayedLoop) -> None:
+    """A time exists after the first change of its kind."""
+    assert LAST_CHANGE not in names(loop.start)
+    kinds = {
+        kind for each in loop.end for kind in re.findall(f'{LAST_CHANGE}.*change="(.*?)"', each)
+    }
+    assert kinds == set(CHANGE_KINDS)

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.image_group import ImageGroup, group_targets, render_image
-from exporter.metrics.image_metrics import view_of
+from exporter.metrics.images.view import view_of
 from exporter.metrics.render_cache import RenderCache
 from exporter.model.cloud import CloudState
 from exporter.model.observation import ALL_ASPECTS

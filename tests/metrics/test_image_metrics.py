@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import (
-    IMAGE_FAMILIES,
-    IMAGE_LABELS,
-    ImageFamily,
-    ImageView,
-    view_of,
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, ImageFamily
+from exporter.metrics.images.view import ImageView, view_of
+from exporter.model.changes import (
+    NO_CHANGE_COUNTS,
+    NO_CHANGE_TIMES,
+    ChangeCounts,
+    ChangeTimes,
 )
-from exporter.model.changes import NO_CHANGE_COUNTS, ChangeCounts
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found
@@ -27,7 +27,11 @@ EXPECTING = replace(TARGET, expect=(("status", ("active",)), ("max_age", 1.0)))
 LABELLED = replace(EXPECTING, operator_labels=(("team", "web"),))
 NAMES = [family.name for family in IMAGE_FAMILIES]
 
+LAST_CHANGE = "openstack_image_last_change_timestamp_seconds"
+
 ONE_CHANGE = tuple(replace(NO_CHANGE_COUNTS, **{field.name: 1}) for field in fields(ChangeCounts))
+
+ONE_TIME = tuple(ChangeTimes(**{field.name: 5.0}) for field in fields(ChangeTimes))
 
 HOSTILE = 'HOSTILE\n"\\{}\u202e'
 
@@ -83,9 +87,13 @@ def test_names_follow_the_conventions(family: Family[ImageView]) -> None:
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
 def test_help_says_when_values_were_measured(family: Family[ImageView]) -> None:
     assert re.fullmatch(r"[A-Z][^\n]+\.", family.help)
-    is_configured = family.name in {"openstack_image_target_info", "openstack_image_labels"}
+    subjects = {
+        "openstack_image_target_info": "Watched image",
+        "openstack_image_labels": "Watched image",
+        LAST_CHANGE: "Time of the poll",
+    }
     if family.kind == "gauge":
-        assert ("Watched image" if is_configured else "as last polled") in family.help
+        assert subjects.get(family.name, "as last polled") in family.help
     else:
         # With a state file, counters continue after a restart.
         assert "since" not in family.help
@@ -110,7 +118,7 @@ def test_every_sample_has_a_value_for_each_label(family: Family[ImageView]) -> N
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES, ids=NAMES)
 def test_every_family_has_samples_for_a_fully_known_image(family: ImageFamily) -> None:
-    """The deletion time is the exception. Optional attributes are absent if unknown."""
+    """Times of deletion and changes are the exceptions. Unknown attributes are absent."""
     observation = NEVER_POLLED.with_outcome(Found(COMPLETE), START, MAX_STALE)
     view = view_of(LABELLED, observation, START)
     shown = family.for_views([view]).samples(view)
@@ -119,7 +127,8 @@ def test_every_family_has_samples_for_a_fully_known_image(family: ImageFamily) -
         "openstack_image_content_info",
         "openstack_image_hidden",
     }
-    assert bool(shown) is (family.name != "openstack_image_deleted_timestamp_seconds")
+    of_events = {"openstack_image_deleted_timestamp_seconds", LAST_CHANGE}
+    assert bool(shown) is (family.name not in of_events)
     empty = NEVER_POLLED.with_outcome(
         Found(replace(ACTIVE, digests=(), properties=())), START, MAX_STALE
     )
@@ -162,8 +171,9 @@ NUMBERS = {
 @pytest.mark.parametrize("value", [None, 0, 1, 2**62])
 def test_unknown_number_is_absent_and_not_0(name: str, attribute: str, value: int | None) -> None:
     image = replace(ACTIVE, **{attribute: value})  # type: ignore[arg-type]  # a number or None
-    shown = series(NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE))
-    assert shown.get((name,)) == value
+    family = next(family for family in IMAGE_FAMILIES if family.name == name)
+    view = view_of(TARGET, NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE), START)
+    assert family.samples(view) == ({} if value is None else {(): value})
 
 
 def test_only_a_deleted_image_has_a_deletion_time() -> None:
@@ -174,6 +184,17 @@ def test_only_a_deleted_image_has_a_deletion_time() -> None:
     deleted = NEVER_POLLED.with_outcome(Found(replace(existing, deleted=True)), START, MAX_STALE)
     assert series(deleted)[name,] == 5.0
     assert not [key for key in series(deleted) if key[0] == "openstack_image_info"]
+
+
+def test_time_of_a_change_exists_after_the_first_such_change() -> None:
+    """Rules about changes read few series then."""
+    assert not [key for key in series(FOUND) if key[0] == LAST_CHANGE]
+    deactivated = replace(ACTIVE, status="deactivated")
+    changed = FOUND.with_outcome(Found(deactivated), later(60), MAX_STALE)
+    public = replace(deactivated, public=True)
+    changed = changed.with_outcome(Found(public), later(120), MAX_STALE)
+    times = {key[1]: time for key, time in series(changed, 120).items() if key[0] == LAST_CHANGE}
+    assert times == {"status": later(60).wall, "public": later(120).wall}
 
 
 def test_poll_without_a_change_changes_no_series() -> None:
@@ -251,7 +272,7 @@ def test_values_of_the_api_are_cut_at_the_limit_of_the_target() -> None:
         value for family in IMAGE_FAMILIES for sample in family.samples(view) for value in sample
     ]
     assert sorted({len(value.encode()) for value in labels if "x" * 40 in value}) == [64, 255]
-    assert sum("…" in value for value in labels) == 6
+    assert sum("…" in value for value in labels) == 7
     assert view.labels == limited.labels
 
 
@@ -264,12 +285,12 @@ def test_values_of_the_api_are_printable_and_otherwise_unchanged(text: str) -> N
     families = {family.name: family for family in IMAGE_FAMILIES}
     values = [
         value
-        for name in ("info", "content_info", "property_info")
+        for name in ("info", "state_info", "content_info", "property_info")
         for sample in families[f"openstack_image_{name}"].samples(view)
         for value in sample
-        if value != "os_version"
+        if value not in {"os_version", "active", "false", "true", str(ACTIVE.size_bytes)}
     ]
-    assert len(values) == 8
+    assert len(values) == 10
     assert set(values) == {text if text.isprintable() else escape(text)}
     assert values[0].isprintable()
 
@@ -280,6 +301,7 @@ OBSERVATIONS = st.builds(
     image=st.sampled_from((None, ACTIVE, COMPLETE, POISONED, ACTIVE.tombstone())),
     poll_success=st.booleans(),
     change_counts=st.sampled_from((NO_CHANGE_COUNTS, *ONE_CHANGE)),
+    change_times=st.sampled_from((NO_CHANGE_TIMES, *ONE_TIME)),
 )
 VIEWS = st.builds(
     view_of,

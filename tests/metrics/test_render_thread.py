@@ -41,7 +41,7 @@ def test_changed_image_is_rendered_without_a_scrape(monkeypatch: pytest.MonkeyPa
         rendered.clear()
         outcome = store.observation(TARGET.key).with_outcome(Gone(), FakeClock()(), 100.0)
         store.observe(TARGET.key, outcome)
-        wait_until(lambda: len(rendered) == 3)
+        wait_until(lambda: len(rendered) == 4)
     rendered.clear()
     assert b'openstack_image_exists{cloud="lab",image="one",image_id="one"} 0.0' in b"".join(
         exposition.body(openmetrics=False, compressed=False)

@@ -1,14 +1,17 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from exporter.model.changes import (
+    CHANGE_KINDS,
     COUNTED_ATTRIBUTES,
     NO_BASELINE,
     NO_CHANGE_COUNTS,
+    NO_CHANGE_TIMES,
     Change,
     ChangeBaseline,
     ChangeCounts,
+    ChangeTimes,
     find_changes,
 )
 from exporter.model.image import Image
@@ -76,6 +79,47 @@ def test_change_counts_add_up() -> None:
         (Change("name", "a", "b"), Change("status", 1, 2))
     )
     assert counts == ChangeCounts(existence=2, name=8, status=1)
+
+
+TIMED = {
+    "status": Change("status", "active", "queued"),
+    "content": Change("content", "md5:a", "md5:b"),
+    "gone": Change("existence", "there", "gone"),
+    "public": Change("public", False, True),
+    "unprotected": Change("protected", True, False),
+}
+
+
+@pytest.mark.parametrize("kind", TIMED)
+def test_time_of_each_kind_of_change_is_kept(kind: str) -> None:
+    once = NO_CHANGE_TIMES.with_changes((TIMED[kind],), 5.0)
+    assert once == ChangeTimes(**{kind: 5.0})
+    assert once.with_changes((TIMED[kind],), 6.0) == ChangeTimes(**{kind: 6.0})
+    others = tuple(change for name, change in TIMED.items() if name != kind)
+    every = dict.fromkeys(TIMED, 7.0) | {kind: 5.0}
+    assert once.with_changes(others, 7.0) == ChangeTimes(**every)
+
+
+def test_every_kind_of_change_with_a_time_is_tested() -> None:
+    names = tuple(field.name for field in fields(ChangeTimes))
+    assert names == tuple(TIMED) == CHANGE_KINDS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change("existence", "gone", "there"),
+        Change("public", True, False),
+        Change("protected", False, True),
+        Change("visibility", "private", "shared"),
+        Change("name", "golden", "silver"),
+    ],
+    ids=str,
+)
+def test_other_changes_keep_the_times(change: Change) -> None:
+    """The same object is kept, so that memory stays flat."""
+    times = ChangeTimes(status=1.0, gone=2.0, public=3.0, unprotected=4.0)
+    assert times.with_changes((change,), 5.0) is times
 
 
 @pytest.mark.parametrize(("exists", "image"), [(True, ACTIVE), (False, None), (False, DELETED)])

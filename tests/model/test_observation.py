@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, view_of
-from exporter.model.changes import COUNTED_ATTRIBUTES, NO_CHANGE_COUNTS, Change, ChangeCounts
+from exporter.metrics.image_metrics import IMAGE_FAMILIES
+from exporter.metrics.images.view import view_of
+from exporter.model.changes import (
+    COUNTED_ATTRIBUTES,
+    NO_CHANGE_COUNTS,
+    NO_CHANGE_TIMES,
+    Change,
+    ChangeCounts,
+    ChangeTimes,
+)
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, NO_ASPECTS, Aspect, Observation
 from exporter.model.outcome import REASONS, Failed, Found, Gone, GoneEvidence, Outcome, Reason
@@ -197,6 +205,29 @@ def test_equal_image_is_kept_only_once() -> None:
     assert again.change_baseline.image is FOUND.change_baseline.image
 
 
+def test_times_of_changes_survive_failures_and_equal_responses_as_one_object() -> None:
+    changed = each_minute(Found(ACTIVE), Found(replace(ACTIVE, protected=False)))
+    assert changed.change_times == ChangeTimes(unprotected=later(60).wall)
+    again = each_minute(Failed("timeout"), Found(replace(ACTIVE, protected=False)), before=changed)
+    assert again.change_times is changed.change_times
+    assert FOUND.change_times is NO_CHANGE_TIMES
+
+
+def test_first_response_and_a_correction_set_no_time_but_that_of_the_disappearance() -> None:
+    deactivated = replace(ACTIVE, status="deactivated", protected=False, public=True)
+    corrected = each_minute(Found(ACTIVE), Found(deactivated, corrects=True))
+    assert corrected.change_times is NO_CHANGE_TIMES
+    deleted = each_minute(Found(ACTIVE), Found(DELETED, corrects=True))
+    assert deleted.change_times == ChangeTimes(gone=later(60).wall)
+
+
+def test_time_alone_is_a_change_of_the_counts() -> None:
+    """The series of both are rendered together."""
+    one, other = (replace(FOUND, change_times=ChangeTimes(status=at)) for at in (1.0, 2.0))
+    assert other.changed_aspects(one, -inf) == {Aspect.CHANGE_COUNTS}
+    assert one.changed_aspects(replace(one, change_times=ChangeTimes(status=1.0)), -inf) == set()
+
+
 # Any history
 
 IMAGES = st.builds(
@@ -271,6 +302,19 @@ def has_new_content(old: Image, new: Image) -> bool:
     return bool(old.size_bytes and new.size_bytes and old.size_bytes != new.size_bytes)
 
 
+def new_times(before: ChangeCounts, after: Observation, at: float) -> dict[str, float]:
+    """Return the times of changes that a poll sets, from the counts before and the state after."""
+    image, counts = after.image, after.change_counts
+    happened = {
+        "status": counts.status > before.status,
+        "content": counts.content > before.content,
+        "gone": counts.existence > before.existence and after.exists is False,
+        "public": counts.public > before.public and image and image.public,
+        "unprotected": counts.protected > before.protected and image and not image.protected,
+    }
+    return {kind: at for kind, has_happened in happened.items() if has_happened}
+
+
 def values(name: str, observation: Observation, seconds: float) -> list[float]:
     """Return the values of one family at a time."""
     family = next(family for family in IMAGE_FAMILIES if family.name == name)
@@ -281,7 +325,7 @@ def values(name: str, observation: Observation, seconds: float) -> list[float]:
 def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
     """Counts match the history, and values depend on the last success and the time."""
     observation, clock, succeeded_at, last = NEVER_POLLED, 0.0, -inf, None
-    counts = NO_CHANGE_COUNTS
+    counts, times = NO_CHANGE_COUNTS, {}
     for number, step in enumerate(steps, 1):
         clock += step.wait
         observation = observation.with_outcome(step.outcome, later(clock), MAX_STALE)
@@ -291,6 +335,8 @@ def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
         assert observation.change_counts == count_changes(past)
         for field in ChangeCounts.__slots__:
             assert getattr(observation.change_counts, field) >= getattr(counts, field)
+        times |= new_times(counts, observation, later(clock).wall)
+        assert observation.change_times == ChangeTimes(**times)
         counts = observation.change_counts
         assert observation.poll_success is not isinstance(step.outcome, Failed)
     clock += wait
@@ -300,6 +346,7 @@ def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
     assert at.exists is (None if last is None or (there and not fresh) else there)
     assert (at.image is not None) is (fresh and isinstance(last, Found))
     assert (at.change_counts, at.poll_success) == (counts, observation.poll_success)
+    assert at.change_times == ChangeTimes(**times)
     statuses = values("openstack_image_status", observation, clock)
     assert sorted(statuses) == ([0.0] * len(STATUSES) + [1.0] if at.image else [])
     assert values("openstack_image_poll_success", observation, clock) == [at.poll_success]
@@ -345,5 +392,7 @@ def test_replaced_outcome_counts_no_change_twice_and_none_back() -> None:
     replaced = gone.with_replaced_outcome(FOUND, failed, later(60), MAX_STALE)
     assert (replaced.exists, replaced.image, replaced.failure) == (True, ACTIVE, failed)
     assert replaced.change_counts == gone.change_counts
+    assert replaced.change_times == gone.change_times == ChangeTimes(gone=later(60).wall)
     again = replaced.with_outcome(Found(ACTIVE), later(120), MAX_STALE)
     assert again.change_counts == gone.change_counts
+    assert again.change_times is gone.change_times

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.model.changes import NO_CHANGE_TIMES
 from exporter.model.outcome import Found
 from exporter.state import document
 from exporter.state.document import FORMAT, InvalidStateError, decode, encode
@@ -67,6 +68,21 @@ def test_more_than_a_piece_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "PIECE_BYTES", 100)
     monkeypatch.setattr(document, "STEP_BYTES", 7)
     assert list(decode(b"".join(encode(STATE))).images) == list(STATE.images)
+
+
+def test_times_of_changes_are_read_and_absent_in_older_files() -> None:
+    changed = observed(Found(ACTIVE), Found(replace(ACTIVE, protected=False, public=True)))
+    record = image_record(TARGET.key, changed, ())
+    content = b"".join(encode(SavedState(START, (0, 1), (), [record])))
+    assert list(decode(content).images) == [record]
+    first, line = gzip.decompress(content).splitlines()
+    document = json.loads(line)
+    times = document["observation"].pop("change_times")
+    assert times == {"public": START.wall, "unprotected": START.wall}
+    older = compressed(b"\n".join((first, json.dumps(document).encode(), b"")))
+    (read,) = decode(older).images
+    assert read.observation == replace(record.observation, change_times=NO_CHANGE_TIMES)
+    assert read.observation.change_times is NO_CHANGE_TIMES
 
 
 def test_equal_sets_of_property_names_are_one_object() -> None:
@@ -151,6 +167,8 @@ def test_sizes_of_a_wrong_form_are_refused(sizes: dict[str, object]) -> None:
         {"observation": {"poll_success": 1}},
         {"observation": {"failure": {"reason": "bored"}}},
         {"observation": {"change_counts": {"status": "1"}}},
+        {"observation": {"change_times": {"status": "1"}}},
+        {"observation": {"change_times": [1.0]}},
         {"observation": {"change_baseline": [True, {"id": "a"}, None, None]}},
         {"observation": {"image": {"api": "v9", "id": "a", "status": "b"}}},
         {"events": [[[1.0, 2.0], "name", "req"]]},

@@ -84,6 +84,7 @@ def test_polls_after_a_restart_find_the_changes_that_they_would_have_found_witho
         moment = Instant(rebooted(0).monotonic + clock, later(clock).wall)
         continued = continued.with_outcome(step.outcome, moment, MAX_STALE)
         assert continued.change_counts == observation.change_counts
+        assert continued.change_times == observation.change_times
         assert continued.new_changes == observation.new_changes
         assert continued.exists is observation.exists
 

@@ -8,7 +8,8 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.cloud_collector import CloudCollector
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS, view_of
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, IMAGE_LABELS
+from exporter.metrics.images.view import view_of
 from exporter.model.cloud import CloudState
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation

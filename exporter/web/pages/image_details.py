@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from exporter.metrics.image_group import render_image
-from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageFamily, view_of
+from exporter.metrics.image_metrics import IMAGE_FAMILIES, ImageFamily
+from exporter.metrics.images.view import view_of
 from exporter.model.changes import ChangeEvent
 from exporter.model.cloud import CloudState
 from exporter.model.image import Image

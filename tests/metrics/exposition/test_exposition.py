@@ -18,7 +18,7 @@ from exporter.metrics.cloud_collector import CloudCollector
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import ImageView
+from exporter.metrics.images.view import ImageView
 from exporter.metrics.sample_lines import SubjectLabels, render_samples
 from exporter.model.cloud import CloudState
 from exporter.model.image import STATUSES, Image

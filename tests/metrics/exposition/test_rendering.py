@@ -6,7 +6,7 @@ import pytest
 
 from exporter.metrics import image_group, render_cache
 from exporter.metrics.family import Family
-from exporter.metrics.image_metrics import ImageView
+from exporter.metrics.images.view import ImageView
 from exporter.metrics.sample_lines import SubjectLabels, render_samples
 from exporter.model.image import Image
 from exporter.model.outcome import Failed, Found, Gone

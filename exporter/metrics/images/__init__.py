@@ -1,0 +1,1 @@
+"""Samples of images that take more than a row of the table of metrics."""
