@@ -325,7 +325,8 @@ def values(name: str, observation: Observation, seconds: float) -> list[float]:
 def test_any_history_obeys_the_rules(steps: list[Step], wait: float) -> None:
     """Counts match the history, and values depend on the last success and the time."""
     observation, clock, succeeded_at, last = NEVER_POLLED, 0.0, -inf, None
-    counts, times = NO_CHANGE_COUNTS, {}
+    counts = NO_CHANGE_COUNTS
+    times: dict[str, float] = {}
     for number, step in enumerate(steps, 1):
         clock += step.wait
         observation = observation.with_outcome(step.outcome, later(clock), MAX_STALE)
