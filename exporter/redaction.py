@@ -24,16 +24,16 @@ _PEM = re.compile(
 )
 """PEM text, also in base64 as in a Kubernetes Secret."""
 
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 """A JSON web token. Its parts may be too short to be random words."""
 
 _JSON_SECRET = re.compile(
-    r'("\w*(?:secret|password|token)\w*"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.IGNORECASE
+    r'("\w{0,40}(?:secret|password|token)\w{0,40}"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.IGNORECASE
 )
 """A secret in JSON, for example in an application credential."""
 
 _NAMED_SECRET = re.compile(
-    r"""(?:secret|password|passwd|token)\w*["']?\s*[:=]\s*\S|\b(?:basic|bearer)\s+\S""",
+    r"""(?:secret|password|passwd|token)\w{0,40}["']?\s*[:=]\s*\S|\b(?:basic|bearer)\s+\S""",
     re.IGNORECASE,
 )
 """A secret after its name in a value, or after the scheme of a header ``Authorization``."""

@@ -5,11 +5,15 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from openstack.config import loader
 
+from exporter.auth import openstack_files
 from exporter.auth.base import CloudConfigError
-from exporter.auth.openstack_files import LARGEST_FILE, read_file
+from exporter.auth.clouds_yaml import OpenStackConfiguration
+from exporter.auth.openstack_files import DEEPEST, LARGEST_FILE, MOST_VALUES, read_file
 from exporter.config import SettingsError, yaml_reader
 from exporter.files import NOT_REGULAR, read_regular_file
 from exporter.healthcheck import DaemonSettings
@@ -20,6 +24,14 @@ from exporter.web_security import load_security
 def read_clouds_yaml(path: Path) -> object:
     """Read a file as clouds.yaml."""
     return read_file([str(path)], "OS_CLIENT_CONFIG_FILE")
+
+
+def read_profiles(path: Path) -> object:
+    """Read a file of vendor profiles for an entry of clouds.yaml that has one."""
+    clouds = path.with_name("clouds.yaml")
+    clouds.write_text("clouds: {lab: {profile: vendor}}")
+    with patch.object(loader, "VENDOR_FILES", [str(path)]):
+        return OpenStackConfiguration(clouds).region("lab", None, None)
 
 
 def load_key(path: Path) -> object:
@@ -34,6 +46,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "web configuration": load_security,
     "key of the web configuration": load_key,
     "clouds.yaml": read_clouds_yaml,
+    "vendor profiles": read_profiles,
     "CA bundle": lambda path: read_tls_files(ClientTls(str(path))),
     "client certificate": lambda path: read_tls_files(ClientTls(True, str(path))),
     "client key": lambda path: read_tls_files(ClientTls(True, (__file__, str(path)))),
@@ -86,6 +99,44 @@ def test_large_clouds_yaml_is_an_error(tmp_path: Path) -> None:
     path.write_text("#" * (LARGEST_FILE + 1))
     with pytest.raises(CloudConfigError, match="larger than 1 MiB"):
         read_clouds_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[" * 100_000, f"is nested deeper than {DEEPEST} levels"),
+        ("{a: " * 60, f"is nested deeper than {DEEPEST} levels"),
+        (f"- [{'1,' * MOST_VALUES}]", f"has more than {MOST_VALUES} values and keys"),
+        ("".join(f"- &a{i} [{f'*a{i - 1},' * 9}]\n" for i in range(1, 9)), "values and keys"),
+        ("clouds: &a {lab: *a}", "contains itself through an alias"),
+    ],
+)
+def test_clouds_yaml_of_an_absurd_size_is_refused_before_it_is_built(
+    text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openstack_files._Loader, "get_single_data", None)
+    path = tmp_path / "clouds.yaml"
+    path.write_text(f"- &a0 [1, 2]\n{text}" if text.startswith("- &") else text)
+    with pytest.raises(CloudConfigError) as raised:
+        read_clouds_yaml(path)
+    assert fault in str(raised.value)
+
+
+def test_clouds_yaml_may_have_anchors_and_merge_keys(tmp_path: Path) -> None:
+    path = tmp_path / "clouds.yaml"
+    path.write_text(
+        "x: &x {username: a}\n"
+        "clouds: {a: &a {auth: {<<: *x, password: &p b}}, b: *a, c: {auth: {password: *p}}}"
+    )
+    auth = {"username": "a", "password": "b"}
+    clouds = {"a": {"auth": auth}, "b": {"auth": auth}, "c": {"auth": {"password": "b"}}}
+    assert read_clouds_yaml(path) == clouds
+
+
+def test_further_documents_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_reader, "MOST_NODES", 100)
+    with pytest.raises(yaml_reader.UnreadableError, match="expected a single document"):
+        yaml_reader.read_yaml("---\n- 1\n" * 100)
 
 
 def test_many_nodes_are_refused_before_they_are_built(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,7 @@ class OpenStackConfiguration:
             is_envvars = name == loaded.envvar_key
             _refuse(misread_value(*self._parts(name)))
             entry = loaded.cloud_config["clouds"][name]
+            _check_profiles(entry)
             secrets = secrets_of(entry)
             config = _with_entry(loaded, name, _prepared(entry, region)).get_one(
                 cloud=cloud, region_name=region, interface=interface
@@ -218,6 +219,12 @@ class _NamedFileConfig(loader.OpenStackConfig):
             return default
         value: str | None = super()._get_envvar(key, default)
         return value
+
+
+def _check_profiles(entry: Any) -> None:
+    """Check the file of vendor profiles if the entry has one, as openstacksdk may wait for it."""
+    if isinstance(entry, dict) and (entry.get("profile") or entry.get("cloud")):
+        read_file(loader.VENDOR_FILES, named_by="")
 
 
 def _interaction(config: CloudRegion) -> str:

@@ -22,6 +22,12 @@ from exporter.redaction import shown_file
 LARGEST_FILE = 1024 * 1024
 """Limit of clouds.yaml. openstacksdk parses it in Python, which takes hundreds of MiB of memory."""
 
+DEEPEST = 50
+"""Levels of nesting, of which clouds.yaml needs six. The reader in Python takes seconds to fail."""
+
+MOST_VALUES = 50_000
+"""Keys and values with those that aliases repeat. openstacksdk copies all of them."""
+
 LONGEST_NUMBER = 100
 """Characters of a number such as 1:59:59. The time to read it grows with the square of its length,
 and openstacksdk reads it a second time."""
@@ -67,9 +73,12 @@ def read_file(paths: Sequence[str], named_by: str) -> Mapping[str, Any]:
     clouds: object = {}
     try:
         content = _text(Path(file))
-        parsed = (
-            json.loads(content) if file.endswith("json") else _Loader(content).get_single_data()
-        )
+        if file.endswith("json"):
+            parsed = json.loads(content)
+        elif fault := _excess(content):
+            parsed = {}
+        else:
+            parsed = _Loader(content).get_single_data()
         clouds = parsed.get("clouds", {}) if isinstance(parsed, dict) else None
         if not isinstance(clouds, dict):
             fault = "has no mapping `clouds`"
@@ -106,6 +115,37 @@ def _text(path: Path) -> str:
     return content.decode("utf-8")
 
 
+def _excess(content: str) -> str:
+    """Return why YAML has too many values or levels, before any is built, or nothing.
+
+    Raises:
+        yaml.YAMLError: It is not YAML.
+    """
+    total = 0
+    sizes: dict[str | None, int] = {}
+    parents: list[tuple[str | None, int]] = []
+    for event in yaml.parse(content, yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in parents):
+                return "contains itself through an alias"
+            total += sizes.get(event.anchor, 0)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = parents.pop()
+            if anchor is not None:
+                sizes[anchor] = total - before
+        elif isinstance(event, yaml.NodeEvent):
+            if isinstance(event, yaml.CollectionStartEvent):
+                parents.append((event.anchor, total))
+            elif event.anchor is not None:
+                sizes[event.anchor] = 1
+            total += 1
+        if len(parents) > DEEPEST:
+            return f"is nested deeper than {DEEPEST} levels"
+        if total > MOST_VALUES:
+            return f"has more than {MOST_VALUES} values and keys, those of aliases included"
+    return ""
+
+
 def searched_files() -> list[str]:
     """Return the files in which clouds.yaml is searched for."""
     override = os.environ.get("OS_CLIENT_CONFIG_FILE")
@@ -114,7 +154,7 @@ def searched_files() -> list[str]:
     return [shown_file(override), *default] if override else default
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Loader that replaces a scalar by ``Misread`` if its text is lost."""
 
 

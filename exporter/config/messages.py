@@ -13,6 +13,12 @@ from exporter.redaction import NOT_SHOWN, looks_secret, shown_file
 
 LONGEST = 80
 
+EXAMINED = 4096
+"""Characters of a value that are examined for secrets: far more than an error shows."""
+
+MOST_LINES = 100
+"""Errors that are reported. A file may have a million, which would fill the log at each reload."""
+
 Loc = tuple[str | int, ...]
 """The keys and indexes that lead to a value."""
 
@@ -32,11 +38,18 @@ _FORMATS: dict[type | tuple[type, ...], Callable[[Any], str]] = {
 
 
 class SettingsError(Exception):
-    """Settings that cannot be used; ``lines`` has a line for each error, none with a secret."""
+    """Settings that cannot be used.
+
+    Attributes:
+        lines: A line for each of the first errors, and the number of further ones. None of them
+            has a secret.
+    """
 
     def __init__(self, *lines: str) -> None:
-        self.lines = lines
-        super().__init__("\n".join(lines))
+        further = len(lines) - MOST_LINES
+        end = (f"and {further} more errors",) if further > 1 else lines[MOST_LINES:]
+        self.lines = (*lines[:MOST_LINES], *end)
+        super().__init__("\n".join(self.lines))
 
 
 class ConfigError(NamedTuple):
@@ -48,7 +61,7 @@ class ConfigError(NamedTuple):
 
 def shown(value: object) -> str:
     """Show a value on one line of at most 80 characters, and a collection by its kind only."""
-    if isinstance(value, str) and looks_secret(value):
+    if isinstance(value, str) and looks_secret(value[:EXAMINED]):
         return _HIDDEN
     for kind, show in _FORMATS.items():
         if isinstance(value, kind):
@@ -58,7 +71,7 @@ def shown(value: object) -> str:
 
 def name(text: str) -> str:
     """Show a key, flag or variable: bare if it is harmless, otherwise quoted and escaped."""
-    return _HIDDEN if looks_secret(text) else _shortened(_quoted_if_needed(text))
+    return _HIDDEN if looks_secret(text[:EXAMINED]) else _shortened(_quoted_if_needed(text))
 
 
 def file_name(text: str) -> str:

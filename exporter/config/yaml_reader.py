@@ -150,9 +150,12 @@ def read_json(text: str) -> Document:
 
 def _refuse_size(text: str) -> None:
     """Refuse a document that is too deep or has too many nodes, before any node is built."""
-    depth = nodes = 0
+    depth = nodes = documents = 0
     for event in yaml.parse(text, _Loader):
         nodes += isinstance(event, yaml.NodeEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if documents > 1:
+            return  # an error, which get_single_node() describes
         if nodes > MOST_NODES:
             raise UnreadableError(f"has more than {MOST_NODES} values and keys")
         if isinstance(event, yaml.CollectionStartEvent):

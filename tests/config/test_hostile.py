@@ -13,10 +13,12 @@ from exporter.config import (
     Image,
     Settings,
     SettingsError,
+    messages,
     parse,
     reference,
     resolved_clouds,
 )
+from exporter.config.messages import MOST_LINES, name, shown
 from exporter.config.yaml_reader import UnreadableError, read_yaml
 
 WORDS = sorted(
@@ -130,3 +132,26 @@ def test_hostile_words_have_every_key() -> None:
 def test_long_numbers_are_refused_before_they_are_read(number: str) -> None:
     with pytest.raises(UnreadableError, match="line 1, column 4: a number is too long"):
         read_yaml(f"a: {number}")
+
+
+def test_only_the_first_of_many_errors_are_reported(path: Path) -> None:
+    """They would fill the log, and the response to each reload by request."""
+    path.write_text("a: 1\n" * 200)
+    with pytest.raises(SettingsError) as raised:
+        parse([f"--config.file={path}"], {})
+    lines = raised.value.lines
+    assert len(lines) == MOST_LINES + 1
+    assert lines[0].endswith("line 2: a is a duplicate of line 1")
+    assert lines[-1] == "and 101 more errors"
+    assert SettingsError(*map(str, range(MOST_LINES + 1))).lines[-1] == str(MOST_LINES)
+
+
+@pytest.mark.parametrize("word", ["secret", "eyJ-", "a", "A1b2", "/a:", "token "])
+def test_long_values_are_not_examined_as_a_whole(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined: list[str] = []
+    monkeypatch.setattr(messages, "looks_secret", examined.append)
+    shown(word * 100_000)
+    name(word * 100_000)
+    assert {len(text) for text in examined} == {messages.EXAMINED}

@@ -277,6 +277,30 @@ def test_values_for_the_surroundings_of_the_exporter_reach_the_objects(engine: E
     assert {manifest["metadata"]["namespace"] for manifest in others} == {"images"}
 
 
+CLAIM = {"name": "state", "persistentVolumeClaim": {"claimName": "state"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "strategy"),
+    [
+        ({}, "RollingUpdate"),
+        ({"extraVolumes": [{"name": "state", "emptyDir": {}}]}, "RollingUpdate"),
+        ({"extraVolumes": [CLAIM, {"name": "tmp", "emptyDir": {}}]}, "Recreate"),
+        ({"extraVolumes": [CLAIM], "strategy": "RollingUpdate"}, "RollingUpdate"),
+        ({"strategy": "Recreate"}, "Recreate"),
+        ({"extraVolumes": [CLAIM], "shards": 2}, None),
+    ],
+)
+def test_pod_stops_before_the_next_one_starts_with_the_only_volume(
+    engine: Engine, values: Values, strategy: str | None
+) -> None:
+    """Only one pod can use a state file: with RollingUpdate the new one would never start."""
+    manifests = engine.render(**values)
+    assert [*kubernetes(manifests)] == []
+    (workload,) = workloads(manifests)
+    assert workload.manifest["spec"].get("strategy", {}).get("type") == strategy
+
+
 def test_text_of_values_is_neither_a_template_nor_read_as_another_type(
     everything: list[Manifest],
 ) -> None:

@@ -56,6 +56,16 @@ metadata:
 {{- end }}
 {{- end }}
 
+{{- define "exporter.strategy" -}}
+{{- $strategy := "RollingUpdate" }}
+{{- range .Values.extraVolumes }}
+{{- if .persistentVolumeClaim }}
+{{- $strategy = "Recreate" }}
+{{- end }}
+{{- end }}
+{{- .Values.strategy | default $strategy }}
+{{- end }}
+
 {{- define "exporter.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- .Values.serviceAccount.name | default (include "exporter.fullname" .) }}
