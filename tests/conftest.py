@@ -27,6 +27,9 @@ hypothesis.settings.load_profile("default")
 # A shell lets background jobs ignore Ctrl-C, and the programs that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+BROWSER = "tests/web/browser/"
+"""Starts last: Linux gives each session as much of the processor, and it has several."""
+
 GROUPS = (
     "tests/container/",
     "tests/dashboards/test_live.py",
@@ -35,7 +38,7 @@ GROUPS = (
     "tests/openstack/",
     "tests/polling/test_faults.py",
     "tests/test_release.py",
-    "tests/web/browser/",
+    BROWSER,
 )
 """Tests that share a resource which is slow to make, such as a browser or a build."""
 
@@ -48,6 +51,11 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no t
 
     def _split_scope(self, nodeid: str) -> str:
         return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if BROWSER in self.workqueue:
+            self.workqueue.move_to_end(BROWSER)
+        super()._assign_work_unit(node)
 
     def mark_test_complete(
         self, node: WorkerController, item_index: int, duration: float = 0
@@ -150,9 +158,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run two workers on each core, because many tests wait; slow ones start more programs each.
 
-    More would use more time to collect the tests than they save.
+    More would use more time to collect the tests than they save. ``logical`` means one on each
+    core, beside other tests.
     """
     cores = os.cpu_count() or 1
+    if config.option.numprocesses == "logical":
+        return cores
     return max(1, cores * 3 // 2) if config.option.markexpr == "slow" else cores * 2
 
 
