@@ -28,7 +28,7 @@ from tests.dashboards.alert_table import (
 from tests.readme_tables import metrics_of_clouds, metrics_of_images, metrics_of_the_exporter
 
 TESTS = sorted((RULES.parent / "tests").glob("*.yml"))
-QUICK = {"contradictions", "labels"}
+QUICK = {"contradictions"}
 """Unit tests that take a few seconds of processor time; others take up to a minute."""
 
 ALERTMANAGER = RULES.parent / "alertmanager.yml"
