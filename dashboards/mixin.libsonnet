@@ -98,76 +98,64 @@
         "name": "openstack-images-state",
         "rules": [
           {
-            "record": "image:openstack_image_status_changes:increase1h",
-            "expr": "max by (cloud, image_id, image) (increase(openstack_image_status_changes_total%(only)s[1h])) > 0"
+            "record": "cloud:openstack_image_exporter_targets:sum",
+            "expr": "sum by (cloud) (openstack_image_exporter_targets%(only)s)"
           },
           {
-            "record": "image_attribute:openstack_image_attribute_changes:increase1h",
-            "expr": "max by (cloud, image_id, image, attribute) (increase(openstack_image_attribute_changes_total{%(also)sattribute=~\"public|protected\"}[1h])) > 0"
+            "record": "image_instance:openstack_image_poll_success:failed",
+            "expr": "openstack_image_poll_success%(only)s == 0"
+          },
+          {
+            "record": "image_state:openstack_image_state:before",
+            "expr": "topk by (cloud, image_id, image) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    (\n      openstack_image_state_info%(only)s offset 5m\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n    )\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n  )\n  or (\n    last_over_time(image_state:openstack_image_state:before[10m]) > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 55m\n    )\n  )\n)"
+          },
+          {
+            "record": "image_state:openstack_image_state:current",
+            "expr": "max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n  openstack_image_state_info%(only)s\n  and on (cloud, image_id, image) (\n    last_over_time(image_state:openstack_image_state:before[55m])\n    or last_over_time(image_instance:openstack_image_poll_success:failed[5m])\n    or image:openstack_image_status:remembered\n  )\n  unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n)"
+          },
+          {
+            "record": "image:openstack_image_poll_success:max",
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_poll_success%(only)s\n  and on (cloud, image_id, image) (\n    image_instance:openstack_image_poll_success:failed\n    or image:openstack_image_status:remembered\n    or image_state:openstack_image_state:before\n    or image:openstack_image_poll_success:max == 0\n  )\n)"
+          },
+          {
+            "record": "image_instance:openstack_image_poll_success:cut_off",
+            "expr": "image_instance:openstack_image_poll_success:failed\nand on (cloud, image_id, image) image:openstack_image_poll_success:max == 1"
           },
           {
             "record": "image:openstack_image_status:code",
-            "expr": "max by (cloud, image_id, image) (\n  (\n       1 * (openstack_image_status{%(also)sstatus=\"queued\"} == 1)\n    or 2 * (openstack_image_status{%(also)sstatus=\"saving\"} == 1)\n    or 3 * (openstack_image_status{%(also)sstatus=\"uploading\"} == 1)\n    or 4 * (openstack_image_status{%(also)sstatus=\"importing\"} == 1)\n    or 6 * (openstack_image_status{%(also)sstatus=\"deactivated\"} == 1)\n    or 7 * (openstack_image_status{%(also)sstatus=\"killed\"} == 1)\n    or ignoring (status) 10 * (openstack_image_status{%(also)sstatus=\"active\"} == 0)\n    or ignoring (status) 5 * (\n      openstack_image_status{%(also)sstatus=\"active\"} == 1\n      and on (cloud, image_id, image) (\n        openstack_image_status{%(also)sstatus=\"active\"} == 0\n        or min_over_time(image:openstack_image_status:code[1h]) < 5\n        or max_over_time(image:openstack_image_status:code[1h]) > 5\n        or image:openstack_image_status:before != 5\n      )\n    )\n  )\n  + ignoring (status) group_left () 100 * openstack_image_poll_success%(only)s\n) %% 100"
+            "expr": "max by (cloud, image_id, image) (\n  (\n         1 * openstack_image_state_info{%(also)sstatus=\"queued\"}\n    or   2 * openstack_image_state_info{%(also)sstatus=\"saving\"}\n    or   3 * openstack_image_state_info{%(also)sstatus=\"uploading\"}\n    or   4 * openstack_image_state_info{%(also)sstatus=\"importing\"}\n    or   6 * openstack_image_state_info{%(also)sstatus=\"deactivated\"}\n    or   7 * openstack_image_state_info{%(also)sstatus=\"killed\"}\n    or  10 * openstack_image_state_info{%(also)sstatus!~\"active|deactivated|gone|importing|killed|queued|saving|uploading\"}\n    or 100 * openstack_image_state_info{%(also)sstatus=\"gone\"}\n  )\n  unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n)"
           },
           {
-            "record": "image:openstack_image_public:max",
-            "expr": "max by (cloud, image_id, image) (openstack_image_public%(only)s == 1)\nor\nmax by (cloud, image_id, image) (\n  openstack_image_public%(only)s == 0\n  and on (cloud, image_id, image) (\n    max_over_time(image:openstack_image_public:max[1h]) == 1\n    or image:openstack_image_public:before == 1\n  )\n)"
-          },
-          {
-            "record": "image:openstack_image_protected:min",
-            "expr": "min by (cloud, image_id, image) (openstack_image_protected%(only)s == 0)\nor\nmin by (cloud, image_id, image) (\n  openstack_image_protected%(only)s == 1\n  and on (cloud, image_id, image) (\n    min_over_time(image:openstack_image_protected:min[1h]) == 0\n    or image:openstack_image_protected:before == 0\n  )\n)"
-          },
-          {
-            "record": "image:openstack_image_size_bytes:active",
-            "expr": "max by (cloud, image_id, image) (openstack_image_size_bytes%(only)s > 0)\nunless on (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"} == 0)"
-          },
-          {
-            "record": "image_digest:openstack_image_content:seen_timestamp_seconds",
-            "expr": "time() * (\n  max by (cloud, image_id, image, algorithm, digest) (openstack_image_content_info%(only)s)\n  unless on (cloud, image_id, image) (openstack_image_status{%(also)sstatus=\"active\"} == 0)\n)"
-          },
-          {
-            "record": "image:openstack_image_poll_success:failed",
-            "expr": "max by (cloud, image_id, image) (openstack_image_poll_success%(only)s == 0)\nunless on (cloud, image_id, image) (openstack_image_poll_success%(only)s == 1)"
-          },
-          {
-            "record": "image:openstack_image_exists:min",
-            "expr": "min by (cloud, image_id, image) (openstack_image_exists%(only)s unless openstack_image_poll_success%(only)s == 0)\nor\nmin by (cloud, image_id, image) (openstack_image_exists%(only)s and openstack_image_poll_success%(only)s == 0)"
-          },
-          {
-            "record": "image:openstack_image_exists:known",
-            "expr": "image:openstack_image_exists:min == 0\nor image:openstack_image_exists:min and last_over_time(image:openstack_image_poll_success:failed[5m])\nor (\n  (last_over_time(image:openstack_image_exists:min[1h]) or image:openstack_image_exists:before)\n  unless image:openstack_image_exists:min\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n)"
+            "record": "image:openstack_image_status:remembered",
+            "expr": "image:openstack_image_status:code\nor (\n  image:openstack_image_status:remembered\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current{status=\"active\"}\n  unless on (cloud, image_id, image) (\n    image:openstack_image_status:remembered\n    and on (cloud) (cloud:openstack_image_exporter_targets:sum and cloud:openstack_image_exporter_targets:sum offset 15m)\n    unless last_over_time(image:openstack_image_poll_success:max[15m])\n  )\n)"
           },
           {
             "record": "image:openstack_image_status:known",
-            "expr": "(\n  image:openstack_image_status:code\n  or (\n    (last_over_time(image:openstack_image_status:code[1h]) or image:openstack_image_status:before)\n    and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n    unless image:openstack_image_exists:known == 0\n  )\n) != 5"
+            "expr": "image:openstack_image_status:code\nor (image:openstack_image_status:remembered and last_over_time(image:openstack_image_poll_success:max[10m]))"
           },
           {
-            "record": "image:openstack_image_exists:unwanted",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) (openstack_image_exists%(only)s == 0)\n)\nor (\n  last_over_time(image:openstack_image_exists:unwanted[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless on (cloud, image_id, image) openstack_image_exists%(only)s\n)"
+            "record": "image:openstack_image_status:gone_as_expected",
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:gone_as_expected[10m])\n  and image:openstack_image_status:remembered == 100\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)"
           },
           {
-            "record": "image:openstack_image_status:wanted",
-            "expr": "(\n  max by (cloud, image_id, image) (openstack_image_expectation_met{%(also)sexpectation=\"status\"}) == 1\n  unless on (cloud, image_id, image) openstack_image_status{%(also)sstatus=\"active\"} == 1\n)\nor (\n  last_over_time(image:openstack_image_status:wanted[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless on (cloud, image_id, image) openstack_image_exists%(only)s\n)"
+            "record": "image:openstack_image_status:expected",
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"status\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:expected[10m])\n  and image:openstack_image_status:remembered < 100\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!=\"active\"}\n)"
           },
           {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "(\n  last_over_time(image:openstack_image_poll_success:failed[5m])\n  unless on (cloud, image_id, image) openstack_image_poll_success%(only)s == 1\n  or\n  max by (cloud, image_id, image) (openstack_image_poll_success%(only)s unless openstack_image_exists%(only)s)\n  unless image:openstack_image_exists:min\n)\nand image:openstack_image_exists:known"
+            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nand on (cloud, image_id, image) (\n  last_over_time(image_state:openstack_image_state:current[1h])\n  or image_state:openstack_image_state:before\n  or image:openstack_image_status:remembered\n)\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nunless on (cloud, image_id, image) image_state:openstack_image_state:current"
           },
           {
             "record": "image:openstack_image_poll_success:never",
-            "expr": "last_over_time(image:openstack_image_poll_success:failed[5m])\nunless on (cloud, image_id, image) openstack_image_poll_success%(only)s == 1\nunless image:openstack_image_exists:known"
+            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nunless image:openstack_image_poll_success:stale"
           },
           {
             "record": "image:openstack_image_labels:seen_timestamp_seconds",
             "expr": "topk by (cloud, image_id, image) (1,\n  time() * max without (instance, job, namespace, service, endpoint, container, pod) (openstack_image_labels%(only)s)\n  or\n  last_over_time(image:openstack_image_labels:seen_timestamp_seconds[15m]) > time() - 7200\n)"
           },
           {
-            "record": "image_expectation:openstack_image_expectation_met:known",
-            "expr": "min by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:known[1h])\n  and on (cloud, image_id, image) last_over_time(openstack_image_poll_success%(only)s[10m])\n  unless on (cloud, image_id, image) openstack_image_exists%(only)s\n)"
-          },
-          {
             "record": "image_expectation:openstack_image_expectation_met:unmet",
-            "expr": "image_expectation:openstack_image_expectation_met:known == 0"
+            "expr": "max by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s == 0)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:unmet[10m])\n  unless on (cloud, image_id, image, expectation) openstack_image_expectation_met%(only)s\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current\n  and on (cloud, image_id, image) last_over_time(image:openstack_image_poll_success:max[10m])\n)"
           },
           {
             "record": "image:openstack_image_labels:unmet",
@@ -175,85 +163,31 @@
           },
           {
             "record": "cloud:openstack_image_mass_disappearance:known",
-            "expr": "(\n  max by (cloud) (\n    openstack_image_exporter_mass_disappearance%(only)s\n    unless on (job, namespace) openstack_image_exporter_shards%(only)s > 1\n  ) == 1\n  or\n  max by (cloud) (last_over_time(image:openstack_image_exists:min[10m])) == 0\n  and (\n    max by (cloud) (max_over_time(openstack_image_exporter_mass_disappearance%(only)s[1d])) == 1\n    or\n    sum by (cloud) (\n      (\n        image:openstack_image_exists:min offset 2m == 1\n        or image:openstack_image_exists:min offset 10m == 1\n        or image:openstack_image_exists:min offset 1h == 1\n        or image:openstack_image_exists:before\n      )\n      and on (cloud, image_id, image) openstack_image_poll_success%(only)s\n    ) > 1\n    or\n    max by (cloud) (last_over_time(cloud:openstack_image_mass_disappearance:known[20m]))\n  )\n)\nand on (cloud) (\n  image:openstack_image_exists:known == 0\n  unless image:openstack_image_exists:unwanted\n)"
+            "expr": "(\n  max by (cloud) (\n    openstack_image_exporter_mass_disappearance%(only)s\n    unless on (job, namespace) openstack_image_exporter_shards%(only)s > 1\n  ) == 1\n  or\n  count by (cloud) (\n    image:openstack_image_status:known == 100\n    or (\n      image:openstack_image_poll_success:max == 0\n      unless on (cloud, image_id, image) last_over_time(image_state:openstack_image_state:current{status!=\"gone\"}[10m])\n    )\n  )\n  >= max_over_time(cloud:openstack_image_exporter_targets:sum[10m])\n  and (\n    max by (cloud) (max_over_time(openstack_image_exporter_mass_disappearance%(only)s[1d])) == 1\n    or\n    count by (cloud) (\n      image:openstack_image_status:known == 100\n      and on (cloud, image_id, image) (\n        image_state:openstack_image_state:before{status!=\"gone\"}\n        or openstack_image_last_change_timestamp_seconds{%(also)schange=\"gone\"} > time() - 3600\n      )\n    ) > 1\n    or\n    max by (cloud) (last_over_time(cloud:openstack_image_mass_disappearance:known[20m]))\n  )\n)\nand on (cloud) (\n  image:openstack_image_status:known == 100\n  unless image:openstack_image_status:gone_as_expected\n)"
           },
           {
-            "record": "image:openstack_image_exists:gone",
-            "expr": "(\n  image:openstack_image_exists:known == 0\n  or\n  max by (cloud, image_id, image) (\n    (openstack_image_existence_changes_total%(only)s > 1)\n    - min_over_time(openstack_image_existence_changes_total%(only)s[5m])\n  ) > 1\n)\nunless image:openstack_image_exists:unwanted"
+            "record": "image:openstack_image_status:gone",
+            "expr": "(\n  image:openstack_image_status:known == 100\n  or\n  max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"gone\"} > time() - 300)\n  <= on (cloud, image_id, image) max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"back\"})\n)\nunless image:openstack_image_status:gone_as_expected"
           },
           {
             "record": "image:openstack_image_status:unwanted",
-            "expr": "image:openstack_image_status:known\nunless image:openstack_image_exists:known == 0\nunless image:openstack_image_status:wanted"
+            "expr": "image:openstack_image_status:known < 100\nunless image:openstack_image_status:expected"
           },
           {
-            "record": "image:openstack_image_status:left_active",
-            "expr": "last_over_time(image:openstack_image_status:code[1h]) != 5\nand on (cloud, image_id, image) (\n  (image:openstack_image_exists:before or image:openstack_image_exists:before_change) == 1\n  unless image:openstack_image_status:before\n  or\n  max_over_time(openstack_image_status{%(also)sstatus=\"active\"}[57m] offset 3m) == 1\n)"
+            "record": "image_state:openstack_image_state:earlier",
+            "expr": "image_state:openstack_image_state:before\nor last_over_time(image_state:openstack_image_state:current[55m])"
           },
           {
-            "record": "image:openstack_image_public:left_private",
-            "expr": "last_over_time(image:openstack_image_public:max[1h]) == 1\nand on (cloud, image_id, image) (\n  (image:openstack_image_exists:before or image:openstack_image_exists:before_change) == 1\n  unless image:openstack_image_public:before\n  or\n  min_over_time(openstack_image_public%(only)s[57m] offset 3m) == 0\n)"
-          },
-          {
-            "record": "image:openstack_image_protected:left_protected",
-            "expr": "last_over_time(image:openstack_image_protected:min[1h]) == 0\nand on (cloud, image_id, image) (\n  (image:openstack_image_exists:before or image:openstack_image_exists:before_change) == 1\n  unless image:openstack_image_protected:before\n  or\n  max_over_time(openstack_image_protected%(only)s[57m] offset 3m) == 1\n)"
+            "record": "image_change:openstack_image_state:changed_timestamp_seconds",
+            "expr": "max by (cloud, image_id, image, change) (openstack_image_last_change_timestamp_seconds%(only)s) > time() - 3600\nor\nlast_over_time(image_change:openstack_image_state:changed_timestamp_seconds[10m]) > time() - 3600\nor\ntime() * max by (cloud, image_id, image, change) (\n  label_replace(\n    image_state:openstack_image_state:earlier{status!=\"gone\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{status!=\"gone\"}\n    unless on (cloud, image_id, image, status) image_state:openstack_image_state:current,\n    \"change\", \"status\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:earlier{public=\"false\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{public=\"true\"},\n    \"change\", \"public\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:earlier{protected=\"true\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{protected=\"false\"},\n    \"change\", \"unprotected\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:earlier{digest!=\"\"}\n    and on (cloud, image_id, image, algorithm) image_state:openstack_image_state:current\n    unless on (cloud, image_id, image, algorithm, digest) image_state:openstack_image_state:current,\n    \"change\", \"content\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:earlier{size_bytes!=\"\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{size_bytes!=\"\"}\n    unless on (cloud, image_id, image, size_bytes) image_state:openstack_image_state:current,\n    \"change\", \"size\", \"\", \"\"\n  )\n) ^ 0"
           },
           {
             "record": "image:openstack_image_status:requeued",
-            "expr": "image:openstack_image_status:unwanted == 1\nand (\n  image:openstack_image_status_changes:increase1h\n  or max_over_time(image:openstack_image_status:code[1h]) > 1\n  or image:openstack_image_status:before > 1\n  or image:openstack_image_status:left_active\n)"
+            "expr": "image:openstack_image_status:unwanted == 1\nand on (cloud, image_id, image) image_change:openstack_image_state:changed_timestamp_seconds{change=\"status\"}"
           },
           {
             "record": "image:openstack_image_status:changed",
-            "expr": "(\n  image:openstack_image_status_changes:increase1h\n  or\n  min_over_time(image:openstack_image_status:code[1h]) != max_over_time(image:openstack_image_status:code[1h])\n  or\n  last_over_time(image:openstack_image_status:code[1h]) - image:openstack_image_status:before != 0\n  or\n  image:openstack_image_status:left_active\n)\nunless image:openstack_image_exists:known == 0"
-          },
-          {
-            "record": "image:openstack_image_public:became",
-            "expr": "last_over_time(image:openstack_image_public:max[1h]) == 1\nand on (cloud, image_id, image) (\n  image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"public\"}\n  or min_over_time(image:openstack_image_public:max[1h]) == 0\n  or image:openstack_image_public:before == 0\n)\nor\nimage:openstack_image_public:left_private\nor\nmax by (cloud, image_id, image) (\n  (last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"public\"}[1h]) > 1)\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"public\"}[1h])\n) > 1"
-          },
-          {
-            "record": "image:openstack_image_protected:lost",
-            "expr": "last_over_time(image:openstack_image_protected:min[1h]) == 0\nand on (cloud, image_id, image) (\n  image_attribute:openstack_image_attribute_changes:increase1h{attribute=\"protected\"}\n  or max_over_time(image:openstack_image_protected:min[1h]) == 1\n  or image:openstack_image_protected:before == 1\n)\nor\nimage:openstack_image_protected:left_protected\nor\nmax by (cloud, image_id, image) (\n  (last_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h]) > 1)\n  - min_over_time(openstack_image_attribute_changes_total{%(also)sattribute=\"protected\"}[1h])\n) > 1"
-          },
-          {
-            "record": "image:openstack_image_content:changed",
-            "expr": "max by (cloud, image_id, image) (increase(openstack_image_content_changes_total%(only)s[1h])) > 0\nor\nmax by (cloud, image_id, image) (\n  count by (cloud, image_id, image, algorithm) (\n    last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  ) > 1\n)\nor\nmax by (cloud, image_id, image) (\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1h])\n  and on (cloud, image_id, image, algorithm) image_digest:openstack_image_content:before\n  unless image_digest:openstack_image_content:before\n)"
-          },
-          {
-            "record": "image:openstack_image_size_bytes:changed",
-            "expr": "min_over_time(image:openstack_image_size_bytes:active[1h]) != max_over_time(image:openstack_image_size_bytes:active[1h])\nor\nlast_over_time(image:openstack_image_size_bytes:active[1h]) - image:openstack_image_size_bytes:before != 0"
-          }
-        ]
-      },
-      {
-        "name": "openstack-images-before",
-        "interval": "2m",
-        "rules": [
-          {
-            "record": "image:openstack_image_status:before",
-            "expr": "last_over_time(image:openstack_image_status:code[1d] offset 1h)"
-          },
-          {
-            "record": "image:openstack_image_public:before",
-            "expr": "last_over_time(image:openstack_image_public:max[1d] offset 1h)"
-          },
-          {
-            "record": "image:openstack_image_protected:before",
-            "expr": "last_over_time(image:openstack_image_protected:min[1d] offset 1h)"
-          },
-          {
-            "record": "image:openstack_image_exists:before",
-            "expr": "last_over_time(image:openstack_image_exists:min[1d] offset 1h)\nunless (image:openstack_image_exists:min and image:openstack_image_exists:min offset 1h)"
-          },
-          {
-            "record": "image:openstack_image_exists:before_change",
-            "expr": "last_over_time(image:openstack_image_exists:min[1d] offset 62m)\nand (\n  image:openstack_image_status:code\n  or image:openstack_image_public:max\n  or image:openstack_image_protected:min\n)"
-          },
-          {
-            "record": "image:openstack_image_size_bytes:before",
-            "expr": "last_over_time(image:openstack_image_size_bytes:active[1d] offset 1h)\nunless image:openstack_image_size_bytes:active == image:openstack_image_size_bytes:active offset 1h"
-          },
-          {
-            "record": "image_digest:openstack_image_content:before",
-            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  last_over_time(image_digest:openstack_image_content:seen_timestamp_seconds[1d] offset 1h)\n  unless on (cloud, image_id, image, algorithm) (\n    image_digest:openstack_image_content:seen_timestamp_seconds\n    and image_digest:openstack_image_content:seen_timestamp_seconds offset 1h\n  )\n)"
+            "expr": "max by (cloud, image_id, image) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"status\"})\nunless image:openstack_image_status:known == 100"
           }
         ]
       },
@@ -282,7 +216,7 @@
         "rules": [
           {
             "alert": "OpenStackImageGone",
-            "expr": "0 * (\n  0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_exists:gone\n  or on (cloud, image_id, image)\n  image:openstack_image_exists:gone\n)\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_exists:gone)",
+            "expr": "0 * (\n  0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_status:gone\n  or on (cloud, image_id, image)\n  image:openstack_image_status:gone\n)\n+ on (cloud) group_left () count by (cloud) (image:openstack_image_status:gone)",
             "keep_firing_for": "10m",
             "labels": {},
             "annotations": {
@@ -356,7 +290,7 @@
           },
           {
             "alert": "OpenStackImageContentChanged",
-            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_content:changed\nor on (cloud, image_id, image)\nimage:openstack_image_content:changed",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image_change:openstack_image_state:changed_timestamp_seconds{change=\"content\"}\nor on (cloud, image_id, image)\nmax without (change) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"content\"})",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} has different content under the same ID",
@@ -365,7 +299,7 @@
           },
           {
             "alert": "OpenStackImageBecamePublic",
-            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_public:became\nor on (cloud, image_id, image)\nimage:openstack_image_public:became",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image_change:openstack_image_state:changed_timestamp_seconds{change=\"public\"}\nor on (cloud, image_id, image)\nmax without (change) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"public\"})",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} became public",
@@ -374,7 +308,7 @@
           },
           {
             "alert": "OpenStackImageProtectionLost",
-            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_protected:lost\nor on (cloud, image_id, image)\nimage:openstack_image_protected:lost",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image_change:openstack_image_state:changed_timestamp_seconds{change=\"unprotected\"}\nor on (cloud, image_id, image)\nmax without (change) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"unprotected\"})",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} lost its protection",
@@ -383,7 +317,7 @@
           },
           {
             "alert": "OpenStackImageSizeChanged",
-            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image:openstack_image_size_bytes:changed\nor on (cloud, image_id, image)\nimage:openstack_image_size_bytes:changed",
+            "expr": "0 * image:openstack_image_labels:seen_timestamp_seconds + on (cloud, image_id, image) group_left () image_change:openstack_image_state:changed_timestamp_seconds{change=\"size\"}\nor on (cloud, image_id, image)\nmax without (change) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"size\"})",
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} has a different size",

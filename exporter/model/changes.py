@@ -1,9 +1,8 @@
 """Changes between two successful polls of one image."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import NamedTuple
 
 from exporter.model.image import Content, Image
@@ -62,24 +61,24 @@ NO_CHANGE_COUNTS = ChangeCounts()
 
 
 class TimedChange(NamedTuple):
-    """A kind of change whose time is kept: its name, and the new value, None for any."""
+    """A kind of change whose time is kept: its name, what changes, and to which value if not any."""
 
     kind: str
+    what: str
     new: object = None
 
 
-TIMED_CHANGES: Mapping[str, TimedChange] = MappingProxyType(
-    {
-        "status": TimedChange("status"),
-        "content": TimedChange("content"),
-        "existence": TimedChange("gone", "gone"),
-        "public": TimedChange("public", True),
-        "protected": TimedChange("unprotected", False),
-    }
+TIMED_CHANGES = (
+    TimedChange("status", "status"),
+    TimedChange("content", "content"),
+    TimedChange("gone", "existence", "gone"),
+    TimedChange("back", "existence", "there"),
+    TimedChange("public", "public", True),
+    TimedChange("unprotected", "protected", False),
 )
-"""The kinds of change whose time is kept, by what changes."""
+"""The kinds of change whose time is kept."""
 
-CHANGE_KINDS = tuple(timed.kind for timed in TIMED_CHANGES.values())
+CHANGE_KINDS = tuple(timed.kind for timed in TIMED_CHANGES)
 """The names of these kinds."""
 
 
@@ -90,6 +89,7 @@ class ChangeTimes:
     status: float | None = None
     content: float | None = None
     gone: float | None = None
+    back: float | None = None
     public: float | None = None
     unprotected: float | None = None
 
@@ -97,8 +97,9 @@ class ChangeTimes:
         """Return the times after a poll at ``at``, the same object if it showed no such change."""
         times = {
             timed.kind: at
+            for timed in TIMED_CHANGES
             for change in changes
-            if (timed := TIMED_CHANGES.get(change.what)) and timed.new in (None, change.new)
+            if timed.what == change.what and timed.new in (None, change.new)
         }
         return replace(self, **times) if times else self
 

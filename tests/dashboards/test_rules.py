@@ -12,9 +12,9 @@ import yaml
 
 from exporter.metrics.cloud_metrics import CLOUD_FAMILIES
 from exporter.metrics.image_metrics import IMAGE_FAMILIES
-from exporter.model.changes import COUNTED_ATTRIBUTES
+from exporter.model.changes import CHANGE_KINDS
 from exporter.model.expectations.checks import EXPECTATIONS
-from exporter.model.image import STATUSES
+from exporter.model.image import DELETED_STATUSES, STATUSES
 from exporter.model.outcome import REASONS
 from tests.dashboards.alert_table import (
     FOLDER,
@@ -54,13 +54,17 @@ SECTIONS = (
     "What it is not",
 )
 CHANGE_ALERTS = {
-    "OpenStackImageStatusChanged": ("status_changes", "status"),
-    "OpenStackImageBackToQueued": ("status_changes", "status"),
-    "OpenStackImageContentChanged": ("content_changes", "content"),
-    "OpenStackImageBecamePublic": ("attribute_changes", "public"),
-    "OpenStackImageProtectionLost": ("attribute_changes", "protected"),
+    "OpenStackImageStatusChanged": "status",
+    "OpenStackImageBackToQueued": "status",
+    "OpenStackImageContentChanged": "content",
+    "OpenStackImageBecamePublic": "public",
+    "OpenStackImageProtectionLost": "unprotected",
+    "OpenStackImageSizeChanged": "size",
 }
-"""Alerts about changes, with the counter of the exporter and the state that Prometheus records."""
+"""Alerts about changes, with the kind of change."""
+
+CHANGED = "image_change:openstack_image_state:changed_timestamp_seconds"
+"""The record of all changes."""
 
 COLUMNS = {
     "checksum",
@@ -389,12 +393,16 @@ def test_counters_in_rules_start_at_0() -> None:
 def test_selectors_of_rules_use_existing_label_values() -> None:
     text = RULES.read_text("utf-8")
     assert set(re.findall(r'reason!?="(\w+)"', text)) <= REASONS.keys()
-    assert set(re.findall(r'attribute="(\w+)"', text)) <= set(COUNTED_ATTRIBUTES)
-    numbered = re.findall(r'(\d+) \* \(\s*openstack_image_status\{status="(\w+)"\} == 1', text)
-    explained = ", ".join(f"{status} {number}" for number, status in sorted(numbered))
-    assert f"{explained}, any other 10" in re.sub(r"\n# +", " ", text)
-    statuses = [status for _, status in sorted(numbered)]
-    assert statuses == list(STATUSES[: len(statuses)])
+    assert set(re.findall(r'change="(\w+)"', text)) == {*CHANGE_KINDS, "size"}
+    numbered = re.findall(r'(\d+) \* openstack_image_state_info\{status="(\w+)"\}', text)
+    statuses = {status: int(number) for number, status in numbered}
+    explained = ", ".join(f"{status} {number}" for status, number in statuses.items())
+    others = "any other except active 10"
+    expected = explained.replace("gone", f"{others}, gone")
+    assert expected in re.sub(r"\n# +", " ", text)
+    (excluded,) = re.findall(r'10 \* openstack_image_state_info\{status!~"([\w|]+)"\}', text)
+    assert excluded.split("|") == sorted([*statuses, "active"])
+    assert statuses.keys() - {"gone"} == set(STATUSES) - DELETED_STATUSES - {"active"}
 
 
 @pytest.mark.parametrize("alert", alerts())
@@ -407,22 +415,24 @@ def test_alerts_depend_on_no_vanishing_series_and_no_instance(alert: str) -> Non
 
 
 @pytest.mark.parametrize("alert", CHANGE_ALERTS)
-def test_changes_are_detected_by_counter_and_by_state(alert: str) -> None:
-    """The counter is the exporter's, the previous state is recorded by Prometheus."""
-    counter, state = CHANGE_ALERTS[alert]
+def test_changes_are_detected_by_the_exporter_and_by_state(alert: str) -> None:
+    """The time of the change is the exporter's, the previous state is recorded by Prometheus."""
     expressions = "".join(expressions_of(alert))
-    assert f"openstack_image_{counter}_total" in expressions
-    assert f"openstack_image_{state}:before" in expressions
+    assert f'change="{CHANGE_ALERTS[alert]}"' in expressions
+    assert "openstack_image_last_change_timestamp_seconds" in expressions
+    assert "image_state:openstack_image_state:before" in expressions
 
 
-def test_previous_state_is_older_than_the_window_of_every_change() -> None:
-    befores = [rule["expr"] for rule in rules() if rule.get("record", "").endswith(":before")]
-    offsets = {offset for expr in befores for offset in re.findall(r"offset (\w+)", expr)}
-    expressions = [alerts()[alert]["expr"] for alert in CHANGE_ALERTS]
-    changes = re.compile(":(increase1h|changed|became|lost|requeued)$")
-    expressions += [rule["expr"] for rule in rules() if changes.search(rule.get("record", ""))]
-    windows = {window for expr in expressions for window in re.findall(r"\[(\w+)\]", expr)}
-    assert offsets == windows == {"1h"}
+def test_no_change_is_found_again_when_its_hour_is_over() -> None:
+    """States are compared for less than an hour, after which nothing would hold the alert back."""
+    by_name = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
+    durations = re.findall(r"time\(\) - (\d+)", by_name[CHANGED])
+    assert set(durations) == {"3600"}
+    compared = by_name["image_state:openstack_image_state:before"]
+    compared += by_name["image_state:openstack_image_state:current"]
+    compared += by_name["image_state:openstack_image_state:earlier"]
+    windows = re.findall(r"(?:offset |\[)(\d+)m", compared)
+    assert max(map(int, windows)) == 55
 
 
 def test_gone_alerts_outlast_a_restart_of_the_exporter() -> None:

@@ -28,11 +28,13 @@ def shortened(duration: str, factor: float = FACTOR) -> str:
 
 
 def scaled_queries(text: str, factor: float = FACTOR) -> str:
-    """Shorten the ranges, steps and offsets of an expression or a template."""
+    """Shorten the ranges, steps, offsets and ages of an expression or a template."""
     pattern = re.compile(
         rf"(?<=\[){DURATION}(?=[\]:])|(?<=\d[smhd]:){DURATION}(?=\])|(?<=offset ){DURATION}\b"
     )
-    return pattern.sub(lambda match: shortened(match[0], factor), text)
+    text = pattern.sub(lambda match: shortened(match[0], factor), text)
+    age = r"(?<=time\(\) - )\d+\b"
+    return re.sub(age, lambda match: f"{int(match[0]) / factor:g}", text)
 
 
 def rules(loaded: Mapping[str, Any], factor: float = FACTOR) -> Any:

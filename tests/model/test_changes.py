@@ -85,6 +85,7 @@ TIMED = {
     "status": Change("status", "active", "queued"),
     "content": Change("content", "md5:a", "md5:b"),
     "gone": Change("existence", "there", "gone"),
+    "back": Change("existence", "gone", "there"),
     "public": Change("public", False, True),
     "unprotected": Change("protected", True, False),
 }
@@ -108,7 +109,6 @@ def test_every_kind_of_change_with_a_time_is_tested() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        Change("existence", "gone", "there"),
         Change("public", True, False),
         Change("protected", False, True),
         Change("visibility", "private", "shared"),

@@ -309,6 +309,7 @@ def new_times(before: ChangeCounts, after: Observation, at: float) -> dict[str, 
         "status": counts.status > before.status,
         "content": counts.content > before.content,
         "gone": counts.existence > before.existence and after.exists is False,
+        "back": counts.existence > before.existence and after.exists is True,
         "public": counts.public > before.public and image and image.public,
         "unprotected": counts.protected > before.protected and image and not image.protected,
     }
