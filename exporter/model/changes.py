@@ -61,7 +61,7 @@ NO_CHANGE_COUNTS = ChangeCounts()
 
 
 class TimedChange(NamedTuple):
-    """A kind of change whose time is kept: its name, what changes, and to which value if not any."""
+    """A kind of change whose time is kept: what changes, to which value, None for any."""
 
     kind: str
     what: str

@@ -29,10 +29,14 @@ def test_factor_of_one_changes_only_how_durations_are_written() -> None:
 
 
 def test_durations_in_sentences_and_numbers_are_not_changed() -> None:
-    text = "for 10 minutes; rate(x[10m] offset 1h) > 30 and y == 60 and (z > 5)[30m:4m] > 5 or a > time() - 60"
+    text = (
+        "for 10 minutes; rate(x[10m] offset 1h) > 30 and y == 60 and (z > 5)[30m:4m] > 5"
+        " or a > time() - 60"
+    )
     assert scaled.scaled_queries(text, 10) == (
         "for 10 minutes; rate(x[60000ms] offset 360000ms) > 30 and y == 60"
-        " and (z > 5)[180000ms:24000ms] > 5 or a > time() - 6"
+        " and (z > 5)[180000ms:24000ms] > 5"
+        " or a > time() - 6"
     )
 
 
