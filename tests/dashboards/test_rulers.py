@@ -13,21 +13,19 @@ from tests.dashboards.test_rules import RECORDED, TESTS
 LABELS = 'cloud="prod", image_id="id", image="i", instance="a"'
 EXPECTED_STATES = {
     "gone": [
-        (f"exists{{{LABELS}}}", "0x30"),
+        (f'state_info{{{LABELS}, status="gone"}}', "1x30"),
         (f'expectation_met{{{LABELS}, expectation="exists"}}', "1x30"),
     ],
     "deactivated": [
-        (f"exists{{{LABELS}}}", "1x30"),
-        (f'status{{{LABELS}, status="deactivated"}}', "1 stale 1x30"),
+        (f'state_info{{{LABELS}, status="deactivated"}}', "1 stale 1x30"),
         (f'expectation_met{{{LABELS}, expectation="status"}}', "1x30"),
     ],
     "deactivated, and one scrape fails": [
-        (f"exists{{{LABELS}}}", "1x4 stale 1x30"),
-        (f'status{{{LABELS}, status="deactivated"}}', "1x4 stale 1x30"),
+        (f'state_info{{{LABELS}, status="deactivated"}}', "1x4 stale 1x30"),
         (f'expectation_met{{{LABELS}, expectation="status"}}', "1x4 stale 1x30"),
     ],
     "gone, and one scrape fails": [
-        (f"exists{{{LABELS}}}", "0x4 stale 0x30"),
+        (f'state_info{{{LABELS}, status="gone"}}', "1x4 stale 1x30"),
         (f'expectation_met{{{LABELS}, expectation="exists"}}', "1x4 stale 1x30"),
     ],
 }
@@ -108,7 +106,7 @@ def test_alerts_about_failing_polls_do_not_wait_again_if_scrapes_fail_and_record
     new_labels = LABELS.replace('"id"', '"id-new"')
     series = {
         'up{job="openstack-images", instance="a"}': "1x30",
-        f"openstack_image_exists{{{LABELS}}}": "1x9 stale 1x4 stale 1x9",
+        f'openstack_image_state_info{{{LABELS}, status="active"}}': "1x9 stale 1x4 stale 1x9",
         f"openstack_image_poll_success{{{LABELS}}}": "1x4 0x4 stale 0x4 stale 0x9",
         f"openstack_image_poll_success{{{new_labels}}}": "_x5 0x4 stale 0x4 stale 0x9",
     }
@@ -146,19 +144,14 @@ def _run_with_late_records(
     assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_healthy_image_has_three_recorded_series(promtool: Path, tmp_path: Path) -> None:
-    """Each costs as much memory as a scraped one."""
+def test_healthy_image_has_no_recorded_series(promtool: Path, tmp_path: Path) -> None:
+    """Each would cost as much memory as a scraped one."""
+    labels = 'status="active", public="false", protected="true", algorithm="md5", digest="aa"'
     metrics = {
-        f"exists{{{LABELS}}}": 1,
+        f"state_info{{{LABELS}, {labels}}}": 1,
         f"poll_success{{{LABELS}}}": 1,
-        f'status{{{LABELS}, status="active"}}': 1,
-        f'status{{{LABELS}, status="queued"}}': 0,
-        f"public{{{LABELS}}}": 0,
-        f"protected{{{LABELS}}}": 1,
-        f"size_bytes{{{LABELS}}}": 100,
-        f'content_info{{{LABELS}, algorithm="md5", digest="aa"}}': 1,
-        f"status_changes_total{{{LABELS}}}": 0,
-        f'attribute_changes_total{{{LABELS}, attribute="public"}}': 0,
+        f'expectation_met{{{LABELS}, expectation="status"}}': 1,
+        'exporter_targets{cloud="prod", instance="a"}': 1,
     }
     input_series = [
         {"series": f"openstack_image_{end}", "values": f"{value}x90"}
@@ -167,7 +160,7 @@ def test_healthy_image_has_three_recorded_series(promtool: Path, tmp_path: Path)
     check = {
         "expr": 'count({__name__=~".+:.+"})',
         "eval_time": "90m",
-        "exp_samples": [{"labels": "{}", "value": 3}],
+        "exp_samples": [{"labels": "{}", "value": 1}],
     }
     content = {
         "rule_files": [str(RULES)],

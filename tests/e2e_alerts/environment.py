@@ -250,7 +250,9 @@ def _lateness(server: Prometheus) -> float:
     job = f'job="{JOB}-steady"'
     lag = f"max(max_over_time(openstack_image_exporter_cycle_lag_seconds{{{job}}}[1h]))"
     scrape_gap = _longest_gap(server, f"up{{{job}}}[1h]")
-    evaluation_gap = _longest_gap(server, 'image:openstack_image_exists:min{cloud="quiet"}[1h]')
+    evaluation_gap = _longest_gap(
+        server, 'cloud:openstack_image_exporter_targets:sum{cloud="quiet"}[1h]'
+    )
     cycle_lag = float(server.query(lag)[0]["value"][1])
     return cycle_lag + max(0.0, scrape_gap - SCRAPE) + max(0.0, evaluation_gap - EVALUATION)
 
