@@ -271,8 +271,8 @@ def test_descriptions_name_images_only_if_few_are_gone(
     promtool: Path, tmp_path: Path, count: int
 ) -> None:
     labels = [f'cloud="prod", image_id="id{n}", image="i{n}", instance="a"' for n in range(count)]
-    values = {"exists": "0x2", "poll_success": "1x2", "info": "1x2"}
-    name = {"info": ', name="Debian"'}
+    values = {"state_info": "1x2", "poll_success": "1x2", "info": "1x2"}
+    name = {"info": ', name="Debian"', "state_info": ', status="gone"'}
     named = ', named "Debian"' if count == 100 else ""
     annotations = alerts()["OpenStackImageGone"]["annotations"]
     described = (

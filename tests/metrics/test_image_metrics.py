@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exporter.metrics.family import Family
@@ -283,12 +283,14 @@ def test_values_of_the_api_are_printable_and_otherwise_unchanged(text: str) -> N
     target = replace(TARGET, property_names=frozenset({"os_version"}))
     view = view_of(target, NEVER_POLLED.with_outcome(Found(image), START, MAX_STALE), START)
     families = {family.name: family for family in IMAGE_FAMILIES}
+    ours = {"os_version", "active", "false", "true", str(ACTIVE.size_bytes)}
+    assume(text not in ours)
     values = [
         value
         for name in ("info", "state_info", "content_info", "property_info")
         for sample in families[f"openstack_image_{name}"].samples(view)
         for value in sample
-        if value not in {"os_version", "active", "false", "true", str(ACTIVE.size_bytes)}
+        if value not in ours
     ]
     assert len(values) == 10
     assert set(values) == {text if text.isprintable() else escape(text)}

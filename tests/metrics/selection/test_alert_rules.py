@@ -7,7 +7,7 @@ import pytest
 from exporter.metrics.selection.alert_rules import affected_alerts, log_affected_alerts
 from exporter.metrics.selection.families import EVERYTHING, Selection
 
-STATUS = "openstack_image_status"
+STATE = "openstack_image_state_info"
 
 
 def affected(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> dict[str, str]:
@@ -23,22 +23,23 @@ def test_families_that_no_rule_uses_can_be_left_out(glob: str) -> None:
 
 def test_alert_that_needs_an_excluded_family_never_fires() -> None:
     """It needs the family through recording rules."""
-    alerts = affected(exclude=(STATUS,))
+    alerts = affected(exclude=(STATE,))
     assert alerts["OpenStackImageKilled"] == (
-        "alert OpenStackImageKilled never fires without openstack_image_status"
+        "alert OpenStackImageKilled never fires without openstack_image_state_info"
     )
-    assert {"OpenStackImageGone", "OpenStackImageApiDown"}.isdisjoint(alerts)
+    assert {"OpenStackImageRateLimited", "OpenStackImageApiDown"}.isdisjoint(alerts)
 
 
 def test_alert_that_uses_an_excluded_family_beside_others_is_incomplete() -> None:
-    alerts = affected(exclude=(STATUS,))
+    alerts = affected(exclude=(STATE,))
     assert alerts["OpenStackImageContentChanged"] == (
-        "alert OpenStackImageContentChanged is incomplete or wrong without openstack_image_status"
+        "alert OpenStackImageContentChanged is incomplete or wrong without "
+        "openstack_image_state_info"
     )
 
 
 def test_alert_never_fires_if_all_of_its_alternatives_are_excluded() -> None:
-    families = ("openstack_image_exists", "openstack_image_existence_changes_total")
+    families = (STATE, "openstack_image_last_change_timestamp_seconds")
     for family in families:
         assert "incomplete" in affected(exclude=(family,))["OpenStackImageGone"]
     assert "never fires" in affected(exclude=families)["OpenStackImageGone"]
@@ -59,11 +60,11 @@ def test_include_leaves_the_alerts_about_the_exporter_alone() -> None:
 def test_log_names_the_alerts_once_for_each_combination(caplog: pytest.LogCaptureFixture) -> None:
     log_affected_alerts(EVERYTHING)
     assert caplog.records == []
-    log_affected_alerts(Selection(exclude=(STATUS, "openstack_image_api_up")))
+    log_affected_alerts(Selection(exclude=(STATE, "openstack_image_api_up")))
     lines = [record.__dict__["fields"] for record in caplog.records]
     by_metrics = {line["metrics_excluded"]: line["alerts"].split(",") for line in lines}
-    assert by_metrics.keys() == {STATUS, "openstack_image_api_up"}
-    assert "OpenStackImageKilled" in by_metrics[STATUS]
+    assert by_metrics.keys() == {STATE, "openstack_image_api_up"}
+    assert "OpenStackImageKilled" in by_metrics[STATE]
     assert by_metrics["openstack_image_api_up"] == [
         "OpenStackImageApiDown",
         "OpenStackImagePollFailures",
