@@ -179,8 +179,8 @@ class ClockShift(NamedTuple):
         )
 
     def events(self, record: ImageRecord) -> Iterable[tuple[TargetKey, ChangeEvent]]:
-        """Yield the changes of an image with the times of this process."""
-        for event in record.events:
+        """Yield the changes of an image with the times of this process, the oldest first."""
+        for event in reversed(record.events):
             yield record.key, event._replace(at=self.instant(event.at))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -48,6 +48,7 @@ def exposition(store: Store, now: Instant) -> bytes:
     return generate_latest(registry)
 
 
+@example([Step(Found(ACTIVE), 0), Step(Gone(), 0), Step(Found(ACTIVE), 0)], 0)
 @given(STEPS, WAITS)
 def test_metrics_after_a_restart_are_those_without_one(steps: list[Step], down: float) -> None:
     store, clock = polled(EXPECTING, steps)
