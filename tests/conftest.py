@@ -17,8 +17,10 @@ from xdist.scheduler import LoadScopeScheduling, Scheduling
 from xdist.workermanage import WorkerController
 
 import tests.support.fakes.faults  # noqa: F401 - registers the faults of the tests
-from exporter.simulator import Release
+from exporter.simulator import Release, SimulatedImageService
+from tests.support.clouds_yaml import clear_configuration
 from tests.support.examples import examples
+from tests.support.program import GOLDEN, UBUNTU, simulated
 
 # A busy machine is slow, which says nothing about the code.
 hypothesis.settings.register_profile("default", examples(100), deadline=None)
@@ -177,6 +179,19 @@ def restored_logging() -> Iterator[None]:
     logging.captureWarnings(capture=False)
     root.handlers[:], root.level, ours.level, logging.raiseExceptions = before
     sys.excepthook, threading.excepthook = hooks
+
+
+@pytest.fixture
+def clean_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test without this machine's settings for clouds."""
+    clear_configuration(monkeypatch)
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatedImageService]:
+    """Run a service with two images."""
+    with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -23,16 +23,13 @@ from exporter.model.outcome import Failed
 from exporter.reload import apply, diff
 from exporter.simulator import SimulatedImageService
 from exporter.transport.tls_files import ClientTls, read_tls_files
-from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
+from tests.support.clouds_yaml import write_clouds_yaml
 from tests.support.program import GOLDEN, UBUNTU, settings_file, simulated
 from tests.support.wait import wait_until
 
 HTTPS = "https://127.0.0.1:9"
 
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_configuration(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clean_configuration")
 
 
 def application(folder: Path, *, all_properties: bool = False, **cloud: Any) -> Application:

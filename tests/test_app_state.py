@@ -3,7 +3,7 @@
 import gzip
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from exporter.model.outcome import Failed
 from exporter.model.target import TargetKey
 from exporter.simulator import SimulatedImageService
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting
-from tests.support.clouds_yaml import clear_configuration
 from tests.support.program import ABSENT, GOLDEN, UBUNTU, simulated
 from tests.support.wait import wait_until
 
@@ -25,17 +24,7 @@ STATUS_CHANGES = "openstack_image_status_changes_total"
 CONTENT_CHANGES = "openstack_image_content_changes_total"
 SECRET = "gAAAAABmmVeryLongFernetTokenThatNobodyMaySee"
 
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_configuration(monkeypatch)
-
-
-@pytest.fixture
-def service() -> Iterator[SimulatedImageService]:
-    """Run a service with two images."""
-    with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("clean_configuration")
 
 
 Start = Callable[..., Any]

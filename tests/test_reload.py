@@ -3,7 +3,6 @@
 import logging
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +15,7 @@ from exporter.reload import INTERNAL_ERROR, diff
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting, run_concurrently
-from tests.support.clouds_yaml import clear_configuration, write_clouds_yaml
+from tests.support.clouds_yaml import write_clouds_yaml
 from tests.support.examples import repetitions
 from tests.support.program import ABSENT, GOLDEN, UBUNTU, Metrics, simulated
 from tests.support.wait import wait_until
@@ -28,17 +27,7 @@ REQUESTS = "openstack_image_exporter_requests_total"
 SUCCESSFUL = "openstack_image_exporter_config_last_reload_successful"
 SUCCESS_AT = "openstack_image_exporter_config_last_reload_success_timestamp_seconds"
 
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_configuration(monkeypatch)
-
-
-@pytest.fixture
-def service() -> Iterator[SimulatedImageService]:
-    """Run a service with two images."""
-    with SimulatedImageService([simulated(GOLDEN), simulated(UBUNTU)]) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("clean_configuration")
 
 
 def count_a_status_change(exporter: ReloadableExporter, service: SimulatedImageService) -> None:

@@ -13,7 +13,7 @@ from exporter.config import Settings, parse
 from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting
-from tests.support.clouds_yaml import PASSWORD, clear_configuration, password_auth
+from tests.support.clouds_yaml import PASSWORD, password_auth
 from tests.support.program import GOLDEN, simulated
 from tests.support.wait import wait_until
 
@@ -26,10 +26,7 @@ LOADED_AT = "openstack_image_exporter_credentials_last_load_timestamp_seconds"
 NEW_PASSWORD = "rotated-and-long"
 SETTINGS = {"name": LAB, "cloud": "entry", "images": [GOLDEN]}
 
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_configuration(monkeypatch)
+pytestmark = pytest.mark.usefixtures("clean_configuration")
 
 
 @pytest.fixture

@@ -47,12 +47,18 @@ class StateFile:
             folder = self.path.parent
             if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 folder.stat()  # raises an error that says more for a missing folder
-                raise StateFileError(f"{self.name}: its folder cannot be written to")
+                raise StateFileError(
+                    f"{self.name}: its folder cannot be written to; give the exporter's user access"
+                )
             if (status := self._status()) is None:
                 return
             check_type(status)
             if not os.access(self.path, os.R_OK, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except FileNotFoundError:
+            raise StateFileError(
+                f"{self.name}: its folder does not exist; create it for the exporter's user"
+            ) from None
         except (OSError, ValueError) as error:
             raise self._error(error) from None
 

@@ -5,6 +5,7 @@ import ssl
 import statistics
 import time
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -77,9 +78,15 @@ def _connection(port: int, *, uses_tls: bool) -> http.client.HTTPConnection:
     source = (CLIENT, 0)
     if not uses_tls:
         return http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT, source_address=source)
+    return http.client.HTTPSConnection(
+        "127.0.0.1", port, timeout=TIMEOUT, source_address=source, context=_unverified()
+    )
+
+
+@cache
+def _unverified() -> ssl.SSLContext:
+    """Return the client's TLS context; to load the CAs for each request would take its time."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(
-        "127.0.0.1", port, timeout=TIMEOUT, source_address=source, context=context
-    )
+    return context

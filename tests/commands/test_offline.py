@@ -88,7 +88,10 @@ def test_state_file_that_cannot_be_written_is_an_error(
     write_clouds_yaml(monkeypatch, tmp_path, {"lab": {"auth": AUTH}}, PASSWORD)
     file = settings_file(tmp_path, LAB, state={"file": str(tmp_path / "missing" / "state")})
     assert cli.main([*argv, f"--config.file={file}"]) == 2
-    error = f"state.file: {tmp_path}/missing/state: No such file or directory\n"
+    error = (
+        f"state.file: {tmp_path}/missing/state: its folder does not exist; "
+        "create it for the exporter's user\n"
+    )
     assert capsys.readouterr() == ("", error)
 
 

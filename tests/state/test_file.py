@@ -167,12 +167,12 @@ def unusable(folder: Path) -> dict[str, tuple[Path, str]]:
     os.mkfifo(folder / "fifo")
     (folder / "loop").symlink_to(folder / "loop")
     return {
-        "missing folder": (folder / "missing" / "state", "No such file or directory"),
+        "missing folder": (folder / "missing" / "state", "does not exist; create it for the"),
         "folder": (folder / "folder", "Is a directory"),
         "FIFO": (folder / "fifo", "not a regular file"),
         "loop": (folder / "loop", "Too many levels of symbolic links"),
         "NUL": (folder / "a\0b", "embedded null"),
-        "below a file": (folder / "file" / "state", "its folder cannot be written to"),
+        "below a file": (folder / "file" / "state", "cannot be written to; give the"),
     }
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Protocol
 
 from exporter.metrics.exporter_metrics import Refusal
@@ -10,6 +11,9 @@ from exporter.web.server.refusals import Refusals
 
 FRACTION = 4
 """By default, one address may have this fraction of all connections."""
+
+CACHED_ADDRESSES = 1024
+"""Addresses that are kept parsed: in a flood, parsing takes as long as accepting."""
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that a network gets. One client may use all addresses below them."""
@@ -105,9 +109,12 @@ def limited_address(peer: Any) -> str | None:
     Args:
         peer: The peer's name as the socket has it.
     """
-    if not isinstance(peer, tuple):
-        return None
-    address = ipaddress.ip_address(peer[0].partition("%")[0])
+    return _limited_network(peer[0]) if isinstance(peer, tuple) else None
+
+
+@lru_cache(maxsize=CACHED_ADDRESSES)
+def _limited_network(host: str) -> str | None:
+    address = ipaddress.ip_address(host.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is None:
             network = ipaddress.ip_network((address, IPV6_PREFIX), strict=False)
