@@ -27,6 +27,7 @@ from exporter.web.server.listening_socket import (
     ListeningSocket,
     OpeningRate,
 )
+from exporter.web.server.memory import MemoryOfConnections
 from exporter.web.server.open_connections import OpenConnections
 from exporter.web.server.refusals import Refusals
 
@@ -148,12 +149,14 @@ class _UvicornServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
         super().__init__(config)
         self._stop = stop
+        self._memory = MemoryOfConnections()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def on_tick(self, counter: int) -> bool:
+        self._memory.observe(len(self.server_state.connections), time.monotonic())
         return await super().on_tick(counter) or self._stop.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
