@@ -71,7 +71,7 @@ def test_alerts_miss_the_metric_of_labels_only_if_there_are_labels(
         selection = resolved_selection(read(content, f"--metrics.exclude={glob}").settings)
         missing = {name for alert in affected_alerts(selection) for name in alert.missing}
         assert ("openstack_image_labels" in missing) is is_used
-        assert ("openstack_image_exists" in missing) is (glob == "*")
+        assert ("openstack_image_state_info" in missing) is (glob == "*")
 
 
 def test_labels_are_accepted_in_the_file_only(read: Read) -> None:

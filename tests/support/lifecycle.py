@@ -92,6 +92,16 @@ ADMIN_DIFFERENCES: Mapping[str, Comparable] = {
 }
 """The same for a deleted image that is polled by an administrator."""
 
+
+def _existence(sample: Sample, _: float) -> tuple[Sample, float]:
+    return sample, 1.0
+
+
+POLL_TIMES: Mapping[str, Comparable] = {
+    "openstack_image_last_change_timestamp_seconds": _existence,
+}
+"""Times of polls, which no two clouds share."""
+
 NO_DIFFERENCES: Mapping[str, Comparable] = MappingProxyType({})
 
 
@@ -100,12 +110,13 @@ def comparable_samples(
 ) -> dict[Sample, float]:
     """Return the comparable part of the samples of images."""
     samples = {}
+    comparables = {**POLL_TIMES, **differences}
     for family in StoreCollector(store, now).collect():
         for sample in family.samples:
             if "image_id" not in sample.labels:
                 continue
             key = (sample.name, tuple(sorted(sample.labels.items())))
-            comparable = differences.get(sample.name, _unchanged)(key, sample.value)
+            comparable = comparables.get(sample.name, _unchanged)(key, sample.value)
             if comparable is not None:
                 samples[comparable[0]] = comparable[1]
     return samples
