@@ -24,8 +24,11 @@ PATIENCE = 300.0
 
 TIMEOUT = 30.0
 
-UPDATED = "openstack_image_updated_timestamp_seconds"
-"""Not compared: it has whole seconds, so that a change may or may not change it."""
+NOT_COMPARED = {
+    "openstack_image_last_change_timestamp_seconds",  # A time of a poll.
+    "openstack_image_state_info",  # Other series have the same states.
+    "openstack_image_updated_timestamp_seconds",  # It has whole seconds: it may or may not change.
+}
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 Samples = dict[Series, float]
@@ -157,7 +160,7 @@ def _of_images(samples: Samples, cloud: str) -> dict[str, float]:
     values = {}
     for (name, pairs), value in samples.items():
         labels = dict(pairs)
-        if "image_id" in labels and labels.pop("cloud") == cloud and name != UPDATED:
+        if "image_id" in labels and labels.pop("cloud") == cloud and name not in NOT_COMPARED:
             del labels["image_id"]
             alias = labels.pop("image")
             rest = ",".join(f'{key}="{text}"' for key, text in sorted(labels.items()))
