@@ -38,6 +38,7 @@ from tests.support.wait import wait_until
 
 COUNTS = [int(count) for count in os.environ.get("RULES_IMAGES", "1000,10000").split(",")]
 FILES = [Path(file) for file in os.environ.get("RULES_FILES", str(RULES)).split(",")]
+JOB = "openstack-images"
 INTERVAL = 15
 """Seconds between scrapes and between evaluations of every group, to wait less than usual."""
 USUAL_INTERVAL = 30
@@ -157,8 +158,9 @@ def _measure(
         _durations(server, rules, 2)
         recorded = _recorded(server)
     names = names_looked_back_at(rules)
+    target = f',instance="127.0.0.1:{exporter.server_port}",job="{JOB}"}}'
     samples = [
-        (match[1] + match[2], match[3])
+        (match[1] + match[2].removesuffix("}") + target, match[3])
         for match in SAMPLE.finditer(exporter.bodies[STATES[0]].decode())
     ]
     history = [
@@ -276,7 +278,7 @@ def _prometheus(folder: Path, exporter: Exporter, rules: Mapping[str, Any]) -> I
         },
         "scrape_configs": [
             {
-                "job_name": "openstack-images",
+                "job_name": JOB,
                 "static_configs": [{"targets": [f"127.0.0.1:{exporter.server_port}"]}],
             }
         ],

@@ -19,6 +19,9 @@ from tests.support.wait import wait_until
 SERVER_TIMEOUT = 60.0
 """Seconds for a server to start, also on a busy machine."""
 
+DATA = "tsdb"
+"""The name of the folder with the samples of Prometheus."""
+
 Command = Callable[[int], Sequence[str]]
 """Returns the command line of a server for a port."""
 
@@ -84,7 +87,15 @@ class Server:
 
 
 class Prometheus(Server):
-    """A Prometheus server."""
+    """A Prometheus server with its files in a folder."""
+
+    def __init__(self, command: Command, folder: Path) -> None:
+        super().__init__(command, folder / "prometheus.log")
+        self._data = folder / DATA
+
+    def lose_data(self) -> None:
+        """Remove all samples of a server that is stopped."""
+        shutil.rmtree(self._data)
 
     def get(self, path: str, **parameters: str) -> Any:
         """Return the data of an API response; raise ``AssertionError`` if it is an error."""
@@ -133,12 +144,12 @@ def prometheus(
         return (
             program,
             f"--config.file={file}",
-            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--storage.tsdb.path={folder / DATA}",
             f"--web.listen-address=127.0.0.1:{port}",
             *flags,
         )
 
-    yield from _running(Prometheus(command, folder / "prometheus.log"))
+    yield from _running(Prometheus(command, folder))
 
 
 @contextmanager

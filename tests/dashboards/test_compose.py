@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.dashboards.servers import Prometheus, installed
+from tests.dashboards.servers import DATA, Prometheus, installed
 from tests.k8s.programs import schema
 from tests.support.program import ROOT
 
@@ -48,10 +48,10 @@ def prometheus(folder: Path) -> Iterator[Prometheus]:
         lambda port: (
             program,
             f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--storage.tsdb.path={folder / DATA}",
             f"--web.listen-address=127.0.0.1:{port}",
         ),
-        folder / "log.txt",
+        folder,
     )
     try:
         server.start()

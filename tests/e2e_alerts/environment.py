@@ -27,7 +27,7 @@ from tests.e2e_alerts.scenario import EVALUATION, INTERVAL, SCENARIOS, SCRAPE, T
 from tests.e2e_alerts.scenario_cloud import PATIENT_TIMEOUT, ScenarioCloud, wait_patiently
 
 ALERTMANAGER = RULES.parent / "alertmanager.yml"
-OWN_PROMETHEUS = frozenset({"unseen", "apart"})
+OWN_PROMETHEUS = frozenset({"unseen", "apart", "remembering"})
 """Exporters with a Prometheus of their own, because their lifecycle pauses or restarts it."""
 CYCLES_FOR_EVIDENCE = Counter(Gone=1)
 """Further cycles before an alert. The intervals are so short here that the evidence for a gone

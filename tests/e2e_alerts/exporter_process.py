@@ -16,6 +16,8 @@ from tests.e2e_alerts.scenario_cloud import ScenarioCloud, wait_patiently
 from tests.support.program import BOUND, ROOT, Metrics, Program, settings_file, start_program
 
 JOB = "openstack-images"
+WITH_STATE_FILE = frozenset({"remembering"})
+"""Exporters that keep their state in a file."""
 SHORTER_BACKOFF = f"""
 import exporter.auth.token_cache as token_cache
 token_cache.MAX_BACKOFF /= {FACTOR}
@@ -40,6 +42,7 @@ class ExporterProcess:
         self._stack = stack
         self._starts = 0
         self._address = ""
+        self._flags = [f"--state.file={folder / 'state.json'}"] if name in WITH_STATE_FILE else []
         self.program: Program
         self.move()
 
@@ -58,6 +61,7 @@ class ExporterProcess:
                 "run",
                 f"--config.file={file}",
                 f"--web.listen-address={self._address}",
+                *self._flags,
                 is_preloaded=False,
                 OS_CLIENT_CONFIG_FILE=str(folder / "clouds.yaml"),
                 PYTHONPATH=os.pathsep.join((str(folder), str(ROOT))),

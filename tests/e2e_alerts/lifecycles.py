@@ -146,6 +146,18 @@ def apart(exporter: MonitoredExporter) -> None:
     exporter.prometheus.start()
 
 
+@lifecycle("exporter with a state file is restarted while Prometheus loses its data")
+def remembering(exporter: MonitoredExporter) -> None:
+    """Run the actions while neither runs, so that only the state file knows what was before."""
+    exporter.run_setup()
+    exporter.process.stop()
+    exporter.prometheus.stop()
+    exporter.run_actions()
+    exporter.prometheus.lose_data()
+    exporter.prometheus.start()
+    exporter.process.start()
+
+
 @lifecycle("exporter reloads valid, then invalid settings", notified="ReloadFailed")
 def reloaded(exporter: MonitoredExporter) -> None:
     """Remove an image from the settings, then make them invalid."""

@@ -132,6 +132,30 @@ def move_and_mass_deletion(cloud: ScenarioCloud) -> None:
     cloud.remove("golden", "other")
 
 
+# The exporter has a state file, and nobody else remembers
+
+
+@scenario(
+    "deactivated while the exporter with a state file is stopped",
+    notified="Deactivated golden, StatusChanged golden",
+    inhibited="NotActive golden",
+    exporter="remembering",
+)
+def remembered_status(cloud: ScenarioCloud) -> None:
+    """Deactivate the image as an administrator does."""
+    cloud.change("golden", status="deactivated")
+
+
+@scenario(
+    "published while the exporter with a state file is stopped",
+    notified="BecamePublic golden",
+    exporter="remembering",
+)
+def remembered_visibility(cloud: ScenarioCloud) -> None:
+    """Publish the image to every project."""
+    cloud.change("golden", visibility="public")
+
+
 # Prometheus is paused or restarted while the exporter runs
 
 
