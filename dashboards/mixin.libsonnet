@@ -99,7 +99,7 @@
         "rules": [
           {
             "record": "cloud:openstack_image_exporter_targets:sum",
-            "expr": "sum by (cloud) (openstack_image_exporter_targets%(only)s)"
+            "expr": "sum by (cloud) (\n  openstack_image_exporter_targets%(only)s\n  and on (job, namespace, instance) openstack_image_exporter_shards%(only)s > 1\n)\nor\nmax by (cloud) (openstack_image_exporter_targets%(only)s)"
           },
           {
             "record": "image_instance:openstack_image_poll_success:failed",
@@ -107,7 +107,7 @@
           },
           {
             "record": "image_state:openstack_image_state:before",
-            "expr": "topk by (cloud, image_id, image) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    (\n      openstack_image_state_info%(only)s offset 5m\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n    )\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 55m\n    )\n  )\n)"
+            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    (\n      openstack_image_state_info%(only)s offset 5m\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n    )\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 55m\n    )\n  )\n)"
           },
           {
             "record": "image_state:openstack_image_state:current",
@@ -127,7 +127,7 @@
           },
           {
             "record": "image:openstack_image_status:remembered",
-            "expr": "image:openstack_image_status:code\nor (\n  image:openstack_image_status:remembered\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current{status=\"active\"}\n  unless on (cloud, image_id, image) (\n    image:openstack_image_status:remembered\n    and on (cloud) (cloud:openstack_image_exporter_targets:sum and cloud:openstack_image_exporter_targets:sum offset 15m)\n    unless last_over_time(image:openstack_image_poll_success:max[15m])\n  )\n)"
+            "expr": "image:openstack_image_status:code\nor (\n  image:openstack_image_status:remembered\n  and on (cloud) last_over_time(cloud:openstack_image_exporter_targets:sum[1d])\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current{status=\"active\"}\n  unless on (cloud, image_id, image) (\n    image:openstack_image_status:remembered\n    and on (cloud) (cloud:openstack_image_exporter_targets:sum and cloud:openstack_image_exporter_targets:sum offset 15m)\n    unless last_over_time(image:openstack_image_poll_success:max[2h])\n  )\n)"
           },
           {
             "record": "image:openstack_image_status:known",
@@ -143,7 +143,7 @@
           },
           {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nand on (cloud, image_id, image) (\n  image_state:openstack_image_state:current\n  or image_state:openstack_image_state:before\n  or image:openstack_image_status:remembered\n)\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nunless on (cloud, image_id, image) image_state:openstack_image_state:current"
+            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nand on (cloud, image_id, image) (\n  last_over_time(image_state:openstack_image_state:current[5m])\n  or image_state:openstack_image_state:before\n  or image:openstack_image_status:remembered\n)\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nunless on (cloud, image_id, image) image_state:openstack_image_state:current"
           },
           {
             "record": "image:openstack_image_poll_success:never",
@@ -175,7 +175,7 @@
           },
           {
             "record": "image_change:openstack_image_state:changed_timestamp_seconds",
-            "expr": "max by (cloud, image_id, image, change) (openstack_image_last_change_timestamp_seconds%(only)s) > time() - 3600\nor\nlast_over_time(image_change:openstack_image_state:changed_timestamp_seconds[10m]) > time() - 3600\nor\ntime() * max by (cloud, image_id, image, change) (\n  label_replace(\n    image_state:openstack_image_state:before{status!=\"gone\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{status!=\"gone\"}\n    unless on (cloud, image_id, image, status) image_state:openstack_image_state:current,\n    \"change\", \"status\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{public=\"false\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{public=\"true\"},\n    \"change\", \"public\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{protected=\"true\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{protected=\"false\"},\n    \"change\", \"unprotected\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{digest!=\"\"}\n    and on (cloud, image_id, image, algorithm) image_state:openstack_image_state:current\n    unless on (cloud, image_id, image, algorithm, digest) image_state:openstack_image_state:current,\n    \"change\", \"content\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{size_bytes!=\"\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{size_bytes!=\"\"}\n    unless on (cloud, image_id, image, size_bytes) image_state:openstack_image_state:current,\n    \"change\", \"size\", \"\", \"\"\n  )\n) ^ 0"
+            "expr": "max by (cloud, image_id, image, change) (openstack_image_last_change_timestamp_seconds%(only)s) > time() - 3600\nor\nlast_over_time(image_change:openstack_image_state:changed_timestamp_seconds[1h]) > time() - 3600\nor\ntime() * max by (cloud, image_id, image, change) (\n  label_replace(\n    topk by (cloud, image_id, image) (1, image_state:openstack_image_state:before{status!=\"gone\"})\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{status!=\"gone\"}\n    unless on (cloud, image_id, image, status) image_state:openstack_image_state:current,\n    \"change\", \"status\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{public=\"false\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{public=\"true\"},\n    \"change\", \"public\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{protected=\"true\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{protected=\"false\"},\n    \"change\", \"unprotected\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{digest!=\"\"}\n    and on (cloud, image_id, image, algorithm) image_state:openstack_image_state:current\n    unless on (cloud, image_id, image, algorithm, digest) image_state:openstack_image_state:current,\n    \"change\", \"content\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{size_bytes!=\"\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{size_bytes!=\"\"}\n    unless on (cloud, image_id, image, size_bytes) image_state:openstack_image_state:current,\n    \"change\", \"size\", \"\", \"\"\n  )\n) ^ 0"
           },
           {
             "record": "image:openstack_image_status:requeued",

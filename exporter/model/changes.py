@@ -15,6 +15,10 @@ API_DEPENDENT_ATTRIBUTES = frozenset({"name"})
 """Attributes that API versions report differently: v1 trims white space around a name."""
 
 
+_THERE, _GONE = "there", "gone"
+"""The values of a change of the existence."""
+
+
 class Change(NamedTuple):
     """A change from ``old`` to ``new``; ``what`` names the attribute or counter that changed."""
 
@@ -71,8 +75,8 @@ class TimedChange(NamedTuple):
 TIMED_CHANGES = (
     TimedChange("status", "status"),
     TimedChange("content", "content"),
-    TimedChange("gone", "existence", "gone"),
-    TimedChange("back", "existence", "there"),
+    TimedChange("gone", "existence", _GONE),
+    TimedChange("back", "existence", _THERE),
     TimedChange("public", "public", True),
     TimedChange("unprotected", "protected", False),
 )
@@ -174,7 +178,7 @@ def _attribute_changes(old: Image, new: Image) -> Iterator[Change]:
 
 
 def _format_existence(exists: bool) -> str:
-    return "there" if exists else "gone"
+    return _THERE if exists else _GONE
 
 
 def _format_content(content: Content) -> str:
