@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from tests.e2e_alerts.ports import reserved_port
 from tests.e2e_alerts.scaled import FACTOR
 from tests.e2e_alerts.scenario_cloud import ScenarioCloud, wait_patiently
+from tests.support.ports import reserved_port
 from tests.support.program import BOUND, ROOT, Metrics, Program, settings_file, start_program
 
 JOB = "openstack-images"

@@ -10,9 +10,9 @@ from exporter.simulator import SimulatedImageService
 from exporter.simulator.keystone import SimulatedKeystone
 from tests.dashboards.servers import Prometheus
 from tests.e2e_alerts.alert_recorder import AlertRecord
-from tests.e2e_alerts.ports import reserved_port
 from tests.e2e_alerts.scaled import seconds
 from tests.e2e_alerts.scenario import INTERVAL, TIMEOUT, AlertScenario
+from tests.support.ports import reserved_port
 from tests.support.program import Metrics
 from tests.support.wait import wait_until
 

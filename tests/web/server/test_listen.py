@@ -10,6 +10,7 @@ import pytest
 
 from exporter.web.server.listen import ListenError
 from exporter.web.server.server import WebServer
+from tests.support.ports import reserved_port
 from tests.web.conftest import TEST_TIMEOUT
 from tests.web.server.test_server import bound
 
@@ -109,8 +110,7 @@ def test_port_in_use_is_an_error() -> None:
 def test_port_in_use_on_one_address_releases_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with bound("127.0.0.2:0") as other:
-        port = other.addresses[0].partition(":")[2]
+    with reserved_port() as port, bound(f"127.0.0.2:{port}"):
         with monkeypatch.context() as patch:
             patch.setattr(socket, "getaddrinfo", resolve_to("127.0.0.1", "127.0.0.2"))
             with pytest.raises(ListenError, match="the port is in use"):
@@ -127,10 +127,8 @@ def test_server_listens_on_several_addresses() -> None:
 
 
 def test_second_address_in_use_releases_the_first_one() -> None:
-    with bound("127.0.0.1:0") as other:
-        (free,) = other.addresses
-    with bound("127.0.0.2:0") as other:
-        (taken,) = other.addresses
+    with reserved_port() as port, bound("127.0.0.2:0") as other:
+        free, (taken,) = f"127.0.0.1:{port}", other.addresses
         with pytest.raises(ListenError, match=f"cannot listen on {taken}: the port is in use"):
             WebServer(free, taken).bind()
         with bound(free) as server:
