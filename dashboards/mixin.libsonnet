@@ -317,7 +317,7 @@
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} has a different size",
-              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} has a different size than before, although it is active and has the same ID. First: `openstack image show {{ $labels.image_id }}`, and compare size and checksum with those of your build."
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} has a different size than before under the same ID. First: `openstack image show {{ $labels.image_id }}`, and compare size and checksum with those of your build."
             }
           },
           {

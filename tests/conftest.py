@@ -91,7 +91,7 @@ def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect without the garbage collector, which would visit ten thousand tests in vain."""
+    """Collect without the garbage collector, which would visit ten thousand tests that stay."""
     gc.disable()
     try:
         return (yield)

@@ -11,10 +11,8 @@ STATE_LABELS = ("status", "public", "protected", "size_bytes", "algorithm", "dig
 _GONE: Mapping[tuple[str, ...], float] = {("gone", "", "", "", "", ""): 1.0}
 _NO_DIGEST = ("", "")
 _FLAGS: Mapping[bool | None, str] = {None: "", False: "false", True: "true"}
-_HAVE_CONTENT: Mapping[str, bool] = {
-    status: status in {"active", "deactivated"} for status in STATUSES
-}
-"""Each documented status, and if an image with it has its final content."""
+_WITH_CONTENT = frozenset({"active", "deactivated"})
+"""The statuses of images that have their final content."""
 
 
 def state_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
@@ -24,12 +22,11 @@ def state_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
     image = view.image
     if image is None:
         return {}
-    status, public, protected = image.status, _FLAGS[image.public], _FLAGS[image.protected]
-    has_content = _HAVE_CONTENT.get(status)
-    if not has_content:
+    status = image.status if image.status in STATUSES else "unknown"
+    public, protected = _FLAGS[image.public], _FLAGS[image.protected]
+    if status not in _WITH_CONTENT:
         # The digest and size of an upload may be announced before there is any data.
-        known_status = "unknown" if has_content is None else status
-        return {(known_status, public, protected, "", *_NO_DIGEST): 1.0}
+        return {(status, public, protected, "", *_NO_DIGEST): 1.0}
     size = str(image.size_bytes) if image.size_bytes else ""
     return {(status, public, protected, size, *_digest(view, image)): 1.0}
 
