@@ -36,6 +36,7 @@
       "OpenStackImageTokenNotRenewed": "warning",
       "OpenStackImageClocksOff": "warning",
       "OpenStackImageReloadFailed": "warning",
+      "OpenStackImageStateFileNotWritten": "warning",
       "OpenStackImageExporterDown": "critical",
       "OpenStackImageScrapeMisconfigured": "critical",
       "OpenStackImageShardMissing": "critical",
@@ -66,6 +67,7 @@
       "OpenStackImageTokenNotRenewed": "1m",
       "OpenStackImageClocksOff": "10m",
       "OpenStackImageReloadFailed": "5m",
+      "OpenStackImageStateFileNotWritten": "10m",
       "OpenStackImageExporterDown": "5m",
       "OpenStackImageScrapeMisconfigured": "5m",
       "OpenStackImageShardMissing": "5m",
@@ -444,6 +446,15 @@
             "annotations": {
               "summary": "The exporter of job {{ $labels.job }} rejected its new settings",
               "description": "An exporter of job {{ $labels.job }} could not reload its settings because they are invalid. It keeps the previous settings, and would not start with the new ones. First: `openstack-image-exporter check` with the new settings prints every error."
+            }
+          },
+          {
+            "alert": "OpenStackImageStateFileNotWritten",
+            "expr": "max by (job) (\n  max without (cloud) (openstack_image_exporter_last_cycle_timestamp_seconds%(only)s)\n  - openstack_image_exporter_state_last_write_timestamp_seconds%(only)s > 300\n  and (\n    openstack_image_exporter_state_last_write_timestamp_seconds%(only)s > 0\n    or openstack_image_exporter_state_write_failures_total%(only)s > 0\n  )\n)",
+            "labels": {},
+            "annotations": {
+              "summary": "The exporter of job {{ $labels.job }} cannot write its state file",
+              "description": "An exporter of job {{ $labels.job }} has not written its state file for 10 minutes, although it polls. After a restart it will not know which images are gone, or what has changed. First: find \"state file cannot be written\" in its log, then check the space and the permissions of the file's folder."
             }
           },
           {
