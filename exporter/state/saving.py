@@ -32,6 +32,10 @@ LAST_WRITE_LIMIT = 7.0
 the ten seconds that Kubernetes and Docker wait before they kill it."""
 
 
+class _WriteInterrupted(Exception):
+    """The exporter ends during a write. The last write begins at once, with a newer state."""
+
+
 class StateSaver:
     """Writes the state of an application into its file.
 
@@ -78,13 +82,20 @@ class StateSaver:
             fields = {"file": str(self._file.path), "seconds": LAST_WRITE_LIMIT}
             log.warning("state file not written in time", extra={"fields": fields})
 
-    def save(self) -> None:
-        """Write the file if something has changed since the last successful write."""
+    def save(self, *, is_last: bool = False) -> None:
+        """Write the file if something has changed since the last successful write.
+
+        The last write has no pauses. It interrupts one that is in progress: the time for both may
+        be too short.
+        """
         revision = self._revision()
         if revision == self._saved_revision:
             return
         try:
-            size = self._file.write(self._pausing(encode(self._collect())))
+            pieces = encode(self._collect())
+            size = self._file.write(pieces if is_last else self._pausing(pieces))
+        except _WriteInterrupted:
+            return
         except OSError as error:
             self._fail(error.strerror or str(error))
         except Exception:
@@ -103,12 +114,13 @@ class StateSaver:
             started_at, image_changes = steady(), self._image_changes()
             self.save()
             pause, waited = max(SHORT_INTERVAL, (steady() - started_at) / MAX_SHARE), 0.0
-        self.save()
+        self.save(is_last=True)
 
     def _pausing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             yield piece
-            self._stop.wait(PAUSE)
+            if self._stop.wait(PAUSE):
+                raise _WriteInterrupted
 
     def _succeed(self, size: int) -> None:
         self._record_write(now().wall)

@@ -14,6 +14,7 @@ from exporter.state.document import decode
 from exporter.state.file import StateFile
 from exporter.state.records import SavedState
 from exporter.state.saving import StateSaver
+from tests.support.program import BOUND
 from tests.support.wait import wait_until
 
 
@@ -134,6 +135,23 @@ def test_state_is_written_at_the_end(saved: Saved) -> None:
     assert saved.results == [True]
 
 
+def test_end_interrupts_a_write_in_progress(
+    running: Saved, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With very many images, the time at the end is too short for two writes."""
+    wait_until(lambda: running.results == [True])
+    monkeypatch.setattr(saving, "PAUSE", BOUND)
+    running.revision = 1
+    temporary = running.file.path.with_name("state.tmp")
+    wait_until(temporary.exists)
+    running.revision = 2
+    running.saver.close()
+    assert running.saved_at() == 2.0
+    assert running.results == [True, True]
+    assert not temporary.exists()
+    assert messages(caplog) == []
+
+
 def test_disk_that_hangs_does_not_delay_the_end(
     saved: Saved, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,7 +174,7 @@ def waits_of(saved: Saved, monkeypatch: pytest.MonkeyPatch, writes: list[float])
         waited[0] += seconds
         return len(waits) == len(writes)
 
-    def save() -> None:
+    def save(**_: bool) -> None:
         if len(waits) < len(writes):
             waits.append(waited[0])
             waited[0] = 0.0
