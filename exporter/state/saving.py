@@ -32,7 +32,7 @@ LAST_WRITE_LIMIT = 7.0
 the ten seconds that Kubernetes and Docker wait before they kill it."""
 
 
-class _WriteInterrupted(Exception):
+class _InterruptedError(Exception):
     """The exporter ends during a write. The last write begins at once, with a newer state."""
 
 
@@ -94,7 +94,7 @@ class StateSaver:
         try:
             pieces = encode(self._collect())
             size = self._file.write(pieces if is_last else self._pausing(pieces))
-        except _WriteInterrupted:
+        except _InterruptedError:
             return
         except OSError as error:
             self._fail(error.strerror or str(error))
@@ -120,7 +120,7 @@ class StateSaver:
         for piece in pieces:
             yield piece
             if self._stop.wait(PAUSE):
-                raise _WriteInterrupted
+                raise _InterruptedError
 
     def _succeed(self, size: int) -> None:
         self._record_write(now().wall)
