@@ -1,20 +1,22 @@
 """CRC-32 and size of a text, joined from those of its parts.
 
 A CRC-32 is a polynomial over the integers modulo 2. Appending a text multiplies it by a power of x.
-``crc32_combine`` of zlib computes that, but Python's module does not offer it. isal does; where it
-is not built, the code below takes 80 times as long. The order of the bits is reflected: the highest
-bit is the coefficient of 1.
+``crc32_combine`` of zlib computes that, but Python's module does not offer it. isal does, and
+computes the CRC-32 of a text ten times as fast as zlib; where it is not built, the code below joins
+them in 80 times the time. The order of the bits is reflected: the highest bit is the coefficient
+of 1.
 """
 
-import zlib
 from collections.abc import Callable, Iterable
 from functools import cache
-from importlib import import_module
 from typing import NamedTuple
+
+from exporter.metrics.gzip_stream import load_codec
 
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
 _EIGHT_ZERO_BITS = 1 << 23
+_codec = load_codec()
 
 
 class Checksum(NamedTuple):
@@ -26,7 +28,7 @@ class Checksum(NamedTuple):
     @classmethod
     def of(cls, text: bytes) -> "Checksum":
         """Return the checksum of a text."""
-        return cls(zlib.crc32(text), len(text))
+        return cls(_codec.crc32(text), len(text))
 
 
 EMPTY = Checksum(0, 0)
@@ -47,15 +49,7 @@ def combine_slowly(first: int, second: int, second_size: int) -> int:
     return _append_zeros(first, second_size) ^ second
 
 
-def _load_combine() -> Callable[[int, int, int], int]:
-    try:
-        combine: Callable[[int, int, int], int] = import_module("isal.isal_zlib").crc32_combine
-    except (ImportError, AttributeError):
-        return combine_slowly
-    return combine
-
-
-_combine = _load_combine()
+_combine: Callable[[int, int, int], int] = getattr(_codec, "crc32_combine", combine_slowly)
 
 
 def _append_zeros(crc32: int, size: int) -> int:

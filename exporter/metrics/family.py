@@ -19,6 +19,9 @@ class Subject(Protocol):
         ...
 
 
+Row = Collection[tuple[str, ...]]
+"""The values of a family's own labels, of each sample of one subject."""
+
 SubjectType = TypeVar("SubjectType", bound=Subject)
 Subject_contra = TypeVar("Subject_contra", bound=Subject, contravariant=True)
 
@@ -32,8 +35,9 @@ class Family(Generic[Subject_contra]):
         samples: Returns the value of each sample of one subject, by the values of ``labels``.
         key: Returns what the samples are made of, if many subjects have equal samples, so that
             their text is worth keeping. Subjects with equal keys have the same samples.
-        column: Returns the value of each subject, None without a sample, if there are no ``labels``
-            and many subjects are rendered together, which is faster than one after another.
+        column: Returns the value of each subject, None without a sample, if there are no
+            ``labels``. It takes many subjects, which is faster than one after another.
+        rows: Returns the values of ``labels`` of each subject's samples, if all samples are 1.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Family(Generic[Subject_contra]):
     labels: tuple[str, ...] = ()
     key: Callable[[Subject_contra], Hashable] | None = None
     column: Callable[[Collection[Subject_contra]], Sequence[float | None]] | None = None
+    rows: Callable[[Collection[Subject_contra]], Sequence[Row]] | None = None
 
     def metric(self, subject_labels: tuple[str, ...]) -> GaugeMetricFamily | CounterMetricFamily:
         """Return the family without samples, as prometheus_client represents it."""

@@ -22,15 +22,15 @@ LEVEL = 1
 compresses at this level as well as at its higher ones."""
 
 
-def _load_codec() -> ModuleType:
-    """Return the module that compresses, with the interface of zlib."""
+def load_codec() -> ModuleType:
+    """Return the module that compresses and computes CRC-32, with the interface of zlib."""
     try:
         return import_module("isal.isal_zlib")
     except ImportError:
         return zlib
 
 
-_codec = _load_codec()
+_codec = load_codec()
 
 
 def compress_chunk(plain: bytes) -> bytes:

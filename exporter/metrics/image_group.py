@@ -23,6 +23,30 @@ class _Replacement(NamedTuple):
     texts: Sequence[str]
 
 
+class _DirtyPart:
+    """Targets of a group with the same dirty aspects.
+
+    Attributes:
+        aspects: The aspects.
+        indexes: The indexes of the targets, in ascending order.
+    """
+
+    def __init__(
+        self, aspects: Set[Aspect], indexes: Sequence[int], views: Sequence[ImageView]
+    ) -> None:
+        self.aspects = aspects
+        self.indexes = indexes
+        self._views = views
+        self._labels = format_labels(IMAGE_LABELS, views)
+        self._has_images = any(view.image is not None for view in views)
+
+    def render(self, family: ImageFamily) -> Sequence[str]:
+        """Render a family, in one text per target."""
+        if family.needs_image and not self._has_images:
+            return [""] * len(self._views)
+        return render_samples(family.for_views(self._views), self._labels, self._views)
+
+
 class ImageGroup:
     """The rendered metrics of some targets; not thread-safe.
 
@@ -64,34 +88,29 @@ class ImageGroup:
         for index in sorted(self.dirty.aspects):
             target = self.targets[index]
             views[index] = view_of(target, self._store.observation(target.key), now)
-        different = {
-            family_index
-            for family_index, (indexes, texts) in self._render_aspects(views).items()
-            if self.texts[family_index].replace(indexes, texts)
-        }
+        parts = self._parts(views)
+        different = set()
+        # The text of a family is compressed while it is in the cache of the processor.
+        for family_index, family in enumerate(self._families):
+            replacements = [
+                _Replacement(part.indexes, part.render(family))
+                for part in parts
+                if not part.aspects.isdisjoint(family.aspects)
+            ]
+            if replacements and self.texts[family_index].replace(*_merged(replacements)):
+                different.add(family_index)
         self.dirty.mark_rendered(views)
         return different
 
-    def _render_aspects(self, views: Mapping[int, ImageView]) -> Mapping[int, _Replacement]:
-        """Render what is dirty: the new texts of each family, by its index."""
+    def _parts(self, views: Mapping[int, ImageView]) -> Sequence[_DirtyPart]:
+        """Divide the dirty targets into those with the same dirty aspects."""
         indexes_by_aspects: dict[Set[Aspect], list[int]] = defaultdict(list)
         for index, view in views.items():
-            aspects = self.dirty.aspects_to_render(index, view)
-            indexes_by_aspects[frozenset(aspects)].append(index)
-        replacements: dict[int, list[_Replacement]] = defaultdict(list)
-        for aspects, indexes in indexes_by_aspects.items():
-            group_views = [views[index] for index in indexes]
-            has_images = any(view.image is not None for view in group_views)
-            labels = format_labels(IMAGE_LABELS, group_views)
-            nothing = [""] * len(indexes)
-            for family_index, family in enumerate(self._families):
-                if aspects.isdisjoint(family.aspects):
-                    continue
-                texts = nothing
-                if has_images or not family.needs_image:
-                    texts = render_samples(family.for_views(group_views), labels, group_views)
-                replacements[family_index].append(_Replacement(indexes, texts))
-        return {index: _merged(parts) for index, parts in replacements.items()}
+            indexes_by_aspects[self.dirty.aspects_to_render(index, view)].append(index)
+        return [
+            _DirtyPart(aspects, indexes, [views[index] for index in indexes])
+            for aspects, indexes in indexes_by_aspects.items()
+        ]
 
 
 def _merged(replacements: Sequence[_Replacement]) -> _Replacement:

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 
-from exporter.metrics.family import Family
+from exporter.metrics.family import Family, Row
+from exporter.metrics.images.info import content_info, info, property_info
 from exporter.metrics.images.state_info import STATE_LABELS, state_info
 from exporter.metrics.images.view import ImageView
 from exporter.model.changes import CHANGE_KINDS, COUNTED_ATTRIBUTES, NO_CHANGE_TIMES
 from exporter.model.expectations.checks import verifiable
-from exporter.model.image import STATUSES
+from exporter.model.image import STATUSES, Image
 from exporter.model.observation import Aspect
 from exporter.model.scs0102 import built_at, provided_until, replacement_due, uuid_valid_until
-from exporter.model.target import INFO_ATTRIBUTES, info_values
+from exporter.model.target import INFO_ATTRIBUTES
 
 IMAGE_LABELS = ("cloud", "image_id", "image")
 """The labels of every series of an image. The operator chooses all of their values."""
@@ -70,10 +71,14 @@ def _unlabelled(
     )
 
 
+_NO_IMAGE = Image("v1", "", "")
+"""An image without values."""
+
+
 def _of_image(attribute: str) -> Column:
     """Return a function that returns a numeric attribute of images."""
     value_of = attrgetter(attribute)
-    return lambda views: [None if view.image is None else value_of(view.image) for view in views]
+    return lambda views: [value_of(view.image or _NO_IMAGE) for view in views]
 
 
 def _of_view(attribute: str) -> Column:
@@ -105,27 +110,29 @@ def _deleted_at(views: Collection[ImageView]) -> Sequence[float | None]:
     ]
 
 
-def _info(view: ImageView) -> Mapping[tuple[str, ...], float]:
-    image = view.image
-    if image is None or not image.exists:
-        return {}
-    values = [value or "" for value in info_values(image)]
-    return {tuple(view.label_values(values)): 1.0}
-
-
-def _content_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
-    digests = view.image.digests if view.image else ()
-    return {tuple(view.label_values(digest)): 1.0 for digest in digests}
-
-
-def _property_info(view: ImageView) -> Mapping[tuple[str, ...], float]:
-    return {(name, *view.label_values([value])): 1.0 for name, value in view.properties}
+def _info_family(
+    name: str,
+    help_text: str,
+    rows: Callable[[Collection[ImageView]], Sequence[Row]],
+    labels: tuple[str, ...],
+    aspects: Set[Aspect] = OF_IMAGE,
+) -> ImageFamily:
+    """Return a family whose samples are all 1."""
+    return ImageFamily(
+        name,
+        "gauge",
+        help_text,
+        lambda view: dict.fromkeys(rows([view])[0], 1.0),
+        labels,
+        rows=rows,
+        aspects=aspects,
+    )
 
 
 def _lifetime(time_of: Callable[[Mapping[str, str]], float | None]) -> Column:
     """Return a function that returns a time from the exported properties of images."""
     return lambda views: [
-        time_of(dict(properties)) if (properties := view.properties) else None for view in views
+        time_of(dict(view.properties)) if view.properties else None for view in views
     ]
 
 
@@ -200,13 +207,12 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         _of_view("exists"),
         frozenset({Aspect.EXISTS}),
     ),
-    ImageFamily(
+    _info_family(
         "openstack_image_state_info",
-        "gauge",
         "State of the image in labels, as last polled, for comparisons over time.",
         state_info,
         STATE_LABELS,
-        aspects=frozenset({Aspect.EXISTS, Aspect.IMAGE}),
+        frozenset({Aspect.EXISTS, Aspect.IMAGE}),
     ),
     ImageFamily(
         "openstack_image_status",
@@ -268,25 +274,22 @@ IMAGE_FAMILIES: tuple[ImageFamily, ...] = (
         "epoch, as last polled.",
         _deleted_at,
     ),
-    ImageFamily(
+    _info_family(
         "openstack_image_info",
-        "gauge",
         "Image metadata, as last polled. Labels are empty if unknown.",
-        _info,
+        info,
         INFO_ATTRIBUTES,
     ),
-    ImageFamily(
+    _info_family(
         "openstack_image_content_info",
-        "gauge",
         "Digest of the image content, as last polled.",
-        _content_info,
+        content_info,
         ("algorithm", "digest"),
     ),
-    ImageFamily(
+    _info_family(
         "openstack_image_property_info",
-        "gauge",
         "Custom property of the image that is selected in the configuration, as last polled.",
-        _property_info,
+        property_info,
         ("property", "value"),
     ),
     _unlabelled(

@@ -5,14 +5,14 @@ an exemplar. prometheus_client makes an object of each sample, and sorts and esc
 each line, which takes more than ten times as long; the tests compare with it.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, cycle, groupby, islice, repeat
 from math import inf, isnan
 from typing import Any
 
-from exporter.metrics.family import Family, Subject, SubjectType
+from exporter.metrics.family import Family, Row, Subject, SubjectType
 
 GO_EXPONENT_FROM = 1e6
 """Go writes floats from here on with an exponent."""
@@ -70,7 +70,12 @@ def render_samples(
     runs = [labels.run(start, end) for start, end in layout.runs]
     if family.key is None:
         return _render_labelled(family, layout, runs, subjects)
-    known = [_known_lines(family, family.key, layout, subject) for subject in subjects]
+    keys = list(map(family.key, subjects))
+    examples = dict(zip(keys, subjects, strict=True))
+    lines = {key: _known_lines(family, layout, key, subject) for key, subject in examples.items()}
+    if all(texts == _NO_LINES for texts in lines.values()):
+        return [""] * len(keys)
+    known = [lines[key] for key in keys]
     if len(runs) == 1:
         return [run.join(texts) for run, texts in zip(*runs, known, strict=True)]
     return [
@@ -94,20 +99,30 @@ def format_value(value: float) -> str:
     if value < GO_EXPONENT_FROM:
         return "-Inf" if value == -inf else repr(value)
     if value < PYTHON_EXPONENT_FROM:
-        digits, _, fraction = repr(value).partition(".")
-        mantissa = f"{digits[0]}.{digits[1:]}{fraction}".rstrip("0.")
-        return mantissa + _EXPONENTS[len(digits) - 1]
+        return _format_large([value])[0]
     return repr(value) if value < inf else "+Inf" if value == inf else "NaN"
 
 
 def format_values(values: Iterable[float]) -> list[str]:
     """Format many values, as ``format_value`` does each."""
     numbers = list(map(float, values))
-    if not numbers:
-        return []
-    # A sum shows whether there is a NaN among the numbers, which comparisons do not.
-    is_plain = -inf < min(numbers) and max(numbers) < GO_EXPONENT_FROM and not isnan(sum(numbers))
-    return list(map(repr if is_plain else format_value, numbers))
+    if not numbers or isnan(sum(numbers)):
+        return list(map(format_value, numbers))
+    smallest, largest = min(numbers), max(numbers)
+    if -inf < smallest and largest < GO_EXPONENT_FROM:
+        return list(map(repr, numbers))
+    if GO_EXPONENT_FROM <= smallest and largest < PYTHON_EXPONENT_FROM:
+        return _format_large(numbers)
+    return list(map(format_value, numbers))
+
+
+def _format_large(numbers: Sequence[float]) -> list[str]:
+    """Format numbers that Go writes with an exponent but Python without one."""
+    parts = [text.split(".") for text in map(repr, numbers)]
+    return [
+        f"{whole[0]}.{whole[1:]}{fraction}".rstrip("0.") + _EXPONENTS[len(whole) - 1]
+        for whole, fraction in parts
+    ]
 
 
 def _render_unlabelled(
@@ -172,30 +187,40 @@ def _render_labelled(
     subjects: Collection[SubjectType],
 ) -> list[str]:
     """Return the text of each subject for a family with labels of its own."""
-    samples = [family.samples(subject) for subject in subjects]
-    counts = [len(sample) for sample in samples]
-    own_labels = zip(*chain.from_iterable(samples), strict=True)
-    columns = [
-        *[list(chain.from_iterable(map(repeat, run, counts))) for run in runs],
-        *map(escape_label_values, own_labels),
-    ]
+    rows: Sequence[Row]
+    values: Iterable[str] = repeat("1.0")
+    if family.rows is not None:
+        rows = family.rows(subjects)
+    else:
+        rows = samples = [family.samples(subject) for subject in subjects]
+        values = format_values(chain.from_iterable(sample.values() for sample in samples))
+    counts = list(map(len, rows))
     if not any(counts):
         return [""] * len(counts)
-    values = format_values(chain.from_iterable(sample.values() for sample in samples))
-    template = "%s".join(layout.texts) + "%s\n"
-    rows = zip(*[columns[place] for place in layout.places], values, strict=True)
-    lines = map(template.__mod__, rows)
-    return ["".join(islice(lines, count)) for count in counts]
+    has_one_each = counts.count(1) == len(counts)
+    if not has_one_each:
+        runs = [list(chain.from_iterable(map(repeat, run, counts))) for run in runs]
+    own_labels = zip(*chain.from_iterable(rows), strict=True)
+    columns = [*runs, *map(escape_label_values, own_labels)]
+    pieces = [columns[place] for place in layout.places]
+    between = [repeat(text) for text in layout.texts]
+    texts = zip(
+        *chain.from_iterable(zip(between, pieces, strict=False)), between[-1], values, repeat("\n")
+    )
+    lines = map("".join, texts)
+    return list(lines) if has_one_each else ["".join(islice(lines, count)) for count in counts]
+
+
+_NO_LINES = ("",)
 
 
 def _known_lines(
     family: Family[SubjectType],
-    key_of: Callable[[SubjectType], Hashable],
     layout: _LineLayout,
+    key: Hashable,
     subject: SubjectType,
 ) -> tuple[str, ...]:
     """Return the texts between the runs of a subject's lines, which many others have too."""
-    key = key_of(subject)
     texts = layout.known.get(key)
     if texts is None:
         texts = layout.texts_between_runs(family.samples(subject))

@@ -1,8 +1,10 @@
 """One image at one moment, from which its samples are made."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import NamedTuple
 
+from exporter.metrics.family import Row
 from exporter.model.image import Image
 from exporter.model.instant import Instant
 from exporter.model.observation import Observation
@@ -19,6 +21,7 @@ class ImageView(NamedTuple):
         now: The moment.
         exists: Existence as last polled, None if unknown or expired.
         image: The image as last described, None if it is gone, unknown or expired.
+        properties: Name and value of its exported properties.
     """
 
     target: Target
@@ -26,27 +29,38 @@ class ImageView(NamedTuple):
     now: Instant
     exists: bool | None
     image: Image | None
+    properties: tuple[tuple[str, str], ...]
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The values of the labels of every series of the image."""
         return self.target.labels
 
-    @property
-    def properties(self) -> Iterable[tuple[str, str]]:
-        """Name and value of the image's exported properties."""
-        return () if self.image is None else self.target.select_properties(self.image.properties)
-
     def label_values(self, texts: Sequence[str]) -> Sequence[str]:
         """Return texts of the API as label values: escaped as in the log, cut at the limit."""
         limit = self.target.label_value_limit
-        joined = "".join(texts)
-        # Most values need neither, which is faster to see of all at once. ASCII has a byte each.
-        if len(joined) <= limit and joined.isascii() and joined.isprintable():
-            return texts
         return [shorten_distinctly(escape(text), limit) for text in texts]
+
+
+def clean_rows(views: Collection[ImageView], rows: Sequence[Row], first: int = 0) -> Sequence[Row]:
+    """Return rows of labels with the texts of the API as label values, see ``label_values``.
+
+    The values before index ``first`` are not from the API.
+    """
+    texts = list(chain.from_iterable(chain.from_iterable(rows)))
+    limit = min([view.target.label_value_limit for view in views], default=0)
+    joined = "".join(texts)
+    # Nearly all texts are clean, which is faster to see of all at once. ASCII has a byte each.
+    if joined.isascii() and joined.isprintable() and max(map(len, texts), default=0) <= limit:
+        return rows
+    return [
+        [(*labels[:first], *view.label_values(labels[first:])) for labels in row]
+        for view, row in zip(views, rows, strict=True)
+    ]
 
 
 def view_of(target: Target, observation: Observation, now: Instant) -> ImageView:
     """Return the view of a target from which its metrics at ``now`` are rendered."""
-    return ImageView(target, observation, now, *observation.values_as_of(now))
+    exists, image = observation.values_as_of(now)
+    properties = () if image is None else target.select_properties(image.properties)
+    return ImageView(target, observation, now, exists, image, properties)

@@ -30,9 +30,8 @@ DELETED = replace(ACTIVE, status="deleted", deleted=True)
 
 def states(observation: Observation, seconds: float = 0.0) -> list[Mapping[str, str]]:
     """Return the labels of each sample of a target."""
-    samples = state_info(view_of(TARGET, observation, later(seconds)))
-    assert set(samples.values()) <= {1.0}
-    return [dict(zip(STATE_LABELS, labels, strict=True)) for labels in samples]
+    (row,) = state_info([view_of(TARGET, observation, later(seconds))])
+    return [dict(zip(STATE_LABELS, labels, strict=True)) for labels in row]
 
 
 def state(image: Image) -> Mapping[str, str]:
