@@ -111,7 +111,7 @@ def format_values(values: Iterable[float]) -> list[str]:
     smallest, largest = min(numbers), max(numbers)
     if -inf < smallest and largest < GO_EXPONENT_FROM:
         return list(map(repr, numbers))
-    if GO_EXPONENT_FROM <= smallest and largest < PYTHON_EXPONENT_FROM:
+    if smallest >= GO_EXPONENT_FROM and largest < PYTHON_EXPONENT_FROM:
         return _format_large(numbers)
     return list(map(format_value, numbers))
 

@@ -59,6 +59,21 @@ def samples_as_text(subject: ExampleSubject) -> str:
     return repr(subject.samples)
 
 
+def samples_of(subject: ExampleSubject) -> SampleValues:
+    """Return the samples of a subject."""
+    return subject.samples
+
+
+def rows_of_each(subjects: Collection[ExampleSubject]) -> list[list[tuple[str, ...]]]:
+    """Return the labels of each subject's samples."""
+    return [list(subject.samples) for subject in subjects]
+
+
+def rows_as_samples(subject: ExampleSubject) -> SampleValues:
+    """Return the samples of a subject of a family whose samples are all 1."""
+    return dict.fromkeys(subject.samples, 1.0)
+
+
 def value_of_each(subjects: Collection[ExampleSubject]) -> list[float | None]:
     """Return the value of each subject, of a family without labels of its own."""
     return [subject.samples.get(()) for subject in subjects]
@@ -84,14 +99,16 @@ def families_with_subjects(
     )
     is_counter = draw(st.booleans())
     has_column = not own and draw(st.booleans())
+    has_rows = own and draw(st.booleans())
     family: Family[ExampleSubject] = Family(
         "example_total" if is_counter else "example",
         "counter" if is_counter else "gauge",
         "An example.",
-        lambda subject: subject.samples,
+        rows_as_samples if has_rows else samples_of,
         tuple(names[:own]),
-        draw(st.none() | st.just(samples_as_text)),
+        None if has_rows else draw(st.none() | st.just(samples_as_text)),
         value_of_each if has_column else None,
+        rows_of_each if has_rows else None,
     )
     return family, tuple(names[own:]), subjects
 
