@@ -118,6 +118,11 @@ def format_values(values: Iterable[float]) -> list[str]:
 
 def _format_large(numbers: Sequence[float]) -> list[str]:
     """Format numbers that Go writes with an exponent but Python without one."""
+    distinct = list(set(numbers))
+    if len(distinct) < len(numbers):
+        # Several changes of an image have the time of one poll, and many images one size.
+        texts = dict(zip(distinct, _format_large(distinct), strict=True))
+        return [texts[number] for number in numbers]
     parts = [text.split(".") for text in map(repr, numbers)]
     return [
         f"{whole[0]}.{whole[1:]}{fraction}".rstrip("0.") + _EXPONENTS[len(whole) - 1]

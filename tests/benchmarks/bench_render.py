@@ -1,4 +1,4 @@
-"""The processor time of rendering, per image that has changed.
+"""The processor time of rendering an image that has changed.
 
 ``python -m tests.benchmarks.bench_render COUNT`` prints the seconds of each change.
 """
