@@ -37,7 +37,8 @@ class Family(Generic[Subject_contra]):
             their text is worth keeping. Subjects with equal keys have the same samples.
         column: Returns the value of each subject, None without a sample, if there are no
             ``labels``. It takes many subjects, which is faster than one after another.
-        rows: Returns the values of ``labels`` of each subject's samples, if all samples are 1.
+        rows: Returns the values of ``labels`` of each subject's samples, all different, if the
+            value of all samples is 1.
     """
 
     name: str
