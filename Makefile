@@ -14,11 +14,15 @@ INSTALL = $(PIP) --python $(@D)/bin/python install --no-compile --require-hashes
 # The tests start many programs. They start faster with the bytecode of the first one.
 unexport PYTHONDONTWRITEBYTECODE
 
+# promtool and Prometheus need a third less processor time if they collect garbage less often.
+test test-slow: export GOGC = 400
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-also test-openstack dev-env also-env compile-tests \
-	openstack-env k8s-env check test-thorough meanwhile format readme dashboards draw-dashboards \
-	screenshot lint types imports cover simulate probabilities bench bench-openstack build sbom audit version lock base-image clean
+.PHONY: help demo test test-slow test-also test-openstack dev-env openstack-env k8s-env check \
+	check-code-and-also check-thorough-and-cover test-thorough format readme dashboards \
+	draw-dashboards screenshot lint types imports cover simulate probabilities bench \
+	bench-openstack build sbom audit version lock base-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,30 +55,21 @@ test-also: ## run the quick tests with each of PYTHON_ALSO as well
 test-openstack: $(VENV)/.dev openstack-env ## run the tests against a real Glance and Keystone
 	@OPENSTACK_TESTS=1 $(BIN)/pytest tests/openstack
 
-# The slow tests mostly wait. Meanwhile, work with the lowest priority prepares the next step. All
-# other tests run side by side, so that no core is idle while one of the three starts or ends.
+# The slow tests mostly wait. Meanwhile, all else runs with a low priority; each prints its output when
+# it has ended.
 check: ## run all checks of CI
-	@$(MAKE) --no-print-directory --jobs=2 test-slow meanwhile
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target PARALLEL=--numprocesses=logical \
-		test-thorough test-also cover
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
+		test-slow check-code-and-also check-thorough-and-cover
+
+check-code-and-also: $(VENV)/.dev
+	@+$(LOW) lint types imports test-also
+
+check-thorough-and-cover: $(VENV)/.dev
+	@+$(LOW) test-thorough cover
+LOW = nice -n 15 $(MAKE) --no-print-directory PARALLEL=--numprocesses=logical
 
 test-thorough:
 	@THOROUGH=1 $(MAKE) --no-print-directory test OMITTED="$(COVERED:%=--ignore=%)"
-
-meanwhile: $(VENV)/.dev
-	@nice -n 19 $(MAKE) --no-print-directory lint types imports also-env
-
-# Collecting the tests once compiles them, which each of the parallel processes would do otherwise.
-also-env:
-	@for python in $(PYTHON_ALSO); do \
-		! "$$python" --version >/dev/null 2>&1 || { \
-			$(MAKE) --no-print-directory PYTHON="$$python" VENV="$(VENV)-$${python##*/}" compile-tests \
-				|| exit; \
-		}; \
-	done
-
-compile-tests: $(VENV)/.dev
-	@$(BIN)/pytest --collect-only --quiet >$(VENV)/collected.txt || { cat $(VENV)/collected.txt >&2; exit 1; }
 
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .

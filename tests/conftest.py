@@ -7,7 +7,10 @@ import shutil
 import signal
 import sys
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 
 import hypothesis
@@ -87,6 +90,30 @@ def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"CI runs every test. {reason}"
+
+
+def part(nodeid: str) -> str:
+    """Return the part of the suite to which a test belongs: a folder, or a file without one."""
+    return "/".join(nodeid.partition("::")[0].split("/")[:2])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that shows where the time goes."""
+    parser.addoption("--parts", action="store_true", help="print the seconds of each part")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seconds of the tests of each part, the longest first."""
+    if not terminalreporter.config.getoption("parts"):
+        return
+    seconds, tests = defaultdict[str, float](float), Counter[str]()
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[part(report.nodeid)] += report.duration
+            tests[part(report.nodeid)] += report.when == "call"
+    terminalreporter.section("parts")
+    for name, duration in sorted(seconds.items(), key=itemgetter(1), reverse=True):
+        terminalreporter.write_line(f"{duration:8.1f} s in {tests[name]:5,} tests of {name}")
 
 
 @pytest.hookimpl(wrapper=True)

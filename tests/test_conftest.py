@@ -32,7 +32,7 @@ SKIPPED_FILE = "import pytest\npytest.skip('no such system', allow_module_level=
     ],
     ids=["elsewhere", "in CI"],
 )
-def test_skip_is_a_failure_in_ci_only(
+def test_skip_is_a_failure_in_ci_only_and_parts_have_their_seconds(
     tmp_path: Path, ci: str, status: int, outputs: list[str]
 ) -> None:
     shutil.copy(Path(__file__).parent / "conftest.py", tmp_path)
@@ -42,6 +42,7 @@ def test_skip_is_a_failure_in_ci_only(
         [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir=."),
             "--continue-on-collection-errors",
+            "--parts",
         ],
         cwd=tmp_path,
         env={"CI": ci},
@@ -49,6 +50,7 @@ def test_skip_is_a_failure_in_ci_only(
         text=True,
         check=False,
     )
+    outputs = [*outputs, "s in     2 tests of test_it.py"]
     assert [text for text in outputs if text not in process.stdout] == []
     assert process.returncode == status
 
