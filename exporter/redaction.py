@@ -38,6 +38,12 @@ _NAMED_SECRET = re.compile(
 )
 """A secret after its name in a value, or after the scheme of a header ``Authorization``."""
 
+_CREDENTIALS = re.compile(r"\b(basic|bearer)\s+(?=\S*[0-9+/=])[\w.~+/=-]{8,}", re.IGNORECASE)
+"""Credentials after the scheme of a header ``Authorization``, and no word such as `realm`."""
+
+_ASSIGNED = re.compile(r"(secret|password|passwd|token)=[^\s&]+", re.IGNORECASE)
+"""A secret after its name and an equals sign, as in a query or a file of variables."""
+
 NOT_SHOWN = "(not shown: it may be a secret)"
 """Replaces the name of a file, or another value, that may be a secret."""
 
@@ -59,18 +65,27 @@ The words of a path have less than 0.1, random hexadecimal digits 0.47, and base
 """
 
 MIN_ENCODED_LENGTH = 8
-"""Characters of a secret that is also searched for encoded; a shorter one would match by chance."""
+"""Characters of a secret that is searched for encoded, too; a shorter one would match by chance."""
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Replace the secrets, and users and passwords in URLs, and PEM text by ``***``."""
-    # The longest secret first, so that no part of it remains.
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
+    # The longest secret first, so that no part of it remains. A short one may be in the middle of
+    # another secret, whose parts would not look like one.
+    longest_first = sorted(secrets, key=len, reverse=True)
+    for secret in longest_first:
+        if len(secret) >= MIN_ENCODED_LENGTH:
+            text = text.replace(secret, REDACTED)
     text = _JWT.sub(REDACTED, _PEM.sub(REDACTED, text))
     text = _JSON_SECRET.sub(rf'\1"{REDACTED}"', text)
+    text = _CREDENTIALS.sub(rf"\1 {REDACTED}", text)
+    text = _ASSIGNED.sub(rf"\1={REDACTED}", text)
     text = _LONG_WORD.sub(_redacted_if_random, text)
-    return _USERINFO.sub(f"//{REDACTED}@", text)
+    text = _USERINFO.sub(f"//{REDACTED}@", text)
+    for secret in longest_first:
+        if len(secret) < MIN_ENCODED_LENGTH:
+            text = text.replace(secret, REDACTED)
+    return text
 
 
 def shown_file(path: str, written: str | None = None, *, may_be_secret: bool = False) -> str:
@@ -98,6 +113,7 @@ def looks_like_path(value: str, *, may_be_secret: bool = False) -> bool:
         and _PATH.fullmatch(value) is not None
         and _USERINFO.search(value) is None
         and _PASSWORD_IN_URL.search(value) is None
+        and _NAMED_SECRET.search(value) is None
         and not value.startswith(("-----", "LS0tLS1"))
         and not any(map(_is_random, _WORD.findall(value)))
         and (not may_be_secret or "/" in value or "." in value)

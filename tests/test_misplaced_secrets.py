@@ -34,6 +34,8 @@ FORMS = (
     "hex",
     "URL",
     "JSON",
+    "named",
+    "header",
 )
 ALWAYS_HIDDEN = [form for form in FORMS if form not in {"hex", "URL"}]
 """Forms that no error shows, whatever the setting is for. A profile may be a URL."""
@@ -44,6 +46,7 @@ VARIABLES = (
     "OS_CLIENT_CONFIG_FILE",
     "OS_CLIENT_SECURE_FILE",
     "OS_CACERT",
+    "OS_AUTH_TYPE",
 )
 
 
@@ -60,6 +63,8 @@ def secret(form: str, folder: WebConfigFolder) -> str:
         "token": "gAAAAABn" + base64.urlsafe_b64encode(bytes(range(40, 139))).decode(),
         "hex": "8f14e45fceea167a5a36dedd4bea2543",
         "URL": "https://demo:pass-of-the-account@127.0.0.1:5000/v3",
+        "named": "password=hunter2-of-the-account",
+        "header": f"Basic {base64.b64encode(b'demo:pass-of-the-account').decode()}",
         "JSON": f'{{"secret":"{base64.urlsafe_b64encode(bytes(range(90, 130))).decode()}"}}',
     }[form]
 
@@ -193,7 +198,7 @@ def test_in_variables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(variable, value)
-    if variable == "OS_CACERT":
+    if variable in {"OS_CACERT", "OS_AUTH_TYPE"}:
         monkeypatch.setenv("OS_AUTH_URL", AUTH["auth_url"])
         write_settings(cloud="envvars")
     assert_refused(value, capsys)

@@ -66,6 +66,7 @@ def test_path_of_a_missing_file_is_shown(path: str) -> None:
         "a\nb",
         "a" * 201,
         "-----BEGIN",
+        "password=hunter2",
     ],
 )
 def test_name_of_a_missing_file_that_may_be_a_secret_is_not_shown(value: str) -> None:
@@ -106,6 +107,18 @@ def test_json_web_tokens_and_secrets_in_json_are_redacted() -> None:
     assert redact(f"{credential} refused") == (
         '{"name": "exporter", "secret": "***", "x_password":"***", "id": "d"} refused'
     )
+
+
+def test_secrets_after_their_names_are_redacted_and_words_are_not() -> None:
+    assert redact("host 'Basic ZGVtbzpodW50ZXIy' is wrong") == "host 'Basic ***' is wrong"
+    assert redact("GET /?token=hunter2&x=1, secret=hunter2") == "GET /?token=***&x=1, secret=***"
+    text = "basic authentication, bearer realm, token: no token, token_file=/run/token"
+    assert redact(text) == text
+
+
+def test_short_secret_does_not_split_a_longer_one() -> None:
+    """Its parts would not look like a token."""
+    assert redact(f"{JWT} refused, code 5", ["5"]) == "*** refused, code ***"
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ class OpenStackConfiguration:
         else:
             detail = (
                 _interaction(config)
+                or _wrong_interface(config)
                 or broken_value(config.config["auth"], variables=is_envvars)
                 or _unknown_api_version(config.config, variables=is_envvars)
             )
@@ -231,6 +232,14 @@ def _interaction(config: CloudRegion) -> str:
     auth_type = config.config["auth_type"]
     if auth_type in _INTERACTIVE_AUTH_TYPES or config.config["auth"].get("idp_otp_key"):
         return f"auth_type {auth_type} is interactive, which an exporter cannot use"
+    return ""
+
+
+def _wrong_interface(config: CloudRegion) -> str:
+    try:
+        config.get_interface("image")
+    except ConfigException:
+        return "interface has to be public, internal or admin, or a list of them"
     return ""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from keystoneauth1 import exceptions, loading
 
 from exporter.auth.openstack_files import Misread
+from exporter.redaction import NOT_SHOWN, looks_like_path, shown_value
 
 DEFAULT_AUTH_TYPE = "password"
 
@@ -65,6 +66,8 @@ _AUTH_TYPES = (
     ({"passcode"}, "v3totp"),
 )
 """The ``auth_type`` that needs one of these keys; the first row that matches counts."""
+
+_COMMON = "password, v3applicationcredential or v3token"
 
 _SECRET_KEYS = frozenset(
     {
@@ -139,10 +142,18 @@ def cause_of_failure(entry: Mapping[str, Any], error: Exception, *, variables: b
         missing = f"OS_AUTH_TYPE={likely}" if variables else f"auth_type: {likely}, beside auth,"
         return f"{missing} is missing: the credentials are not for auth_type {DEFAULT_AUTH_TYPE}"
     auth_type = str(entry.get("auth_type") or DEFAULT_AUTH_TYPE)
+    return _wrong_options(auth_type, error, variables=variables)
+
+
+def _wrong_options(auth_type: str, error: Exception, *, variables: bool) -> str:
     if match := _UNEXPECTED.search(str(error)):
         near = get_close_matches(match[1], _options(auth_type), n=1)
         advice = f"; did you mean {near[0]}?" if near else ""
         return f"auth.{match[1]} is not an option of auth_type {auth_type}{advice}"
+    if isinstance(error, exceptions.NoMatchingPlugin):
+        setting = "OS_AUTH_TYPE" if variables else "auth_type"
+        shown = shown_value(auth_type) if looks_like_path(auth_type) else NOT_SHOWN
+        return f"{setting} {shown} is unknown; accepted, for example: {_COMMON}"
     match = _MISSING.search(str(error))
     if needed := match[1] if match else _MISSING_KEY.get(str(error)):
         return f"auth has no {needed}, which auth_type {auth_type} needs"

@@ -32,7 +32,7 @@ REASON_OF: tuple[tuple[tuple[type[BaseException], ...], Reason], ...] = (
 
 _TIMEOUTS = (exceptions.ConnectTimeout, requests.Timeout, ReadTimeoutError, TimeoutError)
 _PARSE_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-_SECRET_KEY = re.compile(r"pass|secret|token|code|otp|key|credential$", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"pass|secret|token|code$|otp|key|credential$", re.IGNORECASE)
 
 
 def auth_error(error: Exception, *, timed_out: bool, secrets: Iterable[str]) -> AuthError:

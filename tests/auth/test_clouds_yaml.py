@@ -135,7 +135,18 @@ def test_file_named_by_a_variable_must_exist(monkeypatch: pytest.MonkeyPatch) ->
             {"auth_type": "v3token", "auth": {"auth_url": "http://x"}},
             "auth has no token, which auth_type v3token needs",
         ),
-        ({"auth_type": "magic", "auth": AUTH}, "The plugin magic could not be found"),
+        (
+            {"auth_type": "magic", "auth": AUTH},
+            "auth_type 'magic' is unknown; accepted, for example: password, "
+            "v3applicationcredential or v3token",
+        ),
+        *(
+            (
+                {"auth": AUTH, "interface": interface},
+                "interface has to be public, internal or admin, or a list of them",
+            )
+            for interface in ({"image": "public"}, ["public", 5], [["public"]])
+        ),
         (
             {"auth": {**AUTH, "usernane": "demo"}},
             "auth.usernane is not an option of auth_type password; did you mean username?",

@@ -78,6 +78,7 @@ def test_secrets_are_found_by_their_keys_at_any_depth() -> None:
             "auth_methods": [{"passcode": ["p4", None, ""]}],
         },
         "verify": True,
+        "image_status_code_retries": 5,
     }
     assert secrets_of(config) == {"p1", "p2", "3", "p4"}
 
