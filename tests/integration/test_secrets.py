@@ -233,6 +233,7 @@ def test_successful_run_shows_no_secret(folder: WebConfigFolder, key: str) -> No
             assert any("Proxy-Authorization" in head for head in proxy.heads)
             pages(folder, program, output)
 
+            settings(folder.path, service.url, log={"format": "json"})
             assert reload(folder, program) == (200, "")
             for wrong in wrong_settings(folder, service.url):
                 status, body = reload(folder, program)
@@ -268,12 +269,34 @@ def wrong_settings(folder: WebConfigFolder, url: str) -> Iterator[str]:
         wrong = {**good, "clouds": [cloud]}
         (folder.path / "exporter.yml").write_text(yaml.safe_dump(wrong))
         yield key
+    key = web.partition("key: |")[2].partition("basic_auth_users")[0]
+    for value in (key, base64_of_key(web)):
+        file = {**good, "os_client_config": value}
+        (folder.path / "exporter.yml").write_text(yaml.safe_dump(file))
+        yield "os_client_config"
     (folder.path / "exporter.yml").write_text(yaml.safe_dump(good))
+    clouds = (folder.path / "clouds.yaml").read_text()
+    for value in (key, base64_of_key(web), f"password={PASSWORD}"):
+        for entry in ("cacert", "verify", "cert", "key", "profile", "auth_type"):
+            wrong = yaml.safe_load(clouds)
+            wrong["clouds"]["password"] |= {"cert": f"{folder.path}/cert.pem", entry: value}
+            (folder.path / "clouds.yaml").write_text(yaml.safe_dump(wrong))
+            yield f"{entry} in clouds.yaml"
+    for broken in (
+        f"{clouds}  {PASSWORD}: [",
+        f"{clouds}  *{PASSWORD}",
+        f"{clouds}  !{PASSWORD} a",
+    ):
+        (folder.path / "clouds.yaml").write_text(broken)
+        yield "clouds.yaml"
+    (folder.path / "clouds.yaml").write_text(clouds)
     for broken in (
         web.replace("key:", "cert:"),
         web.replace("key:", "key_file:"),
         web.replace("key: |", "key_file: >-").replace("-----BEGIN", "").replace("-----END", ""),
         f"tls_server_config: {{cert_file: cert.pem, key_file: '{base64_of_key(web)}'}}\n",
+        web.replace("cert.pem", base64_of_key(web)),
+        web.replace("cert.pem", f"cert.pem\n  client_ca_file: '{base64_of_key(web)}'"),
         f"basic_auth_users: {{dave:{PASSWORD_HASH}}}\n",
         f"basic_auth_users: {{'{PASSWORD_HASH}': dave}}\n",
         web.replace("-----BEGIN", "---BEGIN"),

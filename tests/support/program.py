@@ -33,6 +33,9 @@ Generous, but below ``REQUEST_TIMEOUT``: a program that waits for the requests i
 exits does not pass.
 """
 
+LINE_STARTS = ("ts=20", '{"ts": "20')
+"""Starts of the lines of the log, in both formats."""
+
 GOLDEN = "3c3d1d01-b48a-4639-8a88-08be3b9b5d78"
 UBUNTU = "64d7c1cd-2b6f-40c9-9c14-662941cb7913"
 ABSENT = "87ee5d5b-599c-4ce0-a5cf-08557f78c2c5"
@@ -176,7 +179,7 @@ class Program:
         status = self.process.wait(BOUND)
         assert time.monotonic() - sent_at < STOP_TIMEOUT
         assert status == 0, self.log_lines
-        assert [line for line in self.log_lines if not line.startswith("ts=20")] == []
+        assert [line for line in self.log_lines if not line.startswith(LINE_STARTS)] == []
         assert self.lines("ResourceWarning") == []
         assert self.lines("level=error", "ncaught") == []
 
