@@ -144,12 +144,16 @@
             "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"status\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:expected[10m])\n  and (last_over_time(image:openstack_image_status:code[10m]) or image:openstack_image_status:remembered) < 100\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!=\"active\"}\n)"
           },
           {
+            "record": "cloud:openstack_image_poll_success:many_down",
+            "expr": "count by (cloud) (image:openstack_image_poll_success:max == 0) > 100\nand on (cloud) cloud:openstack_image_api_up:down"
+          },
+          {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nand on (cloud, image_id, image) (\n  last_over_time(image_state:openstack_image_state:current[5m])\n  or image_state:openstack_image_state:before\n  or image:openstack_image_status:remembered\n)\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nunless on (cloud, image_id, image) image_state:openstack_image_state:current"
+            "expr": "(\n  last_over_time(image:openstack_image_poll_success:max[5m]) == 0\n  and on (cloud, image_id, image) (\n    last_over_time(image_state:openstack_image_state:current[5m])\n    or image_state:openstack_image_state:before\n    or image:openstack_image_status:remembered\n  )\n  or\n  image:openstack_image_poll_success:max\n  and on (cloud, image_id, image) image_state:openstack_image_state:before\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current\n)\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
           },
           {
             "record": "image:openstack_image_poll_success:never",
-            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nunless image:openstack_image_poll_success:stale"
+            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nunless image:openstack_image_poll_success:stale\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
           },
           {
             "record": "image:openstack_image_labels:seen_timestamp_seconds",
@@ -169,7 +173,7 @@
           },
           {
             "record": "image:openstack_image_status:gone",
-            "expr": "(\n  image:openstack_image_status:known == 100\n  or\n  max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"gone\"} > time() - 300)\n  <= on (cloud, image_id, image) max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"back\"})\n)\nunless image:openstack_image_status:gone_as_expected"
+            "expr": "(\n  image:openstack_image_status:known == 100\n  or\n  max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"gone\"} > time() - 300)\n  <= on (cloud, image_id, image) max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"back\"})\n)\nunless image:openstack_image_status:gone_as_expected\nunless on (cloud) (\n  cloud:openstack_image_mass_disappearance:known\n  and on (cloud) count by (cloud) (image:openstack_image_status:known == 100) > 100\n)"
           },
           {
             "record": "image:openstack_image_status:unwanted",

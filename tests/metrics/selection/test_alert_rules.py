@@ -63,10 +63,12 @@ def test_log_names_the_alerts_once_for_each_combination(caplog: pytest.LogCaptur
     log_affected_alerts(Selection(exclude=(STATE, "openstack_image_api_up")))
     lines = [record.__dict__["fields"] for record in caplog.records]
     by_metrics = {line["metrics_excluded"]: line["alerts"].split(",") for line in lines}
-    assert by_metrics.keys() == {STATE, "openstack_image_api_up"}
+    both = f"openstack_image_api_up,{STATE}"
+    assert by_metrics.keys() == {STATE, "openstack_image_api_up", both}
     assert "OpenStackImageKilled" in by_metrics[STATE]
     assert by_metrics["openstack_image_api_up"] == [
         "OpenStackImageApiDown",
         "OpenStackImagePollFailures",
     ]
+    assert by_metrics[both] == ["OpenStackImageDataStale", "OpenStackImageNeverPolled"]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}

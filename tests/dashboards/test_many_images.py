@@ -1,0 +1,100 @@
+"""With many images, the alert of their cloud replaces those that it would inhibit."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.dashboards.alert_table import RULES
+from tests.dashboards.test_rules import TESTS
+
+FEW, MANY = 100, 101
+"""The numbers of images on both sides of the limit."""
+
+
+def series(count: int, metric: str, values: str, labels: str = "") -> list[dict[str, str]]:
+    """Return a metric of this number of images, with the same values."""
+    images = (f'cloud="prod", image_id="id{n}", image="i{n}", instance="a"' for n in range(count))
+    return [{"series": f"{metric}{{{image}{labels}}}", "values": values} for image in images]
+
+
+def check(
+    promtool: Path,
+    folder: Path,
+    input_series: list[dict[str, str]],
+    firing: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Check the number of alerts of each name that fire at these times."""
+    checks = [
+        {
+            "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+            "eval_time": time,
+            "exp_samples": [
+                {"labels": f'{{alertname="OpenStackImage{name}"}}', "value": count}
+                for name, count in alerts.items()
+            ],
+        }
+        for time, alerts in firing.items()
+    ]
+    up = {"series": 'up{job="openstack-images", instance="a"}', "values": "1x99"}
+    unit_test = {
+        "interval": "1m",
+        "input_series": [up, *input_series],
+        "promql_expr_test": checks,
+    }
+    order = yaml.safe_load(TESTS[0].read_text("utf-8"))["group_eval_order"]
+    content = {"rule_files": [str(RULES)], "group_eval_order": order, "tests": [unit_test]}
+    file = folder / "many.yml"
+    file.write_text(yaml.safe_dump({"evaluation_interval": "1m", **content}), "utf-8")
+    process = subprocess.run(
+        [promtool, "test", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+def test_many_gone_images_are_one_alert_until_one_is_back(
+    promtool: Path, tmp_path: Path, count: int
+) -> None:
+    cloud = '{cloud="prod", instance="a"}'
+    gone = series(count, "openstack_image_state_info", "_x6 1x19", ', status="gone"')
+    gone[0]["values"] = "_x6 1x9 stale"
+    active = series(count, "openstack_image_state_info", "1x5 stale", ', status="active"')
+    active[0]["values"] = "1x5 stale _x9 1x9"
+    input_series = [
+        {
+            "series": f"openstack_image_exporter_mass_disappearance{cloud}",
+            "values": "0x5 1x9 0x9",
+        },
+        {"series": f"openstack_image_exporter_targets{cloud}", "values": f"{count}x25"},
+        *series(count, "openstack_image_poll_success", "1x25"),
+        *gone,
+        *active,
+    ]
+    single = {"Gone": FEW} if count == FEW else {}
+    firing = {
+        "5m": {},
+        "14m": {"MassDisappearance": 1, **single},
+        "20m": {"Gone": FEW, "MassDisappearance": 1},
+    }
+    check(promtool, tmp_path, input_series, firing)
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+def test_many_images_of_an_api_that_is_down_are_one_alert_until_it_responds(
+    promtool: Path, tmp_path: Path, count: int
+) -> None:
+    """The second half of the images was never polled. They still fail when the API responds."""
+    up = {"series": 'openstack_image_api_up{cloud="prod", instance="a"}', "values": "1x5 0x29 1x49"}
+    known = series(count // 2, "openstack_image_state_info", "1x99", ', status="active"')
+    polls = series(count, "openstack_image_poll_success", "1x5 0x89")
+    for unknown in polls[count // 2 :]:
+        unknown["values"] = "0x94"
+    each = {"DataStale": count // 2, "NeverPolled": count - count // 2}
+    firing = {
+        "30m": {"ApiDown": 1, **(each if count == FEW else {})},
+        "60m": each,
+    }
+    check(promtool, tmp_path, [up, *known, *polls], firing)
