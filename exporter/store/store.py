@@ -224,8 +224,10 @@ class Store:
         with self._lock:
             self._rendered_at = now
             changed, self._changed = self._changed, {}
-            for key in self._removed - self._targets.keys():
-                del self._observations[key]
+            # A difference of sets would visit every target.
+            for key in self._removed:
+                if key not in self._targets:
+                    del self._observations[key]
             self._removed.clear()
             return Changes(self._layout, changed)
 

@@ -56,6 +56,18 @@ class SlowName(str):
         return super().__hash__()
 
 
+class CountedName(str):
+    """Name of a cloud that counts how often it is looked up."""
+
+    __slots__ = ()
+    lookups = 0
+
+    def __hash__(self) -> int:
+        """Return the hash of the text."""
+        CountedName.lookups += 1
+        return super().__hash__()
+
+
 def test_new_store_is_empty() -> None:
     store = Store()
     assert (store.observations(), store.clouds(), store.targets()) == ([], [], {})
@@ -364,3 +376,13 @@ def test_only_polls_that_show_a_change_count_as_changes_of_images(store: Store) 
     assert store.image_changes == 0
     store.observe(ONE.key, replace(FOUND, changed_at=START))
     assert store.image_changes == 1
+
+
+def test_taking_changes_visits_no_targets_that_have_not_changed() -> None:
+    store = Store()
+    name = CountedName("lab")
+    store.add_cloud(CloudState(name, 60.0), [Target(name, f"{n}", "one") for n in range(100)])
+    store.take_changes(0.0)
+    CountedName.lookups = 0
+    store.take_changes(0.0)
+    assert CountedName.lookups == 0
