@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -63,6 +64,9 @@ RESERVED = frozenset(
 EXPORTED = "exported_"
 """Prefix of labels that Prometheus renamed because the target has a label of that name."""
 
+MOST_PROBLEMS = 1000
+"""Wrong names and values that are reported of one mapping."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
 
 
@@ -75,14 +79,14 @@ def read_labels(value: object) -> dict[str, str | None]:
     """
     if not isinstance(value, dict):
         raise types.refused("is not a mapping; accepted: a mapping of label names to values")
-    problems = [
+    problems = (
         problem
         for key, item in value.items()
         for problem in (_problem_of_name(key), _problem_of_value(key, item))
         if problem is not None
-    ]
-    if problems:
-        errors = [InitErrorDetails(type=types.hidden(text), input=value) for text in problems]
+    )
+    if first := list(islice(problems, MOST_PROBLEMS)):
+        errors = [InitErrorDetails(type=types.hidden(text), input=value) for text in first]
         raise ValidationError.from_exception_data("labels", errors)
     return value
 

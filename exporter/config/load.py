@@ -4,17 +4,26 @@ pydantic-settings fills the models. `parse` adds what a model cannot check by it
 fields, and errors that name the source, the key, the value and what is accepted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import InitSettingsSource, PydanticBaseSettingsSource
 
 from exporter.config import flags, sources, types
 from exporter.config.cross_checks import between_fields, nothing_to_watch
 from exporter.config.flags import Command, CommandLine, SettingHelp
-from exporter.config.messages import ConfigError, SettingsError, did_you_mean, shown
+from exporter.config.messages import (
+    ConfigError,
+    SettingsError,
+    beginning,
+    did_you_mean,
+    first_errors,
+    first_lines,
+    shown,
+)
 from exporter.config.reference import NONE, Row, inner_model, reference
 from exporter.config.resolved import resolved_clouds
 from exporter.config.schema import DEFAULT_INTERVAL, Settings
@@ -89,7 +98,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     lines = [
         *_image_id_errors(command_line.image_id, settings),
         *(line for source in config_sources for line in source.errors),
-        *(_error_line(error, config_sources) for error in errors),
+        *first_lines(errors, lambda error: _error_line(error, config_sources)),
         *(_missing_clouds(config_sources) if needs_images else ()),
     ]
     if lines or settings is None:
@@ -137,12 +146,16 @@ def _validate(
         raw |= {key: _merge_groups(raw.get(key), value) for key, value in source.raw.items()}
     between = [*between_fields(raw, defaults), *(nothing_to_watch(raw) if needs_images else ())]
     try:
-        return Settings(
-            _build_sources=(tuple(source.source for source in config_sources), {})
-        ), between
+        return _settings(source.source for source in config_sources), between
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        return None, [*(config_error(details, Settings) for details in errors), *between]
+        first = first_errors(
+            error, lambda: _settings([InitSettingsSource(Settings, beginning(raw))])
+        )
+        return None, [*(config_error(details, Settings) for details in first), *between]
+
+
+def _settings(config_sources: Iterable[PydanticBaseSettingsSource]) -> Settings:
+    return Settings(_build_sources=(tuple(config_sources), {}))
 
 
 def _merge_groups(lower: object, higher: object) -> object:

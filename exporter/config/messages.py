@@ -4,12 +4,18 @@ A value may be anything that YAML can hold, from a hostile name to a mapping wit
 It is shown on one line, shortened, and only if it is a single value.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from exporter.redaction import NOT_SHOWN, looks_secret, shown_file
+
+Item = TypeVar("Item")
 
 LONGEST = 80
 
@@ -18,6 +24,10 @@ EXAMINED = 4096
 
 MOST_LINES = 100
 """Errors that are reported. A file may have a million, which would fill the log at each reload."""
+
+MOST_DETAILS = 10_000
+"""Errors that pydantic describes at once, a kilobyte each; and values that are validated again to
+find the first ones if there are more."""
 
 Loc = tuple[str | int, ...]
 """The keys and indexes that lead to a value."""
@@ -57,6 +67,50 @@ class ConfigError(NamedTuple):
 
     loc: Loc
     text: str
+
+
+def first_lines(items: Sequence[Item], line: Callable[[Item], str]) -> list[str]:
+    """Return the line of each error that is reported, and an empty one for each further error."""
+    reported = MOST_LINES + 1
+    return [*map(line, items[:reported]), *[""] * (len(items) - reported)]
+
+
+def first_errors(error: ValidationError, again: Callable[[], object]) -> list[ErrorDetails]:
+    """Return pydantic's errors, or the first ones if there are too many.
+
+    Args:
+        error: The errors.
+        again: Validates the beginning of the same data, which raises fewer errors.
+    """
+    if error.error_count() > MOST_DETAILS:
+        try:
+            again()
+        except ValidationError as first:
+            error = first
+    return error.errors(include_url=False)
+
+
+def beginning(data: Mapping[str, object]) -> dict[str, object]:
+    """Return a copy of data in which lists and long mappings end after many values."""
+    remaining = MOST_DETAILS
+
+    def copy(value: object) -> object:
+        nonlocal remaining
+        if isinstance(value, dict):
+            length = min(len(value), max(remaining, MOST_LINES))
+            remaining -= length
+            return {key: copy(item) for key, item in islice(value.items(), length)}
+        if isinstance(value, list):
+            items = []
+            for item in value:
+                if remaining <= 0:
+                    break
+                remaining -= 1
+                items.append(copy(item))
+            return items
+        return value
+
+    return {key: copy(value) for key, value in islice(data.items(), MOST_DETAILS)}
 
 
 def shown(value: object) -> str:

@@ -16,7 +16,10 @@ from exporter.config.load import config_error
 from exporter.config.messages import (
     ConfigError,
     SettingsError,
+    beginning,
     file_name,
+    first_errors,
+    first_lines,
     key_path,
     name,
     shown,
@@ -318,9 +321,9 @@ def read_web_file(path: Path, *, may_be_empty: bool = True) -> WebConfigFile:
         web_config = WebConfigFile.model_validate(data)
         errors = list(_between_keys(web_config))
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = first_errors(error, lambda: WebConfigFile.model_validate(beginning(data)))
         errors = [config_error(detail, WebConfigFile) for detail in details]
-    lines += [web_line(path, error.loc, error.text) for error in errors]
+    lines += first_lines(errors, lambda error: web_line(path, error.loc, error.text))
     if lines:
         raise SettingsError(*lines)
     return web_config

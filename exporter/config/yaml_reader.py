@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 import yaml
 
-from exporter.config.messages import name
+from exporter.config.messages import first_lines, name
 from exporter.files import read_regular_file
 
 LARGEST_FILE = 16 * 1024 * 1024
@@ -45,6 +45,17 @@ class Document(NamedTuple):
 
     data: object
     errors: tuple[str, ...]
+
+
+class _Duplicate(NamedTuple):
+    """A key that a mapping has already, and the numbers of their lines."""
+
+    key: str
+    line: int
+    first_line: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {name(self.key)} is a duplicate of line {self.first_line}"
 
 
 class _Loader(yaml.CSafeLoader):
@@ -130,10 +141,11 @@ def read_json(text: str) -> Document:
     errors: list[str] = []
 
     def to_mapping(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        keys = [key for key, _ in pairs]
-        errors.extend(
-            f"{name(key)} is a duplicate key" for i, key in enumerate(keys) if key in keys[:i]
-        )
+        keys = set[str]()
+        for key, _ in pairs:
+            if key in keys:
+                errors.append(f"{name(key)} is a duplicate key")
+            keys.add(key)
         return dict(pairs)
 
     try:
@@ -171,7 +183,7 @@ def _check_nodes(root: yaml.Node) -> tuple[str, ...]:
 
     All keys become strings, so that ``on:`` is a key named "on".
     """
-    errors: list[str] = []
+    duplicates: list[_Duplicate] = []
     sizes: dict[int, int] = {}
     # Depth first without recursion: each node is on the stack once to be entered, and once more
     # to add up the sizes of its children.
@@ -187,13 +199,13 @@ def _check_nodes(root: yaml.Node) -> tuple[str, ...]:
             raise UnreadableError(f"contains itself through an alias{_position(node.start_mark)}")
         elif id(node) not in sizes:
             if isinstance(node, yaml.MappingNode):
-                errors += _duplicate_keys(node)
+                duplicates += _duplicate_keys(node)
             open_nodes.add(id(node))
             stack.append((node, True))
             stack += [(child, False) for child in reversed(children)]
     if sizes[id(root)] - len(sizes) > MOST_REPEATED:
         raise UnreadableError("is too large when its aliases are expanded")
-    return tuple(errors)
+    return tuple(first_lines(duplicates, str))
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
@@ -202,8 +214,8 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
-def _duplicate_keys(mapping: yaml.MappingNode) -> list[str]:
-    errors = []
+def _duplicate_keys(mapping: yaml.MappingNode) -> list[_Duplicate]:
+    duplicates = []
     lines: dict[str, int] = {}
     for key, _ in mapping.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -212,10 +224,9 @@ def _duplicate_keys(mapping: yaml.MappingNode) -> list[str]:
             key.tag = _TEXT
         line = key.start_mark.line + 1
         if key.value in lines:
-            first = lines[key.value]
-            errors.append(f"line {line}: {name(key.value)} is a duplicate of line {first}")
+            duplicates.append(_Duplicate(key.value, line, lines[key.value]))
         lines.setdefault(key.value, line)
-    return errors
+    return duplicates
 
 
 def _problem(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
