@@ -20,7 +20,12 @@ from exporter.metrics.render_thread import rendering_in_background
 from exporter.metrics.selection.alert_rules import log_affected_alerts
 from exporter.open_files import fit_concurrency, raise_limit
 from exporter.polling.scheduler import HEARTBEAT
-from exporter.process import collect_garbage_rarely, dump_stacks_on_signal, stop_on_signals
+from exporter.process import (
+    collect_garbage_rarely,
+    dump_stacks_on_signal,
+    stop_on_signals,
+    switch_threads_often,
+)
 from exporter.redaction import Redactor
 from exporter.reload import Reloader, ReloadTriggers
 from exporter.state.file import locked_state_file
@@ -161,6 +166,7 @@ def run(
     dump_stacks_on_signal()
     raise_limit()
     collect_garbage_rarely()
+    switch_threads_often()
     triggers = ReloadTriggers(settings, load_settings, on_reloaded, redactor)
     security = load_security(settings.web.config.file, redactor.add, watched=triggers.web_files)
     with (

@@ -1,6 +1,7 @@
 import gc
+import sys
 
-from exporter.process import collect_garbage_rarely
+from exporter.process import SWITCH_INTERVAL, collect_garbage_rarely, switch_threads_often
 
 
 def test_rendering_a_group_of_images_collects_no_garbage() -> None:
@@ -20,3 +21,12 @@ def test_rendering_a_group_of_images_collects_no_garbage() -> None:
     finally:
         gc.callbacks.remove(note)
         gc.set_threshold(*threshold)
+
+
+def test_threads_switch_more_often_than_by_default() -> None:
+    default = sys.getswitchinterval()
+    try:
+        switch_threads_often()
+        assert sys.getswitchinterval() == SWITCH_INTERVAL < default
+    finally:
+        sys.setswitchinterval(default)

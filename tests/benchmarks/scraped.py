@@ -34,7 +34,7 @@ from exporter.model.outcome import Failed, Found, Outcome
 from exporter.model.target import Target
 from exporter.open_files import raise_limit
 from exporter.polling.poller import Poller
-from exporter.process import collect_garbage_rarely
+from exporter.process import collect_garbage_rarely, switch_threads_often
 from exporter.store import Store
 from exporter.web.app import create_app
 from exporter.web.handlers import Handlers
@@ -214,6 +214,7 @@ def main(count: int, source: str, web_config: Path | None = None) -> None:
     stop = threading.Event()
     raise_limit()
     collect_garbage_rarely()
+    switch_threads_often()
     # Every change of an image would be logged.
     logging.disable()
     with ExitStack() as stack:
