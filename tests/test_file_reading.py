@@ -11,10 +11,12 @@ import pytest
 from openstack.config import loader
 
 from exporter.auth import openstack_files
-from exporter.auth.base import CloudConfigError
+from exporter.auth.base import AuthError, CloudConfigError
 from exporter.auth.clouds_yaml import OpenStackConfiguration
 from exporter.auth.openstack_files import DEEPEST, LARGEST_FILE, MOST_VALUES, read_file
-from exporter.config import SettingsError, yaml_reader
+from exporter.auth.token_file import TokenFileAuthenticator
+from exporter.clock import now
+from exporter.config import SettingsError, web_config, yaml_reader
 from exporter.files import NOT_REGULAR, read_regular_file
 from exporter.healthcheck import DaemonSettings
 from exporter.transport.tls_files import ClientTls, TlsFileError, read_tls_files
@@ -41,10 +43,20 @@ def load_key(path: Path) -> object:
     return load_security(web)
 
 
+def read_token(path: Path) -> object:
+    """Read the file as that of a token."""
+    authenticator = TokenFileAuthenticator("http://127.0.0.1:1", path, ClientTls(), now)
+    try:
+        return authenticator.token()
+    except AuthError as error:
+        raise CloudConfigError(error.detail) from None
+
+
 READERS: dict[str, Callable[[Path], object]] = {
     "settings": yaml_reader.read_file,
     "web configuration": load_security,
     "key of the web configuration": load_key,
+    "token": read_token,
     "clouds.yaml": read_clouds_yaml,
     "vendor profiles": read_profiles,
     "CA bundle": lambda path: read_tls_files(ClientTls(str(path))),
@@ -152,3 +164,10 @@ def test_many_nodes_are_refused_before_they_are_built(monkeypatch: pytest.Monkey
 def test_settings_of_100_000_images_fit() -> None:
     nodes_of_an_image = 1 + 2 + 2 + 1 + 1 + 2  # {id: …, alias: …, expect: {status: active}}
     assert 100_000 * nodes_of_an_image + 100 <= yaml_reader.MOST_NODES
+
+
+def test_web_configuration_has_few_values(tmp_path: Path) -> None:
+    path = tmp_path / "web.yml"
+    path.write_text(f"a: [{'1,' * web_config.MOST_NODES}]")
+    with pytest.raises(SettingsError, match=f"more than {web_config.MOST_NODES} values and keys"):
+        load_security(path)

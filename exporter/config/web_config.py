@@ -25,6 +25,9 @@ from exporter.config.messages import (
     shown,
 )
 
+MOST_NODES = 50_000
+"""Keys and values of the file, enough for 20,000 users."""
+
 AUTH_TYPES = ("NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
 UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 """Policies of Go that Python lacks: they accept a certificate without verifying it."""
@@ -301,7 +304,7 @@ def read_web_file(path: Path, *, may_be_empty: bool = True) -> WebConfigFile:
         SettingsError: With every error in the file.
     """
     try:
-        document = yaml_reader.read_file(path)
+        document = yaml_reader.read_file(path, MOST_NODES)
     except yaml_reader.EmptyError:
         if may_be_empty:
             return WebConfigFile()

@@ -79,13 +79,13 @@ def _refuse_tag(_: _Loader, node: yaml.Node) -> NoReturn:
 _Loader.add_constructor(None, _refuse_tag)
 
 
-def read_file(path: Path) -> Document:
+def read_file(path: Path, most_nodes: int | None = None) -> Document:
     """Read a YAML file, as ``read_text`` and ``read_yaml`` do.
 
     Raises:
         UnreadableError: The file cannot be read, or is not YAML.
     """
-    return read_yaml(read_text(path))
+    return read_yaml(read_text(path), most_nodes)
 
 
 def read_text(path: Path) -> str:
@@ -108,8 +108,12 @@ def read_text(path: Path) -> str:
         raise UnreadableError(f"is not UTF-8, from byte {error.start + 1} on") from None
 
 
-def read_yaml(text: str) -> Document:
+def read_yaml(text: str, most_nodes: int | None = None) -> Document:
     """Read a YAML document.
+
+    Args:
+        text: The document.
+        most_nodes: The most keys and values, by default ``MOST_NODES``.
 
     Raises:
         UnreadableError: The document is empty or not YAML, has a tag that ``yaml.safe_load`` does
@@ -117,7 +121,7 @@ def read_yaml(text: str) -> Document:
             expanded.
     """
     try:
-        _refuse_size(text)
+        _refuse_size(text, MOST_NODES if most_nodes is None else most_nodes)
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
@@ -160,7 +164,7 @@ def read_json(text: str) -> Document:
     return Document(data, tuple(errors))
 
 
-def _refuse_size(text: str) -> None:
+def _refuse_size(text: str, most_nodes: int) -> None:
     """Refuse a document that is too deep or has too many nodes, before any node is built."""
     depth = nodes = documents = 0
     for event in yaml.parse(text, _Loader):
@@ -168,8 +172,8 @@ def _refuse_size(text: str) -> None:
         documents += isinstance(event, yaml.DocumentStartEvent)
         if documents > 1:
             return  # an error, which get_single_node() describes
-        if nodes > MOST_NODES:
-            raise UnreadableError(f"has more than {MOST_NODES} values and keys")
+        if nodes > most_nodes:
+            raise UnreadableError(f"has more than {most_nodes} values and keys")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
