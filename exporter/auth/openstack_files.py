@@ -166,11 +166,12 @@ def _construct(kind: str, name: str) -> Any:
             if ":" in node.value and len(node.value) > LONGEST_NUMBER:
                 raise ValueError
             value = construct(loader, node)
+            # Python refuses to write an integer of thousands of digits.
+            is_faithful = isinstance(value, int | float) and str(value) == node.value
         except _INVALID_VALUE:
             raise yaml.constructor.ConstructorError(
                 problem=f"not {kind}", problem_mark=node.start_mark
             ) from None
-        is_faithful = isinstance(value, int | float) and str(value) == node.value
         return value if is_faithful and not isinstance(value, bool) else Misread(kind)
 
     return constructor

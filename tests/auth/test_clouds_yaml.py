@@ -78,6 +78,7 @@ def test_error_without_clouds_yaml_lists_the_searched_files(
         ("x.yaml", "password: !!timestamp hunter2\n", "is not valid YAML, line 1, column 11"),
         ("x.yaml", f"a: 1{':59' * 40}\n", "is not valid YAML, line 1, column 4"),
         ("x.yaml", f"a: 1{':59' * 40}.5\n", "is not valid YAML, line 1, column 4"),
+        ("x.yaml", f"a: 0x{'f' * 10_000}\n", "is not valid YAML, line 1, column 4"),
         ("x.yaml", f"a: {'[' * 500}{']' * 500}\n", "is nested deeper than 50 levels"),
         ("x.yaml", "a: \x07\n", "is not text in UTF-8"),
         ("x.yaml", b"a: \xff\n", "is not text in UTF-8"),
