@@ -90,14 +90,18 @@ def error_page(
 def last_chunk(context: FaultContext, delay: float = 0.0, data: bytes = b"") -> Script:
     """Send the response in chunks, and the last chunk also in response to HEAD, as uWSGI does.
 
-    ``delay`` is the time from the head to the last chunk, and ``data`` follows the last chunk.
+    ``delay`` is the time from the head to the last chunk; without one, both are sent in one write.
+    ``data`` follows the last chunk.
     """
     head, body = context.response.head, context.response.body
     head = re.sub(rb"(?<=\r\n)Content-Length: \d+", b"Transfer-Encoding: chunked", head, count=1)
-    yield head + (b"%x\r\n%b\r\n" % (len(body), body) if body else b"")
+    first = head + (b"%x\r\n%b\r\n" % (len(body), body) if body else b"")
     if delay:
+        yield first
         yield delay
-    yield LAST_CHUNK + data
+        yield LAST_CHUNK + data
+    else:
+        yield first + LAST_CHUNK + data
 
 
 def compressed(

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -16,6 +17,7 @@ from exporter.model.instant import Instant
 from exporter.model.outcome import Failed
 from exporter.model.replies import Deadline
 from exporter.polling.engine.contradictions import USUAL
+from exporter.polling.engine.pacing import CyclePacing
 from exporter.simulator import SimulatedImage, SimulatedImageService
 from exporter.transport.tls_files import ClientTls
 from tests.support.polled_cloud import (
@@ -272,26 +274,31 @@ def test_forged_late_response_changes_no_image(service: SimulatedImageService, f
             assert lab.observation(image_id).exists is not False
 
 
-def test_stray_bytes_found_at_the_end_retract_the_outcome(
-    service: SimulatedImageService, lab: PolledCloud
-) -> None:
+def test_stray_bytes_found_at_the_end_retract_the_outcome(service: SimulatedImageService) -> None:
     """No counter decreases or counts the same change twice."""
-    service.faults.set("leftover", on="a", data=FORGED_404, delay=0.02)
-    service.images.change("a", status="deactivated")
-    counts: list[int] = []
-    lab.poller.run_cycle(lambda *_: counts.append(lab.observation("a").change_counts.status))
-    seen = lab.observation("a")
-    assert [*counts, seen.change_counts.status] == [1] * 5
-    assert lab.reason("a") == "malformed"
-    assert seen.image is not None
-    assert seen.image.status == "active"
-    assert lab.state.failures == {"malformed": 1}
-    assert lab.state.polls == 8
-    lab.cycle()
-    service.faults.clear()
-    lab.cycle()
-    assert lab.observation("a").change_counts.status == 1
-    assert lab.reasons() == dict.fromkeys(IDS, "")
+    last, counts = IDS[-1], list[int]()
+    with polled_cloud(service.url, IDS, concurrency=1) as lab:
+        lab.cycle()
+        service.faults.set("leftover", on=last, data=FORGED_404, held=True)
+        service.images.change(last, status="deactivated")
+
+        def on_progress(left: int) -> None:
+            counts.append(lab.observation(last).change_counts.status)
+            if not left:
+                service.faults.clear()
+
+        with mock.patch.object(CyclePacing, "drain_timeout", 1.0):
+            lab.poller.run_cycle(on_progress)
+        seen = lab.observation(last)
+        assert [*counts, seen.change_counts.status] == [0, 0, 0, 1, 1]
+        assert lab.reason(last) == "malformed"
+        assert seen.image is not None
+        assert seen.image.status == "active"
+        assert lab.state.failures == {"malformed": 1}
+        assert lab.state.polls == 8
+        lab.cycle()
+        assert lab.observation(last).change_counts.status == 1
+        assert lab.reasons() == dict.fromkeys(IDS, "")
 
 
 def test_stray_bytes_found_while_the_next_cycle_is_prepared_retract_nothing(
@@ -367,7 +374,7 @@ def test_rate_limit_covers_polls_and_rechecks() -> None:
 def test_images_beyond_the_rate_limit_are_not_polled(
     service: SimulatedImageService,
 ) -> None:
-    with polled_cloud(service.url, IDS, interval=0.5, rate=4, concurrency=4) as lab:
+    with polled_cloud(service.url, IDS, interval=3, rate=0.6, concurrency=4) as lab:
         lab.cycle()
         assert sorted(lab.reasons().values()) == ["", "", "not_polled", "not_polled"]
 

@@ -66,7 +66,7 @@ def test_parameter_of_a_list_is_refused(query: str, is_refused: bool) -> None:
                 Action.CLOSE,
             ],
         ),
-        ("last_chunk", {}, [CHUNKED, b"0\r\n\r\n"]),
+        ("last_chunk", {}, [CHUNKED + b"0\r\n\r\n"]),
         ("last_chunk", {"delay": 0.2, "data": b"x"}, [CHUNKED, 0.2, b"0\r\n\r\nx"]),
         ("leftover", {"data": b"x"}, [HEAD + b"x"]),
         ("leftover", {"data": b"x", "delay": 0.2}, [HEAD, 0.2, b"x"]),
@@ -88,7 +88,7 @@ def test_body_of_a_response_with_a_last_chunk_is_one_chunk() -> None:
     response = SimulatedResponse(200, HEAD, b"body of 15 byte")
     context = FaultContext(CONTEXT.request, response, CONTEXT.random)
     steps = list(FAULTS["last_chunk"](context))
-    assert steps == [CHUNKED + b"f\r\nbody of 15 byte\r\n", b"0\r\n\r\n"]
+    assert steps == [CHUNKED + b"f\r\nbody of 15 byte\r\n0\r\n\r\n"]
 
 
 def test_compressed_body_has_its_coding_and_length() -> None:

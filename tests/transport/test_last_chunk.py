@@ -127,7 +127,7 @@ def test_last_chunk_after_the_wait_retracts_the_response(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(http1, "LAST_CHUNK_WAIT", 0.001)
-    service.faults.set("last_chunk", delay=0.1)
+    service.faults.set("last_chunk", delay=0.3)
     pool.send(HttpRequest("HEAD", PATH, steady() + TIMEOUT, tag="late"))
     pool.check_idle(1.0)
     assert desyncs == ["late"]

@@ -191,7 +191,7 @@ def test_unexpected_data_is_detected_on_a_connection_that_is_idle_for_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool_module, "MAX_IDLE", 0.0)
-    service.faults.set("leftover", data=b"x", delay=0.02)
+    service.faults.set("leftover", data=b"x", delay=0.2)
     pool.send(HttpRequest("HEAD", PATH, steady() + TIMEOUT, tag="late"))
     pool.check_idle(1.0)
     assert desyncs == ["late"]
@@ -200,7 +200,7 @@ def test_unexpected_data_is_detected_on_a_connection_that_is_idle_for_too_long(
 def test_check_idle_waits_for_late_data(
     service: SimulatedImageService, pool: ConnectionPool, desyncs: list[object]
 ) -> None:
-    service.faults.set("leftover", data=b"x", delay=0.02)
+    service.faults.set("leftover", data=b"x", delay=0.2)
     pool.send(HttpRequest("HEAD", PATH, steady() + TIMEOUT, tag="late"))
     pool.check_idle(1.0)
     assert desyncs == ["late"]
