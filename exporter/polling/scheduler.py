@@ -1,10 +1,13 @@
 """Schedule of poll cycles and discoveries: APScheduler on the monotonic clock."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
+from uuid import uuid4
 
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -12,6 +15,8 @@ from apscheduler.triggers.base import BaseTrigger
 
 from exporter.clock import steady
 from exporter.polling.poller import Poller
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT = 5.0
 """Seconds between two heartbeats of the scheduler."""
@@ -104,25 +109,43 @@ class Scheduler:
     def __init__(self) -> None:
         self._zone = SteadyTime()
         self._scheduler = BackgroundScheduler(timezone=self._zone, daemon=True)
+        # APScheduler logs each skipped call, so a call that hangs would log once per interval.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
+        self._scheduler.add_listener(self._report_skipped, EVENT_JOB_MAX_INSTANCES)
+        self._hanging = set[str]()
         self._last_heartbeat = steady()
 
-    def every(self, interval: float, run: Callable[[], object], delay: float = 0.0) -> ScheduledJob:
+    def every(
+        self, interval: float, run: Callable[[], object], name: str, delay: float = 0.0
+    ) -> ScheduledJob:
         """Call ``run`` after ``delay`` seconds and then every ``interval`` seconds.
 
         A late call is made as soon as possible, and only once, even after several intervals. A call
         that is due while the previous one still runs waits for its end. Otherwise a cycle that
         takes its whole interval would cancel the next cycle.
+
+        Args:
+            interval: Seconds between two calls.
+            run: The call.
+            name: The call in the log.
+            delay: Seconds before the first call.
         """
         turn = threading.Lock()
+        job_id = uuid4().hex
 
         def run_alone() -> None:
             with turn:
+                if job_id in self._hanging:
+                    self._hanging.discard(job_id)
+                    log.info("scheduled job runs again", extra={"fields": {"job": name}})
                 run()
 
         first = datetime.now(self._zone) + timedelta(seconds=delay)
         job = self._scheduler.add_job(
             run_alone,
             Every(timedelta(seconds=interval)),
+            id=job_id,
+            name=name,
             next_run_time=first,
             misfire_grace_time=None,
             coalesce=True,
@@ -132,7 +155,7 @@ class Scheduler:
 
     def start(self) -> None:
         """Start the scheduler's thread; each call gets a thread of its own."""
-        self.every(HEARTBEAT, self._heartbeat)
+        self.every(HEARTBEAT, self._heartbeat, "heartbeat")
         self._scheduler.add_executor(DaemonThreads(), "default")
         self._scheduler.start()
 
@@ -144,6 +167,18 @@ class Scheduler:
     def beat_age(self) -> float:
         """Return the seconds since the last heartbeat."""
         return steady() - self._last_heartbeat
+
+    def _report_skipped(self, event: JobSubmissionEvent) -> None:
+        """Log once that a job hangs: one call runs, and another waits for its end."""
+        if event.job_id in self._hanging:
+            return
+        self._hanging.add(event.job_id)
+        job = self._scheduler.get_job(event.job_id)
+        if job is not None:
+            log.warning(
+                "scheduled job does not return, skipping its next runs",
+                extra={"fields": {"job": job.name}},
+            )
 
     def _heartbeat(self) -> None:
         self._last_heartbeat = steady()
@@ -162,13 +197,18 @@ class CloudJobs:
         for index, poller in enumerate(pollers):
             interval = poller.pacing.interval
             delay = index * min(MAX_STAGGER, interval / 2 / len(pollers))
-            cycles = self._scheduler.every(interval, poller.run_cycle, delay=delay)
+            cycles = self._scheduler.every(
+                interval, poller.run_cycle, f"poll cycle of {poller.cloud}", delay
+            )
             self._cycles[poller.cloud] = cycles
             if poller.discovery is not None:
                 # The first discovery runs as part of the first poll cycle.
                 interval = poller.discovery.interval
                 self._discoveries[poller.cloud] = self._scheduler.every(
-                    interval, partial(poller.discover, interval), delay=delay + interval
+                    interval,
+                    partial(poller.discover, interval),
+                    f"discovery of {poller.cloud}",
+                    delay + interval,
                 )
 
     def stop(self, cloud: str) -> None:

@@ -69,7 +69,7 @@ def test_failures_of_some_clouds_do_not_delay_the_others() -> None:
         scheduler = Scheduler()
         stack.callback(scheduler.stop)
         for poller in parts.pollers:
-            scheduler.every(40.0, poller.run_cycle)
+            scheduler.every(40.0, poller.run_cycle, poller.cloud)
         scheduler.start()
 
         def finished() -> set[int]:

@@ -1,3 +1,4 @@
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ class Recorder:
 def test_first_cycle_starts_at_once(scheduler: Scheduler) -> None:
     run = Recorder()
     began = steady()
-    scheduler.every(3600, run)
+    scheduler.every(3600, run, "test")
     scheduler.start()
     assert run.ran(1)
     assert run.times[0] - began < 2.0
@@ -58,8 +59,8 @@ def test_first_cycle_starts_at_once(scheduler: Scheduler) -> None:
 def test_delay_staggers_the_first_cycle(scheduler: Scheduler) -> None:
     first, second = Recorder(), Recorder()
     began = steady()
-    scheduler.every(3600, first)
-    scheduler.every(3600, second, delay=0.2)
+    scheduler.every(3600, first, "test")
+    scheduler.every(3600, second, "test", delay=0.2)
     scheduler.start()
     assert second.ran(1)
     assert second.times[0] - began >= 0.2
@@ -69,7 +70,7 @@ def test_delay_staggers_the_first_cycle(scheduler: Scheduler) -> None:
 def test_cycles_do_not_drift(scheduler: Scheduler) -> None:
     """Each starts a whole number of intervals after the first, whatever the cycles took."""
     run = Recorder(lambda: threading.Event().wait(0.03))
-    scheduler.every(0.1, run)
+    scheduler.every(0.1, run, "test")
     scheduler.start()
     assert run.ran(10)
     late = [time - run.times[0] - index * 0.1 for index, time in enumerate(run.times[:10])]
@@ -82,7 +83,7 @@ def test_cycle_as_long_as_its_interval_does_not_cancel_the_next(
     scheduler: Scheduler,
 ) -> None:
     run = Recorder(lambda: threading.Event().wait(0.21))
-    scheduler.every(0.2, run)
+    scheduler.every(0.2, run, "test")
     scheduler.start()
     assert run.ran(5)
     assert run.most == 1
@@ -93,8 +94,8 @@ def test_runs_neither_overlap_nor_pile_up(scheduler: Scheduler) -> None:
     go_on = threading.Event()
     run = Recorder(lambda: go_on.wait(GENEROUS))
     other = Recorder()
-    scheduler.every(0.05, run)
-    scheduler.every(0.05, other)
+    scheduler.every(0.05, run, "test")
+    scheduler.every(0.05, other, "test")
     scheduler.start()
     assert other.ran(8)
     assert len(run.times) == 1
@@ -102,6 +103,25 @@ def test_runs_neither_overlap_nor_pile_up(scheduler: Scheduler) -> None:
     assert run.ran(4)
     assert run.most == 1
     assert run.times[3] - run.times[2] > 0.02
+
+
+def test_call_that_hangs_is_logged_once(
+    scheduler: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file system that does not respond must not fill the log."""
+    caplog.set_level(logging.INFO)
+    go_on = threading.Event()
+    run, other = Recorder(lambda: go_on.wait(GENEROUS)), Recorder()
+    scheduler.every(0.02, run, "poll cycle of lab")
+    scheduler.every(0.02, other, "test")
+    scheduler.start()
+    assert other.ran(30)
+    (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warning.message == "scheduled job does not return, skipping its next runs"
+    assert getattr(warning, "fields") == {"job": "poll cycle of lab"}  # noqa: B009
+    go_on.set()
+    assert run.ran(4)
+    assert "scheduled job runs again" in caplog.messages
 
 
 def test_crash_of_one_run_does_not_end_the_job(
@@ -112,7 +132,7 @@ def test_crash_of_one_run_does_not_end_the_job(
         raise ZeroDivisionError("as the test has it")
 
     run = Recorder(work)
-    scheduler.every(0.05, run)
+    scheduler.every(0.05, run, "test")
     scheduler.start()
     assert run.ran(3)
     assert "as the test has it" in caplog.text
@@ -133,7 +153,7 @@ def test_jobs_continue_while_the_wall_clock_jumps(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Recorder()
-    scheduler.every(0.05, run)
+    scheduler.every(0.05, run, "test")
     scheduler.start()
     assert run.ran(2)
     real = time.time
@@ -165,7 +185,7 @@ def test_stop_does_not_wait_for_a_running_cycle() -> None:
     go_on = threading.Event()
     run = Recorder(lambda: go_on.wait(GENEROUS))
     scheduler = Scheduler()
-    scheduler.every(60, run)
+    scheduler.every(60, run, "test")
     scheduler.start()
     assert run.ran(1)
     began = steady()
@@ -177,12 +197,12 @@ def test_stop_does_not_wait_for_a_running_cycle() -> None:
 
 def test_job_can_be_run_now_and_stopped(scheduler: Scheduler) -> None:
     run, other = Recorder(), Recorder()
-    job = scheduler.every(3600, run)
+    job = scheduler.every(3600, run, "test")
     scheduler.start()
     assert run.ran(1)
     job.run_now()
     assert run.ran(2)
     job.stop()
-    scheduler.every(3600, other)
+    scheduler.every(3600, other, "test")
     assert other.ran(1)
     assert len(run.times) == 2
