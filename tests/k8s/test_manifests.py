@@ -1,5 +1,6 @@
 """Every combination of an overlay and components passes every check."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from exporter import __version__
 from exporter.config import parse
 from tests.k8s.checks import CHECKS, Check
 from tests.k8s.checks.schema import VERSIONS
+from tests.k8s.checks.security import OLDEST_VERSION
 from tests.k8s.manifest import Manifest, of_kind, title, workloads
-from tests.k8s.rendering import COMBINATIONS, K8S, OVERLAYS, combined, rendered
+from tests.k8s.rendering import COMBINATIONS, K8S, OVERLAYS, ROOT, combined, rendered
 
 Combinations = dict[str, list[Manifest]]
 
@@ -119,3 +121,19 @@ def test_each_dashboard_has_a_labelled_config_map(combinations: Combinations) ->
 
 def test_three_versions_of_kubernetes_are_validated() -> None:
     assert len(set(VERSIONS)) == 3
+
+
+def test_every_pod_security_label_has_its_version() -> None:
+    """Without it, Kubernetes takes the latest version, which an update of the cluster changes."""
+    label = re.compile(r"pod-security\.kubernetes\.io/(enforce|warn|audit)(-version)?(?:=|: )(\S+)")
+    files = [*K8S.rglob("*.yaml"), *K8S.rglob("*.md"), *K8S.rglob("*.tpl"), *K8S.rglob("*.txt")]
+    files += [*ROOT.glob("*.md")]
+    labelled = {
+        str(file.relative_to(ROOT)): labels
+        for file in files
+        if (labels := label.findall(file.read_text("utf-8")))
+    }
+    assert set(labelled) == {"k8s/README.md", "k8s/components/namespace/namespace.yaml"}
+    for labels in labelled.values():
+        versions = {mode: value for mode, suffix, value in labels if suffix}
+        assert versions == {mode: OLDEST_VERSION for mode, suffix, _ in labels if not suffix}

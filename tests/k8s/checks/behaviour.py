@@ -68,7 +68,7 @@ def network(manifests: Sequence[Manifest]) -> Iterator[str]:
         if not all(rule.get("from") for rule in spec.get("ingress", ())):
             yield f"{title(policy)}: allows ingress from everywhere"
         peers = [peer for rule in spec.get("ingress", ()) for peer in rule.get("from") or ()]
-        if not all("podSelector" in peer or _is_of_openshift(peer) for peer in peers):
+        if not all(peer.get("podSelector") or _is_of_openshift(peer) for peer in peers):
             yield f"{title(policy)}: allows ingress from all pods of a namespace"
         out = [
             {(port["port"], port["protocol"]) for port in rule.get("ports", ())}

@@ -72,12 +72,13 @@ def security(manifests: Sequence[Manifest]) -> Iterator[str]:
             yield f"{title(account)}: its token is mounted"
     for namespace in of_kind(manifests, "Namespace"):
         labels = namespace["metadata"]["labels"]
-        level = labels.get("pod-security.kubernetes.io/enforce")
-        if level != "restricted":
-            yield f"{title(namespace)}: enforces {level}"
-        version = labels.get("pod-security.kubernetes.io/enforce-version")
-        if version != OLDEST_VERSION:
-            yield f"{title(namespace)}: enforces the level of version {version}"
+        for mode in ("enforce", "warn"):
+            level = labels.get(f"pod-security.kubernetes.io/{mode}")
+            if level != "restricted":
+                yield f"{title(namespace)}: has the level {level} to {mode}"
+            version = labels.get(f"pod-security.kubernetes.io/{mode}-version")
+            if version != OLDEST_VERSION:
+                yield f"{title(namespace)}: has the level of version {version} to {mode}"
 
 
 def _of_pod(workload: Workload) -> Iterator[str]:
