@@ -39,7 +39,7 @@ from exporter.config.flags import wants_offline_json
 from exporter.config.sources import ENVIRONMENT_PREFIX, ConfigSource
 from exporter.daemon import run
 from exporter.model.sharding import UNSHARDED, Shard
-from exporter.redaction import Redactor, redact
+from exporter.redaction import NOT_SHOWN, Redactor, looks_secret, redact
 from exporter.reload import error_lines
 from exporter.state.file import StateFileError, check_state_file
 from exporter.text import escape
@@ -199,6 +199,9 @@ def _select_image(name: str, clouds: Sequence[ResolvedCloud]) -> list[ResolvedCl
     """Return the clouds that have an image of this ID or alias, with no other image.
 
     An ID that no cloud has in its settings is looked up in every cloud.
+
+    Raises:
+        SettingsError: It is in no settings, and may be a secret.
     """
     selected = [
         replace(
@@ -209,6 +212,9 @@ def _select_image(name: str, clouds: Sequence[ResolvedCloud]) -> list[ResolvedCl
         for cloud in clouds
     ]
     having = [cloud for cloud in selected if cloud.images or cloud.discover]
+    if not having and looks_secret(name):
+        # It would be part of a URL, and of the log of the Image service.
+        raise SettingsError(f"show: IMAGE_ID {NOT_SHOWN} is not requested; accepted: an image ID")
     return having or [replace(cloud, images=(ResolvedImage(name, name),)) for cloud in selected]
 
 

@@ -129,6 +129,14 @@ def looks_secret(text: str) -> bool:
     )
 
 
+def looks_like_key(text: str) -> bool:
+    """Return True if a text where a name of words is expected may be a secret.
+
+    Unlike elsewhere, short hexadecimal digits may be one, too: no such name has them.
+    """
+    return looks_secret(text) or any(map(_is_random, _WORD.findall(text)))
+
+
 def shown_value(text: str) -> str:
     """Return a value of a setting for an error, quoted, or ``NOT_SHOWN``."""
     return NOT_SHOWN if looks_secret(text) else repr(text)

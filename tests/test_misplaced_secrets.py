@@ -40,6 +40,16 @@ FORMS = (
 ALWAYS_HIDDEN = [form for form in FORMS if form not in {"hex", "URL"}]
 """Forms that no error shows, whatever the setting is for. A profile may be a URL."""
 
+HEX = "8f14e45fceea167a5a36dedd4bea2543"
+NAMES = (
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP",
+    "gAAAAABnbRkpQx3vHk2Zc8oXqz4T1sWfLmYe0uJdGaBv",
+    HEX,
+)
+"""Secrets that could be the name of a flag."""
+
 VARIABLES = (
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
@@ -201,6 +211,21 @@ def test_in_variables(
     if variable in {"OS_CACERT", "OS_AUTH_TYPE"}:
         monkeypatch.setenv("OS_AUTH_URL", AUTH["auth_url"])
         write_settings(cloud="envvars")
+    assert_refused(value, capsys)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("value", NAMES)
+def test_in_place_of_a_flag_a_variable_or_an_image(
+    value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = "--config.file=exporter.yml"
+    for flag in (f"--{value}", f"--{value}=x", f"-{value}", f"--token{value}", f"--{value}token"):
+        assert_refused(value, capsys, file, flag)
+    if value != HEX:
+        assert main(["show", file, value]) == 2
+        assert_hidden(value, "".join(capsys.readouterr()))
+    monkeypatch.setenv(f"IMAGE_EXPORTER_{value}", "x")
     assert_refused(value, capsys)
 
 

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource
 
 from exporter import __version__
 from exporter.config.messages import SettingsError, did_you_mean, name, shown
+from exporter.redaction import NOT_SHOWN, looks_like_key
 
 PROGRAM = "openstack-image-exporter"
 
@@ -264,8 +265,9 @@ def _check_flags(words: Sequence[str], parser: _Parser, lists: Collection[str]) 
 
 def _unknown(flag: str, flags: Iterable[str]) -> str:
     if secret := _SECRET.match(flag):
+        shown_name = NOT_SHOWN if looks_like_key(secret[0]) else name(secret[0])
         return (
-            f"flag {name(secret[0])} is refused, as anybody can read a command line: "
+            f"flag {shown_name} is refused, as anybody can read a command line: "
             "put a secret in clouds.yaml, or in the file that a cloud's token_file names"
         )
     if flag == "--clouds":
@@ -273,6 +275,8 @@ def _unknown(flag: str, flags: Iterable[str]) -> str:
     for command, options in OPTIONS.items():
         if flag.removeprefix("--") in options:
             return f"flag {flag} is refused; accepted: only after the command {command}"
+    if looks_like_key(flag):
+        return f"unknown flag {NOT_SHOWN}"
     # Do not show a value, as in --flag:value or -pvalue.
     shown_flag = _FLAG.match(flag)
     near = did_you_mean(f"--{flag.lstrip('-')}", flags, "--")

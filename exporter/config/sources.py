@@ -6,7 +6,7 @@ Each has a source for pydantic-settings, and labels for errors about its values.
 import json
 import re
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from exporter.config import yaml_reader
 from exporter.config.messages import Loc, did_you_mean, file_name, key_path, name
-from exporter.redaction import REDACTED
+from exporter.redaction import NOT_SHOWN, REDACTED, looks_like_key
 
 ENVIRONMENT_PREFIX = "IMAGE_EXPORTER_"
 
@@ -121,8 +121,7 @@ def environment(
             continue
         if variable not in keys:
             if not _KUBERNETES.match(f"{variable}={value}"):
-                near = did_you_mean(variable, keys, ENVIRONMENT_PREFIX)
-                errors.append(f"environment variable {name(variable)}: unknown{near}")
+                errors.append(_unknown_variable(variable, keys))
         elif value and keys[variable] not in without:
             values[variable.lower()] = value
     clouds = variables["clouds"]
@@ -178,6 +177,13 @@ def file(settings: type[BaseSettings], path: Path, without: Collection[str]) -> 
 def hidden_or_text(value: object) -> str:
     """Return the text of a value that JSON does not have, such as a date; hide a secret."""
     return REDACTED if isinstance(value, SecretStr) else str(value)
+
+
+def _unknown_variable(variable: str, accepted: Iterable[str]) -> str:
+    if looks_like_key(variable.removeprefix(ENVIRONMENT_PREFIX)):
+        return f"environment variable {ENVIRONMENT_PREFIX}* {NOT_SHOWN}: unknown"
+    near = did_you_mean(variable, accepted, ENVIRONMENT_PREFIX)
+    return f"environment variable {name(variable)}: unknown{near}"
 
 
 def _setting(loc: Loc, keys: Mapping[str, str]) -> str:
