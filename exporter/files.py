@@ -28,7 +28,10 @@ def read_regular_file(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         check_type(status)
-        return file.read(limit), status
+        content: bytes | None = file.read(limit)
+        if content is None:  # some files of /proc claim to be regular, but wait for content
+            raise OSError(errno.EINVAL, NOT_REGULAR)
+        return content, status
 
 
 def check_type(status: os.stat_result) -> None:

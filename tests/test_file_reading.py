@@ -8,18 +8,23 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import requests
 from openstack.config import loader
 
 from exporter.auth import openstack_files
 from exporter.auth.base import AuthError, CloudConfigError
 from exporter.auth.clouds_yaml import OpenStackConfiguration
 from exporter.auth.openstack_files import DEEPEST, LARGEST_FILE, MOST_VALUES, read_file
+from exporter.auth.session import DeadlineSession
 from exporter.auth.token_file import TokenFileAuthenticator
-from exporter.clock import now
+from exporter.clock import now, steady
 from exporter.config import SettingsError, web_config, yaml_reader
 from exporter.files import NOT_REGULAR, read_regular_file
 from exporter.healthcheck import DaemonSettings
-from exporter.transport.tls_files import ClientTls, TlsFileError, read_tls_files
+from exporter.transport.connector import Connector
+from exporter.transport.http1 import RequestFailed
+from exporter.transport.proxies import ProxySettings
+from exporter.transport.tls_files import MAX_PEM_BYTES, ClientTls, TlsFileError, read_tls_files
 from exporter.web_security import load_security
 
 
@@ -81,6 +86,16 @@ def test_fifo_is_an_error(read: Callable[[Path], object], fifo: Path) -> None:
     assert str(raised.value).endswith(NOT_REGULAR)
 
 
+@pytest.mark.parametrize("name", ["CA bundle", "client certificate", "client key"])
+def test_huge_file_is_an_error_of_tls(name: str, tmp_path: Path) -> None:
+    """OpenSSL would search all of it for a line of PEM."""
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(MAX_PEM_BYTES + 1)
+    with pytest.raises(TlsFileError, match="cannot be used: it is larger than 16 MiB"):
+        READERS[name](path)
+
+
 def test_fifo_does_not_stop_the_health_check(fifo: Path) -> None:
     assert DaemonSettings(["--config.file", str(fifo)], {}).listen_address == ":10292"
 
@@ -104,6 +119,45 @@ def test_file_that_becomes_a_fifo_before_it_is_opened_is_an_error(
     monkeypatch.setattr(Path, "stat", lambda _: os.stat(regular))
     with pytest.raises(OSError, match=NOT_REGULAR):
         read_regular_file(fifo, 1)
+
+
+def test_file_that_waits_for_content_is_an_error(tmp_path: Path) -> None:
+    """/proc/kmsg is regular by its type, and has no content yet."""
+    regular = tmp_path / "regular"
+    regular.write_text("")
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    status = regular.stat()
+    try:
+        with (
+            patch.object(os, "open", lambda *_: reader),
+            patch.object(os, "fstat", lambda _: status),
+            pytest.raises(OSError, match=NOT_REGULAR),
+        ):
+            read_regular_file(regular, 1)
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.parametrize(
+    "tls",
+    [
+        lambda path: ClientTls(str(path)),
+        lambda path: ClientTls(True, str(path)),
+        lambda path: ClientTls(True, (__file__, str(path))),
+    ],
+    ids=["CA bundle", "client certificate", "client key"],
+)
+def test_file_of_tls_that_becomes_a_fifo_makes_no_connection_wait(
+    tls: Callable[[Path], ClientTls], fifo: Path
+) -> None:
+    settings = ProxySettings(None, tls(fifo).verify, tls(fifo).cert)
+    connector = Connector("https://127.0.0.1:1", settings)
+    with pytest.raises(RequestFailed, match=f"^tls: certificate file {fifo} .* {NOT_REGULAR}"):
+        connector.connect(connector.create(steady() + 5.0))
+    session = DeadlineSession(5.0)
+    with closing(session), pytest.raises(requests.exceptions.SSLError, match=NOT_REGULAR):
+        session.request("GET", "https://127.0.0.1:1", verify=settings.verify, cert=settings.cert)
 
 
 def test_large_clouds_yaml_is_an_error(tmp_path: Path) -> None:

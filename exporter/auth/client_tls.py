@@ -3,15 +3,13 @@
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import urllib3
 from openstack.config.cloud_region import CloudRegion
 
 from exporter.auth.base import CloudConfigError
-from exporter.files import check_type
-from exporter.transport.tls_files import ClientTls, TlsFileError, check_is_path
+from exporter.transport.tls_files import ClientTls, TlsFileError, check_is_path, check_pem_file
 
 _BOOLEANS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
@@ -71,7 +69,7 @@ def _check(key: str, value: object) -> None:
         check_is_path(setting, name, may_be_secret=key == "key")
         is_folder = key in {"cacert", "verify"} and os.path.isdir(name)
         if not is_folder:
-            check_type(Path(name).stat())
+            check_pem_file(name)
     except TlsFileError as error:
         fault = str(error)
     except FileNotFoundError:

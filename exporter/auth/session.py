@@ -15,7 +15,7 @@ from exporter.auth.base import AuthError
 from exporter.text import single_line
 from exporter.transport.proxies import proxy_settings_for
 from exporter.transport.tls_errors import explain_tls_error
-from exporter.transport.tls_files import ClientTls
+from exporter.transport.tls_files import ClientTls, TlsFileError, check_tls_files
 
 ABORT_INTERVAL = 1.0
 """Seconds after which connections that were opened after the deadline are aborted as well."""
@@ -59,7 +59,8 @@ class DeadlineSession(requests.Session):
         Raises:
             requests.Timeout: The deadline has passed.
             AuthError: The response is a redirect that leaves https or the host.
-            requests.exceptions.SSLError: TLS failed; its note is the explanation, if there is one.
+            requests.exceptions.SSLError: TLS failed, or a file for it cannot be read; its note is
+                the explanation, if there is one.
         """
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
@@ -68,6 +69,10 @@ class DeadlineSession(requests.Session):
             str(url), ClientTls(kwargs.get("verify", True), kwargs.get("cert"))
         )
         kwargs.update(timeout=remaining, verify=settings.verify, cert=settings.cert)
+        try:
+            check_tls_files(ClientTls(settings.verify, settings.cert))
+        except TlsFileError as error:
+            raise requests.exceptions.SSLError(str(error)) from None
         # keystoneauth follows redirects itself, after the check below.
         kwargs["allow_redirects"] = False
         kwargs["proxies"] = {"all": settings.proxy} if settings.proxy else {}

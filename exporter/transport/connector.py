@@ -22,6 +22,7 @@ from exporter.transport.connection import DeadlineHTTPConnection, DeadlineHTTPSC
 from exporter.transport.http1 import RequestFailed
 from exporter.transport.proxies import ProxySettings
 from exporter.transport.tls_errors import explain_tls_error
+from exporter.transport.tls_files import ClientTls, TlsFileError, check_tls_files
 from exporter.transport.url import without_default_port
 
 MAX_DETAIL = 300
@@ -53,7 +54,7 @@ class Connector:
         prepared = requests.Request("HEAD", url + "/").prepare()
         proxy = proxy_settings.proxy
         proxies = {"all": proxy} if proxy else {}
-        self._verify = proxy_settings.verify
+        self._tls = ClientTls(proxy_settings.verify, proxy_settings.cert)
         self._adapter = HTTPAdapter(pool_maxsize=1)
         # Any: the annotations of urllib3's pools fit neither mypy nor all of its versions.
         self._urllib3_pool: Any = _create_urllib3_pool(
@@ -83,8 +84,11 @@ class Connector:
         Raises:
             RequestFailed: The connection cannot be established.
         """
+        uses_tls = self._urllib3_pool.scheme == "https"
         try:
-            if self._urllib3_pool.proxy is not None and self._urllib3_pool.scheme == "https":
+            if uses_tls:
+                check_tls_files(self._tls)
+            if self._urllib3_pool.proxy is not None and uses_tls:
                 self._urllib3_pool._prepare_proxy(connection)
             else:
                 connection.connect()
@@ -104,8 +108,8 @@ class Connector:
                 return RequestFailed("timeout", "no connection in time")
             case gaierror() | UnicodeError():
                 return RequestFailed("connection", f"the name cannot be resolved: {error}")
-            case WrappedSSLError() | SSLError():
-                explanation = explain_tls_error(error, self._verify)
+            case WrappedSSLError() | SSLError() | TlsFileError():
+                explanation = explain_tls_error(error, self._tls.verify)
                 return RequestFailed("tls", "; ".join(filter(None, (_detail(error), explanation))))
             case HTTPError() | OSError():
                 return RequestFailed("connection", _detail(error))

@@ -1,5 +1,6 @@
 """CA bundles and client certificates of HTTPS connections, checked before the first request."""
 
+import errno
 import os
 import ssl
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.files import check_type, read_regular_file
+from exporter.files import read_regular_file
 from exporter.redaction import looks_like_path
 
 
@@ -54,6 +55,28 @@ def check_is_path(description: str, value: str, *, may_be_secret: bool = False) 
         )
 
 
+def check_pem_file(path: str) -> None:
+    """Check that OpenSSL can read a file: it waits for a FIFO, and searches all of a huge file.
+
+    Raises:
+        OSError: It is not a regular file, or has more than ``MAX_PEM_BYTES``.
+    """
+    if len(read_regular_file(Path(path), MAX_PEM_BYTES + 1)[0]) > MAX_PEM_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_PEM_BYTES // 1024 // 1024} MiB")
+
+
+def check_tls_files(tls: ClientTls) -> None:
+    """Check the files again before a connection, which reads them: they may have been replaced.
+
+    Raises:
+        TlsFileError: A file cannot be read.
+    """
+    for path in tls.paths:
+        if not os.path.isdir(path):
+            with _as_tls_file_error(f"certificate file {path}"):
+                check_pem_file(path)
+
+
 def read_tls_files(tls: ClientTls) -> tuple[tuple[str, bytes], ...]:
     """Return the names and contents of the files that secure a connection.
 
@@ -74,7 +97,7 @@ def _load_ca_bundle(context: ssl.SSLContext, path: str) -> list[str]:
     bundle, folder = (None, path) if os.path.isdir(path) else (path, None)  # no error
     with _as_tls_file_error(f"CA bundle {path} ({CA_SOURCES})"):
         if folder is None:
-            check_type(Path(path).stat())
+            check_pem_file(path)
         context.load_verify_locations(bundle, folder)
         return [path] if folder is None else sorted(map(str, Path(folder).iterdir()))
 
@@ -84,8 +107,8 @@ def _load_client_certificate(context: ssl.SSLContext, cert: str | tuple[str, str
     check_is_path("cert of clouds.yaml", certificate)
     check_is_path("key of clouds.yaml", key or certificate, may_be_secret=True)
     with _as_tls_file_error(f"client certificate {certificate}"):
-        check_type(Path(certificate).stat())
-        check_type(Path(key or certificate).stat())
+        check_pem_file(certificate)
+        check_pem_file(key or certificate)
         # Without this argument, OpenSSL would prompt for the password of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
     return [certificate, key or certificate]
