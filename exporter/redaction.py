@@ -38,11 +38,21 @@ _NAMED_SECRET = re.compile(
 )
 """A secret after its name in a value, or after the scheme of a header ``Authorization``."""
 
-_CREDENTIALS = re.compile(r"\b(basic|bearer)\s+(?=\S*[0-9+/=])[\w.~+/=-]{8,}", re.IGNORECASE)
-"""Credentials after the scheme of a header ``Authorization``, and no word such as `realm`."""
+_CREDENTIALS = re.compile(
+    r"\b(basic|bearer)\s+(?=\S*(?:[0-9+/=]|(?-i:[a-z][A-Z])))[\w.~+/=-]{8,}", re.IGNORECASE
+)
+"""Credentials after the scheme of a header ``Authorization``, and no word such as `realm`.
 
-_ASSIGNED = re.compile(r"(secret|password|passwd|token)=[^\s&]+", re.IGNORECASE)
-"""A secret after its name and an equals sign, as in a query or a file of variables."""
+Base64 may have no digit, but then it mixes upper and lower case.
+"""
+
+_ASSIGNED = re.compile(
+    r"""(secret|password|passwd|token)=(?:"[^"]*"|'[^']*'|[^\s&])[^\s&]*""", re.IGNORECASE
+)
+"""A secret after its name and an equals sign, as in a query or a file of variables.
+
+Within quotes it may have spaces.
+"""
 
 NOT_SHOWN = "(not shown: it may be a secret)"
 """Replaces the name of a file, or another value, that may be a secret."""

@@ -111,7 +111,9 @@ def test_json_web_tokens_and_secrets_in_json_are_redacted() -> None:
 
 def test_secrets_after_their_names_are_redacted_and_words_are_not() -> None:
     assert redact("host 'Basic ZGVtbzpodW50ZXIy' is wrong") == "host 'Basic ***' is wrong"
+    assert redact("Basic YWJjOmRlZmdo was refused") == "Basic *** was refused"
     assert redact("GET /?token=hunter2&x=1, secret=hunter2") == "GET /?token=***&x=1, secret=***"
+    assert redact("""token="my hunter2" PASSWORD='my & hunter2'""") == "token=*** PASSWORD=***"
     text = "basic authentication, bearer realm, token: no token, token_file=/run/token"
     assert redact(text) == text
 
