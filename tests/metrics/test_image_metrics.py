@@ -18,7 +18,7 @@ from exporter.model.changes import (
 from exporter.model.image import STATUSES, Image
 from exporter.model.observation import NEVER_POLLED, Observation
 from exporter.model.outcome import Failed, Found
-from exporter.text import escape
+from exporter.text import escape, shorten_distinctly
 from tests.support.examples import examples
 from tests.support.images import ACTIVE, COMPLETE, ID, MAX_STALE, START, TARGET, later
 
@@ -274,6 +274,23 @@ def test_values_of_the_api_are_cut_at_the_limit_of_the_target() -> None:
     assert sorted({len(value.encode()) for value in labels if "x" * 40 in value}) == [64, 255]
     assert sum("…" in value for value in labels) == 7
     assert view.labels == limited.labels
+
+
+@pytest.mark.parametrize("text", ["x" * 80, "ü" * 40], ids=["ASCII", "two bytes each"])
+@pytest.mark.parametrize("limits", [(1024, 64), (64, 1024), (80, 79)])
+def test_values_of_images_that_are_rendered_together_are_cut_at_the_limit_of_each(
+    text: str, limits: tuple[int, ...]
+) -> None:
+    observation = NEVER_POLLED.with_outcome(Found(with_label_values(text)), START, MAX_STALE)
+    views = [
+        view_of(replace(TARGET, label_value_limit=limit), observation, START) for limit in limits
+    ]
+    for family in IMAGE_FAMILIES:
+        if family.rows:
+            rows = [list(row) for row in family.rows(views)]
+            assert rows == [list(family.samples(view)) for view in views]
+            expected = [{shorten_distinctly(text, limit)} for limit in limits]
+            assert [{labels[-1] for labels in row} for row in rows] == expected
 
 
 @examples(50)
