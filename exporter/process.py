@@ -16,7 +16,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 GARBAGE_THRESHOLD = 10_000
 """Objects to create, and not to free, before Python looks for garbage among them; its default is
-700. Rendering a group of images keeps a few thousand for a moment."""
+700, and 2,000 since Python 3.13. Rendering a group of images keeps a few thousand for a moment."""
 
 
 def stop_on_signals() -> threading.Event:

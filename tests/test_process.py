@@ -21,6 +21,7 @@ def test_rendering_a_group_of_images_collects_no_garbage() -> None:
     finally:
         gc.callbacks.remove(note)
         gc.set_threshold(*threshold)
+        gc.unfreeze()
 
 
 def test_threads_switch_more_often_than_by_default() -> None:
