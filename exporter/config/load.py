@@ -148,10 +148,12 @@ def _validate(
     try:
         return _settings(source.source for source in config_sources), between
     except ValidationError as error:
-        first = first_errors(
-            error, lambda: _settings([InitSettingsSource(Settings, beginning(raw))])
+        errors = first_errors(
+            error,
+            lambda: _settings([InitSettingsSource(Settings, beginning(raw))]),
+            lambda details: config_error(details, Settings),
         )
-        return None, [*(config_error(details, Settings) for details in first), *between]
+        return None, [*errors, *between]
 
 
 def _settings(config_sources: Iterable[PydanticBaseSettingsSource]) -> Settings:

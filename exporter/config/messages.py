@@ -75,19 +75,29 @@ def first_lines(items: Sequence[Item], line: Callable[[Item], str]) -> list[str]
     return [*map(line, items[:reported]), *[""] * (len(items) - reported)]
 
 
-def first_errors(error: ValidationError, again: Callable[[], object]) -> list[ErrorDetails]:
-    """Return pydantic's errors, or the first ones if there are too many.
+def first_errors(
+    error: ValidationError,
+    again: Callable[[], object],
+    describe: Callable[[ErrorDetails], ConfigError],
+) -> list[ConfigError]:
+    """Return pydantic's errors. If there are too many, the last of the first ones is repeated.
 
     Args:
         error: The errors.
         again: Validates the beginning of the same data, which raises fewer errors.
+        describe: Returns an error with its text.
     """
-    if error.error_count() > MOST_DETAILS:
+    count = error.error_count()
+    if count > MOST_DETAILS:
         try:
             again()
         except ValidationError as first:
             error = first
-    return error.errors(include_url=False)
+    errors = [describe(details) for details in error.errors(include_url=False)]
+    if len(errors) > MOST_LINES:
+        # Only the number of further ones is reported.
+        errors += errors[-1:] * (count - len(errors))
+    return errors
 
 
 def beginning(data: Mapping[str, object]) -> dict[str, object]:

@@ -324,8 +324,11 @@ def read_web_file(path: Path, *, may_be_empty: bool = True) -> WebConfigFile:
         web_config = WebConfigFile.model_validate(data)
         errors = list(_between_keys(web_config))
     except ValidationError as error:
-        details = first_errors(error, lambda: WebConfigFile.model_validate(beginning(data)))
-        errors = [config_error(detail, WebConfigFile) for detail in details]
+        errors = first_errors(
+            error,
+            lambda: WebConfigFile.model_validate(beginning(data)),
+            lambda details: config_error(details, WebConfigFile),
+        )
     lines += first_lines(errors, lambda error: web_line(path, error.loc, error.text))
     if lines:
         raise SettingsError(*lines)

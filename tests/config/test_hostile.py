@@ -24,6 +24,7 @@ from exporter.config import (
 )
 from exporter.config.load import config_error
 from exporter.config.messages import MOST_LINES, ConfigError, name, shown
+from exporter.config.web_config import read_web_file
 from exporter.config.yaml_reader import UnreadableError, read_yaml
 
 WORDS = sorted(
@@ -194,6 +195,18 @@ def test_memory_and_time_are_not_spent_on_errors_that_are_not_reported(
     assert len(raised.value.lines) == MOST_LINES + 1
     assert raised.value.lines[0].startswith(f"{path}: {line}")
     assert len(described) <= 120
+
+
+def test_all_errors_are_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "MOST_DETAILS", 120)
+    path.write_text(f"clouds: [{'1,' * 300}]")
+    with pytest.raises(SettingsError) as raised:
+        parse([f"--config.file={path}"], {})
+    assert raised.value.lines[-1] == "and 200 more errors"
+    path.write_text(f"basic_auth_users: {{{','.join(f'a{i}: []' for i in range(300))}}}")
+    with pytest.raises(SettingsError) as raised:
+        read_web_file(path)
+    assert raised.value.lines[-1] == "and 200 more errors"
 
 
 def test_wrong_values_behind_many_good_ones_are_reported(
