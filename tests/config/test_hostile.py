@@ -193,6 +193,7 @@ def test_memory_and_time_are_not_spent_on_errors_that_are_not_reported(
     with pytest.raises(SettingsError) as raised:
         parse([f"--config.file={path}"], {})
     assert len(raised.value.lines) == MOST_LINES + 1
+    assert all(raised.value.lines)
     assert raised.value.lines[0].startswith(f"{path}: {line}")
     assert len(described) <= 120
 
@@ -207,6 +208,16 @@ def test_all_errors_are_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SettingsError) as raised:
         read_web_file(path)
     assert raised.value.lines[-1] == "and 200 more errors"
+
+
+def test_keys_behind_many_values_are_validated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys of a mapping are few. Without them, further errors would be found."""
+    monkeypatch.setattr(messages, "MOST_DETAILS", 120)
+    images = f"[{'a,' * 100}{'{},' * 200}]"
+    path.write_text(f"clouds: [{{name: a, images: {images}, expect: {{k0: 1}}}}]")
+    with pytest.raises(SettingsError) as raised:
+        parse([f"--config.file={path}"], {})
+    assert any(line.startswith(f"{path}: clouds[0].expect.k0: ") for line in raised.value.lines)
 
 
 def test_wrong_values_behind_many_good_ones_are_reported(
