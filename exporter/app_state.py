@@ -77,6 +77,8 @@ def continue_from(application: Application, file: StateFile) -> None:
         return
     moment = now()
     restored = restore(application, state, ClockShift.between(state.saved_at, moment))
+    # Otherwise a first write that hangs looks as if there was no state file.
+    application.exporter_metrics.record_state_write(state.saved_at.wall)
     age = max(0.0, moment.wall - state.saved_at.wall)
     log.info(
         "continuing with the state file",

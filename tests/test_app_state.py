@@ -14,7 +14,7 @@ from exporter.model.outcome import Failed
 from exporter.model.target import TargetKey
 from exporter.simulator import SimulatedImageService
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting
-from tests.support.program import ABSENT, GOLDEN, UBUNTU, simulated
+from tests.support.program import ABSENT, BOUND, GOLDEN, UBUNTU, simulated
 from tests.support.wait import wait_until
 
 EXISTS = "openstack_image_exists"
@@ -22,6 +22,7 @@ POLL_SUCCESS = "openstack_image_poll_success"
 EXISTENCE_CHANGES = "openstack_image_existence_changes_total"
 STATUS_CHANGES = "openstack_image_status_changes_total"
 CONTENT_CHANGES = "openstack_image_content_changes_total"
+WRITTEN_AT = "openstack_image_exporter_state_last_write_timestamp_seconds"
 SECRET = "gAAAAABmmVeryLongFernetTokenThatNobodyMaySee"
 
 pytestmark = pytest.mark.usefixtures("clean_configuration")
@@ -66,6 +67,20 @@ def test_change_during_the_downtime_is_counted(
     with start(lab) as exporter:
         exporter.wait_for_cycle()
         assert exporter.metrics().value(STATUS_CHANGES, image=GOLDEN) == 2
+
+
+def test_time_of_the_last_write_is_known_before_the_first_one(
+    service: SimulatedImageService, start: Start
+) -> None:
+    """A first write that hangs is found by it."""
+    lab = cloud(service.url, GOLDEN)
+    with start(lab) as exporter:
+        exporter.wait_for_cycle()
+        assert exporter.metrics().value(WRITTEN_AT) == 0
+        exporter.saver.save()
+        written_at = exporter.metrics().value(WRITTEN_AT)
+    with start(lab, is_polling=False) as exporter:
+        assert exporter.metrics().value(WRITTEN_AT) == pytest.approx(written_at, rel=0, abs=BOUND)
 
 
 def test_image_that_vanished_during_the_downtime_is_gone_and_counted(
