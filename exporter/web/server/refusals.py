@@ -28,7 +28,7 @@ class Refusals:
     def __init__(self, count: Callable[[Refusal], object] = lambda _: None) -> None:
         self._count = count
         self._totals: Counter[Refusal] = Counter()
-        self._next_log_at: dict[Refusal, float] = {}
+        self._next_log_at: dict[tuple[Refusal, object], float] = {}
 
     def record(self, reason: Refusal, now: float, fields: Mapping[str, object]) -> None:
         """Count a connection that is refused or closed, and log it once in ``LOG_INTERVAL``.
@@ -36,12 +36,14 @@ class Refusals:
         Args:
             reason: The reason.
             now: Monotonic time.
-            fields: Fields of the log line.
+            fields: Fields of the log line. Each ``reason`` in them is logged by itself: clients
+                without a certificate do not hide that of Prometheus, which has expired.
         """
         self._count(reason)
         self._totals[reason] += 1
-        if now < self._next_log_at.get(reason, now):
+        detailed = (reason, fields.get("reason"))
+        if now < self._next_log_at.get(detailed, now):
             return
-        self._next_log_at[reason] = now + LOG_INTERVAL
+        self._next_log_at[detailed] = now + LOG_INTERVAL
         total = {"closed_since_start": self._totals[reason]}
         log.warning(MESSAGES[reason], extra={"fields": {**fields, **total}})

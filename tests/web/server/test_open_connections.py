@@ -130,6 +130,18 @@ def test_refusals_are_counted_and_logged_once_a_minute(caplog: pytest.LogCapture
     ]
 
 
+def test_each_reason_of_a_refused_certificate_is_logged_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Clients without a certificate must not hide that Prometheus' own has expired."""
+    refusals = Refusals()
+    reasons = ["the client has none", "certificate has expired"]
+    for index in range(100):
+        for reason in reasons:
+            refusals.record(Refusal.CLIENT_CERTIFICATE, index / 100, {"reason": reason})
+    assert [record.fields["reason"] for record in caplog.records] == reasons  # type: ignore[attr-defined]
+
+
 @pytest.fixture
 def _limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limit addresses of this machine, too."""
