@@ -113,6 +113,7 @@ def test_slow_clients_do_not_affect_scrapes(tmp_path: Path, service: SimulatedIm
     [
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", b"4"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 900_000, b"4"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 2_800 + b"\r\n", b"4"),
         (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"4"),
         (b"GET /?" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"4"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", b"413"),

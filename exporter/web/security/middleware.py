@@ -178,7 +178,8 @@ def _credentials(scope: Scope) -> tuple[bytes, bytes] | None:
 def _check_size(scope: Scope) -> ASGIApp | None:
     # uvicorn limits the size of a head only if it arrives in several pieces.
     size = len(scope["raw_path"]) + len(scope["query_string"])
-    if size + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
+    size += sum(len(name) + len(value) + len(b": \r\n") for name, value in scope["headers"])
+    if size > MAX_HEAD_BYTES:
         return HEAD_TOO_LARGE
     for name, value in scope["headers"]:
         if name == b"transfer-encoding":
