@@ -66,10 +66,10 @@ def continue_from(application: Application, file: StateFile) -> None:
     Raises:
         StateFileError: The file cannot be read, or not be set aside.
     """
-    content = file.read()
-    if content is None:
-        return
     try:
+        content = file.read()
+        if content is None:
+            return
         state = decode(content)
     except InvalidStateError as error:
         fields = {"file": str(file.path), "error": str(error), "kept_as": str(file.set_aside())}

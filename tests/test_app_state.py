@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from exporter.model.outcome import Failed
 from exporter.model.target import TargetKey
 from exporter.simulator import SimulatedImageService
+from exporter.state.document import MAX_FILE_BYTES
 from tests.reloading import LAB, ReloadableExporter, cloud, exporting
 from tests.support.program import ABSENT, BOUND, GOLDEN, UBUNTU, simulated
 from tests.support.wait import wait_until
@@ -288,6 +290,16 @@ def test_unusable_file_is_set_aside_and_reported_once(
     }
     assert (tmp_path / "state.unusable").read_bytes() == content
     assert remembered(tmp_path) == {(LAB, GOLDEN)}
+
+
+def test_huge_file_is_set_aside(
+    service: SimulatedImageService, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "state").touch()
+    os.truncate(tmp_path / "state", MAX_FILE_BYTES + 1)
+    with start(cloud(service.url, GOLDEN)) as exporter:
+        exporter.wait_for_cycle()
+    assert (tmp_path / "state.unusable").stat().st_size == MAX_FILE_BYTES + 1
 
 
 def test_file_has_no_secret(service: SimulatedImageService, start: Start, tmp_path: Path) -> None:

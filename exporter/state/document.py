@@ -82,14 +82,23 @@ def encode(state: SavedState) -> Iterator[bytes]:
     yield compressor.flush()
 
 
+def check_size(size: int) -> None:
+    """Check the size of a file in bytes.
+
+    Raises:
+        InvalidStateError: No state file is that large.
+    """
+    if size > MAX_FILE_BYTES:
+        raise InvalidStateError(f"it is larger than {MAX_FILE_BYTES} bytes")
+
+
 def decode(content: bytes) -> SavedState:
     """Return the state in the content of a file.
 
     Raises:
         InvalidStateError: The content is damaged, or not that of a state file of this version.
     """
-    if len(content) > MAX_FILE_BYTES:
-        raise InvalidStateError(f"it is larger than {MAX_FILE_BYTES} bytes")
+    check_size(len(content))
     lines = _lines(content)
     try:
         first = next(lines, b"")

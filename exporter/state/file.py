@@ -9,7 +9,7 @@ from pathlib import Path
 
 from exporter.files import check_type, read_regular_file
 from exporter.redaction import shown_file
-from exporter.state.document import MAX_FILE_BYTES
+from exporter.state.document import MAX_FILE_BYTES, check_size
 
 OWNER_ONLY = 0o600
 
@@ -89,12 +89,13 @@ class StateFile:
 
         Raises:
             StateFileError: It cannot be read.
+            InvalidStateError: It is larger than any state file.
         """
         try:
-            # Memory is reserved for as much as may be read. One byte too many shows that the file
-            # is too large.
-            limit = min(self.path.stat().st_size, MAX_FILE_BYTES) + 1
-            content, _ = read_regular_file(self.path, limit)
+            # Memory is reserved for as much as may be read.
+            size = self.path.stat().st_size
+            check_size(size)
+            content, _ = read_regular_file(self.path, size + 1)
         except FileNotFoundError:
             return None
         except OSError as error:

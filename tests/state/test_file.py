@@ -10,6 +10,7 @@ import pytest
 
 from exporter.redaction import shown_file
 from exporter.state import file as file_module
+from exporter.state.document import MAX_FILE_BYTES, InvalidStateError
 from exporter.state.file import StateFile, StateFileError, check_state_file, locked_state_file
 
 NOBODY = 65534
@@ -129,6 +130,17 @@ def test_file_that_would_be_too_large_to_read_is_not_written(
     with pytest.raises(OSError, match="File too large"):
         file.write([b"12", b"34"])
     assert file.read() == b"123"
+
+
+def test_huge_file_is_refused_without_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "state"
+    file.touch()
+    os.truncate(file, MAX_FILE_BYTES + 1)
+    monkeypatch.setattr(file_module, "read_regular_file", pytest.fail)
+    with pytest.raises(InvalidStateError, match="it is larger than"):
+        StateFile(file).read()
 
 
 def test_second_exporter_with_the_same_file_is_refused(tmp_path: Path) -> None:
