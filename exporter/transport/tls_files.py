@@ -61,7 +61,11 @@ def check_pem_file(path: str) -> None:
     Raises:
         OSError: It is not a regular file, or has more than ``MAX_PEM_BYTES``.
     """
-    if len(read_regular_file(Path(path), MAX_PEM_BYTES + 1)[0]) > MAX_PEM_BYTES:
+    # Some files of /proc have content without end, and no size.
+    is_huge = os.stat(path).st_size > MAX_PEM_BYTES or (
+        len(read_regular_file(Path(path), MAX_PEM_BYTES + 1)[0]) > MAX_PEM_BYTES
+    )
+    if is_huge:
         raise OSError(errno.EFBIG, f"it is larger than {MAX_PEM_BYTES // 1024 // 1024} MiB")
 
 
