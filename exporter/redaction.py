@@ -68,6 +68,9 @@ _LONG_WORD = re.compile(
 )
 """Words longer than a request ID of OpenStack, which errors must show, and further lines of PEM."""
 
+_SHORT_WORD = re.compile(r"[\w.~+/=-]{1,7}")
+"""A secret that may be a part of a token by chance."""
+
 RANDOM_CHANGES = 0.25
 """Changes between upper case, lower case and digits per character of a random word.
 
@@ -80,11 +83,12 @@ MIN_ENCODED_LENGTH = 8
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Replace the secrets, and users and passwords in URLs, and PEM text by ``***``."""
-    # The longest secret first, so that no part of it remains. A short one may be in the middle of
+    # The longest secret first, so that no part of it remains. A short word may be in the middle of
     # another secret, whose parts would not look like one.
     longest_first = sorted(secrets, key=len, reverse=True)
+    words = [secret for secret in longest_first if _SHORT_WORD.fullmatch(secret)]
     for secret in longest_first:
-        if len(secret) >= MIN_ENCODED_LENGTH:
+        if secret not in words:
             text = text.replace(secret, REDACTED)
     text = _JWT.sub(REDACTED, _PEM.sub(REDACTED, text))
     text = _JSON_SECRET.sub(rf'\1"{REDACTED}"', text)
@@ -92,9 +96,8 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     text = _ASSIGNED.sub(rf"\1={REDACTED}", text)
     text = _LONG_WORD.sub(_redacted_if_random, text)
     text = _USERINFO.sub(f"//{REDACTED}@", text)
-    for secret in longest_first:
-        if len(secret) < MIN_ENCODED_LENGTH:
-            text = text.replace(secret, REDACTED)
+    for secret in words:
+        text = text.replace(secret, REDACTED)
     return text
 
 

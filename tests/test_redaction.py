@@ -123,6 +123,11 @@ def test_short_secret_does_not_split_a_longer_one() -> None:
     assert redact(f"{JWT} refused, code 5", ["5"]) == "*** refused, code ***"
 
 
+@pytest.mark.parametrize("password", ["a&b", "a b", "'a b"])
+def test_no_part_of_a_short_secret_with_separators_is_shown(password: str) -> None:
+    assert redact(f"POST /?password={password} failed", [password]) == "POST /?password=*** failed"
+
+
 @pytest.mark.parametrize(
     "value",
     [
