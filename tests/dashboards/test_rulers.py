@@ -50,6 +50,23 @@ def test_alerts_that_fire_at_once_read_one_record_of_the_current_state(alert: st
     assert "for" in rule or len(current) <= 1
 
 
+def test_changes_are_read_before_states() -> None:
+    """A scrape that is stored between two rules must not show a change and the state before it."""
+    (group,) = [
+        group["rules"]
+        for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]
+        if group["name"] == "openstack-images-state"
+    ]
+    all_changes = [
+        number
+        for number, rule in enumerate(group)
+        if "openstack_image_last_change_timestamp_seconds)" in rule["expr"]
+    ]
+    states = [number for number, rule in enumerate(group) if "_state_info" in rule["expr"]]
+    assert len(all_changes) == 1
+    assert max(all_changes) < min(states)
+
+
 def test_rules_do_not_read_which_alerts_fire() -> None:
     """``ALERTS`` exists in Prometheus, but not in every ruler."""
     assert not [rule for rule in rules() if "ALERTS" in rule["expr"]]
