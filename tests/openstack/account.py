@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -108,6 +109,11 @@ class Account:
         defaults = {"disk_format": "raw", "container_format": "bare", "visibility": "private"}
         body = {**defaults, "id": image_id, "name": name, **fields}
         self._checked(self.image_api("POST", "/v2/images", json=body))
+
+    def created_at(self, image_id: str) -> float:
+        """Return the Unix time at which an image was created, a whole second."""
+        document = self._checked(self.image_api("GET", f"/v2/images/{image_id}"))
+        return datetime.fromisoformat(document["created_at"]).timestamp()
 
     def upload(self, image_id: str, data: bytes) -> None:
         """Upload the data of an image."""

@@ -1,5 +1,6 @@
 """Discovery with a real Glance: its filters, and images that come and go."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -66,6 +67,9 @@ def test_images_are_discovered_superseded_and_deleted(
     }
     assert targets == {old, tagged, shared}
 
+    # Glance stores whole seconds. Of two images of the same second, the ID decides which is newer.
+    created = openstack.demo.created_at(old)
+    wait_until(lambda: time.time() > created + 1)
     openstack.demo.create(new, f"{NAME} 2")
     watching.wait_for_metric(EXISTS, 1, image_id=new, image="golden")
     wait_until(lambda: watching.metrics().values("openstack_image_target_info", image_id=old) == [])

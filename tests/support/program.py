@@ -165,7 +165,10 @@ class Program:
 
     def wait_for_metric(self, name: str, value: float, /, **labels: str) -> None:
         """Wait until there are series with this name and these labels, all with this value."""
-        wait_until(lambda: set(self.metrics().values(name, **labels)) == {value})
+        wait_until(
+            lambda: set(self.metrics().values(name, **labels)) == {value},
+            details=lambda: "\n".join(self.log_lines),
+        )
 
     def stop(self, *signals: int) -> None:
         """Send SIGTERM, or these signals, and check that the program exits cleanly and soon.
