@@ -165,7 +165,7 @@
           },
           {
             "record": "image_expectation:openstack_image_expectation_met:unmet",
-            "expr": "max by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s == 0)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:unmet[10m])\n  unless on (cloud, image_id, image, expectation) openstack_image_expectation_met%(only)s\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current\n  and on (cloud, image_id, image) last_over_time(image:openstack_image_poll_success:max[10m])\n)"
+            "expr": "max by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s == 0)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:unmet[10m])\n  unless on (cloud, image_id, image, expectation) openstack_image_expectation_met%(only)s\n  unless on (cloud, image_id, image) (image_state:openstack_image_state:current and on (cloud) openstack_image_exporter_targets%(only)s)\n  and on (cloud, image_id, image) last_over_time(image:openstack_image_poll_success:max[10m])\n)"
           },
           {
             "record": "image:openstack_image_labels:unmet",
@@ -232,8 +232,8 @@
           },
           {
             "alert": "OpenStackImageMassDisappearance",
-            "expr": "cloud:openstack_image_mass_disappearance:known",
-            "keep_firing_for": "12m",
+            "expr": "last_over_time(cloud:openstack_image_mass_disappearance:known[6m])",
+            "keep_firing_for": "6m",
             "labels": {},
             "annotations": {
               "summary": "All images are gone from cloud {{ $labels.cloud }}",
@@ -365,8 +365,7 @@
         "rules": [
           {
             "alert": "OpenStackImageApiDown",
-            "expr": "max by (cloud) (last_over_time(openstack_image_api_up%(only)s[5m])) == 0",
-            "keep_firing_for": "2m",
+            "expr": "max by (cloud) (last_over_time(openstack_image_api_up%(only)s[5m])) == 0\nor\nlast_over_time(cloud:openstack_image_api_up:down[4m])",
             "labels": {},
             "annotations": {
               "summary": "The Image service of cloud {{ $labels.cloud }} does not respond",

@@ -138,12 +138,98 @@ def test_alerts_about_failing_polls_do_not_wait_again_if_scrapes_fail_and_record
     _run_with_late_records(promtool, tmp_path, order, [unit_test])
 
 
-def _run_with_late_records(
-    promtool: Path, tmp_path: Path, order: int, unit_tests: list[dict[str, Any]]
+@pytest.mark.slow  # 2 s of processor time each.
+@pytest.mark.parametrize("order", [1, -1])
+def test_unmet_expectation_does_not_end_when_a_scrape_fails_without_keep_firing_for(
+    promtool: Path, tmp_path: Path, order: int
 ) -> None:
-    """Run unit tests with each rule in a group of its own, in this or the reverse order."""
+    """The record of the state is seen once more, although nothing was scraped."""
+    scraped = "1x11 stale 1x20"
+    series = {
+        'up{job="openstack-images", instance="a"}': "1x40",
+        'openstack_image_exporter_targets{cloud="prod", instance="a"}': scraped,
+        f'openstack_image_state_info{{{LABELS}, status="deactivated"}}': scraped,
+        f"openstack_image_poll_success{{{LABELS}}}": scraped,
+        f'openstack_image_expectation_met{{{LABELS}, expectation="protected"}}': "0x11 stale 0x20",
+    }
+    firing = 'count(ALERTS{alertname="OpenStackImageNotAsExpected", alertstate="firing"})'
+    unit_test = {
+        "interval": "1m",
+        "input_series": [{"series": metric, "values": values} for metric, values in series.items()],
+        "promql_expr_test": [
+            {"expr": firing, "eval_time": f"{minute}m", "exp_samples": [{"value": 1}]}
+            for minute in range(8, 25)
+        ],
+    }
+    _run_with_late_records(promtool, tmp_path, order, [unit_test], frozenset({"keep_firing_for"}))
+
+
+OUTAGE = {
+    'openstack_image_api_up{cloud="prod", instance="a"}': "1x5 0x29 1x30",
+    f'openstack_image_state_info{{{LABELS}, status="active"}}': "1x60",
+    f"openstack_image_poll_success{{{LABELS}}}": "1x5 0x30 1x30",
+}
+"""The API is down until 36m, and the image is found a cycle later."""
+DISAPPEARANCE = {
+    'openstack_image_exporter_mass_disappearance{cloud="prod", instance="a"}': "0x5 1x29 0x30",
+    'openstack_image_exporter_targets{cloud="prod", instance="a"}': "2x60",
+    f"openstack_image_poll_success{{{LABELS}}}": "1x60",
+    f'openstack_image_state_info{{{LABELS}, status="active"}}': "1x5 stale _x30 1x30",
+    f'openstack_image_state_info{{{LABELS}, status="gone"}}': "_x6 1x30 stale",
+}
+"""All images are gone until 36m, and this one is found a cycle later than others."""
+
+
+@pytest.mark.slow  # 2 s of processor time each.
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("name", "inhibited", "series"),
+    [("ApiDown", "DataStale", OUTAGE), ("MassDisappearance", "Gone", DISAPPEARANCE)],
+)
+def test_alert_ends_after_those_that_it_inhibits_without_keep_firing_for(
+    promtool: Path, tmp_path: Path, order: int, name: str, inhibited: str, series: dict[str, str]
+) -> None:
+    """Otherwise people are notified of what is over by vmalert 1.79, which does not know it."""
+    up = {'up{job="openstack-images", instance="a"}': "1x60"}
+    source, target = (
+        f'ALERTS{{alertname="OpenStackImage{alert}", alertstate="firing"}}'
+        for alert in (name, inhibited)
+    )
+    firing = [
+        {"expr": f"count({alert})", "eval_time": "34m", "exp_samples": [{"value": 1}]}
+        for alert in (source, target)
+    ]
+    alone = {"expr": f"{target} unless on (cloud) {source}", "exp_samples": []}
+    unit_test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": metric, "values": values} for metric, values in (up | series).items()
+        ],
+        "promql_expr_test": [
+            *firing,
+            *({**alone, "eval_time": f"{minute}m"} for minute in range(34, 60)),
+            {"expr": source, "eval_time": "44m", "exp_samples": []},
+        ],
+    }
+    _run_with_late_records(promtool, tmp_path, order, [unit_test], frozenset({"keep_firing_for"}))
+
+
+def _run_with_late_records(
+    promtool: Path,
+    tmp_path: Path,
+    order: int,
+    unit_tests: list[dict[str, Any]],
+    unknown: frozenset[str] = frozenset(),
+) -> None:
+    """Run unit tests with each rule in a group of its own, in this or the reverse order.
+
+    Keys of rules that are unknown to the ruler are left out.
+    """
     groups: list[dict[str, Any]] = [
-        {"name": f"{rule.get('alert', rule.get('record'))} {number}", "rules": [rule]}
+        {
+            "name": f"{rule.get('alert', rule.get('record'))} {number}",
+            "rules": [{key: value for key, value in rule.items() if key not in unknown}],
+        }
         for number, rule in enumerate(rules())
     ]
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": groups}), "utf-8")
