@@ -38,7 +38,7 @@ BROWSER = "tests/web/browser/"
 GROUPS = (
     "tests/container/",
     "tests/dashboards/test_live.py",
-    "tests/e2e_alerts/test_alerts.py",
+    "tests/e2e_alerts/",
     "tests/k8s/test_chart",
     "tests/openstack/",
     "tests/polling/test_faults.py",

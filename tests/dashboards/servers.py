@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -86,6 +86,9 @@ class Server:
         return responds(f"{self.url}/-/ready")
 
 
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
 class Prometheus(Server):
     """A Prometheus server with its files in a folder."""
 
@@ -149,7 +152,8 @@ def prometheus(
             *flags,
         )
 
-    yield from _running(Prometheus(command, folder))
+    with running(Prometheus(command, folder)) as server:
+        yield server
 
 
 @contextmanager
@@ -171,7 +175,8 @@ def alertmanager(folder: Path, settings: Mapping[str, Any]) -> Iterator[Server]:
             "--cluster.listen-address=",
         )
 
-    yield from _running(Server(command, folder / "alertmanager.log"))
+    with running(Server(command, folder / "alertmanager.log")) as server:
+        yield server
 
 
 def responds(url: str) -> bool:
@@ -182,7 +187,9 @@ def responds(url: str) -> bool:
         return False
 
 
-def _running(server: Any) -> Iterator[Any]:
+@contextmanager
+def running(server: AnyServer) -> Iterator[AnyServer]:
+    """Run a server until the block ends."""
     try:
         server.start()
         yield server

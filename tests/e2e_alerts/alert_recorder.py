@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +14,12 @@ from typing import Any
 import requests
 
 PREFIX = "OpenStackImage"
-OMITTED_LABELS = frozenset({"alertname", "severity", "cloud", "image_id", "job", "team"})
-"""Labels that are not part of the short name of an alert."""
+OMITTED_LABELS = frozenset(
+    {"alertname", "alertgroup", "severity", "cloud", "image_id", "job", "team"}
+)
+"""Labels that are not part of the short name of an alert. vmalert adds ``alertgroup``."""
+RULER = "ruler"
+"""Label of an alert that names its ruler, if there are several. Alertmanager does not get it."""
 
 
 def short_name(labels: Mapping[str, str]) -> str:
@@ -85,27 +90,43 @@ class AlertRecord:
 
 
 @contextmanager
-def record_alerts(alertmanager_url: Callable[[], str]) -> Iterator[tuple[AlertRecord, int]]:
-    """Record alerts until the block ends; yield the record and the port of the recorder.
+def record_alerts(
+    alertmanager_urls: Mapping[str, str],
+) -> Iterator[tuple[Mapping[str, AlertRecord], int]]:
+    """Record alerts until the block ends; yield a record per ruler and the port of the recorder.
 
-    The recorder forwards alerts to Alertmanager, and receives its notifications at
-    ``/notifications/RECEIVER``.
+    The recorder forwards the alerts of each ruler to an Alertmanager of its own, and receives
+    notifications at ``/notifications/RULER/RECEIVER``. Alerts without a label are of the first one.
+
+    Args:
+        alertmanager_urls: The URL of Alertmanager by ruler, which may change until the first alert.
     """
-    record = AlertRecord()
+    records = {ruler: AlertRecord() for ruler in alertmanager_urls}
+    first_ruler = next(iter(records))
+
+    def forward(path: str, alerts: list[dict[str, Any]]) -> int:
+        by_ruler = defaultdict(list)
+        for alert in alerts:
+            by_ruler[alert["labels"].pop(RULER, first_ruler)].append(alert)
+        status = 200
+        for ruler, own in by_ruler.items():
+            response = _forward(f"{alertmanager_urls[ruler]}{path}", own)
+            if response == 200:
+                records[ruler].sent.extend(_parse_alerts(own))
+            status = max(status, response)
+        return status
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == "/api/v2/alerts":
-                status = _forward(f"{alertmanager_url()}{self.path}", body)
-                if status == 200:
-                    record.sent.extend(_parse_alerts(json.loads(body)))
+                status = forward(self.path, body)
             else:
                 status = 200
-                receiver = self.path.rpartition("/")[2]
-                record.notifications.extend(_parse_notification(json.loads(body), receiver))
+                ruler, receiver = self.path.split("/")[-2:]
+                records[ruler].notifications.extend(_parse_notification(body, receiver))
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -119,17 +140,16 @@ def record_alerts(alertmanager_url: Callable[[], str]) -> Iterator[tuple[AlertRe
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield record, server.server_address[1]
+        yield records, server.server_address[1]
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _forward(url: str, body: bytes) -> int:
-    headers = {"Content-Type": "application/json"}
+def _forward(url: str, alerts: list[dict[str, Any]]) -> int:
     try:
-        return requests.post(url, body, headers=headers, timeout=10).status_code
+        return requests.post(url, json=alerts, timeout=10).status_code
     except requests.RequestException:
         return 502
 

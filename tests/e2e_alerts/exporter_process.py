@@ -18,6 +18,14 @@ from tests.support.program import BOUND, ROOT, Metrics, Program, settings_file, 
 JOB = "openstack-images"
 WITH_STATE_FILE = frozenset({"remembering"})
 """Exporters that keep their state in a file."""
+TARGET_LABELS = {
+    "renamed": {"cloud": "renamed-cloud"},
+    "masked": {"image": "nginx"},
+    "honored": {"cloud": "rack", "image": "nginx", "image_id": "42"},
+}
+"""Labels of the target of an exporter that has the same ones."""
+HONORED = frozenset({"honored"})
+"""Exporters whose labels win over those of the target."""
 SHORTER_BACKOFF = f"""
 import exporter.auth.token_cache as token_cache
 token_cache.MAX_BACKOFF /= {FACTOR}
@@ -99,7 +107,7 @@ class ExporterProcess:
 
     def _write_targets(self) -> None:
         """Write the target with its address and pod."""
-        labels = {"pod": f"{self.name}-{self._starts}"}
+        labels = {"pod": f"{self.name}-{self._starts}", **TARGET_LABELS.get(self.name, {})}
         entry = {"targets": [self._address], "labels": labels}
         _replace(self.targets, json.dumps([entry]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -25,7 +25,7 @@ class MonitoredExporter:
 
     process: ExporterProcess
     prometheus: Prometheus
-    record: AlertRecord
+    records: Collection[AlertRecord]
     failures: dict[str, str]
     permitted: set[str] = field(default_factory=set)
 
@@ -40,8 +40,8 @@ class MonitoredExporter:
         self._run(lambda cloud: cloud.scenario.action)
 
     def is_reported(self) -> bool:
-        """Return True if people were notified of an alert about the exporter itself."""
-        return bool(self.record.notified(self.process.job))
+        """Return True if each ruler led to a notification about the exporter itself."""
+        return all(record.notified(self.process.job) for record in self.records)
 
     def _run(self, action_of: Callable[[ScenarioCloud], Action]) -> None:
         """Run an action of every cloud at the same time."""
@@ -168,6 +168,26 @@ def reloaded(exporter: MonitoredExporter) -> None:
     exporter.run_actions()
     exporter.process.reload({"clouds": "none"})
     wait_patiently(exporter.is_reported)
+
+
+@lifecycle("target of the exporter has a label cloud", notified="ScrapeMisconfigured")
+def renamed(exporter: MonitoredExporter) -> None:
+    """Wait until people were notified."""
+    exporter.run_setup()
+    exporter.run_actions()
+    wait_patiently(exporter.is_reported)
+
+
+@lifecycle("target of the exporter has a label image", notified="ScrapeMisconfigured")
+def masked(exporter: MonitoredExporter) -> None:
+    """Wait until people were notified."""
+    renamed(exporter)
+
+
+@lifecycle("target has labels of the exporter, which are honored")
+def honored(exporter: MonitoredExporter) -> None:
+    """Run the actions only."""
+    steady(exporter)
 
 
 def run_all(exporters: Sequence[MonitoredExporter]) -> None:

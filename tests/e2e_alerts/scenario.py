@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 INTERVAL = seconds("1m")
 TIMEOUT = seconds("1m")
 SCRAPE = seconds("30s")
-EVALUATION = seconds("30s")
+EVALUATION_INTERVAL = "30s"
+EVALUATION = seconds(EVALUATION_INTERVAL)
 
 IMAGE_NAME = "Golden base 2025.06"
 IMAGES: Mapping[str, SimulatedImage] = MappingProxyType(

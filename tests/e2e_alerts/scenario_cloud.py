@@ -1,9 +1,10 @@
 """The cloud of a scenario: its simulated services, and the alerts about it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import product
 from typing import Any
 
 from exporter.simulator import SimulatedImageService
@@ -26,6 +27,7 @@ class ScenarioCloud:
     """A cloud on which the actions of a scenario act.
 
     Attributes:
+        records: The record of the alerts of each ruler.
         service: The simulated Image service.
         keystone: The simulated Keystone, if the exporter signs in.
         changes: Wall times at which something changed.
@@ -34,10 +36,12 @@ class ScenarioCloud:
         prometheus: The Prometheus that scrapes that exporter.
     """
 
-    def __init__(self, scenario: AlertScenario, record: AlertRecord, stack: ExitStack) -> None:
+    def __init__(
+        self, scenario: AlertScenario, records: Collection[AlertRecord], stack: ExitStack
+    ) -> None:
         self.name = scenario.name
         self.scenario = scenario
-        self.record = record
+        self.records = records
         port = stack.enter_context(reserved_port())
         self.service = stack.enter_context(
             SimulatedImageService(
@@ -105,18 +109,13 @@ class ScenarioCloud:
         self.permitted |= set(alerts)
 
     def wait_for_alerts(self, *alerts: str) -> None:
-        """Wait until all of these alerts are firing in Alertmanager."""
-        for alert in alerts:
-            wait_patiently(lambda alert=alert: alert in self.firing)  # type: ignore[misc]
+        """Wait until each of these alerts is firing in the Alertmanagers of all rulers."""
+        for record, alert in product(self.records, alerts):
+            wait_patiently(lambda r=record, a=alert: a in r.firing(self.name))  # type: ignore[misc]
 
     def wait_until_resolved(self) -> None:
         """Wait until no alert about this cloud is firing."""
-        wait_patiently(lambda: not self.firing)
-
-    @property
-    def firing(self) -> set[str]:
-        """Short names of the firing alerts about this cloud."""
-        return self.record.firing(self.name)
+        wait_patiently(lambda: not any(record.firing(self.name) for record in self.records))
 
     def wait_for_metric(self, metric: str, value: float, **labels: str) -> None:
         """Wait until all series of the exporter with these labels have this value."""

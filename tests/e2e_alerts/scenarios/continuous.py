@@ -175,6 +175,34 @@ def expectation(cloud: ScenarioCloud) -> None:
     cloud.change("golden", protected=False)
 
 
+def deactivated(cloud: ScenarioCloud) -> None:
+    """Deactivate the image."""
+    cloud.change("golden", status="deactivated")
+
+
+@scenario(
+    "an image is deactivated, as expected",
+    prepare=deactivated,
+    settings={"expect": {"status": ["active", "deactivated"]}},
+)
+def deactivated_as_expected(cloud: ScenarioCloud) -> None:
+    """Do nothing else."""
+
+
+@scenario(
+    "an image does not exist, as expected",
+    prepare=lambda cloud: cloud.remove("golden"),
+    settings={
+        "images": [
+            {"id": IMAGES["golden"].id, "alias": "golden", "expect": {"exists": False}},
+            {"id": IMAGES["other"].id, "alias": "other"},
+        ]
+    },
+)
+def gone_as_expected(cloud: ScenarioCloud) -> None:
+    """Do nothing else."""
+
+
 @scenario(
     "a new image is discovered and uploaded",
     notified=f"StatusChanged {NEW_IMAGE}",
@@ -213,9 +241,26 @@ def mass_deletion(cloud: ScenarioCloud) -> None:
     """Delete all images. With v1, one may be polled before and the other after the deletion."""
     cloud.remove("golden", "other")
     cloud.wait_for_alerts("MassDisappearance", *cloud.scenario.inhibited)
-    first = min(cloud.record.starts(cloud.name, alert)[0] for alert in cloud.scenario.inhibited)
-    if cloud.record.starts(cloud.name, "MassDisappearance")[0] - first > seconds("1m"):
-        cloud.permit(*cloud.scenario.inhibited)
+    for record in cloud.records:
+        first = min(record.starts(cloud.name, alert)[0] for alert in cloud.scenario.inhibited)
+        if record.starts(cloud.name, "MassDisappearance")[0] - first > seconds("1m"):
+            cloud.permit(*cloud.scenario.inhibited)
+
+
+@scenario(
+    "every image is gone at once, and all come back",
+    notified="MassDisappearance",
+    inhibited="Gone golden, Gone other",
+    settings={"api": "v2"},
+    cycles=2,
+)
+def mass_return(cloud: ScenarioCloud) -> None:
+    """Move the credentials to another project and back."""
+    project = cloud.service.api.project
+    cloud.service.api.project = "f" * 32
+    cloud.wait_for_alerts("MassDisappearance", *cloud.scenario.inhibited)
+    cloud.service.api.project = project
+    cloud.wait_until_resolved()
 
 
 @scenario(

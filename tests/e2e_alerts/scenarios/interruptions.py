@@ -156,6 +156,58 @@ def remembered_visibility(cloud: ScenarioCloud) -> None:
     cloud.change("golden", visibility="public")
 
 
+@scenario(
+    "content swapped while the exporter with a state file is stopped",
+    notified="ContentChanged golden",
+    exporter="remembering",
+)
+def remembered_content(cloud: ScenarioCloud) -> None:
+    """Change the checksum, keep the size."""
+    cloud.change("golden", checksum="f" * 32)
+
+
+@scenario(
+    "unprotected while the exporter with a state file is stopped",
+    notified="ProtectionLost golden",
+    exporter="remembering",
+)
+def remembered_protection(cloud: ScenarioCloud) -> None:
+    """Remove the protection as the owner does."""
+    cloud.change("golden", protected=False)
+
+
+@scenario(
+    "an image is deleted while the exporter with a state file is stopped",
+    notified="Gone golden",
+    exporter="remembering",
+)
+def remembered_image(cloud: ScenarioCloud) -> None:
+    """Remove an image that only the state file knows."""
+    cloud.remove("golden")
+
+
+@scenario(
+    "all images deleted while the exporter with a state file is stopped",
+    notified="DataStale golden, DataStale other, PollFailures unconfirmed",
+    exporter="remembering",
+)
+def remembered_images(cloud: ScenarioCloud) -> None:
+    """Remove all images. An empty list proves nothing, as above."""
+    cloud.remove("golden", "other")
+
+
+@scenario(
+    "an image was gone before the exporter with a state file is restarted with the API down",
+    notified="Gone golden, ApiDown",
+    inhibited="PollFailures connection, DataStale golden, DataStale other",
+    setup=gone_already,
+    exporter="remembering",
+)
+def remembered_outage(cloud: ScenarioCloud) -> None:
+    """Change nothing: the image remains gone."""
+    cloud.service.stop()
+
+
 # Prometheus is paused or restarted while the exporter runs
 
 
@@ -236,3 +288,36 @@ def retired_is_gone(cloud: ScenarioCloud) -> None:
 def taken_off(cloud: ScenarioCloud) -> None:
     """Wait until its alert is resolved; no alert fires for the other image."""
     cloud.wait_until_resolved()
+
+
+# The target of the exporter has labels with the names of the exporter's own
+
+
+@scenario(
+    "the target has a label cloud, the name of one of two clouds",
+    notified="PollFailures connection, DataStale golden, DataStale other",
+    exporter="renamed",
+)
+def renamed_cloud(cloud: ScenarioCloud) -> None:
+    """Do nothing. The alerts are about the other cloud, which Prometheus takes for this one."""
+
+
+@scenario("the other one is down, which is hidden", exporter="renamed")
+def hidden_cloud(cloud: ScenarioCloud) -> None:
+    """Stop the service. ApiDown does not fire, since a cloud of the same name is up."""
+    cloud.service.stop()
+
+
+@scenario("the target has a label image", exporter="masked")
+def masked_images(cloud: ScenarioCloud) -> None:
+    """Do nothing."""
+
+
+@scenario(
+    "an image is deleted while the exporter's labels are honored",
+    notified="Gone golden",
+    exporter="honored",
+)
+def honored_labels(cloud: ScenarioCloud) -> None:
+    """Remove an image; its alert has its own cloud and image."""
+    cloud.remove("golden")
