@@ -101,7 +101,7 @@
         "rules": [
           {
             "record": "image_change:openstack_image_last_change_timestamp_seconds:max",
-            "expr": "max by (cloud, image_id, image, change) (openstack_image_last_change_timestamp_seconds%(only)s) > time() - 3600"
+            "expr": "max by (cloud, image_id, image, change) (openstack_image_last_change_timestamp_seconds{%(also)schange!~\"back|gone\"}) > time() - 3600"
           },
           {
             "record": "cloud:openstack_image_exporter_targets:sum",
@@ -113,11 +113,15 @@
           },
           {
             "record": "image_state:openstack_image_state:before",
-            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    (\n      openstack_image_state_info%(only)s offset 5m\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n    )\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 55m\n    )\n  )\n)"
+            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    openstack_image_state_info%(only)s offset 5m\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n    unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 55m\n    )\n  )\n)"
           },
           {
             "record": "image_state:openstack_image_state:current",
             "expr": "max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n  openstack_image_state_info%(only)s\n  and on (cloud, image_id, image) (\n    image_state:openstack_image_state:before\n    or image_instance:openstack_image_poll_success:failed\n    or image:openstack_image_status:remembered\n  )\n  unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n)"
+          },
+          {
+            "record": "image_state:openstack_image_state:after",
+            "expr": "image_state:openstack_image_state:current{status!=\"gone\"}\nand on (cloud, image_id, image) image_state:openstack_image_state:before"
           },
           {
             "record": "image:openstack_image_poll_success:max",
@@ -132,32 +136,44 @@
             "expr": "max by (cloud, image_id, image) (\n  (\n         1 * openstack_image_state_info{%(also)sstatus=\"queued\"}\n    or   2 * openstack_image_state_info{%(also)sstatus=\"saving\"}\n    or   3 * openstack_image_state_info{%(also)sstatus=\"uploading\"}\n    or   4 * openstack_image_state_info{%(also)sstatus=\"importing\"}\n    or   6 * openstack_image_state_info{%(also)sstatus=\"deactivated\"}\n    or   7 * openstack_image_state_info{%(also)sstatus=\"killed\"}\n    or  10 * openstack_image_state_info{%(also)sstatus!~\"active|deactivated|gone|importing|killed|queued|saving|uploading\"}\n    or 100 * openstack_image_state_info{%(also)sstatus=\"gone\"}\n  )\n  unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n)"
           },
           {
+            "record": "image:openstack_image_status:last",
+            "expr": "image:openstack_image_status:remembered unless image:openstack_image_status:code"
+          },
+          {
+            "record": "image:openstack_image_status:watched_timestamp_seconds",
+            "expr": "time() * (image:openstack_image_status:last and on (cloud, image_id, image) image:openstack_image_poll_success:max) ^ 0\nor image:openstack_image_status:watched_timestamp_seconds and on (cloud, image_id, image) image:openstack_image_status:last\nor time() * image:openstack_image_status:last ^ 0"
+          },
+          {
             "record": "image:openstack_image_status:remembered",
-            "expr": "image:openstack_image_status:code\nor (\n  image:openstack_image_status:remembered\n  and on (cloud) last_over_time(cloud:openstack_image_exporter_targets:sum[1d])\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current{status=\"active\"}\n  unless on (cloud, image_id, image) (\n    image:openstack_image_status:remembered\n    and on (cloud) (cloud:openstack_image_exporter_targets:sum and cloud:openstack_image_exporter_targets:sum offset 15m)\n    unless last_over_time(image:openstack_image_poll_success:max[2h])\n  )\n)"
+            "expr": "image:openstack_image_status:code\nor (\n  image:openstack_image_status:remembered\n  unless image:openstack_image_status:code\n  and on (cloud) last_over_time(cloud:openstack_image_exporter_targets:sum[1d])\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current{status=\"active\"}\n  unless on (cloud, image_id, image) (\n    image:openstack_image_status:watched_timestamp_seconds < time() - 7200\n    and on (cloud) (cloud:openstack_image_exporter_targets:sum and cloud:openstack_image_exporter_targets:sum offset 15m)\n  )\n)"
           },
           {
             "record": "image:openstack_image_status:known",
-            "expr": "image:openstack_image_status:code\nor (image:openstack_image_status:remembered and last_over_time(image:openstack_image_poll_success:max[10m]))"
+            "expr": "image:openstack_image_status:code\nor (\n  image:openstack_image_status:remembered\n  unless on (cloud, image_id, image) image:openstack_image_status:watched_timestamp_seconds < time() - 600\n)"
           },
           {
             "record": "image:openstack_image_status:gone_as_expected",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:gone_as_expected[10m])\n  and (last_over_time(image:openstack_image_status:code[10m]) or image:openstack_image_status:remembered) == 100\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:gone_as_expected[10m])\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n  and (last_over_time(image:openstack_image_status:code[10m]) == 100 or image:openstack_image_status:remembered == 100)\n)"
           },
           {
             "record": "image:openstack_image_status:expected",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"status\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:expected[10m])\n  and (last_over_time(image:openstack_image_status:code[10m]) or image:openstack_image_status:remembered) < 100\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!=\"active\"}\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"status\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:expected[10m])\n  and (last_over_time(image:openstack_image_status:code[10m]) < 100 or image:openstack_image_status:remembered < 100)\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!=\"active\"}\n)"
           },
           {
             "record": "cloud:openstack_image_poll_success:many_down",
-            "expr": "count by (cloud) (image:openstack_image_poll_success:max == 0) > 100\nand on (cloud) cloud:openstack_image_api_up:down"
+            "expr": "count by (cloud) (image:openstack_image_poll_success:max == 0) > 100\nand on (cloud) cloud:openstack_image_api_up:max == 0"
+          },
+          {
+            "record": "image:openstack_image_poll_success:failing",
+            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
           },
           {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "(\n  last_over_time(image:openstack_image_poll_success:max[5m]) == 0\n  and on (cloud, image_id, image) (\n    last_over_time(image_state:openstack_image_state:current[5m])\n    or image_state:openstack_image_state:before\n    or image:openstack_image_status:remembered\n  )\n  or\n  image:openstack_image_poll_success:max\n  and on (cloud, image_id, image) image_state:openstack_image_state:before\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current\n)\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
+            "expr": "image:openstack_image_poll_success:failing\nand on (cloud, image_id, image) (\n  last_over_time(image_state:openstack_image_state:current[5m])\n  or image_state:openstack_image_state:before\n  or image:openstack_image_status:remembered\n)\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nunless on (cloud, image_id, image) image_state:openstack_image_state:current\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
           },
           {
             "record": "image:openstack_image_poll_success:never",
-            "expr": "last_over_time(image:openstack_image_poll_success:max[5m]) == 0\nunless image:openstack_image_poll_success:stale\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
+            "expr": "image:openstack_image_poll_success:failing unless image:openstack_image_poll_success:stale"
           },
           {
             "record": "image:openstack_image_labels:seen_timestamp_seconds",
@@ -185,7 +201,7 @@
           },
           {
             "record": "image_change:openstack_image_state:changed_timestamp_seconds",
-            "expr": "image_change:openstack_image_last_change_timestamp_seconds:max\nor\nlast_over_time(image_change:openstack_image_state:changed_timestamp_seconds[1h]) > time() - 3600\nor\ntime() * max by (cloud, image_id, image, change) (\n  label_replace(\n    topk by (cloud, image_id, image) (1, image_state:openstack_image_state:before{status!=\"gone\"})\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{status!=\"gone\"}\n    unless on (cloud, image_id, image, status) image_state:openstack_image_state:current,\n    \"change\", \"status\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{public=\"false\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{public=\"true\"},\n    \"change\", \"public\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{protected=\"true\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{protected=\"false\"},\n    \"change\", \"unprotected\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{digest!=\"\"}\n    and on (cloud, image_id, image, algorithm) image_state:openstack_image_state:current\n    unless on (cloud, image_id, image, algorithm, digest) image_state:openstack_image_state:current,\n    \"change\", \"content\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{size_bytes!=\"\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:current{size_bytes!=\"\"}\n    unless on (cloud, image_id, image, size_bytes) image_state:openstack_image_state:current,\n    \"change\", \"size\", \"\", \"\"\n  )\n) ^ 0"
+            "expr": "image_change:openstack_image_last_change_timestamp_seconds:max\nor\nlast_over_time(image_change:openstack_image_state:changed_timestamp_seconds[1h]) > time() - 3600\nor\ntime() * max by (cloud, image_id, image, change) (\n  label_replace(\n    topk by (cloud, image_id, image) (1,\n      image_state:openstack_image_state:before{status!=\"gone\"}\n      and on (cloud, image_id, image) image_state:openstack_image_state:after\n    )\n    unless on (cloud, image_id, image, status) image_state:openstack_image_state:after,\n    \"change\", \"status\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{public=\"false\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:after{public=\"true\"},\n    \"change\", \"public\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{protected=\"true\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:after{protected=\"false\"},\n    \"change\", \"unprotected\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{digest!=\"\"}\n    and on (cloud, image_id, image, algorithm) image_state:openstack_image_state:after\n    unless on (cloud, image_id, image, algorithm, digest) image_state:openstack_image_state:after,\n    \"change\", \"content\", \"\", \"\"\n  )\n  or\n  label_replace(\n    image_state:openstack_image_state:before{size_bytes!=\"\"}\n    and on (cloud, image_id, image) image_state:openstack_image_state:after{size_bytes!=\"\"}\n    unless on (cloud, image_id, image, size_bytes) image_state:openstack_image_state:after,\n    \"change\", \"size\", \"\", \"\"\n  )\n) ^ 0"
           },
           {
             "record": "image:openstack_image_status:requeued",

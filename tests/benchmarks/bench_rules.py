@@ -7,9 +7,10 @@ and 3 GB of memory.
 
 import os
 import re
+import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from operator import itemgetter
@@ -65,12 +66,13 @@ SLOWEST_HEADINGS = ("rules", "images", "state", "rule", "seconds", "samples read
 FLAGS = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
 """Keep Prometheus from merging the blocks of the history while it is measured."""
 
-OUTCOMES: Mapping[str, tuple[Outcome, ...]] = {
-    "fine": (),
-    "API down": (Failed("timeout"),),
-    "all gone": (Gone(),),
+OUTCOMES: Mapping[str, Callable[[Found], tuple[Outcome, ...]]] = {
+    "fine": lambda found: (found,),
+    "API down": lambda found: (found, Failed("timeout")),
+    "API down, values dropped": lambda _: (Failed("timeout"),),
+    "all gone": lambda found: (found, Gone()),
 }
-"""The states, with what every image's poll ended with after it was found."""
+"""The states, in the order in which they are measured, with the outcomes of each image's polls."""
 STATES = tuple(OUTCOMES)
 MAX_STALE = 900.0
 SAMPLE = re.compile(r"(\w+)(\{.*\}) (\S+)")
@@ -138,23 +140,21 @@ def test_cost_of_the_rules(tmp_path: Path) -> None:
     slowest: list[tuple[str, ...]] = []
     for count in COUNTS:
         with _serving({state: _exposition(count, state) for state in STATES}) as exporter:
-            baseline = _baseline(tmp_path / f"none-{count}", exporter)
             for number, file in enumerate(FILES):
                 folder = tmp_path / f"{count}-{number}"
-                for state, cost in _measure(folder, exporter, file, baseline.processor).items():
+                baseline, costs = _measure(folder, exporter, file)
+                for state, cost in costs.items():
                     rows.append(_row(file, count, state, cost, baseline))
                     slowest += _slowest_rules(file, count, state, cost)
     print_table("One evaluation of all rules", HEADINGS, rows)
     print_table("The slowest rules", SLOWEST_HEADINGS, slowest)
 
 
-def _measure(
-    folder: Path, exporter: Exporter, file: Path, processor_of_scrape: float
-) -> dict[str, Cost]:
-    """Return the cost of the rules in each state, with a day of history."""
+def _measure(folder: Path, exporter: Exporter, file: Path) -> tuple[Baseline, dict[str, Cost]]:
+    """Return the cost without rules, and that of the rules in each state."""
     loaded = yaml.safe_load(file.read_text("utf-8"))
     rules = {"groups": [{**group, "interval": f"{INTERVAL}s"} for group in loaded["groups"]]}
-    with _prometheus(folder / "first", exporter, rules) as server:
+    with _prometheus(folder / "records", exporter, rules) as server:
         _durations(server, rules, 2)
         recorded = _recorded(server)
     names = names_looked_back_at(rules)
@@ -168,14 +168,16 @@ def _measure(
         for series, value in (*samples, *recorded)
         if series.partition("{")[0] in names
     ]
-    write_history(folder / "second/tsdb", history, time.time())
+    write_history(folder / "without/tsdb", history, time.time())
+    shutil.copytree(folder / "without/tsdb", folder / "with/tsdb")
+    baseline = _baseline(folder / "without", exporter)
     costs = {}
-    with _prometheus(folder / "second", exporter, rules) as server:
+    with _prometheus(folder / "with", exporter, rules) as server:
         for state in STATES:
             exporter.state = state
-            costs[state] = _cost(server, rules, exporter, processor_of_scrape)
+            costs[state] = _cost(server, rules, exporter, baseline.processor)
     exporter.state = STATES[0]
-    return costs
+    return baseline, costs
 
 
 def _cost(
@@ -255,9 +257,9 @@ def _recorded(server: Prometheus) -> list[tuple[str, str]]:
 
 
 def _baseline(folder: Path, exporter: Exporter) -> Baseline:
-    """Measure a Prometheus without rules."""
+    """Measure a Prometheus without rules that has scraped as often as another before ``_cost``."""
     with _prometheus(folder, exporter, {"groups": []}) as server:
-        scrapes = exporter.scrapes + 1
+        scrapes = exporter.scrapes + 2
         wait_until(lambda: exporter.scrapes >= scrapes, PATIENCE, pause=1)
         before = _own_metrics(server)["process_cpu_seconds_total"]
         wait_until(lambda: exporter.scrapes >= scrapes + ROUNDS, PATIENCE, pause=1)
@@ -304,13 +306,21 @@ def _exposition(count: int, state: str) -> bytes:
     """Return the metrics of so many images in this state, as the exporter renders them."""
     targets = [Target("bench", image_id, f"image {image_id}") for image_id in image_ids(count)]
     store = Store()
-    store.add_cloud(CloudState("bench", 60.0, api_up=state != "API down"), targets)
+    store.add_cloud(
+        CloudState(
+            "bench",
+            60.0,
+            api_up=not state.startswith("API down"),
+            mass_disappearance=state == "all gone",
+        ),
+        targets,
+    )
     registry = ExporterMetrics("0").registry
     registry.register(CloudCollector(store))
     for number, target in enumerate(targets):
         observation = store.observation(target.key)
         found = Found(realistic(target.image_id, number))
-        for outcome in (found, *OUTCOMES[state]):
+        for outcome in OUTCOMES[state](found):
             observation = observation.with_outcome(outcome, now(), MAX_STALE)
         store.observe(target.key, observation)
     return b"".join(Exposition(store, registry, now).body(openmetrics=False, compressed=False))

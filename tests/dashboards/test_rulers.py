@@ -60,7 +60,7 @@ def test_changes_are_read_before_states() -> None:
     all_changes = [
         number
         for number, rule in enumerate(group)
-        if "openstack_image_last_change_timestamp_seconds)" in rule["expr"]
+        if "(openstack_image_last_change_timestamp_seconds{change!~" in rule["expr"]
     ]
     states = [number for number, rule in enumerate(group) if "_state_info" in rule["expr"]]
     assert len(all_changes) == 1
