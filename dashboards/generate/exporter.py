@@ -15,7 +15,15 @@ from dashboards.generate.panels import (
     over_time,
     steps,
 )
-from dashboards.generate.promql import above_zero, cloud, of_exporters, process, scraped, step
+from dashboards.generate.promql import (
+    EXPORTERS,
+    above_zero,
+    cloud,
+    of_exporters,
+    process,
+    scraped,
+    step,
+)
 from dashboards.generate.words import BREAKER, CODES, REASONS, UP
 
 UID = "openstack-images-exporter"
@@ -27,7 +35,23 @@ INTERVAL = f"max by (cloud) ({cloud('exporter_cycle_interval_seconds')})"
 TOKEN_LEFT = f"min by (cloud) ({cloud('exporter_token_expiry_timestamp_seconds')}) - time()"
 
 TARGETS = "openstack_image_exporter_targets"
-RENAMED = process(TARGETS, 'exported_cloud!=""')
+POLLS = "openstack_image_poll_success"
+
+LAST_CYCLES = process("openstack_image_exporter_last_cycle_timestamp_seconds")
+RENAMED = " or ".join(
+    (
+        process(TARGETS, 'exported_cloud!=""'),
+        process(TARGETS, 'cloud=""'),
+        process(POLLS, 'exported_image!=""'),
+        process(POLLS, 'exported_image_id!=""'),
+    )
+)
+DROPPED = (
+    f"({EXPORTERS} unless on (job, instance) {process(TARGETS)}) or "
+    f"({process(TARGETS)} > 0 and on (job, instance, cloud) {LAST_CYCLES}"
+    f" unless on (job, instance) {process(POLLS)})"
+)
+"""Exporters that are scraped without clouds, or without images though they have polled some."""
 
 FIXED_ENDPOINT = "No token that expires: the endpoint is fixed."
 
@@ -334,13 +358,14 @@ PROCESS = (
     ),
     number(
         Frame(
-            "Renamed labels",
-            "Clouds whose label is exported_cloud, since the scrape target has a label cloud, too. "
-            "Panels and alerts mix them up: rename the target's label, or set honor_labels: true.",
+            "Scraped wrongly",
+            "Exporters whose labels Prometheus renames, for example to exported_cloud, or whose "
+            "metrics it drops. Panels and alerts are wrong then. If the target has a label cloud, "
+            "image or image_id, rename it, or set honor_labels: true.",
             6,
             7,
         ),
-        f"count({RENAMED}) or 0 * count({process(TARGETS)})",
+        f"count(count by (job, instance) ({RENAMED} or {DROPPED})) or 0 * count({EXPORTERS})",
         thresholds=none_is_good(),
     ),
     lines(

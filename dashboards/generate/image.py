@@ -134,14 +134,14 @@ HISTORY = (
 
 FACTS = (
     number(
-        Frame("Size", "Size of the image file.", 4, 3, units.BytesIEC, NOT_REPORTED),
+        Frame("Size", "Size of the image file.", 3, 3, units.BytesIEC, NOT_REPORTED),
         ONE.value("size_bytes"),
     ),
     number(
         Frame(
             "Virtual size",
             "Size of the virtual disk in the image file.",
-            4,
+            3,
             3,
             units.BytesIEC,
             NOT_REPORTED,
@@ -163,7 +163,7 @@ FACTS = (
         Frame(
             "Minimum memory",
             "Smallest memory that the image boots with.",
-            3,
+            4,
             3,
             units.BytesIEC,
             NOT_REPORTED,
@@ -184,7 +184,7 @@ FACTS = (
         Frame(
             "Deleted",
             "When the image was deleted; only administrators can see this.",
-            3,
+            4,
             3,
             units.DateTimeFromNow,
             "no, or not reported",
@@ -201,12 +201,12 @@ FACTS = (
         label("Alias", "image"),
         label("Name", "name"),
         label("ID", "image_id", width=305),
-        label("Cloud", "cloud"),
+        label("Cloud", "cloud", width=120),
         label("Project", "project_id", width=280),
-        label("Disk format", "disk_format"),
-        label("Container", "container_format"),
-        label("Visibility", "visibility"),
-        label("Source", "source"),
+        label("Disk format", "disk_format", width=105),
+        label("Container", "container_format", width=95),
+        label("Visibility", "visibility", width=95),
+        label("Source", "source", width=105),
         labels_of(ONE.value("target_info", by=["source"])),
         labels_of(ONE.value("info", by=INFO)),
     ),

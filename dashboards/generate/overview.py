@@ -16,9 +16,9 @@ from dashboards.generate.panels import (
     over_time,
 )
 from dashboards.generate.promql import ALL, CHANGES, SHOWN, cloud, how_many
-from dashboards.generate.states import state
+from dashboards.generate.states import NOT_ACTIVE, state
 from dashboards.generate.tables import Column, calm, label, labels_of, listing
-from dashboards.generate.words import CHANGE_NAMES, SUCCEEDED, UP, YES_NO
+from dashboards.generate.words import CHANGE_NAMES, RENAMED, SUCCEEDED, UP, YES_NO
 
 UID = "openstack-images-overview"
 
@@ -29,8 +29,6 @@ TO_IMAGE = (
     "&${__url_time_range}"
 )
 """Link from a row of the table to the dashboard of its image."""
-
-ACTIVE = 'status="active"'
 
 ONLY_SHOWN = "Only the images selected above: those with the worst states that match the search."
 
@@ -64,9 +62,7 @@ SUMMARY = (
             3,
             4,
         ),
-        ALL.unwanted(
-            f"({ALL.value('status', ACTIVE)} == 0 and {ALL.value('exists')} == 1)", "status"
-        ),
+        ALL.unwanted(ALL.value("state_info", NOT_ACTIVE), "status"),
         thresholds=none_is_good(),
     ),
     number(
@@ -143,6 +139,13 @@ NOT_MET = (
 
 ALL_CHANGES = " + ".join(SHOWN.changes(kind, "$__range") for kind in CHANGES)
 
+RENAMED_LABEL = 'exported_cloud!=""'
+LABELS_RENAMED = (
+    f"group by (cloud) ({cloud('exporter_targets', RENAMED_LABEL)})"
+    f" or 0 * group by (cloud) ({cloud('exporter_targets')})"
+)
+"""Query for 1 if the target of a cloud has a label ``cloud``, which hides that of the exporter."""
+
 TABLES = (
     listing(
         Frame(
@@ -153,30 +156,32 @@ TABLES = (
             14,
             empty="The selected exporters poll no image, or none that matches the search.",
         ),
-        Column("State", state(SHOWN), words=calm(STATE_WORDS), filled=True, width=110),
+        Column("State", state(SHOWN), words=calm(STATE_WORDS), filled=True, width=100),
         label("Image", "image", link=TO_IMAGE),
-        label("Cloud", "cloud", width=100),
+        label("Cloud", "cloud", width=90),
         label("Name", "name"),
-        Column("Size", SHOWN.value("size_bytes"), unit=units.BytesIEC, width=100),
-        Column("Protected", SHOWN.value("protected"), words=YES_NO, width=100),
-        Column("Public", SHOWN.value("public"), words=YES_NO, width=80),
-        Column("Last poll", SHOWN.value("poll_success"), words=SUCCEEDED, width=95),
-        Column("Not met", NOT_MET, width=90),
-        Column("Changes", f"round({ALL_CHANGES})", width=90),
+        Column("Size", SHOWN.value("size_bytes"), unit=units.BytesIEC, width=90),
+        Column("Protected", SHOWN.value("protected"), words=YES_NO, width=85),
+        Column("Public", SHOWN.value("public"), words=YES_NO, width=65),
+        Column("Last poll", SHOWN.value("poll_success"), words=SUCCEEDED, width=90),
+        Column("Not met", NOT_MET, width=75),
+        Column("Changes", f"round({ALL_CHANGES})", width=80),
         Column(
             "Updated",
             f"1000 * {SHOWN.value('updated_timestamp_seconds')}",
             unit=units.DateTimeFromNow,
-            width=130,
+            width=140,
         ),
         labels_of(f"topk by (cloud, image_id, image) (1, {SHOWN.value('info', by=['name'])})"),
-        label("ID", "image_id", width=300),
+        label("ID", "image_id", width=310),
         worst="State",
     ),
     listing(
         Frame(
             "Clouds",
-            "State of each cloud; the exporter's dashboard has more.",
+            "State of each cloud; the exporter's dashboard has more. Labels are renamed if the "
+            "scrape target has a label cloud, too: panels and alerts then take several clouds for "
+            "one. Rename the target's label, or set honor_labels: true.",
             24,
             6,
             empty="The selected exporters poll no cloud.",
@@ -185,6 +190,7 @@ TABLES = (
             "API", f"max by (cloud) ({cloud('api_up')})", words=calm(UP), filled=True, width=110
         ),
         label("Cloud", "cloud"),
+        Column("Labels", LABELS_RENAMED, words=calm(RENAMED), filled=True, width=110),
         label("API version", "version"),
         Column("Images", f"count by (cloud) ({ALL.value('poll_success')})"),
         Column("Gone", ALL.unwanted(f"{ALL.value('exists')} == 0", "exists", " by (cloud)")),

@@ -66,8 +66,12 @@ class Images:
 ALL = Images(CLOUDS)
 """All images of the selected clouds."""
 
-SHOWN = Images(f'{CLOUDS}, image_id=~"$shown"')
-"""The images that the overview lists: a query for all would be too expensive with thousands."""
+SHOWN = Images(f'{CLOUDS}, image_id=~"${{shown:pipe}}"')
+"""The images that the overview lists: a query for all would be too expensive with thousands.
+
+Without ``pipe`` Grafana writes parentheses around the IDs, and Prometheus before 2.49 would then
+match the regular expression with the ID of every image.
+"""
 
 ONE = Images(f'{CLOUDS}, image_id="$image"')
 """The image that the dashboard shows."""

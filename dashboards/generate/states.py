@@ -17,11 +17,11 @@ class State:
 
 
 def _status(status: str) -> Callable[[Images], str]:
-    return lambda images: images.value("status", f'status="{status}"') + " == 1"
+    return lambda images: images.value("state_info", f'status="{status}"')
 
 
 WORST_FIRST = (
-    State("gone", WINE, lambda images: images.value("exists") + " == 0"),
+    State("gone", WINE, _status("gone")),
     State("killed", VERMILION, _status("killed")),
     State("deactivated", ORANGE, _status("deactivated")),
     State("unknown", PINK, _status("unknown")),
@@ -33,6 +33,9 @@ WORST_FIRST = (
     State("active", GOOD, _status("active")),
 )
 """All states. The statuses of a deleted image are missing, since it counts as gone."""
+
+NOT_ACTIVE = 'status!~"active|gone"'
+"""Matcher of the statuses of images that exist but are not active."""
 
 BY_NUMBER = dict(enumerate(reversed(WORST_FIRST), start=1))
 """States by their number in ``state``."""
@@ -48,12 +51,11 @@ def state(images: Images) -> str:
 def rank(images: Images) -> str:
     """Return a query for a number by which images with problems are higher than others.
 
-    It needs a small part of the series that ``state`` needs.
+    It reads three series of an image without problems.
     """
-    active = 'status="active"'
     worst_first = (
-        f"{images.series('exists')} == 0",
-        f"{images.series('status', active)} == 0",
+        images.series("state_info", 'status="gone"'),
+        images.series("state_info", NOT_ACTIVE),
         f"{images.series('poll_success')} == 0",
         f"{images.series('expectation_met')} == 0",
         images.series("target_info"),

@@ -26,6 +26,7 @@ MET = {1: ("met", GOOD), 0: ("not met", BAD)}
 PROTECTED = {1: ("protected", BLUE), 0: ("not protected", SKY)}
 PUBLIC = {1: ("public", SKY), 0: ("not public", BLUE)}
 HIDDEN = {1: ("hidden", SKY), 0: ("listed", BLUE)}
+RENAMED = {1: ("renamed", BAD), 0: ("ok", GOOD)}
 BREAKER = {1: ("open", BAD), 0: ("closed", GOOD)}
 
 _REASON_COLORS = (ORANGE, VERMILION, PINK, YELLOW, WINE, GREEN, SKY, GREY)

@@ -39,9 +39,10 @@ class Query:
 def filled(text: str, **variables: str) -> str:
     """Return a query as Grafana sends it, with all values of variables not given."""
     given = {f"${name}": value for name, value in variables.items()}
+    given |= {f"${{{name}:pipe}}": value for name, value in variables.items()}
     for name, value in (BUILT_IN | given).items():
         text = text.replace(name, value)
-    return re.sub(r"\$(job|instance|cloud|image|shown)\b", ".+", text)
+    return re.sub(r"\$(job|instance|cloud|image|\{shown:pipe\})(?!\w)", ".+", text)
 
 
 def boards() -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 ``python -m tests.dashboards.screenshots FOLDER`` runs the demo, and a Prometheus with the project's
 rules, for a loop of the demo's story and a minute, and draws each dashboard in both themes.
-``--state down`` draws while the API is down, ``--state none`` without any data.
+``--state down`` draws while the API is down, ``--state none`` without any data. ``--images 10000``
+draws a day of so many images instead, of which some have problems.
 """
 
 import argparse
@@ -12,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -22,6 +24,7 @@ import yaml
 from dashboards.generate.__main__ import FILES, HOME
 from exporter.demo.events import LOOP_SECONDS
 from exporter.demo.images import IMAGES
+from tests.benchmarks.many_images import many_images
 from tests.dashboards.alert_table import RULES
 from tests.dashboards.live import JOB
 from tests.dashboards.servers import Prometheus, prometheus
@@ -32,6 +35,8 @@ from tests.support.wait import wait_until
 PREVIEW = HOME / "preview"
 THEMES = ("dark", "light")
 SCRAPE = "2s"
+GRAFANA_SCRAPE = "15s"
+"""Grafana's default for the "Scrape interval" of a data source."""
 DURATION = LOOP_SECONDS + 60
 """Seconds of the demo that the screenshots show."""
 GONE, SHOWN = "k8s-node", "debian-12"
@@ -40,7 +45,8 @@ INTERVALS = {"1m": "5s", "3m": "15s"}
 """The minimum interval of a panel, by that of the dashboard; the demo polls every 5 seconds."""
 
 HEIGHTS = {"exporter.json": 1000}
-"""Height in pixels of dashboards that are not drawn completely."""
+"""Height in pixels of dashboards that are not drawn completely from the demo."""
+WHOLE: Mapping[str, int] = MappingProxyType({})
 
 
 @contextmanager
@@ -73,9 +79,9 @@ def wait_for_state(server: Prometheus, state: str) -> None:
         wait_until(lambda: server.query("openstack_image_api_up == 0"), DURATION)
 
 
-def build_preview() -> None:
+def build_preview(scrape_interval: str) -> None:
     """Build the page that draws dashboards with npm and esbuild from the locked packages."""
-    environment = {**os.environ, "SCRAPE_INTERVAL": SCRAPE}
+    environment = {**os.environ, "SCRAPE_INTERVAL": scrape_interval}
     npm = ["npm", "ci", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"]
     if not (PREVIEW / "node_modules").exists():
         subprocess.run(npm, cwd=PREVIEW, check=True)
@@ -92,19 +98,28 @@ def fast_dashboard(name: str, folder: Path) -> Path:
     return file
 
 
-def draw(folder: Path, server: Prometheus, temporary: Path) -> int:
-    """Draw every dashboard in both themes; return 1 if one has an error, else 0."""
+def draw(
+    folder: Path,
+    server: Prometheus,
+    dashboards: Mapping[str, Path],
+    *choices: str,
+    heights: Mapping[str, int] = WHOLE,
+) -> int:
+    """Draw every dashboard in both themes; return 1 if one has an error, else 0.
+
+    Args:
+        folder: The folder of the pictures.
+        server: The Prometheus to query.
+        dashboards: The file of each dashboard.
+        choices: The time range and values of variables.
+        heights: Heights in pixels of dashboards that are not drawn completely.
+    """
     failed = 0
-    for name in FILES:
-        dashboard = fast_dashboard(name, temporary)
+    for name, dashboard in dashboards.items():
         for theme in THEMES:
             picture = folder / f"{Path(name).stem}-{theme}.png"
-            keys = [
-                f"theme={theme}",
-                f"from=now-{round(DURATION / 60)}m",
-                f"var-image={IMAGES[SHOWN].id}",
-            ]
-            keys += [f"height={HEIGHTS[name]}"] if name in HEIGHTS else []
+            keys = [f"theme={theme}", *choices]
+            keys += [f"height={heights[name]}"] if name in heights else []
             print(picture, flush=True)  # noqa: T201 - the output of this command
             command = ["node", "draw.mjs", str(dashboard), str(picture), server.url, *keys]
             failed |= subprocess.run(command, cwd=PREVIEW, check=False).returncode
@@ -115,19 +130,27 @@ def main() -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int)
     parser.add_argument("--state", choices=("data", "down", "none"), default="data")
     arguments = parser.parse_args()
     for program in ("node", "npm", "prometheus"):
         if shutil.which(program) is None:
             sys.exit(f"{program} is not installed")
-    build_preview()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        environment(Path(temporary), empty=arguments.state == "none") as server,
-    ):
-        wait_for_state(server, arguments.state)
-        return draw(arguments.folder.resolve(), server, Path(temporary))
+    folder = arguments.folder.resolve()
+    with tempfile.TemporaryDirectory() as name:
+        temporary = Path(name)
+        if arguments.images:
+            build_preview(GRAFANA_SCRAPE)
+            with many_images(temporary, arguments.images) as server:
+                return draw(folder, server, {file: HOME / file for file in FILES}, "from=now-24h")
+        build_preview(SCRAPE)
+        with environment(temporary, empty=arguments.state == "none") as server:
+            wait_for_state(server, arguments.state)
+            fast = {file: fast_dashboard(file, temporary) for file in FILES}
+            time_range = f"from=now-{round(DURATION / 60)}m"
+            image = f"var-image={IMAGES[SHOWN].id}"
+            return draw(folder, server, fast, time_range, image, heights=HEIGHTS)
 
 
 if __name__ == "__main__":

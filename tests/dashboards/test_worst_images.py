@@ -9,21 +9,10 @@ import yaml
 
 from tests.dashboards.queries import Query, variables
 
-METRICS = {
-    "target_info": (1, ""),
-    "exists": (1, ""),
-    "status": (1, ', status="active"'),
-    "poll_success": (1, ""),
-    "expectation_met": (1, ', expectation="protected"'),
-}
-"""Metrics of a healthy image, each with its value and its further labels."""
-PROBLEMS = {
-    "gone": "exists",
-    "queued": "status",
-    "unreachable": "poll_success",
-    "unprotected": "expectation_met",
-}
-"""Images with a problem, worst first, each with the metric that is 0."""
+PROBLEMS = ("gone", "queued", "unreachable", "unprotected")
+"""Images with a problem, worst first."""
+STATUSES = ("gone", "queued")
+"""Those that are named after their status; that of all others is active."""
 HEALTHY = ("healthy-1", "healthy-2", "healthy-3")
 
 
@@ -43,10 +32,15 @@ def series() -> list[dict[str, str]]:
         {
             "series": f'openstack_image_{metric}{{job="j", instance="i", cloud="c",'
             f' image_id="{image}", image="{image}"{more}}}',
-            "values": str(0 if PROBLEMS.get(image) == metric else value),
+            "values": str(value),
         }
         for image in (*HEALTHY, *PROBLEMS)
-        for metric, (value, more) in METRICS.items()
+        for metric, more, value in (
+            ("target_info", "", 1),
+            ("state_info", f', status="{image if image in STATUSES else "active"}"', 1),
+            ("poll_success", "", int(image != "unreachable")),
+            ("expectation_met", ', expectation="protected"', int(image != "unprotected")),
+        )
     ]
 
 
