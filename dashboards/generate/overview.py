@@ -103,7 +103,7 @@ SUMMARY = (
 HISTORY = (
     bands(
         Frame(
-            "State of each image",
+            "States of listed images",
             "The worst state of each image. Poll failed: the last poll failed, and the image was "
             f"active or becoming active before. {ONLY_SHOWN}",
             24,
@@ -112,14 +112,14 @@ HISTORY = (
         (over_time(state(SHOWN), "{{image}} ({{cloud}})"), STATE_WORDS),
     ),
     lines(
-        Frame("Images by state", f"Number of images in each state. {ONLY_SHOWN}", 12, 8),
+        Frame("Listed images by state", f"Number of images in each state. {ONLY_SHOWN}", 12, 8),
         over_time(f'count_values("state", {state(SHOWN)})', "{{state}}"),
         named={str(value): words for value, words in STATE_WORDS.items()},
         stacked=True,
     ),
     lines(
         Frame(
-            "Changes over time",
+            "Changes of listed images",
             "Changes of images counted by the exporter, by kind: status, gone or back, content "
             f"under the same ID, other attributes. {ONLY_SHOWN}",
             12,
@@ -164,8 +164,8 @@ TABLES = (
         Column("Protected", SHOWN.value("protected"), words=YES_NO, width=85),
         Column("Public", SHOWN.value("public"), words=YES_NO, width=65),
         Column("Last poll", SHOWN.value("poll_success"), words=SUCCEEDED, width=90),
-        Column("Not met", NOT_MET, width=75),
-        Column("Changes", f"round({ALL_CHANGES})", width=80),
+        Column("Not met", NOT_MET, width=90),
+        Column("Changes", f"round({ALL_CHANGES})", width=95),
         Column(
             "Updated",
             f"1000 * {SHOWN.value('updated_timestamp_seconds')}",

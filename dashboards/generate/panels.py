@@ -18,7 +18,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as models
-from grafana_foundation_sdk.models.units import Short
+from grafana_foundation_sdk.models.units import LocaleFormat, Short
 
 from dashboards.generate.colors import BAD, GOOD, GREY
 from dashboards.generate.states import BY_NUMBER
@@ -33,6 +33,9 @@ UNKNOWN = "unknown"
 
 BAR = "1m"
 """Minimum width of a bar in time."""
+
+BARS = 120
+"""Maximum number of bars of a panel. With one for each pixel, those of a day could not be seen."""
 
 RATE_STEP = "3m"
 """Minimum step of a query with ``$__rate_interval``, which becomes four times as long.
@@ -59,6 +62,10 @@ class Frame:
     height: int
     unit: str = Short
     empty: str = ""
+
+    def with_whole_counts(self) -> "Frame":
+        """Return the frame for exact numbers: 10,400 instead of 10.4 K."""
+        return replace(self, unit=LocaleFormat) if self.unit == Short else self
 
 
 def framed(panel: Drawn, frame: Frame, queries: Iterable[prometheus.Dataquery]) -> Drawn:
@@ -127,7 +134,7 @@ def number(
     With a ``legend`` it shows the legend of each series instead.
     """
     colored = thresholds or words
-    frame = replace(frame, empty=frame.empty or UNKNOWN)
+    frame = replace(frame.with_whole_counts(), empty=frame.empty or UNKNOWN)
     panel = (
         framed(stat.Panel(), frame, [latest(query, legend)])
         .color_scheme(by_value())
@@ -199,7 +206,7 @@ def lines(
     if up_to is not None:
         panel.axis_soft_max(up_to)
     if bars:
-        panel.interval(BAR)
+        panel.interval(BAR).max_data_points(BARS)
     for series, (name, color) in (named or {}).items():
         panel.override_by_name(series, _named(name, color))
     return panel

@@ -73,7 +73,7 @@ def listing(frame: Frame, *columns: Column, worst: str | None = None) -> table.P
         _value_column(query, column) for query, column in queries_by_name.items() if column.title
     ]
     panel = (
-        framed(table.Panel(), frame, queries)
+        framed(table.Panel(), frame.with_whole_counts(), queries)
         .transformations([*value_columns, *_rows(), _order(columns)])
         .cell_height(options.TableCellHeight.SM)
         .filterable(True)

@@ -82,8 +82,8 @@ class CloudDay:
         )
 
     def moments(self) -> Iterator[tuple[int, str]]:
-        """Yield the Unix time and the metrics at each moment of the day."""
-        for moment in range(MOMENTS):
+        """Yield the Unix time and the metrics at each moment of the day, and at its end."""
+        for moment in range(MOMENTS + 1):
             self._wall = self._start + moment * DAY / MOMENTS
             self._poll_images(moment)
             self._end_cycles(moment)
@@ -92,7 +92,7 @@ class CloudDay:
     def body(self) -> bytes:
         """End a cycle of each cloud now, after the last moment, and return the metrics."""
         self._wall = time.time()
-        self._end_cycles(MOMENTS)
+        self._end_cycles(MOMENTS + 1)
         return self._body().encode()
 
     def _now(self) -> Instant:
@@ -135,7 +135,7 @@ class CloudDay:
 
     def _changed(self, image: Image, number: int, moment: int) -> Image:
         """Return the image after its change, of a kind that depends on its number."""
-        changed = self._changes.get(number, MOMENTS)
+        changed = self._changes.get(number, MOMENTS + 1)
         if moment < changed:
             return image
         match number // CHANGING % 4:

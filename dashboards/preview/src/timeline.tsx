@@ -7,7 +7,7 @@ import { useTheme2 } from '@grafana/ui';
 type Box = { from: number; to: number; text: string; color: string };
 
 const AXIS = 20;
-const LABEL_SHARE = 0.14;
+const LABEL_SHARE = 0.3;  // at most
 const LETTER = 7;
 
 export function StateTimeline(props: PanelProps<any>) {
@@ -38,7 +38,8 @@ export function StateTimeline(props: PanelProps<any>) {
   if (!shown.some((row) => row.boxes.length)) {
     return <Nothing {...props} />;
   }
-  const left = Math.round(props.width * LABEL_SHARE);
+  const longest = Math.max(...shown.map((row) => row.name.length));
+  const left = Math.min(longest * LETTER + 16, Math.round(props.width * LABEL_SHARE));
   const scale = (at: number) => left + ((at - from) / (to - from)) * (props.width - left - 8);
   const height = (props.height - AXIS) / shown.length;
   const gap = (height * (1 - (props.options.rowHeight ?? 0.9))) / 2;
