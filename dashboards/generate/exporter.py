@@ -53,7 +53,7 @@ DROPPED = (
 )
 """Exporters that are scraped without clouds, or without images though they have polled some."""
 
-FIXED_ENDPOINT = "No token that expires: the endpoint is fixed."
+FIXED_ENDPOINT = "No data, or no token that expires: the endpoint is fixed."
 
 
 def _increase(metric: str, by: str = "cloud") -> str:
@@ -141,9 +141,16 @@ SUMMARY = (
         thresholds=none_is_good(),
     ),
     number(
-        Frame("Version", "Running versions; several during an update.", 3, 4),
-        f"count by (version) ({process('openstack_image_exporter_build_info')})",
-        legend="{{version}}",
+        Frame(
+            "Scraped wrongly",
+            "Exporters whose labels Prometheus renames, for example to exported_cloud, or whose "
+            "metrics it drops. Panels and alerts are wrong then. If the target has a label cloud, "
+            "image or image_id, rename it, or set honor_labels: true.",
+            3,
+            4,
+        ),
+        f"count(count by (job, instance) ({RENAMED} or {DROPPED})) or 0 * count({EXPORTERS})",
+        thresholds=none_is_good(),
     ),
 )
 
@@ -337,6 +344,7 @@ SIGN_IN = (
         ),
         over_time(f"max by (cloud) ({cloud('exporter_clock_skew_seconds')})", "{{cloud}}"),
         from_zero=False,
+        up_to=1,
     ),
 )
 
@@ -357,16 +365,9 @@ PROCESS = (
         over_time(of_exporters(process("process_open_fds")), "{{instance}}"),
     ),
     number(
-        Frame(
-            "Scraped wrongly",
-            "Exporters whose labels Prometheus renames, for example to exported_cloud, or whose "
-            "metrics it drops. Panels and alerts are wrong then. If the target has a label cloud, "
-            "image or image_id, rename it, or set honor_labels: true.",
-            6,
-            7,
-        ),
-        f"count(count by (job, instance) ({RENAMED} or {DROPPED})) or 0 * count({EXPORTERS})",
-        thresholds=none_is_good(),
+        Frame("Version", "Running versions; several during an update.", 6, 7),
+        f"count by (version) ({process('openstack_image_exporter_build_info')})",
+        legend="{{version}}",
     ),
     lines(
         Frame("Scrape", "Scrape duration, as measured by Prometheus.", 6, 7, units.Seconds),

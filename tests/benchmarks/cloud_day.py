@@ -1,6 +1,7 @@
 """A day of an exporter with many images: most are fine, some have problems or change."""
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +30,9 @@ MAX_STALE = 900.0
 REQUESTS_PER_IMAGE = 0.014
 """Requests of a cycle by API v2."""
 SYSTEMS = ("ubuntu-24.04", "debian-12", "rocky-9", "fcos-41", "windows-2022", "k8s-node-1.31")
+
+
+PROCESS_START = re.compile(r"^process_start_time_seconds .*\n", re.MULTILINE)
 
 
 class Problem(NamedTuple):
@@ -87,7 +91,11 @@ class CloudDay:
             self._wall = self._start + moment * DAY / MOMENTS
             self._poll_images(moment)
             self._end_cycles(moment)
-            yield int(self._wall), self._body() + "".join(self._alerts(moment))
+            body = self._body()
+            scraped = (
+                f"up 1\nscrape_duration_seconds 0.6\nscrape_samples_scraped {_samples(body)}\n"
+            )
+            yield int(self._wall), body + scraped + "".join(self._alerts(moment))
 
     def body(self) -> bytes:
         """End a cycle of each cloud now, after the last moment, and return the metrics."""
@@ -100,7 +108,8 @@ class CloudDay:
 
     def _body(self) -> str:
         body = self._exposition.body(openmetrics=False, compressed=False)
-        return b"".join(body).decode()
+        started = f"process_start_time_seconds {self._start - DAY}\n"
+        return PROCESS_START.sub(started, b"".join(body).decode())
 
     def _problem(self, number: int) -> tuple[Problem, int] | None:
         """Return the problem of an image, and the moment at which it begins."""
@@ -197,6 +206,10 @@ class CloudDay:
                     f'ALERTS{{alertname="{problem.alert}",alertstate="firing",severity="critical",'
                     f'cloud="{cloud}",image_id="{image_id}",image="{image}"}} 1\n'
                 )
+
+
+def _samples(body: str) -> int:
+    return len(re.findall(r"^\w", body, re.MULTILINE))
 
 
 def _targets(count: int) -> Iterator[Target]:

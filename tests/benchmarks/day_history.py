@@ -1,5 +1,6 @@
 """A day of scrapes of an exporter as blocks of Prometheus' database."""
 
+import math
 import multiprocessing
 import re
 from bisect import bisect_right
@@ -145,5 +146,6 @@ def _value(runs: Runs, since: Sequence[int], time: int, is_growing: bool) -> flo
     if is_growing and place + 1 < len(runs):
         end, next_value = runs[place + 1]
         if next_value is not None:
-            return value + (next_value - value) * (time - begin) / (end - begin)
+            grown = value + (next_value - value) * (time - begin) / (end - begin)
+            return math.floor(grown) if value.is_integer() else grown
     return value
