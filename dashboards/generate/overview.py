@@ -154,7 +154,7 @@ TABLES = (
             f"{ONLY_SHOWN}",
             24,
             14,
-            empty="No image: is the exporter scraped, and do the variables and the search select one?",
+            empty="No image: is the exporter scraped, and do variables and search select one?",
         ),
         Column("State", state(SHOWN), words=calm(STATE_WORDS), filled=True, width=95),
         label("Image", "image", link=TO_IMAGE),

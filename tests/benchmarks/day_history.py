@@ -23,7 +23,6 @@ from tests.benchmarks.tsdb_block import (
 SCRAPE_INTERVAL = 30
 BLOCKS = (24, 6, 4, 2, 0)
 """Ages in hours at which blocks begin and end, as Prometheus would have merged them."""
-SAMPLE = re.compile(r"^(\w+(?:\{.*\})?) (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 GROWING = re.compile(
@@ -94,12 +93,14 @@ def _series(history: Iterable[History], parts: Sequence[range]) -> Iterator[tupl
 def _runs(moments: Iterable[tuple[int, str]]) -> dict[str, list[tuple[int, float | None]]]:
     """Return each series, as text, with its values over time."""
     runs: dict[str, list[tuple[int, float | None]]] = {}
-    before: dict[str, str] = {}
+    before: set[str] = set()
     for time, text in moments:
-        current = dict(SAMPLE.findall(text))
-        for series, value in current.items() - before.items():
+        current = {line for line in text.splitlines() if not line.startswith("#")}
+        new = dict(line.rsplit(" ", 1) for line in current - before)
+        ended = {line.rsplit(" ", 1)[0] for line in before - current} - new.keys()
+        for series, value in new.items():
             runs.setdefault(series, []).append((1000 * time, float(value)))
-        for series in before.keys() - current.keys():
+        for series in ended:
             runs[series].append((1000 * time, None))
         before = current
     return runs
