@@ -130,7 +130,7 @@ class CloudDay:
 
     def _is_due(self, number: int, moment: int) -> bool:
         """Return True if the image differs from the moment before."""
-        changed = self._changes.get(number, moment)
+        changed = self._changes.get(number, 0)
         begins = max(self._problems[number][1], 1) if number in self._problems else 0
         return moment in (0, changed, changed + 1, begins)
 
