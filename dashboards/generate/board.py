@@ -109,7 +109,7 @@ _IMAGE_PARTS = r'/image="(?<text>.*)",\s*image_id="(?<value>[^"]+)"/'
 
 def shown() -> builders.QueryVariable:
     """Return the variable of the images that the overview lists: the worst that match."""
-    worst = f"topk($limit, {rank(ALL)} and {ALL.matching('search')})"
+    worst = f"topk($limit, {ALL.matching(rank(ALL), 'search')})"
     variable = choice("shown", "Images", f"query_result({worst})").regex(_IMAGE_PARTS)
     everything = models.VariableOption(text="All", value="$__all")
     return variable.multi(True).include_all(True).current(everything)
@@ -117,7 +117,7 @@ def shown() -> builders.QueryVariable:
 
 def image() -> builders.QueryVariable:
     """Return the variable of one image; the worst that match can be chosen."""
-    worst = f"topk({CHOICES}, {rank(ALL)} and {ALL.matching('find')})"
+    worst = f"topk({CHOICES}, {ALL.matching(rank(ALL), 'find')})"
     return choice("image", "Image", f"query_result({worst})").regex(_IMAGE_PARTS)
 
 

@@ -27,6 +27,8 @@ from tests.dashboards.servers import Prometheus
 COUNTS = [int(count) for count in os.environ.get("DASHBOARD_IMAGES", "10000").split(",")]
 RANGES = (6 * 3600, 24 * 3600)
 ROUNDS = 3
+SEARCH = {"search": "ubuntu", "find": "ubuntu"}
+"""A text that the aliases of every sixth image contain."""
 SLOW, MANY = 2.0, 300
 """Seconds of a query, and number of its series, that are too many."""
 HEADINGS = (
@@ -77,6 +79,9 @@ def _costs(server: Prometheus, duration: int) -> Iterator[tuple[Query, Cost]]:
                 request = request_of_variable(variable, times, values)
                 values[variable["name"]] = default_of(variable, request.send(server))
                 yield (name, request.element), _cost(server, request)
+                searching = request_of_variable(variable, times, values | SEARCH)
+                if searching != request:
+                    yield (name, f"{request.element}, searching"), _cost(server, searching)
         for request in requests_of(board, times, values):
             yield (name, request.element), _cost(server, request)
 

@@ -31,12 +31,13 @@ def series() -> list[dict[str, str]]:
     return [
         {
             "series": f'openstack_image_{metric}{{job="j", instance="i", cloud="c",'
-            f' image_id="{image}", image="{image}"{more}}}',
+            f' image_id="{image}", image="alias of {image}"{more}}}',
             "values": str(value),
         }
         for image in (*HEALTHY, *PROBLEMS)
         for metric, more, value in (
             ("target_info", "", 1),
+            *((("info", f', name="name of {image}"', 1),) if image != "gone" else ()),
             ("state_info", f', status="{image if image in STATUSES else "active"}"', 1),
             ("poll_success", "", int(image != "unreachable")),
             ("expectation_met", ', expectation="protected"', int(image != "unprotected")),
@@ -52,7 +53,10 @@ def series() -> list[dict[str, str]]:
         ("3", "", ["gone", "queued", "unreachable"]),
         ("4", "", [*PROBLEMS]),
         ("50", "", [*PROBLEMS, *HEALTHY]),
+        ("50", ".*", [*PROBLEMS, *HEALTHY]),
         ("50", "EALTHY-2", ["healthy-2"]),
+        ("50", "alias of queued", ["queued"]),
+        ("50", "name.of.(gone|un)", ["unreachable", "unprotected"]),
     ],
 )
 def test_overview_shows_the_worst_images_or_those_searched_for(
