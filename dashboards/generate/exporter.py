@@ -15,15 +15,8 @@ from dashboards.generate.panels import (
     over_time,
     steps,
 )
-from dashboards.generate.promql import (
-    EXPORTERS,
-    above_zero,
-    cloud,
-    of_exporters,
-    process,
-    scraped,
-    step,
-)
+from dashboards.generate.promql import above_zero, cloud, of_exporters, process, scraped, step
+from dashboards.generate.scraping import SCRAPED_WRONGLY
 from dashboards.generate.words import BREAKER, CODES, REASONS, UP
 
 UID = "openstack-images-exporter"
@@ -33,25 +26,6 @@ DURATIONS = cloud("exporter_request_duration_seconds_bucket")
 LAST_CYCLE = f"max by (cloud) ({cloud('exporter_last_cycle_duration_seconds')})"
 INTERVAL = f"max by (cloud) ({cloud('exporter_cycle_interval_seconds')})"
 TOKEN_LEFT = f"min by (cloud) ({cloud('exporter_token_expiry_timestamp_seconds')}) - time()"
-
-TARGETS = "openstack_image_exporter_targets"
-POLLS = "openstack_image_poll_success"
-
-LAST_CYCLES = process("openstack_image_exporter_last_cycle_timestamp_seconds")
-RENAMED = " or ".join(
-    (
-        process(TARGETS, 'exported_cloud!=""'),
-        process(TARGETS, 'cloud=""'),
-        process(POLLS, 'exported_image!=""'),
-        process(POLLS, 'exported_image_id!=""'),
-    )
-)
-DROPPED = (
-    f"({EXPORTERS} unless on (job, instance) {process(TARGETS)}) or "
-    f"({process(TARGETS)} > 0 and on (job, instance, cloud) {LAST_CYCLES}"
-    f" unless on (job, instance) {process(POLLS)})"
-)
-"""Exporters that are scraped without clouds, or without images though they have polled some."""
 
 FIXED_ENDPOINT = "No data, or no token that expires: the endpoint is fixed."
 
@@ -149,7 +123,7 @@ SUMMARY = (
             3,
             4,
         ),
-        f"count(count by (job, instance) ({RENAMED} or {DROPPED})) or 0 * count({EXPORTERS})",
+        SCRAPED_WRONGLY,
         thresholds=none_is_good(),
     ),
 )

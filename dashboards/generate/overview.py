@@ -16,6 +16,7 @@ from dashboards.generate.panels import (
     over_time,
 )
 from dashboards.generate.promql import ALL, CHANGES, SHOWN, cloud, how_many
+from dashboards.generate.scraping import LABELS_RENAMED
 from dashboards.generate.states import NOT_ACTIVE, state
 from dashboards.generate.tables import Column, calm, label, labels_of, listing
 from dashboards.generate.words import CHANGE_NAMES, RENAMED, SUCCEEDED, UP, YES_NO
@@ -138,13 +139,6 @@ NOT_MET = (
 """Query for the number of expectations that each image does not meet."""
 
 ALL_CHANGES = " + ".join(SHOWN.changes(kind, "$__range") for kind in CHANGES)
-
-RENAMED_LABEL = 'exported_cloud!=""'
-LABELS_RENAMED = (
-    f"group by (cloud) ({cloud('exporter_targets', RENAMED_LABEL)})"
-    f" or 0 * group by (cloud) ({cloud('exporter_targets')})"
-)
-"""Query for 1 if the target of a cloud has a label ``cloud``, which hides that of the exporter."""
 
 TABLES = (
     listing(
