@@ -1,4 +1,4 @@
-"""The environment of the end-to-end test: clouds, exporters, Prometheus and Alertmanager."""
+"""The environment of the end-to-end test: clouds, exporters, and the servers that monitor them."""
 
 import time
 from collections import Counter
@@ -17,21 +17,19 @@ from tests.dashboards.servers import Prometheus, alertmanager
 from tests.e2e_alerts import scaled
 from tests.e2e_alerts.alert_recorder import PREFIX, AlertRecord, record_alerts
 from tests.e2e_alerts.exporter_process import JOB, ExporterProcess
-from tests.e2e_alerts.lifecycles import LIFECYCLES, MonitoredExporter, run_all
+from tests.e2e_alerts.lifecycles import (
+    LIFECYCLES,
+    OWN_PROMETHEUS,
+    MonitoredExporter,
+    run_all,
+)
 from tests.e2e_alerts.monitoring import Monitoring
 from tests.e2e_alerts.results import AlertDelay, E2EResults, ScenarioResult
 from tests.e2e_alerts.scaled import seconds
-from tests.e2e_alerts.scenario import (
-    INTERVAL,
-    SCENARIOS,
-    SCRAPE,
-    TIMEOUT,
-)
+from tests.e2e_alerts.scenario import INTERVAL, SCENARIOS, SCRAPE, TIMEOUT
 from tests.e2e_alerts.scenario_cloud import PATIENT_TIMEOUT, ScenarioCloud, wait_patiently
 
 ALERTMANAGER = RULES.parent / "alertmanager.yml"
-OWN_PROMETHEUS = frozenset({"unseen", "apart", "remembering"})
-"""Exporters with a Prometheus of their own, because their lifecycle pauses or restarts it."""
 CYCLES_FOR_EVIDENCE = Counter(Gone=1)
 """Further cycles before an alert. The intervals are so short here that the evidence for a gone
 image, which takes milliseconds on a quiet machine, may be completed in the next one."""
@@ -45,7 +43,7 @@ It is longer than the ``for`` of all alerts but one, for which the whole run is 
 
 
 class E2EEnvironment:
-    """All clouds with their exporters, monitored by Prometheus and Alertmanager.
+    """All clouds with their exporters, and the servers that monitor them.
 
     Attributes:
         records: The alerts that each ruler sent, and of which its Alertmanager notified people.

@@ -15,6 +15,8 @@ from tests.e2e_alerts.scaled import seconds
 from tests.e2e_alerts.scenario import Action, alert_names
 from tests.e2e_alerts.scenario_cloud import ScenarioCloud, wait_patiently
 
+OWN_PROMETHEUS = frozenset({"unseen", "apart", "remembering"})
+"""Exporters with a Prometheus of their own, because their lifecycle pauses or restarts it."""
 MAX_ATTEMPTS = 10
 """Attempts at an action that has to be quick, on a machine that may be slow."""
 

@@ -1,19 +1,25 @@
 """End-to-end test of the alerts with vmalert and VictoriaMetrics, for a selection of scenarios.
 
 With ``VMALERT_SPEEDS=1`` no duration is shortened, so all settings are the defaults. That takes
-an hour.
+an hour. ``VMALERT_SCENARIOS=all`` runs all scenarios that do not pause or restart the database.
 """
 
 import pytest
 
 from tests.e2e_alerts.exporter_process import JOB
 from tests.e2e_alerts.results import E2EResults
+from tests.e2e_alerts.scenario import SCENARIOS
 from tests.e2e_alerts.victoria_metrics import VICTORIA_METRICS
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", [*VICTORIA_METRICS.scenarios, f"{JOB}-steady"])
+EXPORTERS = sorted({SCENARIOS[name].exporter for name in VICTORIA_METRICS.scenarios})
+
+
+@pytest.mark.parametrize(
+    "name", [*VICTORIA_METRICS.scenarios, *(f"{JOB}-{name}" for name in EXPORTERS)]
+)
 def test_exactly_the_expected_alerts_are_sent_and_notified(vmalert: E2EResults, name: str) -> None:
     assert vmalert.results[name].problems == []
 

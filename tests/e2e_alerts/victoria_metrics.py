@@ -3,6 +3,7 @@
 Their defaults are durations, which are shortened like those of the rules.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ import yaml
 from tests.dashboards.servers import Prometheus, Server, installed, running
 from tests.e2e_alerts import scaled
 from tests.e2e_alerts.exporter_process import ExporterProcess
+from tests.e2e_alerts.lifecycles import OWN_PROMETHEUS
 from tests.e2e_alerts.monitoring import Monitoring, rules, scrape_configs
 from tests.e2e_alerts.scaled import seconds
-from tests.e2e_alerts.scenario import SCRAPE
+from tests.e2e_alerts.scenario import SCENARIOS, SCRAPE
 
 PACKAGE = "victoria-metrics"
 DEFAULTS = {
@@ -46,7 +48,7 @@ class VictoriaMetrics(Prometheus):
         return [line for line in self.vmalert.log.splitlines() if "\terror\t" in line]
 
 
-SCENARIOS = (
+SELECTION = (
     "quiet",
     "harmless-changes",
     "deletion-v1",
@@ -71,7 +73,12 @@ SCENARIOS = (
     "deletion-in-an-outage",
     "error-500",
     "wrong-endpoint",
+    "restart",
+    "restart-in-an-outage",
+    "honored-labels",
+    "masked-images",
 )
+"""Names of the scenarios that run unless VMALERT_SCENARIOS is ``all``."""
 
 
 @contextmanager
@@ -148,8 +155,10 @@ EVALUATION = seconds(DEFAULTS["vmalert"]["evaluationInterval"])
 LATENCY = seconds(DEFAULTS["victoria-metrics"]["search.latencyOffset"])
 NEW_SERIES = 10.0
 """Seconds until a query finds a new series, which are not shortened."""
+ALL = tuple(name for name, each in SCENARIOS.items() if each.exporter not in OWN_PROMETHEUS)
+"""Names of all scenarios that do not pause or restart the database."""
 VICTORIA_METRICS = Monitoring(
-    SCENARIOS,
+    ALL if os.environ.get("VMALERT_SCENARIOS") == "all" else SELECTION,
     EVALUATION,
     {"vmalert": MAX_EVALUATIONS * (EVALUATION + LATENCY + NEW_SERIES)},
     victoria_metrics,
