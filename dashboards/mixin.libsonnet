@@ -209,7 +209,7 @@
           },
           {
             "record": "image:openstack_image_status:changed",
-            "expr": "max by (cloud, image_id, image) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"status\"})\nunless image:openstack_image_status:known == 100"
+            "expr": "max by (cloud, image_id, image) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"status\"})\nunless image:openstack_image_status:known == 100\nunless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}"
           }
         ]
       },

@@ -10,6 +10,7 @@ import yaml
 from tests.dashboards.alert_table import RULES, alerts, rules
 from tests.dashboards.test_rules import RECORDED, TESTS
 
+LAST_CHANGE = "openstack_image_last_change_timestamp_seconds"
 LABELS = 'cloud="prod", image_id="id", image="i", instance="a"'
 EXPECTED_STATES = {
     "gone": [
@@ -164,6 +165,29 @@ def test_unmet_expectation_does_not_end_when_a_scrape_fails_without_keep_firing_
     _run_with_late_records(promtool, tmp_path, order, [unit_test], frozenset({"keep_firing_for"}))
 
 
+def test_status_of_a_deleted_image_has_not_changed_if_only_its_change_is_seen_at_once(
+    promtool: Path, tmp_path: Path
+) -> None:
+    """A database may show a new series of one record later than that of another."""
+    series = {
+        'up{job="openstack-images", instance="a"}': "1x30",
+        f"openstack_image_poll_success{{{LABELS}}}": "1x30",
+        f'openstack_image_state_info{{{LABELS}, status="active"}}': "1x9 stale",
+        f'openstack_image_state_info{{{LABELS}, status="gone"}}': "_x10 1x20",
+        f'{LAST_CHANGE}{{{LABELS}, change="status"}}': "_x10 600x20",
+    }
+    changed = 'ALERTS{alertname="OpenStackImageStatusChanged"}'
+    unit_test = {
+        "interval": "1m",
+        "input_series": [{"series": metric, "values": values} for metric, values in series.items()],
+        "promql_expr_test": [
+            {"expr": changed, "eval_time": f"{minute}m", "exp_samples": []}
+            for minute in range(8, 20)
+        ],
+    }
+    _run_with_late_records(promtool, tmp_path, 1, [unit_test], first="change")
+
+
 OUTAGE = {
     'openstack_image_api_up{cloud="prod", instance="a"}': "1x5 0x29 1x30",
     f'openstack_image_state_info{{{LABELS}, status="active"}}': "1x60",
@@ -220,10 +244,12 @@ def _run_with_late_records(
     order: int,
     unit_tests: list[dict[str, Any]],
     unknown: frozenset[str] = frozenset(),
+    first: str = "",
 ) -> None:
     """Run unit tests with each rule in a group of its own, in this or the reverse order.
 
-    Keys of rules that are unknown to the ruler are left out.
+    Keys of rules that are unknown to the ruler are left out. Rules with ``first`` in their names
+    are evaluated before all others.
     """
     groups: list[dict[str, Any]] = [
         {
@@ -232,6 +258,7 @@ def _run_with_late_records(
         }
         for number, rule in enumerate(rules())
     ]
+    groups.sort(key=lambda group: first.lower() not in group["name"].lower())
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": groups}), "utf-8")
     content = {
         "rule_files": ["rules.yml"],
