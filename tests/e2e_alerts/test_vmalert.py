@@ -1,7 +1,7 @@
 """End-to-end test of the alerts with vmalert and VictoriaMetrics, for a selection of scenarios.
 
 With ``VMALERT_SPEEDS=1`` no duration is shortened, so all settings are the defaults. That takes
-an hour. ``VMALERT_SCENARIOS=all`` runs all scenarios that do not pause or restart the database.
+50 minutes. ``VMALERT_SCENARIOS=all`` runs all scenarios that do not pause or restart the database.
 """
 
 import pytest
