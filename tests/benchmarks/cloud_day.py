@@ -52,7 +52,7 @@ PROBLEMS = (
     Problem(900, status="saving"),
     Problem(1000, status="killed", alert="OpenStackImageKilled"),
 )
-CHANGING, EXPECTING, DISAPPOINTING = 50, 10, 20
+CHANGING, EXPECTING, DISAPPOINTING = 50, 10, 200
 """One of so many images changes, has an expectation, and does not meet it."""
 
 
