@@ -49,8 +49,6 @@ PATIENCE = 900.0
 MIB = 2**20
 SLOWEST = 10
 HEADINGS = (
-    "rules",
-    "images",
     "state",
     "evaluation",
     "of which each group",
@@ -62,7 +60,7 @@ HEADINGS = (
     "resident",
     "without rules",
 )
-SLOWEST_HEADINGS = ("rules", "images", "state", "rule", "seconds", "samples read")
+SLOWEST_HEADINGS = ("state", "rule", "seconds", "samples read")
 FLAGS = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
 """Keep Prometheus from merging the blocks of the history while it is measured."""
 
@@ -72,8 +70,10 @@ OUTCOMES: Mapping[str, Callable[[Found], tuple[Outcome, ...]]] = {
     "API down, values dropped": lambda _: (Failed("timeout"),),
     "all gone": lambda found: (found, Gone()),
 }
-"""The states, in the order in which they are measured, with the outcomes of each image's polls."""
+"""The states, with the outcomes of each image's polls."""
 STATES = tuple(OUTCOMES)
+SEQUENCES = (STATES[:3], STATES[3:])
+"""States that are measured one after another. Each sequence starts with the history."""
 MAX_STALE = 900.0
 SAMPLE = re.compile(r"(\w+)(\{.*\}) (\S+)")
 
@@ -136,18 +136,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 def test_cost_of_the_rules(tmp_path: Path) -> None:
     """Print the seconds of an evaluation in each state, the slowest rules, and the memory."""
-    rows: list[tuple[str, ...]] = []
-    slowest: list[tuple[str, ...]] = []
     for count in COUNTS:
         with _serving({state: _exposition(count, state) for state in STATES}) as exporter:
             for number, file in enumerate(FILES):
                 folder = tmp_path / f"{count}-{number}"
-                baseline, costs = _measure(folder, exporter, file)
-                for state, cost in costs.items():
-                    rows.append(_row(file, count, state, cost, baseline))
-                    slowest += _slowest_rules(file, count, state, cost)
-    print_table("One evaluation of all rules", HEADINGS, rows)
-    print_table("The slowest rules", SLOWEST_HEADINGS, slowest)
+                _print(file, count, *_measure(folder, exporter, file))
+                shutil.rmtree(folder)
 
 
 def _measure(folder: Path, exporter: Exporter, file: Path) -> tuple[Baseline, dict[str, Cost]]:
@@ -168,15 +162,18 @@ def _measure(folder: Path, exporter: Exporter, file: Path) -> tuple[Baseline, di
         for series, value in (*samples, *recorded)
         if series.partition("{")[0] in names
     ]
-    write_history(folder / "without/tsdb", history, time.time())
-    shutil.copytree(folder / "without/tsdb", folder / "with/tsdb")
+    write_history(folder / "history", history, time.time())
+    shutil.copytree(folder / "history", folder / "without/tsdb")
     baseline = _baseline(folder / "without", exporter)
     costs = {}
-    with _prometheus(folder / "with", exporter, rules) as server:
-        for state in STATES:
-            exporter.state = state
-            costs[state] = _cost(server, rules, exporter, baseline.processor)
-    exporter.state = STATES[0]
+    for states in SEQUENCES:
+        shutil.copytree(folder / "history", folder / states[0] / "tsdb")
+        with _prometheus(folder / states[0], exporter, rules) as server:
+            _durations(server, rules, 1)
+            for state in states:
+                exporter.state = state
+                costs[state] = _cost(server, rules, exporter, baseline.processor)
+        exporter.state = STATES[0]
     return baseline, costs
 
 
@@ -259,7 +256,7 @@ def _recorded(server: Prometheus) -> list[tuple[str, str]]:
 def _baseline(folder: Path, exporter: Exporter) -> Baseline:
     """Measure a Prometheus without rules that has scraped as often as another before ``_cost``."""
     with _prometheus(folder, exporter, {"groups": []}) as server:
-        scrapes = exporter.scrapes + 2
+        scrapes = exporter.scrapes + 4
         wait_until(lambda: exporter.scrapes >= scrapes, PATIENCE, pause=1)
         before = _own_metrics(server)["process_cpu_seconds_total"]
         wait_until(lambda: exporter.scrapes >= scrapes + ROUNDS, PATIENCE, pause=1)
@@ -326,6 +323,14 @@ def _exposition(count: int, state: str) -> bytes:
     return b"".join(Exposition(store, registry, now).body(openmetrics=False, compressed=False))
 
 
+def _print(file: Path, count: int, baseline: Baseline, costs: Mapping[str, Cost]) -> None:
+    """Print the tables for a rule file and a number of images."""
+    rows = [_row(file, count, state, cost, baseline) for state, cost in costs.items()]
+    slowest = [row for state, cost in costs.items() for row in _slowest_rules(state, cost)]
+    print_table(f"One evaluation of {file.name}, {count:,} images", HEADINGS, rows)
+    print_table(f"The slowest rules of {file.name}, {count:,} images", SLOWEST_HEADINGS, slowest)
+
+
 def _row(file: Path, count: int, state: str, cost: Cost, baseline: Baseline) -> tuple[str, ...]:
     """Return a row of the table of states."""
     intervals = {
@@ -334,8 +339,6 @@ def _row(file: Path, count: int, state: str, cost: Cost, baseline: Baseline) -> 
     }
     share = sum(duration / seconds(intervals[name], 1) for name, duration in cost.groups.items())
     return (
-        file.name,
-        f"{count:,}",
         state,
         f"{sum(cost.groups.values()):.2f} s",
         " + ".join(f"{duration:.2f}" for duration in cost.groups.values()),
@@ -349,10 +352,7 @@ def _row(file: Path, count: int, state: str, cost: Cost, baseline: Baseline) -> 
     )
 
 
-def _slowest_rules(file: Path, count: int, state: str, cost: Cost) -> list[tuple[str, ...]]:
+def _slowest_rules(state: str, cost: Cost) -> list[tuple[str, ...]]:
     """Return rows of the slowest rules."""
     slowest = sorted(cost.rules.items(), key=itemgetter(1), reverse=True)[:SLOWEST]
-    return [
-        (file.name, f"{count:,}", state, name, f"{duration:.3f}", f"{cost.read[name]:,}")
-        for name, duration in slowest
-    ]
+    return [(state, name, f"{duration:.3f}", f"{cost.read[name]:,}") for name, duration in slowest]
