@@ -162,12 +162,11 @@ def _measure(folder: Path, exporter: Exporter, file: Path) -> tuple[Baseline, di
         for series, value in (*samples, *recorded)
         if series.partition("{")[0] in names
     ]
-    write_history(folder / "history", history, time.time())
-    shutil.copytree(folder / "history", folder / "without/tsdb")
+    write_history(folder / "without/tsdb", history, time.time())
     baseline = _baseline(folder / "without", exporter)
     costs = {}
     for states in SEQUENCES:
-        shutil.copytree(folder / "history", folder / states[0] / "tsdb")
+        write_history(folder / states[0] / "tsdb", history, time.time())
         with _prometheus(folder / states[0], exporter, rules) as server:
             _durations(server, rules, 1)
             for state in states:

@@ -15,7 +15,7 @@ BLOCK = 2 * 3600
 """Seconds of a block."""
 STEPS = ((86_400, 1_800), (3_900, 60))
 """Ages up to which there is a sample every so many seconds: few at first, to save time and disk."""
-NEWEST = 120
+NEWEST = 15
 """Seconds between the last sample and the present. Prometheus goes on from there."""
 
 LOOKBACK = re.compile(r"([A-Za-z_:][\w:]*)(?:\{[^}]*\})?(?:\[|\s+offset)")
