@@ -113,7 +113,7 @@
           },
           {
             "record": "image_state:openstack_image_state:before",
-            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    openstack_image_state_info%(only)s offset 5m\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n    unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 55m\n    )\n  )\n)"
+            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    openstack_image_state_info%(only)s offset 5m\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n    unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 3m\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 55m\n    )\n  )\n)"
           },
           {
             "record": "image_state:openstack_image_state:current",
@@ -161,11 +161,11 @@
           },
           {
             "record": "image:openstack_image_status:expected",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"status\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:expected[10m])\n  and (last_over_time(image:openstack_image_status:code[10m]) < 100 or image:openstack_image_status:remembered < 100)\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!=\"active\"}\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"status\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:expected[10m])\n  and (last_over_time(image:openstack_image_status:code[10m]) < 100 or image:openstack_image_status:remembered < 100)\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)"
           },
           {
             "record": "cloud:openstack_image_poll_success:many_down",
-            "expr": "count by (cloud) (image:openstack_image_poll_success:max == 0) > 100\nand on (cloud) cloud:openstack_image_api_up:max == 0"
+            "expr": "count by (cloud) (image:openstack_image_poll_success:max == 0) > 100\nand on (cloud) (\n  cloud:openstack_image_api_up:down\n  or (\n    max by (cloud) (last_over_time(openstack_image_api_up%(only)s[5m])) == 0\n    unless on (cloud) count by (cloud) (image:openstack_image_poll_success:failing) > 100\n  )\n)"
           },
           {
             "record": "image:openstack_image_poll_success:failing",
@@ -213,7 +213,7 @@
           },
           {
             "record": "image:openstack_image_status:changed",
-            "expr": "max by (cloud, image_id, image) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"status\"})\nunless image:openstack_image_status:known == 100\nunless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}"
+            "expr": "max by (cloud, image_id, image) (image_change:openstack_image_state:changed_timestamp_seconds{change=\"status\"})\nunless image:openstack_image_status:known == 100\nunless on (cloud, image_id, image) (\n  openstack_image_state_info{%(also)sstatus=\"gone\"}\n  unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n)"
           }
         ]
       },
@@ -385,7 +385,7 @@
         "rules": [
           {
             "alert": "OpenStackImageApiDown",
-            "expr": "max by (cloud) (last_over_time(openstack_image_api_up%(only)s[5m])) == 0\nor\nlast_over_time(cloud:openstack_image_api_up:down[4m])",
+            "expr": "max by (cloud) (last_over_time(openstack_image_api_up%(only)s[5m])) == 0\nor\nlast_over_time(cloud:openstack_image_api_up:down[4m])\nand on (cloud) max by (cloud) (last_over_time(openstack_image_api_up%(only)s[5m]))",
             "labels": {},
             "annotations": {
               "summary": "The Image service of cloud {{ $labels.cloud }} does not respond",

@@ -102,3 +102,15 @@ def test_many_images_of_an_api_that_is_down_are_one_alert_until_it_responds(
     # Pending alerts, which take as much time, end as soon as the API is known to be down.
     pending = {"10m": {"ApiDown": 1, **(each if count == FEW else {})}}
     check(promtool, tmp_path, [up, *known, *polls], pending, state="pending")
+
+
+@pytest.mark.parametrize("values", ["1x39 0 1x80", "1x12 " + "0 1x13 " * 6])
+def test_alerts_of_many_images_go_on_if_the_api_is_down_for_a_moment(
+    promtool: Path, tmp_path: Path, values: str
+) -> None:
+    """They could not be polled before that either."""
+    up = {"series": 'openstack_image_api_up{cloud="prod", instance="a"}', "values": values}
+    known = series(MANY, "openstack_image_state_info", "1x99", ', status="active"')
+    polls = series(MANY, "openstack_image_poll_success", "1x4 0x95")
+    firing = {f"{minute}m": {"DataStale": MANY} for minute in range(21, 90)}
+    check(promtool, tmp_path, [up, *known, *polls], firing)

@@ -1,6 +1,7 @@
 """The rules in rulers other than Prometheus: records that are seen late, and no ``ALERTS``."""
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,67 @@ def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
         for name, series in EXPECTED_STATES.items()
     ]
     _run_with_late_records(promtool, tmp_path, order, unit_tests)
+
+
+LATER = "150m"
+BEFORE = 'status="deactivated", public="false", protected="true", algorithm="md5", digest="aa"'
+AFTER = 'status="deactivated", public="true", protected="false", algorithm="md5", digest="bb"'
+CHANGES = {
+    "while the exporter is down for twenty minutes": {
+        f"openstack_image_poll_success{{{LABELS}}}": "1x99 stale _x19 1x80",
+        f'openstack_image_expectation_met{{{LABELS}, expectation="status"}}': (
+            "1x99 stale _x19 1x80"
+        ),
+        f"openstack_image_state_info{{{LABELS}, {BEFORE}}}": "1x99 stale",
+        f"openstack_image_state_info{{{LABELS}, {AFTER}}}": "_x120 1x80",
+    },
+    "while the exporter is down for four minutes": {
+        f"openstack_image_poll_success{{{LABELS}}}": "1x99 stale _x3 1x80",
+        f'openstack_image_expectation_met{{{LABELS}, expectation="status"}}': "1x99 stale _x3 1x80",
+        f"openstack_image_state_info{{{LABELS}, {BEFORE}}}": "1x99 stale",
+        f"openstack_image_state_info{{{LABELS}, {AFTER}}}": "_x104 1x80",
+    },
+    "while the image is gone": {
+        f"openstack_image_poll_success{{{LABELS}}}": "1x200",
+        f'openstack_image_expectation_met{{{LABELS}, expectation="status"}}': "1x99 stale _x3 1x80",
+        f"openstack_image_state_info{{{LABELS}, {BEFORE}}}": "1x99 stale",
+        f'openstack_image_state_info{{{LABELS}, status="gone"}}': "_x100 1x3 stale",
+        f"openstack_image_state_info{{{LABELS}, {AFTER}}}": "_x104 1x80",
+    },
+}
+"""An image that is known for long, deactivated as expected, and changes while it is not."""
+
+
+@pytest.mark.slow  # 4 s of processor time each.
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_are_found_if_every_record_is_seen_one_evaluation_late(
+    promtool: Path, tmp_path: Path, name: str, order: int
+) -> None:
+    """The states before and after are compared although both are known only for some minutes."""
+    found = ("BecamePublic", "ContentChanged", "ProtectionLost")
+    check = {
+        "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+        "eval_time": LATER,
+        "exp_samples": [
+            {"labels": f'{{alertname="OpenStackImage{alert}"}}', "value": 1} for alert in found
+        ],
+    }
+    _run_with_late_records(promtool, tmp_path, order, [_unit_test(CHANGES[name], [check])])
+
+
+@pytest.mark.slow  # 4 s of processor time each.
+@pytest.mark.parametrize("order", [1, -1])
+def test_deleted_image_was_not_deactivated_against_expectations_if_records_are_late(
+    promtool: Path, tmp_path: Path, order: int
+) -> None:
+    """The expectation ends with the scrape, but the record of the status a minute later."""
+    firing = 'ALERTS{alertname="OpenStackImageDeactivated", alertstate="firing"}'
+    checks: list[dict[str, Any]] = [
+        {"expr": firing, "eval_time": f"{minute}m", "exp_samples": []} for minute in range(98, 104)
+    ]
+    series = CHANGES["while the image is gone"]
+    _run_with_late_records(promtool, tmp_path, order, [_unit_test(series, checks)])
 
 
 @pytest.mark.slow  # 2 s of processor time each.
@@ -236,6 +298,17 @@ def test_alert_ends_after_those_that_it_inhibits_without_keep_firing_for(
         ],
     }
     _run_with_late_records(promtool, tmp_path, order, [unit_test], frozenset({"keep_firing_for"}))
+
+
+def _unit_test(series: Mapping[str, str], checks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a unit test with these series of one image, beside those of its exporter."""
+    exporter = 'openstack_image_exporter_targets{cloud="prod", instance="a"}'
+    scraped = {'up{job="openstack-images", instance="a"}': "1x200", exporter: "1x200", **series}
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in scraped.items()],
+        "promql_expr_test": checks,
+    }
 
 
 def _run_with_late_records(
