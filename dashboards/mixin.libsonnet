@@ -113,7 +113,7 @@
           },
           {
             "record": "image_state:openstack_image_state:before",
-            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    openstack_image_state_info%(only)s offset 5m\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n    unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 3m\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 55m\n    )\n  )\n)"
+            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    openstack_image_state_info%(only)s offset 5m\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n    unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current offset 55m\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 3m\n      and on (cloud, image_id, image) image_state:openstack_image_state:current\n    )\n  )\n)"
           },
           {
             "record": "image_state:openstack_image_state:current",
@@ -157,7 +157,7 @@
           },
           {
             "record": "image:openstack_image_status:gone_as_expected",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:gone_as_expected[10m])\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n  and (last_over_time(image:openstack_image_status:code[10m]) == 100 or image:openstack_image_status:remembered == 100)\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:gone_as_expected[10m])\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n  and last_over_time(image:openstack_image_status:code[10m]) == 100\n)\nor (\n  last_over_time(image:openstack_image_status:gone_as_expected[10m])\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n  and image:openstack_image_status:remembered == 100\n)"
           },
           {
             "record": "image:openstack_image_status:expected",
@@ -173,7 +173,7 @@
           },
           {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "image:openstack_image_poll_success:failing\nand on (cloud, image_id, image) (\n  last_over_time(image_state:openstack_image_state:current[5m])\n  or image_state:openstack_image_state:before\n  or image:openstack_image_status:remembered\n)\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nunless on (cloud, image_id, image) image_state:openstack_image_state:current\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
+            "expr": "image:openstack_image_poll_success:failing\nand on (cloud, image_id, image) last_over_time(image_state:openstack_image_state:current[5m])\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image:openstack_image_status:remembered\nor\nimage:openstack_image_poll_success:max\nunless on (cloud, image_id, image) image_state:openstack_image_state:current\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
           },
           {
             "record": "image:openstack_image_poll_success:never",

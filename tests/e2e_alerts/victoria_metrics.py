@@ -34,8 +34,11 @@ DEFAULTS = {
 PROGRAMS = DEFAULTS.keys()
 UNKNOWN = frozenset({"keep_firing_for"})
 """Keys of a rule that vmalert 1.79 does not know."""
-MAX_EVALUATIONS = 5
-"""Evaluations from a scrape to an alert: each record sees others as of the evaluation before."""
+MAX_EVALUATIONS = 6
+"""Evaluations from a scrape to an alert: each record sees others as of the evaluation before.
+
+A status that changed while the exporter was down takes five records.
+"""
 
 
 class VictoriaMetrics(Prometheus):
