@@ -8,11 +8,9 @@ and 3 GB of memory.
 import os
 import re
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from operator import itemgetter
 from pathlib import Path
 from statistics import mean, median
@@ -30,16 +28,16 @@ from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
 from tests.benchmarks.images import image_ids, realistic
+from tests.benchmarks.monitored import JOB, MetricsServer, monitoring, serving
 from tests.benchmarks.report import print_table
 from tests.benchmarks.rules_history import names_looked_back_at, write_history
 from tests.dashboards.alert_table import RULES
-from tests.dashboards.servers import Prometheus, prometheus
+from tests.dashboards.servers import Prometheus
 from tests.e2e_alerts.scaled import seconds
 from tests.support.wait import wait_until
 
 COUNTS = [int(count) for count in os.environ.get("RULES_IMAGES", "1000,10000").split(",")]
 FILES = [Path(file) for file in os.environ.get("RULES_FILES", str(RULES)).split(",")]
-JOB = "openstack-images"
 INTERVAL = 15
 """Seconds between scrapes and between evaluations of every group, to wait less than usual."""
 USUAL_INTERVAL = 30
@@ -61,9 +59,6 @@ HEADINGS = (
     "without rules",
 )
 SLOWEST_HEADINGS = ("state", "rule", "seconds", "samples read")
-FLAGS = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
-"""Keep Prometheus from merging the blocks of the history while it is measured."""
-
 OUTCOMES: Mapping[str, Callable[[Found], tuple[Outcome, ...]]] = {
     "fine": lambda found: (found,),
     "API down": lambda found: (found, Failed("timeout")),
@@ -108,36 +103,24 @@ class Baseline(NamedTuple):
     processor: float
 
 
-class Exporter(ThreadingHTTPServer):
+class Exporter(MetricsServer):
     """Serves the metrics of a state that can be changed."""
 
     def __init__(self, bodies: Mapping[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.bodies = bodies
         self.state = STATES[0]
-        self.scrapes = 0
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Exporter
-
-    def do_GET(self) -> None:
-        body = self.server.bodies[self.server.state]
-        self.server.scrapes += 1
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Log nothing."""
+    def body(self) -> bytes:
+        """Return the metrics of the present state."""
+        return self.bodies[self.state]
 
 
 def test_cost_of_the_rules(tmp_path: Path) -> None:
     """Print the seconds of an evaluation in each state, the slowest rules, and the memory."""
     for count in COUNTS:
-        with _serving({state: _exposition(count, state) for state in STATES}) as exporter:
+        bodies = {state: _exposition(count, state) for state in STATES}
+        with serving(Exporter(bodies)) as exporter:
             for number, file in enumerate(FILES):
                 folder = tmp_path / f"{count}-{number}"
                 _print(file, count, *_measure(folder, exporter, file))
@@ -152,7 +135,7 @@ def _measure(folder: Path, exporter: Exporter, file: Path) -> tuple[Baseline, di
         _durations(server, rules, 2)
         recorded = _recorded(server)
     names = names_looked_back_at(rules)
-    target = f',instance="127.0.0.1:{exporter.server_port}",job="{JOB}"}}'
+    target = f',instance="{exporter.instance}",job="{JOB}"}}'
     samples = [
         (match[1] + match[2].removesuffix("}") + target, match[3])
         for match in SAMPLE.finditer(exporter.bodies[STATES[0]].decode())
@@ -266,36 +249,10 @@ def _baseline(folder: Path, exporter: Exporter) -> Baseline:
         )
 
 
-@contextmanager
-def _prometheus(folder: Path, exporter: Exporter, rules: Mapping[str, Any]) -> Iterator[Prometheus]:
-    settings = {
-        "global": {
-            "scrape_interval": f"{INTERVAL}s",
-            "scrape_timeout": f"{INTERVAL}s",
-            "evaluation_interval": f"{INTERVAL}s",
-        },
-        "scrape_configs": [
-            {
-                "job_name": JOB,
-                "static_configs": [{"targets": [f"127.0.0.1:{exporter.server_port}"]}],
-            }
-        ],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    with prometheus(folder, settings, rules, FLAGS) as server:
-        yield server
-
-
-@contextmanager
-def _serving(bodies: Mapping[str, bytes]) -> Iterator[Exporter]:
-    with Exporter(bodies) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def _prometheus(
+    folder: Path, exporter: Exporter, rules: Mapping[str, Any]
+) -> AbstractContextManager[Prometheus]:
+    return monitoring(folder, exporter, rules, f"{INTERVAL}s", f"{INTERVAL}s")
 
 
 def _exposition(count: int, state: str) -> bytes:

@@ -14,22 +14,22 @@ from tests.dashboards.test_rules import RECORDED, TESTS
 LAST_CHANGE = "openstack_image_last_change_timestamp_seconds"
 LABELS = 'cloud="prod", image_id="id", image="i", instance="a"'
 EXPECTED_STATES = {
-    "gone": [
-        (f'state_info{{{LABELS}, status="gone"}}', "1x30"),
-        (f'expectation_met{{{LABELS}, expectation="exists"}}', "1x30"),
-    ],
-    "deactivated": [
-        (f'state_info{{{LABELS}, status="deactivated"}}', "1 stale 1x30"),
-        (f'expectation_met{{{LABELS}, expectation="status"}}', "1x30"),
-    ],
-    "deactivated, and one scrape fails": [
-        (f'state_info{{{LABELS}, status="deactivated"}}', "1x4 stale 1x30"),
-        (f'expectation_met{{{LABELS}, expectation="status"}}', "1x4 stale 1x30"),
-    ],
-    "gone, and one scrape fails": [
-        (f'state_info{{{LABELS}, status="gone"}}', "1x4 stale 1x30"),
-        (f'expectation_met{{{LABELS}, expectation="exists"}}', "1x4 stale 1x30"),
-    ],
+    "gone": {
+        f'openstack_image_state_info{{{LABELS}, status="gone"}}': "1x30",
+        f'openstack_image_expectation_met{{{LABELS}, expectation="exists"}}': "1x30",
+    },
+    "deactivated": {
+        f'openstack_image_state_info{{{LABELS}, status="deactivated"}}': "1 stale 1x30",
+        f'openstack_image_expectation_met{{{LABELS}, expectation="status"}}': "1x30",
+    },
+    "deactivated, and one scrape fails": {
+        f'openstack_image_state_info{{{LABELS}, status="deactivated"}}': "1x4 stale 1x30",
+        f'openstack_image_expectation_met{{{LABELS}, expectation="status"}}': "1x4 stale 1x30",
+    },
+    "gone, and one scrape fails": {
+        f'openstack_image_state_info{{{LABELS}, status="gone"}}': "1x4 stale 1x30",
+        f'openstack_image_expectation_met{{{LABELS}, expectation="exists"}}': "1x4 stale 1x30",
+    },
 }
 """Metrics of an image that is gone or not active as expected; one sample is missing."""
 
@@ -90,37 +90,25 @@ def test_no_alert_is_false_if_every_record_is_seen_one_evaluation_late(
     promtool: Path, tmp_path: Path, order: int
 ) -> None:
     """Records arrive late and may be missing once in a database, from which vmalert reads them."""
-    scraped = [
-        {"series": 'up{job="openstack-images", instance="a"}', "values": "1x30"},
-        {"series": f"openstack_image_poll_success{{{LABELS}}}", "values": "1x30"},
+    checks: list[dict[str, Any]] = [
+        {"expr": 'ALERTS{alertstate="firing"}', "eval_time": f"{minute}m", "exp_samples": []}
+        for minute in range(20)
     ]
+    polled = {f"openstack_image_poll_success{{{LABELS}}}": "1x30"}
     unit_tests = [
-        {
-            "name": name,
-            "interval": "1m",
-            "input_series": [
-                *scraped,
-                *({"series": f"openstack_image_{end}", "values": values} for end, values in series),
-            ],
-            "promql_expr_test": [
-                {
-                    "expr": 'ALERTS{alertstate="firing"}',
-                    "eval_time": f"{minute}m",
-                    "exp_samples": [],
-                }
-                for minute in range(20)
-            ],
-        }
+        {"name": name, **_unit_test(polled | series, checks)}
         for name, series in EXPECTED_STATES.items()
     ]
     _run_with_late_records(promtool, tmp_path, order, unit_tests)
 
 
+WATCHED = 'openstack_image_exporter_targets{cloud="prod", instance="a"}'
 LATER = "150m"
 BEFORE = 'status="deactivated", public="false", protected="true", algorithm="md5", digest="aa"'
 AFTER = 'status="deactivated", public="true", protected="false", algorithm="md5", digest="bb"'
 CHANGES = {
     "while the exporter is down for twenty minutes": {
+        WATCHED: "1x99 stale _x19 1x80",
         f"openstack_image_poll_success{{{LABELS}}}": "1x99 stale _x19 1x80",
         f'openstack_image_expectation_met{{{LABELS}, expectation="status"}}': (
             "1x99 stale _x19 1x80"
@@ -129,12 +117,14 @@ CHANGES = {
         f"openstack_image_state_info{{{LABELS}, {AFTER}}}": "_x120 1x80",
     },
     "while the exporter is down for four minutes": {
+        WATCHED: "1x99 stale _x3 1x80",
         f"openstack_image_poll_success{{{LABELS}}}": "1x99 stale _x3 1x80",
         f'openstack_image_expectation_met{{{LABELS}, expectation="status"}}': "1x99 stale _x3 1x80",
         f"openstack_image_state_info{{{LABELS}, {BEFORE}}}": "1x99 stale",
         f"openstack_image_state_info{{{LABELS}, {AFTER}}}": "_x104 1x80",
     },
     "while the image is gone": {
+        WATCHED: "1x200",
         f"openstack_image_poll_success{{{LABELS}}}": "1x200",
         f'openstack_image_expectation_met{{{LABELS}, expectation="status"}}': "1x99 stale _x3 1x80",
         f"openstack_image_state_info{{{LABELS}, {BEFORE}}}": "1x99 stale",
@@ -185,7 +175,6 @@ def test_alerts_about_failing_polls_do_not_wait_again_if_scrapes_fail_and_record
     """The record of the failed scrape has no value while the next scrape has arrived already."""
     new_labels = LABELS.replace('"id"', '"id-new"')
     series = {
-        'up{job="openstack-images", instance="a"}': "1x30",
         f'openstack_image_state_info{{{LABELS}, status="active"}}': "1x9 stale 1x4 stale 1x9",
         f"openstack_image_poll_success{{{LABELS}}}": "1x4 0x4 stale 0x4 stale 0x9",
         f"openstack_image_poll_success{{{new_labels}}}": "_x5 0x4 stale 0x4 stale 0x9",
@@ -196,9 +185,7 @@ def test_alerts_about_failing_polls_do_not_wait_again_if_scrapes_fail_and_record
         "eval_time": "24m",
         "exp_samples": [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in firing],
     }
-    input_series = [{"series": name, "values": values} for name, values in series.items()]
-    unit_test = {"interval": "1m", "input_series": input_series, "promql_expr_test": [check]}
-    _run_with_late_records(promtool, tmp_path, order, [unit_test])
+    _run_with_late_records(promtool, tmp_path, order, [_unit_test(series, [check])])
 
 
 @pytest.mark.slow  # 2 s of processor time each.
@@ -209,21 +196,17 @@ def test_unmet_expectation_does_not_end_when_a_scrape_fails_without_keep_firing_
     """The record of the state is seen once more, although nothing was scraped."""
     scraped = "1x11 stale 1x20"
     series = {
-        'up{job="openstack-images", instance="a"}': "1x40",
-        'openstack_image_exporter_targets{cloud="prod", instance="a"}': scraped,
+        WATCHED: scraped,
         f'openstack_image_state_info{{{LABELS}, status="deactivated"}}': scraped,
         f"openstack_image_poll_success{{{LABELS}}}": scraped,
         f'openstack_image_expectation_met{{{LABELS}, expectation="protected"}}': "0x11 stale 0x20",
     }
     firing = 'count(ALERTS{alertname="OpenStackImageNotAsExpected", alertstate="firing"})'
-    unit_test = {
-        "interval": "1m",
-        "input_series": [{"series": metric, "values": values} for metric, values in series.items()],
-        "promql_expr_test": [
-            {"expr": firing, "eval_time": f"{minute}m", "exp_samples": [{"value": 1}]}
-            for minute in range(8, 25)
-        ],
-    }
+    checks: list[dict[str, Any]] = [
+        {"expr": firing, "eval_time": f"{minute}m", "exp_samples": [{"value": 1}]}
+        for minute in range(8, 25)
+    ]
+    unit_test = _unit_test(series, checks)
     _run_with_late_records(promtool, tmp_path, order, [unit_test], frozenset({"keep_firing_for"}))
 
 
@@ -232,22 +215,16 @@ def test_status_of_a_deleted_image_has_not_changed_if_only_its_change_is_seen_at
 ) -> None:
     """A database may show a new series of one record later than that of another."""
     series = {
-        'up{job="openstack-images", instance="a"}': "1x30",
         f"openstack_image_poll_success{{{LABELS}}}": "1x30",
         f'openstack_image_state_info{{{LABELS}, status="active"}}': "1x9 stale",
         f'openstack_image_state_info{{{LABELS}, status="gone"}}': "_x10 1x20",
         f'{LAST_CHANGE}{{{LABELS}, change="status"}}': "_x10 600x20",
     }
     changed = 'ALERTS{alertname="OpenStackImageStatusChanged"}'
-    unit_test = {
-        "interval": "1m",
-        "input_series": [{"series": metric, "values": values} for metric, values in series.items()],
-        "promql_expr_test": [
-            {"expr": changed, "eval_time": f"{minute}m", "exp_samples": []}
-            for minute in range(8, 20)
-        ],
-    }
-    _run_with_late_records(promtool, tmp_path, 1, [unit_test], first="change")
+    checks: list[dict[str, Any]] = [
+        {"expr": changed, "eval_time": f"{minute}m", "exp_samples": []} for minute in range(8, 20)
+    ]
+    _run_with_late_records(promtool, tmp_path, 1, [_unit_test(series, checks)], first="change")
 
 
 OUTAGE = {
@@ -276,7 +253,6 @@ def test_alert_ends_after_those_that_it_inhibits_without_keep_firing_for(
     promtool: Path, tmp_path: Path, order: int, name: str, inhibited: str, series: dict[str, str]
 ) -> None:
     """Otherwise people are notified of what is over by vmalert 1.79, which does not know it."""
-    up = {'up{job="openstack-images", instance="a"}': "1x60"}
     source, target = (
         f'ALERTS{{alertname="OpenStackImage{alert}", alertstate="firing"}}'
         for alert in (name, inhibited)
@@ -286,24 +262,18 @@ def test_alert_ends_after_those_that_it_inhibits_without_keep_firing_for(
         for alert in (source, target)
     ]
     alone = {"expr": f"{target} unless on (cloud) {source}", "exp_samples": []}
-    unit_test = {
-        "interval": "1m",
-        "input_series": [
-            {"series": metric, "values": values} for metric, values in (up | series).items()
-        ],
-        "promql_expr_test": [
-            *firing,
-            *({**alone, "eval_time": f"{minute}m"} for minute in range(34, 60)),
-            {"expr": source, "eval_time": "44m", "exp_samples": []},
-        ],
-    }
+    checks: list[dict[str, Any]] = [
+        *firing,
+        *({**alone, "eval_time": f"{minute}m"} for minute in range(34, 60)),
+        {"expr": source, "eval_time": "44m", "exp_samples": []},
+    ]
+    unit_test = _unit_test(series, checks)
     _run_with_late_records(promtool, tmp_path, order, [unit_test], frozenset({"keep_firing_for"}))
 
 
 def _unit_test(series: Mapping[str, str], checks: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a unit test with these series of one image, beside those of its exporter."""
-    exporter = 'openstack_image_exporter_targets{cloud="prod", instance="a"}'
-    scraped = {'up{job="openstack-images", instance="a"}': "1x200", exporter: "1x200", **series}
+    """Return a unit test with these series, beside that of the exporter as a target."""
+    scraped = {'up{job="openstack-images", instance="a"}': "1x200", **series}
     return {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in scraped.items()],
