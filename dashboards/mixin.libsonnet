@@ -108,28 +108,32 @@
             "expr": "sum by (cloud) (\n  openstack_image_exporter_targets%(only)s\n  and on (job, namespace, instance) openstack_image_exporter_shards%(only)s > 1\n)\nor\nmax by (cloud) (openstack_image_exporter_targets%(only)s)"
           },
           {
+            "record": "cloud:openstack_image_exporter_targets:last_day",
+            "expr": "last_over_time(cloud:openstack_image_exporter_targets:sum[1d])"
+          },
+          {
             "record": "image_instance:openstack_image_poll_success:failed",
             "expr": "openstack_image_poll_success%(only)s == 0"
           },
           {
             "record": "image_state:openstack_image_state:before",
-            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    openstack_image_state_info%(only)s offset 5m\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info%(only)s\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n    unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      image_state:openstack_image_state:current offset 55m\n      and on (cloud, image_id, image) image_state:openstack_image_state:current offset 3m\n      and on (cloud, image_id, image) image_state:openstack_image_state:current\n    )\n  )\n)"
+            "expr": "topk by (cloud, image_id, image, algorithm) (1,\n  time() * max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n    openstack_image_state_info{%(also)sstatus!=\"gone\"} offset 5m\n    unless on (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n      openstack_image_state_info{%(also)sstatus!=\"gone\"}\n      unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n    )\n    unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off offset 5m\n  )\n  or (\n    image_state:openstack_image_state:before > time() - 86400\n    unless image_state:openstack_image_state:current\n    unless on (cloud, image_id, image) (\n      (image_state:openstack_image_state:current offset 55m or image:openstack_image_status:code offset 55m)\n      and on (cloud, image_id, image) (image_state:openstack_image_state:current offset 3m or image:openstack_image_status:code offset 3m)\n      and on (cloud, image_id, image) (image_state:openstack_image_state:current or image:openstack_image_status:code)\n    )\n  )\n)"
           },
           {
             "record": "image_state:openstack_image_state:current",
-            "expr": "max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n  openstack_image_state_info%(only)s\n  and on (cloud, image_id, image) (\n    image_state:openstack_image_state:before\n    or image_instance:openstack_image_poll_success:failed\n    or image:openstack_image_status:remembered\n  )\n  unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n)"
+            "expr": "max by (cloud, image_id, image, status, public, protected, size_bytes, algorithm, digest) (\n  openstack_image_state_info{%(also)sstatus!=\"gone\"}\n  and on (cloud, image_id, image) (\n    image_state:openstack_image_state:before\n    or image_instance:openstack_image_poll_success:failed\n    or image:openstack_image_status:remembered\n  )\n  unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n)"
           },
           {
             "record": "image_state:openstack_image_state:from",
-            "expr": "image_state:openstack_image_state:before{status!=\"gone\"}\nand on (cloud, image_id, image) image_state:openstack_image_state:current{status!=\"gone\"}"
+            "expr": "image_state:openstack_image_state:before\nand on (cloud, image_id, image) image_state:openstack_image_state:current"
           },
           {
             "record": "image_state:openstack_image_state:to",
-            "expr": "image_state:openstack_image_state:current{status!=\"gone\"}\nand on (cloud, image_id, image) image_state:openstack_image_state:before"
+            "expr": "image_state:openstack_image_state:current\nand on (cloud, image_id, image) image_state:openstack_image_state:before"
           },
           {
             "record": "image:openstack_image_poll_success:max",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_poll_success%(only)s\n  and on (cloud, image_id, image) (\n    image_instance:openstack_image_poll_success:failed\n    or image:openstack_image_status:remembered\n    or image_state:openstack_image_state:before\n    or image:openstack_image_poll_success:max == 0\n  )\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_poll_success%(only)s\n  and on (cloud, image_id, image) (\n    image_instance:openstack_image_poll_success:failed\n    or image:openstack_image_status:last\n    or image_state:openstack_image_state:unknown\n    or last_over_time(image:openstack_image_poll_success:max[5m]) == 0\n  )\n)"
           },
           {
             "record": "image_instance:openstack_image_poll_success:cut_off",
@@ -138,6 +142,10 @@
           {
             "record": "image:openstack_image_status:code",
             "expr": "max by (cloud, image_id, image) (\n  (\n         1 * openstack_image_state_info{%(also)sstatus=\"queued\"}\n    or   2 * openstack_image_state_info{%(also)sstatus=\"saving\"}\n    or   3 * openstack_image_state_info{%(also)sstatus=\"uploading\"}\n    or   4 * openstack_image_state_info{%(also)sstatus=\"importing\"}\n    or   6 * openstack_image_state_info{%(also)sstatus=\"deactivated\"}\n    or   7 * openstack_image_state_info{%(also)sstatus=\"killed\"}\n    or  10 * openstack_image_state_info{%(also)sstatus!~\"active|deactivated|gone|importing|killed|queued|saving|uploading\"}\n    or 100 * openstack_image_state_info{%(also)sstatus=\"gone\"}\n  )\n  unless on (cloud, image_id, image, instance, job) image_instance:openstack_image_poll_success:cut_off\n)"
+          },
+          {
+            "record": "image_state:openstack_image_state:unknown",
+            "expr": "image_state:openstack_image_state:before\nunless on (cloud, image_id, image) image_state:openstack_image_state:current\nunless on (cloud, image_id, image) image:openstack_image_status:code"
           },
           {
             "record": "image:openstack_image_status:last",
@@ -149,7 +157,7 @@
           },
           {
             "record": "image:openstack_image_status:remembered",
-            "expr": "image:openstack_image_status:code\nor (\n  image:openstack_image_status:remembered\n  unless image:openstack_image_status:code\n  and on (cloud) last_over_time(cloud:openstack_image_exporter_targets:sum[1d])\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current{status=\"active\"}\n  unless on (cloud, image_id, image) (\n    image:openstack_image_status:watched_timestamp_seconds < time() - 7200\n    and on (cloud) (cloud:openstack_image_exporter_targets:sum and cloud:openstack_image_exporter_targets:sum offset 15m)\n  )\n)"
+            "expr": "image:openstack_image_status:code\nor (\n  image:openstack_image_status:remembered\n  and on (cloud) cloud:openstack_image_exporter_targets:last_day\n  unless on (cloud, image_id, image) image_state:openstack_image_state:current{status=\"active\"}\n  unless on (cloud, image_id, image) (\n    image:openstack_image_status:watched_timestamp_seconds < time() - 7200\n    and on (cloud) (cloud:openstack_image_exporter_targets:sum and cloud:openstack_image_exporter_targets:sum offset 15m)\n  )\n)"
           },
           {
             "record": "image:openstack_image_status:known",
@@ -157,11 +165,11 @@
           },
           {
             "record": "image:openstack_image_status:gone_as_expected",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:gone_as_expected[10m])\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n  and last_over_time(image:openstack_image_status:code[10m]) == 100\n)\nor (\n  last_over_time(image:openstack_image_status:gone_as_expected[10m])\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n  and image:openstack_image_status:remembered == 100\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"exists\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)\nor (\n  (\n    last_over_time(image:openstack_image_status:gone_as_expected[10m]) and last_over_time(image:openstack_image_status:code[5m]) == 100\n    or last_over_time(image:openstack_image_status:gone_as_expected[10m]) and image:openstack_image_status:remembered == 100\n  )\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus=\"gone\"}\n)"
           },
           {
             "record": "image:openstack_image_status:expected",
-            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"status\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:expected[10m])\n  and (last_over_time(image:openstack_image_status:code[10m]) < 100 or image:openstack_image_status:remembered < 100)\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)"
+            "expr": "max by (cloud, image_id, image) (\n  openstack_image_expectation_met{%(also)sexpectation=\"status\"} == 1\n  and on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)\nor (\n  last_over_time(image:openstack_image_status:expected[10m])\n  and (last_over_time(image:openstack_image_status:code[5m]) < 100 or image:openstack_image_status:remembered < 100)\n  unless on (cloud, image_id, image) openstack_image_state_info{%(also)sstatus!~\"active|gone\"}\n)"
           },
           {
             "record": "cloud:openstack_image_poll_success:many_down",
@@ -173,7 +181,7 @@
           },
           {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "image:openstack_image_poll_success:failing\nand on (cloud, image_id, image) last_over_time(image_state:openstack_image_state:current[5m])\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image:openstack_image_status:remembered\nor\nimage:openstack_image_poll_success:max\nunless on (cloud, image_id, image) image_state:openstack_image_state:current\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
+            "expr": "image:openstack_image_poll_success:failing\nand on (cloud, image_id, image) last_over_time(image_state:openstack_image_state:current[5m])\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image:openstack_image_status:remembered\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:unknown\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
           },
           {
             "record": "image:openstack_image_poll_success:never",
@@ -185,19 +193,23 @@
           },
           {
             "record": "image_expectation:openstack_image_expectation_met:unmet",
-            "expr": "max by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s == 0)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:unmet[10m])\n  unless on (cloud, image_id, image, expectation) openstack_image_expectation_met%(only)s\n  unless on (cloud, image_id, image) (image_state:openstack_image_state:current and on (cloud) openstack_image_exporter_targets%(only)s)\n  and on (cloud, image_id, image) last_over_time(image:openstack_image_poll_success:max[10m])\n)"
+            "expr": "max by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s == 0)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:unmet[10m])\n  unless on (cloud, image_id, image, expectation) openstack_image_expectation_met%(only)s\n  unless on (cloud, image_id, image) (\n    (image_state:openstack_image_state:current or image:openstack_image_status:code)\n    and on (cloud) openstack_image_exporter_targets%(only)s\n  )\n  and on (cloud, image_id, image) (last_over_time(image:openstack_image_poll_success:max[10m]) or image:openstack_image_status:known)\n)"
           },
           {
             "record": "image:openstack_image_labels:unmet",
             "expr": "image:openstack_image_labels:seen_timestamp_seconds\nand on (cloud, image_id, image) image_expectation:openstack_image_expectation_met:unmet"
           },
           {
+            "record": "cloud:openstack_image_exporter_mass_disappearance:last_day",
+            "expr": "max by (cloud) (max_over_time(openstack_image_exporter_mass_disappearance%(only)s[1d]))"
+          },
+          {
             "record": "cloud:openstack_image_mass_disappearance:known",
-            "expr": "(\n  max by (cloud) (\n    openstack_image_exporter_mass_disappearance%(only)s\n    unless on (job, namespace) openstack_image_exporter_shards%(only)s > 1\n  ) == 1\n  or\n  count by (cloud) (\n    image:openstack_image_status:known == 100\n    or (\n      image:openstack_image_poll_success:max == 0\n      unless on (cloud, image_id, image) last_over_time(image_state:openstack_image_state:current{status!=\"gone\"}[10m])\n    )\n  )\n  >= max_over_time(cloud:openstack_image_exporter_targets:sum[10m])\n  and (\n    max by (cloud) (max_over_time(openstack_image_exporter_mass_disappearance%(only)s[1d])) == 1\n    or\n    count by (cloud) (\n      image:openstack_image_status:known == 100\n      and on (cloud, image_id, image) (\n        image_state:openstack_image_state:before{status!=\"gone\"}\n        or openstack_image_last_change_timestamp_seconds{%(also)schange=\"gone\"} > time() - 3600\n      )\n    ) > 1\n    or\n    max by (cloud) (last_over_time(cloud:openstack_image_mass_disappearance:known[20m]))\n  )\n)\nand on (cloud) (\n  image:openstack_image_status:known == 100\n  unless image:openstack_image_status:gone_as_expected\n)"
+            "expr": "count by (cloud) (\n  image:openstack_image_status:known == 100\n  unless image:openstack_image_status:gone_as_expected\n)\nand on (cloud) (\n  max by (cloud) (\n    openstack_image_exporter_mass_disappearance%(only)s\n    unless on (job, namespace) openstack_image_exporter_shards%(only)s > 1\n  ) == 1\n  or\n  count by (cloud) (\n    image:openstack_image_status:known == 100\n    or (\n      image:openstack_image_poll_success:max == 0\n      unless on (cloud, image_id, image) last_over_time(image_state:openstack_image_state:current[10m])\n    )\n  )\n  >= max_over_time(cloud:openstack_image_exporter_targets:sum[10m])\n  and (\n    cloud:openstack_image_exporter_mass_disappearance:last_day == 1\n    or\n    count by (cloud) (\n      image:openstack_image_status:known == 100\n      and on (cloud, image_id, image) (\n        image_state:openstack_image_state:before\n        or openstack_image_last_change_timestamp_seconds{%(also)schange=\"gone\"} > time() - 3600\n      )\n    ) > 1\n    or\n    last_over_time(cloud:openstack_image_mass_disappearance:known[20m])\n  )\n)"
           },
           {
             "record": "image:openstack_image_status:gone",
-            "expr": "(\n  image:openstack_image_status:known == 100\n  or\n  max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"gone\"} > time() - 300)\n  <= on (cloud, image_id, image) max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"back\"})\n)\nunless image:openstack_image_status:gone_as_expected\nunless on (cloud) (\n  cloud:openstack_image_mass_disappearance:known\n  and on (cloud) count by (cloud) (image:openstack_image_status:known == 100) > 100\n)"
+            "expr": "(\n  image:openstack_image_status:known == 100\n  or\n  max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"gone\"} > time() - 300)\n  <= on (cloud, image_id, image) max by (cloud, image_id, image) (openstack_image_last_change_timestamp_seconds{%(also)schange=\"back\"})\n)\nunless image:openstack_image_status:gone_as_expected\nunless on (cloud) cloud:openstack_image_mass_disappearance:known > 100"
           },
           {
             "record": "image:openstack_image_status:unwanted",

@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from operator import itemgetter
 from pathlib import Path
 from statistics import mean, median
@@ -32,7 +32,7 @@ from tests.benchmarks.monitored import JOB, MetricsServer, monitoring, serving
 from tests.benchmarks.report import print_table
 from tests.benchmarks.rules_history import names_looked_back_at, write_history
 from tests.dashboards.alert_table import RULES
-from tests.dashboards.servers import Prometheus
+from tests.dashboards.servers import DATA, Prometheus
 from tests.e2e_alerts.scaled import seconds
 from tests.support.wait import wait_until
 
@@ -55,6 +55,8 @@ HEADINGS = (
     "samples read",
     "recorded",
     "series",
+    "live heap",
+    "without rules",
     "resident",
     "without rules",
 )
@@ -70,7 +72,13 @@ STATES = tuple(OUTCOMES)
 SEQUENCES = (STATES[:3], STATES[3:])
 """States that are measured one after another. Each sequence starts with the history."""
 MAX_STALE = 900.0
-SAMPLE = re.compile(r"(\w+)(\{.*\}) (\S+)")
+
+
+class Memory(NamedTuple):
+    """Bytes of Prometheus: what it uses after a garbage collection, and what it occupies."""
+
+    live: float
+    resident: float
 
 
 class Cost(NamedTuple):
@@ -82,7 +90,7 @@ class Cost(NamedTuple):
             machine do not affect.
         read: Samples that an evaluation of each rule reads, the same in every run.
         rules: Seconds of the last evaluation of each rule.
-        resident: Bytes of Prometheus.
+        memory: The memory of Prometheus.
         series: Number of series that Prometheus holds.
         recorded: Number of series that the rules record.
     """
@@ -91,29 +99,31 @@ class Cost(NamedTuple):
     processor: float
     read: dict[str, int]
     rules: dict[str, float]
-    resident: float
+    memory: Memory
     series: float
     recorded: int
 
 
 class Baseline(NamedTuple):
-    """The cost of a Prometheus that only scrapes: resident bytes, processor seconds a scrape."""
+    """The cost of a Prometheus that only scrapes: its memory, and processor seconds a scrape."""
 
-    resident: float
+    memory: Memory
     processor: float
 
 
 class Exporter(MetricsServer):
-    """Serves the metrics of a state that can be changed."""
+    """Serves the metrics of a state that can be changed, and what was scraped before at first."""
 
     def __init__(self, bodies: Mapping[str, bytes]) -> None:
         super().__init__()
         self.bodies = bodies
         self.state = STATES[0]
+        self.past = b""
 
     def body(self) -> bytes:
-        """Return the metrics of the present state."""
-        return self.bodies[self.state]
+        """Return the metrics of the past, once, or those of the present state."""
+        past, self.past = self.past, b""
+        return past or self.bodies[self.state]
 
 
 def test_cost_of_the_rules(tmp_path: Path) -> None:
@@ -135,23 +145,12 @@ def _measure(folder: Path, exporter: Exporter, file: Path) -> tuple[Baseline, di
         _durations(server, rules, 2)
         recorded = _recorded(server)
     names = names_looked_back_at(rules)
-    target = f',instance="{exporter.instance}",job="{JOB}"}}'
-    samples = [
-        (match[1] + match[2].removesuffix("}") + target, match[3])
-        for match in SAMPLE.finditer(exporter.bodies[STATES[0]].decode())
-    ]
-    history = [
-        (series, value)
-        for series, value in (*samples, *recorded)
-        if series.partition("{")[0] in names
-    ]
-    write_history(folder / "without/tsdb", history, time.time())
-    baseline = _baseline(folder / "without", exporter)
+    samples = (*exporter.bodies[STATES[0]].decode().splitlines(), *recorded)
+    past = "\n".join(sample for sample in samples if sample.partition("{")[0] in names)
+    baseline = _baseline(folder / "without", exporter, past)
     costs = {}
     for states in SEQUENCES:
-        write_history(folder / states[0] / "tsdb", history, time.time())
-        with _prometheus(folder / states[0], exporter, rules) as server:
-            _durations(server, rules, 1)
+        with _with_past(folder / states[0], exporter, rules, past) as server:
             for state in states:
                 exporter.state = state
                 costs[state] = _cost(server, rules, exporter, baseline.processor)
@@ -180,7 +179,7 @@ def _cost(
         used / mean(_evaluations(metrics, name) - _evaluations(before, name) for name in groups),
         {name: _samples_read(server, rule["query"]) for name, rule in loaded},
         {name: rule["evaluationTime"] for name, rule in loaded},
-        metrics["process_resident_memory_bytes"],
+        _memory(server, metrics),
         metrics["prometheus_tsdb_head_series"],
         int(recorded["value"][1]),
     )
@@ -224,29 +223,50 @@ def _own_metrics(server: Prometheus) -> dict[str, float]:
     return {f"{name} {group}".strip(): float(value) for name, group, value in samples}
 
 
-def _recorded(server: Prometheus) -> list[tuple[str, str]]:
+def _memory(server: Prometheus, metrics: Mapping[str, float]) -> Memory:
+    """Return the memory as of Prometheus' own metrics, and the heap after a collection now."""
+    requests.get(f"{server.url}/debug/pprof/heap", {"gc": "1"}, timeout=PATIENCE)
+    live = _own_metrics(server)["go_memstats_heap_alloc_bytes"]
+    return Memory(live, metrics["process_resident_memory_bytes"])
+
+
+def _recorded(server: Prometheus) -> list[str]:
     """Return all recorded series with their values."""
     series = []
     for result in server.query('{__name__=~".+:.+"}'):
         labels = dict(result["metric"])
         name = labels.pop("__name__")
         text = ",".join(f'{label}="{value}"' for label, value in labels.items())
-        series.append((f"{name}{{{text}}}", result["value"][1]))
+        series.append(f"{name}{{{text}}} {result['value'][1]}")
     return series
 
 
-def _baseline(folder: Path, exporter: Exporter) -> Baseline:
+def _baseline(folder: Path, exporter: Exporter, past: str) -> Baseline:
     """Measure a Prometheus without rules that has scraped as often as another before ``_cost``."""
-    with _prometheus(folder, exporter, {"groups": []}) as server:
+    with _with_past(folder, exporter, {"groups": []}, past) as server:
         scrapes = exporter.scrapes + 4
         wait_until(lambda: exporter.scrapes >= scrapes, PATIENCE, pause=1)
         before = _own_metrics(server)["process_cpu_seconds_total"]
         wait_until(lambda: exporter.scrapes >= scrapes + ROUNDS, PATIENCE, pause=1)
         metrics = _own_metrics(server)
         used = metrics["process_cpu_seconds_total"] - before
-        return Baseline(
-            metrics["process_resident_memory_bytes"], used / (exporter.scrapes - scrapes)
-        )
+        return Baseline(_memory(server, metrics), used / (exporter.scrapes - scrapes))
+
+
+@contextmanager
+def _with_past(
+    folder: Path, exporter: Exporter, rules: Mapping[str, Any], past: str
+) -> Iterator[Prometheus]:
+    """Run a Prometheus that has scraped and recorded these samples for a day."""
+    target = {"instance": exporter.instance, "job": JOB}
+    exporter.past = write_history(folder / DATA, past, target)
+    with _prometheus(folder, exporter, rules) as server:
+        images = len(exporter.bodies[STATES[0]].split(b"\nopenstack_image_poll_success{")) - 1
+        query = f"count(openstack_image_poll_success) == {images}"
+        wait_until(lambda: server.query(query), PATIENCE, pause=1)
+        (scraped,) = server.query("count(openstack_image_state_info offset 55m)")
+        assert int(scraped["value"][1]) == images
+        yield server
 
 
 def _prometheus(
@@ -303,8 +323,11 @@ def _row(file: Path, count: int, state: str, cost: Cost, baseline: Baseline) -> 
         f"{sum(cost.read.values()):,}",
         f"{cost.recorded / count:.1f} an image",
         f"{cost.series:,.0f}",
-        f"{cost.resident / MIB:,.0f} MiB",
-        f"{baseline.resident / MIB:,.0f} MiB",
+        *(
+            f"{size / MIB:,.0f} MiB"
+            for sizes in zip(cost.memory, baseline.memory, strict=True)
+            for size in sizes
+        ),
     )
 
 

@@ -16,9 +16,9 @@ from exporter.model.instant import Instant
 from exporter.model.outcome import Failed, Found, Gone, Outcome
 from exporter.model.target import Target
 from exporter.store import Store
+from tests.benchmarks.day_history import DAY
 from tests.benchmarks.images import image_ids, realistic
 
-DAY = 86_400
 MOMENTS = 48
 """Moments of the day at which images change."""
 CLOUDS = {"frankfurt": 0.6, "munich": 0.35, "lab": 0.05}

@@ -20,10 +20,13 @@ from tests.benchmarks.tsdb_block import (
     write_block,
 )
 
+DAY = 86_400
 SCRAPE_INTERVAL = 30
 BLOCKS = (24, 6, 4, 2, 0)
 """Ages in hours at which blocks begin and end, as Prometheus would have merged them."""
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+RECORDED = re.compile(r"ALERTS|\w+:")
+"""Names of series of rules, which do not have the labels of a target."""
 ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 GROWING = re.compile(
     r"openstack_image_exporter_\w+(?:_total|_bucket|_count|_sum|_cycle_timestamp_seconds)\{"
@@ -50,7 +53,7 @@ def write_day(
         target: The labels of the target.
     """
     history: list[History] = sorted(
-        (_labels(text, {} if text.startswith("ALERTS") else target), tuple(runs), _is_growing(text))
+        (_labels(text, {} if RECORDED.match(text) else target), tuple(runs), _is_growing(text))
         for text, runs in _runs(moments).items()
     )
     fork = multiprocessing.get_context("fork")

@@ -14,6 +14,12 @@ JOB = "openstack-images"
 FLAGS = ("--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
 """Keep Prometheus from merging the blocks of a history while it is measured."""
 
+WITHOUT_TARGET = [
+    {"source_labels": ["__name__"], "regex": r"\w+:.+", "target_label": label, "replacement": ""}
+    for label in ("instance", "job")
+]
+"""Remove the labels of the target from series of records that are scraped, as of the past."""
+
 
 class MetricsServer(ThreadingHTTPServer, ABC):
     """Serves metrics on a port of its own.
@@ -78,7 +84,13 @@ def monitoring(
             "scrape_timeout": scrape,
             "evaluation_interval": evaluation,
         },
-        "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [exporter.instance]}]}],
+        "scrape_configs": [
+            {
+                "job_name": JOB,
+                "static_configs": [{"targets": [exporter.instance]}],
+                "metric_relabel_configs": WITHOUT_TARGET,
+            }
+        ],
     }
     folder.mkdir(parents=True, exist_ok=True)
     return prometheus(folder, settings, rules, FLAGS)

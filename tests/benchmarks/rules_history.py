@@ -1,22 +1,23 @@
-"""A day of history for Prometheus, written as blocks by ``promtool``."""
+"""The day before a benchmark of the rules, in which no series changed.
+
+Prometheus holds the last hours in memory. So the last one is scraped, with its timestamps, and only
+the rest is written as blocks.
+"""
 
 import re
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.dashboards.servers import installed
+from tests.benchmarks.day_history import DAY, write_day
 
-BLOCK = 2 * 3600
-"""Seconds of a block."""
-STEPS = ((86_400, 1_800), (3_900, 60))
-"""Ages up to which there is a sample every so many seconds: few at first, to save time and disk."""
-NEWEST = 15
-"""Seconds between the last sample and the present. Prometheus goes on from there."""
+RECENT = 58 * 60
+"""Seconds in memory. Prometheus rejects a sample that is an hour older than others."""
+STEP = 120
+"""Seconds between samples in memory: an instant selector looks back over five minutes."""
 
 LOOKBACK = re.compile(r"([A-Za-z_:][\w:]*)(?:\{[^}]*\})?(?:\[|\s+offset)")
 
@@ -26,37 +27,16 @@ def names_looked_back_at(rules: Mapping[str, Any]) -> set[str]:
     return set(LOOKBACK.findall(yaml.safe_dump(dict(rules), width=1_000_000)))
 
 
-def write_history(folder: Path, samples: Iterable[tuple[str, str]], now: float) -> int:
-    """Write a day of unchanged values for these series as blocks.
+def write_history(folder: Path, metrics: str, target: Mapping[str, str]) -> bytes:
+    """Write blocks until an hour ago, and return the metrics to scrape first.
 
     Args:
         folder: The folder of the database.
-        samples: Each series as text, with its value.
-        now: The present, as Unix time.
-
-    Returns:
-        The number of samples.
+        metrics: The series with their values, those of the target without its labels.
+        target: The labels of the target.
     """
-    lines = [f"{series} {value} " for series, value in samples]
-    promtool = installed("promtool", package="prometheus")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "history.txt"
-    for _, times in groupby(_times(now), lambda timestamp: timestamp // BLOCK):
-        with file.open("w") as output:
-            for timestamp in times:
-                output.write(f"{timestamp}\n".join(lines))
-                output.write(f"{timestamp}\n")
-            output.write("# EOF\n")
-        subprocess.run(
-            [promtool, "tsdb", "create-blocks-from", "openmetrics", "-q", file, folder],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-    file.unlink()
-    return len(lines) * len(list(_times(now)))
-
-
-def _times(now: float) -> Iterator[int]:
-    """Yield ascending timestamps of the last day."""
-    for (oldest, step), (newest, _) in zip(STEPS, (*STEPS[1:], (NEWEST, 0)), strict=True):
-        yield from range(int(now) - oldest, int(now) - newest, step)
+    now = int(time.time())
+    write_day(folder, [(now - RECENT - DAY, metrics)], now - RECENT, target)
+    lines = [f"{line} " for line in metrics.splitlines()]
+    times = range(now - RECENT, now, STEP)
+    return "".join(f"{1000 * at}\n".join((*lines, "")) for at in times).encode()

@@ -55,22 +55,27 @@ def check(
     assert process.returncode == 0, process.stdout + process.stderr
 
 
+@pytest.mark.parametrize("expected", [0, 50])
 @pytest.mark.parametrize("count", [FEW, MANY])
 def test_many_gone_images_are_one_alert_until_one_is_back(
-    promtool: Path, tmp_path: Path, count: int
+    promtool: Path, tmp_path: Path, count: int, expected: int
 ) -> None:
+    """Those that are expected to be gone have no alert, and do not count."""
     cloud = '{cloud="prod", instance="a"}'
-    gone = series(count, "openstack_image_state_info", "_x6 1x19", ', status="gone"')
+    total = count + expected
+    gone = series(total, "openstack_image_state_info", "_x6 1x19", ', status="gone"')
     gone[0]["values"] = "_x6 1x9 stale"
-    active = series(count, "openstack_image_state_info", "1x5 stale", ', status="active"')
+    met = series(total, "openstack_image_expectation_met", "_x6 1x19", ', expectation="exists"')
+    active = series(total, "openstack_image_state_info", "1x5 stale", ', status="active"')
     active[0]["values"] = "1x5 stale _x9 1x9"
     input_series = [
         {
             "series": f"openstack_image_exporter_mass_disappearance{cloud}",
             "values": "0x5 1x9 0x9",
         },
-        {"series": f"openstack_image_exporter_targets{cloud}", "values": f"{count}x25"},
-        *series(count, "openstack_image_poll_success", "1x25"),
+        {"series": f"openstack_image_exporter_targets{cloud}", "values": f"{total}x25"},
+        *series(total, "openstack_image_poll_success", "1x25"),
+        *met[count:],
         *gone,
         *active,
     ]

@@ -331,9 +331,9 @@ def test_healthy_image_has_no_recorded_series(promtool: Path, tmp_path: Path) ->
         for end, value in metrics.items()
     ]
     check = {
-        "expr": 'count({__name__=~".+:.+"})',
+        "expr": 'count by (image) ({__name__=~".+:.+"})',
         "eval_time": "90m",
-        "exp_samples": [{"labels": "{}", "value": 1}],
+        "exp_samples": [{"labels": "{}", "value": 2}],
     }
     content = {
         "rule_files": [str(RULES)],
