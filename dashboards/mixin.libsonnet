@@ -181,7 +181,7 @@
           },
           {
             "record": "image:openstack_image_poll_success:stale",
-            "expr": "image:openstack_image_poll_success:failing\nand on (cloud, image_id, image) last_over_time(image_state:openstack_image_state:current[5m])\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image:openstack_image_status:remembered\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:unknown\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
+            "expr": "image:openstack_image_poll_success:failing\nand on (cloud, image_id, image) last_over_time(image_state:openstack_image_state:current[5m])\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image_state:openstack_image_state:before\nor\nimage:openstack_image_poll_success:failing\nand on (cloud, image_id, image) image:openstack_image_status:remembered\nor\nimage:openstack_image_poll_success:max\nand on (cloud, image_id, image) image_state:openstack_image_state:unknown\nunless on (cloud, image_id, image) image_state:openstack_image_state:current\nunless on (cloud, image_id, image) image:openstack_image_status:code\nunless on (cloud) cloud:openstack_image_poll_success:many_down"
           },
           {
             "record": "image:openstack_image_poll_success:never",
@@ -193,7 +193,7 @@
           },
           {
             "record": "image_expectation:openstack_image_expectation_met:unmet",
-            "expr": "max by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s == 0)\nor (\n  last_over_time(image_expectation:openstack_image_expectation_met:unmet[10m])\n  unless on (cloud, image_id, image, expectation) openstack_image_expectation_met%(only)s\n  unless on (cloud, image_id, image) (\n    (image_state:openstack_image_state:current or image:openstack_image_status:code)\n    and on (cloud) openstack_image_exporter_targets%(only)s\n  )\n  and on (cloud, image_id, image) (last_over_time(image:openstack_image_poll_success:max[10m]) or image:openstack_image_status:known)\n)"
+            "expr": "max by (cloud, image_id, image, expectation) (openstack_image_expectation_met%(only)s == 0)\nor (\n  (\n    last_over_time(image_expectation:openstack_image_expectation_met:unmet[10m])\n    and on (cloud, image_id, image) (last_over_time(image:openstack_image_poll_success:max[10m]) or image:openstack_image_status:known)\n    or\n    image_expectation:openstack_image_expectation_met:unmet\n    and on (cloud) (last_over_time(cloud:openstack_image_exporter_targets:sum[10m]) unless on (cloud) openstack_image_exporter_targets%(only)s)\n  )\n  unless on (cloud, image_id, image, expectation) last_over_time(openstack_image_expectation_met%(only)s[10m]) == 1\n  unless on (cloud, image_id, image) (\n    (image_state:openstack_image_state:current or image:openstack_image_status:code)\n    and on (cloud) openstack_image_exporter_targets%(only)s\n  )\n)"
           },
           {
             "record": "image:openstack_image_labels:unmet",
@@ -387,7 +387,7 @@
             "labels": {},
             "annotations": {
               "summary": "Image {{ $labels.image }} in cloud {{ $labels.cloud }} was never polled successfully",
-              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ if le $value 100.0 }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} is configured, but no poll of it has succeeded for 15 minutes, nor in the last day. It is unknown whether it exists. First: `openstack-image-exporter check` prints the reason; a wrong ID, endpoint or project is likely."
+              "description": "Image {{ $labels.image }} (ID {{ $labels.image_id }}{{ if le $value 100.0 }}{{ with printf \"topk(1, max by (name) (max_over_time(timestamp(openstack_image_info{cloud=%q,image_id=%q,name!=''})[1d:5m])))\" $labels.cloud $labels.image_id | query }}, named{{ range . }} {{ printf \"%q\" .Labels.name }}{{ end }}{{ end }}{{ end }}) in cloud {{ $labels.cloud }} is configured, but no poll of it has succeeded for 15 minutes, and no earlier result is known. It is unknown whether it exists. First: `openstack-image-exporter check` prints the reason; a wrong ID, endpoint or project is likely."
             }
           }
         ]

@@ -6,7 +6,7 @@ the rest is written as blocks.
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ RECENT = 58 * 60
 """Seconds in memory. Prometheus rejects a sample that is an hour older than others."""
 STEP = 120
 """Seconds between samples in memory: an instant selector looks back over five minutes."""
+SAMPLES = 600_000
+"""Samples that Prometheus reads in a scrape in time."""
 
 LOOKBACK = re.compile(r"([A-Za-z_:][\w:]*)(?:\{[^}]*\})?(?:\[|\s+offset)")
 
@@ -27,8 +29,8 @@ def names_looked_back_at(rules: Mapping[str, Any]) -> set[str]:
     return set(LOOKBACK.findall(yaml.safe_dump(dict(rules), width=1_000_000)))
 
 
-def write_history(folder: Path, metrics: str, target: Mapping[str, str]) -> bytes:
-    """Write blocks until an hour ago, and return the metrics to scrape first.
+def write_history(folder: Path, metrics: str, target: Mapping[str, str]) -> Iterator[bytes]:
+    """Write blocks until an hour ago, and return the bodies of the first scrapes.
 
     Args:
         folder: The folder of the database.
@@ -37,6 +39,12 @@ def write_history(folder: Path, metrics: str, target: Mapping[str, str]) -> byte
     """
     now = int(time.time())
     write_day(folder, [(now - RECENT - DAY, metrics)], now - RECENT, target)
-    lines = [f"{line} " for line in metrics.splitlines()]
-    times = range(now - RECENT, now, STEP)
-    return "".join(f"{1000 * at}\n".join((*lines, "")) for at in times).encode()
+    return _bodies([f"{line} " for line in metrics.splitlines()], range(now - RECENT, now, STEP))
+
+
+def _bodies(lines: Sequence[str], times: Sequence[int]) -> Iterator[bytes]:
+    """Yield all samples, which are ``lines`` at each of the times."""
+    at_once = max(SAMPLES // len(lines), 1)
+    for start in range(0, len(times), at_once):
+        part = times[start : start + at_once]
+        yield "".join(f"{1000 * time}\n".join((*lines, "")) for time in part).encode()

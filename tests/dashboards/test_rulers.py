@@ -189,15 +189,16 @@ def test_alerts_about_failing_polls_do_not_wait_again_if_scrapes_fail_and_record
 
 
 @pytest.mark.slow  # 2 s of processor time each.
+@pytest.mark.parametrize("status", ["deactivated", "active"])
 @pytest.mark.parametrize("order", [1, -1])
 def test_unmet_expectation_does_not_end_when_a_scrape_fails_without_keep_firing_for(
-    promtool: Path, tmp_path: Path, order: int
+    promtool: Path, tmp_path: Path, order: int, status: str
 ) -> None:
     """The record of the state is seen once more, although nothing was scraped."""
     scraped = "1x11 stale 1x20"
     series = {
         WATCHED: scraped,
-        f'openstack_image_state_info{{{LABELS}, status="deactivated"}}': scraped,
+        f'openstack_image_state_info{{{LABELS}, status="{status}"}}': scraped,
         f"openstack_image_poll_success{{{LABELS}}}": scraped,
         f'openstack_image_expectation_met{{{LABELS}, expectation="protected"}}': "0x11 stale 0x20",
     }
@@ -208,6 +209,30 @@ def test_unmet_expectation_does_not_end_when_a_scrape_fails_without_keep_firing_
     ]
     unit_test = _unit_test(series, checks)
     _run_with_late_records(promtool, tmp_path, order, [unit_test], frozenset({"keep_firing_for"}))
+
+
+@pytest.mark.slow  # 2 s of processor time each.
+@pytest.mark.parametrize("order", [1, -1])
+def test_no_alert_is_pending_when_the_exporter_is_scraped_again(
+    promtool: Path, tmp_path: Path, order: int
+) -> None:
+    """It would be pending for every image: an evaluation of thousands of alerts takes seconds."""
+    scraped = "1x29 stale _x1 1x30"
+    gone = LABELS.replace('"id"', '"id-gone"')
+    series = {
+        WATCHED: scraped,
+        f'openstack_image_state_info{{{LABELS}, status="active"}}': scraped,
+        f"openstack_image_poll_success{{{LABELS}}}": scraped,
+        f'openstack_image_state_info{{{gone}, status="active"}}': "1x9 stale",
+        f'openstack_image_state_info{{{gone}, status="gone"}}': "_x10 1x19 stale _x1 1x30",
+        f"openstack_image_poll_success{{{gone}}}": scraped,
+    }
+    alerts_of_polls = 'ALERTS{alertname=~"OpenStackImage(DataStale|NeverPolled)"}'
+    checks: list[dict[str, Any]] = [
+        {"expr": alerts_of_polls, "eval_time": f"{minute}m", "exp_samples": []}
+        for minute in range(28, 45)
+    ]
+    _run_with_late_records(promtool, tmp_path, order, [_unit_test(series, checks)])
 
 
 def test_status_of_a_deleted_image_has_not_changed_if_only_its_change_is_seen_at_once(
