@@ -14,7 +14,7 @@ import yaml
 
 from tests.benchmarks.day_history import DAY, write_day
 
-RECENT = 58 * 60
+RECENT = 3570
 """Seconds in memory. Prometheus rejects a sample that is an hour older than others."""
 STEP = 120
 """Seconds between samples in memory: an instant selector looks back over five minutes."""
@@ -37,13 +37,15 @@ def write_history(folder: Path, metrics: str, target: Mapping[str, str]) -> Iter
         metrics: The series with their values, those of the target without its labels.
         target: The labels of the target.
     """
+    end = int(time.time()) - RECENT
+    write_day(folder, [(end - DAY, metrics)], end, target)
+    return _bodies([f"{line} " for line in metrics.splitlines()])
+
+
+def _bodies(lines: Sequence[str]) -> Iterator[bytes]:
+    """Yield the samples of the time until the first of these bodies is read."""
     now = int(time.time())
-    write_day(folder, [(now - RECENT - DAY, metrics)], now - RECENT, target)
-    return _bodies([f"{line} " for line in metrics.splitlines()], range(now - RECENT, now, STEP))
-
-
-def _bodies(lines: Sequence[str], times: Sequence[int]) -> Iterator[bytes]:
-    """Yield all samples, which are ``lines`` at each of the times."""
+    times = range(now - RECENT, now, STEP)
     at_once = max(SAMPLES // len(lines), 1)
     for start in range(0, len(times), at_once):
         part = times[start : start + at_once]
