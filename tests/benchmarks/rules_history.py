@@ -49,4 +49,4 @@ def _bodies(lines: Sequence[str]) -> Iterator[bytes]:
     at_once = max(SAMPLES // len(lines), 1)
     for start in range(0, len(times), at_once):
         part = times[start : start + at_once]
-        yield "".join(f"{1000 * time}\n".join((*lines, "")) for time in part).encode()
+        yield "".join(f"{1000 * at}\n".join((*lines, "")) for at in part).encode()

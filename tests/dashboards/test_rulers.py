@@ -343,7 +343,7 @@ def _run_with_late_records(
 
 
 def test_healthy_image_has_no_recorded_series(promtool: Path, tmp_path: Path) -> None:
-    """Each would cost as much memory as a scraped one."""
+    """Each would cost as much memory as a scraped one. Two records are about its cloud."""
     labels = 'status="active", public="false", protected="true", algorithm="md5", digest="aa"'
     metrics = {
         f"state_info{{{LABELS}, {labels}}}": 1,
